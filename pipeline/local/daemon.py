@@ -1,0 +1,65 @@
+"""One server program as a child process: started, waited for, killed, started again on the same port and folder."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from pipeline.local.children import Child, Children
+from pipeline.local.errors import LocalError, ServiceStartError
+
+_POLL = 0.02
+
+
+class Daemon:
+    """A server; `ready` says whether it serves, and is asked again and again for up to `timeout` seconds."""
+
+    def __init__(
+        self,
+        children: Children,
+        command: tuple[str, ...],
+        environment: Mapping[str, str],
+        ready: Callable[[], Awaitable[bool]],
+        timeout: float,
+    ) -> None:
+        self._children = children
+        self._command = command
+        self._environment = environment
+        self._ready = ready
+        self._timeout = timeout
+        self._child: Child | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, None while it does not run."""
+        return self._child.pid if self._child is not None and self._child.exit_code is None else None
+
+    async def start(self) -> None:
+        """Start it and wait until it serves; ServiceStartError, with its last words, when it does not."""
+        if self.pid is not None:
+            raise LocalError(f"{self._name} runs already, with process id {self.pid}")
+        child = self._child = self._children.start(
+            self._command, log=f"{self._name}.log", environment=self._environment
+        )
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout
+        while not await self._ready():
+            if child.exit_code is not None:
+                raise ServiceStartError(f"{self._name} ended with exit code {child.exit_code}:\n{child.tail()}")
+            if loop.time() > deadline:
+                child.kill()
+                raise ServiceStartError(f"{self._name} is not ready after {self._timeout:.0f} s:\n{child.tail()}")
+            await asyncio.sleep(_POLL)
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL), as a crash would."""
+        if self._child is not None:
+            self._child.kill()
+
+    async def stop(self) -> None:
+        """Ask it to end (SIGTERM) and wait for that."""
+        if self._child is not None:
+            await self._child.stop()
+
+    @property
+    def _name(self) -> str:
+        return Path(self._command[0]).name

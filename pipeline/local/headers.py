@@ -1,0 +1,82 @@
+"""What the gateway and the queue-worker do to headers and callback URLs, as their Go code does."""
+
+import re
+from collections.abc import Iterable
+
+from multidict import CIMultiDict
+
+SERVED_BY = "openfaas-ce/"
+WORKER_AGENT = "openfaas-ce/nats-queue-worker"
+CALLBACK_AGENT = "Go-http-client/1.1"
+
+# aiohttp's client would add these by itself; Go's adds none of them unless the caller sent them.
+NO_AUTO_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "content-length",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "trailers",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_PORT = re.compile(r"(:[0-9]*)?")
+
+
+def end_to_end(headers: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
+    """Copy the headers that a proxy passes on; framing (length, chunks) is each hop's own."""
+    return CIMultiDict([pair for pair in headers if pair[0].lower() not in _HOP_BY_HOP])
+
+
+def url_error(url: str) -> str | None:
+    """Return what Go's `url.Parse`, which reads `X-Callback-Url` in the gateway, has against `url`; None if nothing."""
+    reason = _why_unparsable(url)
+    return None if reason is None else f'parse "{url}": {reason}'
+
+
+def _why_unparsable(url: str) -> str | None:
+    if _CONTROL.search(url):
+        return "net/url: invalid control character in URL"
+    if url.startswith(":"):
+        return "missing protocol scheme"
+    rest = url.partition("#")[0].partition("?")[0]
+    scheme = _SCHEME.match(rest)
+    rest = rest[scheme.end() :] if scheme else rest
+    if not scheme and ":" in rest.partition("/")[0]:
+        return "first path segment in URL cannot contain colon"
+    path = rest
+    if rest.startswith("//"):
+        authority, slash, tail = rest[2:].partition("/")
+        path = slash + tail
+        if reason := _why_bad_host(authority.rpartition("@")[2]):
+            return reason
+    elif scheme and not rest.startswith("/"):
+        return None
+    bad = _BAD_ESCAPE.search(path)
+    return f'invalid URL escape "{bad[0]}"' if bad else None
+
+
+def _why_bad_host(host: str) -> str | None:
+    if host.startswith("["):
+        name, bracket, port = host.rpartition("]")
+        if not bracket:
+            return "missing ']' in host"
+    else:
+        name, colon, digits = host.partition(":")
+        port = colon + digits
+    if not _PORT.fullmatch(port):
+        return f'invalid port "{port}" after host'
+    if bad := _BAD_ESCAPE.search(name):
+        return f'invalid URL escape "{bad[0]}"'
+    return 'invalid character " " in host name' if " " in name else None

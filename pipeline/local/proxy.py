@@ -1,0 +1,140 @@
+"""The gateway's `/function/` route: one HTTP exchange with one replica."""
+
+import io
+import time
+import uuid
+from dataclasses import dataclass
+from email.utils import formatdate
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from pipeline.local.functions import Function, Replica
+from pipeline.local.headers import NO_AUTO_HEADERS, SERVED_BY, end_to_end
+
+_NAMESPACE = ".openfaas-fn"
+_LARGE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a caller gets back: headers without framing, the body whole."""
+
+    status: int
+    headers: CIMultiDict[str]
+    body: bytes
+
+
+def text_answer(status: int, text: str) -> Answer:
+    """Answer as Go's `http.Error` does, which the gateway uses for its own errors."""
+    headers = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
+    return Answer(status, CIMultiDict(headers), f"{text}\n".encode())
+
+
+def client_session() -> aiohttp.ClientSession:
+    """Open a client that adds nothing of its own to a request and holds any number of connections."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=30),
+        auto_decompress=False,
+        skip_auto_headers=NO_AUTO_HEADERS,
+    )
+
+
+def as_payload(body: bytes) -> bytes | io.BytesIO | None:
+    """Make a body aiohttp's own; it warns of large ones that it would have to write in one piece."""
+    if len(body) > _LARGE:
+        return io.BytesIO(body)
+    return body or None
+
+
+def stamp(headers: CIMultiDict[str]) -> CIMultiDict[str]:
+    """Give a request its id and start time; return what the response carries of them.
+
+    Both are added as the OpenFaaS CE gateway adds them: an id only when the caller sent none, and the time
+    at every pass, so that an asynchronous request reaches its function with two, the first of them older.
+    """
+    started = str(time.time_ns())
+    response = CIMultiDict({"X-Start-Time": started, "X-Served-By": SERVED_BY})
+    if not headers.get("X-Call-Id"):
+        headers["X-Call-Id"] = response["X-Call-Id"] = str(uuid.uuid4())
+    headers.add("X-Start-Time", started)
+    return response
+
+
+class Proxy:
+    """Calls functions by name, in turn over their replicas."""
+
+    def __init__(self, upstream_timeout: float) -> None:
+        self.functions: dict[str, Function] = {}
+        self.session = client_session()
+        self._timeout = aiohttp.ClientTimeout(total=upstream_timeout)
+
+    async def invoke(
+        self, name: str, method: str, path: str, headers: CIMultiDict[str], body: bytes | aiohttp.StreamReader
+    ) -> Answer:
+        """Call a function and answer as the OpenFaaS CE gateway does.
+
+        404 for an unknown function, 429 from a watchdog at its limit, 502 without function headers when the
+        connection breaks or no replica is live, 504 after the upstream timeout (the function works on).
+        """
+        own = stamp(headers)
+        answer = await self._call(name.removesuffix(_NAMESPACE), method, path, headers, body)
+        for key, value in own.items():
+            answer.headers.setdefault(key, value)
+        answer.headers.setdefault("Date", formatdate(usegmt=True))
+        return answer
+
+    async def _call(
+        self, name: str, method: str, path: str, headers: CIMultiDict[str], body: bytes | aiohttp.StreamReader
+    ) -> Answer:
+        function = self.functions.get(name)
+        if function is None:
+            return text_answer(404, f"error finding function {name}{_NAMESPACE}: function not found")
+        function.invocations += 1
+        replica = function.pick()
+        if replica is None:
+            return Answer(502, CIMultiDict(), b"")
+        limit = function.spec.max_inflight
+        if limit is not None and replica.inflight >= limit:
+            return text_answer(429, f"Concurrent request limit exceeded. Max concurrent requests: {limit}")
+        replica.inflight += 1
+        try:
+            return await self._exchange(replica, method, path, headers, body)
+        except TimeoutError:
+            return Answer(504, CIMultiDict(), b"")
+        except (aiohttp.ClientError, OSError):
+            return Answer(502, CIMultiDict(), b"")
+        finally:
+            replica.inflight -= 1
+
+    async def _exchange(
+        self,
+        replica: Replica,
+        method: str,
+        path: str,
+        headers: CIMultiDict[str],
+        body: bytes | aiohttp.StreamReader,
+    ) -> Answer:
+        outgoing = end_to_end(headers.items())
+        # Go's transport asks for gzip when the caller did not, and then unpacks the answer by itself.
+        unpack = "Accept-Encoding" not in outgoing
+        outgoing.setdefault("Accept-Encoding", "gzip")
+        async with self.session.request(
+            method,
+            URL(replica.url + path, encoded=True),
+            headers=outgoing,
+            data=as_payload(body) if isinstance(body, bytes) else body,
+            # Go's proxy does not know how long the body that it passes on is; only an empty one has a length.
+            chunked=True if body else None,
+            timeout=self._timeout,
+            allow_redirects=False,
+            auto_decompress=unpack,
+        ) as response:
+            content = await response.read()
+            answer = end_to_end(response.headers.items())
+            if unpack:
+                answer.popall("Content-Encoding", None)
+            return Answer(response.status, answer, content)

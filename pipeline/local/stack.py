@@ -1,0 +1,169 @@
+"""A whole OpenFaaS on a laptop: services, gateway, queue-workers and functions, in one `async with`."""
+
+import contextlib
+import secrets
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.local.children import Children, child_processes
+from pipeline.local.errors import LocalError
+from pipeline.local.functions import Function, FunctionSpec
+from pipeline.local.gateway import LocalGateway
+from pipeline.local.probes import S3Info
+from pipeline.local.proxy import client_session
+from pipeline.local.services import RedisServer, S3Server, redis_server, s3_server
+
+__all__ = ["LocalStack", "S3Info", "local_stack"]
+
+PIPELINE = "pipeline"
+
+
+class LocalStack:
+    """What runs; `redis_url` has no password in it. Made by `local_stack`."""
+
+    def __init__(self, children: Children, gateway: LocalGateway, redis: RedisServer, s3: S3Server) -> None:
+        self.gateway = gateway
+        self.redis_service = redis
+        self.s3_service = s3
+        self.directory = children.directory
+        self.secrets_dir = _write_secrets(children.directory / "secrets", redis, s3.info)
+        self._children = children
+        self._session = client_session()
+        self._functions: dict[str, Function] = {}
+
+    @property
+    def gateway_url(self) -> str:
+        """Base URL of the gateway."""
+        return self.gateway.url
+
+    @property
+    def redis_url(self) -> str:
+        """URL of Redis, without the password."""
+        return self.redis_service.url
+
+    @property
+    def redis_password(self) -> str:
+        """Password of Redis, empty for a user's own without one."""
+        return self.redis_service.password
+
+    @property
+    def s3(self) -> S3Info:
+        """Endpoint, bucket and keys of S3."""
+        return self.s3_service.info
+
+    def pipeline_environment(self) -> dict[str, str]:
+        """Return the settings with which the pipeline function, or anything else, uses this stack."""
+        models = [name for name in self._functions if name != PIPELINE]
+        return {
+            "gateway_url": self.gateway_url,
+            "redis_url": self.redis_url,
+            "s3_endpoint": self.s3.endpoint,
+            "s3_bucket": self.s3.bucket,
+            "s3_region": self.s3.region,
+            "s3_addressing": "path",
+            "secret_mount_path": str(self.secrets_dir),
+            **({"model_function": models[0]} if models else {}),
+        }
+
+    async def add_function(self, spec: FunctionSpec) -> Function:
+        """Start a function and let the gateway reach it once all its replicas answer.
+
+        Raises FunctionStartError when one does not, LocalError when the name is taken.
+        """
+        if spec.name in self._functions:
+            raise LocalError(f"function {spec.name} runs already")
+        function = Function(spec, self._children, self._session)
+        self._functions[spec.name] = function
+        try:
+            await function.start()
+        except BaseException:
+            del self._functions[spec.name]
+            raise
+        self.gateway.add(function)
+        return function
+
+    async def add_pipeline(self, replicas: int, environment: Mapping[str, str]) -> Function:
+        """Start the pipeline function itself, on this stack's settings and `environment` over them."""
+        spec = FunctionSpec(PIPELINE, (sys.executable, "-m", "pipeline"), replicas=replicas)
+        return await self.add_function(replace(spec, environment={**self.pipeline_environment(), **environment}))
+
+    def pids(self, name: str) -> list[int]:
+        """Return the process ids of a function's live replicas, in order."""
+        return self._function(name).pids()
+
+    def restarts(self, name: str) -> int:
+        """Return how often a replica of a function was started again after it had died."""
+        return self._function(name).restarts
+
+    async def kill_replica(self, name: str, index: int = 0) -> None:
+        """Kill one replica (SIGKILL); it is started again by itself."""
+        self._function(name).replicas[index].kill()
+
+    async def close(self) -> None:
+        """End all functions."""
+        for function in self._functions.values():
+            await function.stop()
+        await self._session.close()
+
+    def _function(self, name: str) -> Function:
+        try:
+            return self._functions[name]
+        except KeyError:
+            raise LocalError(f"no function {name} here; there are: {', '.join(self._functions) or 'none'}") from None
+
+
+@contextlib.asynccontextmanager
+async def local_stack(  # noqa: PLR0913 - each has a default and is given by name
+    functions: Sequence[FunctionSpec] = (),
+    *,
+    workers: int = 4,
+    ack_wait: float = 60.0,
+    upstream_timeout: float = 60.0,
+    port: int = 0,
+    pipeline_replicas: int = 1,
+    pipeline_environment: Mapping[str, str] | None = None,
+    redis: RedisServer | None = None,
+    s3: S3Server | None = None,
+) -> AsyncIterator[LocalStack]:
+    """Run services, then the gateway on 127.0.0.1:`port` (0: a free one), then functions; end all on the way out.
+
+    `workers` is the queue-workers' parallelism; times are in seconds. `pipeline_replicas` of the pipeline
+    function are started last (0: none), with `pipeline_environment` over the stack's settings. `redis` and
+    `s3` are services that run already; the stack leaves them running. Raises what `pipeline.local.errors` lists.
+    """
+    async with contextlib.AsyncExitStack() as cleanup:
+        children = cleanup.enter_context(child_processes())
+        redis_service = await cleanup.enter_async_context(
+            redis_server(children=children) if redis is None else contextlib.nullcontext(redis)
+        )
+        s3_service = await cleanup.enter_async_context(
+            s3_server(children=children) if s3 is None else contextlib.nullcontext(s3)
+        )
+        gateway = await cleanup.enter_async_context(
+            LocalGateway(workers=workers, ack_wait=ack_wait, upstream_timeout=upstream_timeout, port=port)
+        )
+        stack = LocalStack(children, gateway, redis_service, s3_service)
+        cleanup.push_async_callback(stack.close)
+        for spec in functions:
+            await stack.add_function(spec)
+        if pipeline_replicas:
+            await stack.add_pipeline(pipeline_replicas, pipeline_environment or {})
+        yield stack
+
+
+def _write_secrets(folder: Path, redis: RedisServer, s3: S3Info) -> Path:
+    """Lay the secrets out as Kubernetes mounts them: one file each."""
+    folder.mkdir(mode=0o700)
+    values = {
+        "s3-key": s3.access_key,
+        "s3-secret": s3.secret_key,
+        "redis-password": redis.password,
+        "pipeline-key": secrets.token_hex(32),
+    }
+    for name, value in values.items():
+        path = folder / name
+        path.touch(mode=0o600)
+        path.write_text(value)
+    return folder
