@@ -1,0 +1,93 @@
+"""`python -m pipeline.local demo|up`: a laptop's OpenFaaS with the pipeline in it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+
+from pipeline.local.demo import run
+from pipeline.local.demo.client import RefusedError
+from pipeline.local.demo.options import Options, UserError
+from pipeline.local.errors import LocalError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+INTERRUPTED = 130
+Result = TypeVar("Result")
+
+
+def _chunk(given: str) -> int | str:
+    if given == "auto" or (given.isdecimal() and int(given)):
+        return given if given == "auto" else int(given)
+    raise typer.BadParameter("expected a number from 1 or `auto`")
+
+
+Csv = Annotated[Path | None, typer.Option(help="A CSV to run over; without it, one of photos that fail now and then.")]
+Function = Annotated[
+    str | None,
+    typer.Option(
+        help="What to run for each row: a Python file with `def handle(event, context)`, a command that listens on "
+        "$port, or an http(s) URL. Without it, an image classifier."
+    ),
+]
+Column = Annotated[str | None, typer.Option(help="The column whose cells are sent; by default `url` or the only one.")]
+Count = Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows of the CSV that is made.")]
+Workers = Annotated[int, typer.Option(min=1, max=64, help="Queue-workers: messages worked on at the same time.")]
+Chunk = Annotated[
+    Any, typer.Option(parser=_chunk, metavar="ROWS|auto", help="Rows a queue message stands for; by default 1.")
+]
+ChunkCall = Annotated[bool, typer.Option("--chunk-call", help="Send the rows of a message in one call, a JSON array.")]
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+DEFAULTS = Options()
+
+
+@app.command()
+def demo(
+    *,
+    csv: Csv = None,
+    function: Function = None,
+    column: Column = None,
+    count: Count = DEFAULTS.count,
+    workers: Workers = DEFAULTS.workers,
+    chunk: Chunk = None,
+    chunk_call: ChunkCall = False,
+) -> None:
+    """Run a function over a CSV and watch it; ends with 1 unless the batch is done."""
+    options = Options(csv, function, column, count, workers, chunk, chunk_call)
+    if not _run(run.demo(Console(), options)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def up(
+    *,
+    csv: Csv = None,
+    function: Function = None,
+    column: Column = None,
+    count: Count = DEFAULTS.count,
+    workers: Workers = DEFAULTS.workers,
+    chunk: Chunk = None,
+    chunk_call: ChunkCall = False,
+) -> None:
+    """Keep the stack until Ctrl-C and print lines to paste into another terminal."""
+    _run(run.up(Console(), Options(csv, function, column, count, workers, chunk, chunk_call)))
+
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    try:
+        return asyncio.run(work)
+    except (UserError, LocalError, RefusedError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,59 @@
+"""The local stack's bucket, as a user's own S3 client sees it."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from types_aiobotocore_s3 import S3Client
+
+    from pipeline.local.probes import S3Info
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """An open client and the bucket it is meant for."""
+
+    client: S3Client
+    name: str
+
+    async def put(self, key: str, content: bytes) -> None:
+        """Write one object."""
+        await self.client.put_object(Bucket=self.name, Key=key, Body=content)
+
+    async def get(self, key: str) -> bytes | None:
+        """Read one object, None if there is none."""
+        try:
+            answer = await self.client.get_object(Bucket=self.name, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                return None
+            raise
+        return await answer["Body"].read()
+
+    async def keys(self, prefix: str) -> list[str]:
+        """List the keys below a prefix, sorted."""
+        pages: Any = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        return sorted([entry["Key"] async for page in pages for entry in page.get("Contents", [])])
+
+
+@asynccontextmanager
+async def open_bucket(s3: S3Info) -> AsyncIterator[Bucket]:
+    """Open a client for the stack's bucket."""
+    async with get_session().create_client(
+        "s3",
+        endpoint_url=s3.endpoint,
+        region_name=s3.region,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+        config=AioConfig(signature_version="s3v4", s3={"addressing_style": "path"}),
+    ) as client:
+        yield Bucket(client, s3.bucket)

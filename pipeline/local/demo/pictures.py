@@ -1,0 +1,115 @@
+"""Photos for the demo, served on loopback: those that scikit-image ships, each in any number of variants.
+
+`GET /pictures/<photo>-<number>.jpg` is the photo as a JPEG, mirrored, turned and cropped as the number says: the same
+bytes for the same URL every time, other bytes for another. Number 0 is the photo as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.resources
+import io
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from PIL import Image, ImageOps
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+# Chosen because the demo's model names them sensibly; it takes a portrait for a barbell and a
+# rocket for a pole.
+PHOTOS: tuple[str, ...] = (
+    "chelsea.png",
+    "coffee.png",
+    "camera.png",
+    "motorcycle_left.png",
+    "motorcycle_right.png",
+)
+NOT_A_PICTURE = "notes.jpg"
+# One row in this many fails, so that the demo shows failures too.
+FAILING_EVERY = 50
+
+
+def image_urls(base_url: str, count: int) -> list[str]:
+    """Make `count` picture URLs below `base_url` (no trailing slash), all different but for those that must fail.
+
+    Every fiftieth fails honestly: by turns a picture that is missing (404) and a text file that is named `.jpg`.
+    """
+    return [f"{base_url}/pictures/{_name(row)}" for row in range(count)]
+
+
+def _name(row: int) -> str:
+    turn, place = divmod(row, FAILING_EVERY)
+    if place == FAILING_EVERY // 2:
+        return f"missing-{turn:02}.jpg" if turn % 2 == 0 else NOT_A_PICTURE
+    variant, photo = divmod(row, len(PHOTOS))
+    return f"{PHOTOS[photo].rpartition('.')[0]}-{variant:02}.jpg"
+
+
+def load_photos() -> dict[str, Image.Image]:
+    """Read the photos out of the scikit-image package: RGB, by name without extension."""
+    folder = importlib.resources.files("skimage").joinpath("data")
+    photos = {}
+    for name in PHOTOS:
+        with Image.open(io.BytesIO(folder.joinpath(name).read_bytes())) as photo:
+            photos[name.rpartition(".")[0]] = photo.convert("RGB")
+    return photos
+
+
+def variant(photo: Image.Image, number: int) -> bytes:
+    """Make variant `number` (0 or more) of a photo as a JPEG."""
+    image = ImageOps.mirror(photo) if number % 2 else photo
+    # Cycles that share no factor give 2 x 5 x 11 combinations before one comes again.
+    angle, inset = (number * 2) % 5 - 2, (number * 3) % 11
+    if number:
+        # A turn by 2 degrees leaves black corners of less than 4 % of a side, which the crop takes off.
+        turned = image.rotate(angle, Image.Resampling.BILINEAR)
+        edge_x, edge_y = (round(side * (4 + inset / 2) / 100) for side in turned.size)
+        image = turned.crop((edge_x, edge_y, turned.width - edge_x, turned.height - edge_y))
+    jpeg = io.BytesIO()
+    image.save(jpeg, "JPEG", quality=80 + number // 110 % 16)
+    return jpeg.getvalue()
+
+
+PHOTOS_BY_NAME = web.AppKey("photos_by_name", dict[str, Image.Image])
+
+
+async def picture(request: web.Request) -> web.Response:
+    """Answer with the variant that the URL names, or 404."""
+    photos = request.app[PHOTOS_BY_NAME]
+    photo, number = request.match_info["photo"], int(request.match_info["number"])
+    if photo not in photos:
+        raise web.HTTPNotFound
+    # In a thread, because the gateway stand-in may live on this event loop.
+    jpeg = await asyncio.to_thread(variant, photos[photo], number)
+    return web.Response(body=jpeg, content_type="image/jpeg")
+
+
+async def not_a_picture(_request: web.Request) -> web.Response:
+    """Answer with text under the name of a picture, as careless hosts do."""
+    return web.Response(text="This is a text file with the wrong name.\n", content_type="image/jpeg")
+
+
+def create_app() -> web.Application:
+    """Build the picture server."""
+    app = web.Application()
+    app[PHOTOS_BY_NAME] = load_photos()
+    app.router.add_get(f"/pictures/{NOT_A_PICTURE}", not_a_picture)
+    app.router.add_get(r"/pictures/{photo:[a-z_]+}-{number:\d{1,9}}.jpg", picture)
+    return app
+
+
+@asynccontextmanager
+async def picture_server() -> AsyncIterator[str]:
+    """Serve the pictures on a free loopback port for as long as the context lasts; yields the base URL."""
+    runner = web.AppRunner(create_app(), access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()

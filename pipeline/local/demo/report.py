@@ -1,0 +1,127 @@
+"""The summary of a batch, told on a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+FAILURES_SHOWN = 8
+LABELS_SHOWN = 10
+# A result longer than this is no label to count by.
+LABEL_LENGTH = 60
+CELL_LENGTH = 100
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A batch that ended: its id and state, seconds taken, and its summary document (None if there is none)."""
+
+    batch_id: str
+    state: str
+    elapsed: float
+    reason: str | None
+    summary: Mapping[str, Any] | None
+
+
+def label_of(result: Any) -> str | None:
+    """Find the one short text that stands for a result, None if there is none.
+
+    That is the name in `[{"name": ..., "score": ...}, ...]` or `{"label": ...}`, or a short text or number itself. Text
+    that is JSON counts as what it says.
+    """
+    if isinstance(result, str):
+        try:
+            parsed = json.loads(result)
+        except ValueError:
+            return result if result and len(result) <= LABEL_LENGTH and "\n" not in result else None
+        return label_of(parsed) if isinstance(parsed, list | dict) else result[:LABEL_LENGTH]
+    if isinstance(result, list):
+        return label_of(result[0]) if result and isinstance(result[0], Mapping) else None
+    if isinstance(result, Mapping):
+        return next((str(result[key]) for key in ("name", "label", "class") if key in result), None)
+    return None if result is None else str(result)
+
+
+def reason_of(entry: Mapping[str, Any]) -> str:
+    """Say in one line why an item failed: its status code and what the function answered."""
+    result = entry.get("result")
+    if isinstance(result, str):
+        try:
+            result = json.loads(result)
+        except ValueError:
+            result = result.strip()
+    if isinstance(result, Mapping) and "error" in result:
+        result = result["error"]
+    text = result if isinstance(result, str) else json.dumps(result)
+    return shorten(f"{entry.get('statusCode', '?')}: {text}")
+
+
+def shorten(text: str) -> str:
+    """Make text one line of at most 100 characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= CELL_LENGTH else line[: CELL_LENGTH - 1] + "…"
+
+
+def item_of(entry: Mapping[str, Any], column: str) -> str:
+    """Find what the item of an entry was: under its column's name or, as the summary has it, `url`."""
+    return shorten(str(entry.get(column, entry.get("url", ""))))
+
+
+def print_report(console: Console, ended: Ended, column: str) -> None:
+    """Print counts, pace, the commonest labels and the first failures."""
+    colour = "green" if ended.state == "done" else "red"
+    console.print(f"Batch [bold]{escape(ended.batch_id)}[/] is [bold {colour}]{escape(ended.state)}[/]")
+    if ended.reason:
+        console.print(f"[{colour}]{escape(ended.reason)}[/]")
+    if ended.summary is None:
+        return
+    results, failures = ended.summary["results"], ended.summary["failures"]
+    items = results["count"] + failures["count"]
+    pace = f"{items / ended.elapsed:.1f} items/s" if ended.elapsed > 0 else "no time at all"
+    console.print(
+        f"{items} items in {ended.elapsed:.1f} s ({pace}): "
+        f"[green]{results['count']} succeeded[/], [red]{failures['count']} failed[/]"
+    )
+    _print_labels(console, results["results"])
+    _print_failures(console, failures, column)
+
+
+def _print_labels(console: Console, results: list[Mapping[str, Any]]) -> None:
+    counts = Counter(label for entry in results if (label := label_of(entry.get("result"))) is not None)
+    # Answers that are all different are no labels: a table of ones would only hide that.
+    if not counts or len(counts) == len(results) > LABELS_SHOWN:
+        return
+    table = Table("result", title="Most frequent results", title_justify="left")
+    table.add_column("items", justify="right")
+    for label, count in counts.most_common(LABELS_SHOWN):
+        table.add_row(escape(shorten(label)), str(count))
+    console.print(table)
+
+
+def _print_failures(console: Console, failures: Mapping[str, Any], column: str) -> None:
+    shown = failures["results"][:FAILURES_SHOWN]
+    if not shown:
+        return
+    title = "Failures" if failures["count"] == len(shown) else f"The first {len(shown)} failures of {failures['count']}"
+    table = Table(column, "reason", title=title, title_justify="left")
+    for entry in shown:
+        table.add_row(escape(item_of(entry, column)), escape(reason_of(entry)))
+    console.print(table)
+
+
+def print_files(console: Console, local: Path, bucket: str, keys: list[str]) -> None:
+    """Say where the summary and the rest of the batch's files are."""
+    console.print(f"Summary: [bold]{escape(str(local))}[/]", soft_wrap=True)
+    for key in keys:
+        console.print(f"  s3://{escape(bucket)}/{escape(key)}", soft_wrap=True, highlight=False)

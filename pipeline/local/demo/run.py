@@ -1,0 +1,106 @@
+"""The two commands: `demo` runs one batch and reports, `up` keeps the stack for the user's own calls."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.local.demo.bucket import Bucket, open_bucket
+from pipeline.local.demo.client import PipelineClient, Status
+from pipeline.local.demo.hints import print_hints
+from pipeline.local.demo.options import Options, Table, check_answers, parse_function, read_table
+from pipeline.local.demo.pictures import image_urls, picture_server
+from pipeline.local.demo.report import Ended, print_files, print_report
+from pipeline.local.demo.watch import watch
+from pipeline.local.stack import LocalStack, local_stack
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from rich.console import Console
+
+INPUT_KEY = "data/demo.csv"
+OUTPUT_FOLDER = Path("build/demo")
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A stack that runs, its bucket with the input in it, and what a batch over that input says."""
+
+    stack: LocalStack
+    bucket: Bucket
+    spec: dict[str, Any]
+
+
+async def demo(console: Console, options: Options) -> bool:
+    """Run one batch, show it, report it and download its summary; returns whether it ended `done`.
+
+    Raises `UserError`, `LocalError` or `RefusedError` for what the user can put right.
+    """
+    async with _ready(console, options) as ready:
+        console.print(f"Running [bold]{ready.spec['function']}[/] over s3://{ready.bucket.name}/{INPUT_KEY}")
+        async with PipelineClient(ready.stack.gateway_url) as client:
+            batch_id = await client.start(ready.spec)
+            last = await watch(console, client.follow(batch_id))
+        await _report(console, ready.bucket, batch_id, last, ready.spec["column"])
+    return last.state == "done"
+
+
+async def up(console: Console, options: Options) -> None:
+    """Keep a stack until Ctrl-C or SIGTERM, and print how to use it; raises like `demo`."""
+    async with _ready(console, options) as ready:
+        print_hints(console, ready.stack, ready.spec)
+        await _interrupted()
+        console.print("Stopping.")
+
+
+@asynccontextmanager
+async def _ready(console: Console, options: Options) -> AsyncIterator[Ready]:
+    function = parse_function(options.function)
+    table = read_table(options.csv, options.column) if options.csv else None
+    if function.url:
+        await check_answers(function.url)
+    async with AsyncExitStack() as stack:
+        if table is None:
+            table = _pictures_table(await stack.enter_async_context(picture_server()), options.count)
+        with console.status("Starting Redis, S3, the gateway, the workers and the functions"):
+            local = await stack.enter_async_context(local_stack([function], workers=options.workers))
+        bucket = await stack.enter_async_context(open_bucket(local.s3))
+        await bucket.put(INPUT_KEY, table.content)
+        yield Ready(local, bucket, options.spec(INPUT_KEY, table.column, function.name))
+
+
+def _pictures_table(base_url: str, count: int) -> Table:
+    return Table("\n".join(["url", *image_urls(base_url, count), ""]).encode(), "url")
+
+
+async def _report(console: Console, bucket: Bucket, batch_id: str, last: Status, column: str) -> None:
+    content = await bucket.get(f"{batch_id}.json")
+    summary = json.loads(content) if content is not None else None
+    print_report(console, Ended(batch_id, last.state, last.elapsed, last.reason, summary), column)
+    if content is not None:
+        local = OUTPUT_FOLDER / f"{batch_id}.json"
+        await asyncio.to_thread(_write, local, content)
+        print_files(console, local, bucket.name, [f"{batch_id}.json", *await bucket.keys(f"{batch_id}/")])
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+async def _interrupted() -> None:
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked.set)
+    try:
+        await asked.wait()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pipeline.local.demo.report import Ended, label_of, print_files, print_report, reason_of
+
+
+def entry(url: str, result: Any, status: int = 200) -> dict[str, Any]:
+    return {"url": url, "result": result, "statusCode": status, "callId": "0b5f6e9e-5c0c-5a54-8f6c-6f0d4a6f3a11"}
+
+
+def summary(results: list[dict[str, Any]], failures: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "batchId": "b-1",
+        "batchStarted": "2026-11-24T22:00:00Z",
+        "batchCompleted": "2026-11-24T22:00:08Z",
+        "failures": {"count": len(failures), "results": failures},
+        "results": {"count": len(results), "results": results},
+    }
+
+
+def labels(name: str) -> list[dict[str, Any]]:
+    return [{"name": name, "score": 0.9}, {"name": "other", "score": 0.1}]
+
+
+def report(document: dict[str, Any] | None, state: str = "done", reason: str | None = None) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    print_report(console, Ended("b-1", state, 8.0, reason, document), "url")
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def rows(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+
+
+def test_counts_pace_labels_and_failures_are_told() -> None:
+    results = [entry(f"http://h/{n}.jpg", labels("espresso" if n < 3 else "tripod")) for n in range(4)]
+    failures = [entry("http://h/missing.jpg", {"error": "the picture's host answered 404"}, 422)]
+    text = report(summary(results, failures))
+    assert "Batch b-1 is done" in text
+    assert "5 items in 8.0 s (0.6 items/s): 4 succeeded, 1 failed" in text
+    assert rows(text) == [
+        ["espresso", "3"],
+        ["tripod", "1"],
+        ["http://h/missing.jpg", "422: the picture's host answered 404"],
+    ]
+
+
+def test_only_the_first_failures_are_listed() -> None:
+    text = report(summary([], [entry(f"http://h/{n}.jpg", None, 0) for n in range(20)]))
+    assert "The first 8 failures of 20" in text
+    assert len(rows(text)) == 8
+
+
+def test_answers_that_are_all_different_make_no_table() -> None:
+    text = report(summary([entry(str(n), f"answer {n}") for n in range(30)], []))
+    assert "30 succeeded" in text
+    assert rows(text) == []
+
+
+def test_a_batch_without_summary_still_says_how_it_ended() -> None:
+    text = report(None, state="failed", reason="the input data/demo.csv is gone")
+    assert text.splitlines() == ["Batch b-1 is failed", "the input data/demo.csv is gone"]
+
+
+def test_what_looks_like_markup_is_printed_as_it_is() -> None:
+    text = report(summary([entry("[red]", "[bold]x")], [entry("a[/b]", "[/]", 500)]))
+    assert rows(text) == [["[bold]x", "1"], ["a[/b]", "500: [/]"]]
+
+
+@pytest.mark.parametrize(
+    ("result", "label"),
+    [
+        (labels("tabby"), "tabby"),
+        ('[{"name": "tabby", "score": 0.9}]', "tabby"),
+        ({"label": "spam", "score": 1}, "spam"),
+        ("positive", "positive"),
+        ("7", "7"),
+        (7, "7"),
+        (True, "True"),
+        (None, None),
+        ("", None),
+        ([], None),
+        ([1.5, 2.5], None),
+        ({"x": 1}, None),
+        ("two\nlines", None),
+        ("x" * 61, None),
+    ],
+)
+def test_the_label_of_a_result(result: Any, label: str | None) -> None:
+    assert label_of(result) == label
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ({"error": "no cat"}, "422: no cat"),
+        ('{"error": "no cat"}', "422: no cat"),
+        ("plain\n text ", "422: plain text"),
+        (None, "422: null"),
+        ({"detail": "x"}, '422: {"detail": "x"}'),
+        ("y" * 200, "422: " + "y" * 94 + "…"),
+    ],
+)
+def test_the_reason_of_a_failure(result: Any, reason: str) -> None:
+    assert reason_of(entry("u", result, 422)) == reason
+
+
+def test_files_are_named_on_lines_that_can_be_copied() -> None:
+    console = Console(file=io.StringIO(), width=20)
+    print_files(console, Path("build/demo/b-1.json"), "bucket", ["b-1.json", "b-1/0/results.parquet"])
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines() == [
+        "Summary: build/demo/b-1.json",
+        "  s3://bucket/b-1.json",
+        "  s3://bucket/b-1/0/results.parquet",
+    ]
