@@ -1,0 +1,115 @@
+"""Call the model function for one item, or for a chunk at once, with short retries inside the task's deadline."""
+
+import base64
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+import msgspec
+import orjson
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+from tenacity.wait import wait_base, wait_random_exponential
+
+from pipeline.gateway import Gateway, Reply
+from pipeline.models import BatchSpec
+
+RETRY_BUDGET = 2.0
+NOT_STARTED = Reply(504, b"the task's time was up before this item could be called")
+
+
+@dataclass(frozen=True)
+class Called:
+    """The last reply of a call, the number of calls made, and the seconds they took."""
+
+    reply: Reply
+    attempts: int
+    duration: float
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the model function answered with a 2xx status."""
+        return 200 <= self.reply.status < 300  # noqa: PLR2004
+
+    @property
+    def retryable(self) -> bool:
+        """Whether another attempt may succeed."""
+        return is_retryable(self.reply.status)
+
+
+def is_retryable(status: int) -> bool:
+    """408, 429, every 5xx: statuses of a call that may succeed at another time."""
+    return status in {408, 429} or status >= 500  # noqa: PLR2004
+
+
+class _Wait(wait_base):
+    """Full jitter, or what the reply's Retry-After asks for."""
+
+    def __init__(self) -> None:
+        self._jitter = wait_random_exponential(multiplier=0.1, max=1)
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        reply = retry_state.outcome.result() if retry_state.outcome else None
+        asked = retry_after(reply.retry_after) if isinstance(reply, Reply) else None
+        return asked if asked is not None else self._jitter(retry_state)
+
+
+def retry_after(value: str) -> float | None:
+    """Return the seconds that a Retry-After header asks for (RFC 9110: seconds, or a date), None for none."""
+    if value.isdecimal():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+async def call(gateway: Gateway, spec: BatchSpec, body: bytes, headers: Mapping[str, str], end: float) -> Called:
+    """Call the model function until it answers for good, for 2 s of retries at most and never past `end` (monotonic).
+
+    A Retry-After that asks for more than is left ends the retries: the next generation tries again.
+    """
+    started = time.monotonic()
+    limit = min(started + RETRY_BUDGET, end)
+    attempts = 0
+
+    async def once() -> Reply:
+        nonlocal attempts
+        left = end - time.monotonic()
+        if left <= 0:
+            return NOT_STARTED
+        attempts += 1
+        return await gateway.invoke(spec.function, body, headers, min(spec.timeout, left))
+
+    def give_up(state: RetryCallState) -> bool:
+        return time.monotonic() + state.upcoming_sleep > limit
+
+    retrying = AsyncRetrying(
+        retry=retry_if_result(lambda reply: is_retryable(reply.status)),
+        wait=_Wait(),
+        stop=give_up,
+        retry_error_callback=_last,
+    )
+    reply: Reply = await retrying(once)
+    return Called(reply, attempts, time.monotonic() - started)
+
+
+def _last(state: RetryCallState) -> Reply:
+    assert state.outcome is not None  # noqa: S101
+    reply: Reply = state.outcome.result()
+    return reply
+
+
+def as_json(body: bytes) -> tuple[msgspec.Raw, Literal["base64"] | None]:
+    """Return a result as one line of JSON, as written where it is JSON; and its encoding where it is not text."""
+    try:
+        orjson.loads(body)
+        return msgspec.Raw(msgspec.json.format(body, indent=-1)), None
+    except (orjson.JSONDecodeError, msgspec.DecodeError):
+        pass
+    try:
+        return msgspec.Raw(orjson.dumps(body.decode())), None
+    except UnicodeDecodeError:
+        return msgspec.Raw(orjson.dumps(base64.b64encode(body).decode())), "base64"

@@ -1,0 +1,57 @@
+"""What every mode works with, opened once and alive as long as the process."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from async_lru import alru_cache
+
+from pipeline.gateway import Gateway
+from pipeline.ledger import Ledger
+from pipeline.settings import Settings, read_secrets
+from pipeline.signing import Signer
+from pipeline.snapshot import Snapshots
+from pipeline.specs import Specs
+from pipeline.store import Store
+
+PHASE_TTL = 1.0
+SERVER_CHECK_TTL = 60.0
+
+
+class Phases:
+    """The batches' (state, generation), remembered for a second, so that a cancel bites at once and costs little."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.get = alru_cache(maxsize=1024, ttl=PHASE_TTL)(ledger.phase)
+        self.check_server = alru_cache(maxsize=1, ttl=SERVER_CHECK_TTL)(ledger.check_server)
+
+
+@dataclass(frozen=True)
+class Context:
+    """The open clients of one process; `owner` names this process in claims and leases."""
+
+    settings: Settings
+    signer: Signer
+    ledger: Ledger
+    store: Store
+    gateway: Gateway
+    snapshots: Snapshots
+    specs: Specs
+    phases: Phases
+    owner: str
+
+
+@asynccontextmanager
+async def open_context(settings: Settings) -> AsyncIterator[Context]:
+    """Read the secrets and open the clients; raises ConfigurationError when a secret is missing or wrong."""
+    path = settings.secret_mount_path
+    secrets = read_secrets(path)
+    signer = Signer(secrets.keys, lambda: read_secrets(path).keys)
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        ledger = await enter(Ledger.connect(settings.redis_url, secrets.redis_password, settings.function_name))
+        store = await enter(Store.connect(settings, secrets))
+        gateway = await enter(Gateway.connect(settings.gateway_url, settings.function_name, signer))
+        owner = uuid.uuid4().hex
+        yield Context(settings, signer, ledger, store, gateway, Snapshots(store), Specs(store), Phases(ledger), owner)

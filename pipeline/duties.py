@@ -1,0 +1,78 @@
+"""Perform what the ledger's scripts hand out. Whatever fails here stays due in the ledger, and is taken over."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable
+
+from pipeline.context import Context
+from pipeline.errors import UnavailableError
+from pipeline.segments import write_segment
+from pipeline.signing import Identity, Purpose
+
+RELEASES_AT_ONCE = 16
+REFUSED_BACKOFF = (0.5, 2.0)
+
+log = logging.getLogger(__name__)
+
+
+async def release(
+    context: Context, batch: str, generation: int, function: str, tasks: Iterable[tuple[int, int]]
+) -> list[int]:
+    """Enqueue these (task, attempt) pairs, a bounded number at once; returns the tasks that the gateway took.
+
+    The refused ones stay due in the ledger, soon.
+    """
+    slots = asyncio.Semaphore(RELEASES_AT_ONCE)
+    taken: list[int] = []
+    refused: list[int] = []
+
+    async def enqueue(task: int, attempt: int) -> None:
+        async with slots:
+            try:
+                await context.gateway.enqueue("task", Identity(batch, generation, task, attempt), function)
+                taken.append(task)
+            except UnavailableError as error:
+                log.warning("batch %s: release of task %d is put off: %s", batch, task, error)
+                refused.append(task)
+
+    await asyncio.gather(*(enqueue(task, attempt) for task, attempt in tasks))
+    if refused:
+        backoff = random.uniform(*REFUSED_BACKOFF)  # noqa: S311
+        await context.ledger.defer(batch, generation, refused, backoff)
+    return taken
+
+
+async def release_first(context: Context, batch: str, generation: int, function: str, tasks: list[int]) -> None:
+    """Enqueue a generation's first window and confirm what the gateway took."""
+    taken = await release(context, batch, generation, function, [(task, 0) for task in tasks])
+    if taken:
+        await context.ledger.confirm(batch, taken)
+
+
+async def write_due_segment(context: Context, batch: str, generation: int, number: int) -> None:
+    """Write a segment whose outcomes wait in Redis; nothing to do when another replica has written it."""
+    state = await context.ledger.state(batch)
+    answers = await context.ledger.segment_outcomes(batch, number)
+    if state is None or state.number("generation") != generation:
+        return
+    if answers:
+        await write_segment(context.store, batch, generation, state["epoch"], number, answers)
+    await context.ledger.segment_written(batch, generation, number)
+
+
+async def enqueue_reduce(context: Context, batch: str, generation: int) -> None:
+    """Queue the reduce; one that the gateway refuses stays due."""
+    await _enqueue(context, "reduce", batch, generation)
+
+
+async def enqueue_open(context: Context, batch: str) -> None:
+    """Queue the opening of a claimed batch; one that the gateway refuses stays due."""
+    await _enqueue(context, "open", batch, 0)
+
+
+async def _enqueue(context: Context, mode: Purpose, batch: str, generation: int) -> None:
+    try:
+        await context.gateway.enqueue(mode, Identity(batch, generation))
+    except UnavailableError as error:
+        log.warning("batch %s: %s is put off: %s", batch, mode, error)

@@ -1,0 +1,82 @@
+"""The OpenFaaS gateway: enqueue messages for this function, call the model function. The only HTTP client."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import quote
+
+import aiohttp
+
+from pipeline.errors import UnavailableError
+from pipeline.models import MIB
+from pipeline.signing import Identity, Purpose, Signer
+
+ENQUEUE_TIMEOUT = 10.0
+RESULT_LIMIT = 32 * MIB
+BROKEN = 502
+TIMED_OUT = 504
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A model function's reply; `status` is 502 for a broken connection and 504 for none in time, as the gateway's."""
+
+    status: int
+    body: bytes
+    retry_after: str = ""
+
+
+class Gateway:
+    """The gateway as this function uses it; connections are kept alive for the life of the context."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, function_name: str, signer: Signer) -> None:
+        self._session = session
+        self._queue = f"{url}/async-function/{function_name}"
+        self._callback = f"{url}/function/{function_name}/collect"
+        self._functions = f"{url}/function"
+        self._signer = signer
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, url: str, function_name: str, signer: Signer) -> AsyncIterator[Self]:
+        """Open the client; nothing is sent yet."""
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
+        async with aiohttp.ClientSession(connector=connector, auto_decompress=True) as session:
+            yield cls(session, url, function_name, signer)
+
+    async def enqueue(self, mode: Purpose, identity: Identity, function: str = "") -> None:
+        """Queue one message for this function; a task's names the callback that brings its answer home.
+
+        Raises UnavailableError unless the gateway took it (202).
+        """
+        headers = {"X-Mode": mode, "X-Call-Id": identity.call_id()}
+        if mode == "task":
+            headers["X-Callback-Url"] = f"{self._callback}?{self._signer.query('callback', identity)}"
+        url = f"{self._queue}?{self._signer.query(mode, identity, function)}"
+        timeout = aiohttp.ClientTimeout(total=ENQUEUE_TIMEOUT)
+        try:
+            async with self._session.post(url, headers=headers, timeout=timeout) as response:
+                if response.status != 202:  # noqa: PLR2004
+                    raise UnavailableError(f"the gateway refused a message with {response.status}")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UnavailableError(f"the gateway cannot be reached ({type(error).__name__})") from error
+
+    async def invoke(self, function: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Reply:  # noqa: ASYNC109
+        """Call the model function once; never raises for what it or the way to it does."""
+        limits = aiohttp.ClientTimeout(total=timeout)
+        url = f"{self._functions}/{quote(function)}"
+        try:
+            async with self._session.post(
+                url, data=body, headers=headers, timeout=limits, allow_redirects=False
+            ) as response:
+                reply = await response.content.read(RESULT_LIMIT + 1)
+                while len(reply) <= RESULT_LIMIT and (more := await response.content.read(RESULT_LIMIT)):
+                    reply += more
+                if len(reply) > RESULT_LIMIT:
+                    return Reply(413, f"the result is over {RESULT_LIMIT // MIB} MiB".encode())
+                return Reply(response.status, reply, response.headers.get("Retry-After", ""))
+        except TimeoutError:
+            return Reply(TIMED_OUT, f"no reply within {timeout:g} s".encode())
+        except aiohttp.ClientError as error:
+            return Reply(BROKEN, f"the connection broke ({type(error).__name__})".encode())

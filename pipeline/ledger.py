@@ -1,0 +1,259 @@
+"""The state of batches in Redis: one typed method a script, and the only user of the Redis client.
+
+Every key of a batch carries the batch in a hash tag, so a script's keys share a slot, and has a TTL. Times inside
+Redis are microseconds by Redis' own clock; the methods take and give seconds.
+"""
+
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from importlib.resources import files
+from typing import Any, Literal, Self, cast
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import FullJitterBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from pipeline.errors import UnavailableError
+from pipeline.models import MIB, Envelope, Submission
+from pipeline.replies import MICROSECONDS, FailVerdict, Lease, Repairs, Settled, State
+from pipeline.signing import Identity
+
+LEDGER_TTL = 7 * 86400
+OPENING_LEASE = 60.0
+REDUCE_LEASE = 30.0
+DUTY_LEASE = 30.0
+SEGMENT_OUTCOMES = 1_000
+SEGMENT_BYTES = 8 * MIB
+LOSSES_ALLOWED = 5
+FIRST_CALLS = 10
+MOST_RELEASES = 100
+ORPHAN_AGE = 600.0
+MINIMUM_VERSION = (6, 2)
+
+_SCRIPTS = (
+    *("abandon", "begin", "cancel", "claim", "confirm", "defer", "extend"),
+    *("fail", "finish", "lease", "repair", "segment", "settle"),
+)
+
+
+class Ledger:
+    """The ledgers of all batches under one prefix."""
+
+    def __init__(self, redis: Redis, prefix: str) -> None:
+        self._redis = redis
+        self._prefix = prefix
+        folder = files("pipeline") / "lua"
+        common = (folder / "common.lua").read_text()
+        self._scripts = {
+            name: redis.register_script(common + (folder / f"{name}.lua").read_text()) for name in _SCRIPTS
+        }
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, url: str, password: str | None, prefix: str) -> AsyncIterator[Self]:
+        """Open a pool of connections that lives as long as the context; nothing is sent yet."""
+        pool = BlockingConnectionPool.from_url(
+            url,
+            password=password,
+            max_connections=64,
+            timeout=5,
+            socket_timeout=10,
+            socket_connect_timeout=5,
+            health_check_interval=30,
+            retry=Retry(FullJitterBackoff(cap=1, base=0.05), 5),
+            retry_on_error=[RedisConnectionError, RedisTimeoutError],
+        )
+        redis = Redis(connection_pool=pool)
+        try:
+            yield cls(redis, prefix)
+        finally:
+            await redis.aclose()
+            await pool.aclose()
+
+    def _keys(self, batch: str) -> list[str]:
+        root = f"{self._prefix}:{{{batch}}}"
+        return [
+            root,
+            *(f"{root}:{part}" for part in ("settled", "outcomes", "inflight", "due", "remaining", "attempts")),
+        ]
+
+    async def _run(self, script: str, batch: str, *arguments: str | bytes | float) -> Any:
+        with _unavailable():
+            return await self._scripts[script](keys=self._keys(batch), args=list(arguments))
+
+    async def ping(self) -> None:
+        """Raise UnavailableError unless Redis answers."""
+        with _unavailable():
+            await self._redis.ping()
+
+    async def check_server(self) -> None:
+        """Raise UnavailableError when this Redis is too old, or may evict keys: a ledger it forgets is a batch lost."""
+        with _unavailable():
+            info = await self._redis.info("everything")
+        policy = info.get("maxmemory_policy", "noeviction")
+        version = str(info.get("redis_version", "0"))
+        if policy != "noeviction":
+            raise UnavailableError(f"Redis evicts keys (maxmemory-policy {policy}): set it to noeviction")
+        if tuple(int(part) for part in version.split(".")[:2]) < MINIMUM_VERSION:
+            raise UnavailableError(f"Redis {version} is too old: 6.2 or newer is needed")
+
+    async def note_open(self, batch: str) -> None:
+        """Put the batch into the index that the sweep goes through."""
+        with _unavailable():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.zadd(f"{self._prefix}:open", {batch: time.time()})
+                pipe.expire(f"{self._prefix}:open", LEDGER_TTL)
+                await pipe.execute()
+
+    async def forget_open(self, batch: str) -> None:
+        """Take the batch out of the index."""
+        with _unavailable():
+            await self._redis.zrem(f"{self._prefix}:open", batch)
+
+    async def open_batches(self, limit: int = 1000) -> list[tuple[str, float]]:
+        """Return the open batches, the oldest first, each with the time in seconds at which it was noted."""
+        with _unavailable():
+            rows = await self._redis.zrange(f"{self._prefix}:open", 0, limit - 1, withscores=True)
+        return [(name.decode(), float(score)) for name, score in cast("list[tuple[bytes, float]]", rows)]
+
+    async def claim(self, batch: str, owner: str, submission: Submission, *, queued: bool = False) -> str:
+        """Claim an id for its opening, or renew the claim; `owner` '' leaves it to a queued opening.
+
+        Returns 'claimed', 'exists', 'conflict', or 'unknown' when a queued opening finds nothing.
+        """
+        spec = submission.spec
+        expire_at = int(time.time() + spec.deadline + LEDGER_TTL)
+        arguments = (owner, submission.digest, _us(OPENING_LEASE), expire_at, spec.window, spec.function, int(queued))
+        verdict, _ = await self._run("claim", batch, *arguments)
+        return str(verdict.decode())
+
+    async def abandon(self, batch: str, owner: str, reason: str = "") -> bool:
+        """Give up an opening: with a reason the batch ends as failed, without one its id is free again."""
+        return bool(await self._run("abandon", batch, owner, reason))
+
+    async def begin(  # noqa: PLR0913
+        self,
+        batch: str,
+        owner: str,
+        generation: int,
+        *,
+        tasks: int,
+        items: int,
+        deadline: float,
+        delay: float = 0,
+        again: int = 0,
+    ) -> tuple[Literal["running", "reducing", "lost"], list[int]]:
+        """Begin a generation; returns its verdict and the tasks of the first window, which are due until confirmed.
+
+        `delay` seconds pass before the first release, then by the sweep; `again` failures are counted back.
+        """
+        arguments = (owner, generation, tasks, items, deadline, _us(delay), _us(DUTY_LEASE), again)
+        verdict, *release = await self._run("begin", batch, *arguments)
+        return verdict.decode(), release
+
+    async def settle(self, identity: Identity, envelope: Envelope, answer: bytes) -> Settled:
+        """Record a task's first answer, count it, and take on the duties that follow."""
+        reply = await self._run(
+            *("settle", identity.batch, identity.generation, identity.task, identity.attempt),
+            *(envelope.succeeded, envelope.failed, envelope.not_found, answer),
+            *(SEGMENT_OUTCOMES, SEGMENT_BYTES, _us(DUTY_LEASE), FIRST_CALLS),
+        )
+        verdict, function, segment, reduce, *release = reply
+        segment = segment if segment >= 0 else None
+        return Settled(verdict.decode(), function.decode(), segment, bool(reduce), tuple(release))
+
+    async def fail(self, identity: Identity, attempts: int, backoff: float) -> FailVerdict:
+        """Count a callback without a usable answer; on 'retry' the task is due again after `backoff` seconds."""
+        arguments = (identity.generation, identity.task, identity.attempt, attempts, _us(backoff))
+        (verdict,) = await self._run("fail", identity.batch, *arguments)
+        return cast("FailVerdict", verdict.decode())
+
+    async def extend(self, identity: Identity) -> None:
+        """Count the task's release from now: the queue-worker itself tries it again."""
+        await self._run("extend", identity.batch, identity.generation, identity.task)
+
+    async def confirm(self, batch: str, tasks: Sequence[int]) -> None:
+        """The gateway took these releases of a first window."""
+        await self._run("confirm", batch, *tasks)
+
+    async def defer(self, batch: str, generation: int, tasks: Sequence[int], backoff: float) -> None:
+        """The gateway refused these releases: they stay due, in `backoff` seconds."""
+        await self._run("defer", batch, generation, _us(backoff), *tasks)
+
+    async def segment_outcomes(self, batch: str, segment: int) -> list[bytes]:
+        """Return the answers set aside for a segment, in the order they settled; empty when it is written already."""
+        with _unavailable():
+            return cast("list[bytes]", await self._redis.lrange(f"{self._keys(batch)[2]}:{segment}", 0, -1))
+
+    async def segment_written(self, batch: str, generation: int, segment: int) -> None:
+        """The segment is in S3: drop its outcomes and the duty to write it."""
+        await self._run("segment", batch, generation, segment, int(time.time() + LEDGER_TTL))
+
+    async def lease(self, batch: str, owner: str, generation: int, upload: str = "", upload_key: str = "") -> Lease:
+        """Take or renew the reduce's lease for 30 s; `upload` records a multipart upload before its first part."""
+        arguments = (owner, generation, _us(REDUCE_LEASE), upload, upload_key)
+        verdict, old, old_key, *segments = await self._run("lease", batch, *arguments)
+        return Lease(verdict.decode(), old.decode(), old_key.decode(), tuple(segments))
+
+    async def finish(self, batch: str, owner: str, generation: int) -> str:
+        """End the batch; returns its final state, or '' when the lease was lost."""
+        ended = await self._run("finish", batch, owner, generation, int(time.time() + LEDGER_TTL))
+        return str(ended.decode())
+
+    async def cancel(self, batch: str) -> tuple[str, int, int | None, bool]:
+        """Stop releasing; returns the state before ('' for no such batch), generation, segment and reduce duties."""
+        state, generation, segment, reduce = await self._run("cancel", batch, _us(DUTY_LEASE))
+        return state.decode(), int(generation), segment if segment >= 0 else None, bool(reduce)
+
+    async def repair(self, batch: str, silence: float, shortest: float) -> Repairs:
+        """Sweep one batch; `silence` seconds make a taken message lost, two sweeps are `shortest` seconds apart."""
+        arguments = (_us(silence), _us(DUTY_LEASE), LOSSES_ALLOWED, MOST_RELEASES)
+        reply = await self._run("repair", batch, *arguments, int(time.time() + LEDGER_TTL), _us(shortest))
+        state = reply[0].decode()
+        if state in {"", "gone"}:
+            return Repairs(state)
+        _, generation, function, opening, reduce, segments, release, exhausted = reply
+        return Repairs(
+            *(state, int(generation or 0), function.decode(), bool(opening), bool(reduce), tuple(segments)),
+            release=tuple((int(task), int(attempt)) for task, attempt in release),
+            exhausted=tuple(exhausted),
+        )
+
+    async def state(self, batch: str) -> State | None:
+        """Return the batch's state, None when there is no ledger: four commands in one round trip."""
+        keys = self._keys(batch)
+        with _unavailable():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.hgetall(keys[0])
+                pipe.zcard(keys[3])
+                pipe.get(keys[5])
+                pipe.time()
+                fields, in_flight, remaining, (seconds, micro) = await pipe.execute()
+        if not fields:
+            return None
+        text = {name.decode(): value.decode() for name, value in fields.items()}
+        return State(text, in_flight, int(remaining or 0), seconds + micro / MICROSECONDS)
+
+    async def phase(self, batch: str) -> tuple[str, int] | None:
+        """Return (state, generation) alone, None when there is no ledger."""
+        with _unavailable():
+            values = await self._redis.hmget(self._keys(batch)[0], ["state", "generation"])
+        state, generation = cast("list[bytes | None]", values)
+        return (state.decode(), int(generation or 0)) if state else None
+
+
+def _us(seconds: float) -> int:
+    return int(seconds * MICROSECONDS)
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    """Turn an error of Redis, or of the way to it, into one that is answered with 503."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise UnavailableError(f"Redis cannot serve this now ({type(error).__name__})") from error

@@ -1,0 +1,19 @@
+-- Stop releasing; what is in flight settles, then the summary is written with what there is.
+-- ARGV  1 duty lease
+-- Returns {state before, generation, segment or -1, reduce 0 or 1}; state '' when there is no such batch
+local state, generation, pending = get('state', 'generation', 'pending')
+if not state then return {'', '0', -1, 0} end
+local reply = {state, generation, -1, 0}
+if state == 'opening' then
+  call('HSET', LEDGER, 'cancel', 1)
+elseif state == 'running' or state == 'paused' then
+  start_closing('cancelled', 'cancelled on request')
+  if call('ZCARD', INFLIGHT) == 0 then
+    local lease = tonumber(ARGV[1])
+    if tonumber(pending) > 0 then reply[3] = cut_segment(lease) end
+    start_reduce(lease)
+    reply[4] = 1
+  end
+end
+keep()
+return reply

@@ -1,0 +1,83 @@
+-- The sweep of one batch: take over what is overdue, find what is lost, keep the deadline.
+-- ARGV  1 silence: time after which a message that a worker took must have been answered  2 duty lease  3 losses allowed
+--       4 most releases in one sweep  5 expire_at  6 shortest time between two sweeps
+-- Returns {state, generation, function, open 0 or 1, reduce 0 or 1, n segments, segment ..., n releases, {task, attempt} ...,
+--          exhausted task ...}; state '' when there is no such batch or another replica has just swept it
+local state, generation, fn, swept_at = get('state', 'generation', 'function', 'swept_at')
+if not state then return {'gone'} end
+if swept_at and now - swept_at < tonumber(ARGV[6]) then return {''} end
+local silence, lease, cap, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+call('HSET', LEDGER, 'swept_at', now,
+  'expire_at', math.max(tonumber(call('HGET', LEDGER, 'expire_at')), tonumber(ARGV[5])))
+
+local heard, heard_at, mark, mark_at, probed_at, deadline_at, not_before, closing_at, pending =
+  get('heard', 'heard_at', 'mark', 'mark_at', 'probed_at', 'deadline_at', 'not_before', 'closing_at', 'pending')
+if (state == 'running' or state == 'paused') and now > tonumber(deadline_at) then
+  start_closing('failed', 'the deadline passed before every item had run')
+  state, closing_at = 'closing', now
+end
+
+local released, exhausted = {}, {}
+local function release(task)
+  call('ZADD', INFLIGHT, now, task)
+  released[#released + 1] = {task, tonumber(call('HGET', ATTEMPTS, task) or 0)}
+end
+local function lose(task)
+  if call('HINCRBY', ATTEMPTS, 'l:' .. task, 1) > cap then
+    exhausted[#exhausted + 1] = tonumber(task)
+  else
+    call('HINCRBY', ATTEMPTS, task, 1)
+    call('HINCRBY', LEDGER, 'retried', 1)
+    release(task)
+  end
+end
+
+if state == 'running' then
+  -- Lost by evidence: released before something that was answered one silence ago, and silent since.
+  if now - mark_at >= silence then
+    for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, '-inf', '(' .. mark, 'LIMIT', 0, most)) do lose(task) end
+    if #released < most then call('HSET', LEDGER, 'mark', heard, 'mark_at', now) end
+  end
+  -- Nothing at all answers: one task is released again, to see whether the queue still carries.
+  if now - heard_at >= silence and now - probed_at >= silence then
+    local oldest = call('ZRANGEBYSCORE', INFLIGHT, '-inf', now - silence, 'LIMIT', 0, 1)[1]
+    call('HSET', LEDGER, 'probed_at', now)
+    if oldest then
+      call('HINCRBY', ATTEMPTS, oldest, 1)
+      release(oldest)
+    end
+  end
+  -- What was refused or failed runs again; a few over the window, so that fresh tasks cannot crowd it out.
+  local busy, room = call('ZCARD', INFLIGHT), tonumber(call('HGET', LEDGER, 'window')) + 4
+  for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
+    if #released >= most or busy >= room then break end
+    if string.sub(duty, 1, 2) == 't:' then
+      local task = string.sub(duty, 3)
+      if not call('ZSCORE', INFLIGHT, task) then busy = busy + 1 end
+      call('ZREM', DUE, duty)
+      release(task)
+    end
+  end
+  if now >= tonumber(not_before) then
+    local fresh = {}
+    release_next(fresh, most - #released)
+    for _, task in ipairs(fresh) do released[#released + 1] = {task, 0} end
+  end
+elseif state == 'closing' and (call('ZCARD', INFLIGHT) == 0 or now - closing_at >= silence) then
+  if tonumber(pending) > 0 then cut_segment(0) end
+  start_reduce(0)
+  state = 'reducing'
+end
+
+local open, reduce, segments = 0, 0, {}
+for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
+  local kind = string.sub(duty, 1, 1)
+  if kind ~= 't' then
+    call('ZADD', DUE, now + lease, duty)
+    if kind == 'o' and state == 'opening' then open = 1 end
+    if kind == 'r' and state == 'reducing' then reduce = 1 end
+    if kind == 's' then segments[#segments + 1] = tonumber(string.sub(duty, 3)) end
+  end
+end
+keep()
+return {state, generation, fn or '', open, reduce, segments, released, exhausted}

@@ -1,0 +1,54 @@
+-- Record a task's first outcome and take on every duty that follows from it.
+-- ARGV  1 generation  2 task  3 attempt  4 succeeded  5 failed  6 of these, answered 404
+--       7 answer (opaque bytes, '' for none)  8 segment count  9 segment bytes  10 duty lease
+--       11 first calls that must not all answer 404
+-- Returns {verdict, function, segment or -1, reduce 0 or 1, task to release ...}: settled | duplicate | closed | unknown
+-- No duty lives only in the reply: it may be lost after the script ran.
+local state, generation, fn, heard, batch_size = get('state', 'generation', 'function', 'heard', 'batch_size')
+if not state then return {'unknown', '', -1, 0} end
+if generation ~= ARGV[1] or not is_open(state) then return {'closed', fn, -1, 0} end
+-- The first write, and one that Redis refuses when it is out of memory: all of the script or nothing.
+if call('SETBIT', SETTLED, ARGV[2], 1) == 1 then return {'duplicate', fn, -1, 0} end
+
+local outcomes, lease = ARGV[4] + ARGV[5], tonumber(ARGV[10])
+local pending, bytes = 0, 0
+if outcomes > 0 then
+  call('RPUSH', OUTCOMES, ARGV[7])
+  pending = call('HINCRBY', LEDGER, 'pending', outcomes)
+  bytes = call('HINCRBY', LEDGER, 'bytes', #ARGV[7])
+else
+  pending = tonumber(call('HGET', LEDGER, 'pending'))
+end
+-- Only the current attempt's answer says how far the queue has come: the release time is that attempt's.
+local sent = 0
+if (call('HGET', ATTEMPTS, ARGV[2]) or '0') == ARGV[3] then sent = tonumber(call('ZSCORE', INFLIGHT, ARGV[2]) or 0) end
+call('ZREM', INFLIGHT, ARGV[2])
+call('ZREM', DUE, 't:' .. ARGV[2])
+call('HDEL', ATTEMPTS, ARGV[2], 'f:' .. ARGV[2], 'l:' .. ARGV[2])
+if sent > tonumber(heard) then call('HSET', LEDGER, 'heard', sent, 'heard_at', now) end
+local succeeded = call('HINCRBY', LEDGER, 'succeeded', ARGV[4])
+local failed = call('HINCRBY', LEDGER, 'failed', ARGV[5])
+local remaining = call('DECR', REMAINING)
+
+if state ~= 'closing' and succeeded == 0 and generation == '0' then
+  local not_found = call('HINCRBY', LEDGER, 'not_found', ARGV[6])
+  if not_found == failed and not_found >= math.min(tonumber(ARGV[11]), tonumber(batch_size)) then
+    start_closing('failed', "the model function '" .. fn .. "' answered 404 to the first " .. not_found ..
+      ' calls: is it deployed under this name?')
+    state = 'closing'
+  end
+end
+
+local ended = remaining == 0 or (state == 'closing' and call('ZCARD', INFLIGHT) == 0)
+local reply = {'settled', fn, -1, 0}
+if pending > 0 and (ended or pending >= tonumber(ARGV[8]) or bytes >= tonumber(ARGV[9])) then
+  reply[3] = cut_segment(lease)
+end
+if ended then
+  start_reduce(lease)
+  reply[4] = 1
+elseif state == 'running' then
+  release_next(reply, 2)
+end
+keep()
+return reply

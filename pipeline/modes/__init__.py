@@ -1,0 +1,1 @@
+"""The modes of the function: one file each, none imports another."""

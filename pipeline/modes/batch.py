@@ -1,0 +1,161 @@
+"""`batch`: claim the id, snapshot the input, open the ledger, release the first window."""
+
+import hashlib
+import uuid
+from typing import Any
+
+import msgspec
+import orjson
+
+from pipeline.context import Context
+from pipeline.duties import enqueue_open
+from pipeline.errors import BadRequestError, ConflictError, TooLargeError
+from pipeline.models import KIB, MIB, BatchSpec, Event, Response, Submission, check_batch_id, parse_spec
+from pipeline.opening import NewBatch, forget, open_batch
+from pipeline.status import status_url
+from pipeline.store import MissingObjectError, ObjectInfo
+
+INLINE_SNAPSHOT = 64 * MIB
+SPEC_LIMIT = 256 * KIB
+CSV_TYPES = frozenset({"text/csv", "application/csv"})
+_NUMBERS = frozenset({"chunk", "concurrency", "window", "attempts", "timeout", "deadline", "inline_limit"})
+
+
+async def batch(event: Event, context: Context) -> Response:
+    """Open a batch: 201 with its size, or 202 where the snapshot is made by a queued invocation.
+
+    The body is the key of a CSV, a JSON specification, or the CSV itself (Content-Type text/csv); options of the
+    first and the last come from the query. Raises BadRequestError, ConflictError, UnavailableError.
+    """
+    name = check_batch_id(event.headers.get("X-Batch-Id") or str(uuid.uuid4()))
+    spec, body = _read_request(event, context, name)
+    _check_spec(spec, context)
+    await context.phases.check_server()
+    if body is None:
+        found = await _find_input(context, spec.input)
+        source = found.etag
+    else:
+        found = ObjectInfo(spec.input, "", len(body))
+        source = hashlib.sha256(body).hexdigest()
+    submission = Submission(spec.model_dump(exclude_defaults=True), found.etag, found.size, source)
+    queued = found.size > INLINE_SNAPSHOT
+    existing = await _claim(context, name, submission, "" if queued else context.owner)
+    if existing is not None:
+        return existing
+    return await _open(context, name, submission, body, queued=queued)
+
+
+async def _claim(context: Context, name: str, submission: Submission, owner: str) -> Response | None:
+    """Claim the id; returns the answer for one that exists with the same submission, None for one that is ours."""
+    await context.ledger.note_open(name)
+    verdict = await context.ledger.claim(name, owner, submission)
+    if verdict == "conflict":
+        raise ConflictError(f"batch {name!r} exists with another specification or another input: choose another id")
+    if verdict == "exists":
+        return await _describe(context, name, 200)
+    ended = await context.specs.read_status(name)
+    if ended is None and not await context.specs.is_foreign(name):
+        return None
+    await forget(context, name, owner=owner)
+    if ended is None:
+        raise ConflictError(f"the bucket holds objects under {name + '/'!r} that are no batch's: choose another id")
+    if (await context.specs.read(name)).digest != submission.digest:
+        raise ConflictError(f"batch {name!r} has ended, with another specification or another input")
+    size = {"batch_size": ended["items"], "tasks": ended["tasks"], "state": ended["state"]}
+    return Response.json(200, {"batch_id": name, **size, "status_url": status_url(context.settings, name)})
+
+
+async def _open(context: Context, name: str, submission: Submission, body: bytes | None, *, queued: bool) -> Response:
+    await context.specs.mark_open(name)
+    if body is not None:
+        stored = await context.store.put(submission.spec.input, body, "text/csv")
+        submission = msgspec.structs.replace(submission, etag=stored.etag)
+    await context.specs.write(name, submission)
+    url = status_url(context.settings, name)
+    if queued:
+        await enqueue_open(context, name)
+        return Response.json(202, {"batch_id": name, "state": "opening", "status_url": url})
+    try:
+        opened = await open_batch(context, NewBatch(name, submission, context.owner))
+    except BadRequestError:
+        await forget(context, name)
+        raise
+    if opened is None:
+        return await _describe(context, name, 202)
+    size = {"batch_size": opened.items, "tasks": opened.tasks}
+    return Response.json(201, {"batch_id": name, **size, "status_url": url})
+
+
+async def _describe(context: Context, name: str, status: int) -> Response:
+    state = await context.ledger.state(name)
+    document: dict[str, Any] = {"batch_id": name, "state": state["state"] if state else "opening"}
+    if state and state["batch_size"]:
+        document |= {"batch_size": state.number("batch_size"), "tasks": state.number("tasks")}
+    return Response.json(status, document | {"status_url": status_url(context.settings, name)})
+
+
+def _read_request(event: Event, context: Context, name: str) -> tuple[BatchSpec, bytes | None]:
+    """Return the specification, and the CSV where the body is one."""
+    content_type = event.headers.get("Content-Type", "").split(";")[0].strip().lower()
+    if content_type in CSV_TYPES:
+        fields = {**_options(event, context), "input": f"{name}/input.csv"}
+        return parse_spec(fields), event.body
+    if len(event.body) > SPEC_LIMIT:
+        raise TooLargeError(
+            f"a specification has at most {SPEC_LIMIT} bytes; a CSV is sent with Content-Type: text/csv"
+        )
+    try:
+        text = event.body.decode().strip()
+    except UnicodeDecodeError:
+        raise BadRequestError("the body is not UTF-8: expected a key, a JSON object, or text/csv") from None
+    if not text:
+        raise BadRequestError("the body is empty: expected the key of a CSV, a JSON specification, or text/csv")
+    if text.startswith(("{", "[")):
+        return parse_spec(_json_fields(text, context)), None
+    if "\n" in text:
+        raise BadRequestError("the body has several lines: a CSV is sent with Content-Type: text/csv")
+    return parse_spec({**_options(event, context), "input": text}), None
+
+
+def _json_fields(text: str, context: Context) -> dict[str, Any]:
+    try:
+        fields = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise BadRequestError(f"the body starts like JSON but is none: {error}") from None
+    if not isinstance(fields, dict):
+        raise BadRequestError("the specification is not valid: expected a JSON object")
+    return _default_function(context) | fields
+
+
+def _options(event: Event, context: Context) -> dict[str, Any]:
+    """Specification fields from the query string."""
+    fields: dict[str, Any] = {}
+    for key, value in event.query.items():
+        fields[key] = int(value) if key in _NUMBERS and value.isdecimal() else value
+    return _default_function(context) | fields
+
+
+def _default_function(context: Context) -> dict[str, Any]:
+    default = context.settings.model_function
+    return {"function": default} if default else {}
+
+
+def _check_spec(spec: BatchSpec, context: Context) -> None:
+    limit = context.settings.task_timeout
+    problems = []
+    if "timeout" in spec.model_fields_set and spec.timeout > limit:
+        problems.append(f"timeout: {spec.timeout:g} s is over the task's own {limit:g} s (setting task_timeout)")
+    if spec.function == context.settings.function_name:
+        problems.append("function: the pipeline cannot call itself")
+    if problems:
+        raise BadRequestError("the specification is not valid", problems)
+
+
+async def _find_input(context: Context, key: str) -> ObjectInfo:
+    try:
+        return await context.store.head(key)
+    except MissingObjectError:
+        folder = key.rpartition("/")[0]
+        near = await context.store.list(f"{folder}/" if folder else "", limit=10)
+        there = f"there are: {', '.join(near)}" if near else "there is nothing under that prefix"
+        raise BadRequestError(f"no object {key!r} in bucket {context.store.bucket!r}; {there}") from None

@@ -1,0 +1,55 @@
+"""`collect`: a callback brings a task's answer home; settle it once, and do what follows."""
+
+import logging
+import random
+
+from pipeline.context import Context
+from pipeline.errors import ForbiddenError
+from pipeline.models import SIGNATURE_HEADER, Event, Response
+from pipeline.settling import settle, settle_failed, settle_skipped
+from pipeline.signing import Identity
+
+BACKOFF_CAP = 60.0
+LOST_STATUS = 502
+
+log = logging.getLogger(__name__)
+
+
+async def collect(event: Event, context: Context) -> Response:
+    """Settle a task, or count its failure; the answer only says which, since the queue-worker never reads it.
+
+    Only the signed URL says what this belongs to: a callback's headers are the called function's own choice.
+    Raises ForbiddenError, and UnavailableError when Redis cannot be reached (the sweep then finds the task lost).
+    """
+    identity = context.signer.verify_query("callback", event.query)
+    if context.settings.openfaas_pro and not _is_final(event):
+        await context.ledger.extend(identity)
+        return Response.json(200, {"verdict": "extended"})
+    try:
+        context.signer.verify_answer(identity, event.body, event.headers.get(SIGNATURE_HEADER, ""))
+    except ForbiddenError:
+        return Response.json(200, {"verdict": await _fail(context, identity, event)})
+    settled = await settle(context, identity, event.body)
+    return Response.json(200, {"verdict": settled.verdict})
+
+
+async def _fail(context: Context, identity: Identity, event: Event) -> str:
+    """The callback brings no usable answer: the task runs again later, or its items have failed."""
+    given = event.headers.get("X-Function-Status", "")
+    status = int(given) if given.isdecimal() and int(given) >= 400 else LOST_STATUS  # noqa: PLR2004
+    log.warning("batch %s: task %d brought no answer (%s)", identity.batch, identity.task, given or "no status")
+    attempts = (await context.specs.get(identity.batch)).spec.attempts
+    backoff = random.uniform(0.5, 1) * min(BACKOFF_CAP, 2**identity.attempt)  # noqa: S311
+    verdict = await context.ledger.fail(identity, attempts, backoff)
+    if verdict == "exhausted":
+        reason = f"the task brought no answer in {attempts} attempts (the last: status {status})"
+        await settle_failed(context, identity, status, reason)
+    elif verdict == "skip":
+        await settle_skipped(context, identity)
+    return verdict
+
+
+def _is_final(event: Event) -> bool:
+    """X-Retry equal to X-Retry-Max is OpenFaaS Pro's last try (docs, async retries)."""
+    tried, most = event.headers.get("X-Retry", ""), event.headers.get("X-Retry-Max", "")
+    return not (tried.isdecimal() and most.isdecimal() and int(tried) < int(most))

@@ -1,0 +1,110 @@
+"""Open a claimed batch: snapshot the input, begin generation 0, release the first window."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.context import Context
+from pipeline.duties import enqueue_reduce, release_first
+from pipeline.ledger import OPENING_LEASE
+from pipeline.models import BatchSpec, Submission
+from pipeline.rows import PREFERRED_COLUMN, choose_column, count_rows, open_rows, read_rows
+from pipeline.settings import Settings
+from pipeline.snapshot import Manifest
+
+AUTO_TASKS = 1_000
+AUTO_CHUNK = 100
+
+
+@dataclass(frozen=True)
+class NewBatch:
+    """A batch claimed by `owner`."""
+
+    name: str
+    submission: Submission
+    owner: str
+
+
+async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
+    """Open the batch; returns None when the claim was lost to another, who opens it.
+
+    Raises BadRequestError when the input cannot be read, MissingObjectError when it is gone.
+    """
+    spec = new.submission.spec
+    async with _renewed_claim(context, new):
+        manifest = await _snapshot(context, new, spec)
+    verdict, tasks = await context.ledger.begin(
+        new.name, new.owner, 0, tasks=manifest.tasks, items=manifest.items, deadline=spec.deadline
+    )
+    if verdict == "lost":
+        return None
+    await context.ledger.note_open(new.name)
+    await release_first(context, new.name, 0, spec.function, tasks)
+    if verdict == "reducing":
+        await enqueue_reduce(context, new.name, 0)
+    return manifest
+
+
+async def forget(context: Context, name: str, reason: str = "", owner: str | None = None) -> None:
+    """Give up an opening: with a reason the batch ends as failed, without one nothing of it is left."""
+    if not await context.ledger.abandon(name, context.owner if owner is None else owner, reason):
+        return
+    await context.ledger.forget_open(name)
+    await context.specs.close(name)
+    if not reason and await context.specs.read_status(name) is None:
+        await context.specs.erase(name)
+
+
+async def _snapshot(context: Context, new: NewBatch, spec: BatchSpec) -> Manifest:
+    with tempfile.TemporaryDirectory(prefix="pipeline-") as folder:
+        path = Path(folder) / "input"
+        await context.store.download(spec.input, new.submission.etag, path)
+        rows = await asyncio.to_thread(open_rows, path)
+        if rows is None:
+            column, frames, chunk = spec.column or PREFERRED_COLUMN, _nothing(), 1
+        else:
+            column = choose_column(rows, spec.column)
+            chunk = await count_rows(rows) if spec.chunk == "auto" else spec.chunk
+            if spec.chunk == "auto":
+                chunk = auto_chunk(chunk, spec, context.settings)
+            frames = read_rows(rows, column)
+        return await context.snapshots.write(new.name, 0, frames, column, chunk)
+
+
+def auto_chunk(items: int, spec: BatchSpec, settings: Settings) -> int:
+    """Choose a chunk that gives about 1,000 tasks, at most 100 items each.
+
+    Items that run side by side never need more time than their task has, even if every call takes its whole timeout.
+    """
+    chunk = min(AUTO_CHUNK, -(-items // AUTO_TASKS))
+    if not spec.chunk_call:
+        rounds = int(settings.task_timeout // min(spec.timeout, settings.task_timeout))
+        chunk = min(chunk, spec.concurrency * rounds)
+    return max(1, chunk)
+
+
+async def _nothing() -> AsyncIterator[pl.DataFrame]:
+    return
+    yield
+
+
+@asynccontextmanager
+async def _renewed_claim(context: Context, new: NewBatch) -> AsyncIterator[None]:
+    """Renew the claim while the snapshot is made."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(OPENING_LEASE / 3)
+            await context.ledger.claim(new.name, new.owner, new.submission)
+
+    renewal = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewal.cancel()
+        await asyncio.gather(renewal, return_exceptions=True)

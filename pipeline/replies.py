@@ -1,0 +1,67 @@
+"""What the ledger's scripts reply, typed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+MICROSECONDS = 1_000_000
+
+Verdict = Literal["settled", "duplicate", "closed", "unknown"]
+FailVerdict = Literal["retry", "exhausted", "skip", "duplicate", "stale", "closed", "unknown"]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a settle decided, and the duties it took on: `segment` to write, `reduce` to enqueue, tasks to release."""
+
+    verdict: Verdict
+    function: str
+    segment: int | None
+    reduce: bool
+    release: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Repairs:
+    """What a sweep took over: `release` holds (task, attempt) pairs, `exhausted` tasks that were lost too often."""
+
+    state: str
+    generation: int = 0
+    function: str = ""
+    open: bool = False
+    reduce: bool = False
+    segments: tuple[int, ...] = ()
+    release: tuple[tuple[int, int], ...] = ()
+    exhausted: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The answer to a reduce that wants to run; `upload` and `upload_key` are what a predecessor left unfinished."""
+
+    verdict: Literal["leased", "held", "closed", "unknown"]
+    upload: str
+    upload_key: str
+    segments: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class State:
+    """A batch as its ledger has it. `fields` are the hash's; `now` is Redis' clock in seconds."""
+
+    fields: Mapping[str, str]
+    in_flight: int
+    remaining: int
+    now: float
+
+    def __getitem__(self, name: str) -> str:
+        return self.fields.get(name, "")
+
+    def number(self, name: str) -> int:
+        """A counter, 0 where it is not set."""
+        return int(self.fields.get(name, 0))
+
+    def seconds(self, name: str) -> float | None:
+        """A time in seconds since 1970, None where it is not set."""
+        value = self.fields.get(name)
+        return int(value) / MICROSECONDS if value else None

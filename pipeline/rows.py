@@ -1,0 +1,84 @@
+"""Read the rows of a CSV file, in order and with bounded memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from pipeline.cutting import INDEX, TASK
+from pipeline.errors import BadRequestError
+
+PREFERRED_COLUMN = "url"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_SHOWN_COLUMNS = 50
+
+
+def open_rows(path: Path) -> pl.LazyFrame | None:
+    """Scan a CSV file, plain, gzip or zstd; None when there is no header line at all. Every cell is text.
+
+    A line that is blank is no row. Raises BadRequestError for what is no CSV in UTF-8.
+    """
+    with path.open("rb") as file:
+        if file.read(2) in _UTF16:
+            raise BadRequestError("the input is UTF-16, expected UTF-8: convert it with iconv -f utf-16 -t utf-8")
+    try:
+        rows = pl.scan_csv(path, infer_schema=False, empty_string_is_null=False, glob=False)
+        names = rows.collect_schema().names()
+    except pl.exceptions.NoDataError:
+        return None
+    except (PolarsError, OSError) as error:
+        raise _unreadable(error) from error
+    if {TASK, INDEX} & set(names):
+        raise BadRequestError(f"the columns {TASK} and {INDEX} are the pipeline's own: rename them")
+    return rows.filter(~pl.all_horizontal(pl.all().is_null()))
+
+
+def choose_column(rows: pl.LazyFrame, wanted: str | None) -> str:
+    """Return the column whose cells are the items; raises BadRequestError listing the columns there are."""
+    names = rows.collect_schema().names()
+    if wanted is None and PREFERRED_COLUMN in names:
+        return PREFERRED_COLUMN
+    if wanted is None and len(names) == 1:
+        return names[0]
+    if wanted in names:
+        return str(wanted)
+    shown = ", ".join(names[:_SHOWN_COLUMNS]) + (", ..." if len(names) > _SHOWN_COLUMNS else "")
+    asked = (
+        f"there is no column {wanted!r}" if wanted else f"name the column, there is none called {PREFERRED_COLUMN!r}"
+    )
+    raise BadRequestError(f"{asked}; the columns are: {shown}")
+
+
+async def count_rows(rows: pl.LazyFrame) -> int:
+    """Count the rows; raises BadRequestError where they cannot be read."""
+    try:
+        return int((await asyncio.to_thread(rows.select(pl.len()).collect, engine="streaming")).item())
+    except PolarsError as error:
+        raise _unreadable(error) from error
+
+
+async def read_rows(rows: pl.LazyFrame, column: str) -> AsyncIterator[pl.DataFrame]:
+    """Yield the rows as frames in order, with their index from 0; a missing cell of `column` is an empty item.
+
+    Raises BadRequestError where a row cannot be read.
+    """
+    frames = iter(rows.with_columns(pl.col(column).fill_null("")).collect_batches(maintain_order=True))
+    index = 0
+    while True:
+        try:
+            frame = await asyncio.to_thread(next, frames, None)
+        except PolarsError as error:
+            raise _unreadable(error) from error
+        if frame is None:
+            return
+        yield frame.with_columns(pl.int_range(index, index + frame.height, dtype=pl.Int64).alias(INDEX))
+        index += frame.height
+
+
+def _unreadable(error: Exception) -> BadRequestError:
+    reason = str(error).strip().split("\n", 1)[0]
+    if "utf-8" in reason.lower() or "utf8" in reason.lower():
+        reason = "it is not UTF-8: convert it, for example with iconv -f latin1 -t utf-8"
+    return BadRequestError(f"the input cannot be read as CSV: {reason}")

@@ -1,0 +1,103 @@
+"""Segments: objects of outcomes in S3, each sorted by item index, and the merge of them in input order."""
+
+import heapq
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from pipeline.models import Outcome, decode_envelope
+from pipeline.store import Store
+
+_DECODER = msgspec.json.Decoder(Outcome)
+_NAME = re.compile(r"/(?P<number>\d+)\.(?P<epoch>[0-9a-f]+)\.(?P<first>\d+)-(?P<last>\d+)\.(?P<failed>\d+)\.ndjson$")
+
+
+class MissingSegmentError(Exception):
+    """A segment that the ledger counts is not in S3."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment by its name: `first` and `last` are item indices, `failed` counts failed outcomes."""
+
+    key: str
+    generation: int
+    number: int
+    first: int
+    last: int
+    failed: int
+
+
+async def write_segment(
+    store: Store, batch: str, generation: int, epoch: str, number: int, answers: Sequence[bytes]
+) -> None:
+    """Write the outcomes of these answers as one object; the same answers give the same object."""
+    parts = sorted((decode_envelope(answer) for answer in answers), key=lambda part: part[0].first)
+    first, last = parts[0][0].first, max(envelope.last for envelope, _ in parts)
+    failed = sum(envelope.failed for envelope, _ in parts)
+    key = f"{_folder(batch, generation)}{number:06d}.{epoch}.{first}-{last}.{failed}.ndjson"
+    await store.put(key, b"\n".join(lines for _, lines in parts), "application/x-ndjson")
+
+
+async def list_segments(store: Store, batch: str, generation: int, epoch: str, count: int) -> list[Segment]:
+    """Return exactly the segments 0 to count - 1 of this epoch; raises MissingSegmentError when one is not there."""
+    found: dict[int, Segment] = {}
+    for key in await store.list(_folder(batch, generation)):
+        match = _NAME.search(key)
+        if match and match["epoch"] == epoch:
+            number, first, last, failed = (int(match[name]) for name in ("number", "first", "last", "failed"))
+            found[number] = Segment(key, generation, number, first, last, failed)
+    missing = [number for number in range(count) if number not in found]
+    if missing:
+        raise MissingSegmentError(f"segments {missing[:10]} of generation {generation} of batch {batch}")
+    return [found[number] for number in range(count)]
+
+
+async def merge(store: Store, segments: Sequence[Segment]) -> AsyncIterator[Outcome]:
+    """Yield the newest generation's outcome of every item, in input order.
+
+    A segment is read when the merge comes to its first item, so memory holds those that overlap.
+    """
+    waiting = sorted(segments, key=lambda segment: segment.first, reverse=True)
+    heap: list[tuple[int, int, int, Outcome, Iterator[Outcome]]] = []
+
+    def push(order: int, generation: int, outcomes: Iterator[Outcome]) -> None:
+        outcome = next(outcomes, None)
+        if outcome is not None:
+            heapq.heappush(heap, (outcome.index, -generation, order, outcome, outcomes))
+
+    previous = -1
+    while waiting or heap:
+        while waiting and (not heap or waiting[-1].first <= heap[0][0]):
+            segment = waiting.pop()
+            push(len(waiting), segment.generation, _lines(await store.get(segment.key)))
+        index, generation, order, outcome, outcomes = heapq.heappop(heap)
+        push(order, -generation, outcomes)
+        if index != previous:
+            previous = index
+            yield outcome
+
+
+async def retryable(store: Store, segments: Sequence[Segment]) -> list[int]:
+    """Return the indices of one generation's items that failed in a way worth another attempt, sorted."""
+    indices: list[int] = []
+    for segment in segments:
+        if segment.failed:
+            outcomes = _lines(await store.get(segment.key))
+            indices += [outcome.index for outcome in outcomes if outcome.status == "failed" and outcome.retryable]
+    return sorted(indices)
+
+
+def _lines(body: bytes) -> Iterator[Outcome]:
+    start = 0
+    while start < len(body):
+        end = body.find(b"\n", start)
+        end = len(body) if end < 0 else end
+        yield _DECODER.decode(memoryview(body)[start:end])
+        start = end + 1
+
+
+def _folder(batch: str, generation: int) -> str:
+    return f"{batch}/segments/{generation}/"

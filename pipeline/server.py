@@ -1,0 +1,101 @@
+"""The aiohttp app around the handler: requests to events, errors to HTTP, health, and the timer."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from pipeline.context import Context, open_context
+from pipeline.errors import PipelineError, TooLargeError, UnavailableError
+from pipeline.handler import handle
+from pipeline.models import MIB, Event, Response
+from pipeline.settings import Settings
+from pipeline.sweeping import sweep_all
+
+BODY_LIMIT = 64 * MIB
+RETRY_AFTER = "2"
+IDLE_FACTOR = 5
+SHUTDOWN_TIMEOUT = 60.0
+
+CONTEXT = web.AppKey("context", Context)
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings) -> web.Application:
+    """Return the app; its clients are opened at start-up and live as long as it does."""
+
+    async def clients(app: web.Application) -> AsyncIterator[None]:
+        async with open_context(settings) as context:
+            app[CONTEXT] = context
+            timer = asyncio.create_task(_timer(context))
+            yield
+            timer.cancel()
+            await asyncio.gather(timer, return_exceptions=True)
+
+    app = web.Application(client_max_size=BODY_LIMIT)
+    app.cleanup_ctx.append(clients)
+    app.router.add_get("/_/health", _health)
+    app.router.add_get("/_/ready", _ready)
+    app.router.add_route("*", "/{path:.*}", _serve)
+    return app
+
+
+async def _serve(request: web.Request) -> web.Response:
+    try:
+        body = await _read(request)
+        event = Event(body, request.headers, request.method, request.query, request.path)
+        response = await handle(event, request.app[CONTEXT])
+    except PipelineError as error:
+        response = _answer(error)
+    except Exception:
+        log.exception("an error without a name")
+        response = Response.json(500, {"error": "internal error: the function's log says more"})
+    return web.Response(status=response.status, body=response.body, headers=dict(response.headers))
+
+
+async def _read(request: web.Request) -> bytes:
+    """Read the body whole: it comes chunked, so no header says how long it is."""
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLargeError(f"the body is over {BODY_LIMIT // MIB} MiB: put the CSV into S3 and send its key") from None
+
+
+def _answer(error: PipelineError) -> Response:
+    document: dict[str, object] = {"error": str(error)}
+    if error.problems:
+        document["problems"] = error.problems
+    response = Response.json(error.status, document)
+    if isinstance(error, UnavailableError):
+        log.warning("%s", error)
+        return Response(response.status, response.body, {**response.headers, "Retry-After": RETRY_AFTER})
+    return response
+
+
+async def _health(_request: web.Request) -> web.Response:
+    return web.Response(text="OK")
+
+
+async def _ready(request: web.Request) -> web.Response:
+    context = request.app[CONTEXT]
+    try:
+        await asyncio.gather(context.ledger.ping(), context.store.ping())
+    except UnavailableError as error:
+        return web.Response(status=503, text=str(error))
+    return web.Response(text="OK")
+
+
+async def _timer(context: Context) -> None:
+    """Sweep while batches are open, and look for them now and then while none is; replicas take turns by jitter."""
+    open_batches = 0
+    while True:
+        pause = context.settings.sweep_interval * (1 if open_batches else IDLE_FACTOR)
+        await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311
+        try:
+            open_batches = await sweep_all(context)
+        except UnavailableError as error:
+            log.warning("sweep: %s", error)
+        except Exception:
+            log.exception("sweep: an error without a name")

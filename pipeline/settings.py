@@ -1,0 +1,104 @@
+"""Settings, read once from the environment, and secrets, read from files as OpenFaaS mounts them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import ConfigurationError
+
+FUNCTION_NAME = r"^[a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?$"
+MINIMUM_KEY_LENGTH = 16
+
+
+def _http_url(value: str) -> str:
+    if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname:
+        raise ValueError("expected an http:// or https:// URL")
+    return value.rstrip("/")
+
+
+def _redis_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+        raise ValueError("expected a redis:// or rediss:// URL")
+    if parts.password:
+        raise ValueError("the password belongs in the secret redis-password, not in the URL")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class Settings(BaseModel):
+    """The environment variables that the function reads; times are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    gateway_url: HttpUrl = "http://gateway.openfaas.svc.cluster.local:8080"
+    public_url: HttpUrl | None = None
+    function_name: Annotated[str, Field(pattern=FUNCTION_NAME)] = "pipeline"
+    model_function: Annotated[str, Field(pattern=FUNCTION_NAME)] | None = None
+    redis_url: Annotated[str, AfterValidator(_redis_url)] = "redis://redis-master.default.svc.cluster.local:6379"
+    s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    s3_endpoint: HttpUrl | None = None
+    s3_region: str = "us-east-1"
+    s3_addressing: Literal["auto", "path", "virtual"] = "auto"
+    secret_mount_path: Path = Path("/var/openfaas/secrets")
+    task_timeout: Annotated[float, Field(gt=0, le=3600)] = 50
+    ack_wait: Annotated[float, Field(gt=0, le=86400)] = 60
+    openfaas_pro: bool = False
+    sweep_interval: Annotated[float, Field(gt=0, le=3600)] = 1
+    port: Annotated[int, Field(ge=0, le=65535)] = 5000
+
+    @property
+    def silence(self) -> float:
+        """Seconds after which a message that a worker took must have been answered, redelivery included."""
+        return self.task_timeout + self.ack_wait
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings; an empty variable counts as not set.
+
+    Raises ConfigurationError naming each variable that is missing or wrong.
+    """
+    given = {name: value for name in Settings.model_fields if (value := environment.get(name))}
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ConfigurationError("settings: " + "; ".join(lines)) from None
+
+
+@dataclass(frozen=True, repr=False)
+class Secrets:
+    """What the secret files hold. `keys` are the signing keys, the newest first; the first signs, all verify."""
+
+    s3_key: str
+    s3_secret: str
+    redis_password: str | None
+    keys: tuple[bytes, ...]
+
+
+def read_secrets(path: Path) -> Secrets:
+    """Read the secret files under `path`.
+
+    Raises ConfigurationError naming the secret that is missing, empty or too short.
+    """
+    keys = tuple(line.encode() for line in _secret(path, "pipeline-key").split())
+    if any(len(key) < MINIMUM_KEY_LENGTH for key in keys):
+        raise ConfigurationError(f"secret pipeline-key: expected at least {MINIMUM_KEY_LENGTH} characters a key")
+    password = _secret(path, "redis-password") if (path / "redis-password").exists() else None
+    return Secrets(_secret(path, "s3-key"), _secret(path, "s3-secret"), password, keys)
+
+
+def _secret(path: Path, name: str) -> str:
+    try:
+        value = (path / name).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"secret {name}: cannot read it under {path} ({type(error).__name__})") from None
+    if not value:
+        raise ConfigurationError(f"secret {name}: the file under {path} is empty")
+    return value

@@ -1,0 +1,37 @@
+"""Settle a task and do at once what the ledger then says is due."""
+
+from pipeline.answers import make_outcome
+from pipeline.calls import Called
+from pipeline.context import Context
+from pipeline.duties import enqueue_reduce, release, write_due_segment
+from pipeline.gateway import Reply
+from pipeline.models import decode_envelope, encode_answer
+from pipeline.replies import Settled
+from pipeline.signing import Identity
+
+
+async def settle(context: Context, identity: Identity, answer: bytes) -> Settled:
+    """Settle a task with its answer; releases, segment and reduce that follow are done before it returns."""
+    envelope, lines = decode_envelope(answer)
+    settled = await context.ledger.settle(identity, envelope, answer if lines else b"")
+    batch, generation = identity.batch, identity.generation
+    if settled.release:
+        await release(context, batch, generation, settled.function, [(task, 0) for task in settled.release])
+    if settled.segment is not None:
+        await write_due_segment(context, batch, generation, settled.segment)
+    if settled.reduce:
+        await enqueue_reduce(context, batch, generation)
+    return settled
+
+
+async def settle_failed(context: Context, identity: Identity, status: int, reason: str) -> Settled:
+    """Settle a task that brought no answer in all its attempts: its items failed, worth running one by one."""
+    items = await context.snapshots.items(identity.batch, identity.generation, identity.task)
+    called = Called(Reply(status, reason.encode()), identity.attempt + 1, 0.0)
+    outcomes = [make_outcome(identity, item, called, retryable=True) for item in items]
+    return await settle(context, identity, encode_answer(outcomes))
+
+
+async def settle_skipped(context: Context, identity: Identity) -> Settled:
+    """Settle a task without outcomes: the batch closes and its items have not run."""
+    return await settle(context, identity, encode_answer([]))

@@ -1,0 +1,98 @@
+"""Identities that travel in URLs, and the signatures that make them trustworthy.
+
+Each signature carries a purpose, so that none serves as another: a URL read in a worker's log can neither stand
+for another route nor settle a task, since an answer's signature covers the digest of its body.
+"""
+
+import hashlib
+import hmac
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Self
+from urllib.parse import urlencode
+
+from pipeline.errors import ForbiddenError
+
+Purpose = Literal["task", "reduce", "open", "callback", "answer"]
+
+_CALLS = uuid.UUID("6c8ee0f5-6a1b-5d0c-9d53-1f0f0a5e7a51")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One attempt of one task: what a message, its callback and its answer belong to."""
+
+    batch: str
+    generation: int
+    task: int = 0
+    attempt: int = 0
+
+    def call_id(self, item: int | None = None) -> str:
+        """Return the X-Call-Id of this attempt, or of its call for one item: the same for every delivery."""
+        parts = [self.batch, self.generation, self.task, self.attempt]
+        return str(uuid.uuid5(_CALLS, "/".join(map(str, parts if item is None else [*parts, item]))))
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> Self:
+        """Read the identity from a signed URL; raises ForbiddenError when a part is missing or no number."""
+        try:
+            numbers = [int(query[name]) for name in ("generation", "task", "attempt")]
+            return cls(query["batch"], *numbers)
+        except (KeyError, ValueError):
+            raise ForbiddenError("a signed URL was expected: batch, generation, task, attempt, key, sig") from None
+
+
+def _key_id(key: bytes) -> str:
+    return hashlib.sha256(b"pipeline key id\n" + key).hexdigest()[:8]
+
+
+def _mac(key: bytes, purpose: Purpose, identity: Identity, extra: str) -> str:
+    parts = ("pipeline", purpose, identity.batch, identity.generation, identity.task, identity.attempt, extra)
+    return hmac.new(key, "\n".join(map(str, parts)).encode(), hashlib.sha256).hexdigest()
+
+
+@dataclass
+class Signer:
+    """Signs with the newest key, verifies with any; `reload` reads the keys again before an unknown id is refused."""
+
+    keys: tuple[bytes, ...]
+    reload: Callable[[], tuple[bytes, ...]] = field(default=tuple)
+
+    def query(self, purpose: Purpose, identity: Identity, function: str = "") -> str:
+        """Return the signed query string of a URL; `function` is the model function that an invocation may call."""
+        key = self.keys[0]
+        fields = {"batch": identity.batch, "generation": identity.generation, "task": identity.task}
+        fields |= {"attempt": identity.attempt} | ({"function": function} if function else {})
+        return urlencode(fields | {"key": _key_id(key), "sig": _mac(key, purpose, identity, function)})
+
+    def verify_query(self, purpose: Purpose, query: Mapping[str, str]) -> Identity:
+        """Return the identity that a signed URL carries; raises ForbiddenError unless it was signed for `purpose`."""
+        identity = Identity.from_query(query)
+        self._verify(purpose, identity, query.get("function", ""), query.get("key", ""), query.get("sig", ""))
+        return identity
+
+    def answer(self, identity: Identity, body: bytes) -> str:
+        """Return the signature header of a task's answer, which covers the identity and the body."""
+        key = self.keys[0]
+        return f"{_key_id(key)}.{_mac(key, 'answer', identity, hashlib.sha256(body).hexdigest())}"
+
+    def verify_answer(self, identity: Identity, body: bytes, signature: str) -> None:
+        """Raise ForbiddenError unless `signature` is that of this very body for this very attempt."""
+        key_id, _, mac = signature.partition(".")
+        self._verify("answer", identity, hashlib.sha256(body).hexdigest(), key_id, mac)
+
+    def _verify(self, purpose: Purpose, identity: Identity, extra: str, key_id: str, mac: str) -> None:
+        key = self._key(key_id)
+        expected = _mac(key, purpose, identity, extra) if key else ""
+        if not key or not hmac.compare_digest(expected.encode(), mac.encode()):
+            raise ForbiddenError(f"the signature is not that of this {purpose}")
+
+    def _key(self, key_id: str) -> bytes | None:
+        for attempt in range(2):
+            for key in self.keys:
+                if hmac.compare_digest(_key_id(key).encode(), key_id.encode()):
+                    return key
+            if attempt == 0:
+                self.keys = self.reload() or self.keys
+        return None

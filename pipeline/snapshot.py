@@ -1,0 +1,132 @@
+"""The snapshot: a generation's immutable copy of its rows in S3, as Parquet parts cut at task boundaries."""
+
+import asyncio
+import io
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import polars as pl
+from async_lru import alru_cache
+
+from pipeline.cutting import INDEX, TASK, Cutter
+from pipeline.store import Store
+
+CACHED_PARTS = 8
+CACHED_MANIFESTS = 64
+UPLOADS = 4
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a snapshot holds. `first_tasks` and `first_indices` give the first task and item of each part."""
+
+    column: str
+    items: int
+    tasks: int
+    first_tasks: list[int]
+    first_indices: list[int]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One row's cell, as it is sent to the model function."""
+
+    index: int
+    text: str
+
+
+class Snapshots:
+    """Writes snapshots, and reads them through a cache of parts that a replica's tasks share."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._part = alru_cache(maxsize=CACHED_PARTS)(self._read_part)
+        self.manifest = alru_cache(maxsize=CACHED_MANIFESTS)(self._read_manifest)
+
+    async def write(
+        self, batch: str, generation: int, frames: AsyncIterator[pl.DataFrame], column: str, chunk: int
+    ) -> Manifest:
+        """Write a generation's rows, the manifest last; the same rows give the same objects.
+
+        `frames` carry the item index beside the input's columns.
+        """
+        cutter = Cutter(column, chunk)
+        first_tasks: list[int] = []
+        first_indices: list[int] = []
+        slots = asyncio.Semaphore(UPLOADS)
+
+        async def upload(number: int, part: pl.DataFrame) -> None:
+            try:
+                body = await asyncio.to_thread(_to_parquet, part)
+                await self._store.put(_part_key(batch, generation, number), body, "application/vnd.apache.parquet")
+            finally:
+                slots.release()
+
+        async with asyncio.TaskGroup() as group:
+
+            async def send(parts: list[pl.DataFrame]) -> None:
+                for part in parts:
+                    await slots.acquire()
+                    group.create_task(upload(len(first_tasks), part))
+                    first_tasks.append(int(part.get_column(TASK)[0]))
+                    first_indices.append(int(part.get_column(INDEX)[0]))
+
+            async for frame in frames:
+                await send(await asyncio.to_thread(cutter.feed, frame))
+            await send(await asyncio.to_thread(cutter.rest))
+        manifest = Manifest(column, cutter.items, cutter.tasks, first_tasks, first_indices)
+        await self._store.put(_manifest_key(batch, generation), msgspec.json.encode(manifest))
+        return manifest
+
+    async def items(self, batch: str, generation: int, task: int) -> list[Item]:
+        """Return a task's items, in order; raises MissingObjectError when there is no such snapshot."""
+        manifest = await self.manifest(batch, generation)
+        number = bisect_right(manifest.first_tasks, task) - 1
+        part = await self._part(batch, generation, number, manifest.column)
+        tasks = part.get_column(TASK)
+        start = tasks.search_sorted(task, side="left")
+        rows = part.slice(start, tasks.search_sorted(task, side="right") - start)
+        columns = (rows.get_column(INDEX).to_list(), rows.get_column(manifest.column).to_list())
+        return [Item(index, text) for index, text in zip(*columns, strict=True)]
+
+    async def all_items(self, batch: str) -> AsyncIterator[list[Item]]:
+        """Yield every item of the batch in input order, a part at a time."""
+        manifest = await self.manifest(batch, 0)
+        for number in range(len(manifest.first_tasks)):
+            part = await self._read_part(batch, 0, number, manifest.column)
+            columns = (part.get_column(INDEX).to_list(), part.get_column(manifest.column).to_list())
+            yield [Item(index, text) for index, text in zip(*columns, strict=True)]
+
+    async def select(self, batch: str, indices: Sequence[int]) -> AsyncIterator[pl.DataFrame]:
+        """Yield the rows with these indices (sorted) out of the whole input, with all their columns."""
+        manifest = await self.manifest(batch, 0)
+        ends = [*manifest.first_indices[1:], manifest.items]
+        wanted = pl.Series(indices, dtype=pl.Int64)
+        for number, (start, end) in enumerate(zip(manifest.first_indices, ends, strict=True)):
+            inside = wanted.filter((wanted >= start) & (wanted < end))
+            if inside.len():
+                body = await self._store.get(_part_key(batch, 0, number))
+                rows = await asyncio.to_thread(pl.read_parquet, io.BytesIO(body))
+                yield rows.drop(TASK).filter(pl.col(INDEX).is_in(inside.implode()))
+
+    async def _read_manifest(self, batch: str, generation: int) -> Manifest:
+        return msgspec.json.decode(await self._store.get(_manifest_key(batch, generation)), type=Manifest)
+
+    async def _read_part(self, batch: str, generation: int, number: int, column: str) -> pl.DataFrame:
+        body = await self._store.get(_part_key(batch, generation, number))
+        return await asyncio.to_thread(pl.read_parquet, io.BytesIO(body), columns=[TASK, INDEX, column])
+
+
+def _to_parquet(part: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    part.write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
+    return buffer.getvalue()
+
+
+def _manifest_key(batch: str, generation: int) -> str:
+    return f"{batch}/input/{generation}.json"
+
+
+def _part_key(batch: str, generation: int, number: int) -> str:
+    return f"{batch}/input/{generation}/{number:06d}.parquet"

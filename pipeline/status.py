@@ -1,0 +1,52 @@
+"""The status document of a batch, from its ledger."""
+
+from typing import Any
+from urllib.parse import quote
+
+from pipeline.replies import State
+from pipeline.settings import Settings
+
+ENDED = frozenset({"done", "cancelled", "failed"})
+
+
+def status_url(settings: Settings, batch: str) -> str:
+    """Return the address at which a batch's status is read."""
+    base = settings.public_url or settings.gateway_url
+    return f"{base}/function/{settings.function_name}/status?batch={quote(batch)}"
+
+
+def status_document(settings: Settings, batch: str, state: State) -> dict[str, Any]:
+    """Describe a batch: counts of items and tasks, rate in items a second, ETA and elapsed in seconds."""
+    started, ended = state.seconds("started"), state.seconds("ended")
+    items, tasks = state.number("batch_size"), state.number("tasks")
+    succeeded, failed = state.number("succeeded"), state.number("failed")
+    elapsed = (ended or state.now) - started if started else 0.0
+    rate = (succeeded + failed) / elapsed if elapsed > 0 else 0.0
+    running = state["state"] not in ENDED
+    left = items - succeeded - failed
+    return {
+        "batch_id": batch,
+        "state": state["state"],
+        "reason": state["reason"] or None,
+        "function": state["function"],
+        "generation": state.number("generation"),
+        "items": items,
+        "succeeded": succeeded,
+        "failed": failed,
+        "retried": state.number("retried"),
+        "tasks": tasks,
+        "released": state.number("next"),
+        "in_flight": state.in_flight,
+        "settled": tasks - state.remaining if running else tasks,
+        "rate": round(rate, 3),
+        "eta": round(left / rate, 1) if running and rate else None,
+        "created": state.seconds("created"),
+        "started": started,
+        "completed": state.seconds("completed"),
+        "ended": ended,
+        "elapsed": round(elapsed, 3),
+        "links": {
+            "status": status_url(settings, batch),
+            "summary": f"s3://{settings.s3_bucket}/{batch}.json" if ended and started else None,
+        },
+    }

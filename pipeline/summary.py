@@ -1,0 +1,143 @@
+"""The summary: every item of the batch in input order, in one JSON document in S3."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import orjson
+
+from pipeline.models import Outcome
+from pipeline.segments import Segment, merge
+from pipeline.snapshot import Snapshots
+from pipeline.store import PART_SIZE, ObjectInfo, Store, Upload
+
+Record = Callable[[Upload], Awaitable[None]]
+
+_FIELDS = frozenset({"result", "statusCode", "callId", "encoding", "resultRef"})
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What the summary says beside its entries; times are seconds since 1970, by the ledger."""
+
+    batch: str
+    column: str
+    started: float
+    completed: float
+    items: int
+    succeeded: int
+    failed: int
+    not_run: str
+
+    @property
+    def missing(self) -> int:
+        """Items without an outcome, because the batch was stopped."""
+        return self.items - self.succeeded - self.failed
+
+
+class Writer:
+    """Collects bytes and sends them as one object: by parts when they outgrow one, whole otherwise."""
+
+    def __init__(self, store: Store, key: str, record: Record) -> None:
+        self._store = store
+        self._key = key
+        self._record = record
+        self._buffer = bytearray()
+        self._upload: Upload | None = None
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes. The upload is recorded before its first part, so that a successor can abort it."""
+        self._buffer += data
+        if len(self._buffer) >= PART_SIZE:
+            if self._upload is None:
+                self._upload = await self._store.start_upload(self._key)
+                await self._record(self._upload)
+            await self._upload.send(bytes(self._buffer))
+            self._buffer.clear()
+
+    async def close(self) -> ObjectInfo:
+        """Publish the object."""
+        if self._upload is None:
+            return await self._store.put(self._key, bytes(self._buffer))
+        if self._buffer:
+            await self._upload.send(bytes(self._buffer))
+        return await self._upload.complete()
+
+
+async def write_summary(
+    writer: Writer, store: Store, snapshots: Snapshots, totals: Totals, segments: Sequence[Segment]
+) -> ObjectInfo:
+    """Write the summary in the shape {batchId, batchStarted, batchCompleted, failures, results}; raises as the store.
+
+    The two lists are two passes over the segments, so memory holds neither of them.
+    """
+    head = {
+        "batchId": totals.batch,
+        "batchStarted": _iso(totals.started),
+        "batchCompleted": _iso(totals.completed),
+    }
+    await writer.write(orjson.dumps(head)[:-1])
+    for name, status, count in (
+        ("failures", "failed", totals.failed + totals.missing),
+        ("results", "succeeded", totals.succeeded),
+    ):
+        await writer.write(b',"%s":{"count":%d,"results":[' % (name.encode(), count))
+        if count:
+            await _write_entries(writer, store, snapshots, totals, segments, status)  # type: ignore[arg-type]
+        await writer.write(b"]}")
+    await writer.write(b"}\n")
+    return await writer.close()
+
+
+async def _write_entries(
+    writer: Writer,
+    store: Store,
+    snapshots: Snapshots,
+    totals: Totals,
+    segments: Sequence[Segment],
+    status: Literal["succeeded", "failed"],
+) -> None:
+    separator = b"\n"
+    name = "item" if totals.column in _FIELDS else totals.column
+    async for item, outcome in _with_items(snapshots, totals.batch, merge(store, segments)):
+        if outcome is None and status == "failed":
+            entry: dict[str, object] = {name: item, "result": totals.not_run, "statusCode": None, "callId": None}
+        elif outcome is not None and outcome.status == status:
+            entry = _entry(name, item, outcome)
+        else:
+            continue
+        await writer.write(separator + orjson.dumps(entry))
+        separator = b",\n"
+
+
+async def _with_items(
+    snapshots: Snapshots, batch: str, outcomes: AsyncIterator[Outcome]
+) -> AsyncIterator[tuple[str, Outcome | None]]:
+    """Pair every item of the snapshot with its outcome; both come in input order."""
+    outcome = await anext(outcomes, None)
+    async for items in snapshots.all_items(batch):
+        for item in items:
+            if outcome is not None and outcome.index == item.index:
+                yield item.text, outcome
+                outcome = await anext(outcomes, None)
+            else:
+                yield item.text, None
+
+
+def _entry(name: str, item: str, outcome: Outcome) -> dict[str, object]:
+    entry: dict[str, object] = {
+        name: item,
+        "result": orjson.Fragment(bytes(outcome.result)),
+        "statusCode": outcome.status_code,
+        "callId": outcome.call_id,
+    }
+    if outcome.encoding:
+        entry["encoding"] = outcome.encoding
+    if outcome.ref:
+        entry["resultRef"] = outcome.ref
+    return entry
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
