@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline.local.demo.report import Ended, label_of, print_files, print_report, reason_of
+from pipeline.local.demo.report import Ended, item_of, label_of, print_files, print_report, reason_of
 
 
-def entry(url: str, result: Any, status: int = 200) -> dict[str, Any]:
+def entry(url: str, result: Any, status: int | None = 200) -> dict[str, Any]:
     return {"url": url, "result": result, "statusCode": status, "callId": "0b5f6e9e-5c0c-5a54-8f6c-6f0d4a6f3a11"}
 
 
@@ -110,6 +110,16 @@ def test_the_label_of_a_result(result: Any, label: str | None) -> None:
 )
 def test_the_reason_of_a_failure(result: Any, reason: str) -> None:
     assert reason_of(entry("u", result, 422)) == reason
+
+
+def test_an_item_that_was_never_run_has_no_status() -> None:
+    assert reason_of(entry("u", "the batch was cancelled", None)) == "the batch was cancelled"
+
+
+def test_the_item_stands_under_the_name_of_its_column() -> None:
+    rest = {"result": "r", "statusCode": 200, "callId": "c", "encoding": "base64", "resultRef": "k"}
+    assert item_of({"text": "hello", **rest}) == "hello"
+    assert item_of({"item": "hello", **rest}) == "hello"
 
 
 def test_files_are_named_on_lines_that_can_be_copied() -> None:

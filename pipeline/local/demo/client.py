@@ -23,7 +23,14 @@ OPENING_TIMEOUT = ClientTimeout(total=300)
 
 
 class RefusedError(Exception):
-    """The pipeline did not do what was asked; the text is one line with the error that it answered."""
+    """The pipeline did not do what was asked; the text is one line with the error that it answered.
+
+    `broken` says that it is no fault of the request: the function failed or did not answer, so its log says more.
+    """
+
+    def __init__(self, message: str, *, broken: bool = False) -> None:
+        super().__init__(message)
+        self.broken = broken
 
 
 @dataclass(frozen=True)
@@ -81,9 +88,12 @@ class PipelineClient:
             async with self._session.post(self._url, json=spec, headers=headers, timeout=OPENING_TIMEOUT) as response:
                 document = read_json(await response.read())
                 if not response.ok:
-                    raise RefusedError(refusal("the batch was refused", response.status, document))
+                    broken = response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+                    raise RefusedError(refusal("the batch was refused", response.status, document), broken=broken)
         except (ClientError, TimeoutError) as error:
-            raise RefusedError(f"the gateway cannot be reached: {error or type(error).__name__}") from error
+            raise RefusedError(
+                f"the gateway cannot be reached: {error or type(error).__name__}", broken=True
+            ) from error
         return str(document["batch_id"])
 
     async def follow(self, batch_id: str) -> AsyncIterator[Status]:
@@ -98,7 +108,7 @@ class PipelineClient:
             except (ClientError, TimeoutError) as error:
                 failures += 1
                 if failures >= POLLS_IN_VAIN:
-                    raise RefusedError(f"the status of {batch_id} cannot be read: {error}") from error
+                    raise RefusedError(f"the status of {batch_id} cannot be read: {error}", broken=True) from error
             else:
                 failures = 0
                 yield status

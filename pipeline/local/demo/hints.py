@@ -18,7 +18,7 @@ def hints(stack: LocalStack, spec: Mapping[str, Any]) -> list[tuple[str, list[st
     """Make the lines, in groups under a heading; `spec` is a batch over the CSV that is in place already."""
     body = shlex.quote(json.dumps(spec))
     url = f"{stack.gateway_url}/function/pipeline"
-    read_id = """python3 -c 'import json, sys; print(json.load(sys.stdin)["batch_id"])'"""
+    faas = f"faas-cli invoke pipeline --gateway {stack.gateway_url} --header 'X-Mode: batch'"
     objects = f"{stack.s3.endpoint}/{stack.s3.bucket}"
     key, secret = (shlex.quote(str(stack.secrets_dir / name)) for name in ("s3-key", "s3-secret"))
     signed = (
@@ -26,13 +26,10 @@ def hints(stack: LocalStack, spec: Mapping[str, Any]) -> list[tuple[str, list[st
         f'--user "$(cat {key}):$(cat {secret})"'
     )
     return [
-        ("Start a batch", [f"BATCH=$(curl -sS -H 'X-Mode: batch' -d {body} {url} | {read_id}); echo $BATCH"]),
-        (
-            "or with faas-cli",
-            [f"echo {body} | faas-cli invoke pipeline --gateway {stack.gateway_url} --header 'X-Mode: batch'"],
-        ),
-        ("See how it is doing", [f'curl -sS "{url}?batch=$BATCH"']),
-        ("Read the summary", [f"{signed} -sS {objects}/$BATCH.json"]),
+        ("Start a batch", [f"curl -sS -H 'X-Mode: batch' -H 'X-Batch-Id: demo-1' -d {body} {url}"]),
+        ("or with faas-cli", [f"echo {body} | {faas} --header 'X-Batch-Id: demo-2'"]),
+        ("See how it is doing", [f"curl -sS '{url}?batch=demo-1'"]),
+        ("Read the summary when it is done", [f"{signed} -sS {objects}/demo-1.json"]),
         ("Put a CSV of your own in place", [f"{signed} -T my.csv {objects}/data/my.csv"]),
         (
             "S3, for any other client",

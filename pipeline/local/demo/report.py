@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+FIELDS = frozenset({"result", "statusCode", "callId", "encoding", "resultRef"})
 FAILURES_SHOWN = 8
 LABELS_SHOWN = 10
 # A result longer than this is no label to count by.
@@ -54,7 +55,7 @@ def label_of(result: Any) -> str | None:
 
 
 def reason_of(entry: Mapping[str, Any]) -> str:
-    """Say in one line why an item failed: its status code and what the function answered."""
+    """Say in one line why an item failed: what the function answered, after its status code if it was called."""
     result = entry.get("result")
     if isinstance(result, str):
         try:
@@ -64,7 +65,7 @@ def reason_of(entry: Mapping[str, Any]) -> str:
     if isinstance(result, Mapping) and "error" in result:
         result = result["error"]
     text = result if isinstance(result, str) else json.dumps(result)
-    return shorten(f"{entry.get('statusCode', '?')}: {text}")
+    return shorten(text if entry["statusCode"] is None else f"{entry['statusCode']}: {text}")
 
 
 def shorten(text: str) -> str:
@@ -73,9 +74,9 @@ def shorten(text: str) -> str:
     return line if len(line) <= CELL_LENGTH else line[: CELL_LENGTH - 1] + "…"
 
 
-def item_of(entry: Mapping[str, Any], column: str) -> str:
-    """Find what the item of an entry was: under its column's name or, as the summary has it, `url`."""
-    return shorten(str(entry.get(column, entry.get("url", ""))))
+def item_of(entry: Mapping[str, Any]) -> str:
+    """Find what the item of an entry was: it stands under the name of its column, the one that is no other field."""
+    return shorten(next((str(value) for key, value in entry.items() if key not in FIELDS), ""))
 
 
 def print_report(console: Console, ended: Ended, column: str) -> None:
@@ -116,7 +117,7 @@ def _print_failures(console: Console, failures: Mapping[str, Any], column: str) 
     title = "Failures" if failures["count"] == len(shown) else f"The first {len(shown)} failures of {failures['count']}"
     table = Table(column, "reason", title=title, title_justify="left")
     for entry in shown:
-        table.add_row(escape(item_of(entry, column)), escape(reason_of(entry)))
+        table.add_row(escape(item_of(entry)), escape(reason_of(entry)))
     console.print(table)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.local.demo.bucket import Bucket, open_bucket
-from pipeline.local.demo.client import PipelineClient, Status
+from pipeline.local.demo.client import PipelineClient, RefusedError, Status
 from pipeline.local.demo.hints import print_hints
 from pipeline.local.demo.options import Options, Table, check_answers, parse_function, read_table
 from pipeline.local.demo.pictures import image_urls, picture_server
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 INPUT_KEY = "data/demo.csv"
+LOG_LINES = 30
 OUTPUT_FOLDER = Path("build/demo")
 
 
@@ -44,9 +45,14 @@ async def demo(console: Console, options: Options) -> bool:
     """
     async with _ready(console, options) as ready:
         console.print(f"Running [bold]{ready.spec['function']}[/] over s3://{ready.bucket.name}/{INPUT_KEY}")
-        async with PipelineClient(ready.stack.gateway_url) as client:
-            batch_id = await client.start(ready.spec)
-            last = await watch(console, client.follow(batch_id))
+        try:
+            async with PipelineClient(ready.stack.gateway_url) as client:
+                batch_id = await client.start(ready.spec)
+                last = await watch(console, client.follow(batch_id))
+        except RefusedError as error:
+            if error.broken:
+                await asyncio.to_thread(_print_log, console, ready.stack.directory / "pipeline-0.log")
+            raise
         await _report(console, ready.bucket, batch_id, last, ready.spec["column"])
     return last.state == "done"
 
@@ -87,6 +93,12 @@ async def _report(console: Console, bucket: Bucket, batch_id: str, last: Status,
         local = OUTPUT_FOLDER / f"{batch_id}.json"
         await asyncio.to_thread(_write, local, content)
         print_files(console, local, bucket.name, [f"{batch_id}.json", *await bucket.keys(f"{batch_id}/")])
+
+
+def _print_log(console: Console, log: Path) -> None:
+    # The folder goes with the stack, so that afterwards it would be too late to look.
+    lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from aiohttp import ClientSession
+
+from pipeline.local.demo.client import PipelineClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+HANDLER = """
+def handle(event, context):
+    text = event.body.decode()
+    if text == "bad":
+        return {"statusCode": 422, "body": {"error": "a bad row"}}
+    return {"label": "long" if len(text) > 3 else "short"}
+"""
+
+
+def demo_process(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipeline.local", "demo", *arguments]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "COLUMNS": "120"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_demo_classifies_its_photos_and_reports(tmp_path: Path) -> None:
+    ended = demo_process(tmp_path, "--count", "30", "--chunk", "3")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "29 succeeded, 1 failed" in ended.stdout
+    assert "espresso" in ended.stdout
+    assert "Egyptian cat" in ended.stdout
+    assert "422: the picture's host answered 404" in ended.stdout
+    (copy,) = (tmp_path / "build" / "demo").iterdir()
+    summary = json.loads(copy.read_bytes())
+    assert (summary["results"]["count"], summary["failures"]["count"]) == (29, 1)
+    assert f"s3://pipeline-local/{summary['batchId']}.json" in ended.stdout
+
+
+def test_the_users_own_function_runs_over_the_users_own_csv(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("id,text\n1,hello\n2,hi\n3,bad\n4,good day\n")
+    (tmp_path / "handler.py").write_text(HANDLER)
+    ended = demo_process(tmp_path, "--csv", "rows.csv", "--function", "handler.py", "--column", "text")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "3 succeeded, 1 failed" in ended.stdout
+    (copy,) = (tmp_path / "build" / "demo").iterdir()
+    summary = json.loads(copy.read_bytes())
+    assert [(entry["text"], entry["result"]["label"]) for entry in summary["results"]["results"]] == [
+        ("hello", "long"),
+        ("hi", "short"),
+        ("good day", "long"),
+    ]
+    assert [entry["text"] for entry in summary["failures"]["results"]] == ["bad"]
+
+
+@contextmanager
+def up_process() -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "pipeline.local", "up", "--count", "4"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == 0
+
+
+def lines_after(heading: str, output: IO[str]) -> str:
+    for line in output:
+        if line.rstrip() == heading:
+            return next(output)
+    raise AssertionError(f"{heading} was not printed")
+
+
+async def test_the_first_line_that_up_prints_works_at_once() -> None:
+    with up_process() as process:
+        assert process.stdout is not None
+        words = shlex.split(lines_after("Start a batch", process.stdout))
+        headers = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
+        body, url = words[-2], words[-1]
+        async with ClientSession() as session, session.post(url, data=body, headers=headers) as response:
+            assert (await response.json())["batch_id"] == "demo-1"
+        async with PipelineClient(url.removesuffix("/function/pipeline")) as client:
+            statuses = [status async for status in client.follow("demo-1")]
+    assert (statuses[-1].state, statuses[-1].succeeded) == ("done", 4)
