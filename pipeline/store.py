@@ -94,7 +94,7 @@ class Store:
         with _errors(key), path.open("wb") as file:
             answer = await self._client.get_object(Bucket=self.bucket, Key=key, IfMatch=f'"{etag}"')
             async with answer["Body"] as body:
-                async for piece in body.content.iter_chunked(MIB):
+                async for piece in body.iter_chunks(MIB):
                     await asyncio.to_thread(file.write, piece)
 
     async def put(self, key: str, body: bytes, content_type: str = "application/json") -> ObjectInfo:
