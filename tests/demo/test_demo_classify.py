@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
-from function_process import function_process
 from PIL import Image
 
 from pipeline.local.demo.pictures import picture_server
 from pipeline.local.ports import free_port
+from tests.demo.function_process import function_process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -124,10 +124,10 @@ def test_the_item_stands_under_the_name_of_its_column() -> None:
 
 def test_files_are_named_on_lines_that_can_be_copied() -> None:
     console = Console(file=io.StringIO(), width=20)
-    print_files(console, Path("build/demo/b-1.json"), "bucket", ["b-1.json", "b-1/0/results.parquet"])
+    print_files(console, Path("build/demo/b-1.json"), "s3://bucket/b-1.json", "s3://bucket/b-1/", 7)
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().splitlines() == [
         "Summary: build/demo/b-1.json",
-        "  s3://bucket/b-1.json",
-        "  s3://bucket/b-1/0/results.parquet",
+        "         s3://bucket/b-1.json",
+        "Input and outcomes: s3://bucket/b-1/ (7 objects)",
     ]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestClient, TestServer
-from function_process import function_process
 
 from pipeline.local.serve import Context, Event, Handler, create_app, load_handler
+from tests.demo.function_process import function_process
 
 if TYPE_CHECKING:
     from pathlib import Path

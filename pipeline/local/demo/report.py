@@ -115,14 +115,16 @@ def _print_failures(console: Console, failures: Mapping[str, Any], column: str) 
     if not shown:
         return
     title = "Failures" if failures["count"] == len(shown) else f"The first {len(shown)} failures of {failures['count']}"
-    table = Table(column, "reason", title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    table.add_column(escape(column), overflow="fold")
+    table.add_column("reason", overflow="fold")
     for entry in shown:
         table.add_row(escape(item_of(entry)), escape(reason_of(entry)))
     console.print(table)
 
 
-def print_files(console: Console, local: Path, bucket: str, keys: list[str]) -> None:
-    """Say where the summary and the rest of the batch's files are."""
-    console.print(f"Summary: [bold]{escape(str(local))}[/]", soft_wrap=True)
-    for key in keys:
-        console.print(f"  s3://{escape(bucket)}/{escape(key)}", soft_wrap=True, highlight=False)
+def print_files(console: Console, local: Path, summary: str, folder: str, objects: int) -> None:
+    """Say where the summary is, here and in S3, and the folder with the batch's other objects."""
+    console.print(f"Summary: [bold]{escape(str(local))}[/]", soft_wrap=True, highlight=False)
+    console.print(f"         {escape(summary)}", soft_wrap=True, highlight=False)
+    console.print(f"Input and outcomes: {escape(folder)} ({objects} objects)", soft_wrap=True, highlight=False)

@@ -92,7 +92,9 @@ async def _report(console: Console, bucket: Bucket, batch_id: str, last: Status,
     if content is not None:
         local = OUTPUT_FOLDER / f"{batch_id}.json"
         await asyncio.to_thread(_write, local, content)
-        print_files(console, local, bucket.name, [f"{batch_id}.json", *await bucket.keys(f"{batch_id}/")])
+        objects = len(await bucket.keys(f"{batch_id}/"))
+        base = f"s3://{bucket.name}/{batch_id}"
+        print_files(console, local, f"{base}.json", f"{base}/", objects)
 
 
 def _print_log(console: Console, log: Path) -> None:
