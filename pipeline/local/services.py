@@ -28,6 +28,8 @@ REGION = "us-east-1"
 BUCKET = "pipeline-local"
 _START_TIMEOUT = 30.0
 _TRIES = 5
+# Redis' words, and SeaweedFS'.
+_PORT_TAKEN = ("in use", "is not available")
 # Each of weed's ports opens another one this much higher.
 _WEED_OFFSET = 10_000
 
@@ -132,7 +134,7 @@ async def _start_somewhere(make: Callable[[], S]) -> S:
         try:
             await server.own().start()
         except ServiceStartError as error:
-            if tries == _TRIES or "in use" not in str(error):
+            if tries == _TRIES or not any(words in str(error) for words in _PORT_TAKEN):
                 raise
         else:
             return server

@@ -141,11 +141,11 @@ async def local_stack(  # noqa: PLR0913 - each has a default and is given by nam
         s3_service = await cleanup.enter_async_context(
             s3_server(children=children) if s3 is None else contextlib.nullcontext(s3)
         )
-        gateway = await cleanup.enter_async_context(
-            LocalGateway(workers=workers, ack_wait=ack_wait, upstream_timeout=upstream_timeout, port=port)
-        )
+        gateway = LocalGateway(workers=workers, ack_wait=ack_wait, upstream_timeout=upstream_timeout, port=port)
         stack = LocalStack(children, gateway, redis_service, s3_service)
         cleanup.push_async_callback(stack.close)
+        # Opened after what closes the functions, hence closed before: no call reaches a function that ends.
+        await cleanup.enter_async_context(gateway)
         for spec in functions:
             await stack.add_function(spec)
         if pipeline_replicas:
