@@ -17,6 +17,7 @@ from pipeline.gateway import Gateway, Reply
 from pipeline.models import BatchSpec
 
 RETRY_BUDGET = 2.0
+MOST_CALLS = 5
 NOT_STARTED = Reply(504, b"the task's time was up before this item could be called")
 
 
@@ -67,12 +68,11 @@ def retry_after(value: str) -> float | None:
 
 
 async def call(gateway: Gateway, spec: BatchSpec, body: bytes, headers: Mapping[str, str], end: float) -> Called:
-    """Call the model function until it answers for good, for 2 s of retries at most and never past `end` (monotonic).
+    """Call the model function until it answers for good: 5 calls, 2 s of waits between them, never past `end`.
 
-    A Retry-After that asks for more than is left ends the retries: the next generation tries again.
+    `end` is a time.monotonic(). A Retry-After that asks for more ends the retries: the next generation tries again.
     """
     started = time.monotonic()
-    limit = min(started + RETRY_BUDGET, end)
     attempts = 0
 
     async def once() -> Reply:
@@ -84,7 +84,8 @@ async def call(gateway: Gateway, spec: BatchSpec, body: bytes, headers: Mapping[
         return await gateway.invoke(spec.function, body, headers, min(spec.timeout, left))
 
     def give_up(state: RetryCallState) -> bool:
-        return time.monotonic() + state.upcoming_sleep > limit
+        waits = state.idle_for + state.upcoming_sleep
+        return attempts >= MOST_CALLS or waits > RETRY_BUDGET or time.monotonic() + state.upcoming_sleep > end
 
     retrying = AsyncRetrying(
         retry=retry_if_result(lambda reply: is_retryable(reply.status)),

@@ -1,6 +1,5 @@
 """What every mode works with, opened once and alive as long as the process."""
 
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ class Phases:
 
 @dataclass(frozen=True)
 class Context:
-    """The open clients of one process; `owner` names this process in claims and leases."""
+    """The open clients of one process."""
 
     settings: Settings
     signer: Signer
@@ -39,7 +38,6 @@ class Context:
     snapshots: Snapshots
     specs: Specs
     phases: Phases
-    owner: str
 
 
 @asynccontextmanager
@@ -53,5 +51,4 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         ledger = await enter(Ledger.connect(settings.redis_url, secrets.redis_password, settings.function_name))
         store = await enter(Store.connect(settings, secrets))
         gateway = await enter(Gateway.connect(settings.gateway_url, settings.function_name, signer))
-        owner = uuid.uuid4().hex
-        yield Context(settings, signer, ledger, store, gateway, Snapshots(store), Specs(store), Phases(ledger), owner)
+        yield Context(settings, signer, ledger, store, gateway, Snapshots(store), Specs(store), Phases(ledger))

@@ -9,6 +9,7 @@ from pipeline.context import Context
 from pipeline.errors import UnavailableError
 from pipeline.segments import write_segment
 from pipeline.signing import Identity, Purpose
+from pipeline.status import status_document
 
 RELEASES_AT_ONCE = 16
 REFUSED_BACKOFF = (0.5, 2.0)
@@ -18,20 +19,15 @@ log = logging.getLogger(__name__)
 
 async def release(
     context: Context, batch: str, generation: int, function: str, tasks: Iterable[tuple[int, int]]
-) -> list[int]:
-    """Enqueue these (task, attempt) pairs, a bounded number at once; returns the tasks that the gateway took.
-
-    The refused ones stay due in the ledger, soon.
-    """
+) -> None:
+    """Enqueue these (task, attempt) pairs, a bounded number at once; what the gateway refuses stays due, soon."""
     slots = asyncio.Semaphore(RELEASES_AT_ONCE)
-    taken: list[int] = []
     refused: list[int] = []
 
     async def enqueue(task: int, attempt: int) -> None:
         async with slots:
             try:
                 await context.gateway.enqueue("task", Identity(batch, generation, task, attempt), function)
-                taken.append(task)
             except UnavailableError as error:
                 log.warning("batch %s: release of task %d is put off: %s", batch, task, error)
                 refused.append(task)
@@ -40,14 +36,13 @@ async def release(
     if refused:
         backoff = random.uniform(*REFUSED_BACKOFF)  # noqa: S311
         await context.ledger.defer(batch, generation, refused, backoff)
-    return taken
 
 
 async def release_first(context: Context, batch: str, generation: int, function: str, tasks: list[int]) -> None:
-    """Enqueue a generation's first window and confirm what the gateway took."""
-    taken = await release(context, batch, generation, function, [(task, 0) for task in tasks])
-    if taken:
-        await context.ledger.confirm(batch, taken)
+    """Enqueue a generation's first window, and confirm it."""
+    if tasks:
+        await release(context, batch, generation, function, [(task, 0) for task in tasks])
+        await context.ledger.confirm(batch, generation)
 
 
 async def write_due_segment(context: Context, batch: str, generation: int, number: int) -> None:
@@ -76,3 +71,12 @@ async def _enqueue(context: Context, mode: Purpose, batch: str, generation: int)
         await context.gateway.enqueue(mode, Identity(batch, generation))
     except UnavailableError as error:
         log.warning("batch %s: %s is put off: %s", batch, mode, error)
+
+
+async def close_batch(context: Context, batch: str) -> None:
+    """Keep the final status of an ended batch in S3, and take it off the lists of open ones."""
+    state = await context.ledger.state(batch)
+    if state is not None:
+        await context.specs.write_status(batch, status_document(context.settings, batch, state))
+    await context.specs.close(batch)
+    await context.ledger.forget_open(batch)

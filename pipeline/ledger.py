@@ -118,6 +118,8 @@ class Ledger:
         """Return the open batches, the oldest first, each with the time in seconds at which it was noted."""
         with _unavailable():
             rows = await self._redis.zrange(f"{self._prefix}:open", 0, limit - 1, withscores=True)
+            if rows:
+                await self._redis.expire(f"{self._prefix}:open", LEDGER_TTL)
         return [(name.decode(), float(score)) for name, score in cast("list[tuple[bytes, float]]", rows)]
 
     async def claim(self, batch: str, owner: str, submission: Submission, *, queued: bool = False) -> str:
@@ -176,9 +178,9 @@ class Ledger:
         """Count the task's release from now: the queue-worker itself tries it again."""
         await self._run("extend", identity.batch, identity.generation, identity.task)
 
-    async def confirm(self, batch: str, tasks: Sequence[int]) -> None:
-        """The gateway took these releases of a first window."""
-        await self._run("confirm", batch, *tasks)
+    async def confirm(self, batch: str, generation: int) -> None:
+        """The first window of a generation is released: the gateway took each message, or it was deferred."""
+        await self._run("confirm", batch, generation)
 
     async def defer(self, batch: str, generation: int, tasks: Sequence[int], backoff: float) -> None:
         """The gateway refused these releases: they stay due, in `backoff` seconds."""

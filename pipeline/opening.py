@@ -3,16 +3,16 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from pipeline.context import Context
-from pipeline.duties import enqueue_reduce, release_first
+from pipeline.duties import close_batch, enqueue_reduce, release_first
 from pipeline.ledger import OPENING_LEASE
 from pipeline.models import BatchSpec, Submission
+from pipeline.repeating import repeated
 from pipeline.rows import PREFERRED_COLUMN, choose_column, count_rows, open_rows, read_rows
 from pipeline.settings import Settings
 from pipeline.snapshot import Manifest
@@ -36,7 +36,11 @@ async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     Raises BadRequestError when the input cannot be read, MissingObjectError when it is gone.
     """
     spec = new.submission.spec
-    async with _renewed_claim(context, new):
+
+    async def renew() -> str:
+        return await context.ledger.claim(new.name, new.owner, new.submission)
+
+    async with repeated(renew, OPENING_LEASE / 3):
         manifest = await _snapshot(context, new, spec)
     verdict, tasks = await context.ledger.begin(
         new.name, new.owner, 0, tasks=manifest.tasks, items=manifest.items, deadline=spec.deadline
@@ -50,14 +54,25 @@ async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     return manifest
 
 
-async def forget(context: Context, name: str, reason: str = "", owner: str | None = None) -> None:
-    """Give up an opening: with a reason the batch ends as failed, without one nothing of it is left."""
-    if not await context.ledger.abandon(name, context.owner if owner is None else owner, reason):
-        return
-    await context.ledger.forget_open(name)
-    await context.specs.close(name)
-    if not reason and await context.specs.read_status(name) is None:
+async def abandon(context: Context, name: str, owner: str, reason: str = "") -> bool:
+    """Give up a claim: with a reason the batch ends as failed, without one its id is free again.
+
+    Returns whether the claim was still ours.
+    """
+    if not await context.ledger.abandon(name, owner, reason):
+        return False
+    if reason:
+        await close_batch(context, name)
+    else:
+        await context.ledger.forget_open(name)
+    return True
+
+
+async def discard(context: Context, name: str, owner: str) -> None:
+    """Give up an opening that its submitter is told about: nothing of it is left."""
+    if await abandon(context, name, owner):
         await context.specs.erase(name)
+        await context.specs.close(name)
 
 
 async def _snapshot(context: Context, new: NewBatch, spec: BatchSpec) -> Manifest:
@@ -91,20 +106,3 @@ def auto_chunk(items: int, spec: BatchSpec, settings: Settings) -> int:
 async def _nothing() -> AsyncIterator[pl.DataFrame]:
     return
     yield
-
-
-@asynccontextmanager
-async def _renewed_claim(context: Context, new: NewBatch) -> AsyncIterator[None]:
-    """Renew the claim while the snapshot is made."""
-
-    async def renew() -> None:
-        while True:
-            await asyncio.sleep(OPENING_LEASE / 3)
-            await context.ledger.claim(new.name, new.owner, new.submission)
-
-    renewal = asyncio.create_task(renew())
-    try:
-        yield
-    finally:
-        renewal.cancel()
-        await asyncio.gather(renewal, return_exceptions=True)

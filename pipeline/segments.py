@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pipeline.errors import UnavailableError
 from pipeline.models import Outcome, decode_envelope
 from pipeline.store import Store
 
@@ -14,7 +15,7 @@ _DECODER = msgspec.json.Decoder(Outcome)
 _NAME = re.compile(r"/(?P<number>\d+)\.(?P<epoch>[0-9a-f]+)\.(?P<first>\d+)-(?P<last>\d+)\.(?P<failed>\d+)\.ndjson$")
 
 
-class MissingSegmentError(Exception):
+class MissingSegmentError(UnavailableError):
     """A segment that the ledger counts is not in S3."""
 
 
@@ -51,7 +52,7 @@ async def list_segments(store: Store, batch: str, generation: int, epoch: str, c
             found[number] = Segment(key, generation, number, first, last, failed)
     missing = [number for number in range(count) if number not in found]
     if missing:
-        raise MissingSegmentError(f"segments {missing[:10]} of generation {generation} of batch {batch}")
+        raise MissingSegmentError(f"batch {batch}: segments {missing[:10]} of generation {generation} are not in S3")
     return [found[number] for number in range(count)]
 
 

@@ -21,7 +21,8 @@ def status_document(settings: Settings, batch: str, state: State) -> dict[str, A
     items, tasks = state.number("batch_size"), state.number("tasks")
     succeeded, failed = state.number("succeeded"), state.number("failed")
     elapsed = (ended or state.now) - started if started else 0.0
-    rate = (succeeded + failed) / elapsed if elapsed > 0 else 0.0
+    worked = (state.seconds("completed") or state.now) - started if started else 0.0
+    rate = (succeeded + failed) / worked if worked > 0 else 0.0
     running = state["state"] not in ENDED
     left = items - succeeded - failed
     return {
@@ -37,7 +38,7 @@ def status_document(settings: Settings, batch: str, state: State) -> dict[str, A
         "tasks": tasks,
         "released": state.number("next"),
         "in_flight": state.in_flight,
-        "settled": tasks - state.remaining if running else tasks,
+        "settled": tasks - state.remaining if running else state.number("settled"),
         "rate": round(rate, 3),
         "eta": round(left / rate, 1) if running and rate else None,
         "created": state.seconds("created"),

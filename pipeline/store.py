@@ -11,7 +11,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline.errors import BadRequestError, UnavailableError
+from pipeline.errors import BadRequestError, NotFoundError, UnavailableError
 from pipeline.models import MIB
 from pipeline.settings import Secrets, Settings
 
@@ -24,8 +24,11 @@ COPY_LIMIT = 5 * 1024 * MIB
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload"})
 
 
-class MissingObjectError(Exception):
+class MissingObjectError(NotFoundError):
     """There is no object under this key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"there is no object {key!r}")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The summary: every item of the batch in input order, in one JSON document in S3."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from pipeline.store import PART_SIZE, ObjectInfo, Store, Upload
 
 Record = Callable[[Upload], Awaitable[None]]
 
+ENTRIES_AT_ONCE = 500
 _FIELDS = frozenset({"result", "statusCode", "callId", "encoding", "resultRef"})
 
 
@@ -99,6 +101,7 @@ async def _write_entries(
     status: Literal["succeeded", "failed"],
 ) -> None:
     separator = b"\n"
+    lines: list[bytes] = []
     name = "item" if totals.column in _FIELDS else totals.column
     async for item, outcome in _with_items(snapshots, totals.batch, merge(store, segments)):
         if outcome is None and status == "failed":
@@ -107,8 +110,14 @@ async def _write_entries(
             entry = _entry(name, item, outcome)
         else:
             continue
-        await writer.write(separator + orjson.dumps(entry))
+        lines.append(separator + orjson.dumps(entry))
         separator = b",\n"
+        if len(lines) >= ENTRIES_AT_ONCE:
+            await writer.write(b"".join(lines))
+            lines.clear()
+            # The same process answers callbacks: they do not wait for a whole summary.
+            await asyncio.sleep(0)
+    await writer.write(b"".join(lines))
 
 
 async def _with_items(

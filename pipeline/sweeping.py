@@ -4,7 +4,7 @@ import logging
 import time
 
 from pipeline.context import Context
-from pipeline.duties import enqueue_open, enqueue_reduce, release, write_due_segment
+from pipeline.duties import close_batch, enqueue_open, enqueue_reduce, release, write_due_segment
 from pipeline.errors import PipelineError
 from pipeline.ledger import ORPHAN_AGE
 from pipeline.replies import Repairs
@@ -39,8 +39,7 @@ async def _sweep(context: Context, batch: str, since: float) -> None:
             await context.ledger.forget_open(batch)
         return
     if repairs.state in ENDED:
-        await context.specs.close(batch)
-        await context.ledger.forget_open(batch)
+        await close_batch(context, batch)
         return
     await _take_over(context, batch, repairs)
 

@@ -18,7 +18,7 @@ else
 end
 call('HSET', LEDGER, 'generation', ARGV[2], 'state', 'running', 'tasks', tasks, 'items', ARGV[4], 'next', 0,
   'segments', 0, 'bytes', 0, 'pending', 0, 'not_found', 0, 'heard', 0, 'heard_at', now, 'mark', 0, 'mark_at', now,
-  'probed_at', now, 'not_before', now + ARGV[6], 'owner', '')
+  'probed_at', now, 'not_before', now + ARGV[6], 'first_at', now, 'owner', '')
 call('SET', REMAINING, tasks)
 local reply = {'running'}
 if cancelled then start_closing('cancelled', 'cancelled before it was opened') end
@@ -29,7 +29,7 @@ else
   call('SETBIT', SETTLED, tasks - 1, 0)
   if tonumber(ARGV[6]) == 0 then release_next(reply, tasks) end
   -- A first window has no settle behind it that would heal it: due until its releases are confirmed.
-  for i = 2, #reply do call('ZADD', DUE, now + ARGV[7], 't:' .. reply[i]) end
+  if #reply > 1 then call('ZADD', DUE, now + ARGV[7], 'w') end
 end
 keep()
 return reply

@@ -1,7 +1,8 @@
 -- Prepended to every script. All of them take the same keys, those of one batch:
 -- KEYS  1 ledger hash  2 settled bitmap  3 outcomes list  4 inflight zset (task -> release time)
 --       5 due zset (duty -> when another may take it over)  6 remaining counter  7 attempts hash
--- Times are microseconds since 1970, by Redis' own clock. Duties are 't:<task>', 's:<segment>', 'r' (reduce), 'o' (open).
+-- Times are microseconds since 1970, by Redis' own clock. Duties are 't:<task>', 's:<segment>', 'w' (first
+-- window), 'r' (reduce), 'o' (open).
 -- The list of a segment being written is KEYS[3] .. ':' .. number: the same hash tag, so the same slot.
 local LEDGER, SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
@@ -45,6 +46,13 @@ local function cut_segment(lease)
   return n
 end
 
+-- A settled task is owed nothing any more, whichever attempt of it is still under way.
+local function drop_task(task)
+  call('ZREM', INFLIGHT, task)
+  call('ZREM', DUE, 't:' .. task)
+  call('HDEL', ATTEMPTS, task, 'f:' .. task, 'l:' .. task)
+end
+
 local function start_reduce(lease)
   call('HSET', LEDGER, 'state', 'reducing', 'completed', now)
   call('DEL', INFLIGHT)
@@ -55,7 +63,7 @@ end
 local function start_closing(outcome, reason)
   call('HSET', LEDGER, 'state', 'closing', 'outcome', outcome, 'reason', reason, 'closing_at', now)
   for _, duty in ipairs(call('ZRANGE', DUE, 0, -1)) do
-    if string.sub(duty, 1, 2) == 't:' then call('ZREM', DUE, duty) end
+    if string.sub(duty, 1, 2) == 't:' or duty == 'w' then call('ZREM', DUE, duty) end
   end
 end
 

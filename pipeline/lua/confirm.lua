@@ -1,4 +1,5 @@
--- The gateway took these releases: they are no longer due.
--- ARGV  tasks
-for _, task in ipairs(ARGV) do call('ZREM', DUE, 't:' .. task) end
-return #ARGV
+-- The first window of a generation is released: the gateway took each message, or its task was deferred.
+-- ARGV  1 generation
+local generation = get('generation')
+if generation ~= ARGV[1] then return 0 end
+return call('ZREM', DUE, 'w')

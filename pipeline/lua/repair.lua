@@ -10,8 +10,8 @@ local silence, lease, cap, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber
 call('HSET', LEDGER, 'swept_at', now,
   'expire_at', math.max(tonumber(call('HGET', LEDGER, 'expire_at')), tonumber(ARGV[5])))
 
-local heard, heard_at, mark, mark_at, probed_at, deadline_at, not_before, closing_at, pending =
-  get('heard', 'heard_at', 'mark', 'mark_at', 'probed_at', 'deadline_at', 'not_before', 'closing_at', 'pending')
+local heard, heard_at, mark, mark_at, probed_at, deadline_at, not_before, first_at, closing_at, pending =
+  get('heard', 'heard_at', 'mark', 'mark_at', 'probed_at', 'deadline_at', 'not_before', 'first_at', 'closing_at', 'pending')
 if (state == 'running' or state == 'paused') and now > tonumber(deadline_at) then
   start_closing('failed', 'the deadline passed before every item had run')
   state, closing_at = 'closing', now
@@ -22,7 +22,13 @@ local function release(task)
   call('ZADD', INFLIGHT, now, task)
   released[#released + 1] = {task, tonumber(call('HGET', ATTEMPTS, task) or 0)}
 end
+local function is_settled(task)
+  if call('GETBIT', SETTLED, task) == 0 then return false end
+  drop_task(task)
+  return true
+end
 local function lose(task)
+  if is_settled(task) then return end
   if call('HINCRBY', ATTEMPTS, 'l:' .. task, 1) > cap then
     exhausted[#exhausted + 1] = tonumber(task)
   else
@@ -47,15 +53,22 @@ if state == 'running' then
       release(oldest)
     end
   end
+  local window_at = tonumber(call('ZSCORE', DUE, 'w') or now + 1)
+  if window_at <= now then
+    call('ZREM', DUE, 'w')
+    for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, '-inf', first_at)) do release(task) end
+  end
   -- What was refused or failed runs again; a few over the window, so that fresh tasks cannot crowd it out.
   local busy, room = call('ZCARD', INFLIGHT), tonumber(call('HGET', LEDGER, 'window')) + 4
   for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
     if #released >= most or busy >= room then break end
     if string.sub(duty, 1, 2) == 't:' then
       local task = string.sub(duty, 3)
-      if not call('ZSCORE', INFLIGHT, task) then busy = busy + 1 end
       call('ZREM', DUE, duty)
-      release(task)
+      if not is_settled(task) then
+        if not call('ZSCORE', INFLIGHT, task) then busy = busy + 1 end
+        release(task)
+      end
     end
   end
   if now >= tonumber(not_before) then
@@ -72,7 +85,7 @@ end
 local open, reduce, segments = 0, 0, {}
 for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
   local kind = string.sub(duty, 1, 1)
-  if kind ~= 't' then
+  if kind ~= 't' and kind ~= 'w' then
     call('ZADD', DUE, now + lease, duty)
     if kind == 'o' and state == 'opening' then open = 1 end
     if kind == 'r' and state == 'reducing' then reduce = 1 end

@@ -7,10 +7,16 @@
 local state, generation, fn, heard, batch_size = get('state', 'generation', 'function', 'heard', 'batch_size')
 if not state then return {'unknown', '', -1, 0} end
 if generation ~= ARGV[1] or not is_open(state) then return {'closed', fn, -1, 0} end
+-- Nobody skips a task of a batch that goes on.
+local outcomes = ARGV[4] + ARGV[5]
+if outcomes == 0 and state ~= 'closing' then return {'closed', fn, -1, 0} end
 -- The first write, and one that Redis refuses when it is out of memory: all of the script or nothing.
-if call('SETBIT', SETTLED, ARGV[2], 1) == 1 then return {'duplicate', fn, -1, 0} end
+if call('SETBIT', SETTLED, ARGV[2], 1) == 1 then
+  drop_task(ARGV[2])
+  return {'duplicate', fn, -1, 0}
+end
 
-local outcomes, lease = ARGV[4] + ARGV[5], tonumber(ARGV[10])
+local lease = tonumber(ARGV[10])
 local pending, bytes = 0, 0
 if outcomes > 0 then
   call('RPUSH', OUTCOMES, ARGV[7])
@@ -22,9 +28,7 @@ end
 -- Only the current attempt's answer says how far the queue has come: the release time is that attempt's.
 local sent = 0
 if (call('HGET', ATTEMPTS, ARGV[2]) or '0') == ARGV[3] then sent = tonumber(call('ZSCORE', INFLIGHT, ARGV[2]) or 0) end
-call('ZREM', INFLIGHT, ARGV[2])
-call('ZREM', DUE, 't:' .. ARGV[2])
-call('HDEL', ATTEMPTS, ARGV[2], 'f:' .. ARGV[2], 'l:' .. ARGV[2])
+drop_task(ARGV[2])
 if sent > tonumber(heard) then call('HSET', LEDGER, 'heard', sent, 'heard_at', now) end
 local succeeded = call('HINCRBY', LEDGER, 'succeeded', ARGV[4])
 local failed = call('HINCRBY', LEDGER, 'failed', ARGV[5])

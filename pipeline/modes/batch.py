@@ -11,7 +11,7 @@ from pipeline.context import Context
 from pipeline.duties import enqueue_open
 from pipeline.errors import BadRequestError, ConflictError, TooLargeError
 from pipeline.models import KIB, MIB, BatchSpec, Event, Response, Submission, check_batch_id, parse_spec
-from pipeline.opening import NewBatch, forget, open_batch
+from pipeline.opening import NewBatch, abandon, discard, open_batch
 from pipeline.status import status_url
 from pipeline.store import MissingObjectError, ObjectInfo
 
@@ -38,25 +38,24 @@ async def batch(event: Event, context: Context) -> Response:
         found = ObjectInfo(spec.input, "", len(body))
         source = hashlib.sha256(body).hexdigest()
     submission = Submission(spec.model_dump(exclude_defaults=True), found.etag, found.size, source)
-    queued = found.size > INLINE_SNAPSHOT
-    existing = await _claim(context, name, submission, "" if queued else context.owner)
-    if existing is not None:
-        return existing
-    return await _open(context, name, submission, body, queued=queued)
+    new = NewBatch(name, submission, "" if found.size > INLINE_SNAPSHOT else uuid.uuid4().hex)
+    existing = await _claim(context, new)
+    return existing if existing is not None else await _open(context, new, body)
 
 
-async def _claim(context: Context, name: str, submission: Submission, owner: str) -> Response | None:
+async def _claim(context: Context, new: NewBatch) -> Response | None:
     """Claim the id; returns the answer for one that exists with the same submission, None for one that is ours."""
+    name, submission = new.name, new.submission
     await context.ledger.note_open(name)
-    verdict = await context.ledger.claim(name, owner, submission)
+    verdict = await context.ledger.claim(name, new.owner, submission)
     if verdict == "conflict":
         raise ConflictError(f"batch {name!r} exists with another specification or another input: choose another id")
     if verdict == "exists":
-        return await _describe(context, name, 200)
+        return await _describe(context, name)
     ended = await context.specs.read_status(name)
     if ended is None and not await context.specs.is_foreign(name):
         return None
-    await forget(context, name, owner=owner)
+    await abandon(context, name, new.owner)
     if ended is None:
         raise ConflictError(f"the bucket holds objects under {name + '/'!r} that are no batch's: choose another id")
     if (await context.specs.read(name)).digest != submission.digest:
@@ -65,32 +64,35 @@ async def _claim(context: Context, name: str, submission: Submission, owner: str
     return Response.json(200, {"batch_id": name, **size, "status_url": status_url(context.settings, name)})
 
 
-async def _open(context: Context, name: str, submission: Submission, body: bytes | None, *, queued: bool) -> Response:
-    await context.specs.mark_open(name)
-    if body is not None:
-        stored = await context.store.put(submission.spec.input, body, "text/csv")
-        submission = msgspec.structs.replace(submission, etag=stored.etag)
-    await context.specs.write(name, submission)
-    url = status_url(context.settings, name)
-    if queued:
-        await enqueue_open(context, name)
-        return Response.json(202, {"batch_id": name, "state": "opening", "status_url": url})
+async def _open(context: Context, new: NewBatch, body: bytes | None) -> Response:
+    """Open the claimed batch; an opening that fails here leaves nothing behind."""
+    name, submission = new.name, new.submission
     try:
-        opened = await open_batch(context, NewBatch(name, submission, context.owner))
-    except BadRequestError:
-        await forget(context, name)
+        await context.specs.mark_open(name)
+        if body is not None:
+            stored = await context.store.put(submission.spec.input, body, "text/csv")
+            submission = msgspec.structs.replace(submission, etag=stored.etag)
+        await context.specs.write(name, submission)
+        if not new.owner:
+            await enqueue_open(context, name)
+            return await _describe(context, name)
+        opened = await open_batch(context, NewBatch(name, submission, new.owner))
+    except BaseException:
+        await discard(context, name, new.owner)
         raise
     if opened is None:
-        return await _describe(context, name, 202)
+        return await _describe(context, name)
     size = {"batch_size": opened.items, "tasks": opened.tasks}
-    return Response.json(201, {"batch_id": name, **size, "status_url": url})
+    return Response.json(201, {"batch_id": name, **size, "status_url": status_url(context.settings, name)})
 
 
-async def _describe(context: Context, name: str, status: int) -> Response:
+async def _describe(context: Context, name: str) -> Response:
+    """Answer with a batch that exists: 202 while it is being opened, 200 once its size is known."""
     state = await context.ledger.state(name)
     document: dict[str, Any] = {"batch_id": name, "state": state["state"] if state else "opening"}
     if state and state["batch_size"]:
         document |= {"batch_size": state.number("batch_size"), "tasks": state.number("tasks")}
+    status = 202 if document["state"] == "opening" else 200
     return Response.json(status, document | {"status_url": status_url(context.settings, name)})
 
 

@@ -1,20 +1,32 @@
 """`reduce`: run the retryable failures again as the next generation, else write the summary and end the batch."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import uuid
+from dataclasses import dataclass
 
 from pipeline.context import Context
-from pipeline.duties import enqueue_reduce, release_first, write_due_segment
+from pipeline.duties import close_batch, enqueue_reduce, release_first, write_due_segment
 from pipeline.ledger import REDUCE_LEASE
 from pipeline.models import Event, Response
-from pipeline.replies import State
+from pipeline.repeating import repeated
+from pipeline.replies import Lease, State
 from pipeline.segments import Segment, list_segments, retryable
-from pipeline.status import status_document
 from pipeline.store import Upload
 from pipeline.summary import Totals, Writer, write_summary
 
 GENERATION_BACKOFF = 1.0
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One run of a reduce; `owner` names it in the lease, since two of one process may run at once."""
+
+    context: Context
+    batch: str
+    generation: int
+    owner: str
+
+    async def lease(self, upload: str = "", upload_key: str = "") -> Lease:
+        return await self.context.ledger.lease(self.batch, self.owner, self.generation, upload, upload_key)
 
 
 async def reduce(event: Event, context: Context) -> Response:
@@ -24,26 +36,28 @@ async def reduce(event: Event, context: Context) -> Response:
     reached: the reduce stays due.
     """
     identity = context.signer.verify_query("reduce", event.query)
-    batch, generation = identity.batch, identity.generation
-    lease = await context.ledger.lease(batch, context.owner, generation)
-    if lease.verdict != "leased":
-        return Response.json(200, {"batch_id": batch, "verdict": lease.verdict})
-    async with _renewed_lease(context, batch, generation):
-        if lease.upload:
-            await context.store.abort_upload(lease.upload_key, lease.upload)
-        for number in lease.segments:
-            await write_due_segment(context, batch, generation, number)
-        state = await context.ledger.state(batch)
-        if state is None:
-            return Response.json(200, {"batch_id": batch, "verdict": "unknown"})
-        segments = await _segments(context, batch, state)
-        newest = [segment for segment in segments if segment.generation == generation]
-        again = await _failed_items(context, batch, state, newest)
-        if again:
-            verdict = await _run_again(context, batch, generation + 1, again)
-        else:
-            verdict = await _end(context, batch, state, segments)
-    return Response.json(200, {"batch_id": batch, "verdict": verdict})
+    job = _Job(context, identity.batch, identity.generation, uuid.uuid4().hex)
+    lease = await job.lease()
+    verdict: str = lease.verdict
+    if verdict == "leased":
+        async with repeated(job.lease, REDUCE_LEASE / 3):
+            verdict = await _reduce(job, lease)
+    return Response.json(200, {"batch_id": job.batch, "verdict": verdict})
+
+
+async def _reduce(job: _Job, lease: Lease) -> str:
+    context, batch = job.context, job.batch
+    if lease.upload:
+        await context.store.abort_upload(lease.upload_key, lease.upload)
+    for number in lease.segments:
+        await write_due_segment(context, batch, job.generation, number)
+    state = await context.ledger.state(batch)
+    if state is None:
+        return "unknown"
+    segments = await _segments(context, batch, state)
+    newest = [segment for segment in segments if segment.generation == job.generation]
+    again = await _failed_items(context, batch, state, newest)
+    return await _run_again(job, again) if again else await _end(job, state, segments)
 
 
 async def _segments(context: Context, batch: str, state: State) -> list[Segment]:
@@ -64,15 +78,16 @@ async def _failed_items(context: Context, batch: str, state: State, newest: list
     return await retryable(context.store, newest)
 
 
-async def _run_again(context: Context, batch: str, generation: int, indices: list[int]) -> str:
+async def _run_again(job: _Job, indices: list[int]) -> str:
     """Begin the next generation with these items, one a task."""
+    context, batch, generation = job.context, job.batch, job.generation + 1
     column = (await context.snapshots.manifest(batch, 0)).column
     frames = context.snapshots.select(batch, indices)
     manifest = await context.snapshots.write(batch, generation, frames, column, 1)
     spec = (await context.specs.get(batch)).spec
     verdict, tasks = await context.ledger.begin(
         batch,
-        context.owner,
+        job.owner,
         generation,
         tasks=manifest.tasks,
         items=manifest.items,
@@ -86,9 +101,9 @@ async def _run_again(context: Context, batch: str, generation: int, indices: lis
     return f"generation {generation}" if verdict == "running" else verdict
 
 
-async def _end(context: Context, batch: str, state: State, segments: list[Segment]) -> str:
+async def _end(job: _Job, state: State, segments: list[Segment]) -> str:
     """Publish the summary under its generation, then as the batch's; then the batch ends."""
-    generation = state.number("generation")
+    context, batch = job.context, job.batch
     manifest = await context.snapshots.manifest(batch, 0)
     totals = Totals(
         batch=batch,
@@ -102,34 +117,13 @@ async def _end(context: Context, batch: str, state: State, segments: list[Segmen
     )
 
     async def record(upload: Upload) -> None:
-        await context.ledger.lease(batch, context.owner, generation, upload.upload_id, upload.key)
+        await job.lease(upload.upload_id, upload.key)
 
-    writer = Writer(context.store, f"{batch}/{generation}/summary.json", record)
+    writer = Writer(context.store, f"{batch}/{job.generation}/summary.json", record)
     published = await write_summary(writer, context.store, context.snapshots, totals, segments)
     await context.store.copy(published, f"{batch}.json")
-    ended = await context.ledger.finish(batch, context.owner, generation)
+    ended = await context.ledger.finish(batch, job.owner, job.generation)
     if not ended:
         return "lost"
-    final = await context.ledger.state(batch)
-    if final is not None:
-        await context.specs.write_status(batch, status_document(context.settings, batch, final))
-    await context.specs.close(batch)
-    await context.ledger.forget_open(batch)
+    await close_batch(context, batch)
     return ended
-
-
-@asynccontextmanager
-async def _renewed_lease(context: Context, batch: str, generation: int) -> AsyncIterator[None]:
-    """Renew the lease while the reduce works."""
-
-    async def renew() -> None:
-        while True:
-            await asyncio.sleep(REDUCE_LEASE / 3)
-            await context.ledger.lease(batch, context.owner, generation)
-
-    renewal = asyncio.create_task(renew())
-    try:
-        yield
-    finally:
-        renewal.cancel()
-        await asyncio.gather(renewal, return_exceptions=True)

@@ -33,8 +33,7 @@ async def task(event: Event, context: Context) -> Response:
 
 
 async def _run(context: Context, identity: Identity, function: str, end: float) -> list[Outcome]:
-    phase = await context.phases.get(identity.batch)
-    if phase is None or phase[0] not in {"running", "paused"} or phase[1] != identity.generation:
+    if not await _is_wanted(context, identity):
         return []
     spec = (await context.specs.get(identity.batch)).spec
     if spec.function != function:
@@ -45,6 +44,12 @@ async def _run(context: Context, identity: Identity, function: str, end: float) 
     else:
         outcomes = await _call_each(context, identity, spec, items, end)
     return await shed(context.store, identity, outcomes, spec.inline_limit)
+
+
+async def _is_wanted(context: Context, identity: Identity) -> bool:
+    """Say whether the batch still works on this generation; what is remembered may say yes, only a fresh read no."""
+    wanted = {("running", identity.generation), ("paused", identity.generation)}
+    return await context.phases.get(identity.batch) in wanted or await context.ledger.phase(identity.batch) in wanted
 
 
 async def _call_each(
