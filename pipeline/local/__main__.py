@@ -41,7 +41,14 @@ Workers = Annotated[int, typer.Option(min=1, max=64, help="Queue-workers: messag
 Chunk = Annotated[
     Any, typer.Option(parser=_chunk, metavar="ROWS|auto", help="Rows a queue message stands for; by default 1.")
 ]
-ChunkCall = Annotated[bool, typer.Option("--chunk-call", help="Send the rows of a message in one call, a JSON array.")]
+ChunkCall = Annotated[
+    bool,
+    typer.Option(
+        "--chunk-call",
+        help="Send the rows of a message in one call, as a JSON array. Every entry of a 200's array then counts as a "
+        "success, one that says `error` too.",
+    ),
+]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 DEFAULTS = Options()

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 from PIL import Image
 
 from pipeline.local.demo.pictures import picture_server
+from pipeline.local.demo.squeezenet import PictureError, prepare
 from pipeline.local.ports import free_port
 from tests.demo.function_process import function_process
 
@@ -145,3 +146,17 @@ async def test_json_that_is_no_array_of_urls_is_refused(classify: str, session: 
     async with session.post(classify, data=body, headers={"Content-Type": "application/json"}) as response:
         assert response.status == HTTPStatus.BAD_REQUEST
         assert await response.json() == {"error": "the body is not a JSON array of URLs"}
+
+
+@pytest.mark.parametrize(("mode", "size"), [("L", (1, 3000)), ("CMYK", (300, 300)), ("P", (40, 40)), ("RGBA", (9, 9))])
+def test_pictures_of_every_kind_become_the_networks_input(mode: str, size: tuple[int, int]) -> None:
+    picture = io.BytesIO()
+    Image.new(mode, size).save(picture, "TIFF")
+    assert prepare(picture.getvalue()).shape == (1, 227, 227, 3)
+
+
+def test_a_picture_too_large_to_decode_is_refused_unread() -> None:
+    picture = io.BytesIO()
+    Image.new("1", (9000, 9000)).save(picture, "PNG")
+    with pytest.raises(PictureError, match="the picture has 81000000 pixels, more than 80000000"):
+        prepare(picture.getvalue())

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 MAX_PICTURE = 20_000_000
-FETCH_TIMEOUT = ClientTimeout(total=15, connect=5)
+FETCH_TIMEOUT = ClientTimeout(total=15, sock_connect=5)
+# Enough to keep the network busy while a picture is fetched, few enough to hold them all in memory.
+ARRAY_CONCURRENCY = 8
 
 
 class FetchError(Exception):
@@ -121,16 +123,16 @@ async def _handle_array(model: Model, body: bytes) -> web.Response:
         urls = None
     if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
         return web.json_response({"error": "the body is not a JSON array of URLs"}, status=HTTPStatus.BAD_REQUEST)
-    answers = await asyncio.gather(*(model.classify(url) for url in urls), return_exceptions=True)
-    return web.json_response([_entry(answer) for answer in answers])
+    slots = asyncio.Semaphore(ARRAY_CONCURRENCY)
 
+    async def entry(url: str) -> list[Label] | dict[str, str]:
+        async with slots:
+            try:
+                return await model.classify(url)
+            except FetchError as error:
+                return {"error": str(error)}
 
-def _entry(answer: list[Label] | BaseException) -> list[Label] | dict[str, str]:
-    if isinstance(answer, FetchError):
-        return {"error": str(answer)}
-    if isinstance(answer, BaseException):
-        raise answer
-    return answer
+    return web.json_response(await asyncio.gather(*map(entry, urls)))
 
 
 async def health(_request: web.Request) -> web.Response:

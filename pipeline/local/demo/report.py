@@ -103,10 +103,11 @@ def _print_labels(console: Console, results: list[Mapping[str, Any]]) -> None:
     # Answers that are all different are no labels: a table of ones would only hide that.
     if not counts or len(counts) == len(results) > LABELS_SHOWN:
         return
-    table = Table("result", title="Most frequent results", title_justify="left")
+    table = Table("result")
     table.add_column("items", justify="right")
     for label, count in counts.most_common(LABELS_SHOWN):
         table.add_row(escape(shorten(label)), str(count))
+    console.print("Most frequent results:")
     console.print(table)
 
 
@@ -114,12 +115,13 @@ def _print_failures(console: Console, failures: Mapping[str, Any], column: str) 
     shown = failures["results"][:FAILURES_SHOWN]
     if not shown:
         return
-    title = "Failures" if failures["count"] == len(shown) else f"The first {len(shown)} failures of {failures['count']}"
-    table = Table(title=title, title_justify="left")
+    table = Table()
     table.add_column(escape(column), overflow="fold")
     table.add_column("reason", overflow="fold")
     for entry in shown:
         table.add_row(escape(item_of(entry)), escape(reason_of(entry)))
+    everything = failures["count"] == len(shown)
+    console.print("Failures:" if everything else f"The first {len(shown)} failures of {failures['count']}:")
     console.print(table)
 
 
