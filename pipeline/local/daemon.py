@@ -1,13 +1,11 @@
 """One server program as a child process: started, waited for, killed, started again on the same port and folder."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from pipeline.local.children import Child, Children
 from pipeline.local.errors import LocalError, ServiceStartError
-
-_POLL = 0.02
+from pipeline.local.starting import failure_to_start
 
 
 class Daemon:
@@ -40,15 +38,10 @@ class Daemon:
         child = self._child = self._children.start(
             self._command, log=f"{self._name}.log", environment=self._environment
         )
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout
-        while not await self._ready():
-            if child.exit_code is not None:
-                raise ServiceStartError(f"{self._name} ended with exit code {child.exit_code}:\n{child.tail()}")
-            if loop.time() > deadline:
-                child.kill()
-                raise ServiceStartError(f"{self._name} is not ready after {self._timeout:.0f} s:\n{child.tail()}")
-            await asyncio.sleep(_POLL)
+        failure = await failure_to_start(child, self._ready, self._timeout)
+        if failure is not None:
+            child.kill()
+            raise ServiceStartError(f"{self._name} {failure}")
 
     def kill(self) -> None:
         """End it at once (SIGKILL), as a crash would."""

@@ -11,6 +11,7 @@ import aiohttp
 from pipeline.local.children import Child, Children
 from pipeline.local.errors import FunctionStartError, LocalError
 from pipeline.local.ports import HOST, free_port
+from pipeline.local.starting import failure_to_start
 
 _START_TIMEOUT = 60.0
 _PROBE = aiohttp.ClientTimeout(total=2)
@@ -131,20 +132,9 @@ class Function:
             return
 
     async def _wait_until_ready(self, replica: Replica) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _START_TIMEOUT
-        while not await self._answers(replica):
-            child = replica.child
-            if child is not None and child.exit_code is not None:
-                raise FunctionStartError(
-                    f"function {self.spec.name} ended with exit code {child.exit_code} while starting:\n{child.tail()}"
-                )
-            if loop.time() > deadline:
-                raise FunctionStartError(
-                    f"function {self.spec.name} does not answer on {replica.url}{self.spec.ready_path} "
-                    f"after {_START_TIMEOUT:.0f} s:\n{child.tail() if child else ''}"
-                )
-            await asyncio.sleep(_POLL)
+        failure = await failure_to_start(replica.child, lambda: self._answers(replica), _START_TIMEOUT)
+        if failure is not None:
+            raise FunctionStartError(f"function {self.spec.name} {failure}")
         replica.ready = True
 
     async def _answers(self, replica: Replica) -> bool:

@@ -22,7 +22,7 @@ from pipeline.local.errors import LocalError, ServiceStartError
 from pipeline.local.ports import HOST, free_ports
 from pipeline.local.probes import S3Info
 
-__all__ = ["RedisServer", "S3Info", "S3Server", "redis_server", "s3_server"]
+__all__ = ["RedisServer", "S3Info", "S3Server", "Service", "redis_server", "s3_server"]
 
 REGION = "us-east-1"
 BUCKET = "pipeline-local"
