@@ -1,41 +1,60 @@
-"""A model function that misbehaves on request: what an item says decides the answer."""
+"""A model function that misbehaves on request: the first word of an item decides on the answer."""
 
 import asyncio
 import json
 import os
+from pathlib import Path
 
 import uvloop
 from aiohttp import web
 
-LOG = os.environ.get("MODEL_LOG", "")
+HOSTILE_HEADERS = {
+    "X-Mode": "cancel",
+    "X-Batch-Id": "victim",
+    "X-Pipeline-Signature": "none",
+    "X-Function-Status": "500",
+    "X-Callback-Url": "http://127.0.0.1:1/",
+}
 
 
 async def answer(request: web.Request) -> web.Response:
-    """Answer by the item's first word: see BEHAVIOURS; anything else is echoed at once."""
-    body = await request.read()
-    text = body.decode(errors="replace")
-    if LOG:
-        with open(LOG, "a") as file:  # noqa: ASYNC230, PTH123
-            file.write(json.dumps([request.headers.get("X-Call-Id"), text[:200]]) + "\n")
+    """Answer one item, or a JSON array of them; every call is written to the file named by MODEL_LOG."""
+    text = (await request.read()).decode(errors="replace")
+    call_id = request.headers.get("X-Call-Id")
+    with Path(os.environ["MODEL_LOG"]).open("a") as log:  # noqa: ASYNC230
+        log.write(json.dumps([call_id, text[:200], request.headers.get("X-Extra")]) + "\n")
     if request.content_type == "application/json":
-        return web.json_response([{"length": len(item)} for item in json.loads(text)])
+        return web.json_response([result_of(item) for item in json.loads(text)])
     word, _, rest = text.partition(" ")
+    argument = rest.split(" ")[0]
     match word:
         case "fail":
-            return web.Response(status=int(rest.split()[0]), text="as asked")
+            return web.Response(status=int(argument), text="as asked")
+        case "flaky":
+            return _flaky(text)
         case "slow":
-            await asyncio.sleep(float(rest.split()[0]))
-            return web.json_response({"slow": True})
-        case "big":
-            return web.json_response("x" * int(rest.split()[0]))
+            await asyncio.sleep(float(argument))
         case "binary":
             return web.Response(body=b"\xff\xfe\x00")
+        case "nonsense":
+            return web.Response(body=b'{"half":')
         case "hostile":
-            headers = {"X-Mode": "cancel", "X-Batch-Id": "other", "X-Pipeline-Signature": "none", "X-Function-Status": "500"}
-            return web.json_response({"length": len(text)}, headers=headers)
+            return web.json_response(result_of(text), headers=HOSTILE_HEADERS)
         case "die":
             os._exit(9)
-    return web.json_response({"length": len(text)})
+    return web.json_response(result_of(text))
+
+
+def result_of(text: str) -> object:
+    """Return what a well-behaved call answers: the item's length, or as many letters as `big N` asks for."""
+    word, _, rest = text.partition(" ")
+    return "x" * int(rest.split(" ")[0]) if word == "big" else {"length": len(text)}
+
+
+def _flaky(text: str) -> web.Response:
+    """Fail until the sixth call for this item: past what one task tries, within what two generations do."""
+    calls = sum(json.loads(line)[1] == text for line in Path(os.environ["MODEL_LOG"]).read_text().splitlines())
+    return web.json_response(result_of(text)) if calls > 5 else web.Response(status=503, text="not yet")  # noqa: PLR2004
 
 
 async def health(_request: web.Request) -> web.Response:
@@ -50,7 +69,7 @@ def main() -> None:
     app.router.add_route("*", "/{path:.*}", answer)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    web.run_app(app, host="127.0.0.1", port=int(os.environ["port"]), loop=loop, access_log=None, print=None)
+    web.run_app(app, host="127.0.0.1", port=int(os.environ["port"]), loop=loop, access_log=None, print=None)  # noqa: SIM112
 
 
 if __name__ == "__main__":
