@@ -106,6 +106,10 @@ class Children:
         self._running.append(child)
         return child
 
+    def remove_at_end(self, file: Path) -> None:
+        """Have a file removed that a child leaves outside of the folder; it need not exist."""
+        self._order(str(file.absolute()))
+
     def close(self) -> None:
         """Kill whatever still runs, then let the watcher remove the folder."""
         for child in self._running:

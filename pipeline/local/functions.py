@@ -54,10 +54,11 @@ class Replica:
         self.child: Child | None = None
 
     def kill(self) -> None:
-        """End its process at once (SIGKILL)."""
+        """End its process at once (SIGKILL); LocalError when it runs elsewhere."""
+        if self.child is None:
+            raise LocalError(f"what answers at {self.url} is not this stack's to kill")
         self.ready = False
-        if self.child is not None:
-            self.child.kill()
+        self.child.kill()
 
 
 class Function:

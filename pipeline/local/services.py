@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from yarl import URL
@@ -165,9 +166,13 @@ def _make_s3(children: Children, binary: str) -> S3Server:
     names = ("s3", "master", "volume", "filer", "admin")
     ports = free_ports(len(names), also=_WEED_OFFSET)
     info = S3Info(f"http://{HOST}:{ports[0]}", REGION, BUCKET, secrets.token_hex(10), secrets.token_hex(20))
+    for name, port in zip(names, ports, strict=True):
+        # A place that weed has no flag for, and that even an orderly end does not clear.
+        children.remove_at_end(Path(f"/tmp/seaweedfs-{name}-grpc-{port + _WEED_OFFSET}.sock"))  # noqa: S108
     command = (
         *(binary, "mini", f"-dir={folder}", f"-bucket={BUCKET}", f"-ip={HOST}", f"-ip.bind={HOST}"),
         *(f"-{name}.port={port}" for name, port in zip(names, ports, strict=True)),
+        *(f"-{name}.localSocket={temporary / name}.sock" for name in ("s3", "filer")),
         *("-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
     )
     environment = {

@@ -1,8 +1,9 @@
 """Outlives a parent that was killed, to end the processes and the folder that it left behind.
 
 Run as a script, in a session of its own, with the folder as argument. Standard input carries one order a
-line, `+PID` or `-PID` for a process group that started or ended. End of file means that the parent is
-gone: a pipe closes however its writer dies, on every Unix, which is why this needs no signal from the kernel.
+line: `+PID` or `-PID` for a process group that started or ended, `/PATH` for a file elsewhere to remove. End
+of file means that the parent is gone: a pipe closes however its writer dies, on every Unix, which is why this
+needs no signal from the kernel.
 """
 
 import contextlib
@@ -18,16 +19,22 @@ _GRACE = 2.0
 def main() -> None:
     """Follow the orders until the parent is gone, then clean up."""
     groups: set[int] = set()
+    files: list[str] = []
     for line in sys.stdin:
-        group = int(line[1:])
-        if line[0] == "+":
-            groups.add(group)
+        order, rest = line[0], line[1:].rstrip("\n")
+        if order == "+":
+            groups.add(int(rest))
+        elif order == "-":
+            groups.discard(int(rest))
         else:
-            groups.discard(group)
+            files.append(order + rest)
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
     _wait_for(groups)
+    for file in files:
+        with contextlib.suppress(OSError):
+            os.unlink(file)  # noqa: PTH108 - pathlib would double the time that this script takes to start
     shutil.rmtree(sys.argv[1], ignore_errors=True)
 
 

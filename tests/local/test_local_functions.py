@@ -73,6 +73,15 @@ async def test_the_others_answer_while_one_is_down() -> None:
         assert len(function.pids()) == 2
 
 
+async def test_what_runs_elsewhere_is_not_killed() -> None:
+    async with running(FunctionSpec("model", COMMAND)) as (function, _, __):
+        url = function.replicas[0].url
+        async with running(FunctionSpec("elsewhere", url=url)) as (elsewhere, client, address):
+            with pytest.raises(LocalError, match="not this stack's"):
+                elsewhere.replicas[0].kill()
+            assert (await ask(client, address))["pid"] in function.pids()
+
+
 async def test_without_a_live_replica_the_gateway_answers_at_once() -> None:
     async with running(FunctionSpec("model", COMMAND)) as (function, client, url):
         function.replicas[0].kill()

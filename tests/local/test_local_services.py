@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import NoReturn
 
+import psutil
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from redis.asyncio import Redis
@@ -152,6 +153,14 @@ async def test_a_url_that_does_not_answer_is_an_error(monkeypatch: pytest.Monkey
         async with redis_server():
             pytest.fail("nothing answers")
     assert "secret" not in str(caught.value)
+
+
+async def test_s3_leaves_no_file_behind() -> None:
+    async with s3_server() as server:
+        connections = psutil.Process(server.own().pid).net_connections("unix")
+        sockets = [Path(str(connection.laddr)) for connection in connections if connection.laddr]
+        assert len([path for path in sockets if path.is_socket()]) > 2
+    assert [path for path in sockets if path.exists()] == []
 
 
 def not_installed(_: str) -> NoReturn:

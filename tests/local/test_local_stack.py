@@ -4,6 +4,7 @@ import stat
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
@@ -99,8 +100,7 @@ async def test_starts_the_pipeline_on_its_own_settings(
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\n[ "$*" = "-m pipeline" ] && exec {" ".join(MODEL.command)}\n')
     python.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(python))
-    monkeypatch.setattr("pipeline.local.children.sys.executable", sys.executable)
+    monkeypatch.setattr("pipeline.local.stack.sys", SimpleNamespace(executable=str(python)))
     async with (
         local_stack(
             [MODEL], pipeline_replicas=2, pipeline_environment={"window": "7", "s3_region": "eu"}, redis=redis, s3=s3
