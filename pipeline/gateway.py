@@ -1,5 +1,6 @@
 """The OpenFaaS gateway: enqueue messages for this function, call the model function. The only HTTP client."""
 
+import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ class Gateway:
         url = f"{self._functions}/{quote(function)}"
         try:
             async with self._session.post(
-                url, data=body, headers=headers, timeout=limits, allow_redirects=False
+                url, data=io.BytesIO(body), headers=headers, timeout=limits, allow_redirects=False
             ) as response:
                 reply = await response.content.read(RESULT_LIMIT + 1)
                 while len(reply) <= RESULT_LIMIT and (more := await response.content.read(RESULT_LIMIT)):

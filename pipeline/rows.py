@@ -18,13 +18,14 @@ _SHOWN_COLUMNS = 50
 def open_rows(path: Path) -> pl.LazyFrame | None:
     """Scan a CSV file, plain, gzip or zstd; None when there is no header line at all. Every cell is text.
 
-    A line that is blank is no row. Raises BadRequestError for what is no CSV in UTF-8.
+    A line with nothing in it is no row; one with quoted empty cells is. Raises BadRequestError for what is no CSV
+    in UTF-8.
     """
     with path.open("rb") as file:
         if file.read(2) in _UTF16:
             raise BadRequestError("the input is UTF-16, expected UTF-8: convert it with iconv -f utf-16 -t utf-8")
     try:
-        rows = pl.scan_csv(path, infer_schema=False, empty_string_is_null=False, glob=False)
+        rows = pl.scan_csv(path, infer_schema=False, glob=False)
         names = rows.collect_schema().names()
     except pl.exceptions.NoDataError:
         return None

@@ -63,18 +63,20 @@ class Snapshots:
             finally:
                 slots.release()
 
-        async with asyncio.TaskGroup() as group:
+        async def send(group: asyncio.TaskGroup, parts: list[pl.DataFrame]) -> None:
+            for part in parts:
+                await slots.acquire()
+                group.create_task(upload(len(first_tasks), part))
+                first_tasks.append(int(part.get_column(TASK)[0]))
+                first_indices.append(int(part.get_column(INDEX)[0]))
 
-            async def send(parts: list[pl.DataFrame]) -> None:
-                for part in parts:
-                    await slots.acquire()
-                    group.create_task(upload(len(first_tasks), part))
-                    first_tasks.append(int(part.get_column(TASK)[0]))
-                    first_indices.append(int(part.get_column(INDEX)[0]))
-
-            async for frame in frames:
-                await send(await asyncio.to_thread(cutter.feed, frame))
-            await send(await asyncio.to_thread(cutter.rest))
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for frame in frames:
+                    await send(group, await asyncio.to_thread(cutter.feed, frame))
+                await send(group, await asyncio.to_thread(cutter.rest))
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
         manifest = Manifest(column, cutter.items, cutter.tasks, first_tasks, first_indices)
         await self._store.put(_manifest_key(batch, generation), msgspec.json.encode(manifest))
         return manifest

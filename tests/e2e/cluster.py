@@ -1,6 +1,7 @@
 """A whole platform for end-to-end tests: processes, HTTP, Redis and S3 are real; only the network is loopback."""
 
 import contextlib
+import io
 import json
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -60,7 +61,7 @@ class Cluster:
     ) -> tuple[int, dict[str, Any]]:
         """Call the function in a mode; keyword arguments are headers with dashes for underscores."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        request = self.http.post(self.url, data=body, params=query, headers={"X-Mode": mode, **named})
+        request = self.http.post(self.url, data=io.BytesIO(body), params=query, headers={"X-Mode": mode, **named})
         async with request as response:
             return response.status, await response.json()
 
@@ -84,13 +85,16 @@ class Cluster:
             return document
 
     async def ended(self, batch: str, *, within: float = 60.0) -> dict[str, Any]:
-        """Wait until a batch has ended; returns its final status."""
+        """Wait until a batch has ended; returns its final status. A replica that is just going may answer 502."""
 
         async def final() -> dict[str, Any] | None:
-            status = await self.status(batch)
+            async with self.http.get(self.url, params={"batch": batch}) as response:
+                assert response.status in {200, 502}, await response.text()
+                status: dict[str, Any] = await response.json() if response.status == 200 else {"state": "unknown"}
             return status if status["state"] in ENDED else None
 
-        return await wait_until(final, within=within)
+        status: dict[str, Any] = await wait_until(final, within=within)
+        return status
 
     async def summary(self, batch: str) -> dict[str, Any]:
         """Read a batch's summary."""

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.e2e.cluster import SHORT_SILENCE, Cluster, cluster
 from pipeline.local.messages import once
+from tests.e2e.cluster import SHORT_SILENCE, Cluster, cluster
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

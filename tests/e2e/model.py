@@ -28,21 +28,17 @@ async def answer(request: web.Request) -> web.Response:
     word, _, rest = text.partition(" ")
     argument = rest.split(" ")[0]
     match word:
+        case "slow":
+            await asyncio.sleep(float(argument))
+        case "die":
+            os._exit(9)
         case "fail":
             return web.Response(status=int(argument), text="as asked")
         case "flaky":
             return _flaky(text)
-        case "slow":
-            await asyncio.sleep(float(argument))
-        case "binary":
-            return web.Response(body=b"\xff\xfe\x00")
-        case "nonsense":
-            return web.Response(body=b'{"half":')
-        case "hostile":
-            return web.json_response(result_of(text), headers=HOSTILE_HEADERS)
-        case "die":
-            os._exit(9)
-    return web.json_response(result_of(text))
+    body = {"binary": b"\xff\xfe\x00", "nonsense": b'{"half":'}.get(word)
+    headers = HOSTILE_HEADERS if word == "hostile" else None
+    return web.Response(body=body) if body else web.json_response(result_of(text), headers=headers)
 
 
 def result_of(text: str) -> object:
@@ -54,7 +50,7 @@ def result_of(text: str) -> object:
 def _flaky(text: str) -> web.Response:
     """Fail until the sixth call for this item: past what one task tries, within what two generations do."""
     calls = sum(json.loads(line)[1] == text for line in Path(os.environ["MODEL_LOG"]).read_text().splitlines())
-    return web.json_response(result_of(text)) if calls > 5 else web.Response(status=503, text="not yet")  # noqa: PLR2004
+    return web.json_response(result_of(text)) if calls > 5 else web.Response(status=503, text="not yet")
 
 
 async def health(_request: web.Request) -> web.Response:

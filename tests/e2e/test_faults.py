@@ -20,7 +20,7 @@ def _outcomes(summary: dict[str, dict[str, Sequence[dict[str, object]]]]) -> lis
 async def test_every_callback_three_times_in_any_order_changes_nothing(shaky: Cluster) -> None:
     rows = [*urls(120), "fail 400 bad", "fail 404 none"]
     plain_status, plain = await shaky.run(rows)
-    dice = random.Random(7)  # noqa: S311
+    dice = random.Random(7)
     shaky.stack.gateway.callbacks_hook = lambda _: [0.0, dice.uniform(0, 0.4), dice.uniform(0, 0.4)]
     status, summary = await shaky.run(rows)
     assert _outcomes(summary) == _outcomes(plain)
@@ -29,7 +29,7 @@ async def test_every_callback_three_times_in_any_order_changes_nothing(shaky: Cl
 
 
 async def test_lost_callbacks_are_found_and_run_again(shaky: Cluster) -> None:
-    dice = random.Random(11)  # noqa: S311
+    dice = random.Random(11)
     shaky.stack.gateway.callbacks_hook = lambda _: [] if dice.random() < 0.2 else [0.0]
     rows = urls(60)
     status, summary = await shaky.run(rows)
@@ -59,7 +59,7 @@ async def test_a_replica_killed_in_the_middle_of_a_batch_loses_nothing(shaky: Cl
     opened = await shaky.submit_rows(rows)
 
     async def in_the_middle() -> bool:
-        return (await shaky.status(opened["batch_id"]))["succeeded"] > 20
+        return bool((await shaky.status(opened["batch_id"]))["succeeded"] > 20)
 
     await wait_until(in_the_middle)
     await shaky.stack.kill_replica("pipeline", 0)

@@ -8,7 +8,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.parametrize(("count", "chunk", "tasks"), [(2000, "1", 2000), (100, "7", 15), (3000, "auto", 1000)])
-async def test_every_row_is_in_the_summary_once_and_in_order(steady: Cluster, count: int, chunk: str, tasks: int) -> None:
+async def test_every_row_is_in_the_summary_once_and_in_order(
+    steady: Cluster, count: int, chunk: str, tasks: int
+) -> None:
     rows = urls(count)
     status, summary = await steady.run(rows, chunk=chunk)
     assert (status["state"], status["tasks"], status["succeeded"], status["failed"]) == ("done", tasks, count, 0)

@@ -1,0 +1,124 @@
+"""Cancelling, signatures, and a replica that is asked to stop."""
+
+import os
+import signal
+
+import pytest
+
+from tests.e2e.cluster import Cluster, cluster, urls
+from tests.support import wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_cancelled_batch_keeps_what_it_has_and_lists_what_never_ran(steady: Cluster) -> None:
+    rows = [f"slow 0.1 {number}" for number in range(500)]
+    opened = await steady.submit_rows(rows)
+    batch = opened["batch_id"]
+
+    async def some_are_done() -> bool:
+        return bool((await steady.status(batch))["succeeded"] > 30)
+
+    await wait_until(some_are_done)
+    status, _ = await steady.call("cancel", query={"batch": batch})
+    assert status == 202
+    final = await steady.ended(batch)
+    assert (final["state"], final["reason"]) == ("cancelled", "cancelled on request")
+    assert final["succeeded"] < 500
+    summary = await steady.summary(batch)
+    failures, results = summary["failures"]["results"], summary["results"]["results"]
+    assert len(results) == final["succeeded"]
+    assert sorted(entry["url"] for entry in [*failures, *results]) == sorted(rows)
+    assert {entry["result"] for entry in failures} == {"not run: cancelled on request"}
+    again, _ = await steady.call("cancel", query={"batch": batch})
+    assert again == 202
+    # What had not begun when the cancel came was never called.
+    called = {item for _, item, _ in steady.calls()}
+    assert all(entry["url"] not in called for entry in failures)
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "error"),
+    [
+        ({}, 400, "name the batch: ?batch=ID or the header X-Batch-Id"),
+        ({"batch": "nosuch"}, 404, "there is no batch 'nosuch'"),
+        ({"batch": "no/such"}, 400, "X-Batch-Id 'no/such' is not a batch id"),
+    ],
+)
+async def test_a_cancel_needs_a_batch(steady: Cluster, query: dict[str, str], status: int, error: str) -> None:
+    answered, answer = await steady.call("cancel", query=query)
+    assert answered == status
+    assert answer["error"].startswith(error)
+
+
+async def test_a_batch_that_is_done_cannot_be_cancelled(steady: Cluster) -> None:
+    status, _ = await steady.run(urls(1))
+    answered, answer = await steady.call("cancel", query={"batch": status["batch_id"]})
+    assert answered == 409
+    assert answer["error"] == f"batch {status['batch_id']!r} cannot be cancelled: it is done"
+
+
+@pytest.mark.parametrize("mode", ["task", "reduce", "open", "collect"])
+async def test_a_request_without_a_signature_is_refused(steady: Cluster, mode: str) -> None:
+    status, answer = await steady.call(mode, body=b"{}")
+    assert status == 403
+    assert answer["error"].startswith("a signed URL was expected")
+
+
+async def test_wrong_replayed_and_repurposed_signatures_do_nothing(steady: Cluster) -> None:
+    opened = await steady.submit_rows([f"slow 0.3 {number}" for number in range(60)])
+    batch = opened["batch_id"]
+    message = next(m for m in steady.stack.gateway.messages() if batch in m.path)
+    invocation = message.path.removeprefix("/").removeprefix("?")
+    callback = str(message.callback_url)
+    target = f"{steady.url}?{invocation}"
+    forged = [
+        (target.replace("task=", "task=1"), "task"),
+        (target.replace(f"batch={batch}", "batch=other"), "task"),
+        (target.replace("function=echo", "function=pipeline"), "task"),
+        (target.replace("attempt=0", "attempt=1"), "task"),
+        (target, "reduce"),
+        (target, "open"),
+        (f"{steady.url}/collect?{invocation}", "task"),
+        (callback.replace("/collect?", "?"), "task"),
+        (callback.replace("sig=", "sig=0"), "collect"),
+        (callback.replace("key=", "key=0"), "collect"),
+    ]
+    for url, mode in forged:
+        async with steady.http.post(url, headers={"X-Mode": mode}) as response:
+            assert response.status == 403, url
+    # The true callback URL with a made-up answer counts as a lost answer, never as a result.
+    fake = b'{"succeeded":1,"failed":0,"notFound":0,"first":0,"last":0}\n{"index":0}'
+    async with steady.http.post(callback, data=fake, headers={"X-Pipeline-Signature": "00000000.00"}) as response:
+        assert (await response.json())["verdict"] == "retry"
+    final = await steady.ended(batch)
+    assert (final["state"], final["succeeded"]) == ("done", 60)
+
+
+async def test_no_secret_travels(steady: Cluster) -> None:
+    await steady.submit_rows([f"slow 0.2 {number}" for number in range(40)])
+    secrets = [path.read_text() for path in steady.stack.secrets_dir.iterdir()]
+    messages = [m for m in steady.stack.gateway.messages() if m.headers.get("X-Mode") == "task"]
+    assert messages
+    for message in messages:
+        text = f"{message.path} {message.headers} {message.body!r} {message.callback_url}"
+        assert not [secret for secret in secrets if secret in text]
+        assert message.body == b""
+
+
+async def test_a_replica_that_is_asked_to_stop_finishes_what_is_in_flight(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    async with cluster(
+        tmp_path_factory.mktemp("stop"), workers=2, replicas=2, task_timeout="3", ack_wait="1"
+    ) as running:
+        opened = await running.submit_rows(["slow 1.5"])
+        await wait_until(running.calls)
+        replicas = running.stack.gateway.functions["pipeline"].replicas
+        busy = next(place for place, replica in enumerate(replicas) if replica.inflight)
+        os.kill(running.stack.pids("pipeline")[busy], signal.SIGTERM)
+        await wait_until(lambda: running.stack.gateway.callback_log)
+        assert running.stack.gateway.callback_log[0].function_status == 200
+        assert [item for _, item, _ in running.calls()] == ["slow 1.5"]
+        final = await running.ended(opened["batch_id"])
+        assert (final["state"], final["succeeded"]) == ("done", 1)
