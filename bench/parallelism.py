@@ -1,0 +1,130 @@
+"""Throughput against queue-worker parallelism: `python -m bench.parallelism`, on a local stack or a real OpenFaaS."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import uvloop
+from rich.console import Console
+
+from bench import platforms
+from bench.charts import draw_parallelism
+from bench.errors import BenchError
+from bench.figures import Run, medians
+from bench.machine import describe_machine
+from bench.records import print_points, write_rows
+from bench.sweeps import Sweep, sweep
+from pipeline.local.demo.client import RefusedError
+from pipeline.local.errors import LocalError
+from pipeline.local.stack import S3Info
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+RESULTS = Path(__file__).parent / "results"
+NAME = "parallelism"
+INTERRUPTED = 130
+
+
+def _numbers(given: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in given.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise typer.BadParameter("expected whole numbers with commas between them")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _workers(given: str) -> tuple[int, ...]:
+    numbers = _numbers(given)
+    if not all(numbers):
+        raise typer.BadParameter("no queue-worker at all would never end")
+    return numbers
+
+
+Parallelism = Annotated[
+    Any, typer.Option(parser=_workers, metavar="N,N,...", help="Queue-workers working at once; with --gateway, one.")
+]
+ModelMs = Annotated[
+    Any, typer.Option(parser=_numbers, metavar="N,N,...", help="Milliseconds a model call takes; with --gateway, one.")
+]
+Repeats = Annotated[int, typer.Option(min=1, help="Batches a setting; medians are reported.")]
+Items = Annotated[int | None, typer.Option(min=1, help="Items a batch; by default as many as take some seconds.")]
+Out = Annotated[Path, typer.Option(help="The folder for the results.")]
+Gateway = Annotated[str | None, typer.Option(help="An OpenFaaS gateway with the pipeline; without it, a local stack.")]
+FunctionName = Annotated[str, typer.Option(help="The model function behind --gateway.")]
+Endpoint = Annotated[str, typer.Option(envvar="S3_ENDPOINT", help="The S3 that the pipeline behind --gateway reads.")]
+Bucket = Annotated[str, typer.Option(envvar="S3_BUCKET", help="Its bucket.")]
+Region = Annotated[str, typer.Option(envvar="AWS_REGION", help="Its region.")]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(  # noqa: PLR0913 - the options of the command
+    *,
+    parallelism: Parallelism = "1,2,4,8,16",
+    model_ms: ModelMs = "0,50",
+    repeats: Repeats = 3,
+    items: Items = None,
+    out: Out = RESULTS,
+    gateway: Gateway = None,
+    function: FunctionName = "model",
+    s3_endpoint: Endpoint = "",
+    s3_bucket: Bucket = "",
+    s3_region: Region = "us-east-1",
+) -> None:
+    """Measure throughput and its cost against queue-worker parallelism, as CSV, JSON and SVG.
+
+    With --gateway, the S3 keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    """
+    console = Console()
+    plan = Sweep(parallelism, model_ms, repeats, items)
+    machine = describe_machine("bench.parallelism", sys.argv[1:])
+    try:
+        if gateway is None:
+            where: AbstractAsyncContextManager[platforms.Opener] = platforms.local(model_ms)
+        else:
+            where = _deployed(plan, gateway.rstrip("/"), function, (s3_endpoint, s3_bucket, s3_region))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runs = runner.run(sweep(plan, where, console))
+    except (BenchError, LocalError, RefusedError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    _write(out, runs, machine, console)
+
+
+def _deployed(
+    plan: Sweep, gateway: str, function: str, place: tuple[str, str, str]
+) -> AbstractAsyncContextManager[platforms.Opener]:
+    if len(plan.parallelism) != 1 or len(plan.model_ms) != 1:
+        raise BenchError(
+            "--gateway measures what is deployed: give its queue-workers' --parallelism and its function's --model-ms"
+        )
+    endpoint, bucket, region = place
+    key, secret = (os.environ.get(name, "") for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    if not (endpoint and bucket and key and secret):
+        raise BenchError(
+            "--gateway needs --s3-endpoint, --s3-bucket, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to put the input"
+        )
+    return platforms.remote(gateway, S3Info(endpoint, region, bucket, key, secret), plan.model_ms[0], function)
+
+
+def _write(out: Path, runs: list[Run], machine: dict[str, Any], console: Console) -> None:
+    points = medians(runs)
+    out.mkdir(parents=True, exist_ok=True)
+    write_rows(out / f"{NAME}.csv", runs)
+    (out / f"{NAME}.json").write_text(json.dumps(machine, indent=2) + "\n")
+    draw_parallelism(out / f"{NAME}.svg", points)
+    print_points(console, points)
+    console.print(f"Rows, machine and chart: {out}/{NAME}.csv, .json, .svg", soft_wrap=True, highlight=False)
+
+
+if __name__ == "__main__":
+    app()
