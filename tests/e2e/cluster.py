@@ -87,14 +87,13 @@ class Cluster:
     async def ended(self, batch: str, *, within: float = 60.0) -> dict[str, Any]:
         """Wait until a batch has ended; returns its final status. A replica that is just going may answer 502."""
 
-        async def final() -> dict[str, Any] | None:
+        async def final() -> dict[str, Any]:
             async with self.http.get(self.url, params={"batch": batch}) as response:
                 assert response.status in {200, 502}, await response.text()
                 status: dict[str, Any] = await response.json() if response.status == 200 else {"state": "unknown"}
-            return status if status["state"] in ENDED else None
+            return status if status["state"] in ENDED else {}
 
-        status: dict[str, Any] = await wait_until(final, within=within)
-        return status
+        return await wait_until(final, within=within)
 
     async def summary(self, batch: str) -> dict[str, Any]:
         """Read a batch's summary."""

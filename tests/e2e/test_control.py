@@ -109,13 +109,13 @@ async def test_no_secret_travels(steady: Cluster) -> None:
 async def test_a_replica_that_is_asked_to_stop_finishes_what_is_in_flight(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    async with cluster(
-        tmp_path_factory.mktemp("stop"), workers=2, replicas=2, task_timeout="3", ack_wait="1"
-    ) as running:
+    async with cluster(tmp_path_factory.mktemp("stop"), workers=2, replicas=2) as running:
         opened = await running.submit_rows(["slow 1.5"])
         await wait_until(running.calls)
         replicas = running.stack.gateway.functions["pipeline"].replicas
         busy = next(place for place, replica in enumerate(replicas) if replica.inflight)
+        # As Kubernetes does, which takes a pod out of the service before it asks it to stop.
+        replicas[busy].ready = False
         os.kill(running.stack.pids("pipeline")[busy], signal.SIGTERM)
         await wait_until(lambda: running.stack.gateway.callback_log)
         assert running.stack.gateway.callback_log[0].function_status == 200
