@@ -1,0 +1,171 @@
+"""One batch in a real ledger: its scripts in short words, and its keys to look at and to age."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from redis.asyncio import Redis
+
+from pipeline.ledger import Ledger
+from pipeline.models import Envelope, Submission
+from pipeline.replies import FailVerdict, Repairs, Settled
+from pipeline.signing import Identity
+
+SILENCE = 100.0
+PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts")
+
+
+def submission(*, window: int = 128, etag: str = "etag", chunk: int = 1) -> Submission:
+    """A submission of one input; another etag or chunk makes it another one."""
+    return Submission({"input": "in.csv", "function": "model", "window": window, "chunk": chunk}, etag, 1, etag)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A ledger and one batch in it. Seconds are relative to Redis' clock: what is past is negative."""
+
+    ledger: Ledger
+    redis: Redis
+    prefix: str
+    name: str
+
+    def key(self, part: str = "") -> str:
+        """The key of the batch's hash, or of a part of it."""
+        return f"{self.prefix}:{{{self.name}}}" + (f":{part}" if part else "")
+
+    async def claim(
+        self, owner: str = "opener", *, queued: bool = False, window: int = 128, etag: str = "etag", chunk: int = 1
+    ) -> str:
+        made = submission(window=window, etag=etag, chunk=chunk)
+        return await self.ledger.claim(self.name, owner, made, queued=queued)
+
+    async def begin(
+        self,
+        generation: int = 0,
+        *,
+        tasks: int,
+        items: int | None = None,
+        owner: str = "opener",
+        delay: float = 0,
+        again: int = 0,
+    ) -> tuple[Literal["running", "reducing", "lost"], list[int]]:
+        return await self.ledger.begin(
+            *(self.name, owner, generation),
+            tasks=tasks,
+            items=tasks if items is None else items,
+            deadline=3600,
+            delay=delay,
+            again=again,
+        )
+
+    async def open(self, tasks: int, *, window: int = 128, items: int | None = None) -> list[int]:
+        """Open the batch; its first window is confirmed, as if the gateway had taken it."""
+        assert await self.claim(window=window) == "claimed"
+        verdict, released = await self.begin(tasks=tasks, items=items)
+        assert verdict == "running"
+        await self.ledger.confirm(self.name, 0)
+        return released
+
+    def identity(self, task: int, attempt: int = 0, generation: int = 0) -> Identity:
+        return Identity(self.name, generation, task, attempt)
+
+    async def settle(
+        self,
+        task: int,
+        attempt: int = 0,
+        *,
+        generation: int = 0,
+        succeeded: int = 1,
+        failed: int = 0,
+        not_found: int = 0,
+        answer: bytes = b"answer",
+    ) -> Settled:
+        envelope = Envelope(succeeded, failed, not_found, task, task)
+        return await self.ledger.settle(self.identity(task, attempt, generation), envelope, answer)
+
+    async def skip(self, task: int) -> Settled:
+        """Settle without outcomes, as a task of a batch that closes does."""
+        return await self.settle(task, succeeded=0, answer=b"")
+
+    async def fail(
+        self, task: int, attempt: int = 0, *, attempts: int = 3, backoff: float = 50, generation: int = 0
+    ) -> FailVerdict:
+        return await self.ledger.fail(self.identity(task, attempt, generation), attempts, backoff)
+
+    async def repair(self, *, shortest: float = 0) -> Repairs:
+        return await self.ledger.repair(self.name, SILENCE, shortest)
+
+    async def reduce(self, owner: str = "reducer", generation: int = 0) -> None:
+        """Settle nothing more: take the reduce's lease, so that `owner` may begin or finish."""
+        assert (await self.ledger.lease(self.name, owner, generation)).verdict == "leased"
+
+    async def now(self) -> float:
+        seconds, micro = await self.redis.time()
+        return float(seconds + micro / 1e6)
+
+    async def fields(self) -> dict[str, str]:
+        found: Mapping[bytes, bytes] = await self._hash("")
+        return {name.decode(): value.decode() for name, value in found.items()}
+
+    async def state(self) -> str:
+        return (await self.fields())["state"]
+
+    async def in_flight(self) -> list[int]:
+        """The tasks in flight, sorted by number."""
+        return sorted(int(task) for task, _ in await self._zset("inflight"))
+
+    async def due(self) -> dict[str, float]:
+        """The duties, each with the seconds until another may take it, to the nearest ten: tests take their time."""
+        now = await self.now()
+        return {duty.decode(): round(at / 1e6 - now, -1) for duty, at in await self._zset("due")}
+
+    async def release_time(self, task: int) -> float:
+        return {int(member): at for member, at in await self._zset("inflight")}[task]
+
+    async def age(self, seconds: float = -1000, **fields: float) -> None:
+        """Move time fields of the hash to `seconds` from now; a field given by name to its own."""
+        now = await self.now()
+        wanted = fields or dict.fromkeys(("heard_at", "mark_at", "probed_at"), seconds)
+        for name, value in wanted.items():
+            await self._await(self.redis.hset(self.key(), name, str(int((now + value) * 1e6))))
+
+    async def age_releases(self, **tasks: float) -> None:
+        """Move release times, each given as t<task>=<seconds from now>."""
+        now = await self.now()
+        await self.redis.zadd(
+            self.key("inflight"), {name[1:]: int((now + at) * 1e6) for name, at in tasks.items()}, xx=True
+        )
+
+    async def age_duty(self, duty: str, seconds: float = -1) -> None:
+        assert await self.redis.zscore(self.key("due"), duty) is not None
+        await self.redis.zadd(self.key("due"), {duty: int((await self.now() + seconds) * 1e6)})
+
+    async def dump(self) -> dict[str, Any]:
+        """All that Redis holds of the batch, to see that nothing changed."""
+        found: dict[str, Any] = {"hash": await self.fields()}
+        for key in sorted([key async for key in self.redis.scan_iter(match=self.key("*"))]):
+            found[key.decode()] = await self.redis.dump(key)
+        return found
+
+    async def expiries(self) -> set[int]:
+        """When the keys of the batch expire, in seconds since 1970: -1 is never."""
+        return {
+            int(await self._await(self.redis.expiretime(key)))
+            async for key in self.redis.scan_iter(match=f"{self.prefix}:{{*")
+        }
+
+    async def _hash(self, part: str) -> Mapping[bytes, bytes]:
+        found: Mapping[bytes, bytes] = await self._await(self.redis.hgetall(self.key(part)))
+        return found
+
+    async def attempts(self) -> dict[str, int]:
+        return {name.decode(): int(value) for name, value in (await self._hash("attempts")).items()}
+
+    async def _zset(self, part: str) -> list[tuple[bytes, float]]:
+        found = await self.redis.zrange(self.key(part), 0, -1, withscores=True)
+        return cast("list[tuple[bytes, float]]", found)
+
+    @staticmethod
+    async def _await(answer: Any) -> Any:
+        """Wait for an answer that the client types as one of sync and async."""
+        return await answer

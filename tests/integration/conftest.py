@@ -1,0 +1,106 @@
+"""A real Redis, a real S3 server and a gateway that is told what to answer; one of each for the whole folder."""
+
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from pipeline.context import Context, Phases
+from pipeline.gateway import Gateway
+from pipeline.ledger import Ledger
+from pipeline.local.services import RedisServer, S3Info, redis_server, s3_server
+from pipeline.settings import Secrets, Settings
+from pipeline.signing import Signer
+from pipeline.snapshot import Snapshots
+from pipeline.specs import Specs
+from pipeline.store import Store
+from tests.integration.bench import Bench
+from tests.integration.fake_gateway import FakeGateway, fake_gateway
+from tests.integration.pipeline_bench import PipelineBench
+
+FOLDER = Path(__file__).parent
+KEY = b"a signing key of the tests"
+_numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the folder's tests in one loop, the one that its clients belong to."""
+    marker = pytest.mark.asyncio(loop_scope="session")
+    for item in items:
+        if FOLDER in item.path.parents:
+            item.add_marker(marker, append=False)
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def server() -> AsyncIterator[RedisServer]:
+    async with redis_server() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def redis(server: RedisServer) -> AsyncIterator[Redis]:
+    async with Redis.from_url(server.url, password=server.password) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def s3() -> AsyncIterator[S3Info]:
+    async with s3_server() as running:
+        yield running.info
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def store(s3: S3Info) -> AsyncIterator[Store]:
+    async with Store.connect(*connection(s3)) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def gateway() -> AsyncIterator[FakeGateway]:
+    async with fake_gateway() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session", autouse=True)
+async def every_key_has_a_ttl(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Fail a test that leaves a key in Redis for ever."""
+    yield
+    if "redis" in request.fixturenames:
+        redis: Redis = request.getfixturevalue("redis")
+        eternal = [key async for key in redis.scan_iter(count=1000) if await redis.ttl(key) == -1]
+        await redis.flushall()
+        assert eternal == []
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test has."""
+    return f"test-{next(_numbers)}"
+
+
+@pytest.fixture
+def bench(redis: Redis, name: str) -> Bench:
+    """One batch in a ledger of its own."""
+    return Bench(Ledger(redis, name), redis, name, "batch")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def pipeline(redis: Redis, store: Store, gateway: FakeGateway, s3: S3Info, name: str) -> PipelineBench:
+    """The whole function with a fresh memory, around the folder's Redis, S3 and gateway."""
+    settings = connection(s3)[0].model_copy(
+        update={"gateway_url": gateway.url, "function_name": name, "model_function": f"{name}.model"}
+    )
+    signer = Signer((KEY,), lambda: (KEY,))
+    ledger = Ledger(redis, name)
+    client = Gateway(gateway.session, gateway.url, name, signer)
+    context = Context(settings, signer, ledger, store, client, Snapshots(store), Specs(store), Phases(ledger))
+    return PipelineBench(context, redis, gateway, name)
+
+
+def connection(info: S3Info) -> tuple[Settings, Secrets]:
+    """Return the settings and secrets with which the function reaches this S3."""
+    settings = Settings(s3_bucket=info.bucket, s3_endpoint=info.endpoint, s3_region=info.region, s3_addressing="path")
+    return settings, Secrets(info.access_key, info.secret_key, None, (KEY,))

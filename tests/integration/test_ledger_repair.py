@@ -1,0 +1,263 @@
+"""repair: what is overdue is taken over once, and what is lost is known by evidence."""
+
+import asyncio
+
+import pytest
+
+from pipeline.ledger import LOSSES_ALLOWED
+from tests.integration.bench import SILENCE, Bench
+
+
+async def silent(bench: Bench, **releases: float) -> None:
+    """Nothing has been heard for long, and the tasks were released these seconds ago."""
+    await bench.age()
+    await bench.age_releases(**releases)
+
+
+async def test_a_batch_in_good_health_needs_nothing(bench: Bench) -> None:
+    await bench.open(5, window=2)
+    repairs = await bench.repair()
+    assert (repairs.state, repairs.generation, repairs.function) == ("running", 0, "model")
+    assert (repairs.release, repairs.segments, repairs.exhausted) == ((), (), ())
+    assert (repairs.open, repairs.reduce) == (False, False)
+
+
+async def test_of_two_sweeps_at_once_one_sweeps(bench: Bench) -> None:
+    await bench.open(3, window=2)
+    await bench.ledger.defer(bench.name, 0, [0], 0)
+    both = await asyncio.gather(bench.repair(shortest=30), bench.repair(shortest=30))
+    assert sorted((repairs.state, len(repairs.release)) for repairs in both) == [("", 0), ("running", 1)]
+    await bench.age(swept_at=-31)
+    assert (await bench.repair(shortest=30)).state == "running"
+
+
+@pytest.mark.parametrize("duty", ["s:0", "r"])
+async def test_an_overdue_duty_is_handed_out_once_a_lease(bench: Bench, duty: str) -> None:
+    await bench.open(1)
+    await bench.settle(0)
+    assert (await bench.repair()).segments == ()
+    await bench.age_duty(duty)
+    repairs = await bench.repair()
+    assert (repairs.segments, repairs.reduce) == (((0,), False) if duty == "s:0" else ((), True))
+    assert await bench.due() == {"s:0": 30.0, "r": 30.0}
+    again = await bench.repair()
+    assert (again.segments, again.reduce) == ((), False)
+
+
+async def test_an_opening_that_died_is_handed_out_once_a_lease(bench: Bench) -> None:
+    await bench.claim()
+    assert (await bench.repair()).open is False
+    await bench.age_duty("o")
+    repairs = await bench.repair()
+    assert (repairs.state, repairs.open, repairs.reduce) == ("opening", True, False)
+    assert await bench.due() == {"o": 30.0}
+    assert (await bench.repair()).open is False
+
+
+async def test_a_first_window_whose_releases_nobody_confirmed_is_released_again_whole(bench: Bench) -> None:
+    await bench.claim(window=2)
+    await bench.begin(tasks=5)
+    await bench.settle(0)
+    assert (await bench.repair()).release == ()
+    await bench.age_releases(t1=-40)
+    await bench.age(first_at=-40)
+    await bench.age_duty("w")
+    assert (await bench.repair()).release == ((1, 0),)
+    assert await bench.due() == {}
+    assert (await bench.repair()).release == ()
+
+
+async def test_a_sweep_fills_a_shrunk_window(bench: Bench) -> None:
+    await bench.open(9, window=4)
+    await bench.redis.zrem(bench.key("inflight"), "0", "1", "2")
+    assert (await bench.repair()).release == ((4, 0), (5, 0), (6, 0))
+    assert (await bench.fields())["next"] == "7"
+
+
+async def test_what_runs_again_goes_a_little_over_the_window_and_no_further(bench: Bench) -> None:
+    await bench.open(20, window=10)
+    await bench.ledger.defer(bench.name, 0, list(range(10)), 0)
+    await bench.redis.hset(bench.key(), "window", "2")
+    assert len((await bench.repair()).release) == 6
+    assert len(await bench.due()) == 4
+
+
+async def test_a_settled_task_that_is_still_due_is_forgotten(bench: Bench) -> None:
+    await bench.open(2)
+    await bench.settle(0)
+    await bench.redis.zadd(bench.key("due"), {"t:0": 1})
+    assert (await bench.repair()).release == ()
+    assert await bench.due() == {}
+    assert await bench.in_flight() == [1]
+
+
+async def test_released_before_what_was_answered_a_silence_ago_a_task_is_lost(bench: Bench) -> None:
+    await bench.open(3, window=2)
+    await bench.age_releases(t0=-300, t1=-200)
+    await bench.settle(1)
+    await bench.age(mark_at=-SILENCE - 1)
+    assert (await bench.repair()).release == ()
+    assert (await bench.repair()).release == ()
+    await bench.age(mark_at=-SILENCE - 1)
+    assert (await bench.repair()).release == ((0, 1),)
+    assert await bench.attempts() == {"l:0": 1, "0": 1}
+    assert (await bench.fields())["retried"] == "1"
+    assert await bench.in_flight() == [0, 2]
+    await bench.age(mark_at=-SILENCE - 1)
+    assert (await bench.repair()).release == ()
+
+
+async def test_within_a_silence_of_the_mark_nothing_is_lost(bench: Bench) -> None:
+    await bench.open(3, window=2)
+    await bench.age_releases(t0=-300, t1=-200)
+    await bench.settle(1)
+    await bench.age(mark_at=-SILENCE - 1)
+    await bench.repair()
+    await bench.age(mark_at=-SILENCE + 20)
+    assert (await bench.repair()).release == ()
+
+
+async def test_released_with_or_after_what_was_answered_nothing_is_lost(bench: Bench) -> None:
+    await bench.open(3, window=3)
+    heard = await bench.release_time(0)
+    assert await bench.release_time(1) == heard
+    await bench.settle(0)
+    for _ in range(3):
+        await bench.age(mark_at=-SILENCE - 1)
+        assert (await bench.repair()).release == ()
+    assert int((await bench.fields())["mark"]) == heard
+
+
+async def test_behind_a_foreign_backlog_nothing_is_lost_and_one_probe_a_silence_is_sent(bench: Bench) -> None:
+    await bench.open(6, window=4)
+    await silent(bench, t0=-900, t1=-900, t2=-800, t3=-700)
+    probes: list[tuple[int, int]] = []
+    for _ in range(4):
+        probes += (await bench.repair()).release
+        assert (await bench.repair()).release == ()
+        await bench.age(mark_at=-1000)
+        assert (await bench.repair()).release == ()
+        await bench.age(probed_at=-SILENCE - 1)
+    assert probes == [(0, 1), (1, 1), (2, 1), (3, 1)]
+    assert (await bench.repair()).release == ()
+    assert not any(name.startswith("l:") for name in await bench.attempts())
+    assert (await bench.fields())["failed"] == "0"
+
+
+async def test_while_something_answers_nothing_is_probed(bench: Bench) -> None:
+    await bench.open(6, window=4)
+    await silent(bench, t0=-900, t1=-900, t2=-800, t3=-700)
+    await bench.settle(3)
+    assert (await bench.repair()).release == ()
+
+
+async def test_a_message_that_was_just_released_is_not_probed(bench: Bench) -> None:
+    await bench.open(2)
+    await silent(bench, t0=-SILENCE + 20, t1=-SILENCE + 20)
+    assert (await bench.repair()).release == ()
+
+
+async def test_the_late_answer_of_a_probed_task_says_nothing_about_the_queue(bench: Bench) -> None:
+    await bench.open(3)
+    await silent(bench, t0=-900, t1=-800, t2=-700)
+    assert (await bench.repair()).release == ((0, 1),)
+    assert (await bench.settle(0, 0)).verdict == "settled"
+    assert (await bench.fields())["heard"] == "0"
+    await bench.age(mark_at=-1000, heard_at=-1, probed_at=-1)
+    await bench.repair()
+    await bench.age(mark_at=-1000)
+    assert (await bench.repair()).release == ()
+
+
+async def test_lost_too_often_a_task_is_exhausted_again_and_again_until_it_is_settled(bench: Bench) -> None:
+    await bench.open(9, window=2)
+    for loss in range(LOSSES_ALLOWED):
+        await silent_after_newer(bench)
+        assert (await bench.repair()).release == ((0, loss + 1),)
+    for _ in range(2):
+        await silent_after_newer(bench)
+        repairs = await bench.repair()
+        assert (repairs.release, repairs.exhausted) == ((), (0,))
+    assert (await bench.settle(0, 5, succeeded=0, failed=1)).verdict == "settled"
+    await silent_after_newer(bench)
+    assert (await bench.repair()).exhausted == ()
+
+
+async def silent_after_newer(bench: Bench) -> None:
+    """Task 0 is older than what was heard a silence ago."""
+    await bench.age_releases(t0=-500)
+    await bench.age(mark=-400, mark_at=-1000, heard_at=-1, probed_at=-1)
+
+
+async def test_silence_alone_fails_nothing_while_the_deadline_is_to_come(bench: Bench) -> None:
+    await bench.open(1)
+    for _ in range(3 * LOSSES_ALLOWED):
+        await silent(bench, t0=-900)
+        repairs = await bench.repair()
+        assert repairs.exhausted == ()
+        assert len(repairs.release) == 1
+    assert await bench.state() == "running"
+
+
+@pytest.mark.parametrize("state", ["running", "paused"])
+async def test_at_the_deadline_the_batch_closes(bench: Bench, state: str) -> None:
+    await bench.open(5, window=2)
+    await bench.redis.hset(bench.key(), "state", state)
+    await bench.age(deadline_at=-1)
+    assert (await bench.repair()).state == "closing"
+    fields = await bench.fields()
+    assert (fields["outcome"], fields["reason"]) == ("failed", "the deadline passed before every item had run")
+    assert (await bench.settle(0)).release == ()
+    assert (await bench.skip(1)).reduce is True
+
+
+async def test_at_the_deadline_a_batch_with_nothing_in_flight_ends_in_the_same_sweep(bench: Bench) -> None:
+    await bench.open(3, window=2)
+    await bench.settle(0)
+    for task in (1, 2):
+        await bench.fail(task)
+    await bench.age(deadline_at=-1)
+    repairs = await bench.repair()
+    assert (repairs.state, repairs.segments, repairs.reduce) == ("reducing", (0,), True)
+    assert await bench.due() == {"s:0": 30.0, "r": 30.0}
+    assert await bench.ledger.segment_outcomes(bench.name, 0) == [b"answer"]
+
+
+async def test_what_does_not_answer_while_the_batch_closes_is_given_up_after_a_silence(bench: Bench) -> None:
+    await bench.open(5, window=2)
+    await bench.ledger.cancel(bench.name)
+    await bench.age(closing_at=-SILENCE + 20)
+    assert (await bench.repair()).state == "closing"
+    await bench.age(closing_at=-SILENCE - 1)
+    repairs = await bench.repair()
+    assert (repairs.state, repairs.reduce, repairs.segments) == ("reducing", True, ())
+    assert await bench.in_flight() == []
+    assert (await bench.settle(0)).verdict == "closed"
+
+
+async def test_a_paused_batch_is_left_alone(bench: Bench) -> None:
+    await bench.open(5, window=2)
+    await bench.ledger.defer(bench.name, 0, [0], 0)
+    await bench.redis.hset(bench.key(), "state", "paused")
+    await silent(bench, t1=-900)
+    assert (await bench.repair()).release == ()
+    assert sorted(await bench.due()) == ["t:0"]
+
+
+async def test_a_sweep_pushes_the_expiry_on_and_never_back(bench: Bench) -> None:
+    await bench.open(1)
+    late = int(await bench.now()) + 60 * 86400
+    await bench.redis.hset(bench.key(), "expire_at", str(late))
+    await bench.repair()
+    assert await bench.expiries() == {late}
+    await bench.redis.hset(bench.key(), "expire_at", str(late - 59 * 86400))
+    await bench.repair()
+    (expiry,) = await bench.expiries()
+    assert expiry - await bench.now() > 6 * 86400
+
+
+async def test_one_sweep_releases_a_bounded_number_and_the_next_goes_on(bench: Bench) -> None:
+    await bench.open(300, window=250)
+    await bench.age_releases(**{f"t{task}": -500 for task in range(250)})
+    await bench.age(mark=-400, mark_at=-1000, heard_at=-1, probed_at=-1)
+    assert [len((await bench.repair()).release) for _ in range(4)] == [100, 100, 50, 0]
