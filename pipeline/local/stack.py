@@ -4,7 +4,6 @@ import contextlib
 import secrets
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from pipeline.local.children import Children, child_processes
@@ -86,8 +85,11 @@ class LocalStack:
 
     async def add_pipeline(self, replicas: int, environment: Mapping[str, str]) -> Function:
         """Start the pipeline function itself, on this stack's settings and `environment` over them."""
-        spec = FunctionSpec(PIPELINE, (sys.executable, "-m", "pipeline"), replicas=replicas)
-        return await self.add_function(replace(spec, environment={**self.pipeline_environment(), **environment}))
+        # The package need not be installed, nor be where this process was started.
+        path = {"PYTHONPATH": str(Path(__file__).parents[2])}
+        settings = {**self.pipeline_environment(), **path, **environment}
+        command = (sys.executable, "-m", "pipeline")
+        return await self.add_function(FunctionSpec(PIPELINE, command, settings, replicas=replicas))
 
     def pids(self, name: str) -> list[int]:
         """Return the process ids of a function's live replicas, in order."""
