@@ -1,0 +1,176 @@
+"""The files that the Dockerfile copies are the function: it starts from them alone, answers, and ends when told to."""
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from pipeline.handler import MODES
+from tests.deploy.images import HANDLER, copy_image_files, function, image_environment, in_context, seconds
+from tests.support import wait_until
+
+SECRETS = {"s3-key": "AKIA", "s3-secret": "hidden", "redis-password": "hidden", "pipeline-key": "k" * 32}
+
+
+@dataclass(frozen=True)
+class Served:
+    url: str
+    folder: Path
+    process: asyncio.subprocess.Process
+
+
+@contextlib.contextmanager
+def closed_port() -> Iterator[int]:
+    """Hold a port that refuses connections: bound, but nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    target = tmp_path / "app"
+    copy_image_files(target)
+    return target
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """What stack.yml and the image set, on this machine's paths and ports."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    for name, value in SECRETS.items():
+        (secrets / name).write_text(value)
+    home = tmp_path / "tmp"
+    home.mkdir()
+    with closed_port() as closed:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        yield {
+            "PATH": os.environ["PATH"],
+            **image_environment(),
+            **function("pipeline")["environment"],
+            "HOME": str(home),
+            "TMPDIR": str(home),
+            "secret_mount_path": str(secrets),
+            "redis_url": f"redis://127.0.0.1:{closed}",
+            "s3_endpoint": f"http://127.0.0.1:{closed}",
+            "gateway_url": f"http://127.0.0.1:{closed}",
+            "port": str(port),
+        }
+
+
+@pytest.fixture
+async def served(folder: Path, environment: dict[str, str]) -> AsyncIterator[Served]:
+    program, *arguments = shlex.split(environment["fprocess"])
+    assert program == "python"
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=folder, env=environment)
+    url = f"http://127.0.0.1:{environment['port']}"
+    try:
+        await wait_until(lambda: is_serving(url, process))
+        yield Served(url, folder, process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def is_serving(url: str, process: asyncio.subprocess.Process) -> bool:
+    assert process.returncode is None, "the function ended instead of serving"
+    with contextlib.suppress(aiohttp.ClientConnectionError):
+        return await request(url + "/_/health") == (200, "OK")
+    return False
+
+
+async def request(url: str, method: str = "GET") -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.request(method, url) as response:
+        return response.status, await response.text()
+
+
+def files(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*")}
+
+
+def test_the_image_holds_the_whole_function_and_nothing_else(folder: Path) -> None:
+    shipped = {path.relative_to("pipeline") for path in files(folder) if path.parts[0] == "pipeline"}
+    source = {path for path in HANDLER.rglob("*") if path.suffix in {".py", ".lua"}}
+    wanted = {path.relative_to(HANDLER) for path in source if "local" not in path.parts[len(HANDLER.parts) :]}
+    assert {path for path in shipped if path.suffix} == wanted
+    assert {path.name for path in folder.iterdir()} == {"pipeline", "requirements.txt"}
+
+
+def test_the_build_context_holds_what_is_copied_and_not_the_laptops_stack(folder: Path) -> None:
+    shipped = [path for path in (folder / "pipeline").rglob("*") if path.is_file()]
+    assert shipped
+    assert all(in_context(HANDLER / path.relative_to(folder / "pipeline")) for path in shipped)
+    assert in_context(HANDLER / "requirements.txt")
+    for outside in ("local/stack.py", "local/demo/run.py", "modes/__pycache__/x.pyc", "__pycache__/x.pyc", "notes.md"):
+        assert not in_context(HANDLER / outside), outside
+
+
+def test_the_code_that_runs_is_the_images(folder: Path, environment: dict[str, str]) -> None:
+    command = [sys.executable, "-c", "import pipeline.handler; print(pipeline.handler.__file__)"]
+    shown = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    assert Path(shown.stdout.strip()) == folder / "pipeline" / "handler.py"
+
+
+async def test_it_lives_but_is_not_ready_without_redis_and_s3(served: Served) -> None:
+    assert await request(served.url + "/_/health") == (200, "OK")
+    status, text = await request(served.url + "/_/ready")
+    assert status == 503
+    assert "Redis" in text or "S3" in text
+    assert "Traceback" not in text
+
+
+async def test_a_request_without_a_mode_is_told_the_modes(served: Served) -> None:
+    status, text = await request(served.url + "/", "POST")
+    assert status == 400
+    assert "X-Mode" in text
+    assert all(mode in text for mode in MODES)
+
+
+async def test_sigterm_ends_it_in_the_watchdogs_time(served: Served) -> None:
+    """Any other exit code makes the watchdog end at once, whatever is still in flight."""
+    served.process.send_signal(signal.SIGTERM)
+    within = seconds(function("pipeline")["environment"]["write_timeout"])
+    assert await asyncio.wait_for(served.process.wait(), within) == 0
+
+
+async def test_it_writes_nothing_beside_its_code(served: Served) -> None:
+    """The root file system is read-only."""
+    before = files(served.folder)
+    await request(served.url + "/", "POST")
+    served.process.send_signal(signal.SIGTERM)
+    await served.process.wait()
+    assert files(served.folder) == before
+    assert not [path for path in before if path.name == "__pycache__"]
+
+
+async def test_without_its_secrets_it_ends_and_says_why(folder: Path, environment: dict[str, str]) -> None:
+    missing = environment | {"secret_mount_path": str(folder)}
+    command = (sys.executable, *shlex.split(environment["fprocess"])[1:])
+    process = await asyncio.create_subprocess_exec(*command, cwd=folder, env=missing, stderr=subprocess.PIPE)
+    _, output = await process.communicate()
+    assert process.returncode == 1
+    assert output.decode().startswith("secret ")
+    assert "Traceback" not in output.decode()
+
+
+def test_the_image_runs_as_nobody_special() -> None:
+    text = (HANDLER / "Dockerfile").read_text()
+    user = next(line.split()[1] for line in text.splitlines() if line.startswith("USER "))
+    assert all(part.isdecimal() and int(part) > 0 for part in user.split(":"))
+    assert "--require-hashes" in text
+    assert image_environment()["mode"] == "http"
+    assert image_environment()["HOME"] == "/tmp"

@@ -1,0 +1,108 @@
+"""Imports of the function point down only, and at nothing that the image does not hold."""
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+from tests.deploy.images import HANDLER, ROOT
+
+# From the bottom up; a module may import from the rows under its own. A new module gets a place here.
+LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"errors", "replies"}),
+    frozenset({"settings", "signing", "repeating"}),
+    frozenset({"models"}),
+    frozenset({"ledger", "store", "gateway", "cutting", "status"}),
+    frozenset({"rows", "snapshot", "specs", "segments", "calls"}),
+    frozenset({"context", "answers", "summary"}),
+    frozenset({"duties"}),
+    frozenset({"settling", "opening"}),
+    frozenset({"sweeping"}),
+    frozenset({f"modes.{path.stem}" for path in (HANDLER / "modes").glob("*.py") if path.stem != "__init__"}),
+    frozenset({"handler"}),
+    frozenset({"server"}),
+    frozenset({"__main__"}),
+)
+# Who may talk to the outside, so that each of these has one place where its errors are known.
+OWNERS = {
+    "redis": {"ledger"},
+    "aiobotocore": {"store"},
+    "botocore": {"store"},
+    "aiohttp": {"gateway", "server", "__main__"},
+}
+DISTRIBUTIONS = {"async_lru": "async-lru"}
+
+
+def modules() -> dict[str, Path]:
+    paths = [path for path in HANDLER.rglob("*.py") if path.relative_to(HANDLER).parts[0] != "local"]
+    return {".".join(path.relative_to(HANDLER).with_suffix("").parts): path for path in paths}
+
+
+def imports(path: Path) -> set[str]:
+    """Return the dotted names that a module imports when it runs."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def inner_imports(path: Path, names: set[str]) -> set[str]:
+    """Return the modules of the function that a module imports, named as in LAYERS."""
+    inner = [name.removeprefix("pipeline.") for name in imports(path) if name.split(".")[0] == "pipeline"]
+    return {next((m for m in (name, name.rpartition(".")[0]) if m in names), name) for name in inner}
+
+
+def outer_imports(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names) - {"pipeline"}
+
+
+def test_every_module_has_its_layer() -> None:
+    placed = [name for layer in LAYERS for name in layer]
+    assert len(placed) == len(set(placed))
+    packages = {"__init__", "modes.__init__"}
+    assert set(modules()) - packages == set(placed)
+
+
+def test_imports_point_down_only() -> None:
+    paths = modules()
+    names = set(paths)
+    below: set[str] = set()
+    wrong = []
+    for layer in LAYERS:
+        for name in sorted(layer):
+            wrong += [f"{name} -> {target}" for target in inner_imports(paths[name], names) - below]
+        below |= layer
+    assert wrong == [], "these point up, sideways, or out of the function"
+
+
+def test_packages_import_nothing() -> None:
+    """A name that is re-exported would be imported past its layer."""
+    assert {name: imports(path) for name, path in modules().items() if name.endswith("__init__")} == {
+        "__init__": set(),
+        "modes.__init__": set(),
+    }
+
+
+def test_only_the_owner_talks_to_a_service() -> None:
+    users = {
+        package: {name for name, path in modules().items() if package in outer_imports(path)} for package in OWNERS
+    }
+    assert users == OWNERS
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    declared = {
+        re.split(r"[\[<>=~!; ]", requirement, maxsplit=1)[0]
+        for requirement in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    }
+    used = {DISTRIBUTIONS.get(name, name) for path in modules().values() for name in outer_imports(path)}
+    assert used == declared

@@ -1,0 +1,58 @@
+"""The lock files pin everything by hash and name no place to fetch it from."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.images import HANDLER, ROOT
+
+ALL = ROOT / "requirements.lock"
+IMAGE = HANDLER / "requirements.txt"
+PIN = re.compile(r"(?P<name>[a-z0-9.-]+)==(?P<version>\S+)(?: ; (?P<marker>.+?))? \\")
+HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
+COMMENT = re.compile(r" *#.*")
+
+
+def pins(path: Path) -> set[tuple[str, str, str]]:
+    matches = [PIN.fullmatch(line) for line in path.read_text().splitlines()]
+    return {(match["name"], match["version"], match["marker"] or "") for match in matches if match}
+
+
+def requirements(*extras: str) -> set[str]:
+    """Return the normalised names that pyproject.toml asks for."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = project["dependencies"] + [line for extra in extras for line in project["optional-dependencies"][extra]]
+    return {re.split(r"[\[<>=~!; ]", line, maxsplit=1)[0].lower().replace("_", "-") for line in lines}
+
+
+@pytest.mark.parametrize("path", [ALL, IMAGE])
+def test_a_lock_is_pins_with_hashes_and_nothing_else(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    other = [line for line in lines if not any(form.fullmatch(line) for form in (PIN, HASH, COMMENT))]
+    assert other == []
+    assert len(pins(path)) == sum(bool(PIN.fullmatch(line)) for line in lines)
+
+
+@pytest.mark.parametrize("path", [ALL, IMAGE])
+def test_a_lock_names_no_place(path: Path) -> None:
+    text = path.read_text()
+    assert not re.search(r"://|index-url|find-links|trusted-host|\.(?:org|com|io)\b|@ ", text)
+
+
+def test_the_image_gets_the_versions_that_were_tested() -> None:
+    tested = {name: {pin[1] for pin in pins(ALL) if pin[0] == name} for name, _, _ in pins(IMAGE)}
+    shipped = {name: {pin[1] for pin in pins(IMAGE) if pin[0] == name} for name in tested}
+    assert shipped == tested
+
+
+def test_the_locks_hold_what_pyproject_asks_for() -> None:
+    assert requirements("local", "dev") <= {name for name, _, _ in pins(ALL)}
+    assert requirements() <= {name for name, _, _ in pins(IMAGE)}
+
+
+def test_the_image_gets_no_tools() -> None:
+    tools = requirements("local", "dev") - requirements()
+    # What aiohttp brings along is asked for by name too, where it is imported by name.
+    assert tools & {name for name, _, _ in pins(IMAGE)} == {"multidict", "yarl"}
