@@ -1,0 +1,64 @@
+# Every target makes .venv first when it is missing or older than requirements.lock; nothing else is installed.
+# GNU make 3.81 and a POSIX shell are enough.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+STAMP := $(VENV)/.installed
+COMPILE := $(RUN) uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url
+
+# --name='value' when the variable is set, else nothing; $(value) and the quotes keep spaces, $ and ' as they are given.
+option = $(if $(value $(1)),--$(2)='$(subst ','\'',$(value $(1)))')
+LOCAL_OPTIONS = $(call option,CSV,csv) $(call option,FUNCTION,function) $(call option,COLUMN,column) \
+  $(call option,COUNT,count) $(call option,WORKERS,workers) $(call option,CHUNK,chunk) $(if $(CHUNK_CALL),--chunk-call)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check bench lock clean
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+	@echo 'demo and up take: CSV=rows.csv FUNCTION=handler.py COLUMN=url COUNT=200 WORKERS=4 CHUNK=1 CHUNK_CALL=1'
+	@echo 'test and bench take: ARGS="options of pytest, or of the bench"; all take: PYTHON=python3.12'
+
+demo: $(STAMP) ## run a function over a CSV on this machine and watch it
+	@$(RUN) pipeline.local demo $(LOCAL_OPTIONS)
+
+up: $(STAMP) ## keep a local OpenFaaS with the pipeline running until Ctrl-C
+	@$(RUN) pipeline.local up $(LOCAL_OPTIONS)
+
+test: $(STAMP) ## run all tests
+	$(RUN) pytest $(ARGS)
+
+check: $(STAMP) ## check format, style and types
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+
+bench: $(STAMP) ## measure throughput against parallelism
+	@$(RUN) bench.parallelism $(ARGS)
+
+lock: $(STAMP) ## pin what pyproject.toml asks for; UPGRADE=1 moves every pin
+	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) $(if $(UPGRADE),--upgrade) --all-extras \
+	  --output-file requirements.lock pyproject.toml
+	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) $(if $(UPGRADE),--upgrade) --constraints requirements.lock \
+	  --output-file pipeline/requirements.txt pyproject.toml
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Without the stamp the folder is half made, so it is begun anew. Debian keeps ensurepip in a package of its own: where
+# it is missing, the pip that is there installs into a venv without one.
+$(STAMP): requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo 'error: $(PYTHON) not found: install Python 3.11 or newer' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: $(PYTHON) is `$(PYTHON) -V 2>&1`: install 3.11 or newer, or say PYTHON=python3.12" >&2; exit 1; }
+	@echo 'Setting up $(VENV): a minute, once' >&2
+	@if $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
+	  $(PYTHON) -m venv --clear $(VENV) && pip='$(RUN) pip'; \
+	elif $(PYTHON) -c 'import venv, pip' 2>/dev/null; then \
+	  $(PYTHON) -m venv --clear --without-pip $(VENV) && pip='$(PYTHON) -m pip --python $(VENV)/bin/python'; \
+	else \
+	  echo 'error: $(PYTHON) has no venv: install it (Debian and Ubuntu: apt-get install python3-venv)' >&2; exit 1; \
+	fi && $$pip --disable-pip-version-check install --quiet --no-input --require-hashes -r requirements.lock
+	@touch $@

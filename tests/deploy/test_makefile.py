@@ -1,0 +1,145 @@
+"""`make` hands on what a user gives, and makes its own .venv or says in one line why it cannot."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.images import ROOT
+
+SHOW_ARGUMENTS = f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n"
+# As `python -m venv --clear` does, then a python in the venv whose pip needs a network.
+FAKE_PYTHON = """#!/bin/sh
+[ "$1 $2" = "-m venv" ] || exit 0
+rm -rf "$4" && mkdir -p "$4/bin"
+printf '#!/bin/sh\\necho "$*"; test ! -e "no network"\\n' > "$4/bin/python"
+chmod +x "$4/bin/python"
+"""
+HOSTILE = 'it\'s a "b" $HOME `x` \\ *.csv'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A checkout in a path with a space."""
+    target = tmp_path / "a checkout"
+    target.mkdir()
+    for name in ("Makefile", "requirements.lock"):
+        (target / name).write_bytes((ROOT / name).read_bytes())
+    return target
+
+
+def write_program(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    outer = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(["make", *arguments], cwd=folder, env=outer, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def ready(folder: Path) -> Path:
+    """The checkout with a .venv that is up to date, whose python prints its arguments."""
+    write_program(folder / ".venv" / "bin" / "python", SHOW_ARGUMENTS)
+    (folder / ".venv" / ".installed").touch()
+    return folder
+
+
+def arguments(result: subprocess.CompletedProcess[str]) -> list[str]:
+    assert result.returncode == 0, result.stderr
+    shown: list[str] = json.loads(result.stdout)
+    return shown
+
+
+@pytest.mark.parametrize("target", ["demo", "up"])
+def test_without_options_there_are_none(ready: Path, target: str) -> None:
+    assert arguments(make(ready, target)) == ["-m", "pipeline.local", target]
+
+
+@pytest.mark.parametrize("target", ["demo", "up"])
+def test_options_arrive_as_they_were_given(ready: Path, target: str) -> None:
+    given = ["CSV=a b.csv", f"FUNCTION={HOSTILE}", "COLUMN=image url", "COUNT=20", "WORKERS=8", "CHUNK=auto"]
+    assert arguments(make(ready, target, *given, "CHUNK_CALL=1"))[3:] == [
+        "--csv=a b.csv",
+        f"--function={HOSTILE}",
+        "--column=image url",
+        "--count=20",
+        "--workers=8",
+        "--chunk=auto",
+        "--chunk-call",
+    ]
+
+
+def test_a_dry_run_quotes_for_the_shell(ready: Path) -> None:
+    assert "--csv='a b.csv'" in make(ready, "-n", "demo", "CSV=a b.csv").stdout
+
+
+def test_the_local_stack_knows_every_option() -> None:
+    command = [sys.executable, "-m", "pipeline.local", "demo", "--help"]
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
+    shown = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    for option in ("--csv", "--function", "--column", "--count", "--workers", "--chunk", "--chunk-call"):
+        assert option in shown, option
+
+
+def test_help_is_the_default_and_names_every_target(folder: Path) -> None:
+    shown = make(folder)
+    assert shown.returncode == 0
+    assert {line.split()[1] for line in shown.stdout.splitlines() if line.startswith("  make ")} == {
+        *("bench", "check", "clean", "demo", "help", "lock", "test", "up")
+    }
+
+
+def test_an_old_python_is_named_in_one_line(folder: Path) -> None:
+    old = write_program(folder / "old", '#!/bin/sh\ncase "$1" in -V) echo Python 3.9.1;; *) exit 1;; esac\n')
+    result = make(folder, "test", f"PYTHON=./{old.name}")
+    assert result.returncode != 0
+    assert result.stderr.splitlines()[0] == (
+        "error: ./old is Python 3.9.1: install 3.11 or newer, or say PYTHON=python3.12"
+    )
+    assert not (folder / ".venv").exists()
+
+
+def test_no_python_is_said_in_one_line(folder: Path) -> None:
+    result = make(folder, "test", "PYTHON=python-that-is-not-there")
+    assert result.returncode != 0
+    assert result.stderr.startswith("error: python-that-is-not-there not found: install Python 3.11 or newer\n")
+
+
+def test_a_half_made_venv_is_made_anew(folder: Path) -> None:
+    """The stamp comes last: after a pip that failed, nothing of the first try is left to trust."""
+    write_program(folder / ".venv" / "bin" / "python", "#!/bin/sh\nexit 1\n")
+    left_over = folder / ".venv" / "left over"
+    left_over.touch()
+    write_program(folder / "python", FAKE_PYTHON)
+    stamp = folder / ".venv" / ".installed"
+
+    (folder / "no network").touch()
+    assert make(folder, "demo", "PYTHON=./python").returncode != 0
+    assert not left_over.exists()
+    assert not stamp.exists()
+
+    (folder / "no network").unlink()
+    result = make(folder, "demo", "PYTHON=./python")
+    assert result.returncode == 0, result.stderr
+    assert stamp.exists()
+    assert result.stdout.splitlines() == [
+        "-m pip --disable-pip-version-check install --quiet --no-input --require-hashes -r requirements.lock",
+        "-m pipeline.local demo",
+    ]
+
+
+def test_a_new_lock_means_a_new_venv(ready: Path) -> None:
+    write_program(ready / "python", FAKE_PYTHON)
+    lock, stamp = ready / "requirements.lock", ready / ".venv" / ".installed"
+    newer = lock.stat().st_mtime + 10
+    os.utime(lock, (newer, newer))
+    result = make(ready, ".venv/.installed", "PYTHON=./python")
+    assert "Setting up .venv" in result.stderr
+    assert stamp.exists()
