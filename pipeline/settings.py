@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,17 +14,25 @@ FUNCTION_NAME = r"^[a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?$"
 MINIMUM_KEY_LENGTH = 16
 
 
+def _has_address(parts: SplitResult) -> bool:
+    try:
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _http_url(value: str) -> str:
-    if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not _has_address(parts):
         raise ValueError("expected an http:// or https:// URL")
     return value.rstrip("/")
 
 
 def _redis_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+    if parts.scheme not in {"redis", "rediss"} or not _has_address(parts):
         raise ValueError("expected a redis:// or rediss:// URL")
-    if parts.password:
+    if parts.password or "password" in parse_qs(parts.query):
         raise ValueError("the password belongs in the secret redis-password, not in the URL")
     return value
 
