@@ -49,7 +49,7 @@ def _key_id(key: bytes) -> str:
 
 def _mac(key: bytes, purpose: Purpose, identity: Identity, extra: str) -> str:
     parts = ("pipeline", purpose, identity.batch, identity.generation, identity.task, identity.attempt, extra)
-    return hmac.new(key, "\n".join(map(str, parts)).encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key, "\n".join(map(str, parts)).encode(errors="replace"), hashlib.sha256).hexdigest()
 
 
 @dataclass
@@ -85,13 +85,13 @@ class Signer:
     def _verify(self, purpose: Purpose, identity: Identity, extra: str, key_id: str, mac: str) -> None:
         key = self._key(key_id)
         expected = _mac(key, purpose, identity, extra) if key else ""
-        if not key or not hmac.compare_digest(expected.encode(), mac.encode()):
+        if not key or not hmac.compare_digest(expected.encode(), mac.encode(errors="replace")):
             raise ForbiddenError(f"the signature is not that of this {purpose}")
 
     def _key(self, key_id: str) -> bytes | None:
         for attempt in range(2):
             for key in self.keys:
-                if hmac.compare_digest(_key_id(key).encode(), key_id.encode()):
+                if hmac.compare_digest(_key_id(key).encode(), key_id.encode(errors="replace")):
                     return key
             if attempt == 0:
                 self.keys = self.reload() or self.keys
