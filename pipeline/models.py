@@ -13,15 +13,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pipeline.errors import BadRequestError
 from pipeline.settings import FUNCTION_NAME
 
-BATCH_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED_IDS = frozenset({"open"})
 KIB = 1024
 MIB = 1024 * KIB
 ITEM_PREVIEW = KIB
 SIGNATURE_HEADER = "X-Pipeline-Signature"
 
-_HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
-_HEADER_VALUE = re.compile(r"^[\x20-\x7e\t]*$")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
 _OWN_HEADERS = frozenset({"content-length", "content-type", "transfer-encoding", "host", "connection", "x-call-id"})
 
 
@@ -52,7 +52,7 @@ class Response:
 
 def _headers(value: dict[str, str]) -> dict[str, str]:
     for name, content in value.items():
-        if not _HEADER_NAME.match(name) or not _HEADER_VALUE.match(content):
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(content):
             raise ValueError(f"{name!r} is not a header's name, or its value has characters a header cannot carry")
         if name.lower() in _OWN_HEADERS:
             raise ValueError(f"{name} is set by the pipeline" + " (content_type)" * (name.lower() == "content-type"))
@@ -136,7 +136,7 @@ def _place(location: tuple[int | str, ...]) -> str:
 
 def check_batch_id(value: str) -> str:
     """Return a valid batch id; raises BadRequestError otherwise."""
-    if not BATCH_ID.match(value) or value in RESERVED_IDS:
+    if not BATCH_ID.fullmatch(value) or value in RESERVED_IDS:
         raise BadRequestError(
             f"X-Batch-Id {value[:80]!r} is not a batch id: 1 to 64 letters, digits, '.', '_' or '-', "
             "starting with a letter or digit, other than 'open'"
