@@ -84,7 +84,7 @@ async def _call_chunk(
         results = msgspec.json.decode(called.reply.body, type=list[msgspec.Raw])
         orjson.loads(called.reply.body)
         problem = "" if len(results) == len(items) else f"an array of {len(results)}"
-    except (msgspec.DecodeError, orjson.JSONDecodeError):
+    except (msgspec.DecodeError, orjson.JSONDecodeError, RecursionError):
         results, problem = [], "something else"
     if problem:
         text = f"the model function was called with an array of {len(items)} and answered with {problem}"
