@@ -18,7 +18,6 @@ from pipeline.store import MissingObjectError, ObjectInfo
 INLINE_SNAPSHOT = 64 * MIB
 SPEC_LIMIT = 256 * KIB
 CSV_TYPES = frozenset({"text/csv", "application/csv"})
-_NUMBERS = frozenset({"chunk", "concurrency", "window", "attempts", "timeout", "deadline", "inline_limit"})
 
 
 async def batch(event: Event, context: Context) -> Response:
@@ -130,11 +129,8 @@ def _json_fields(text: str, context: Context) -> dict[str, Any]:
 
 
 def _options(event: Event, context: Context) -> dict[str, Any]:
-    """Specification fields from the query string."""
-    fields: dict[str, Any] = {}
-    for key, value in event.query.items():
-        fields[key] = int(value) if key in _NUMBERS and value.isdecimal() else value
-    return _default_function(context) | fields
+    """Specification fields from the query string; numbers are read by the schema."""
+    return _default_function(context) | dict(event.query)
 
 
 def _default_function(context: Context) -> dict[str, Any]:
