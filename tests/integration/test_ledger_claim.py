@@ -89,8 +89,18 @@ async def test_abandoned_with_a_reason_the_batch_has_failed(bench: Bench) -> Non
     assert await bench.claim() == "exists"
 
 
+async def test_an_expired_claim_is_given_up_by_the_queue_and_by_no_other_owner(bench: Bench) -> None:
+    await bench.claim("dead")
+    assert not await bench.ledger.abandon(bench.name, "", "no specification")
+    await bench.age(lease_until=-1)
+    assert not await bench.ledger.abandon(bench.name, "another", "no specification")
+    assert await bench.ledger.abandon(bench.name, "", "no specification")
+    assert await bench.state() == "failed"
+
+
 async def test_a_batch_that_runs_cannot_be_abandoned(bench: Bench) -> None:
     await bench.open(1)
+    await bench.age(lease_until=-1)
     before = await bench.dump()
     for owner in ("opener", ""):
         assert not await bench.ledger.abandon(bench.name, owner, "too late")

@@ -1,0 +1,86 @@
+"""Segments keep outcomes in S3, and the merge gives the newest of every item in input order."""
+
+import random
+
+import pytest
+
+from pipeline.segments import MissingSegmentError, Segment, list_segments, merge, retryable, write_segment
+from pipeline.store import Store
+from tests.integration.outcomes import answer, answers, outcome
+
+EPOCH = "abc123"
+
+
+async def merged(store: Store, segments: list[Segment]) -> list[tuple[int, bytes]]:
+    return [(found.index, bytes(found.result)) async for found in merge(store, segments)]
+
+
+async def test_a_segment_is_sorted_and_its_name_says_what_it_holds(store: Store, name: str) -> None:
+    parts = [answer([outcome(8, "failed"), outcome(9)]), answer([outcome(2), outcome(3)]), *answers(5)]
+    await write_segment(store, name, 0, EPOCH, 0, parts)
+    assert await store.list(f"{name}/") == [f"{name}/segments/0/000000.{EPOCH}.2-9.1.ndjson"]
+    (segment,) = await list_segments(store, name, 0, EPOCH, 1)
+    assert (segment.generation, segment.number, segment.first, segment.last, segment.failed) == (0, 0, 2, 9, 1)
+    assert [index for index, _ in await merged(store, [segment])] == [2, 3, 5, 8, 9]
+
+
+async def test_written_twice_a_segment_is_one_object_with_the_same_bytes(store: Store, name: str) -> None:
+    for parts in (answers(3, 1, 2), answers(2, 3, 1)):
+        await write_segment(store, name, 0, EPOCH, 0, parts)
+        (key,) = await store.list(f"{name}/")
+        body = await store.get(key)
+        assert [line.split(b",")[0] for line in body.split(b"\n")] == [b'{"index":%d' % n for n in (1, 2, 3)]
+
+
+async def test_segments_that_overlap_are_merged_in_input_order(store: Store, name: str) -> None:
+    indices = list(range(500))
+    random.Random(7).shuffle(indices)
+    for number in range(10):
+        await write_segment(store, name, 0, EPOCH, number, answers(*indices[number * 50 : number * 50 + 50]))
+    segments = await list_segments(store, name, 0, EPOCH, 10)
+    assert [index for index, _ in await merged(store, segments)] == list(range(500))
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["oldest first", "newest first"])
+async def test_the_newest_generation_of_an_item_wins(store: Store, name: str, order: int) -> None:
+    await write_segment(store, name, 0, EPOCH, 0, answers(0, 1, 2, 3, result=b'"g0"'))
+    await write_segment(store, name, 0, EPOCH, 1, answers(4, 5, result=b'"g0"'))
+    await write_segment(store, name, 1, EPOCH, 0, answers(1, 3, 4, result=b'"g1"'))
+    await write_segment(store, name, 2, EPOCH, 0, answers(3, result=b'"g2"'))
+    segments = [
+        segment
+        for generation, count in enumerate((2, 1, 1))
+        for segment in await list_segments(store, name, generation, EPOCH, count)
+    ]
+    assert await merged(store, segments[::order]) == [
+        (index, b'"g%d"' % generation) for index, generation in enumerate((0, 1, 0, 2, 1, 0))
+    ]
+
+
+async def test_a_segment_that_is_missing_is_an_error_that_names_it(store: Store, name: str) -> None:
+    for number in (0, 2):
+        await write_segment(store, name, 0, EPOCH, number, answers(number))
+    with pytest.raises(MissingSegmentError, match=rf"batch {name}: segments \[1, 3\] of generation 0 are not in S3"):
+        await list_segments(store, name, 0, EPOCH, 4)
+
+
+async def test_segments_of_another_epoch_another_generation_or_beyond_the_count_are_not_read(
+    store: Store, name: str
+) -> None:
+    await write_segment(store, name, 0, EPOCH, 0, answers(0))
+    await write_segment(store, name, 0, EPOCH, 1, answers(1))
+    await write_segment(store, name, 0, "def456", 0, answers(2))
+    await write_segment(store, name, 1, EPOCH, 0, answers(3))
+    assert [segment.first for segment in await list_segments(store, name, 0, EPOCH, 1)] == [0]
+    assert [segment.first for segment in await list_segments(store, name, 0, "def456", 1)] == [2]
+    assert await list_segments(store, name, 0, EPOCH, 0) == []
+
+
+async def test_only_failures_worth_it_are_retryable(store: Store, name: str) -> None:
+    parts = [
+        answer([outcome(7, "failed", retryable=True), outcome(8, "failed")]),
+        answer([outcome(1), outcome(2, "failed", retryable=True)]),
+    ]
+    await write_segment(store, name, 0, EPOCH, 0, parts)
+    await write_segment(store, name, 0, EPOCH, 1, answers(9))
+    assert await retryable(store, await list_segments(store, name, 0, EPOCH, 2)) == [2, 7]

@@ -1,0 +1,122 @@
+"""A snapshot gives every task its very items, whatever the chunk and however many parts it has."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import polars as pl
+import pytest
+
+from pipeline import snapshot as snapshot_module
+from pipeline.cutting import INDEX, Cutter
+from pipeline.errors import BadRequestError
+from pipeline.snapshot import Item, Snapshots
+from pipeline.store import MissingObjectError, Store
+
+ROWS = 1000
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut parts after 4 KiB, so that a thousand short rows fill several."""
+    monkeypatch.setattr(snapshot_module, "Cutter", lambda column, chunk: Cutter(column, chunk, part_bytes=4096))
+
+
+async def frames(sizes: Sequence[int] = (300, 1, 699)) -> AsyncIterator[pl.DataFrame]:
+    """Rows of two columns, in frames of these sizes."""
+    start = 0
+    for size in sizes:
+        numbers = range(start, start + size)
+        yield pl.DataFrame(
+            {"id": [str(n) for n in numbers], "url": [f"https://example.org/{n}" for n in numbers], INDEX: numbers},
+            schema_overrides={INDEX: pl.Int64},
+        )
+        start += size
+
+
+def item(index: int) -> Item:
+    return Item(index, f"https://example.org/{index}")
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 100])
+async def test_every_task_has_its_items_and_together_they_are_the_input(store: Store, name: str, chunk: int) -> None:
+    manifest = await Snapshots(store).write(name, 0, frames(), "url", chunk)
+    assert (manifest.items, manifest.tasks) == (ROWS, -(-ROWS // chunk))
+    assert len(manifest.first_tasks) > 3
+    reader = Snapshots(store)
+    for task in range(manifest.tasks):
+        expected = [item(index) for index in range(task * chunk, min(ROWS, (task + 1) * chunk))]
+        assert await reader.items(name, 0, task) == expected
+    everything = [found async for items in reader.all_items(name) for found in items]
+    assert everything == [item(index) for index in range(ROWS)]
+
+
+@pytest.mark.parametrize("sizes", [(1000,), (1,) * 20 + (980,), (500, 500)])
+async def test_the_same_rows_give_the_same_objects_however_they_arrive(
+    store: Store, name: str, sizes: tuple[int, ...]
+) -> None:
+    first = await Snapshots(store).write(f"{name}.a", 0, frames(sizes), "url", 7)
+    again = await Snapshots(store).write(f"{name}.b", 0, frames(sizes), "url", 7)
+    assert first == again
+    keys = await store.list(f"{name}.a/")
+    assert len(keys) == len(first.first_tasks) + 1
+    for key in keys:
+        assert await store.get(key) == await store.get(key.replace(".a/", ".b/"))
+
+
+@pytest.mark.parametrize("wanted", [[0], [999], [3, 4, 500, 998], list(range(0, 1000, 3))])
+async def test_a_next_generation_is_cut_from_the_same_rows_with_all_their_columns(
+    store: Store, name: str, wanted: list[int]
+) -> None:
+    snapshots = Snapshots(store)
+    await snapshots.write(name, 0, frames(), "url", 7)
+    selected = pl.concat([frame async for frame in snapshots.select(name, wanted)])
+    assert selected.to_dict(as_series=False) == {
+        "id": [str(index) for index in wanted],
+        "url": [item(index).text for index in wanted],
+        INDEX: wanted,
+    }
+    manifest = await snapshots.write(name, 1, snapshots.select(name, wanted), "url", 1)
+    assert manifest.tasks == len(wanted)
+    for task, index in enumerate(wanted):
+        assert await snapshots.items(name, 1, task) == [item(index)]
+    assert [found.index async for items in snapshots.all_items(name) for found in items] == list(range(ROWS))
+
+
+async def test_the_parts_in_memory_are_bounded_and_a_part_is_read_once(
+    store: Store, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot_module, "CACHED_PARTS", 2)
+    await Snapshots(store).write(name, 0, frames(), "url", 7)
+    reader = Snapshots(store)
+    manifest = await reader.manifest(name, 0)
+    for _ in range(2):
+        for task in manifest.first_tasks[:2]:
+            await reader.items(name, 0, task)
+    assert reader._part.cache_info().misses == 2
+    for task in manifest.first_tasks:
+        await reader.items(name, 0, task)
+    assert reader._part.cache_info().currsize == 2
+
+
+async def test_an_empty_input_has_no_tasks(store: Store, name: str) -> None:
+    manifest = await Snapshots(store).write(name, 0, frames(()), "url", 1)
+    assert (manifest.items, manifest.tasks, manifest.first_tasks) == (0, 0, [])
+    assert [items async for items in Snapshots(store).all_items(name)] == []
+
+
+async def test_a_snapshot_that_is_not_there_is_named_and_not_remembered_as_missing(store: Store, name: str) -> None:
+    reader = Snapshots(store)
+    with pytest.raises(MissingObjectError, match=rf"{name}/input/0\.json"):
+        await reader.items(name, 0, 0)
+    await reader.write(name, 0, frames(), "url", 1)
+    assert await reader.items(name, 0, 0) == [item(0)]
+
+
+async def test_rows_that_cannot_be_read_leave_no_manifest_and_keep_their_error(store: Store, name: str) -> None:
+    async def broken() -> AsyncIterator[pl.DataFrame]:
+        async for frame in frames():
+            yield frame
+        raise BadRequestError("row 1000 is broken")
+
+    with pytest.raises(BadRequestError, match="row 1000 is broken"):
+        await Snapshots(store).write(name, 0, broken(), "url", 1)
+    assert f"{name}/input/0.json" not in await store.list(f"{name}/")
