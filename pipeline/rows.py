@@ -12,6 +12,7 @@ from pipeline.errors import BadRequestError
 
 PREFERRED_COLUMN = "url"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_NOT_UTF8 = "it is not UTF-8: convert it, for example with iconv -f latin1 -t utf-8"
 _SHOWN_COLUMNS = 50
 
 
@@ -31,6 +32,8 @@ def open_rows(path: Path) -> pl.LazyFrame | None:
         return None
     except (PolarsError, OSError) as error:
         raise _unreadable(error) from error
+    if any("\ufffd" in name or "\x00" in name for name in names):
+        raise BadRequestError(f"the input cannot be read as CSV: {_NOT_UTF8}")
     if {TASK, INDEX} & set(names):
         raise BadRequestError(f"the columns {TASK} and {INDEX} are the pipeline's own: rename them")
     return rows.filter(~pl.all_horizontal(pl.all().is_null()))
@@ -81,5 +84,5 @@ async def read_rows(rows: pl.LazyFrame, column: str) -> AsyncIterator[pl.DataFra
 def _unreadable(error: Exception) -> BadRequestError:
     reason = str(error).strip().split("\n", 1)[0]
     if "utf-8" in reason.lower() or "utf8" in reason.lower():
-        reason = "it is not UTF-8: convert it, for example with iconv -f latin1 -t utf-8"
+        reason = _NOT_UTF8
     return BadRequestError(f"the input cannot be read as CSV: {reason}")
