@@ -36,6 +36,24 @@ class Item:
     text: str
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A part in memory: `starts` gives the first row of each of its tasks, and the end."""
+
+    first_task: int
+    starts: list[int]
+    indices: pl.Series
+    texts: pl.Series
+
+    def rows(self, start: int, end: int) -> list[Item]:
+        columns = (self.indices[start:end].to_list(), self.texts[start:end].to_list())
+        return [Item(index, text) for index, text in zip(*columns, strict=True)]
+
+    def task(self, task: int) -> list[Item]:
+        place = task - self.first_task
+        return self.rows(self.starts[place], self.starts[place + 1])
+
+
 class Snapshots:
     """Writes snapshots, and reads them through a cache of parts that a replica's tasks share."""
 
@@ -86,19 +104,14 @@ class Snapshots:
         manifest = await self.manifest(batch, generation)
         number = bisect_right(manifest.first_tasks, task) - 1
         part = await self._part(batch, generation, number, manifest.column)
-        tasks = part.get_column(TASK)
-        start = tasks.search_sorted(task, side="left")
-        rows = part.slice(start, tasks.search_sorted(task, side="right") - start)
-        columns = (rows.get_column(INDEX).to_list(), rows.get_column(manifest.column).to_list())
-        return [Item(index, text) for index, text in zip(*columns, strict=True)]
+        return part.task(task)
 
     async def all_items(self, batch: str) -> AsyncIterator[list[Item]]:
         """Yield every item of the batch in input order, a part at a time."""
         manifest = await self.manifest(batch, 0)
         for number in range(len(manifest.first_tasks)):
             part = await self._read_part(batch, 0, number, manifest.column)
-            columns = (part.get_column(INDEX).to_list(), part.get_column(manifest.column).to_list())
-            yield [Item(index, text) for index, text in zip(*columns, strict=True)]
+            yield part.rows(0, part.starts[-1])
 
     async def select(self, batch: str, indices: Sequence[int]) -> AsyncIterator[pl.DataFrame]:
         """Yield the rows with these indices (sorted) out of the whole input, with all their columns."""
@@ -115,9 +128,16 @@ class Snapshots:
     async def _read_manifest(self, batch: str, generation: int) -> Manifest:
         return msgspec.json.decode(await self._store.get(_manifest_key(batch, generation)), type=Manifest)
 
-    async def _read_part(self, batch: str, generation: int, number: int, column: str) -> pl.DataFrame:
+    async def _read_part(self, batch: str, generation: int, number: int, column: str) -> _Part:
         body = await self._store.get(_part_key(batch, generation, number))
-        return await asyncio.to_thread(pl.read_parquet, io.BytesIO(body), columns=[TASK, INDEX, column])
+        return await asyncio.to_thread(_from_parquet, body, column)
+
+
+def _from_parquet(body: bytes, column: str) -> _Part:
+    rows = pl.read_parquet(io.BytesIO(body), columns=[TASK, INDEX, column])
+    sizes = rows.group_by(TASK, maintain_order=True).len()
+    ends = sizes.get_column("len").cast(pl.Int64).cum_sum().to_list()
+    return _Part(sizes.item(0, TASK), [0, *ends], rows.get_column(INDEX), rows.get_column(column))
 
 
 def _to_parquet(part: pl.DataFrame) -> bytes:
