@@ -47,8 +47,9 @@ async def release_first(context: Context, batch: str, generation: int, function:
 
 async def write_due_segment(context: Context, batch: str, generation: int, number: int) -> None:
     """Write a segment whose outcomes wait in Redis; nothing to do when another replica has written it."""
-    state = await context.ledger.state(batch)
+    # The outcomes first: if they are already another generation's, so is the state that is read after them.
     answers = await context.ledger.segment_outcomes(batch, number)
+    state = await context.ledger.state(batch)
     if state is None or state.number("generation") != generation:
         return
     if answers:
