@@ -64,7 +64,7 @@ class FakeGateway:
 async def fake_gateway() -> AsyncIterator[FakeGateway]:
     """Serve on a free port."""
     app = web.Application(client_max_size=2**26)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         gateway = FakeGateway("", session)
         app.router.add_post("/async-function/{function}", gateway.enqueue)

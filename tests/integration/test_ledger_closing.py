@@ -78,6 +78,15 @@ async def test_a_batch_that_is_being_reduced_is_not_cancelled(bench: Bench) -> N
     assert await bench.dump() == before
 
 
+async def test_a_cancelled_batch_that_is_being_reduced_is_cancelled_already(bench: Bench) -> None:
+    await bench.open(2, window=1)
+    await bench.fail(0)
+    assert (await bench.ledger.cancel(bench.name))[3] is True
+    before = await bench.dump()
+    assert await bench.ledger.cancel(bench.name) == ("cancelled", 0, None, False)
+    assert await bench.dump() == before
+
+
 async def test_a_cancel_while_opening_is_remembered(bench: Bench) -> None:
     await bench.claim()
     assert await bench.ledger.cancel(bench.name) == ("opening", 0, None, False)
