@@ -54,25 +54,22 @@ async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     return manifest
 
 
-async def abandon(context: Context, name: str, owner: str, reason: str = "") -> bool:
-    """Give up a claim: with a reason the batch ends as failed, without one its id is free again.
-
-    Returns whether the claim was still ours.
-    """
+async def abandon(context: Context, name: str, owner: str, reason: str = "") -> None:
+    """Give up a claim: with a reason the batch ends as failed, without one its id is free again."""
     if not await context.ledger.abandon(name, owner, reason):
-        return False
+        return
     if reason:
         await close_batch(context, name)
     else:
         await context.ledger.forget_open(name)
-    return True
 
 
-async def discard(context: Context, name: str, owner: str) -> None:
-    """Give up an opening that its submitter is told about: nothing of it is left."""
-    if await abandon(context, name, owner):
-        await context.specs.erase(name)
-        await context.specs.close(name)
+async def discard(context: Context, new: NewBatch) -> None:
+    """Give up an opening that its submitter is told about: nothing of it is left, and then its id is free again."""
+    if await context.ledger.claim(new.name, new.owner, new.submission) == "claimed":
+        await context.specs.erase(new.name)
+        await context.specs.close(new.name)
+        await abandon(context, new.name, new.owner)
 
 
 async def _snapshot(context: Context, new: NewBatch, spec: BatchSpec) -> Manifest:

@@ -38,26 +38,35 @@ async def batch(event: Event, context: Context) -> Response:
         source = hashlib.sha256(body).hexdigest()
     submission = Submission(spec.model_dump(exclude_defaults=True), found.etag, found.size, source)
     new = NewBatch(name, submission, "" if found.size > INLINE_SNAPSHOT else uuid.uuid4().hex)
-    existing = await _claim(context, new)
-    return existing if existing is not None else await _open(context, new, body)
-
-
-async def _claim(context: Context, new: NewBatch) -> Response | None:
-    """Claim the id; returns the answer for one that exists with the same submission, None for one that is ours."""
-    name, submission = new.name, new.submission
     await context.ledger.note_open(name)
     verdict = await context.ledger.claim(name, new.owner, submission)
     if verdict == "conflict":
         raise ConflictError(f"batch {name!r} exists with another specification or another input: choose another id")
     if verdict == "exists":
         return await _describe(context, name)
+    try:
+        known = await _known(context, new)
+    except BaseException:
+        await abandon(context, name, new.owner)
+        raise
+    if known is None:
+        return await _open(context, new, body)
+    await abandon(context, name, new.owner)
+    return known
+
+
+async def _known(context: Context, new: NewBatch) -> Response | None:
+    """Look for what Redis may have forgotten of a claimed id: a batch that has ended answers as it is, None is free.
+
+    Raises ConflictError for the id of another batch, and for one under which there are objects that are no batch's.
+    """
+    name = new.name
     ended = await context.specs.read_status(name)
     if ended is None and not await context.specs.is_foreign(name):
         return None
-    await abandon(context, name, new.owner)
     if ended is None:
         raise ConflictError(f"the bucket holds objects under {name + '/'!r} that are no batch's: choose another id")
-    if (await context.specs.read(name)).digest != submission.digest:
+    if (await context.specs.read(name)).digest != new.submission.digest:
         raise ConflictError(f"batch {name!r} has ended, with another specification or another input")
     size = {"batch_size": ended["items"], "tasks": ended["tasks"], "state": ended["state"]}
     return Response.json(200, {"batch_id": name, **size, "status_url": status_url(context.settings, name)})
@@ -77,7 +86,7 @@ async def _open(context: Context, new: NewBatch, body: bytes | None) -> Response
             return await _describe(context, name)
         opened = await open_batch(context, NewBatch(name, submission, new.owner))
     except BaseException:
-        await discard(context, name, new.owner)
+        await discard(context, new)
         raise
     if opened is None:
         return await _describe(context, name)
