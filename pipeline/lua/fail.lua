@@ -10,7 +10,7 @@ if call('GETBIT', SETTLED, ARGV[2]) == 1 then return {'duplicate'} end
 if (call('HGET', ATTEMPTS, ARGV[2]) or '0') ~= ARGV[3] then return {'stale'} end
 if state == 'closing' then return {'skip'} end
 local sent = tonumber(call('ZSCORE', INFLIGHT, ARGV[2]) or 0)
-if sent > tonumber(heard) then call('HSET', LEDGER, 'heard', sent, 'heard_at', now) end
+call('HSET', LEDGER, 'heard', math.max(sent, tonumber(heard)), 'heard_at', now)
 local failures = call('HINCRBY', ATTEMPTS, 'f:' .. ARGV[2], 1)
 if failures >= tonumber(ARGV[4]) then
   keep()

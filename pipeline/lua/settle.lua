@@ -29,7 +29,7 @@ end
 local sent = 0
 if (call('HGET', ATTEMPTS, ARGV[2]) or '0') == ARGV[3] then sent = tonumber(call('ZSCORE', INFLIGHT, ARGV[2]) or 0) end
 drop_task(ARGV[2])
-if sent > tonumber(heard) then call('HSET', LEDGER, 'heard', sent, 'heard_at', now) end
+call('HSET', LEDGER, 'heard', math.max(sent, tonumber(heard)), 'heard_at', now)
 local succeeded = call('HINCRBY', LEDGER, 'succeeded', ARGV[4])
 local failed = call('HINCRBY', LEDGER, 'failed', ARGV[5])
 local remaining = call('DECR', REMAINING)
