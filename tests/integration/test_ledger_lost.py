@@ -70,6 +70,31 @@ async def test_while_something_answers_nothing_is_probed(bench: Bench) -> None:
     assert (await bench.repair()).release == ()
 
 
+async def test_while_tasks_that_were_released_together_answer_nothing_is_probed(bench: Bench) -> None:
+    await bench.open(4)
+    await bench.age_releases(t0=-900, t1=-900, t2=-900, t3=-900)
+    together = await bench.release_time(0)
+    for task in (1, 2, 3):
+        await bench.redis.zadd(bench.key("inflight"), {str(task): together})
+    await bench.settle(0)
+    await bench.age(heard_at=-SILENCE - 1, probed_at=-SILENCE - 1)
+    await bench.settle(1)
+    assert (await bench.repair()).release == ()
+    await bench.age(heard_at=-SILENCE - 1, probed_at=-SILENCE - 1)
+    await bench.fail(2)
+    assert (await bench.repair()).release == ()
+
+
+async def test_an_older_answer_does_not_take_back_what_was_heard(bench: Bench) -> None:
+    await bench.open(4)
+    await bench.age_releases(t0=-500, t1=-400, t2=-300)
+    newest = await bench.release_time(2)
+    await bench.settle(2)
+    await bench.settle(0)
+    await bench.fail(1)
+    assert int((await bench.fields())["heard"]) == newest
+
+
 async def test_a_message_that_was_just_released_is_not_probed(bench: Bench) -> None:
     await bench.open(2)
     await silent(bench, t0=-SILENCE + 20, t1=-SILENCE + 20)
@@ -123,3 +148,12 @@ async def test_one_sweep_releases_a_bounded_number_and_the_next_goes_on(bench: B
     await bench.age_releases(**{f"t{task}": -500 for task in range(250)})
     await bench.age(mark=-400, mark_at=-1000, heard_at=-1, probed_at=-1)
     assert [len((await bench.repair()).release) for _ in range(4)] == [100, 100, 50, 0]
+
+
+async def test_what_was_lost_and_what_is_fresh_are_bounded_together(bench: Bench) -> None:
+    await bench.open(400, window=150)
+    await bench.redis.zrem(bench.key("inflight"), *map(str, range(90, 150)))
+    await bench.age_releases(**{f"t{task}": -500 for task in range(90)})
+    await bench.age(mark=-400, mark_at=-1000, heard_at=-1, probed_at=-1)
+    released = (await bench.repair()).release
+    assert sorted(released) == [*((task, 1) for task in range(90)), *((task, 0) for task in range(150, 160))]
