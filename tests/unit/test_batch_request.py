@@ -1,0 +1,108 @@
+"""A submission's body: the key of a CSV, a JSON specification, or the CSV itself."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from multidict import CIMultiDict
+
+from pipeline.context import Context
+from pipeline.errors import BadRequestError, PipelineError, TooLargeError
+from pipeline.models import BatchSpec, Event
+from pipeline.modes.batch import _check_spec, _read_request
+from pipeline.settings import read_settings
+from tests.unit.fakes import spec
+
+SETTINGS = {"s3_bucket": "rows", "model_function": "default", "task_timeout": "50"}
+
+
+def context(**settings: str) -> Context:
+    return cast("Context", SimpleNamespace(settings=read_settings(SETTINGS | settings)))
+
+
+def read(body: bytes, content_type: str = "", query: dict[str, str] | None = None) -> tuple[BatchSpec, bytes | None]:
+    event = Event(body, CIMultiDict({"Content-Type": content_type}), "POST", query or {}, "/")
+    return _read_request(event, context(), "batch-1")
+
+
+KEY = {"input": "data/rows.csv", "function": "default"}
+OWN = {"input": "batch-1/input.csv", "function": "default"}
+OPTIONS = {"function": "other", "chunk": "7", "timeout": "2.5", "chunk_call": "true", "column": "x"}
+TYPED_OPTIONS = {"function": "other", "chunk": 7, "timeout": 2.5, "chunk_call": True, "column": "x"}
+
+READ: dict[str, tuple[tuple[bytes, str, dict[str, str]], dict[str, Any], bytes | None]] = {
+    "a key": ((b"data/rows.csv", "", {}), KEY, None),
+    "a key as a form": ((b"data/rows.csv", "application/x-www-form-urlencoded", {}), KEY, None),
+    "a key in white space": ((b" data/rows.csv\n", "text/plain", {}), KEY, None),
+    "a key with options": ((b"data/rows.csv", "", OPTIONS), KEY | TYPED_OPTIONS, None),
+    "chunk auto": ((b"data/rows.csv", "", {"chunk": "auto"}), KEY | {"chunk": "auto"}, None),
+    "JSON": ((b' {"input": "data/rows.csv"}', "", {}), KEY, None),
+    "JSON with a function": ((b'{"input": "k", "function": "f"}', "", {}), {"input": "k", "function": "f"}, None),
+    "JSON takes no options from the query": ((b'{"input": "data/rows.csv"}', "", {"chunk": "7"}), KEY, None),
+    "a CSV": ((b"url\na\n", "text/csv", {}), OWN, b"url\na\n"),
+    "a CSV with a charset": ((b"url\na\n", "Text/CSV; charset=utf-8", {}), OWN, b"url\na\n"),
+    "a CSV with options": ((b"url\na\n", "application/csv", OPTIONS), OWN | TYPED_OPTIONS, b"url\na\n"),
+    "a CSV never names its own place": ((b"", "text/csv", {"input": "elsewhere"}), OWN, b""),
+    "a large CSV": ((b"x" * 300_000, "text/csv", {}), OWN, b"x" * 300_000),
+}
+
+
+@pytest.mark.parametrize(("request_parts", "fields", "csv"), READ.values(), ids=READ)
+def test_a_submission_is_read(
+    request_parts: tuple[bytes, str, dict[str, str]], fields: dict[str, Any], csv: bytes | None
+) -> None:
+    assert read(*request_parts) == (BatchSpec.model_validate(fields), csv)
+
+
+REFUSED: dict[str, tuple[bytes, dict[str, str], type[PipelineError], str]] = {
+    "an empty body": (b" \n", {}, BadRequestError, "the body is empty"),
+    "a body that is not UTF-8": (b"\xff", {}, BadRequestError, "the body is not UTF-8"),
+    "a CSV without its type": (b"url\na\n", {}, BadRequestError, "a CSV is sent with Content-Type: text/csv"),
+    "a large body without a type": (b"x" * 262_145, {}, TooLargeError, "at most 262144 bytes"),
+    "broken JSON": (b'{"input": ', {}, BadRequestError, "starts like JSON but is none"),
+    "JSON that is a list": (b'["k"]', {}, BadRequestError, "expected a JSON object"),
+    "an unknown option": (b"k", {"chunks": "1"}, BadRequestError, "its fields are: input, function"),
+    "an option of too many digits": (b"k", {"chunk": "9" * 5000}, BadRequestError, "is not valid"),
+    "an option that is no number": (b"k", {"window": "many"}, BadRequestError, "is not valid"),
+}
+
+
+@pytest.mark.parametrize(("body", "query", "error", "reason"), REFUSED.values(), ids=REFUSED)
+def test_a_submission_is_refused(body: bytes, query: dict[str, str], error: type[PipelineError], reason: str) -> None:
+    with pytest.raises(error) as caught:
+        read(body, "", query)
+    assert reason in str(caught.value)
+
+
+def test_a_submission_needs_a_function_where_there_is_no_default() -> None:
+    event = Event(b"k", CIMultiDict[str](), "POST", {}, "/")
+    with pytest.raises(BadRequestError) as caught:
+        _read_request(event, context(model_function=""), "batch-1")
+    assert caught.value.problems == ("function: Field required",)
+
+
+def forbidden(fields: dict[str, Any], **settings: str) -> list[str]:
+    try:
+        _check_spec(spec(**fields), context(**settings))
+    except BadRequestError as error:
+        return [problem.split(":")[0] for problem in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("fields", "problems"),
+    [
+        ({}, []),
+        ({"timeout": 50}, []),
+        ({"timeout": 50.1}, ["timeout"]),
+        ({"function": "pipeline"}, ["function"]),
+        ({"function": "pipeline", "timeout": 51}, ["timeout", "function"]),
+    ],
+)
+def test_what_the_settings_forbid_is_named(fields: dict[str, Any], problems: list[str]) -> None:
+    assert forbidden(fields) == problems
+
+
+def test_only_a_timeout_that_was_asked_for_can_be_too_long() -> None:
+    assert forbidden({}, task_timeout="5") == []
+    assert forbidden({"timeout": 30}, task_timeout="5") == ["timeout"]

@@ -1,0 +1,167 @@
+"""Rows: what a CSV file says, cell by cell, in order, or an error that says what is wrong with it."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline.cutting import INDEX
+from pipeline.errors import BadRequestError
+from pipeline.rows import choose_column, count_rows, open_rows, read_rows
+
+
+def zstd(body: bytes) -> bytes:
+    """A frame of zstd with one raw block."""
+    assert len(body) < 256
+    return b"\x28\xb5\x2f\xfd\x20" + bytes([len(body)]) + (len(body) << 3 | 1).to_bytes(3, "little") + body
+
+
+def scan(folder: Path, body: bytes) -> pl.LazyFrame:
+    path = folder / "input"
+    path.write_bytes(body)
+    rows = open_rows(path)
+    assert rows is not None
+    return rows
+
+
+async def items_of(rows: pl.LazyFrame, column: str) -> list[tuple[int, str]]:
+    frames = [frame async for frame in read_rows(rows, column)]
+    return [pair for frame in frames for pair in zip(frame[INDEX].to_list(), frame[column].to_list(), strict=True)]
+
+
+READ: dict[str, tuple[bytes, list[str]]] = {
+    "a byte order mark is no part of the header": (b"\xef\xbb\xbfurl\na\n", ["a"]),
+    "CRLF is no part of a cell": (b"url\r\na\r\nb\r\n", ["a", "b"]),
+    "the last line needs no newline": (b"url\na\nb", ["a", "b"]),
+    "a quoted newline stays in its cell": (b'url,x\n"a\nb",1\nc,2\n', ["a\nb", "c"]),
+    "a quoted CRLF stays in its cell": (b'url\r\n"a\r\nb"\r\nc\r\n', ["a\r\nb", "c"]),
+    "a quoted quote is one quote": (b'url\n"a ""b"""\n', ['a "b"']),
+    "a quoted comma stays in its cell": (b'url,x\n"a,b",1\n', ["a,b"]),
+    "a blank line is no row": (b"url,x\na,1\n\nb,2\n", ["a", "b"]),
+    "a blank line of one column is no row": (b"url\n\na\n\n\nb\n\n", ["a", "b"]),
+    "a blank line with CRLF is no row": (b"url\r\na\r\n\r\nb\r\n", ["a", "b"]),
+    "a quoted empty cell is an empty item": (b'url\na\n""\nb\n', ["a", "", "b"]),
+    "an empty cell is an empty item": (b"url,x\n,1\na,2\n", ["", "a"]),
+    "a short row keeps its item": (b"url,x,y\na,1\nb\n", ["a", "b"]),
+    "a short row without the item's cell has an empty item": (b"x,url\n1,a\n2\n", ["a", ""]),
+    "spaces are kept": (b"url\n  \n a \n", ["  ", " a "]),
+    "cells stay as they are written": (
+        b"url\n1.10\n007\ntrue\n2020-01-01\n#x\n",
+        ["1.10", "007", "true", "2020-01-01", "#x"],
+    ),
+    "what other formats call null is text": (b"url\nnull\nNULL\nNA\nNone\n", ["null", "NULL", "NA", "None"]),
+    "UTF-8 is read": ("url\nä€😀\n".encode(), ["ä€😀"]),
+    "a gzip file is read": (gzip.compress(b"url\na\nb\n"), ["a", "b"]),
+    "a gzip file of two members is read": (gzip.compress(b"url\na\n") + gzip.compress(b"b\n"), ["a", "b"]),
+    "a zstd file is read": (zstd(b"url\na\nb\n"), ["a", "b"]),
+    "blank lines before the header are skipped": (b"\n\nurl\na\n", ["a"]),
+    "of two columns of one name the first is read": (b"url,url\na,b\n", ["a"]),
+    "a header alone has no rows": (b"url,x\n", []),
+    "a header without a newline has no rows": (b"url", []),
+    "a large cell is read": (b"url\n" + b"x" * 2_000_000 + b"\n", ["x" * 2_000_000]),
+}
+
+
+@pytest.mark.parametrize(("body", "expected"), READ.values(), ids=READ)
+async def test_reading(tmp_path: Path, body: bytes, expected: list[str]) -> None:
+    rows = scan(tmp_path, body)
+    column = choose_column(rows, None)
+    assert column == "url"
+    assert await items_of(rows, column) == list(enumerate(expected))
+    assert await count_rows(rows) == len(expected)
+
+
+ICONV = "it is not UTF-8: convert it, for example with iconv -f latin1 -t utf-8"
+
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "a row with more cells than the header": (b"url,x\na,1\nb,2,3\n", "more fields than defined"),
+    "a quote that is never closed": (b'url,x\n1,2\n"a,3\n4,5\n', "the input cannot be read as CSV"),
+    "latin-1 in a cell": ("url\nä\n".encode("latin-1"), ICONV),
+    "latin-1 in another column's cell": ("url,x\na,ä\n".encode("latin-1"), ICONV),
+    "latin-1 in the header": ("ürl,url\na,b\n".encode("latin-1"), ICONV),
+    "UTF-16": ("url\na\n".encode("utf-16"), "UTF-16, expected UTF-8: convert it with iconv -f utf-16"),
+    "UTF-16 of the other order": ("\ufeffurl\na\n".encode("utf-16-be"), "UTF-16, expected UTF-8"),
+    "UTF-16 inside gzip": (gzip.compress("url\na\n".encode("utf-16")), ICONV),
+    "UTF-16 without a mark": ("url\na\n".encode("utf-16-le"), ICONV),
+    "a gzip file cut short": (
+        gzip.compress(b"".join(b"%d\n" % i for i in range(9999)))[:9000],
+        "the input cannot be read as CSV",
+    ),
+    "a picture": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "the input cannot be read as CSV"),
+    "the pipeline's own column of tasks": (b"url,pipeline.task\na,b\n", "are the pipeline's own: rename them"),
+    "the pipeline's own column of indices": (b"pipeline.index,url\n1,b\n", "are the pipeline's own: rename them"),
+}
+
+
+@pytest.mark.parametrize(("body", "reason"), REFUSED.values(), ids=REFUSED)
+async def test_refusing(tmp_path: Path, body: bytes, reason: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        await items_of(scan(tmp_path, body), "url")
+    assert reason in str(caught.value)
+
+
+UNCOUNTED = {
+    name: body for name, (body, reason) in REFUSED.items() if name.startswith(("a row", "a quote", "latin-1 in a cell"))
+}
+
+
+@pytest.mark.parametrize("body", UNCOUNTED.values(), ids=UNCOUNTED)
+async def test_refusing_to_count(tmp_path: Path, body: bytes) -> None:
+    with pytest.raises(BadRequestError, match="the input cannot be read as CSV"):
+        await count_rows(scan(tmp_path, body))
+
+
+@pytest.mark.parametrize("body", [b"", b"\n", b"\r\n\r\n", b"\xef\xbb\xbf", gzip.compress(b"")])
+def test_a_file_without_a_header_has_no_rows_at_all(tmp_path: Path, body: bytes) -> None:
+    (tmp_path / "input").write_bytes(body)
+    assert open_rows(tmp_path / "input") is None
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted", "expected"),
+    [
+        (b"id,url,x", None, "url"),
+        (b"only", None, "only"),
+        (b"id,url", "id", "id"),
+        (b"id,item text", "item text", "item text"),
+        (b"a,a", "a_duplicated_0", "a_duplicated_0"),
+    ],
+)
+def test_the_column_of_items_is(tmp_path: Path, header: bytes, wanted: str | None, expected: str) -> None:
+    assert choose_column(scan(tmp_path, header + b"\n"), wanted) == expected
+
+
+MANY = ",".join(f"c{i}" for i in range(60)).encode()
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted", "reason"),
+    [
+        (b"id,link", None, "name the column, there is none called 'url'; the columns are: id, link"),
+        (b"URL,x", None, "name the column, there is none called 'url'; the columns are: URL, x"),
+        (b"id,url", "link", "there is no column 'link'; the columns are: id, url"),
+        (b"only", "url", "there is no column 'url'; the columns are: only"),
+    ],
+)
+def test_no_column_is_chosen(tmp_path: Path, header: bytes, wanted: str | None, reason: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        choose_column(scan(tmp_path, header + b"\n"), wanted)
+    assert str(caught.value) == reason
+
+
+def test_of_many_columns_the_first_are_listed(tmp_path: Path) -> None:
+    with pytest.raises(BadRequestError, match=r"c0, c1, .*, c49, \.\.\.$"):
+        choose_column(scan(tmp_path, MANY + b"\n"), None)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+async def test_indices_are_continuous_over_many_frames(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    cells = [f"https://example.org/{i}/{'x' * (i % 97)}" for i in range(40_000)]
+    rows = scan(tmp_path, pack(b"id,url\n" + b"".join(b"%d,%s\n" % (i, cell.encode()) for i, cell in enumerate(cells))))
+    frames = [frame async for frame in read_rows(rows, "url")]
+    assert len(frames) > 1
+    assert pl.concat(frame[INDEX] for frame in frames).to_list() == list(range(40_000))
+    assert pl.concat(frame["url"] for frame in frames).to_list() == cells
+    assert await count_rows(rows) == 40_000

@@ -1,0 +1,75 @@
+"""Secrets come from files; what is wrong with one is said without showing it."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ConfigurationError
+from pipeline.settings import read_secrets
+
+GOOD = {
+    "s3-key": b"access\n",
+    "s3-secret": b"hunter2\n",
+    "redis-password": b"swordfish\n",
+    "pipeline-key": b"0123456789abcdef\n",
+}
+
+
+def mount(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_secrets_are_read_without_their_last_newline(tmp_path: Path) -> None:
+    secrets = read_secrets(mount(tmp_path, GOOD))
+    assert (secrets.s3_key, secrets.s3_secret, secrets.redis_password) == ("access", "hunter2", "swordfish")
+    assert secrets.keys == (b"0123456789abcdef",)
+
+
+def test_a_redis_without_a_password_needs_no_secret(tmp_path: Path) -> None:
+    without = {name: content for name, content in GOOD.items() if name != "redis-password"}
+    assert read_secrets(mount(tmp_path, without)).redis_password is None
+
+
+@pytest.mark.parametrize("name", ["s3-key", "s3-secret", "pipeline-key"])
+def test_a_missing_secret_is_named(tmp_path: Path, name: str) -> None:
+    (mount(tmp_path, GOOD) / name).unlink()
+    with pytest.raises(ConfigurationError, match=rf"^secret {name}: cannot read it under .*\(FileNotFoundError\)"):
+        read_secrets(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b" \n\t\n"])
+@pytest.mark.parametrize("name", GOOD)
+def test_an_empty_secret_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^secret {name}: the file under .* is empty"):
+        read_secrets(mount(tmp_path, GOOD | {name: content}))
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_secret_that_is_no_text_is_named_and_not_shown(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^secret {name}: .*\(UnicodeDecodeError\)$") as caught:
+        read_secrets(mount(tmp_path, GOOD | {name: b"hunter2hunter2hunter2\xff"}))
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("keys", [b"0123456789abcde", b"0123456789abcdef\nshort-and-sly"])
+def test_a_key_that_is_too_short_is_refused_and_not_shown(tmp_path: Path, keys: bytes) -> None:
+    with pytest.raises(ConfigurationError, match=r"^secret pipeline-key: expected at least 16 characters") as caught:
+        read_secrets(mount(tmp_path, GOOD | {"pipeline-key": keys}))
+    assert "0123456789" not in str(caught.value)
+    assert "short" not in str(caught.value)
+
+
+def test_several_keys_are_read_with_the_newest_first(tmp_path: Path) -> None:
+    keys = b"the-newest-key-00\r\n\nthe-older-key-000\n"
+    assert read_secrets(mount(tmp_path, GOOD | {"pipeline-key": keys})).keys == (
+        b"the-newest-key-00",
+        b"the-older-key-000",
+    )
+
+
+def test_secrets_show_nothing_of_themselves(tmp_path: Path) -> None:
+    shown = repr(read_secrets(mount(tmp_path, GOOD)))
+    assert not [content for content in GOOD.values() if content.decode().strip() in shown]

@@ -1,0 +1,203 @@
+"""The server: requests become events, errors become statuses, and nothing leaks."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from pipeline import server
+from pipeline.errors import (
+    BadRequestError,
+    ConfigurationError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    PipelineError,
+    TooLargeError,
+    UnavailableError,
+)
+from pipeline.models import Event, Response
+from pipeline.segments import MissingSegmentError
+from pipeline.settings import Settings, read_settings
+from pipeline.store import MissingObjectError
+
+SETTINGS = read_settings({"s3_bucket": "rows", "sweep_interval": "3600"})
+Client = TestClient[web.Request, web.Application]
+
+
+@dataclass
+class Stub:
+    """A handler and its context: remembers events, answers or raises what it is told to, and can be out of reach."""
+
+    answer: Response = field(default_factory=lambda: Response(200, b"OK"))
+    error: BaseException | None = None
+    out_of_reach: str = ""
+    events: list[Event] = field(default_factory=list)
+    opened: list[Settings] = field(default_factory=list)
+    closed: int = 0
+
+    async def handle(self, event: Event, context: Any) -> Response:
+        assert context.settings is SETTINGS
+        self.events.append(event)
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
+    @asynccontextmanager
+    async def open_context(self, settings: Settings) -> AsyncIterator[Any]:
+        self.opened.append(settings)
+        yield SimpleNamespace(settings=settings, ledger=_Part(self, "Redis"), store=_Part(self, "S3"))
+        self.closed += 1
+
+
+@dataclass
+class _Part:
+    stub: Stub
+    name: str
+
+    async def ping(self) -> None:
+        if self.stub.out_of_reach == self.name:
+            raise UnavailableError(f"{self.name} cannot be reached")
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> Stub:
+    stub = Stub()
+    monkeypatch.setattr(server, "handle", stub.handle)
+    monkeypatch.setattr(server, "open_context", stub.open_context)
+    monkeypatch.setattr(server, "BODY_LIMIT", 100_000)
+    return stub
+
+
+@pytest.fixture
+async def client(stub: Stub) -> AsyncIterator[Client]:
+    async with TestClient(TestServer(server.create_app(SETTINGS))) as client:
+        assert stub.opened == [SETTINGS]
+        yield client
+
+
+async def test_a_request_becomes_an_event(client: Client, stub: Stub) -> None:
+    headers = {"X-Mode": "batch", "x-batch-id": "one"}
+    async with client.put("/some/path?batch=a%2Eb&x=1", data=b"body", headers=headers) as response:
+        assert (response.status, await response.read()) == (200, b"OK")
+    (event,) = stub.events
+    assert (event.method, event.path, event.body, dict(event.query)) == (
+        "PUT",
+        "/some/path",
+        b"body",
+        {"batch": "a.b", "x": "1"},
+    )
+    assert (event.headers["x-mode"], event.headers["X-Batch-Id"]) == ("batch", "one")
+
+
+async def test_a_response_is_sent_as_it_is(client: Client, stub: Stub) -> None:
+    stub.answer = Response(202, b"\x00\xff", {"Content-Type": "application/x-ndjson", "X-Pipeline-Signature": "id.mac"})
+    async with client.post("/") as response:
+        assert (response.status, await response.read()) == (202, b"\x00\xff")
+        assert response.headers["Content-Type"] == "application/x-ndjson"
+        assert response.headers["X-Pipeline-Signature"] == "id.mac"
+
+
+async def pieces(count: int, size: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield b"x" * size
+
+
+async def test_a_chunked_body_without_a_length_is_read_whole(client: Client, stub: Stub) -> None:
+    async with client.post("/", data=pieces(10, 1000)) as response:
+        assert response.status == 200
+    assert "Content-Length" not in stub.events[0].headers
+    assert stub.events[0].body == b"x" * 10_000
+
+
+@pytest.mark.parametrize("body", [lambda: b"x" * 100_001, lambda: pieces(101, 1000)], ids=["with a length", "chunked"])
+async def test_a_body_over_the_limit_is_refused(client: Client, stub: Stub, body: Callable[[], Any]) -> None:
+    async with client.post("/", data=body()) as response:
+        assert response.status == 413
+        assert "put the CSV into S3 and send its key" in (await response.json())["error"]
+    assert stub.events == []
+
+
+async def test_a_body_at_the_limit_is_taken(client: Client, stub: Stub) -> None:
+    async with client.post("/", data=b"x" * 99_999) as response:
+        assert response.status == 200
+    assert len(stub.events[0].body) == 99_999
+
+
+def test_the_limit_is_what_the_message_says() -> None:
+    assert server.BODY_LIMIT == 64 * 1024 * 1024
+
+
+ERRORS: tuple[tuple[PipelineError, int], ...] = (
+    (PipelineError("said"), 500),
+    (BadRequestError("said"), 400),
+    (ForbiddenError("said"), 403),
+    (NotFoundError("said"), 404),
+    (ConflictError("said"), 409),
+    (TooLargeError("said"), 413),
+    (UnavailableError("said"), 503),
+    (MissingSegmentError("said"), 503),
+)
+
+
+@pytest.mark.parametrize(("error", "status"), ERRORS, ids=[type(error).__name__ for error, _ in ERRORS])
+async def test_an_error_becomes_its_status(client: Client, stub: Stub, error: PipelineError, status: int) -> None:
+    stub.error = error
+    async with client.post("/") as response:
+        assert (response.status, await response.json()) == (status, {"error": "said"})
+        assert response.headers["Content-Type"] == "application/json"
+        assert response.headers.get("Retry-After") == ("2" if status == 503 else None)
+
+
+def test_every_error_is_in_the_table_above() -> None:
+    direct = {type(error) for error, _ in ERRORS}
+    assert set(PipelineError.__subclasses__()) <= direct
+    assert MissingObjectError("key").status == 404
+
+
+async def test_problems_are_listed(client: Client, stub: Stub) -> None:
+    stub.error = BadRequestError("not valid", ["chunk: too small", "window: too large"])
+    async with client.post("/") as response:
+        expected = {"error": "not valid", "problems": ["chunk: too small", "window: too large"]}
+        assert (response.status, await response.json()) == (400, expected)
+
+
+@pytest.mark.parametrize("error", [ValueError("hunter2"), ConfigurationError("hunter2"), KeyError("hunter2")], ids=repr)
+async def test_an_error_without_a_name_says_nothing_of_itself(
+    client: Client, stub: Stub, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    stub.error = error
+    async with client.post("/") as response:
+        assert response.status == 500
+        assert await response.json() == {"error": "internal error: the function's log says more"}
+    assert "hunter2" in caplog.text
+
+
+async def test_a_head_request_has_no_body(client: Client, stub: Stub) -> None:
+    async with client.head("/") as response:
+        assert (response.status, await response.read()) == (200, b"")
+    assert stub.events[0].method == "HEAD"
+
+
+@pytest.mark.parametrize("out_of_reach", ["", "Redis", "S3"])
+async def test_health_is_its_own_and_readiness_that_of_its_stores(
+    client: Client, stub: Stub, out_of_reach: str
+) -> None:
+    stub.out_of_reach = out_of_reach
+    async with client.get("/_/health") as response:
+        assert (response.status, await response.text()) == (200, "OK")
+    async with client.get("/_/ready") as response:
+        expected = (503, f"{out_of_reach} cannot be reached") if out_of_reach else (200, "OK")
+        assert (response.status, await response.text()) == expected
+    assert stub.events == []
+
+
+async def test_the_clients_live_as_long_as_the_app(stub: Stub) -> None:
+    async with TestClient(TestServer(server.create_app(SETTINGS))):
+        assert stub.closed == 0
+    assert stub.closed == 1

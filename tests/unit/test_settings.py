@@ -1,0 +1,132 @@
+"""Settings come from the environment, and every wrong one is named."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.errors import ConfigurationError
+from pipeline.settings import Settings, read_settings
+
+MINIMAL = {"s3_bucket": "rows"}
+
+BAD_VALUES = (
+    ("gateway_url", "gateway:8080"),
+    ("gateway_url", "ftp://gateway"),
+    ("gateway_url", "http://"),
+    ("gateway_url", "http://[::1"),
+    ("gateway_url", "http://gateway:80a"),
+    ("public_url", "example.org"),
+    ("public_url", "https://example.org:99999"),
+    ("function_name", "Pipeline"),
+    ("function_name", "pipeline/collect"),
+    ("function_name", "-pipeline"),
+    ("function_name", "p" * 129),
+    ("model_function", "model?x"),
+    ("redis_url", "localhost:6379"),
+    ("redis_url", "http://redis:6379"),
+    ("redis_url", "redis://"),
+    ("redis_url", "redis://redis:port"),
+    ("s3_bucket", "ab"),
+    ("s3_bucket", "Rows"),
+    ("s3_bucket", "rows/input"),
+    ("s3_bucket", "r" * 64),
+    ("s3_endpoint", "minio:9000"),
+    ("s3_addressing", "both"),
+    ("task_timeout", "0"),
+    ("task_timeout", "-1"),
+    ("task_timeout", "3601"),
+    ("task_timeout", "nan"),
+    ("task_timeout", "50s"),
+    ("ack_wait", "0"),
+    ("ack_wait", "86401"),
+    ("openfaas_pro", "maybe"),
+    ("sweep_interval", "0"),
+    ("sweep_interval", "inf"),
+    ("port", "-1"),
+    ("port", "65536"),
+    ("port", "80.5"),
+)
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_VALUES)
+def test_a_bad_value_is_an_error_that_names_its_variable(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^settings: {name}: ") as caught:
+        read_settings(MINIMAL | {name: value})
+    assert ";" not in str(caught.value)
+
+
+def test_every_setting_that_can_be_wrong_has_a_bad_value_here() -> None:
+    any_text = {"s3_region", "secret_mount_path"}
+    assert {name for name, _ in BAD_VALUES} | any_text == set(Settings.model_fields)
+
+
+def test_every_wrong_variable_is_named_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings({"port": "x", "ack_wait": "y", "s3_addressing": "z"})
+    assert [part.split(":")[0] for part in str(caught.value).removeprefix("settings: ").split("; ")] == [
+        "s3_bucket",
+        "s3_addressing",
+        "ack_wait",
+        "port",
+    ]
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:hunter2@redis:6379", "rediss://user:hunter2@redis", "redis://redis?password=hunter2"]
+)
+def test_a_password_in_the_redis_url_is_refused_without_being_repeated(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^settings: redis_url: .*the secret redis-password") as caught:
+        read_settings(MINIMAL | {"redis_url": url})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://redis:6379", "rediss://redis", "redis://user@redis/3", "redis://[::1]:6379/0"]
+)
+def test_a_redis_url_is_taken_as_it_is(url: str) -> None:
+    assert read_settings(MINIMAL | {"redis_url": url}).redis_url == url
+
+
+def test_unknown_variables_are_ignored() -> None:
+    assert read_settings(MINIMAL | {"fprocess": "python -m pipeline", "PATH": "/bin"}) == read_settings(MINIMAL)
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert read_settings(MINIMAL | dict.fromkeys(set(Settings.model_fields) - {"s3_bucket"}, "")) == read_settings(
+        MINIMAL
+    )
+
+
+@pytest.mark.parametrize("environment", [{}, {"s3_bucket": ""}])
+def test_the_bucket_must_be_named(environment: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match=r"^settings: s3_bucket: Field required$"):
+        read_settings(environment)
+
+
+def test_the_defaults_are_those_of_a_cluster() -> None:
+    settings = read_settings(MINIMAL)
+    assert settings.gateway_url == "http://gateway.openfaas.svc.cluster.local:8080"
+    assert settings.secret_mount_path == Path("/var/openfaas/secrets")
+    assert (settings.function_name, settings.model_function, settings.public_url) == ("pipeline", None, None)
+    assert settings.openfaas_pro is False
+
+
+def test_values_are_typed_and_urls_lose_their_last_slash() -> None:
+    settings = read_settings(
+        MINIMAL
+        | {
+            "gateway_url": "https://gw:8443/",
+            "port": "0",
+            "openfaas_pro": "true",
+            "task_timeout": "2.5",
+            "ack_wait": "3",
+        }
+    )
+    assert (settings.gateway_url, settings.port, settings.openfaas_pro) == ("https://gw:8443", 0, True)
+    assert settings.silence == 5.5
+
+
+def test_settings_are_read_once_and_never_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        read_settings(MINIMAL).port = 1

@@ -1,0 +1,182 @@
+"""A batch's specification: every problem is named, in one error."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.errors import BadRequestError
+from pipeline.models import BatchSpec, Submission, parse_spec
+from tests.unit.fakes import spec
+
+MINIMAL: dict[str, Any] = {"input": "data/rows.csv", "function": "model"}
+
+BAD_FIELDS: tuple[tuple[str, Any], ...] = (
+    ("input", ""),
+    ("input", "/rows.csv"),
+    ("input", "rows\x00.csv"),
+    ("input", "ä" * 513),
+    ("input", "\ud800"),
+    ("input", None),
+    ("function", ""),
+    ("function", "Model"),
+    ("function", "model/path"),
+    ("function", "../system"),
+    ("function", "-model"),
+    ("function", "model."),
+    ("function", "model\n"),
+    ("function", "m" * 129),
+    ("column", ""),
+    ("column", "c" * 1025),
+    ("chunk", 0),
+    ("chunk", -1),
+    ("chunk", 1.5),
+    ("chunk", "x"),
+    ("chunk", "Auto"),
+    ("chunk", 10_001),
+    ("chunk", "9" * 5000),
+    ("chunk_call", "sometimes"),
+    ("concurrency", 0),
+    ("concurrency", 65),
+    ("window", 0),
+    ("window", 10_001),
+    ("attempts", 0),
+    ("attempts", 11),
+    ("timeout", 0),
+    ("timeout", -1),
+    ("timeout", 3601),
+    ("timeout", "nan"),
+    ("deadline", 0),
+    ("deadline", 30 * 86400 + 1),
+    ("inline_limit", -1),
+    ("inline_limit", 4 * 1024 * 1024 + 1),
+    ("content_type", ""),
+    ("content_type", " text/plain"),
+    ("content_type", "text/plain\r\nX-Evil: 1"),
+    ("content_type", "t" * 257),
+    ("headers", "X-A: 1"),
+    ("headers", {"": "1"}),
+    ("headers", {"X A": "1"}),
+    ("headers", {"X-A:": "1"}),
+    ("headers", {"X-A\n": "1"}),
+    ("headers", {"X-Ä": "1"}),
+    ("headers", {"X-A": "1\n"}),
+    ("headers", {"X-A": "1\r\nX-B: 2"}),
+    ("headers", {"X-A": "\x00"}),
+    ("headers", {"X-A": "ä"}),
+)
+
+GOOD_FIELDS: tuple[tuple[str, Any], ...] = (
+    ("input", "k"),
+    ("input", "ä" * 512),
+    ("function", "m"),
+    ("function", "model.namespace"),
+    ("function", "m" * 128),
+    ("column", "c" * 1024),
+    ("chunk", 1),
+    ("chunk", 10_000),
+    ("chunk", "auto"),
+    ("chunk_call", True),
+    ("concurrency", 1),
+    ("concurrency", 64),
+    ("window", 1),
+    ("window", 10_000),
+    ("attempts", 1),
+    ("attempts", 10),
+    ("timeout", 0.001),
+    ("timeout", 3600),
+    ("deadline", 0.5),
+    ("deadline", 30 * 86400),
+    ("inline_limit", 0),
+    ("inline_limit", 4 * 1024 * 1024),
+    ("content_type", "image/png; q=1"),
+    ("headers", {"X-A": "", "Authorization": "Bearer\tx", "x!#$%&'*+.^_`|~-9": "~"}),
+)
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_FIELDS)
+def test_a_bad_field_is_a_problem_that_names_it(name: str, value: Any) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        parse_spec(MINIMAL | {name: value})
+    assert caught.value.problems
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [name] * len(caught.value.problems)
+
+
+@pytest.mark.parametrize(("name", "value"), GOOD_FIELDS)
+def test_a_good_field_is_taken_as_it_is(name: str, value: Any) -> None:
+    assert getattr(parse_spec(MINIMAL | {name: value}), name) == value
+
+
+def test_every_field_is_tried_with_good_and_bad_values_here() -> None:
+    assert {name for name, _ in BAD_FIELDS} == {name for name, _ in GOOD_FIELDS} == set(BatchSpec.model_fields)
+
+
+@pytest.mark.parametrize(
+    "name", ["Content-Length", "transfer-encoding", "HOST", "Connection", "X-Call-Id", "Content-Type"]
+)
+def test_a_header_that_the_pipeline_sets_is_refused_by_name(name: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        parse_spec(MINIMAL | {"headers": {name: "1"}})
+    assert caught.value.problems[0].startswith(f"headers: {name} is set by the pipeline")
+
+
+def test_every_problem_is_named_in_one_error() -> None:
+    with pytest.raises(BadRequestError) as caught:
+        parse_spec({"function": "UP", "chunk": 0, "attempts": 99, "headers": {"A": 1}, "windows": 3, "colum": "x"})
+    named = {problem.split(":")[0] for problem in caught.value.problems}
+    assert named == {"input", "function", "chunk", "attempts", "headers.A", "windows", "colum"}
+
+
+def test_an_unknown_field_is_named_beside_the_fields_there_are() -> None:
+    with pytest.raises(BadRequestError, match="its fields are: ") as caught:
+        parse_spec(MINIMAL | {"windows": 3})
+    assert caught.value.problems == ("windows: Extra inputs are not permitted",)
+    assert str(caught.value).endswith(", ".join(BatchSpec.model_fields))
+
+
+def test_the_defaults_are_one_item_a_task() -> None:
+    given = parse_spec(MINIMAL)
+    assert (given.chunk, given.window, given.attempts, given.column) == (1, 128, 3, None)
+    assert given.item_type == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"chunk_call": True}, "application/json"),
+        ({"chunk_call": True, "content_type": "application/json"}, "application/json"),
+        ({"content_type": "image/png"}, "image/png"),
+    ],
+)
+def test_the_content_type_of_a_call_is(fields: dict[str, Any], expected: str) -> None:
+    assert parse_spec(MINIMAL | fields).item_type == expected
+
+
+def test_a_chunk_call_sends_json_and_nothing_else() -> None:
+    with pytest.raises(BadRequestError) as caught:
+        parse_spec(MINIMAL | {"chunk_call": True, "content_type": "text/plain"})
+    assert caught.value.problems == ("chunk_call sends a JSON array, so content_type can only be application/json",)
+
+
+SUBMISSION = Submission({"input": "a.csv", "function": "f", "chunk": 7}, "etag", 10, "source")
+
+
+def test_a_submission_is_the_same_whatever_the_order_of_its_fields() -> None:
+    again = Submission({"chunk": 7, "function": "f", "input": "a.csv"}, "another etag", 11, "source")
+    assert again.digest == SUBMISSION.digest
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Submission({"input": "a.csv", "function": "f", "chunk": 8}, "etag", 10, "source"),
+        Submission({"input": "a.csv", "function": "f"}, "etag", 10, "source"),
+        Submission({"input": "a.csv", "function": "f", "chunk": 7}, "etag", 10, "another source"),
+    ],
+)
+def test_another_specification_or_input_is_another_submission(other: Submission) -> None:
+    assert other.digest != SUBMISSION.digest
+
+
+def test_a_submission_gives_back_its_specification() -> None:
+    given = spec(chunk="auto", headers={"X-A": "1"}, timeout=2.5)
+    assert Submission(given.model_dump(exclude_defaults=True), "", 0, "").spec == given
