@@ -169,13 +169,16 @@ class Ledger:
         return Settled(verdict.decode(), function.decode(), segment, bool(reduce), tuple(release))
 
     async def fail(self, identity: Identity, attempts: int, backoff: float) -> FailVerdict:
-        """Count a callback without a usable answer; on 'retry' the task is due again after `backoff` seconds."""
+        """Count a callback without a usable answer; on 'retry' the task is due again after `backoff` seconds.
+
+        `attempts` of these make it 'exhausted'; 0 does not count this one.
+        """
         arguments = (identity.generation, identity.task, identity.attempt, attempts, _us(backoff))
         (verdict,) = await self._run("fail", identity.batch, *arguments)
         return cast("FailVerdict", verdict.decode())
 
     async def extend(self, identity: Identity) -> None:
-        """Count the task's release from now: the queue-worker itself tries it again."""
+        """Keep the task from being found lost for a while: the queue-worker itself tries it again."""
         await self._run("extend", identity.batch, identity.generation, identity.task)
 
     async def confirm(self, batch: str, generation: int) -> None:

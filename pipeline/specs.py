@@ -32,14 +32,15 @@ class Specs:
         await self._store.put(f"open/{batch}", b"{}")
 
     async def is_foreign(self, batch: str) -> bool:
-        """Say whether the objects under `<batch>/` are somebody else's: a batch never writes over them."""
-        if not await self._store.list(f"{batch}/", limit=1):
+        """Say whether what is at `<batch>/` or `<batch>.json` is somebody else's: a batch never writes over it."""
+        if not await self._store.list(f"{batch}/", limit=1) and not await self._exists(f"{batch}.json"):
             return False
-        for key in (f"{batch}/spec.json", f"open/{batch}"):
-            try:
-                await self._store.head(key)
-            except MissingObjectError:
-                continue
+        return not (await self._exists(f"{batch}/spec.json") or await self._exists(f"open/{batch}"))
+
+    async def _exists(self, key: str) -> bool:
+        try:
+            await self._store.head(key)
+        except MissingObjectError:
             return False
         return True
 

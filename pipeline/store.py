@@ -56,7 +56,7 @@ class Store:
             max_pool_connections=64,
             connect_timeout=5,
             read_timeout=60,
-            retries={"mode": "standard", "max_attempts": 5},
+            retries={"mode": "standard", "max_attempts": 3},
             s3={"addressing_style": settings.s3_addressing},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

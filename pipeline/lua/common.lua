@@ -1,6 +1,7 @@
 -- Prepended to every script. All of them take the same keys, those of one batch:
 -- KEYS  1 ledger hash  2 settled bitmap  3 outcomes list  4 inflight zset (task -> release time)
---       5 due zset (duty -> when another may take it over)  6 remaining counter  7 attempts hash
+--       5 due zset (duty -> when another may take it over)  6 remaining counter
+--       7 attempts hash (task -> attempt, f:task -> failures, l:task -> losses, x:task -> extended at)
 -- Times are microseconds since 1970, by Redis' own clock. Duties are 't:<task>', 's:<segment>', 'w' (first
 -- window), 'r' (reduce), 'o' (open).
 -- The list of a segment being written is KEYS[3] .. ':' .. number: the same hash tag, so the same slot.
@@ -50,7 +51,7 @@ end
 local function drop_task(task)
   call('ZREM', INFLIGHT, task)
   call('ZREM', DUE, 't:' .. task)
-  call('HDEL', ATTEMPTS, task, 'f:' .. task, 'l:' .. task)
+  call('HDEL', ATTEMPTS, task, 'f:' .. task, 'l:' .. task, 'x:' .. task)
 end
 
 local function start_reduce(lease)

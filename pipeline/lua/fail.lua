@@ -1,6 +1,7 @@
 -- A callback brought no usable answer: run the task again later, or say that it has used up its attempts.
 -- A no-op unless the task is unsettled and the attempt is the current one.
--- ARGV  1 generation  2 task  3 attempt  4 attempts allowed  5 backoff
+-- ARGV  1 generation  2 task  3 attempt  4 attempts allowed (0: this failure does not count)
+--       5 backoff
 -- Returns {verdict}: retry | exhausted (settle its items as failed) | skip (settle it without outcomes: the batch closes)
 --         | duplicate | stale | closed | unknown
 local state, generation, heard = get('state', 'generation', 'heard')
@@ -11,8 +12,8 @@ if (call('HGET', ATTEMPTS, ARGV[2]) or '0') ~= ARGV[3] then return {'stale'} end
 if state == 'closing' then return {'skip'} end
 local sent = tonumber(call('ZSCORE', INFLIGHT, ARGV[2]) or 0)
 call('HSET', LEDGER, 'heard', math.max(sent, tonumber(heard)), 'heard_at', now)
-local failures = call('HINCRBY', ATTEMPTS, 'f:' .. ARGV[2], 1)
-if failures >= tonumber(ARGV[4]) then
+local allowed = tonumber(ARGV[4])
+if allowed > 0 and call('HINCRBY', ATTEMPTS, 'f:' .. ARGV[2], 1) >= allowed then
   keep()
   return {'exhausted'}
 end

@@ -28,7 +28,7 @@ local function is_settled(task)
   return true
 end
 local function lose(task)
-  if is_settled(task) then return end
+  if is_settled(task) or now - (call('HGET', ATTEMPTS, 'x:' .. task) or 0) < silence then return end
   if call('HINCRBY', ATTEMPTS, 'l:' .. task, 1) > cap then
     exhausted[#exhausted + 1] = tonumber(task)
   else
@@ -56,7 +56,11 @@ if state == 'running' then
   local window_at = tonumber(call('ZSCORE', DUE, 'w') or now + 1)
   if window_at <= now then
     call('ZREM', DUE, 'w')
-    for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, '-inf', first_at)) do release(task) end
+    -- The next attempt, so that an answer to the first is no word of how far the queue has come.
+    for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, '-inf', first_at)) do
+      call('HINCRBY', ATTEMPTS, task, 1)
+      release(task)
+    end
   end
   -- What was refused or failed runs again; a few over the window, so that fresh tasks cannot crowd it out.
   local busy, room = call('ZCARD', INFLIGHT), tonumber(call('HGET', LEDGER, 'window')) + 4

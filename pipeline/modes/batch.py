@@ -65,7 +65,7 @@ async def _known(context: Context, new: NewBatch) -> Response | None:
     if ended is None and not await context.specs.is_foreign(name):
         return None
     if ended is None:
-        raise ConflictError(f"the bucket holds objects under {name + '/'!r} that are no batch's: choose another id")
+        raise ConflictError(f"the bucket holds objects under {name!r} that are no batch's: choose another id")
     if (await context.specs.read(name)).digest != new.submission.digest:
         raise ConflictError(f"batch {name!r} has ended, with another specification or another input")
     size = {"batch_size": ended["items"], "tasks": ended["tasks"], "state": ended["state"]}

@@ -11,6 +11,7 @@ from pipeline.signing import Identity
 
 BACKOFF_CAP = 60.0
 LOST_STATUS = 502
+BUSY = frozenset({429, 503})
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,8 @@ async def _fail(context: Context, identity: Identity, event: Event) -> str:
     given = event.headers.get("X-Function-Status", "")
     status = int(given) if given.isdecimal() and int(given) >= 400 else LOST_STATUS  # noqa: PLR2004
     log.warning("batch %s: task %d brought no answer (%s)", identity.batch, identity.task, given or "no status")
-    attempts = (await context.specs.get(identity.batch)).spec.attempts
+    # Overload says nothing of the task: it waits for its turn, and only the deadline ends that.
+    attempts = 0 if status in BUSY else (await context.specs.get(identity.batch)).spec.attempts
     backoff = random.uniform(0.5, 1) * min(BACKOFF_CAP, 2**identity.attempt)  # noqa: S311
     verdict = await context.ledger.fail(identity, attempts, backoff)
     if verdict == "exhausted":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.context import Context
 from pipeline.duties import close_batch, enqueue_reduce, release_first, write_due_segment
+from pipeline.errors import UnavailableError
 from pipeline.ledger import REDUCE_LEASE
 from pipeline.models import Event, Response
 from pipeline.repeating import repeated
@@ -117,7 +118,10 @@ async def _end(job: _Job, state: State, segments: list[Segment]) -> str:
     )
 
     async def record(upload: Upload) -> None:
-        await job.lease(upload.upload_id, upload.key)
+        lease = await job.lease(upload.upload_id, upload.key)
+        if lease.verdict != "leased":
+            await context.store.abort_upload(upload.key, upload.upload_id)
+            raise UnavailableError(f"batch {batch}: the lease of its reduce was lost")
 
     writer = Writer(context.store, f"{batch}/{job.generation}/summary.json", record)
     published = await write_summary(writer, context.store, context.snapshots, totals, segments)

@@ -124,5 +124,5 @@ async def test_an_id_under_which_the_bucket_holds_other_objects_is_refused(stead
     await steady.put("precious/input.csv", to_csv(urls(1)))
     status, answer = await steady.call("batch", body=b"precious/input.csv", X_Batch_Id="precious")
     assert status == 409
-    assert answer["error"].startswith("the bucket holds objects under 'precious/' that are no batch's")
+    assert answer["error"].startswith("the bucket holds objects under 'precious' that are no batch's")
     assert await steady.get("precious/input.csv") == to_csv(urls(1))

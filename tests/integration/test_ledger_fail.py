@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.bench import Bench
+from tests.integration.bench import SILENCE, Bench
 
 
 async def test_a_task_without_an_answer_runs_again_after_its_backoff(bench: Bench) -> None:
@@ -136,12 +136,31 @@ async def test_the_whole_first_window_settled_before_it_was_confirmed(bench: Ben
     assert await bench.in_flight() == [2]
 
 
-async def test_extended_a_release_counts_from_now(bench: Bench) -> None:
-    await bench.open(2)
+async def test_a_failure_that_does_not_count_never_exhausts_a_task(bench: Bench) -> None:
+    await bench.open(1)
+    for attempt in range(5):
+        assert await bench.fail(0, attempt, attempts=0) == "retry"
+        await bench.age_duty("t:0")
+        assert (await bench.repair()).release == ((0, attempt + 1),)
+    assert await bench.attempts() == {"0": 5}
+
+
+async def test_extended_a_task_keeps_its_place_and_is_not_lost_for_a_silence(bench: Bench) -> None:
+    await bench.open(3, window=2)
     await bench.age_releases(t0=-500, t1=-400)
+    placed = await bench.release_time(0)
+    await bench.age()
     await bench.ledger.extend(bench.identity(0))
-    assert abs(await bench.release_time(0) / 1e6 - await bench.now()) < 60
-    assert await bench.release_time(1) / 1e6 - await bench.now() < -300
+    assert await bench.release_time(0) == placed
+    assert abs(int((await bench.fields())["heard_at"]) / 1e6 - await bench.now()) < 60
+    await bench.settle(1)
+    heard = (await bench.fields())["heard"]
+    await bench.age(mark=int(heard) / 1e6 - await bench.now(), mark_at=-SILENCE - 1)
+    assert (await bench.repair()).release == ()
+    extended = int((await bench.now() - SILENCE - 1) * 1e6)
+    await bench.redis.hset(bench.key("attempts"), "x:0", str(extended))
+    await bench.age(mark_at=-SILENCE - 1)
+    assert (await bench.repair()).release == ((0, 1),)
 
 
 async def test_what_is_not_in_flight_is_not_extended(bench: Bench) -> None:

@@ -92,7 +92,7 @@ async def test_an_id_whose_prefix_holds_foreign_objects_is_refused_and_they_stay
     foreign = {f"{pipeline.batch}/{name}": name.encode() for name in ("notes.txt", "input.csv", "input/0.json")}
     for key, body in foreign.items():
         await pipeline.context.store.put(key, body)
-    with pytest.raises(ConflictError, match=rf"holds objects under '{pipeline.batch}/' that are no batch's: choose"):
+    with pytest.raises(ConflictError, match=rf"holds objects under '{pipeline.batch}' that are no batch's: choose"):
         await pipeline.submit(URLS, CSV)
     assert {key: await pipeline.context.store.get(key) for key in await pipeline.objects()} == foreign
     await nothing_in_redis(pipeline)
