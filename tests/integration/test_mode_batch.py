@@ -98,6 +98,14 @@ async def test_an_id_whose_prefix_holds_foreign_objects_is_refused_and_they_stay
     await nothing_in_redis(pipeline)
 
 
+async def test_an_id_whose_summary_would_replace_a_foreign_object_is_refused_and_it_stays(pipeline: Pipeline) -> None:
+    await pipeline.context.store.put(f"{pipeline.batch}.json", b"precious")
+    with pytest.raises(ConflictError, match=rf"holds objects under '{pipeline.batch}' that are no batch's: choose"):
+        await pipeline.submit(URLS, CSV)
+    assert await pipeline.context.store.get(f"{pipeline.batch}.json") == b"precious"
+    await nothing_in_redis(pipeline)
+
+
 async def nothing_in_redis(pipeline: Pipeline) -> None:
     assert [key async for key in pipeline.redis.scan_iter(match=f"{pipeline.name}:*")] == []
     assert pipeline.queue == []

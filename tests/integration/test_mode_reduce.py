@@ -11,7 +11,7 @@ from pipeline import calls
 from pipeline.errors import ForbiddenError, UnavailableError
 from pipeline.segments import MissingSegmentError
 from pipeline.signing import Identity
-from pipeline.store import MissingObjectError
+from pipeline.store import MissingObjectError, Upload
 from tests.integration.pipeline_bench import PipelineBench, answering
 
 
@@ -155,6 +155,29 @@ async def test_after_a_crash_between_publishing_and_the_end_the_heir_writes_the_
     assert [answer["verdict"] for answer in await pipeline.deliver_all()] == ["done"]
     assert await pipeline.context.store.get(f"{pipeline.batch}.json") == first
     assert await pipeline.context.store.get(f"{pipeline.batch}/0/summary.json") == first
+
+
+async def test_a_reduce_that_has_lost_its_lease_leaves_no_upload_behind(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (200, text * 1_000_000)))
+    await pipeline.submit_rows(*"abcdefghi", inline_limit=str(4 * 1024 * 1024))
+    message = await until_the_reduce(pipeline)
+    store, bench = pipeline.context.store, pipeline.bench()
+    start_upload = store.start_upload
+    started: list[Upload] = []
+
+    async def overtaken(key: str) -> Upload:
+        started.append(await start_upload(key))
+        await bench.age(lease_until=-1)
+        assert (await bench.ledger.lease(pipeline.batch, "heir", 0)).verdict == "leased"
+        return started[0]
+
+    monkeypatch.setattr(store, "start_upload", overtaken)
+    with pytest.raises(UnavailableError, match="the lease of its reduce was lost"):
+        await pipeline.deliver(message)
+    with pytest.raises(MissingObjectError):
+        await started[0].send(b"more")
 
 
 async def test_the_upload_of_a_dead_predecessor_is_aborted(pipeline: PipelineBench) -> None:
