@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import sys
 
 import uvloop
@@ -11,6 +12,8 @@ from aiohttp import web
 from pipeline.errors import ConfigurationError
 from pipeline.server import SHUTDOWN_TIMEOUT, create_app
 from pipeline.settings import read_secrets, read_settings
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -23,6 +26,9 @@ def main() -> None:
         sys.exit(str(error))
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
+    # The watchdog passes SIGTERM on at once, but requests for as long as its health check may take to be noticed.
+    loop.add_signal_handler(signal.SIGTERM, _drain, loop, settings.drain_delay)
+    loop.add_signal_handler(signal.SIGINT, _stop)
     web.run_app(
         create_app(settings),
         host="127.0.0.1",
@@ -31,8 +37,17 @@ def main() -> None:
         access_log=None,
         print=None,
         shutdown_timeout=SHUTDOWN_TIMEOUT,
-        handler_cancellation=False,
+        handle_signals=False,
     )
+
+
+def _drain(loop: asyncio.AbstractEventLoop, delay: float) -> None:
+    log.info("asked to stop: taking requests for %g s more", delay)
+    loop.call_later(delay, _stop)
+
+
+def _stop() -> None:
+    raise web.GracefulExit
 
 
 if __name__ == "__main__":

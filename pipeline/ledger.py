@@ -104,7 +104,7 @@ class Ledger:
     async def note_open(self, batch: str) -> None:
         """Put the batch into the index that the sweep goes through."""
         with _unavailable():
-            async with self._redis.pipeline(transaction=False) as pipe:
+            async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.zadd(f"{self._prefix}:open", {batch: time.time()})
                 pipe.expire(f"{self._prefix}:open", LEDGER_TTL)
                 await pipe.execute()

@@ -58,6 +58,7 @@ class Settings(BaseModel):
     task_timeout: Annotated[float, Field(gt=0, le=3600)] = 50
     ack_wait: Annotated[float, Field(gt=0, le=86400)] = 60
     openfaas_pro: bool = False
+    drain_delay: Annotated[float, Field(ge=0, le=600)] = 5
     sweep_interval: Annotated[float, Field(gt=0, le=3600)] = 1
     port: Annotated[int, Field(ge=0, le=65535)] = 5000
 

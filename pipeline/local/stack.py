@@ -87,7 +87,8 @@ class LocalStack:
         """Start the pipeline function itself, on this stack's settings and `environment` over them."""
         # The package need not be installed, nor be where this process was started.
         path = {"PYTHONPATH": str(Path(__file__).parents[2])}
-        settings = {**self.pipeline_environment(), **path, **environment}
+        # Nobody here goes on sending requests to a replica that is asked to stop.
+        settings = {**self.pipeline_environment(), **path, "drain_delay": "0", **environment}
         command = (sys.executable, "-m", "pipeline")
         return await self.add_function(FunctionSpec(PIPELINE, command, settings, replicas=replicas))
 

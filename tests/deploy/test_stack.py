@@ -149,7 +149,7 @@ def test_a_task_is_answered_before_it_is_delivered_again() -> None:
 def test_a_stop_gives_what_is_in_flight_its_time() -> None:
     given = environment()
     assert read_settings(given).task_timeout < SHUTDOWN_TIMEOUT <= seconds(given["write_timeout"])
-    assert seconds(given["healthcheck_interval"]) < seconds(given["exec_timeout"])
+    assert seconds(given["healthcheck_interval"]) <= read_settings(given).drain_delay < seconds(given["exec_timeout"])
 
 
 def test_callbacks_are_never_refused_for_tasks() -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 ENDED = {"done", "cancelled", "failed"}
+# A key that has gone since it was listed answers -2.
+NO_TTL = -1
 FAST = {"sweep_interval": "0.2"}
 # A lost message is found within seconds, for tests that lose some.
 SHORT_SILENCE = {**FAST, "task_timeout": "1", "ack_wait": "0.5"}
@@ -112,7 +114,7 @@ class Cluster:
 
     async def keys_without_ttl(self) -> list[str]:
         """Return the keys in Redis that would stay for ever."""
-        return [key.decode() async for key in self.redis.scan_iter() if await self.redis.ttl(key) < 0]
+        return [key.decode() async for key in self.redis.scan_iter() if await self.redis.ttl(key) == NO_TTL]
 
 
 def to_csv(rows: Sequence[str], column: str = "url") -> bytes:

@@ -122,3 +122,16 @@ async def test_a_replica_that_is_asked_to_stop_finishes_what_is_in_flight(
         assert [item for _, item, _ in running.calls()] == ["slow 1.5"]
         final = await running.ended(opened["batch_id"])
         assert (final["state"], final["succeeded"]) == ("done", 1)
+
+
+async def test_a_replica_that_is_asked_to_stop_takes_requests_until_nobody_sends_it_any(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    async with cluster(tmp_path_factory.mktemp("drain"), drain_delay="2") as running:
+        log = running.stack.directory / "pipeline-0.log"
+        (pid,) = running.stack.pids("pipeline")
+        os.kill(pid, signal.SIGTERM)
+        await wait_until(lambda: "asked to stop: taking requests for 2 s more" in log.read_text())
+        status, _ = await running.call("cancel", query={"batch": "nosuch"})
+        assert status == 404
+        await wait_until(lambda: running.stack.restarts("pipeline") == 1)

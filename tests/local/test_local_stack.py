@@ -1,5 +1,6 @@
 """A whole stack."""
 
+import shlex
 import stat
 import sys
 from collections.abc import AsyncIterator
@@ -98,7 +99,7 @@ async def test_starts_the_pipeline_on_its_own_settings(
 ) -> None:
     """What `python -m pipeline` gets, seen by putting another program in Python's place."""
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\n[ "$*" = "-m pipeline" ] && exec {" ".join(MODEL.command)}\n')
+    python.write_text(f'#!/bin/sh\n[ "$*" = "-m pipeline" ] && exec {shlex.join(MODEL.command)}\n')
     python.chmod(0o700)
     monkeypatch.setattr("pipeline.local.stack.sys", SimpleNamespace(executable=str(python)))
     async with (

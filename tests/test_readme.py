@@ -1,0 +1,60 @@
+"""The README's tables and the code agree."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.handler import MODES
+from pipeline.models import BatchSpec
+from pipeline.settings import Settings
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def _table(heading: str) -> dict[str, str]:
+    """Return the table whose first column is called `heading`: first cell to second cell, without backticks."""
+    rows: dict[str, str] = {}
+    lines = iter(README.read_text().splitlines())
+    for line in lines:
+        if line.startswith(f"| {heading} |"):
+            next(lines)
+            for row in lines:
+                if not row.startswith("|"):
+                    return rows
+                names, value = (cell.strip() for cell in row.strip("|").split(" | ")[:2])
+                rows |= dict.fromkeys(re.findall(r"`([^`]+)`", names), value.strip("`"))
+    return rows
+
+
+def test_every_setting_has_its_row() -> None:
+    assert sorted(_table("setting")) == sorted(Settings.model_fields)
+
+
+def test_every_field_of_a_specification_has_its_row() -> None:
+    assert sorted(_table("field")) == sorted(BatchSpec.model_fields)
+
+
+def test_every_mode_has_its_row() -> None:
+    assert sorted(_table("`X-Mode`")) == sorted(MODES)
+
+
+def test_every_secret_has_its_row() -> None:
+    assert sorted(_table("secret")) == ["pipeline-key", "redis-password", "s3-key", "s3-secret"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "model", "in_words"),
+    [
+        ("setting", Settings, {"s3_bucket", "s3_endpoint", "public_url", "model_function"}),
+        ("field", BatchSpec, {"input", "function", "column", "content_type", "headers"}),
+    ],
+)
+def test_defaults_are_as_the_tables_say(
+    heading: str, model: type[Settings] | type[BatchSpec], in_words: set[str]
+) -> None:
+    fields = {name: field for name, field in model.model_fields.items() if name not in in_words}
+    defaults = {name: str(field.default) for name, field in fields.items()}
+    expected = {name: value.lower() if value in {"True", "False"} else value for name, value in defaults.items()}
+    table = _table(heading)
+    assert {name: table[name] for name in fields} == expected
