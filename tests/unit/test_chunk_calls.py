@@ -1,18 +1,20 @@
 """A chunk sent as one JSON array: as many results come back, or the whole chunk has failed."""
 
 from types import SimpleNamespace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import orjson
 import pytest
 
-from pipeline.context import Context
 from pipeline.gateway import Reply
 from pipeline.models import Outcome
 from pipeline.modes.task import _call_chunk
 from pipeline.signing import Identity
 from pipeline.snapshot import Item
 from tests.unit.fakes import Clock, FakeGateway, spec
+
+if TYPE_CHECKING:
+    from pipeline.context import Context
 
 IDENTITY = Identity("batch-1", generation=0, task=3)
 ITEMS = [Item(6, "a"), Item(7, 'say "b"'), Item(8, "")]

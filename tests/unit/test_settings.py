@@ -43,6 +43,8 @@ BAD_VALUES = (
     ("openfaas_pro", "maybe"),
     ("sweep_interval", "0"),
     ("sweep_interval", "inf"),
+    ("drain_delay", "-1"),
+    ("drain_delay", "soon"),
     ("port", "-1"),
     ("port", "65536"),
     ("port", "80.5"),
