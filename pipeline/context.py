@@ -1,11 +1,14 @@
 """What every mode works with, opened once and alive as long as the process."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from async_lru import alru_cache
 
+from pipeline.errors import ConfigurationError
 from pipeline.gateway import Gateway
 from pipeline.ledger import Ledger
 from pipeline.settings import Settings, read_secrets
@@ -16,6 +19,8 @@ from pipeline.store import Store
 
 PHASE_TTL = 1.0
 SERVER_CHECK_TTL = 60.0
+
+log = logging.getLogger(__name__)
 
 
 class Phases:
@@ -45,10 +50,19 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
     """Read the secrets and open the clients; raises ConfigurationError when a secret is missing or wrong."""
     path = settings.secret_mount_path
     secrets = read_secrets(path)
-    signer = Signer(secrets.keys, lambda: read_secrets(path).keys)
+    signer = Signer(secrets.keys, lambda: _read_keys(path))
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         ledger = await enter(Ledger.connect(settings.redis_url, secrets.redis_password, settings.function_name))
         store = await enter(Store.connect(settings, secrets))
         gateway = await enter(Gateway.connect(settings.gateway_url, settings.function_name, signer))
         yield Context(settings, signer, ledger, store, gateway, Snapshots(store), Specs(store), Phases(ledger))
+
+
+def _read_keys(path: Path) -> tuple[bytes, ...]:
+    """Read the signing keys again; none while the files cannot be read, so that the known ones stay."""
+    try:
+        return read_secrets(path).keys
+    except ConfigurationError as error:
+        log.warning("%s", error)
+        return ()

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 import msgspec
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import BadRequestError
 from pipeline.settings import FUNCTION_NAME
@@ -20,6 +20,7 @@ MIB = 1024 * KIB
 ITEM_PREVIEW = KIB
 SIGNATURE_HEADER = "X-Pipeline-Signature"
 
+_WORDS = {"extra_forbidden": "there is no such field", "missing": "is needed"}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
 _OWN_HEADERS = frozenset({"content-length", "content-type", "transfer-encoding", "host", "connection", "x-call-id"})
@@ -59,6 +60,12 @@ def _headers(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a number or 'auto'")  # noqa: TRY004
+    return value
+
+
 def _s3_key(value: str) -> str:
     if not value or value.startswith("/") or "\x00" in value or len(value.encode()) > KIB:
         raise ValueError("expected the key of an object: 1 to 1024 bytes, no leading slash")
@@ -73,7 +80,7 @@ class BatchSpec(BaseModel):
     input: Annotated[str, AfterValidator(_s3_key)]
     function: Annotated[str, Field(pattern=FUNCTION_NAME)]
     column: Annotated[str, Field(min_length=1, max_length=KIB)] | None = None
-    chunk: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = 1
+    chunk: Annotated[Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"], BeforeValidator(_no_truth)] = 1
     chunk_call: bool = False
     concurrency: Annotated[int, Field(ge=1, le=64)] = 8
     window: Annotated[int, Field(ge=1, le=10_000)] = 128
@@ -124,7 +131,9 @@ def parse_spec(fields: Mapping[str, Any]) -> BatchSpec:
     try:
         return BatchSpec.model_validate(fields)
     except ValidationError as error:
-        problems = [f"{_place(e['loc'])}{e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
+        problems = [
+            _place(e["loc"]) + _WORDS.get(e["type"], e["msg"].removeprefix("Value error, ")) for e in error.errors()
+        ]
         known = ", ".join(BatchSpec.model_fields)
         raise BadRequestError(f"the specification is not valid; its fields are: {known}", problems) from None
 

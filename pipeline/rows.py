@@ -34,6 +34,8 @@ def open_rows(path: Path) -> pl.LazyFrame | None:
         raise _unreadable(error) from error
     if any("\ufffd" in name or "\x00" in name for name in names):
         raise BadRequestError(f"the input cannot be read as CSV: {_NOT_UTF8}")
+    if any("\r" in name.replace("\r\n", "") for name in names):
+        raise BadRequestError("the input's lines end in CR alone, expected LF or CRLF: convert it with tr '\\r' '\\n'")
     if {TASK, INDEX} & set(names):
         raise BadRequestError(f"the columns {TASK} and {INDEX} are the pipeline's own: rename them")
     return rows.filter(~pl.all_horizontal(pl.all().is_null()))

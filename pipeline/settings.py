@@ -25,6 +25,8 @@ def _http_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not _has_address(parts):
         raise ValueError("expected an http:// or https:// URL")
+    if parts.username or parts.password:
+        raise ValueError("a user name or password would show in every address made from this URL")
     return value.rstrip("/")
 
 
