@@ -78,7 +78,7 @@ def test_a_submission_needs_a_function_where_there_is_no_default() -> None:
     event = Event(b"k", CIMultiDict[str](), "POST", {}, "/")
     with pytest.raises(BadRequestError) as caught:
         _read_request(event, context(model_function=""), "batch-1")
-    assert caught.value.problems == ("function: Field required",)
+    assert caught.value.problems == ("function: is needed",)
 
 
 def forbidden(fields: dict[str, Any], **settings: str) -> list[str]:

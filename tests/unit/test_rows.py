@@ -85,6 +85,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "UTF-16 of the other order": ("\ufeffurl\na\n".encode("utf-16-be"), "UTF-16, expected UTF-8"),
     "UTF-16 inside gzip": (gzip.compress("url\na\n".encode("utf-16")), ICONV),
     "UTF-16 without a mark": ("url\na\n".encode("utf-16-le"), ICONV),
+    "lines that end in CR alone": (b"url\ra\rb\r", "the input's lines end in CR alone, expected LF or CRLF"),
     "a gzip file cut short": (
         gzip.compress(b"".join(b"%d\n" % i for i in range(9999)))[:9000],
         "the input cannot be read as CSV",

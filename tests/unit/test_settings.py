@@ -14,6 +14,7 @@ BAD_VALUES = (
     ("gateway_url", "gateway:8080"),
     ("gateway_url", "ftp://gateway"),
     ("gateway_url", "http://"),
+    ("gateway_url", "http://admin:pass@gateway"),
     ("gateway_url", "http://[::1"),
     ("gateway_url", "http://gateway:80a"),
     ("public_url", "example.org"),

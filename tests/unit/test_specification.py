@@ -28,6 +28,7 @@ BAD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("column", ""),
     ("column", "c" * 1025),
     ("chunk", 0),
+    ("chunk", True),
     ("chunk", -1),
     ("chunk", 1.5),
     ("chunk", "x"),
@@ -129,7 +130,7 @@ def test_every_problem_is_named_in_one_error() -> None:
 def test_an_unknown_field_is_named_beside_the_fields_there_are() -> None:
     with pytest.raises(BadRequestError, match="its fields are: ") as caught:
         parse_spec(MINIMAL | {"windows": 3})
-    assert caught.value.problems == ("windows: Extra inputs are not permitted",)
+    assert caught.value.problems == ("windows: there is no such field",)
     assert str(caught.value).endswith(", ".join(BatchSpec.model_fields))
 
 
