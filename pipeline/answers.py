@@ -1,5 +1,6 @@
 """Turn replies into outcomes, and keep a task's answer within its limit: what is too large goes to S3."""
 
+import asyncio
 import hashlib
 
 import msgspec
@@ -11,10 +12,11 @@ from pipeline.snapshot import Item
 from pipeline.store import Store
 
 SMALL_RESULT = KIB
+UPLOADS = 8
 
 
-def make_outcome(identity: Identity, item: Item, called: Called, *, retryable: bool | None = None) -> Outcome:
-    """Describe what became of an item; `retryable` overrides what the status says of a failure."""
+def make_outcome(call_id: str, item: Item, called: Called, *, retryable: bool | None = None) -> Outcome:
+    """Describe what became of an item; `call_id` is its call's, `retryable` overrides what the status says."""
     result, encoding = as_json(called.reply.body)
     failed = not called.succeeded
     return Outcome(
@@ -24,7 +26,7 @@ def make_outcome(identity: Identity, item: Item, called: Called, *, retryable: b
         status_code=called.reply.status,
         attempts=called.attempts,
         duration=round(called.duration, 6),
-        call_id=identity.call_id(item.index),
+        call_id=call_id,
         retryable=failed and (called.retryable if retryable is None else retryable),
         result=result,
         encoding=encoding,
@@ -37,17 +39,24 @@ async def shed(store: Store, identity: Identity, outcomes: list[Outcome], limit:
     Results of at most 1 KiB always travel inline, since an object each would cost more than it saves; a limit of 0
     stores every result.
     """
-    kept = sum(len(bytes(outcome.result)) for outcome in outcomes)
+    sizes = [0 if outcome.ref else len(bytes(outcome.result)) for outcome in outcomes]
     smallest = SMALL_RESULT if limit else 0
-    shed_outcomes = list(outcomes)
-    for place in sorted(range(len(outcomes)), key=lambda i: len(bytes(outcomes[i].result)), reverse=True):
-        outcome = outcomes[place]
-        result = bytes(outcome.result)
-        if (limit and kept <= limit) or len(result) <= smallest:
+    kept, chosen = sum(sizes), []
+    for place in sorted(range(len(outcomes)), key=sizes.__getitem__, reverse=True):
+        if (limit and kept <= limit) or sizes[place] <= smallest:
             break
+        kept -= sizes[place]
+        chosen.append(place)
+    slots = asyncio.Semaphore(UPLOADS)
+
+    async def store_result(outcome: Outcome) -> Outcome:
+        result = bytes(outcome.result)
         digest = hashlib.sha256(result).hexdigest()[:16]
         key = f"{identity.batch}/refs/{identity.task}.{identity.attempt}.{outcome.index}.{digest}"
-        await store.put(key, result)
-        kept -= len(result)
-        shed_outcomes[place] = msgspec.structs.replace(outcome, result=msgspec.Raw(b"null"), ref=key)
-    return shed_outcomes
+        async with slots:
+            await store.put(key, result)
+        return msgspec.structs.replace(outcome, result=msgspec.Raw(b"null"), ref=key)
+
+    stored = await asyncio.gather(*(store_result(outcomes[place]) for place in chosen))
+    replaced = dict(zip(chosen, stored, strict=True))
+    return [replaced.get(place, outcome) for place, outcome in enumerate(outcomes)]

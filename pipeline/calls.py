@@ -14,11 +14,12 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from tenacity.wait import wait_base, wait_random_exponential
 
 from pipeline.gateway import Gateway, Reply
-from pipeline.models import BatchSpec
+from pipeline.models import MIB, BatchSpec
 
 RETRY_BUDGET = 2.0
 MOST_CALLS = 5
 NESTING_TO_SPARE = 200
+PARSED_WHOLE = MIB
 NOT_STARTED = Reply(504, b"the task's time was up before this item could be called")
 
 
@@ -108,12 +109,16 @@ def as_json(body: bytes) -> tuple[msgspec.Raw, Literal["base64"] | None]:
     """Return a result as one line of JSON, as written where it is JSON; and its encoding where it is not text.
 
     JSON nested so deep that whoever reads it again, from deeper inside a call, may not get through counts as text.
+    A large result is checked without making objects of it, which would hold up everything else.
     """
     try:
-        orjson.loads(body)
+        if len(body) > PARSED_WHOLE:
+            body.decode()
+        else:
+            orjson.loads(body)
         deeper = b"[" * NESTING_TO_SPARE + body + b"]" * NESTING_TO_SPARE
         return msgspec.Raw(msgspec.json.format(deeper, indent=-1)[NESTING_TO_SPARE:-NESTING_TO_SPARE]), None
-    except (orjson.JSONDecodeError, msgspec.DecodeError, RecursionError):
+    except (orjson.JSONDecodeError, msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         pass
     try:
         return msgspec.Raw(orjson.dumps(body.decode())), None

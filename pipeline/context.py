@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Phases:
-    """The batches' (state, generation), remembered for a second, so that a cancel bites at once and costs little."""
+    """Where the batches stand, remembered for a second, so that a cancel bites at once and costs little."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.get = alru_cache(maxsize=1024, ttl=PHASE_TTL)(ledger.phase)

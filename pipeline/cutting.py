@@ -8,6 +8,7 @@ from pipeline.models import MIB
 
 TASK = "pipeline.task"
 INDEX = "pipeline.index"
+ITEM = "pipeline.item"
 TASK_BYTES = 8 * MIB
 PART_BYTES = 8 * MIB
 
@@ -54,9 +55,8 @@ class Cutter:
 
     def _assign(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Number the tasks. A block is `chunk` rows; inside it a task ends where another `task_bytes` are full."""
-        size = pl.col(self.column).str.len_bytes().cast(pl.Int64)
         marked = (
-            frame.select(size=size)
+            pl.DataFrame({"size": _sizes(frame, self.column)})
             .with_row_index("row")
             .select(
                 "size",
@@ -85,9 +85,8 @@ class Cutter:
     def _split(self, rows: pl.DataFrame) -> list[pl.DataFrame]:
         """Split at task boundaries, so that a part holds about `part_bytes` of items, or one task."""
         starts = (
-            rows.with_columns(
-                (pl.col(self.column).str.len_bytes().cast(pl.Int64).cum_sum() // self.part_bytes).alias("pipeline.part")
-            )
+            rows.select(TASK)
+            .with_columns((_sizes(rows, self.column).cum_sum() // self.part_bytes).alias("pipeline.part"))
             .group_by(TASK, maintain_order=True)
             .agg(pl.col("pipeline.part").first(), pl.len().alias("pipeline.rows"))
             .with_columns((pl.col("pipeline.rows").cum_sum() - pl.col("pipeline.rows")).alias("pipeline.start"))
@@ -98,3 +97,7 @@ class Cutter:
         )
         ends = [*starts[1:], rows.height]
         return [rows.slice(start, end - start) for start, end in zip(starts, ends, strict=True)]
+
+
+def _sizes(frame: pl.DataFrame, column: str) -> pl.Series:
+    return frame.get_column(column).str.len_bytes().cast(pl.Int64)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
+from pipeline.replies import Pass
 from pipeline.segments import write_segment
 from pipeline.signing import Identity, Purpose
 from pipeline.status import status_document
@@ -17,9 +18,7 @@ REFUSED_BACKOFF = (0.5, 2.0)
 log = logging.getLogger(__name__)
 
 
-async def release(
-    context: Context, batch: str, generation: int, function: str, tasks: Iterable[tuple[int, int]]
-) -> None:
+async def release(context: Context, of: Pass, tasks: Iterable[tuple[int, int]]) -> None:
     """Enqueue these (task, attempt) pairs, a bounded number at once; what the gateway refuses stays due, soon."""
     slots = asyncio.Semaphore(RELEASES_AT_ONCE)
     refused: list[int] = []
@@ -27,21 +26,24 @@ async def release(
     async def enqueue(task: int, attempt: int) -> None:
         async with slots:
             try:
-                await context.gateway.enqueue("task", Identity(batch, generation, task, attempt), function)
+                identity = Identity(of.batch, of.generation, task, attempt, of.epoch)
+                await context.gateway.enqueue("task", identity, of.function)
             except UnavailableError as error:
-                log.warning("batch %s: release of task %d is put off: %s", batch, task, error)
+                log.warning("batch %s: release of task %d is put off: %s", of.batch, task, error)
                 refused.append(task)
 
     await asyncio.gather(*(enqueue(task, attempt) for task, attempt in tasks))
     if refused:
         backoff = random.uniform(*REFUSED_BACKOFF)  # noqa: S311
-        await context.ledger.defer(batch, generation, refused, backoff)
+        await context.ledger.defer(of.batch, of.generation, refused, backoff)
 
 
 async def release_first(context: Context, batch: str, generation: int, function: str, tasks: list[int]) -> None:
     """Enqueue a generation's first window, and confirm it."""
-    if tasks:
-        await release(context, batch, generation, function, [(task, 0) for task in tasks])
+    phase = await context.ledger.phase(batch) if tasks else None
+    if phase is not None:
+        of = Pass(batch, phase.epoch, generation, function)
+        await release(context, of, [(task, 0) for task in tasks])
         await context.ledger.confirm(batch, generation)
 
 

@@ -51,7 +51,7 @@ class Gateway:
 
         Raises UnavailableError unless the gateway took it (202).
         """
-        headers = {"X-Mode": mode, "X-Call-Id": identity.call_id()}
+        headers = {"X-Mode": mode, "X-Call-Id": identity.call_id(purpose=mode)}
         if mode == "task":
             headers["X-Callback-Url"] = f"{self._callback}?{self._signer.query('callback', identity)}"
         url = f"{self._queue}?{self._signer.query(mode, identity, function)}"

@@ -19,7 +19,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pipeline.errors import UnavailableError
 from pipeline.models import MIB, Envelope, Submission
-from pipeline.replies import MICROSECONDS, FailVerdict, Lease, Repairs, Settled, State
+from pipeline.replies import MICROSECONDS, FailVerdict, Lease, Phase, Repairs, Settled, State
 from pipeline.signing import Identity
 
 LEDGER_TTL = 7 * 86400
@@ -35,8 +35,8 @@ ORPHAN_AGE = 600.0
 MINIMUM_VERSION = (6, 2)
 
 _SCRIPTS = (
-    *("abandon", "begin", "cancel", "claim", "confirm", "defer", "extend"),
-    *("fail", "finish", "lease", "repair", "segment", "settle"),
+    *("abandon", "begin", "cancel", "claim", "confirm", "defer", "explain"),
+    *("extend", "fail", "finish", "lease", "repair", "segment", "settle"),
 )
 
 
@@ -122,15 +122,17 @@ class Ledger:
                 await self._redis.expire(f"{self._prefix}:open", LEDGER_TTL)
         return [(name.decode(), float(score)) for name, score in cast("list[tuple[bytes, float]]", rows)]
 
-    async def claim(self, batch: str, owner: str, submission: Submission, *, queued: bool = False) -> str:
-        """Claim an id for its opening, or renew the claim; `owner` '' leaves it to a queued opening.
+    async def claim(
+        self, batch: str, owner: str, submission: Submission, *, queued: bool = False, hand_on: bool = False
+    ) -> str:
+        """Claim an id for its opening, or renew the claim; `hand_on` lets a `queued` opening take it over at once.
 
         Returns 'claimed', 'exists', 'conflict', or 'unknown' when a queued opening finds nothing.
         """
         spec = submission.spec
         expire_at = int(time.time() + spec.deadline + LEDGER_TTL)
-        arguments = (owner, submission.digest, _us(OPENING_LEASE), expire_at, spec.window, spec.function, int(queued))
-        verdict, _ = await self._run("claim", batch, *arguments)
+        arguments = (owner, submission.digest, _us(OPENING_LEASE), expire_at, spec.window, spec.function)
+        verdict, _ = await self._run("claim", batch, *arguments, int(queued), int(hand_on))
         return str(verdict.decode())
 
     async def abandon(self, batch: str, owner: str, reason: str = "") -> bool:
@@ -157,12 +159,16 @@ class Ledger:
         verdict, *release = await self._run("begin", batch, *arguments)
         return verdict.decode(), release
 
+    async def explain(self, batch: str, trouble: str) -> None:
+        """Say in the ledger what an opening or a reduce stumbled over; it is tried again."""
+        await self._run("explain", batch, trouble)
+
     async def settle(self, identity: Identity, envelope: Envelope, answer: bytes) -> Settled:
         """Record a task's first answer, count it, and take on the duties that follow."""
         reply = await self._run(
             *("settle", identity.batch, identity.generation, identity.task, identity.attempt),
             *(envelope.succeeded, envelope.failed, envelope.not_found, answer),
-            *(SEGMENT_OUTCOMES, SEGMENT_BYTES, _us(DUTY_LEASE), FIRST_CALLS),
+            *(SEGMENT_OUTCOMES, SEGMENT_BYTES, _us(DUTY_LEASE), FIRST_CALLS, identity.epoch),
         )
         verdict, function, segment, reduce, *release = reply
         segment = segment if segment >= 0 else None
@@ -173,13 +179,13 @@ class Ledger:
 
         `attempts` of these make it 'exhausted'; 0 does not count this one.
         """
-        arguments = (identity.generation, identity.task, identity.attempt, attempts, _us(backoff))
+        arguments = (identity.generation, identity.task, identity.attempt, attempts, _us(backoff), identity.epoch)
         (verdict,) = await self._run("fail", identity.batch, *arguments)
         return cast("FailVerdict", verdict.decode())
 
     async def extend(self, identity: Identity) -> None:
         """Keep the task from being found lost for a while: the queue-worker itself tries it again."""
-        await self._run("extend", identity.batch, identity.generation, identity.task)
+        await self._run("extend", identity.batch, identity.generation, identity.task, identity.epoch)
 
     async def confirm(self, batch: str, generation: int) -> None:
         """The first window of a generation is released: the gateway took each message, or it was deferred."""
@@ -204,9 +210,9 @@ class Ledger:
         verdict, old, old_key, *segments = await self._run("lease", batch, *arguments)
         return Lease(verdict.decode(), old.decode(), old_key.decode(), tuple(segments))
 
-    async def finish(self, batch: str, owner: str, generation: int) -> str:
-        """End the batch; returns its final state, or '' when the lease was lost."""
-        ended = await self._run("finish", batch, owner, generation, int(time.time() + LEDGER_TTL))
+    async def finish(self, batch: str, owner: str, generation: int, failed: int) -> str:
+        """End the batch with `failed` failures; returns its final state, or '' when the lease was lost."""
+        ended = await self._run("finish", batch, owner, generation, int(time.time() + LEDGER_TTL), failed)
         return str(ended.decode())
 
     async def cancel(self, batch: str) -> tuple[str, int, int | None, bool]:
@@ -221,9 +227,10 @@ class Ledger:
         state = reply[0].decode()
         if state in {"", "gone"}:
             return Repairs(state)
-        _, generation, function, opening, reduce, segments, release, exhausted = reply
+        _, generation, function, epoch, opening, reduce, segments, release, exhausted = reply
         return Repairs(
-            *(state, int(generation or 0), function.decode(), bool(opening), bool(reduce), tuple(segments)),
+            *(state, int(generation or 0), function.decode(), epoch.decode()),
+            *(bool(opening), bool(reduce), tuple(segments)),
             release=tuple((int(task), int(attempt)) for task, attempt in release),
             exhausted=tuple(exhausted),
         )
@@ -243,12 +250,12 @@ class Ledger:
         text = {name.decode(): value.decode() for name, value in fields.items()}
         return State(text, in_flight, int(remaining or 0), seconds + micro / MICROSECONDS)
 
-    async def phase(self, batch: str) -> tuple[str, int] | None:
-        """Return (state, generation) alone, None when there is no ledger."""
+    async def phase(self, batch: str) -> Phase | None:
+        """Return where the batch stands, None when there is no ledger."""
         with _unavailable():
-            values = await self._redis.hmget(self._keys(batch)[0], ["state", "generation"])
-        state, generation = cast("list[bytes | None]", values)
-        return (state.decode(), int(generation or 0)) if state else None
+            values = await self._redis.hmget(self._keys(batch)[0], ["state", "generation", "epoch"])
+        state, generation, epoch = cast("list[bytes | None]", values)
+        return Phase(state.decode(), int(generation or 0), (epoch or b"").decode()) if state else None
 
 
 def _us(seconds: float) -> int:

@@ -18,12 +18,14 @@ RESERVED_IDS = frozenset({"open"})
 KIB = 1024
 MIB = 1024 * KIB
 ITEM_PREVIEW = KIB
+MOST_PROBLEMS = 20
 SIGNATURE_HEADER = "X-Pipeline-Signature"
 
 _WORDS = {"extra_forbidden": "there is no such field", "missing": "is needed"}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
-_OWN_HEADERS = frozenset({"content-length", "content-type", "transfer-encoding", "host", "connection", "x-call-id"})
+_OWN_HEADERS = frozenset({"content-length", "content-type", "transfer-encoding", "host", "connection", "expect"})
+_PLATFORM_HEADERS = frozenset({"x-call-id", "x-mode", "x-batch-id", "x-callback-url"})
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def _headers(value: dict[str, str]) -> dict[str, str]:
     for name, content in value.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(content):
             raise ValueError(f"{name!r} is not a header's name, or its value has characters a header cannot carry")
-        if name.lower() in _OWN_HEADERS:
+        if name.lower() in _OWN_HEADERS | _PLATFORM_HEADERS:
             raise ValueError(f"{name} is set by the pipeline" + " (content_type)" * (name.lower() == "content-type"))
     return value
 
@@ -67,8 +69,9 @@ def _no_truth(value: Any) -> Any:
 
 
 def _s3_key(value: str) -> str:
-    if not value or value.startswith("/") or "\x00" in value or len(value.encode()) > KIB:
-        raise ValueError("expected the key of an object: 1 to 1024 bytes, no leading slash")
+    parts = value.split("/")
+    if not value or not parts[0] or {".", ".."} & set(parts) or "\x00" in value or len(value.encode()) > KIB:
+        raise ValueError("expected the key of an object: 1 to 1024 bytes, no leading slash, no '.' or '..' as a part")
     return value
 
 
@@ -92,7 +95,7 @@ class BatchSpec(BaseModel):
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _single_rows_have_no_chunk_call(self) -> Self:
+    def _a_chunk_call_sends_json(self) -> Self:
         if self.chunk_call and self.content_type not in {None, "application/json"}:
             raise ValueError("chunk_call sends a JSON array, so content_type can only be application/json")
         return self
@@ -135,7 +138,9 @@ def parse_spec(fields: Mapping[str, Any]) -> BatchSpec:
             _place(e["loc"]) + _WORDS.get(e["type"], e["msg"].removeprefix("Value error, ")) for e in error.errors()
         ]
         known = ", ".join(BatchSpec.model_fields)
-        raise BadRequestError(f"the specification is not valid; its fields are: {known}", problems) from None
+        raise BadRequestError(
+            f"the specification is not valid; its fields are: {known}", problems[:MOST_PROBLEMS]
+        ) from None
 
 
 def _place(location: tuple[int | str, ...]) -> str:
@@ -157,8 +162,8 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What became of one item: a line of an answer and of a segment.
 
     `result` is JSON as the model function wrote it; text and base64 (then `encoding` says so) are JSON strings.
-    `ref` is the key of the object that holds a result too large to travel. `item` is cut at 1 KiB: the whole one
-    is in the snapshot. `duration` is in seconds, `attempts` counts the calls made.
+    `ref` is the key of the object that holds a result too large to travel. `item` is cut at 1,024 characters:
+    the whole one is in the snapshot. `duration` is in seconds, `attempts` counts the calls made.
     """
 
     index: int

@@ -1,6 +1,7 @@
 """Open a claimed batch: snapshot the input, begin generation 0, release the first window."""
 
 import asyncio
+import logging
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,15 +11,18 @@ import polars as pl
 
 from pipeline.context import Context
 from pipeline.duties import close_batch, enqueue_reduce, release_first
+from pipeline.errors import UnavailableError
 from pipeline.ledger import OPENING_LEASE
 from pipeline.models import BatchSpec, Submission
 from pipeline.repeating import repeated
-from pipeline.rows import PREFERRED_COLUMN, choose_column, count_rows, open_rows, read_rows
+from pipeline.rows import PREFERRED_COLUMN, choose_column, count_lines, open_rows, read_rows
 from pipeline.settings import Settings
 from pipeline.snapshot import Manifest
 
 AUTO_TASKS = 1_000
 AUTO_CHUNK = 100
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,11 @@ async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     )
     if verdict == "lost":
         return None
-    await context.ledger.note_open(new.name)
-    await release_first(context, new.name, 0, spec.function, tasks)
+    try:
+        await release_first(context, new.name, 0, spec.function, tasks)
+    except UnavailableError as error:
+        # The batch is open, and what is missing is due: its submitter is told so, not that it failed.
+        log.warning("batch %s: its first releases are put off: %s", new.name, error)
     if verdict == "reducing":
         await enqueue_reduce(context, new.name, 0)
     return manifest
@@ -81,9 +88,8 @@ async def _snapshot(context: Context, new: NewBatch, spec: BatchSpec) -> Manifes
             column, frames, chunk = spec.column or PREFERRED_COLUMN, _nothing(), 1
         else:
             column = choose_column(rows, spec.column)
-            chunk = await count_rows(rows) if spec.chunk == "auto" else spec.chunk
-            if spec.chunk == "auto":
-                chunk = auto_chunk(chunk, spec, context.settings)
+            chosen = spec.chunk
+            chunk = auto_chunk(await count_lines(rows), spec, context.settings) if chosen == "auto" else chosen
             frames = read_rows(rows, column)
         return await context.snapshots.write(new.name, 0, frames, column, chunk)
 

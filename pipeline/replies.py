@@ -11,6 +11,25 @@ FailVerdict = Literal["retry", "exhausted", "skip", "duplicate", "stale", "close
 
 
 @dataclass(frozen=True)
+class Phase:
+    """Where a batch stands. `epoch` names this life of its id: what replicas remember of an earlier one is not its."""
+
+    state: str
+    generation: int
+    epoch: str
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A generation of one life of a batch, and the model function that it calls: what a release belongs to."""
+
+    batch: str
+    epoch: str
+    generation: int
+    function: str
+
+
+@dataclass(frozen=True)
 class Settled:
     """What a settle decided, and the duties it took on: `segment` to write, `reduce` to enqueue, tasks to release."""
 
@@ -28,6 +47,7 @@ class Repairs:
     state: str
     generation: int = 0
     function: str = ""
+    epoch: str = ""
     open: bool = False
     reduce: bool = False
     segments: tuple[int, ...] = ()

@@ -1,27 +1,35 @@
 """Read the rows of a CSV file, in order and with bounded memory."""
 
 import asyncio
+import gzip
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO
 
 import polars as pl
 from polars.exceptions import PolarsError
 
-from pipeline.cutting import INDEX, TASK
+from pipeline.cutting import INDEX, ITEM, TASK
 from pipeline.errors import BadRequestError
+from pipeline.models import MIB
 
 PREFERRED_COLUMN = "url"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _NOT_UTF8 = "it is not UTF-8: convert it, for example with iconv -f latin1 -t utf-8"
 _SHOWN_COLUMNS = 50
+_SHOWN_LETTERS = 100
+_GZIP = b"\x1f\x8b"
+LINE_LIMIT = 64 * MIB
 
 
 def open_rows(path: Path) -> pl.LazyFrame | None:
     """Scan a CSV file, plain, gzip or zstd; None when there is no header line at all. Every cell is text.
 
-    A line with nothing in it is no row; one with quoted empty cells is. Raises BadRequestError for what is no CSV
-    in UTF-8.
+    A gzip file is unpacked beside itself first. Raises BadRequestError for what is no CSV in UTF-8, and for a line
+    over 64 MiB, which no replica could hold.
     """
+    path = _unpack(path)
     with path.open("rb") as file:
         if file.read(2) in _UTF16:
             raise BadRequestError("the input is UTF-16, expected UTF-8: convert it with iconv -f utf-16 -t utf-8")
@@ -36,9 +44,9 @@ def open_rows(path: Path) -> pl.LazyFrame | None:
         raise BadRequestError(f"the input cannot be read as CSV: {_NOT_UTF8}")
     if any("\r" in name.replace("\r\n", "") for name in names):
         raise BadRequestError("the input's lines end in CR alone, expected LF or CRLF: convert it with tr '\\r' '\\n'")
-    if {TASK, INDEX} & set(names):
-        raise BadRequestError(f"the columns {TASK} and {INDEX} are the pipeline's own: rename them")
-    return rows.filter(~pl.all_horizontal(pl.all().is_null()))
+    if {TASK, INDEX, ITEM} & set(names):
+        raise BadRequestError(f"the columns {TASK}, {INDEX} and {ITEM} are the pipeline's own: rename them")
+    return rows
 
 
 def choose_column(rows: pl.LazyFrame, wanted: str | None) -> str:
@@ -50,37 +58,80 @@ def choose_column(rows: pl.LazyFrame, wanted: str | None) -> str:
         return names[0]
     if wanted in names:
         return str(wanted)
-    shown = ", ".join(names[:_SHOWN_COLUMNS]) + (", ..." if len(names) > _SHOWN_COLUMNS else "")
+    shown = ", ".join(name[:_SHOWN_LETTERS] for name in names[:_SHOWN_COLUMNS])
+    shown += ", ..." if len(names) > _SHOWN_COLUMNS else ""
     asked = (
         f"there is no column {wanted!r}" if wanted else f"name the column, there is none called {PREFERRED_COLUMN!r}"
     )
     raise BadRequestError(f"{asked}; the columns are: {shown}")
 
 
-async def count_rows(rows: pl.LazyFrame) -> int:
-    """Count the rows; raises BadRequestError where they cannot be read."""
+def _unpack(path: Path) -> Path:
+    """Unpack a gzip file in bounded memory, and look for a line that is too long; returns the plain file."""
+    with path.open("rb") as file:
+        packed = file.read(2) == _GZIP
+    if not packed:
+        with path.open("rb") as source:
+            _pass_lines(source, None)
+        return path
+    plain = path.with_suffix(".csv")
+    try:
+        with gzip.open(path) as source, plain.open("wb") as target:
+            _pass_lines(source, target)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadRequestError(f"the input cannot be read as CSV: its gzip is broken ({error})") from error
+    path.unlink()
+    return plain
+
+
+def _pass_lines(source: IO[bytes] | gzip.GzipFile, target: IO[bytes] | None) -> None:
+    """Copy a file, or just read it; raises BadRequestError at a line that is too long."""
+    line = 0
+    while piece := source.read(MIB):
+        end = piece.rfind(b"\n")
+        line = line + len(piece) if end < 0 else len(piece) - end
+        if line > LINE_LIMIT:
+            raise BadRequestError(f"the input has a line over {LINE_LIMIT // MIB} MiB")
+        if target is not None:
+            target.write(piece)
+
+
+async def count_lines(rows: pl.LazyFrame) -> int:
+    """Count the lines, blank ones too; raises BadRequestError where they cannot be read."""
     try:
         return int((await asyncio.to_thread(rows.select(pl.len()).collect, engine="streaming")).item())
-    except PolarsError as error:
+    except (PolarsError, OSError) as error:
         raise _unreadable(error) from error
 
 
 async def read_rows(rows: pl.LazyFrame, column: str) -> AsyncIterator[pl.DataFrame]:
     """Yield the rows as frames in order, with their index from 0; a missing cell of `column` is an empty item.
 
-    Raises BadRequestError where a row cannot be read.
+    The column has a name of our own in them, since polars reads some names as patterns. A line with nothing in it is
+    no row; one with quoted empty cells is. Raises BadRequestError where a row cannot be read.
     """
-    frames = iter(rows.with_columns(pl.col(column).fill_null("")).collect_batches(maintain_order=True))
+    frames = iter(rows.collect_batches(maintain_order=True))
     index = 0
     while True:
         try:
             frame = await asyncio.to_thread(next, frames, None)
-        except PolarsError as error:
+        except (PolarsError, OSError) as error:
             raise _unreadable(error) from error
         if frame is None:
             return
-        yield frame.with_columns(pl.int_range(index, index + frame.height, dtype=pl.Int64).alias(INDEX))
+        frame = _without_blank_lines(frame.rename({column: ITEM})).with_columns(pl.col(ITEM).fill_null(""))
+        yield frame.with_columns(pl.int_range(index, index + frame.height, dtype=pl.Int64, eager=True).alias(INDEX))
         index += frame.height
+
+
+def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:
+    """Drop the rows in which every cell is missing."""
+    blank = frame.get_column(ITEM).is_null()
+    for cells in frame.iter_columns():
+        if not blank.any():
+            return frame
+        blank = blank & cells.alias(ITEM).is_null()
+    return frame.filter(~blank)
 
 
 def _unreadable(error: Exception) -> BadRequestError:

@@ -43,17 +43,21 @@ async def write_segment(
 
 
 async def list_segments(store: Store, batch: str, generation: int, epoch: str, count: int) -> list[Segment]:
-    """Return exactly the segments 0 to count - 1 of this epoch; raises MissingSegmentError when one is not there."""
-    found: dict[int, Segment] = {}
+    """Return exactly the segments 0 to count - 1 of this epoch; raises MissingSegmentError when one is not there.
+
+    A number can be there twice, when Redis lost its last second after the segment was written: both count, since the
+    merge takes an item once.
+    """
+    found: list[Segment] = []
     for key in await store.list(_folder(batch, generation)):
         match = _NAME.search(key)
         if match and match["epoch"] == epoch:
             number, first, last, failed = (int(match[name]) for name in ("number", "first", "last", "failed"))
-            found[number] = Segment(key, generation, number, first, last, failed)
-    missing = [number for number in range(count) if number not in found]
+            found.append(Segment(key, generation, number, first, last, failed))
+    missing = sorted(set(range(count)) - {segment.number for segment in found})
     if missing:
         raise MissingSegmentError(f"batch {batch}: segments {missing[:10]} of generation {generation} are not in S3")
-    return [found[number] for number in range(count)]
+    return [segment for segment in found if segment.number < count]
 
 
 async def merge(store: Store, segments: Sequence[Segment]) -> AsyncIterator[Outcome]:

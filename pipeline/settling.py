@@ -6,7 +6,7 @@ from pipeline.context import Context
 from pipeline.duties import enqueue_reduce, release, write_due_segment
 from pipeline.gateway import Reply
 from pipeline.models import decode_envelope, encode_answer
-from pipeline.replies import Settled
+from pipeline.replies import Pass, Settled
 from pipeline.signing import Identity
 
 
@@ -16,7 +16,8 @@ async def settle(context: Context, identity: Identity, answer: bytes) -> Settled
     settled = await context.ledger.settle(identity, envelope, answer if lines else b"")
     batch, generation = identity.batch, identity.generation
     if settled.release:
-        await release(context, batch, generation, settled.function, [(task, 0) for task in settled.release])
+        of = Pass(batch, identity.epoch, generation, settled.function)
+        await release(context, of, [(task, 0) for task in settled.release])
     if settled.segment is not None:
         await write_due_segment(context, batch, generation, settled.segment)
     if settled.reduce:
@@ -26,9 +27,9 @@ async def settle(context: Context, identity: Identity, answer: bytes) -> Settled
 
 async def settle_failed(context: Context, identity: Identity, status: int, reason: str) -> Settled:
     """Settle a task that brought no answer in all its attempts: its items failed, worth running one by one."""
-    items = await context.snapshots.items(identity.batch, identity.generation, identity.task)
+    items = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
     called = Called(Reply(status, reason.encode()), identity.attempt + 1, 0.0)
-    outcomes = [make_outcome(identity, item, called, retryable=True) for item in items]
+    outcomes = [make_outcome(identity.call_id(), item, called, retryable=True) for item in items]
     return await settle(context, identity, encode_answer(outcomes))
 
 

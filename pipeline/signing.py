@@ -21,24 +21,28 @@ _CALLS = uuid.UUID("6c8ee0f5-6a1b-5d0c-9d53-1f0f0a5e7a51")
 
 @dataclass(frozen=True)
 class Identity:
-    """One attempt of one task: what a message, its callback and its answer belong to."""
+    """One attempt of one task: what a message, its callback and its answer belong to.
+
+    `epoch` names one life of the batch's id, so that what belongs to an earlier one is not taken for this one's.
+    """
 
     batch: str
     generation: int
     task: int = 0
     attempt: int = 0
+    epoch: str = ""
 
-    def call_id(self, item: int | None = None) -> str:
+    def call_id(self, item: int | None = None, purpose: Purpose = "task") -> str:
         """Return the X-Call-Id of this attempt, or of its call for one item: the same for every delivery."""
-        parts = [self.batch, self.generation, self.task, self.attempt]
+        parts = [purpose, self.batch, self.epoch, self.generation, self.task, self.attempt]
         return str(uuid.uuid5(_CALLS, "/".join(map(str, parts if item is None else [*parts, item]))))
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Self:
         """Read the identity from a signed URL; raises ForbiddenError when a part is missing or no number."""
         try:
-            numbers = [int(query[name]) for name in ("generation", "task", "attempt")]
-            return cls(query["batch"], *numbers)
+            generation, task, attempt = (int(query[name]) for name in ("generation", "task", "attempt"))
+            return cls(query["batch"], generation, task, attempt, query.get("epoch", ""))
         except (KeyError, ValueError):
             raise ForbiddenError("a signed URL was expected: batch, generation, task, attempt, key, sig") from None
 
@@ -48,7 +52,8 @@ def _key_id(key: bytes) -> str:
 
 
 def _mac(key: bytes, purpose: Purpose, identity: Identity, extra: str) -> str:
-    parts = ("pipeline", purpose, identity.batch, identity.generation, identity.task, identity.attempt, extra)
+    numbers = (identity.generation, identity.task, identity.attempt)
+    parts = ("pipeline", purpose, identity.batch, identity.epoch, *numbers, extra)
     return hmac.new(key, "\n".join(map(str, parts)).encode(errors="replace"), hashlib.sha256).hexdigest()
 
 
@@ -63,7 +68,7 @@ class Signer:
         """Return the signed query string of a URL; `function` is the model function that an invocation may call."""
         key = self.keys[0]
         fields = {"batch": identity.batch, "generation": identity.generation, "task": identity.task}
-        fields |= {"attempt": identity.attempt} | ({"function": function} if function else {})
+        fields |= {"attempt": identity.attempt, "epoch": identity.epoch} | ({"function": function} if function else {})
         return urlencode(fields | {"key": _key_id(key), "sig": _mac(key, purpose, identity, function)})
 
     def verify_query(self, purpose: Purpose, query: Mapping[str, str]) -> Identity:

@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 from async_lru import alru_cache
 
-from pipeline.cutting import INDEX, TASK, Cutter
+from pipeline.cutting import INDEX, ITEM, TASK, Cutter
 from pipeline.store import Store
 
 CACHED_PARTS = 8
@@ -60,16 +60,16 @@ class Snapshots:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._part = alru_cache(maxsize=CACHED_PARTS)(self._read_part)
-        self.manifest = alru_cache(maxsize=CACHED_MANIFESTS)(self._read_manifest)
+        self._manifest = alru_cache(maxsize=CACHED_MANIFESTS)(self._read_manifest)
 
     async def write(
         self, batch: str, generation: int, frames: AsyncIterator[pl.DataFrame], column: str, chunk: int
     ) -> Manifest:
         """Write a generation's rows, the manifest last; the same rows give the same objects.
 
-        `frames` carry the item index beside the input's columns.
+        `frames` are those of `read_rows` or `select`; `column` is what the input calls the items.
         """
-        cutter = Cutter(column, chunk)
+        cutter = Cutter(ITEM, chunk)
         first_tasks: list[int] = []
         first_indices: list[int] = []
         slots = asyncio.Semaphore(UPLOADS)
@@ -99,18 +99,25 @@ class Snapshots:
         await self._store.put(_manifest_key(batch, generation), msgspec.json.encode(manifest))
         return manifest
 
-    async def items(self, batch: str, generation: int, task: int) -> list[Item]:
-        """Return a task's items, in order; raises MissingObjectError when there is no such snapshot."""
-        manifest = await self.manifest(batch, generation)
+    async def items(self, batch: str, epoch: str, generation: int, task: int) -> list[Item]:
+        """Return a task's items, in order; raises MissingObjectError when there is no such snapshot.
+
+        `epoch` is that of the batch's ledger: what is remembered is remembered for one life of an id.
+        """
+        manifest = await self._manifest(batch, generation, epoch)
         number = bisect_right(manifest.first_tasks, task) - 1
-        part = await self._part(batch, generation, number, manifest.column)
+        part = await self._part(batch, generation, number, epoch)
         return part.task(task)
+
+    async def manifest(self, batch: str, generation: int) -> Manifest:
+        """Read a generation's manifest; raises MissingObjectError when there is none."""
+        return await self._read_manifest(batch, generation)
 
     async def all_items(self, batch: str) -> AsyncIterator[list[Item]]:
         """Yield every item of the batch in input order, a part at a time."""
         manifest = await self.manifest(batch, 0)
         for number in range(len(manifest.first_tasks)):
-            part = await self._read_part(batch, 0, number, manifest.column)
+            part = await self._read_part(batch, 0, number)
             yield part.rows(0, part.starts[-1])
 
     async def select(self, batch: str, indices: Sequence[int]) -> AsyncIterator[pl.DataFrame]:
@@ -125,19 +132,19 @@ class Snapshots:
                 rows = await asyncio.to_thread(pl.read_parquet, io.BytesIO(body))
                 yield rows.drop(TASK).filter(pl.col(INDEX).is_in(inside.implode()))
 
-    async def _read_manifest(self, batch: str, generation: int) -> Manifest:
+    async def _read_manifest(self, batch: str, generation: int, _epoch: str = "") -> Manifest:
         return msgspec.json.decode(await self._store.get(_manifest_key(batch, generation)), type=Manifest)
 
-    async def _read_part(self, batch: str, generation: int, number: int, column: str) -> _Part:
+    async def _read_part(self, batch: str, generation: int, number: int, _epoch: str = "") -> _Part:
         body = await self._store.get(_part_key(batch, generation, number))
-        return await asyncio.to_thread(_from_parquet, body, column)
+        return await asyncio.to_thread(_from_parquet, body)
 
 
-def _from_parquet(body: bytes, column: str) -> _Part:
-    rows = pl.read_parquet(io.BytesIO(body), columns=[TASK, INDEX, column])
+def _from_parquet(body: bytes) -> _Part:
+    rows = pl.read_parquet(io.BytesIO(body), columns=[TASK, INDEX, ITEM])
     sizes = rows.group_by(TASK, maintain_order=True).len()
     ends = sizes.get_column("len").cast(pl.Int64).cum_sum().to_list()
-    return _Part(sizes.item(0, TASK), [0, *ends], rows.get_column(INDEX), rows.get_column(column))
+    return _Part(sizes.item(0, TASK), [0, *ends], rows.get_column(INDEX), rows.get_column(ITEM))
 
 
 def _to_parquet(part: pl.DataFrame) -> bytes:

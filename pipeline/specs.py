@@ -13,15 +13,18 @@ CACHED_SPECS = 256
 
 
 class Specs:
-    """Reads and writes them; a specification never changes, so replicas remember it."""
+    """Reads and writes them; a specification never changes in the life of a batch, so replicas remember it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.get = alru_cache(maxsize=CACHED_SPECS)(self.read)
+        self.get = alru_cache(maxsize=CACHED_SPECS)(self._remembered)
 
     async def read(self, batch: str) -> Submission:
         """Read a batch's submission; raises MissingObjectError when there is none."""
         return msgspec.json.decode(await self._store.get(f"{batch}/spec.json"), type=Submission)
+
+    async def _remembered(self, batch: str, _epoch: str) -> Submission:
+        return await self.read(batch)
 
     async def write(self, batch: str, submission: Submission) -> None:
         """Write a batch's submission."""
@@ -36,6 +39,10 @@ class Specs:
         if not await self._store.list(f"{batch}/", limit=1) and not await self._exists(f"{batch}.json"):
             return False
         return not (await self._exists(f"{batch}/spec.json") or await self._exists(f"open/{batch}"))
+
+    async def exists(self, batch: str) -> bool:
+        """Say whether there is a batch of this name."""
+        return await self._exists(f"{batch}/spec.json")
 
     async def _exists(self, key: str) -> bool:
         try:

@@ -29,6 +29,7 @@ def status_document(settings: Settings, batch: str, state: State) -> dict[str, A
         "batch_id": batch,
         "state": state["state"],
         "reason": state["reason"] or None,
+        "trouble": state["trouble"] or None,
         "function": state["function"],
         "generation": state.number("generation"),
         "items": items,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PART_SIZE = 8 * MIB
 COPY_LIMIT = 5 * 1024 * MIB
+_DENIED = frozenset({"403", "AccessDenied"})
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload"})
 
 
@@ -73,11 +74,6 @@ class Store:
                 )
             )
             yield cls(client, settings.s3_bucket)
-
-    async def ping(self) -> None:
-        """Raise UnavailableError unless the bucket can be reached."""
-        with _errors(self.bucket):
-            await self._client.head_bucket(Bucket=self.bucket)
 
     async def head(self, key: str) -> ObjectInfo:
         """Describe an object; raises MissingObjectError."""
@@ -197,6 +193,11 @@ def _errors(key: str) -> Iterator[None]:
             raise MissingObjectError(key) from error
         if code in {"PreconditionFailed", "412"}:
             raise BadRequestError(f"{key!r} changed while it was being read") from error
+        if code in _DENIED:
+            raise UnavailableError(
+                f"S3 denies access to {key!r} ({code}): check s3-key, s3-secret and what they may do in the bucket; "
+                "without s3:ListBucket a key that is not there is denied too"
+            ) from error
         raise UnavailableError(f"S3 refused a request for {key!r} ({code})") from error
     except (BotoCoreError, OSError) as error:
         raise UnavailableError(f"S3 cannot be reached ({type(error).__name__})") from error

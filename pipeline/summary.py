@@ -29,13 +29,7 @@ class Totals:
     completed: float
     items: int
     succeeded: int
-    failed: int
     not_run: str
-
-    @property
-    def missing(self) -> int:
-        """Items without an outcome, because the batch was stopped."""
-        return self.items - self.succeeded - self.failed
 
 
 class Writer:
@@ -69,9 +63,10 @@ class Writer:
 
 async def write_summary(
     writer: Writer, store: Store, snapshots: Snapshots, totals: Totals, segments: Sequence[Segment]
-) -> ObjectInfo:
+) -> tuple[ObjectInfo, int]:
     """Write the summary in the shape {batchId, batchStarted, batchCompleted, failures, results}; raises as the store.
 
+    Returns the object, and how many of the failures are outcomes, not items that never ran.
     The two lists are two passes over the segments, so memory holds neither of them.
     """
     head = {
@@ -80,16 +75,17 @@ async def write_summary(
         "batchCompleted": _iso(totals.completed),
     }
     await writer.write(orjson.dumps(head)[:-1])
+    written: dict[str, int] = {}
     for name, status, count in (
-        ("failures", "failed", totals.failed + totals.missing),
+        ("failures", "failed", totals.items - totals.succeeded),
         ("results", "succeeded", totals.succeeded),
     ):
         await writer.write(b',"%s":{"count":%d,"results":[' % (name.encode(), count))
         if count:
-            await _write_entries(writer, store, snapshots, totals, segments, status)  # type: ignore[arg-type]
+            written[status] = await _write_entries(writer, store, snapshots, totals, segments, status)  # type: ignore[arg-type]
         await writer.write(b"]}")
     await writer.write(b"}\n")
-    return await writer.close()
+    return await writer.close(), written.get("failed", 0)
 
 
 async def _write_entries(
@@ -99,7 +95,8 @@ async def _write_entries(
     totals: Totals,
     segments: Sequence[Segment],
     status: Literal["succeeded", "failed"],
-) -> None:
+) -> int:
+    outcomes = 0
     separator = b"\n"
     lines: list[bytes] = []
     name = "item" if totals.column in _FIELDS else totals.column
@@ -108,6 +105,7 @@ async def _write_entries(
             entry: dict[str, object] = {name: item, "result": totals.not_run, "statusCode": None, "callId": None}
         elif outcome is not None and outcome.status == status:
             entry = _entry(name, item, outcome)
+            outcomes += 1
         else:
             continue
         lines.append(separator + orjson.dumps(entry))
@@ -118,6 +116,7 @@ async def _write_entries(
             # The same process answers callbacks: they do not wait for a whole summary.
             await asyncio.sleep(0)
     await writer.write(b"".join(lines))
+    return outcomes
 
 
 async def _with_items(

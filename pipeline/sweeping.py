@@ -7,7 +7,7 @@ from pipeline.context import Context
 from pipeline.duties import close_batch, enqueue_open, enqueue_reduce, release, write_due_segment
 from pipeline.errors import PipelineError
 from pipeline.ledger import ORPHAN_AGE
-from pipeline.replies import Repairs
+from pipeline.replies import Pass, Repairs
 from pipeline.settling import settle_failed
 from pipeline.signing import Identity
 from pipeline.status import ENDED
@@ -28,6 +28,8 @@ async def sweep_all(context: Context) -> int:
             await _sweep(context, batch, since)
         except PipelineError as error:
             log.warning("batch %s: %s", batch, error)
+        except Exception:
+            log.exception("batch %s: an error without a name", batch)
     return len(noted)
 
 
@@ -50,10 +52,11 @@ async def _take_over(context: Context, batch: str, repairs: Repairs) -> None:
         await enqueue_open(context, batch)
     if repairs.release:
         log.info("batch %s: releasing %d tasks", batch, len(repairs.release))
-        await release(context, batch, generation, repairs.function, repairs.release)
+        await release(context, Pass(batch, repairs.epoch, generation, repairs.function), repairs.release)
     for number in repairs.segments:
         await write_due_segment(context, batch, generation, number)
     if repairs.reduce:
         await enqueue_reduce(context, batch, generation)
     for task in repairs.exhausted:
-        await settle_failed(context, Identity(batch, generation, task), LOST_STATUS, "the task was lost too often")
+        identity = Identity(batch, generation, task, epoch=repairs.epoch)
+        await settle_failed(context, identity, LOST_STATUS, "the task was lost too often")

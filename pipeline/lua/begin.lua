@@ -2,11 +2,12 @@
 -- ARGV  1 owner  2 generation  3 tasks  4 items  5 deadline (seconds from now)  6 delay before the first release
 --       7 duty lease  8 failures that run again
 -- Returns {verdict, task to release ...}: running | reducing (nothing to run) | lost (the claim or lease is another's)
-local state, owner, generation, cancelled = get('state', 'owner', 'generation', 'cancel')
+local state, owner, generation, cancelled, outcome = get('state', 'owner', 'generation', 'cancel', 'outcome')
 local first = ARGV[2] == '0'
 if owner ~= ARGV[1] then return {'lost'} end
 if first and state ~= 'opening' then return {'lost'} end
-if not first and (state ~= 'reducing' or tonumber(generation) ~= ARGV[2] - 1) then return {'lost'} end
+-- A cancel that came while the next generation was made ready: the reduce is due again, and ends the batch.
+if not first and (state ~= 'reducing' or tonumber(generation) ~= ARGV[2] - 1 or outcome ~= 'done') then return {'lost'} end
 local tasks, segments = tonumber(ARGV[3]), call('HGET', LEDGER, 'segments')
 call('DEL', SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS)
 if first then
@@ -19,6 +20,7 @@ end
 call('HSET', LEDGER, 'generation', ARGV[2], 'state', 'running', 'tasks', tasks, 'items', ARGV[4], 'next', 0,
   'segments', 0, 'bytes', 0, 'pending', 0, 'not_found', 0, 'heard', 0, 'heard_at', now, 'mark', 0, 'mark_at', now,
   'probed_at', now, 'not_before', now + ARGV[6], 'first_at', now, 'owner', '')
+call('HDEL', LEDGER, 'trouble')
 call('SET', REMAINING, tasks)
 local reply = {'running'}
 if cancelled then start_closing('cancelled', 'cancelled before it was opened') end

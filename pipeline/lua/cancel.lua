@@ -1,10 +1,14 @@
 -- Stop releasing; what is in flight settles, then the summary is written with what there is.
 -- ARGV  1 duty lease
 -- Returns {state before, generation, segment or -1, reduce 0 or 1}; state '' when there is no such batch, 'cancelled'
---         also while the reduce of a cancelled one is under way
+--         also while its reduce is under way
 local state, generation, pending, outcome = get('state', 'generation', 'pending', 'outcome')
 if not state then return {'', '0', -1, 0} end
-if state == 'reducing' and outcome == 'cancelled' then state = 'cancelled' end
+if state == 'reducing' and outcome ~= 'failed' then
+  -- Nothing runs now; what this stops is the next generation.
+  call('HSET', LEDGER, 'outcome', 'cancelled', 'reason', 'cancelled on request')
+  state = 'cancelled'
+end
 local reply = {state, generation, -1, 0}
 if state == 'opening' then
   call('HSET', LEDGER, 'cancel', 1)

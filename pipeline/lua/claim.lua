@@ -1,8 +1,9 @@
 -- Claim a batch id for its opening, or renew the claim.
--- ARGV  1 owner ('' for a queued opening)  2 digest of spec and input  3 claim lease  4 expire_at  5 window
+-- ARGV  1 owner  2 digest of spec and input  3 claim lease  4 expire_at  5 window
 --       6 function  7 '1' when called by a queued opening
+--       8 '1' when the claim is handed on to a queued opening
 -- Returns {verdict, state}: claimed | exists | conflict | unknown (a queued opening of a batch that is gone)
-local state, digest, owner, lease_until = get('state', 'digest', 'owner', 'lease_until')
+local state, digest, owner, lease_until, handed = get('state', 'digest', 'owner', 'lease_until', 'handed')
 local queued = ARGV[7] == '1'
 if not state then
   if queued then return {'unknown', ''} end
@@ -11,10 +12,11 @@ if not state then
     'generation', 0, 'outcome', 'done', 'succeeded', 0, 'failed', 0, 'retried', 0)
 elseif digest ~= ARGV[2] then
   return {'conflict', state}
-elseif state ~= 'opening' or (tonumber(lease_until) > now and not (queued and owner == '') and owner ~= ARGV[1]) then
+elseif state ~= 'opening' or (tonumber(lease_until) > now and not (queued and handed == '1') and owner ~= ARGV[1]) then
   return {'exists', state}
 end
-call('HSET', LEDGER, 'owner', ARGV[1], 'lease_until', now + ARGV[3])
+if queued then call('HINCRBY', LEDGER, 'openings', 1) end
+call('HSET', LEDGER, 'owner', ARGV[1], 'lease_until', now + ARGV[3], 'handed', ARGV[8])
 call('ZADD', DUE, now + ARGV[3], 'o')
 keep()
 return {'claimed', 'opening'}

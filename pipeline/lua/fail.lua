@@ -1,12 +1,12 @@
 -- A callback brought no usable answer: run the task again later, or say that it has used up its attempts.
 -- A no-op unless the task is unsettled and the attempt is the current one.
 -- ARGV  1 generation  2 task  3 attempt  4 attempts allowed (0: this failure does not count)
---       5 backoff
+--       5 backoff  6 epoch
 -- Returns {verdict}: retry | exhausted (settle its items as failed) | skip (settle it without outcomes: the batch closes)
 --         | duplicate | stale | closed | unknown
-local state, generation, heard = get('state', 'generation', 'heard')
+local state, generation, heard, epoch = get('state', 'generation', 'heard', 'epoch')
 if not state then return {'unknown'} end
-if generation ~= ARGV[1] or not is_open(state) then return {'closed'} end
+if epoch ~= ARGV[6] or generation ~= ARGV[1] or not is_open(state) then return {'closed'} end
 if call('GETBIT', SETTLED, ARGV[2]) == 1 then return {'duplicate'} end
 if (call('HGET', ATTEMPTS, ARGV[2]) or '0') ~= ARGV[3] then return {'stale'} end
 if state == 'closing' then return {'skip'} end

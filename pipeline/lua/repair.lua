@@ -1,14 +1,17 @@
 -- The sweep of one batch: take over what is overdue, find what is lost, keep the deadline.
 -- ARGV  1 silence: time after which a message that a worker took must have been answered  2 duty lease  3 losses allowed
 --       4 most releases in one sweep  5 expire_at  6 shortest time between two sweeps
--- Returns {state, generation, function, open 0 or 1, reduce 0 or 1, n segments, segment ..., n releases, {task, attempt} ...,
+-- Returns {state, generation, function, epoch, open 0 or 1, reduce 0 or 1, n segments, segment ..., n releases, {task, attempt} ...,
 --          exhausted task ...}; state '' when there is no such batch or another replica has just swept it
-local state, generation, fn, swept_at = get('state', 'generation', 'function', 'swept_at')
+local state, generation, fn, swept_at, epoch = get('state', 'generation', 'function', 'swept_at', 'epoch')
 if not state then return {'gone'} end
 if swept_at and now - swept_at < tonumber(ARGV[6]) then return {''} end
 local silence, lease, cap, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-call('HSET', LEDGER, 'swept_at', now,
-  'expire_at', math.max(tonumber(call('HGET', LEDGER, 'expire_at')), tonumber(ARGV[5])))
+call('HSET', LEDGER, 'swept_at', now)
+-- An opening or a reduce that never succeeds does not live for ever.
+if is_open(state) then
+  call('HSET', LEDGER, 'expire_at', math.max(tonumber(call('HGET', LEDGER, 'expire_at')), tonumber(ARGV[5])))
+end
 
 local heard, heard_at, mark, mark_at, probed_at, deadline_at, not_before, first_at, closing_at, pending =
   get('heard', 'heard_at', 'mark', 'mark_at', 'probed_at', 'deadline_at', 'not_before', 'first_at', 'closing_at', 'pending')
@@ -59,7 +62,8 @@ if state == 'running' then
     -- The next attempt, so that an answer to the first is no word of how far the queue has come.
     for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, '-inf', first_at)) do
       call('HINCRBY', ATTEMPTS, task, 1)
-      release(task)
+      call('ZREM', INFLIGHT, task)
+      call('ZADD', DUE, now, 't:' .. task)
     end
   end
   -- What was refused or failed runs again; a few over the window, so that fresh tasks cannot crowd it out.
@@ -97,4 +101,4 @@ for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
   end
 end
 keep()
-return {state, generation, fn or '', open, reduce, segments, released, exhausted}
+return {state, generation, fn or '', epoch, open, reduce, segments, released, exhausted}

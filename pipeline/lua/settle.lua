@@ -1,12 +1,13 @@
 -- Record a task's first outcome and take on every duty that follows from it.
 -- ARGV  1 generation  2 task  3 attempt  4 succeeded  5 failed  6 of these, answered 404
 --       7 answer (opaque bytes, '' for none)  8 segment count  9 segment bytes  10 duty lease
---       11 first calls that must not all answer 404
+--       11 first calls that must not all answer 404  12 epoch
 -- Returns {verdict, function, segment or -1, reduce 0 or 1, task to release ...}: settled | duplicate | closed | unknown
 -- No duty lives only in the reply: it may be lost after the script ran.
-local state, generation, fn, heard, batch_size = get('state', 'generation', 'function', 'heard', 'batch_size')
+local state, generation, fn, heard, batch_size, epoch =
+  get('state', 'generation', 'function', 'heard', 'batch_size', 'epoch')
 if not state then return {'unknown', '', -1, 0} end
-if generation ~= ARGV[1] or not is_open(state) then return {'closed', fn, -1, 0} end
+if epoch ~= ARGV[12] or generation ~= ARGV[1] or not is_open(state) then return {'closed', fn, -1, 0} end
 -- Nobody skips a task of a batch that goes on.
 local outcomes = ARGV[4] + ARGV[5]
 if outcomes == 0 and state ~= 'closing' then return {'closed', fn, -1, 0} end

@@ -37,9 +37,10 @@ async def batch(event: Event, context: Context) -> Response:
         found = ObjectInfo(spec.input, "", len(body))
         source = hashlib.sha256(body).hexdigest()
     submission = Submission(spec.model_dump(exclude_defaults=True), found.etag, found.size, source)
-    new = NewBatch(name, submission, "" if found.size > INLINE_SNAPSHOT else uuid.uuid4().hex)
+    new = NewBatch(name, submission, uuid.uuid4().hex)
+    queued = found.size > INLINE_SNAPSHOT
     await context.ledger.note_open(name)
-    verdict = await context.ledger.claim(name, new.owner, submission)
+    verdict = await context.ledger.claim(name, new.owner, submission, hand_on=queued)
     if verdict == "conflict":
         raise ConflictError(f"batch {name!r} exists with another specification or another input: choose another id")
     if verdict == "exists":
@@ -50,7 +51,7 @@ async def batch(event: Event, context: Context) -> Response:
         await abandon(context, name, new.owner)
         raise
     if known is None:
-        return await _open(context, new, body)
+        return await _open(context, new, body, queued=queued)
     await abandon(context, name, new.owner)
     return known
 
@@ -62,17 +63,21 @@ async def _known(context: Context, new: NewBatch) -> Response | None:
     """
     name = new.name
     ended = await context.specs.read_status(name)
-    if ended is None and not await context.specs.is_foreign(name):
-        return None
-    if ended is None:
+    if ended is None and await context.specs.is_foreign(name):
         raise ConflictError(f"the bucket holds objects under {name!r} that are no batch's: choose another id")
-    if (await context.specs.read(name)).digest != new.submission.digest:
-        raise ConflictError(f"batch {name!r} has ended, with another specification or another input")
+    try:
+        earlier = await context.specs.read(name)
+    except MissingObjectError:
+        return None
+    if earlier.digest != new.submission.digest:
+        raise ConflictError(f"batch {name!r} had another specification or another input: choose another id")
+    if ended is None:
+        return None
     size = {"batch_size": ended["items"], "tasks": ended["tasks"], "state": ended["state"]}
     return Response.json(200, {"batch_id": name, **size, "status_url": status_url(context.settings, name)})
 
 
-async def _open(context: Context, new: NewBatch, body: bytes | None) -> Response:
+async def _open(context: Context, new: NewBatch, body: bytes | None, *, queued: bool) -> Response:
     """Open the claimed batch; an opening that fails here leaves nothing behind."""
     name, submission = new.name, new.submission
     try:
@@ -81,7 +86,7 @@ async def _open(context: Context, new: NewBatch, body: bytes | None) -> Response
             stored = await context.store.put(submission.spec.input, body, "text/csv")
             submission = msgspec.structs.replace(submission, etag=stored.etag)
         await context.specs.write(name, submission)
-        if not new.owner:
+        if queued:
             await enqueue_open(context, name)
             return await _describe(context, name)
         opened = await open_batch(context, NewBatch(name, submission, new.owner))
@@ -152,13 +157,16 @@ def _check_spec(spec: BatchSpec, context: Context) -> None:
     problems = []
     if "timeout" in spec.model_fields_set and spec.timeout > limit:
         problems.append(f"timeout: {spec.timeout:g} s is over the task's own {limit:g} s (setting task_timeout)")
-    if spec.function == context.settings.function_name:
+    if spec.function.split(".")[0] == context.settings.function_name:
         problems.append("function: the pipeline cannot call itself")
     if problems:
         raise BadRequestError("the specification is not valid", problems)
 
 
 async def _find_input(context: Context, key: str) -> ObjectInfo:
+    folder = key.split("/", maxsplit=1)[0]
+    if folder == "open" or ("/" in key and key != f"{folder}/input.csv" and await context.specs.exists(folder)):
+        raise BadRequestError(f"{key!r} is the pipeline's own: expected the key of a CSV of yours")
     try:
         return await context.store.head(key)
     except MissingObjectError:

@@ -23,12 +23,12 @@ async def collect(event: Event, context: Context) -> Response:
     Raises ForbiddenError, and UnavailableError when Redis cannot be reached (the sweep then finds the task lost).
     """
     identity = context.signer.verify_query("callback", event.query)
-    if context.settings.openfaas_pro and not _is_final(event):
-        await context.ledger.extend(identity)
-        return Response.json(200, {"verdict": "extended"})
     try:
         context.signer.verify_answer(identity, event.body, event.headers.get(SIGNATURE_HEADER, ""))
     except ForbiddenError:
+        if context.settings.openfaas_pro and not _is_final(event):
+            await context.ledger.extend(identity)
+            return Response.json(200, {"verdict": "extended"})
         return Response.json(200, {"verdict": await _fail(context, identity, event)})
     settled = await settle(context, identity, event.body)
     return Response.json(200, {"verdict": settled.verdict})
@@ -40,7 +40,7 @@ async def _fail(context: Context, identity: Identity, event: Event) -> str:
     status = int(given) if given.isdecimal() and int(given) >= 400 else LOST_STATUS  # noqa: PLR2004
     log.warning("batch %s: task %d brought no answer (%s)", identity.batch, identity.task, given or "no status")
     # Overload says nothing of the task: it waits for its turn, and only the deadline ends that.
-    attempts = 0 if status in BUSY else (await context.specs.get(identity.batch)).spec.attempts
+    attempts = 0 if status in BUSY else (await context.specs.read(identity.batch)).spec.attempts
     backoff = random.uniform(0.5, 1) * min(BACKOFF_CAP, 2**identity.attempt)  # noqa: S311
     verdict = await context.ledger.fail(identity, attempts, backoff)
     if verdict == "exhausted":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.context import Context
 from pipeline.duties import close_batch, enqueue_reduce, release_first, write_due_segment
-from pipeline.errors import UnavailableError
+from pipeline.errors import PipelineError, UnavailableError
 from pipeline.ledger import REDUCE_LEASE
 from pipeline.models import Event, Response
 from pipeline.repeating import repeated
@@ -41,8 +41,12 @@ async def reduce(event: Event, context: Context) -> Response:
     lease = await job.lease()
     verdict: str = lease.verdict
     if verdict == "leased":
-        async with repeated(job.lease, REDUCE_LEASE / 3):
-            verdict = await _reduce(job, lease)
+        try:
+            async with repeated(job.lease, REDUCE_LEASE / 3):
+                verdict = await _reduce(job, lease)
+        except PipelineError as error:
+            await context.ledger.explain(job.batch, str(error))
+            raise
     return Response.json(200, {"batch_id": job.batch, "verdict": verdict})
 
 
@@ -73,7 +77,7 @@ async def _segments(context: Context, batch: str, state: State) -> list[Segment]
 
 async def _failed_items(context: Context, batch: str, state: State, newest: list[Segment]) -> list[int]:
     """Return what is to run again; a batch that was stopped runs nothing again."""
-    spec = (await context.specs.get(batch)).spec
+    spec = (await context.specs.read(batch)).spec
     if state["outcome"] != "done" or state.number("generation") + 1 >= spec.attempts:
         return []
     return await retryable(context.store, newest)
@@ -85,7 +89,7 @@ async def _run_again(job: _Job, indices: list[int]) -> str:
     column = (await context.snapshots.manifest(batch, 0)).column
     frames = context.snapshots.select(batch, indices)
     manifest = await context.snapshots.write(batch, generation, frames, column, 1)
-    spec = (await context.specs.get(batch)).spec
+    spec = (await context.specs.read(batch)).spec
     verdict, tasks = await context.ledger.begin(
         batch,
         job.owner,
@@ -113,7 +117,6 @@ async def _end(job: _Job, state: State, segments: list[Segment]) -> str:
         completed=state.seconds("completed") or 0,
         items=manifest.items,
         succeeded=state.number("succeeded"),
-        failed=state.number("failed"),
         not_run=f"not run: {state['reason'] or state['outcome']}",
     )
 
@@ -124,9 +127,9 @@ async def _end(job: _Job, state: State, segments: list[Segment]) -> str:
             raise UnavailableError(f"batch {batch}: the lease of its reduce was lost")
 
     writer = Writer(context.store, f"{batch}/{job.generation}/summary.json", record)
-    published = await write_summary(writer, context.store, context.snapshots, totals, segments)
+    published, failed = await write_summary(writer, context.store, context.snapshots, totals, segments)
     await context.store.copy(published, f"{batch}.json")
-    ended = await context.ledger.finish(batch, job.owner, job.generation)
+    ended = await context.ledger.finish(batch, job.owner, job.generation, failed)
     if not ended:
         return "lost"
     await close_batch(context, batch)

@@ -12,6 +12,7 @@ from pipeline.context import Context
 from pipeline.errors import ForbiddenError
 from pipeline.gateway import Reply
 from pipeline.models import SIGNATURE_HEADER, BatchSpec, Event, Outcome, Response, encode_answer
+from pipeline.replies import Phase
 from pipeline.signing import Identity
 from pipeline.snapshot import Item
 
@@ -35,10 +36,10 @@ async def task(event: Event, context: Context) -> Response:
 async def _run(context: Context, identity: Identity, function: str, end: float) -> list[Outcome]:
     if not await _is_wanted(context, identity):
         return []
-    spec = (await context.specs.get(identity.batch)).spec
+    spec = (await context.specs.get(identity.batch, identity.epoch)).spec
     if spec.function != function:
         raise ForbiddenError("this invocation was signed for another model function")
-    items = await context.snapshots.items(identity.batch, identity.generation, identity.task)
+    items = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
     if spec.chunk_call:
         outcomes = await _call_chunk(context, identity, spec, items, end)
     else:
@@ -48,7 +49,7 @@ async def _run(context: Context, identity: Identity, function: str, end: float) 
 
 async def _is_wanted(context: Context, identity: Identity) -> bool:
     """Say whether the batch still works on this generation; what is remembered may say yes, only a fresh read no."""
-    wanted = {("running", identity.generation), ("paused", identity.generation)}
+    wanted = [Phase(state, identity.generation, identity.epoch) for state in ("running", "paused")]
     return await context.phases.get(identity.batch) in wanted or await context.ledger.phase(identity.batch) in wanted
 
 
@@ -60,9 +61,13 @@ async def _call_each(
 
     async def one(item: Item) -> Outcome:
         async with slots:
-            headers = {**spec.headers, "Content-Type": spec.item_type, "X-Call-Id": identity.call_id(item.index)}
+            call_id = identity.call_id(item.index)
+            headers = {**spec.headers, "Content-Type": spec.item_type, "X-Call-Id": call_id}
             called = await call(context.gateway, spec, item.text.encode(), headers, end)
-        return make_outcome(identity, item, called)
+            outcome = make_outcome(call_id, item, called)
+            # At once, so that a chunk of large results is never in memory together.
+            (kept,) = await shed(context.store, identity, [outcome], spec.inline_limit)
+            return kept
 
     return list(await asyncio.gather(*map(one, items)))
 
@@ -75,21 +80,21 @@ async def _call_chunk(
     A failure of a whole chunk says nothing of its items: they are worth another attempt one by one.
     """
     body = orjson.dumps([item.text for item in items])
-    headers = {**spec.headers, "Content-Type": spec.item_type, "X-Call-Id": identity.call_id()}
+    call_id = identity.call_id()
+    headers = {**spec.headers, "Content-Type": spec.item_type, "X-Call-Id": call_id}
     called = await call(context.gateway, spec, body, headers, end)
     together = True if len(items) > 1 else None
     if not called.succeeded:
-        return [make_outcome(identity, item, called, retryable=together) for item in items]
+        return [make_outcome(call_id, item, called, retryable=together) for item in items]
     try:
         results = msgspec.json.decode(called.reply.body, type=list[msgspec.Raw])
-        orjson.loads(called.reply.body)
         problem = "" if len(results) == len(items) else f"an array of {len(results)}"
-    except (msgspec.DecodeError, orjson.JSONDecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError):
         results, problem = [], "something else"
     if problem:
         text = f"the model function was called with an array of {len(items)} and answered with {problem}"
         wrong = Called(Reply(WRONG_SHAPE, text.encode()), called.attempts, called.duration)
-        return [make_outcome(identity, item, wrong, retryable=len(items) > 1) for item in items]
+        return [make_outcome(call_id, item, wrong, retryable=len(items) > 1) for item in items]
     status = called.reply.status
     replies = [Called(Reply(status, bytes(raw)), called.attempts, called.duration) for raw in results]
-    return [make_outcome(identity, item, reply) for item, reply in zip(items, replies, strict=True)]
+    return [make_outcome(call_id, item, reply) for item, reply in zip(items, replies, strict=True)]

@@ -125,11 +125,11 @@ def test_the_code_that_runs_is_the_images(folder: Path, environment: dict[str, s
     assert Path(shown.stdout.strip()) == folder / "pipeline" / "handler.py"
 
 
-async def test_it_lives_but_is_not_ready_without_redis_and_s3(served: Served) -> None:
+async def test_it_lives_but_is_not_ready_without_redis(served: Served) -> None:
     assert await request(served.url + "/_/health") == (200, "OK")
     status, text = await request(served.url + "/_/ready")
     assert status == 503
-    assert "Redis" in text or "S3" in text
+    assert "Redis" in text
     assert "Traceback" not in text
 
 

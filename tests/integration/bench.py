@@ -34,10 +34,17 @@ class Bench:
         return f"{self.prefix}:{{{self.name}}}" + (f":{part}" if part else "")
 
     async def claim(
-        self, owner: str = "opener", *, queued: bool = False, window: int = 128, etag: str = "etag", chunk: int = 1
+        self,
+        owner: str = "opener",
+        *,
+        queued: bool = False,
+        hand_on: bool = False,
+        window: int = 128,
+        etag: str = "etag",
+        chunk: int = 1,
     ) -> str:
         made = submission(window=window, etag=etag, chunk=chunk)
-        return await self.ledger.claim(self.name, owner, made, queued=queued)
+        return await self.ledger.claim(self.name, owner, made, queued=queued, hand_on=hand_on)
 
     async def begin(
         self,
@@ -66,8 +73,10 @@ class Bench:
         await self.ledger.confirm(self.name, 0)
         return released
 
-    def identity(self, task: int, attempt: int = 0, generation: int = 0) -> Identity:
-        return Identity(self.name, generation, task, attempt)
+    async def current(self, task: int, attempt: int = 0, generation: int = 0) -> Identity:
+        """An identity of the batch's present life."""
+        phase = await self.ledger.phase(self.name)
+        return Identity(self.name, generation, task, attempt, phase.epoch if phase else "")
 
     async def settle(
         self,
@@ -81,7 +90,7 @@ class Bench:
         answer: bytes = b"answer",
     ) -> Settled:
         envelope = Envelope(succeeded, failed, not_found, task, task)
-        return await self.ledger.settle(self.identity(task, attempt, generation), envelope, answer)
+        return await self.ledger.settle(await self.current(task, attempt, generation), envelope, answer)
 
     async def skip(self, task: int) -> Settled:
         """Settle without outcomes, as a task of a batch that closes does."""
@@ -90,7 +99,7 @@ class Bench:
     async def fail(
         self, task: int, attempt: int = 0, *, attempts: int = 3, backoff: float = 50, generation: int = 0
     ) -> FailVerdict:
-        return await self.ledger.fail(self.identity(task, attempt, generation), attempts, backoff)
+        return await self.ledger.fail(await self.current(task, attempt, generation), attempts, backoff)
 
     async def repair(self, *, shortest: float = 0) -> Repairs:
         return await self.ledger.repair(self.name, SILENCE, shortest)
@@ -128,6 +137,11 @@ class Bench:
         wanted = fields or dict.fromkeys(("heard_at", "mark_at", "probed_at"), seconds)
         for name, value in wanted.items():
             await self._await(self.redis.hset(self.key(), name, str(int((now + value) * 1e6))))
+
+    async def write(self, **fields: str) -> None:
+        """Write fields of the hash."""
+        for name, value in fields.items():
+            await self._await(self.redis.hset(self.key(), name, value))
 
     async def age_releases(self, **tasks: float) -> None:
         """Move release times, each given as t<task>=<seconds from now>."""

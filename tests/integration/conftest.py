@@ -91,7 +91,7 @@ def bench(redis: Redis, name: str) -> Bench:
 async def pipeline(redis: Redis, store: Store, gateway: FakeGateway, s3: S3Info, name: str) -> PipelineBench:
     """The whole function with a fresh memory, around the folder's Redis, S3 and gateway."""
     settings = connection(s3)[0].model_copy(
-        update={"gateway_url": gateway.url, "function_name": name, "model_function": f"{name}.model"}
+        update={"gateway_url": gateway.url, "function_name": name, "model_function": f"{name}-model"}
     )
     signer = Signer((KEY,), lambda: (KEY,))
     ledger = Ledger(redis, name)

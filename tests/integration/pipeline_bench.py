@@ -65,7 +65,7 @@ class PipelineBench:
 
     def serve(self, model: Model) -> None:
         """Deploy the model function."""
-        self.gateway.models[f"{self.name}.model"] = model
+        self.gateway.models[f"{self.name}-model"] = model
 
     def forget(self) -> None:
         """Become another replica: the same Redis and S3, nothing remembered."""

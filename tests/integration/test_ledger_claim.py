@@ -54,7 +54,8 @@ async def test_an_open_batch_exists_even_after_its_claim_would_have_expired(benc
 
 
 async def test_a_queued_opening_takes_over_a_claim_left_to_it_and_a_second_one_finds_it_taken(bench: Bench) -> None:
-    assert await bench.claim("") == "claimed"
+    assert await bench.claim("submitter", hand_on=True) == "claimed"
+    assert await bench.claim("another", hand_on=True) == "exists"
     assert await bench.claim("first", queued=True) == "claimed"
     assert await bench.claim("second", queued=True) == "exists"
     assert (await bench.fields())["owner"] == "first"

@@ -70,12 +70,13 @@ async def test_cancelled_twice_nothing_more_happens(bench: Bench) -> None:
     assert await bench.dump() == before
 
 
-async def test_a_batch_that_is_being_reduced_is_not_cancelled(bench: Bench) -> None:
+async def test_cancelled_while_it_is_reduced_a_batch_begins_no_generation_and_ends_cancelled(bench: Bench) -> None:
     await bench.open(1)
-    await bench.settle(0)
-    before = await bench.dump()
-    assert await bench.ledger.cancel(bench.name) == ("reducing", 0, None, False)
-    assert await bench.dump() == before
+    await bench.settle(0, succeeded=0, failed=1)
+    await bench.reduce()
+    assert await bench.ledger.cancel(bench.name) == ("cancelled", 0, None, False)
+    assert await bench.begin(1, tasks=1, owner="reducer", again=1) == ("lost", [])
+    assert await bench.ledger.finish(bench.name, "reducer", 0, 0) == "cancelled"
 
 
 async def test_a_cancelled_batch_that_is_being_reduced_is_cancelled_already(bench: Bench) -> None:

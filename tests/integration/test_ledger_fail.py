@@ -150,7 +150,7 @@ async def test_extended_a_task_keeps_its_place_and_is_not_lost_for_a_silence(ben
     await bench.age_releases(t0=-500, t1=-400)
     placed = await bench.release_time(0)
     await bench.age()
-    await bench.ledger.extend(bench.identity(0))
+    await bench.ledger.extend(await bench.current(0))
     assert await bench.release_time(0) == placed
     assert abs(int((await bench.fields())["heard_at"]) / 1e6 - await bench.now()) < 60
     await bench.settle(1)
@@ -166,9 +166,9 @@ async def test_extended_a_task_keeps_its_place_and_is_not_lost_for_a_silence(ben
 async def test_what_is_not_in_flight_is_not_extended(bench: Bench) -> None:
     await bench.open(1, window=1)
     before = await bench.dump()
-    await bench.ledger.extend(bench.identity(0, generation=1))
-    await bench.ledger.extend(bench.identity(7))
+    await bench.ledger.extend(await bench.current(0, generation=1))
+    await bench.ledger.extend(await bench.current(7))
     assert await bench.dump() == before
     await bench.settle(0)
-    await bench.ledger.extend(bench.identity(0))
+    await bench.ledger.extend(await bench.current(0))
     assert await bench.in_flight() == []

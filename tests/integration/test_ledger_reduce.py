@@ -42,8 +42,8 @@ async def test_an_expired_lease_is_taken_over_with_the_upload_its_owner_left(ben
     lease = await bench.ledger.lease(bench.name, "heir", 0)
     assert (lease.verdict, lease.upload, lease.upload_key) == ("leased", "upload-1", "the/key")
     assert (await bench.ledger.lease(bench.name, "dead", 0)).verdict == "held"
-    assert await bench.ledger.finish(bench.name, "dead", 0) == ""
-    assert await bench.ledger.finish(bench.name, "heir", 0) == "done"
+    assert await bench.ledger.finish(bench.name, "dead", 0, 0) == ""
+    assert await bench.ledger.finish(bench.name, "heir", 0, 0) == "done"
 
 
 async def test_nothing_is_leased_before_the_reduce_or_for_another_generation(bench: Bench) -> None:
@@ -60,7 +60,7 @@ async def test_finished_a_batch_keeps_its_counts_and_nothing_else(bench: Bench) 
     await bench.ledger.segment_written(bench.name, 0, 0)
     await bench.reduce()
     await bench.ledger.lease(bench.name, "reducer", 0, "upload-1", "the/key")
-    assert await bench.ledger.finish(bench.name, "reducer", 0) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, 0) == "done"
     fields = await bench.fields()
     assert [fields[name] for name in ("state", "succeeded", "settled", "owner")] == ["done", "2", "2", ""]
     assert "upload" not in fields
@@ -76,18 +76,18 @@ async def test_a_cancelled_batch_ends_as_cancelled_with_the_tasks_it_settled(ben
     await bench.settle(0)
     await bench.skip(1)
     await bench.reduce()
-    assert await bench.ledger.finish(bench.name, "reducer", 0) == "cancelled"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, 0) == "cancelled"
     assert (await bench.fields())["settled"] == "2"
 
 
 async def test_a_batch_ends_once_and_stays_as_it_is(bench: Bench) -> None:
     await reducing(bench)
-    assert await bench.ledger.finish(bench.name, "reducer", 0) == ""
+    assert await bench.ledger.finish(bench.name, "reducer", 0, 0) == ""
     await bench.reduce()
-    assert await bench.ledger.finish(bench.name, "reducer", 1) == ""
-    assert await bench.ledger.finish(bench.name, "reducer", 0) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 1, 0) == ""
+    assert await bench.ledger.finish(bench.name, "reducer", 0, 0) == "done"
     before = await bench.dump()
-    assert await bench.ledger.finish(bench.name, "", 0) == ""
+    assert await bench.ledger.finish(bench.name, "", 0, 0) == ""
     assert (await bench.ledger.lease(bench.name, "late", 0)).verdict == "closed"
     assert await bench.ledger.cancel(bench.name) == ("done", 0, None, False)
     assert (await bench.settle(0)).verdict == "closed"
@@ -98,6 +98,6 @@ async def test_a_batch_ends_once_and_stays_as_it_is(bench: Bench) -> None:
 async def test_an_ended_batch_asks_the_sweep_for_nothing(bench: Bench) -> None:
     await reducing(bench)
     await bench.reduce()
-    await bench.ledger.finish(bench.name, "reducer", 0)
+    await bench.ledger.finish(bench.name, "reducer", 0, 0)
     repairs = await bench.repair()
     assert (repairs.state, repairs.release, repairs.segments, repairs.reduce) == ("done", (), (), False)

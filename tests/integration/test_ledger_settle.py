@@ -67,12 +67,12 @@ async def test_an_answer_to_a_closed_generation_changes_nothing(bench: Bench) ->
 async def test_a_ledger_that_is_not_there_is_not_resurrected(bench: Bench) -> None:
     assert (await bench.settle(0)).verdict == "unknown"
     assert await bench.fail(0) == "unknown"
-    await bench.ledger.extend(bench.identity(0))
+    await bench.ledger.extend(await bench.current(0))
     await bench.ledger.confirm(bench.name, 0)
     await bench.ledger.defer(bench.name, 0, [0], 1)
     await bench.ledger.segment_written(bench.name, 0, 0)
     assert (await bench.ledger.lease(bench.name, "owner", 0)).verdict == "unknown"
-    assert await bench.ledger.finish(bench.name, "owner", 0) == ""
+    assert await bench.ledger.finish(bench.name, "owner", 0, 0) == ""
     assert await bench.ledger.cancel(bench.name) == ("", 0, None, False)
     assert (await bench.repair()).state == "gone"
     assert await bench.dump() == {"hash": {}}

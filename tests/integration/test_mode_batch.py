@@ -24,7 +24,7 @@ def as_key(key: str, _name: str) -> tuple[str, dict[str, str], dict[str, str]]:
 
 
 def as_spec(key: str, name: str) -> tuple[str, dict[str, str], dict[str, str]]:
-    return orjson.dumps({"input": key, "function": f"{name}.model", "window": 2}).decode(), {}, {}
+    return orjson.dumps({"input": key, "function": f"{name}-model", "window": 2}).decode(), {}, {}
 
 
 def as_csv(_key: str, _name: str) -> tuple[str, dict[str, str], dict[str, str]]:
@@ -120,7 +120,11 @@ async def nothing_in_redis(pipeline: Pipeline) -> None:
         (b"url\n" + b"fine\n" * 50_000 + b"caf\xe9\n", {}, "it is not UTF-8: convert it, for example with iconv"),
         (b"url\ncaf\xe9\n", {"chunk": "auto"}, "it is not UTF-8: convert it, for example with iconv"),
         ("url\na\n".encode("utf-16"), {}, "the input is UTF-16, expected UTF-8: convert it with iconv"),
-        (b"pipeline.task,url\n1,a\n", {}, "the columns pipeline.task and pipeline.index are the pipeline's own"),
+        (
+            b"pipeline.task,url\n1,a\n",
+            {},
+            "pipeline.index and pipeline.item are the pipeline's own",
+        ),
     ],
     ids=["no url", "missing column", "latin-1", "latin-1 late", "latin-1 auto", "utf-16", "own column"],
 )

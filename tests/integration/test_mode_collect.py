@@ -6,7 +6,6 @@ import pytest
 
 from pipeline.errors import ForbiddenError, NotFoundError
 from pipeline.models import SIGNATURE_HEADER, Response
-from pipeline.signing import Identity
 from tests.integration.fake_gateway import Message
 from tests.integration.pipeline_bench import PipelineBench, answering, query_of
 
@@ -91,7 +90,7 @@ async def test_an_answer_that_was_not_signed_so_counts_as_a_failure(pipeline: Pi
     message = await first_message(pipeline)
     answer = await pipeline.run_task(message)
     signature = answer.headers[SIGNATURE_HEADER]
-    other = pipeline.context.signer.answer(Identity(pipeline.batch, 0, 1), answer.body)
+    other = pipeline.context.signer.answer(await pipeline.bench().current(1), answer.body)
     forged = {
         "body": Response(200, answer.body.replace(b'"succeeded":1', b'"succeeded":9'), answer.headers),
         "signature": Response(200, answer.body, {SIGNATURE_HEADER: signature[:-1] + "x"}),
@@ -178,7 +177,7 @@ async def test_an_unknown_model_function_stops_the_batch_in_plain_words(pipeline
     status = await pipeline.status()
     assert status["state"] == "failed"
     assert status["reason"] == (
-        f"the model function '{pipeline.name}.model' answered 404 to the first 10 calls: "
+        f"the model function '{pipeline.name}-model' answered 404 to the first 10 calls: "
         "is it deployed under this name?"
     )
     summary = await pipeline.summary()
@@ -198,3 +197,13 @@ async def test_a_callback_of_a_batch_that_is_gone_changes_nothing(pipeline: Pipe
     await pipeline.context.specs.erase(pipeline.batch)
     with pytest.raises(NotFoundError):
         await pipeline.call_back(message, None, 500)
+
+
+async def test_with_pro_an_answer_settles_whatever_try_it_came_from(pipeline: PipelineBench) -> None:
+    settings = pipeline.context.settings.model_copy(update={"openfaas_pro": True})
+    pipeline.context = dataclasses.replace(pipeline.context, settings=settings)
+    message = await first_message(pipeline)
+    answer = await pipeline.run_task(message)
+    assert await pipeline.call_back(message, answer, 200, {"X-Retry": "0", "X-Retry-Max": "9"}) == {
+        "verdict": "settled"
+    }

@@ -36,7 +36,7 @@ async def test_the_status_counts_what_happens(pipeline: PipelineBench) -> None:
         "batch_id": pipeline.batch,
         "state": "running",
         "reason": None,
-        "function": f"{pipeline.name}.model",
+        "function": f"{pipeline.name}-model",
     }
     expected |= {"generation": 0, "items": 6, "tasks": 3, "succeeded": 2, "failed": 0, "retried": 0}
     expected |= {"released": 3, "in_flight": 2, "settled": 1, "completed": None, "ended": None}
@@ -60,7 +60,7 @@ async def test_an_ended_batch_whose_ledger_expired_answers_from_s3(pipeline: Pip
         await pipeline.handle("cancel", {"batch": pipeline.batch})
     again = await pipeline.submit("url\na\nb\n", {"Content-Type": "text/csv"})
     assert (again.status, document(again)["state"]) == (200, "done")
-    with pytest.raises(ConflictError, match="has ended, with another specification or another input"):
+    with pytest.raises(ConflictError, match="had another specification or another input: choose another id"):
         await pipeline.submit("url\nb\n", {"Content-Type": "text/csv"})
     assert await pipeline.bench().fields() == {}
     assert await pipeline.sweep() == {"open": 0}
@@ -114,8 +114,10 @@ async def test_a_cancelled_batch_queues_its_reduce_once(pipeline: PipelineBench)
 async def test_a_batch_that_has_ended_or_is_ending_by_itself_cannot_be_cancelled(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
     await pipeline.deliver(pipeline.queue.pop(0))
+    await pipeline.bench().write(outcome="failed")
     with pytest.raises(ConflictError, match=f"batch '{pipeline.batch}' cannot be cancelled: it is reducing"):
         await pipeline.handle("cancel", {"batch": pipeline.batch})
+    await pipeline.bench().write(outcome="done")
     await pipeline.deliver_all()
     with pytest.raises(ConflictError, match=f"batch '{pipeline.batch}' cannot be cancelled: it is done"):
         await pipeline.handle("cancel", {"batch": pipeline.batch})

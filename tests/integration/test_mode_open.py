@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from pipeline.errors import ForbiddenError
+from pipeline.errors import ForbiddenError, UnavailableError
 from pipeline.modes import batch as batch_module
+from pipeline.modes.open import OPENINGS_ALLOWED
 from pipeline.signing import Identity
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 
@@ -50,7 +51,7 @@ async def test_an_input_that_cannot_be_used_ends_the_batch_as_failed(
 ) -> None:
     assert (await pipeline.submit(body, CSV)).status == 202
     (answer,) = await pipeline.deliver_all()
-    assert answer["verdict"] == "failed"
+    assert answer["verdict"] == "given up"
     status = await pipeline.status()
     assert status["state"] == "failed"
     assert status["reason"].startswith(reason)
@@ -98,7 +99,7 @@ async def test_a_submitter_that_died_is_replaced_by_the_queue(pipeline: Pipeline
 
 
 @pytest.mark.parametrize("owner", ["", "dead"])
-async def test_a_submitter_that_died_before_it_wrote_the_specification_ends_the_batch(
+async def test_a_submitter_that_died_before_it_wrote_the_specification_leaves_the_id_free(
     pipeline: PipelineBench, owner: str
 ) -> None:
     await pipeline.submit("url\na\n", CSV)
@@ -111,8 +112,8 @@ async def test_a_submitter_that_died_before_it_wrote_the_specification_ends_the_
     await bench.ledger.claim(pipeline.batch, owner, submission)
     await bench.age(lease_until=-1)
     assert (await pipeline.deliver(message))["verdict"] == "unknown"
-    status = await pipeline.status()
-    assert (status["state"], status["reason"]) == ("failed", "its specification is not in S3")
+    assert await bench.fields() == {}
+    assert (await pipeline.submit("url\na\n", CSV)).status == 202
 
 
 async def test_an_opening_of_a_batch_that_is_gone_creates_nothing(pipeline: PipelineBench) -> None:
@@ -121,3 +122,55 @@ async def test_an_opening_of_a_batch_that_is_gone_creates_nothing(pipeline: Pipe
     assert [key async for key in pipeline.redis.scan_iter(match=f"{pipeline.name}:*")] == []
     with pytest.raises(ForbiddenError, match="the signature is not that of this open"):
         await pipeline.handle("open", pipeline.signed("reduce", Identity("nowhere", 0)))
+
+
+async def test_a_second_submission_that_fails_leaves_the_first_alone(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await pipeline.submit("url\na\nb\n", CSV)).status == 202
+
+    async def away(*_: object) -> None:
+        raise UnavailableError("S3 is away")
+
+    with monkeypatch.context() as fault:
+        fault.setattr(pipeline.context.specs, "read_status", away)
+        assert (await pipeline.submit("url\na\nb\n", CSV)).status == 202
+    assert (await pipeline.deliver_all())[0]["verdict"] == "opened"
+
+
+async def test_an_opening_that_stumbles_says_over_what_and_a_cancel_ends_it(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipeline.submit("url\na\nb\n", CSV)
+    (message,) = pipeline.queue
+    pipeline.queue.clear()
+
+    async def away(*_: object) -> None:
+        raise UnavailableError("S3 denies access")
+
+    with monkeypatch.context() as fault:
+        fault.setattr(pipeline.context.store, "download", away)
+        with pytest.raises(UnavailableError):
+            await pipeline.deliver(message)
+    status = await pipeline.status()
+    assert (status["state"], status["trouble"]) == ("opening", "S3 denies access")
+    assert (await pipeline.handle("cancel", {"batch": pipeline.batch})).status == 202
+    await pipeline.bench().age(lease_until=-1)
+    assert (await pipeline.deliver(message))["verdict"] == "given up"
+    status = await pipeline.status()
+    assert (status["state"], status["reason"]) == ("cancelled", "cancelled before it was opened")
+    assert status["trouble"] is None
+
+
+async def test_an_opening_that_kills_its_replicas_is_given_up(pipeline: PipelineBench) -> None:
+    await pipeline.submit("url\na\nb\n", CSV)
+    (message,) = pipeline.queue
+    pipeline.queue.clear()
+    submission = await pipeline.context.specs.read(pipeline.batch)
+    bench = pipeline.bench()
+    for _ in range(OPENINGS_ALLOWED):
+        assert await bench.ledger.claim(pipeline.batch, "dies", submission, queued=True) == "claimed"
+        await bench.age(lease_until=-1)
+    assert (await pipeline.deliver(message))["verdict"] == "given up"
+    status = await pipeline.status()
+    assert (status["state"], status["reason"]) == ("failed", "its opening failed 5 times: each time its replica died")

@@ -12,7 +12,6 @@ from aiohttp import web
 from pipeline import calls
 from pipeline.errors import ForbiddenError
 from pipeline.models import SIGNATURE_HEADER, Outcome, Response, decode_envelope
-from pipeline.signing import Identity
 from tests.integration.pipeline_bench import PipelineBench, answering, document
 
 
@@ -45,7 +44,7 @@ async def test_a_task_answers_with_one_outcome_an_item_and_a_signature(pipeline:
     assert (second.status, second.status_code, second.retryable, bytes(second.result)) == (
         *("failed", 400, False, b'"bad item"'),
     )
-    identity = Identity(pipeline.batch, 0)
+    identity = await pipeline.bench().current(0)
     assert [found.call_id for found in (first, second, third)] == [identity.call_id(index) for index in range(3)]
     pipeline.context.signer.verify_answer(identity, response.body, response.headers[SIGNATURE_HEADER])
 
@@ -100,15 +99,15 @@ async def test_an_invocation_that_was_not_signed_so_is_refused(pipeline: Pipelin
 @pytest.mark.parametrize("purpose", ["reduce", "open", "callback", "answer"])
 async def test_a_url_that_was_signed_for_something_else_is_no_invocation(pipeline: PipelineBench, purpose: Any) -> None:
     await pipeline.submit_rows("a")
-    identity = Identity(pipeline.batch, 0)
+    identity = await pipeline.bench().current(0)
     with pytest.raises(ForbiddenError, match="the signature is not that of this task"):
-        await pipeline.handle("task", pipeline.signed(purpose, identity, f"{pipeline.name}.model"))
+        await pipeline.handle("task", pipeline.signed(purpose, identity, f"{pipeline.name}-model"))
 
 
 async def test_an_invocation_signed_for_another_model_function_is_refused(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
     with pytest.raises(ForbiddenError, match="signed for another model function"):
-        await pipeline.handle("task", pipeline.signed("task", Identity(pipeline.batch, 0), "another"))
+        await pipeline.handle("task", pipeline.signed("task", await pipeline.bench().current(0), "another"))
 
 
 @pytest.mark.parametrize("gone", ["cancelled", "later generation", "no ledger"])
@@ -119,7 +118,7 @@ async def test_a_batch_that_does_not_wait_for_it_is_not_worked_for(pipeline: Pip
     if gone == "cancelled":
         await pipeline.handle("cancel", {"batch": pipeline.batch})
     elif gone == "later generation":
-        query = pipeline.signed("task", Identity(pipeline.batch, 1), f"{pipeline.name}.model")
+        query = pipeline.signed("task", await pipeline.bench().current(0, generation=1), f"{pipeline.name}-model")
     else:
         await pipeline.redis.delete(pipeline.bench().key())
     response = await pipeline.handle("task", query)

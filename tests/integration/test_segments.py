@@ -57,6 +57,13 @@ async def test_the_newest_generation_of_an_item_wins(store: Store, name: str, or
     ]
 
 
+async def test_a_segment_that_was_written_twice_with_other_tasks_counts_twice(store: Store, name: str) -> None:
+    await write_segment(store, name, 0, EPOCH, 0, answers(0, 1))
+    await write_segment(store, name, 0, EPOCH, 0, answers(1, 2))
+    segments = await list_segments(store, name, 0, EPOCH, 1)
+    assert [index for index, _ in await merged(store, segments)] == [0, 1, 2]
+
+
 async def test_a_segment_that_is_missing_is_an_error_that_names_it(store: Store, name: str) -> None:
     for number in (0, 2):
         await write_segment(store, name, 0, EPOCH, number, answers(number))

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from pipeline import snapshot as snapshot_module
-from pipeline.cutting import INDEX, Cutter
+from pipeline.cutting import INDEX, ITEM, Cutter
 from pipeline.errors import BadRequestError
 from pipeline.snapshot import Item, Snapshots
 from pipeline.store import MissingObjectError, Store
@@ -26,7 +26,7 @@ async def frames(sizes: Sequence[int] = (300, 1, 699)) -> AsyncIterator[pl.DataF
     for size in sizes:
         numbers = range(start, start + size)
         yield pl.DataFrame(
-            {"id": [str(n) for n in numbers], "url": [f"https://example.org/{n}" for n in numbers], INDEX: numbers},
+            {"id": [str(n) for n in numbers], ITEM: [f"https://example.org/{n}" for n in numbers], INDEX: numbers},
             schema_overrides={INDEX: pl.Int64},
         )
         start += size
@@ -34,6 +34,9 @@ async def frames(sizes: Sequence[int] = (300, 1, 699)) -> AsyncIterator[pl.DataF
 
 def item(index: int) -> Item:
     return Item(index, f"https://example.org/{index}")
+
+
+EPOCH = "e1"
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 100])
@@ -44,7 +47,7 @@ async def test_every_task_has_its_items_and_together_they_are_the_input(store: S
     reader = Snapshots(store)
     for task in range(manifest.tasks):
         expected = [item(index) for index in range(task * chunk, min(ROWS, (task + 1) * chunk))]
-        assert await reader.items(name, 0, task) == expected
+        assert await reader.items(name, EPOCH, 0, task) == expected
     everything = [found async for items in reader.all_items(name) for found in items]
     assert everything == [item(index) for index in range(ROWS)]
 
@@ -71,13 +74,13 @@ async def test_a_next_generation_is_cut_from_the_same_rows_with_all_their_column
     selected = pl.concat([frame async for frame in snapshots.select(name, wanted)])
     assert selected.to_dict(as_series=False) == {
         "id": [str(index) for index in wanted],
-        "url": [item(index).text for index in wanted],
+        ITEM: [item(index).text for index in wanted],
         INDEX: wanted,
     }
     manifest = await snapshots.write(name, 1, snapshots.select(name, wanted), "url", 1)
     assert manifest.tasks == len(wanted)
     for task, index in enumerate(wanted):
-        assert await snapshots.items(name, 1, task) == [item(index)]
+        assert await snapshots.items(name, EPOCH, 1, task) == [item(index)]
     assert [found.index async for items in snapshots.all_items(name) for found in items] == list(range(ROWS))
 
 
@@ -90,10 +93,10 @@ async def test_the_parts_in_memory_are_bounded_and_a_part_is_read_once(
     manifest = await reader.manifest(name, 0)
     for _ in range(2):
         for task in manifest.first_tasks[:2]:
-            await reader.items(name, 0, task)
+            await reader.items(name, EPOCH, 0, task)
     assert reader._part.cache_info().misses == 2
     for task in manifest.first_tasks:
-        await reader.items(name, 0, task)
+        await reader.items(name, EPOCH, 0, task)
     assert reader._part.cache_info().currsize == 2
 
 
@@ -106,9 +109,9 @@ async def test_an_empty_input_has_no_tasks(store: Store, name: str) -> None:
 async def test_a_snapshot_that_is_not_there_is_named_and_not_remembered_as_missing(store: Store, name: str) -> None:
     reader = Snapshots(store)
     with pytest.raises(MissingObjectError, match=rf"{name}/input/0\.json"):
-        await reader.items(name, 0, 0)
+        await reader.items(name, EPOCH, 0, 0)
     await reader.write(name, 0, frames(), "url", 1)
-    assert await reader.items(name, 0, 0) == [item(0)]
+    assert await reader.items(name, EPOCH, 0, 0) == [item(0)]
 
 
 async def test_rows_that_cannot_be_read_leave_no_manifest_and_keep_their_error(store: Store, name: str) -> None:
@@ -120,3 +123,11 @@ async def test_rows_that_cannot_be_read_leave_no_manifest_and_keep_their_error(s
     with pytest.raises(BadRequestError, match="row 1000 is broken"):
         await Snapshots(store).write(name, 0, broken(), "url", 1)
     assert f"{name}/input/0.json" not in await store.list(f"{name}/")
+
+
+async def test_what_is_remembered_is_remembered_for_one_life_of_an_id(store: Store, name: str) -> None:
+    reader = Snapshots(store)
+    await reader.write(name, 0, frames(), "url", 1)
+    assert await reader.items(name, EPOCH, 0, 0) == [item(0)]
+    await reader.write(name, 0, reader.select(name, [5, 6]), "url", 1)
+    assert await reader.items(name, "e2", 0, 0) == [item(5)]

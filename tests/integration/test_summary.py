@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from pipeline import summary as summary_module
-from pipeline.cutting import INDEX
+from pipeline.cutting import INDEX, ITEM
 from pipeline.models import Outcome
 from pipeline.segments import list_segments, write_segment
 from pipeline.snapshot import Snapshots
@@ -24,7 +24,7 @@ async def summarize(
 
     async def frames() -> AsyncIterator[pl.DataFrame]:
         texts = [f"item {n}" for n in range(rows)]
-        yield pl.DataFrame({column: texts, INDEX: range(rows)}, schema_overrides={INDEX: pl.Int64})
+        yield pl.DataFrame({ITEM: texts, INDEX: range(rows)}, schema_overrides={INDEX: pl.Int64})
 
     recorded: list[Upload] = []
 
@@ -36,10 +36,11 @@ async def summarize(
     await snapshots.write(name, 0, frames(), column, 1)
     await write_segment(store, name, 0, "e", 0, [answer([found]) for found in outcomes])
     failed = sum(found.status == "failed" for found in outcomes)
-    totals = Totals(name, column, 1.5, 2_000_000_000.25, rows, len(outcomes) - failed, failed, "not run: cancelled")
+    totals = Totals(name, column, 1.5, 2_000_000_000.25, rows, len(outcomes) - failed, "not run: cancelled")
     writer = Writer(store, f"{name}.json", record)
     segments = await list_segments(store, name, 0, "e", 1)
-    written = await write_summary(writer, store, snapshots, totals, segments)
+    written, failures = await write_summary(writer, store, snapshots, totals, segments)
+    assert failures == failed
     body = await store.get(f"{name}.json")
     assert (written.key, written.size) == (f"{name}.json", len(body))
     return body, recorded
@@ -101,7 +102,7 @@ async def test_what_is_not_text_or_too_large_says_how_to_read_it(
 
 
 async def test_without_any_outcome_both_lists_are_there(store: Store, name: str) -> None:
-    totals = Totals(name, "url", 1, 2, 0, 0, 0, "")
+    totals = Totals(name, "url", 1, 2, 0, 0, "")
 
     async def record(_upload: Upload) -> None:
         raise AssertionError

@@ -81,7 +81,7 @@ def test_an_answer_without_outcomes_has_no_lines() -> None:
 )
 def test_a_status_becomes_an_outcome(status: int, *, override: bool | None, expected: tuple[str, bool]) -> None:
     called = Called(Reply(status, b'{"a": 1}'), 3, 0.12345678)
-    made = make_outcome(IDENTITY, Item(9, "cell"), called, retryable=override)
+    made = make_outcome(IDENTITY.call_id(9), Item(9, "cell"), called, retryable=override)
     assert (made.status, made.retryable) == expected
     assert (made.index, made.item, made.status_code, made.attempts, made.duration) == (9, "cell", status, 3, 0.123457)
     assert bytes(made.result) == b'{"a":1}'
@@ -89,7 +89,7 @@ def test_a_status_becomes_an_outcome(status: int, *, override: bool | None, expe
 
 
 def test_a_long_item_is_cut_to_a_preview() -> None:
-    made = make_outcome(IDENTITY, Item(0, "x" * 5000), Called(Reply(200, b""), 1, 0.0))
+    made = make_outcome(IDENTITY.call_id(0), Item(0, "x" * 5000), Called(Reply(200, b""), 1, 0.0))
     assert made.item == "x" * 1024
 
 

@@ -66,7 +66,7 @@ async def test_a_message_carries_its_mode_a_call_id_and_a_signed_identity(
     assert signer.verify_query(mode, dict(parse_qsl(query))) == IDENTITY
     assert dict(parse_qsl(query))["function"] == "model"
     headers = sent.options[0]["headers"]
-    assert (headers["X-Mode"], headers["X-Call-Id"]) == (mode, IDENTITY.call_id())
+    assert (headers["X-Mode"], headers["X-Call-Id"]) == (mode, IDENTITY.call_id(purpose=mode))
     assert ("X-Callback-Url" in headers) is (mode == "task")
     assert sent.options[0]["data"] is None
 

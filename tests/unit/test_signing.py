@@ -12,7 +12,7 @@ from pipeline.signing import Identity, Purpose, Signer
 from tests.unit.fakes import KEY
 
 NEW_KEY = b"the next key of the tests, as long"
-IDENTITY = Identity("batch-1", generation=2, task=3, attempt=4)
+IDENTITY = Identity("batch-1", generation=2, task=3, attempt=4, epoch="e1")
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 URL_PURPOSES = tuple(purpose for purpose in PURPOSES if purpose != "answer")
 
@@ -21,6 +21,7 @@ OTHER_IDENTITIES = (
     dataclasses.replace(IDENTITY, generation=1),
     dataclasses.replace(IDENTITY, task=0),
     dataclasses.replace(IDENTITY, attempt=5),
+    dataclasses.replace(IDENTITY, epoch="e2"),
     Identity("batch-1", generation=3, task=2, attempt=4),
     Identity("batch-1", generation=2, task=4, attempt=3),
 )
@@ -192,9 +193,9 @@ def test_a_url_read_in_a_log_settles_nothing(signer: Signer, purpose: Purpose) -
 
 
 def test_a_call_id_is_stable_for_every_delivery_of_an_attempt() -> None:
-    again = Identity("batch-1", generation=2, task=3, attempt=4)
-    assert IDENTITY.call_id() == again.call_id() == "e2170676-1f1d-58c8-b93c-99b1350aed3e"
-    assert IDENTITY.call_id(7) == again.call_id(7) == "f631998c-3cc0-5dc7-8498-125a54f5fb90"
+    again = Identity("batch-1", generation=2, task=3, attempt=4, epoch="e1")
+    assert IDENTITY.call_id() == again.call_id() == "cf9f3be1-9d36-59ab-9891-e7ee566a0120"
+    assert IDENTITY.call_id(7) == again.call_id(7) == "dfdc4365-2e2f-57a6-8f22-faf711509831"
 
 
 def test_call_ids_differ_between_items_attempts_tasks_generations_and_batches() -> None:

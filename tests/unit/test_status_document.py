@@ -35,6 +35,7 @@ def test_a_running_batch() -> None:
         "batch_id": "batch-1",
         "state": "running",
         "reason": None,
+        "trouble": None,
         "function": "model",
         "generation": 1,
         "items": 100,

@@ -1,0 +1,72 @@
+"""An id may live again after Redis has forgotten it; what is remembered, kept or refused is then that life's."""
+
+import pytest
+
+from pipeline.errors import BadRequestError, ConflictError, UnavailableError
+from pipeline.replies import Repairs
+from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
+
+
+async def test_an_id_that_lives_again_runs_its_new_rows(pipeline: PipelineBench) -> None:
+    pipeline.serve(answering(lambda text: (200, text.upper())))
+    for rows in (("old a", "old b"), ("new a", "new b")):
+        await pipeline.submit_rows(*rows)
+        await pipeline.deliver_all()
+        entries = (await pipeline.summary())["results"]["results"]
+        assert [(entry["url"], entry["result"]) for entry in entries] == [(row, row.upper()) for row in rows]
+        await pipeline.redis.delete(pipeline.bench().key())
+        for key in [*await pipeline.objects(), f"{pipeline.batch}.json"]:
+            await pipeline.context.store.delete(key)
+
+
+async def test_a_batch_that_redis_forgot_is_not_replaced_by_another_specification(pipeline: PipelineBench) -> None:
+    await pipeline.submit_rows("a", "b")
+    await pipeline.redis.delete(pipeline.bench().key())
+    with pytest.raises(ConflictError, match="had another specification or another input: choose another id"):
+        await pipeline.submit("url\na\nb\n", CSV, {"chunk": "2"})
+    assert (await pipeline.submit("url\na\nb\n", CSV)).status == 201
+
+
+@pytest.mark.parametrize("key", ["{batch}/spec.json", "{batch}/status.json", "{batch}/input/0.json", "open/{batch}"])
+async def test_what_the_pipeline_keeps_is_no_input(pipeline: PipelineBench, key: str) -> None:
+    await pipeline.submit_rows("a")
+    with pytest.raises(BadRequestError, match="is the pipeline's own: expected the key of a CSV of yours"):
+        await pipeline.handle("batch", body=key.format(batch=pipeline.batch).encode())
+
+
+@pytest.mark.parametrize("function", ["{name}", "{name}.openfaas-fn"])
+async def test_the_pipeline_cannot_call_itself(pipeline: PipelineBench, function: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        await pipeline.submit("url\na\n", CSV, {"function": function.format(name=pipeline.name)})
+    assert caught.value.problems == ("function: the pipeline cannot call itself",)
+
+
+async def test_a_batch_that_is_open_is_said_to_be_even_if_its_first_releases_are_put_off(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise UnavailableError("Redis is away")
+
+    with monkeypatch.context() as fault:
+        fault.setattr(pipeline.context.ledger, "confirm", away)
+        response = await pipeline.submit("url\na\nb\n", CSV)
+    assert (response.status, document(response)["tasks"]) == (201, 2)
+
+
+async def test_a_batch_that_cannot_be_swept_does_not_keep_others_from_it(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipeline.submit_rows("a")
+    await pipeline.context.ledger.note_open("broken")
+    swept: list[str] = []
+
+    async def repair(batch: str, *_: object) -> Repairs:
+        swept.append(batch)
+        if batch == "broken":
+            raise ZeroDivisionError
+        return Repairs("running")
+
+    monkeypatch.setattr(pipeline.context.ledger, "repair", repair)
+    assert await pipeline.sweep() == {"open": 2}
+    assert sorted(swept) == sorted(["broken", pipeline.batch])
+    await pipeline.context.ledger.forget_open("broken")
