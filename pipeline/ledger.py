@@ -1,23 +1,18 @@
-"""The state of batches in Redis: one typed method a script, and the only user of the Redis client.
+"""The state of batches in Redis: one typed method a script.
 
 Every key of a batch carries the batch in a hash tag, so a script's keys share a slot, and has a TTL. Times inside
 Redis are microseconds by Redis' own clock; the methods take and give seconds.
 """
 
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any, Literal, Self, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import FullJitterBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.asyncio import Redis
 
-from pipeline.errors import UnavailableError
+from pipeline.connection import check_server, open_redis, unavailable
 from pipeline.models import MIB, Envelope, Submission
 from pipeline.replies import MICROSECONDS, FailVerdict, Lease, Phase, Repairs, Settled, State
 from pipeline.signing import Identity
@@ -32,7 +27,6 @@ LOSSES_ALLOWED = 5
 FIRST_CALLS = 10
 MOST_RELEASES = 100
 ORPHAN_AGE = 600.0
-MINIMUM_VERSION = (6, 2)
 
 _SCRIPTS = (
     *("abandon", "begin", "cancel", "claim", "confirm", "defer", "explain"),
@@ -56,23 +50,8 @@ class Ledger:
     @asynccontextmanager
     async def connect(cls, url: str, password: str | None, prefix: str) -> AsyncIterator[Self]:
         """Open a pool of connections that lives as long as the context; nothing is sent yet."""
-        pool = BlockingConnectionPool.from_url(
-            url,
-            password=password,
-            max_connections=64,
-            timeout=5,
-            socket_timeout=10,
-            socket_connect_timeout=5,
-            health_check_interval=30,
-            retry=Retry(FullJitterBackoff(cap=1, base=0.05), 5),
-            retry_on_error=[RedisConnectionError, RedisTimeoutError],
-        )
-        redis = Redis(connection_pool=pool)
-        try:
+        async with open_redis(url, password) as redis:
             yield cls(redis, prefix)
-        finally:
-            await redis.aclose()
-            await pool.aclose()
 
     def _keys(self, batch: str) -> list[str]:
         root = f"{self._prefix}:{{{batch}}}"
@@ -82,28 +61,21 @@ class Ledger:
         ]
 
     async def _run(self, script: str, batch: str, *arguments: str | bytes | float) -> Any:
-        with _unavailable():
+        with unavailable():
             return await self._scripts[script](keys=self._keys(batch), args=list(arguments))
 
     async def ping(self) -> None:
         """Raise UnavailableError unless Redis answers."""
-        with _unavailable():
+        with unavailable():
             await self._redis.ping()
 
     async def check_server(self) -> None:
-        """Raise UnavailableError when this Redis is too old, or may evict keys: a ledger it forgets is a batch lost."""
-        with _unavailable():
-            info = await self._redis.info("everything")
-        policy = info.get("maxmemory_policy", "noeviction")
-        version = str(info.get("redis_version", "0"))
-        if policy != "noeviction":
-            raise UnavailableError(f"Redis evicts keys (maxmemory-policy {policy}): set it to noeviction")
-        if tuple(int(part) for part in version.split(".")[:2]) < MINIMUM_VERSION:
-            raise UnavailableError(f"Redis {version} is too old: 6.2 or newer is needed")
+        """Raise UnavailableError when this Redis is too old, or may evict keys."""
+        await check_server(self._redis)
 
     async def note_open(self, batch: str) -> None:
         """Put the batch into the index that the sweep goes through."""
-        with _unavailable():
+        with unavailable():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.zadd(f"{self._prefix}:open", {batch: time.time()})
                 pipe.expire(f"{self._prefix}:open", LEDGER_TTL)
@@ -111,12 +83,12 @@ class Ledger:
 
     async def forget_open(self, batch: str) -> None:
         """Take the batch out of the index."""
-        with _unavailable():
+        with unavailable():
             await self._redis.zrem(f"{self._prefix}:open", batch)
 
     async def open_batches(self, limit: int = 1000) -> list[tuple[str, float]]:
         """Return the open batches, the oldest first, each with the time in seconds at which it was noted."""
-        with _unavailable():
+        with unavailable():
             rows = await self._redis.zrange(f"{self._prefix}:open", 0, limit - 1, withscores=True)
             if rows:
                 await self._redis.expire(f"{self._prefix}:open", LEDGER_TTL)
@@ -197,7 +169,7 @@ class Ledger:
 
     async def segment_outcomes(self, batch: str, segment: int) -> list[bytes]:
         """Return the answers set aside for a segment, in the order they settled; empty when it is written already."""
-        with _unavailable():
+        with unavailable():
             return cast("list[bytes]", await self._redis.lrange(f"{self._keys(batch)[2]}:{segment}", 0, -1))
 
     async def segment_written(self, batch: str, generation: int, segment: int) -> None:
@@ -238,7 +210,7 @@ class Ledger:
     async def state(self, batch: str) -> State | None:
         """Return the batch's state, None when there is no ledger: four commands in one round trip."""
         keys = self._keys(batch)
-        with _unavailable():
+        with unavailable():
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.hgetall(keys[0])
                 pipe.zcard(keys[3])
@@ -252,7 +224,7 @@ class Ledger:
 
     async def phase(self, batch: str) -> Phase | None:
         """Return where the batch stands, None when there is no ledger."""
-        with _unavailable():
+        with unavailable():
             values = await self._redis.hmget(self._keys(batch)[0], ["state", "generation", "epoch"])
         state, generation, epoch = cast("list[bytes | None]", values)
         return Phase(state.decode(), int(generation or 0), (epoch or b"").decode()) if state else None
@@ -260,12 +232,3 @@ class Ledger:
 
 def _us(seconds: float) -> int:
     return int(seconds * MICROSECONDS)
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    """Turn an error of Redis, or of the way to it, into one that is answered with 503."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise UnavailableError(f"Redis cannot serve this now ({type(error).__name__})") from error

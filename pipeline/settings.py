@@ -51,7 +51,7 @@ class Settings(BaseModel):
     public_url: HttpUrl | None = None
     function_name: Annotated[str, Field(pattern=FUNCTION_NAME)] = "pipeline"
     model_function: Annotated[str, Field(pattern=FUNCTION_NAME)] | None = None
-    redis_url: Annotated[str, AfterValidator(_redis_url)] = "redis://redis-master.default.svc.cluster.local:6379"
+    redis_url: Annotated[str, AfterValidator(_redis_url)] = "redis://redis-master.redis.svc.cluster.local:6379"
     s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
     s3_endpoint: HttpUrl | None = None
     s3_region: str = "us-east-1"

@@ -11,7 +11,7 @@ from tests.deploy.images import HANDLER, ROOT
 # From the bottom up; a module may import from the rows under its own. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "replies"}),
-    frozenset({"settings", "signing", "repeating"}),
+    frozenset({"settings", "signing", "repeating", "connection"}),
     frozenset({"models"}),
     frozenset({"ledger", "store", "gateway", "cutting", "status"}),
     frozenset({"rows", "snapshot", "specs", "segments", "calls"}),
@@ -26,7 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 # Who may talk to the outside, so that each of these has one place where its errors are known.
 OWNERS = {
-    "redis": {"ledger"},
+    "redis": {"connection", "ledger"},
     "aiobotocore": {"store"},
     "botocore": {"store"},
     "aiohttp": {"gateway", "server", "__main__"},

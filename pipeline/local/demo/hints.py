@@ -18,7 +18,7 @@ def hints(stack: LocalStack, spec: Mapping[str, Any]) -> list[tuple[str, list[st
     """Make the lines, in groups under a heading; `spec` is a batch over the CSV that is in place already."""
     body = shlex.quote(json.dumps(spec))
     url = f"{stack.gateway_url}/function/pipeline"
-    faas = f"faas-cli invoke pipeline --gateway {stack.gateway_url} --header 'X-Mode: batch'"
+    faas = f"faas-cli invoke pipeline --gateway {stack.gateway_url} -H X-Mode=batch"
     objects = f"{stack.s3.endpoint}/{stack.s3.bucket}"
     key, secret = (shlex.quote(str(stack.secrets_dir / name)) for name in ("s3-key", "s3-secret"))
     signed = (
@@ -27,7 +27,7 @@ def hints(stack: LocalStack, spec: Mapping[str, Any]) -> list[tuple[str, list[st
     )
     return [
         ("Start a batch", [f"curl -sS -H 'X-Mode: batch' -H 'X-Batch-Id: demo-1' -d {body} {url}"]),
-        ("or with faas-cli", [f"echo {body} | {faas} --header 'X-Batch-Id: demo-2'"]),
+        ("or with faas-cli", [f"echo {body} | {faas} -H X-Batch-Id=demo-2"]),
         ("See how it is doing", [f"curl -sS '{url}?batch=demo-1'"]),
         ("Read the summary when it is done", [f"{signed} -sS {objects}/demo-1.json"]),
         ("Put a CSV of your own in place", [f"{signed} -T my.csv {objects}/data/my.csv"]),
