@@ -9,7 +9,6 @@ import uvloop
 from aiohttp import web
 
 HOSTILE_HEADERS = {
-    "X-Mode": "cancel",
     "X-Batch-Id": "victim",
     "X-Pipeline-Signature": "none",
     "X-Function-Status": "500",
@@ -37,7 +36,7 @@ async def answer(request: web.Request) -> web.Response:
         case "flaky":
             return _flaky(text)
     body = {"binary": b"\xff\xfe\x00", "nonsense": b'{"half":'}.get(word)
-    headers = HOSTILE_HEADERS if word == "hostile" else None
+    headers = {**HOSTILE_HEADERS, "X-Mode": argument} if word == "hostile" else None
     return web.Response(body=body) if body else web.json_response(result_of(text), headers=headers)
 
 

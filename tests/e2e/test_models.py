@@ -88,7 +88,7 @@ async def _with_victim(steady: Cluster) -> tuple[dict[str, Any], list[str]]:
     body = b"url\n" + b"slow 0.5\n" * 10
     status, _ = await steady.call("batch", body=body, Content_Type="text/csv", X_Batch_Id="victim")
     assert status == 201
-    rows = [f"hostile {number}" for number in range(20)]
+    rows = [f"hostile {mode} {number}" for number in range(10) for mode in ("batch", "cancel")]
     return await steady.submit_rows(rows), rows
 
 

@@ -178,6 +178,13 @@ async def test_an_error_without_a_name_says_nothing_of_itself(
     assert "hunter2" in caplog.text
 
 
+async def test_a_body_that_is_not_encoded_as_it_says_is_refused(client: Client, stub: Stub) -> None:
+    async with client.post("/", data=b"not gzip", headers={"Content-Encoding": "gzip"}) as response:
+        assert response.status == 400
+        assert (await response.json())["error"].startswith("the body cannot be read")
+    assert stub.events == []
+
+
 async def test_a_head_request_has_no_body(client: Client, stub: Stub) -> None:
     async with client.head("/") as response:
         assert (response.status, await response.read()) == (200, b"")

@@ -13,6 +13,8 @@ MINIMAL: dict[str, Any] = {"input": "data/rows.csv", "function": "model"}
 BAD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("input", ""),
     ("input", "/rows.csv"),
+    ("input", "data/../rows.csv"),
+    ("input", "."),
     ("input", "rows\x00.csv"),
     ("input", "ä" * 513),
     ("input", "\ud800"),
@@ -36,6 +38,7 @@ BAD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("chunk", 10_001),
     ("chunk", "9" * 5000),
     ("chunk_call", "sometimes"),
+    ("headers", {"X-Mode": "batch"}),
     ("concurrency", 0),
     ("concurrency", 65),
     ("window", 0),
