@@ -8,10 +8,19 @@ from typing import Annotated, Any, Literal, Self
 
 import msgspec
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from pipeline.errors import BadRequestError
-from pipeline.settings import FUNCTION_NAME
+from pipeline.settings import FUNCTION_NAME, Settings
 
 BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED_IDS = frozenset({"open"})
@@ -75,20 +84,33 @@ def _s3_key(value: str) -> str:
     return value
 
 
+def _not_itself(value: str, info: ValidationInfo) -> str:
+    if info.context and value.split(".", maxsplit=1)[0] == info.context.function_name:
+        raise ValueError("the pipeline cannot call itself")
+    return value
+
+
+def _within_a_task(value: float, info: ValidationInfo) -> float:
+    if info.context and value > info.context.task_timeout:
+        limit = info.context.task_timeout
+        raise ValueError(f"{value:g} s is over the task's own {limit:g} s (setting task_timeout)")
+    return value
+
+
 class BatchSpec(BaseModel):
     """What a batch is to do; times are in seconds, `inline_limit` in bytes of a task's answer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     input: Annotated[str, AfterValidator(_s3_key)]
-    function: Annotated[str, Field(pattern=FUNCTION_NAME)]
+    function: Annotated[str, Field(pattern=FUNCTION_NAME), AfterValidator(_not_itself)]
     column: Annotated[str, Field(min_length=1, max_length=KIB)] | None = None
     chunk: Annotated[Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"], BeforeValidator(_no_truth)] = 1
     chunk_call: bool = False
     concurrency: Annotated[int, Field(ge=1, le=64)] = 8
     window: Annotated[int, Field(ge=1, le=10_000)] = 128
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
-    timeout: Annotated[float, Field(gt=0, le=3600)] = 30
+    timeout: Annotated[float, Field(gt=0, le=3600), AfterValidator(_within_a_task)] = 30
     deadline: Annotated[float, Field(gt=0, le=30 * 86400)] = 86400
     inline_limit: Annotated[int, Field(ge=0, le=4 * MIB)] = 64 * KIB
     content_type: Annotated[str, Field(pattern=r"^[\x21-\x7e][\x20-\x7e]*$", max_length=256)] | None = None
@@ -129,10 +151,10 @@ class Submission(msgspec.Struct, frozen=True):
         return BatchSpec.model_validate(self.fields)
 
 
-def parse_spec(fields: Mapping[str, Any]) -> BatchSpec:
-    """Validate a specification; raises BadRequestError with every problem and the fields there are."""
+def parse_spec(fields: Mapping[str, Any], settings: Settings | None = None) -> BatchSpec:
+    """Validate a specification, with `settings` against them too; raises BadRequestError with every problem."""
     try:
-        return BatchSpec.model_validate(fields)
+        return BatchSpec.model_validate(fields, context=settings)
     except ValidationError as error:
         problems = [
             _place(e["loc"]) + _WORDS.get(e["type"], e["msg"].removeprefix("Value error, ")) for e in error.errors()

@@ -28,7 +28,6 @@ async def batch(event: Event, context: Context) -> Response:
     """
     name = check_batch_id(event.headers.get("X-Batch-Id") or str(uuid.uuid4()))
     spec, body = _read_request(event, context, name)
-    _check_spec(spec, context)
     await context.phases.check_server()
     if body is None:
         found = await _find_input(context, spec.input)
@@ -114,7 +113,7 @@ def _read_request(event: Event, context: Context, name: str) -> tuple[BatchSpec,
     content_type = event.headers.get("Content-Type", "").split(";")[0].strip().lower()
     if content_type in CSV_TYPES:
         fields = {**_options(event, context), "input": f"{name}/input.csv"}
-        return parse_spec(fields), event.body
+        return parse_spec(fields, context.settings), event.body
     if len(event.body) > SPEC_LIMIT:
         raise TooLargeError(
             f"a specification has at most {SPEC_LIMIT} bytes; a CSV is sent with Content-Type: text/csv"
@@ -126,10 +125,10 @@ def _read_request(event: Event, context: Context, name: str) -> tuple[BatchSpec,
     if not text:
         raise BadRequestError("the body is empty: expected the key of a CSV, a JSON specification, or text/csv")
     if text.startswith(("{", "[")):
-        return parse_spec(_json_fields(text, context)), None
+        return parse_spec(_json_fields(text, context), context.settings), None
     if "\n" in text:
         raise BadRequestError("the body has several lines: a CSV is sent with Content-Type: text/csv")
-    return parse_spec({**_options(event, context), "input": text}), None
+    return parse_spec({**_options(event, context), "input": text}, context.settings), None
 
 
 def _json_fields(text: str, context: Context) -> dict[str, Any]:
@@ -150,17 +149,6 @@ def _options(event: Event, context: Context) -> dict[str, Any]:
 def _default_function(context: Context) -> dict[str, Any]:
     default = context.settings.model_function
     return {"function": default} if default else {}
-
-
-def _check_spec(spec: BatchSpec, context: Context) -> None:
-    limit = context.settings.task_timeout
-    problems = []
-    if "timeout" in spec.model_fields_set and spec.timeout > limit:
-        problems.append(f"timeout: {spec.timeout:g} s is over the task's own {limit:g} s (setting task_timeout)")
-    if spec.function.split(".")[0] == context.settings.function_name:
-        problems.append("function: the pipeline cannot call itself")
-    if problems:
-        raise BadRequestError("the specification is not valid", problems)
 
 
 async def _find_input(context: Context, key: str) -> ObjectInfo:

@@ -8,10 +8,9 @@ from multidict import CIMultiDict
 
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, PipelineError, TooLargeError
-from pipeline.models import BatchSpec, Event
-from pipeline.modes.batch import _check_spec, _read_request
+from pipeline.models import BatchSpec, Event, parse_spec
+from pipeline.modes.batch import _read_request
 from pipeline.settings import read_settings
-from tests.unit.fakes import spec
 
 SETTINGS = {"s3_bucket": "rows", "model_function": "default", "task_timeout": "50"}
 
@@ -83,7 +82,7 @@ def test_a_submission_needs_a_function_where_there_is_no_default() -> None:
 
 def forbidden(fields: dict[str, Any], **settings: str) -> list[str]:
     try:
-        _check_spec(spec(**fields), context(**settings))
+        parse_spec({"input": "k", "function": "model"} | fields, read_settings(SETTINGS | settings))
     except BadRequestError as error:
         return [problem.split(":")[0] for problem in error.problems]
     return []
@@ -95,8 +94,12 @@ def forbidden(fields: dict[str, Any], **settings: str) -> list[str]:
         ({}, []),
         ({"timeout": 50}, []),
         ({"timeout": 50.1}, ["timeout"]),
+        (
+            {"timeout": 50.1, "chunk": 0, "colum": "x", "function": "pipeline.fn"},
+            ["function", "chunk", "chunk", "timeout", "colum"],
+        ),
         ({"function": "pipeline"}, ["function"]),
-        ({"function": "pipeline", "timeout": 51}, ["timeout", "function"]),
+        ({"function": "pipeline", "timeout": 51}, ["function", "timeout"]),
     ],
 )
 def test_what_the_settings_forbid_is_named(fields: dict[str, Any], problems: list[str]) -> None:
