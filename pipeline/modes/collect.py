@@ -40,7 +40,7 @@ async def _fail(context: Context, identity: Identity, event: Event) -> str:
     status = int(given) if given.isdecimal() and int(given) >= 400 else LOST_STATUS  # noqa: PLR2004
     log.warning("batch %s: task %d brought no answer (%s)", identity.batch, identity.task, given or "no status")
     # Overload says nothing of the task: it waits for its turn, and only the deadline ends that.
-    attempts = 0 if status in BUSY else (await context.specs.read(identity.batch)).spec.attempts
+    attempts = 0 if status in BUSY else (await context.specs.get(identity.batch, identity.epoch)).spec.attempts
     backoff = random.uniform(0.5, 1) * min(BACKOFF_CAP, 2**identity.attempt)  # noqa: S311
     verdict = await context.ledger.fail(identity, attempts, backoff)
     if verdict == "exhausted":
