@@ -1,7 +1,8 @@
 """Objects in S3: the only user of the S3 client. Keys are relative to the one configured bucket."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 
 PART_SIZE = 8 * MIB
 COPY_LIMIT = 5 * 1024 * MIB
+DELETE_LIMIT = 1000
 _DENIED = frozenset({"403", "AccessDenied"})
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload"})
+
+log = logging.getLogger(__name__)
 
 
 class MissingObjectError(NotFoundError):
@@ -30,6 +34,10 @@ class MissingObjectError(NotFoundError):
 
     def __init__(self, key: str) -> None:
         super().__init__(f"there is no object {key!r}")
+
+
+class DeniedError(UnavailableError):
+    """The S3 key may not do this."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +49,19 @@ class ObjectInfo:
     size: int
 
 
+# Inside the class `list` is the method.
+Aged = list[tuple[str, float]]
+Uploads = list[tuple[str, str]]
+Codes = list[str]
+
+
 class Store:
     """The bucket; one client that lives as long as the context."""
 
     def __init__(self, client: "S3Client", bucket: str) -> None:
         self._client = client
         self.bucket = bucket
+        self._may_list_uploads = True
 
     @classmethod
     @asynccontextmanager
@@ -107,16 +122,41 @@ class Store:
         with _errors(key):
             await self._client.delete_object(Bucket=self.bucket, Key=key)
 
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Delete objects, a thousand a request; one that is not there is fine.
+
+        Raises UnavailableError naming how many were left, after every key was tried.
+        """
+        left: Codes = []
+        for start in range(0, len(keys), DELETE_LIMIT):
+            part = keys[start : start + DELETE_LIMIT]
+            with _errors(part[0]):
+                answer = await self._client.delete_objects(
+                    Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in part], "Quiet": True}
+                )
+            left += [error.get("Code", "") for error in answer.get("Errors", []) if error.get("Code") not in _MISSING]
+        if left:
+            raise UnavailableError(
+                f"S3 left {len(left)} of {len(keys)} objects undeleted ({', '.join(sorted(set(left)))})"
+            )
+
     async def list(self, prefix: str, limit: int | None = None) -> list[str]:
         """Return the keys under a prefix, sorted; at most `limit`, one request a thousand."""
-        keys: list[str] = []
+        return [key for key, _ in await self.list_aged(prefix, limit)]
+
+    async def list_aged(self, prefix: str, limit: int | None = None) -> Aged:
+        """Return the keys under a prefix, sorted, each with when it was written, in seconds since 1970, by S3's clock.
+
+        At most `limit`, one request a thousand.
+        """
+        aged: Aged = []
         with _errors(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=prefix, PaginationConfig={"MaxItems": limit} if limit else {}
             )
             async for page in pages:
-                keys += [entry["Key"] for entry in page.get("Contents", [])]
-        return sorted(keys)
+                aged += [(entry["Key"], entry["LastModified"].timestamp()) for entry in page.get("Contents", [])]
+        return sorted(aged)
 
     async def copy(self, source: ObjectInfo, key: str) -> None:
         """Copy an object inside the bucket, over 5 GiB by parts."""
@@ -151,6 +191,33 @@ class Store:
                 await self._client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
         except MissingObjectError:
             pass
+
+    async def abort_uploads(self, batch: str) -> int:
+        """Abort every multipart upload of a batch, by whichever process; return how many.
+
+        Where S3 denies the list of uploads this is said once in the log, and 0 are aborted.
+        """
+        aborted = 0
+        try:
+            for prefix in (f"{batch}.json", f"{batch}/"):
+                for key, upload_id in await self._uploads(prefix):
+                    if key == prefix or prefix.endswith("/"):
+                        await self.abort_upload(key, upload_id)
+                        aborted += 1
+        except DeniedError as error:
+            if self._may_list_uploads:
+                log.warning("unfinished uploads stay until they are aborted otherwise: %s", error)
+            self._may_list_uploads = False
+        return aborted
+
+    async def _uploads(self, prefix: str) -> Uploads:
+        found: Uploads = []
+        with _errors(prefix):
+            async for page in self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            ):
+                found += [(upload["Key"], upload["UploadId"]) for upload in page.get("Uploads", [])]
+        return found
 
 
 class Upload:
@@ -194,7 +261,7 @@ def _errors(key: str) -> Iterator[None]:
         if code in {"PreconditionFailed", "412"}:
             raise BadRequestError(f"{key!r} changed while it was being read") from error
         if code in _DENIED:
-            raise UnavailableError(
+            raise DeniedError(
                 f"S3 denies access to {key!r} ({code}): check s3-key, s3-secret and what they may do in the bucket; "
                 "without s3:ListBucket a key that is not there is denied too"
             ) from error

@@ -1,6 +1,7 @@
 """The bucket as the function uses it, against a real S3 server."""
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,41 @@ async def test_a_bucket_that_is_missing_is_named(s3: S3Info) -> None:
     async with Store.connect(*connection(dataclasses.replace(s3, bucket="no-such-bucket"))) as missing:
         with pytest.raises(UnavailableError, match="NoSuchBucket"):
             await missing.list("")
+
+
+async def test_many_are_deleted_and_what_is_not_there_is_fine(
+    store: Store, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "DELETE_LIMIT", 2)
+    keys = [f"{name}/{number}" for number in range(5)]
+    for key in [*keys, f"{name}/kept"]:
+        await store.put(key, b"")
+    await store.delete_many([*keys, f"{name}/never was"])
+    assert await store.list(f"{name}/") == [f"{name}/kept"]
+    await store.delete_many([])
+
+
+async def test_a_list_with_ages_says_when_each_object_was_written(store: Store, name: str) -> None:
+    before = int(time.time())
+    for key in ("b", "a/2", "a/1"):
+        await store.put(f"{name}/{key}", b"")
+    aged = await store.list_aged(f"{name}/")
+    assert [key for key, _ in aged] == [f"{name}/a/1", f"{name}/a/2", f"{name}/b"]
+    assert all(before <= written <= time.time() + 1 for _, written in aged)
+    assert await store.list_aged(f"{name}/", limit=1) == aged[:1]
+
+
+async def test_the_uploads_of_one_batch_are_aborted_and_of_no_other(store: Store, name: str) -> None:
+    own = [f"{name}.json", f"{name}/0/summary.json", f"{name}/deep/er"]
+    foreign = [f"{name}2.json", f"{name}2/0/summary.json", f"{name}.json.old", f"{name}", f"x{name}/0"]
+    uploads = {key: await store.start_upload(key) for key in [*own, *foreign]}
+    for upload in uploads.values():
+        await upload.send(b"part")
+    assert await store.abort_uploads(name) == len(own)
+    assert await store.abort_uploads(name) == 0
+    for key in own:
+        with pytest.raises(MissingObjectError):
+            await uploads[key].complete()
+    for key in foreign:
+        await uploads[key].complete()
+        await store.delete(key)
