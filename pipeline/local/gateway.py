@@ -10,7 +10,7 @@ from pipeline.local.functions import Function
 from pipeline.local.headers import url_error
 from pipeline.local.messages import Callback, Hook, Message, MessageQueue, once
 from pipeline.local.ports import HOST
-from pipeline.local.proxy import Answer, Proxy, stamp, text_answer
+from pipeline.local.proxy import Answer, Exchange, Interceptor, Proxy, stamp, text_answer
 from pipeline.local.system import describe, info
 from pipeline.local.worker import CallbackRecord, QueueWorkers
 
@@ -24,8 +24,8 @@ class LocalGateway:
 
     Made inside a running loop and opened with `async with`; serves on 127.0.0.1:`port` (0 takes a free one).
     Times are in seconds. `messages` and `callbacks` decide on the delivery of each, see `Hook`. These
-    switches may be turned at any time, as may the hooks: `queue_down` refuses with 500 what is enqueued;
-    `cut_off` keeps the workers from reaching the gateway (they then report 503).
+    switches may be turned at any time, as may the hooks and `interceptor`: `queue_down` refuses with 500
+    what is enqueued; `cut_off` keeps the workers from reaching the gateway (they then report 503).
     """
 
     def __init__(
@@ -78,6 +78,15 @@ class LocalGateway:
     @callbacks_hook.setter
     def callbacks_hook(self, hook: Hook[Callback]) -> None:
         self._workers.hook = hook
+
+    @property
+    def interceptor(self) -> Interceptor:
+        """Stands between each request and what it asks for, see `Interceptor`."""
+        return self._proxy.interceptor
+
+    @interceptor.setter
+    def interceptor(self, interceptor: Interceptor) -> None:
+        self._proxy.interceptor = interceptor
 
     @property
     def cut_off(self) -> bool:
@@ -135,14 +144,22 @@ class LocalGateway:
         headers = CIMultiDict(request.headers)
         own = stamp(headers)
         body = await request.read()
-        callback_url = headers.get("X-Callback-Url") or None
-        answer = self._refusal(body, callback_url)
-        if answer is None:
-            name, path = _target(request)
-            self._put(Message(name, path, headers, body, headers["X-Call-Id"], callback_url))
-            answer = Answer(202, CIMultiDict(), b"")
+        name, path = _target(request)
+        message = Message(name, path, headers, body, headers["X-Call-Id"], headers.get("X-Callback-Url") or None)
+
+        async def take() -> Answer:
+            return self._take(message)
+
+        answer = await self.interceptor(Exchange("enqueue", name, path, headers, body), take)
         answer.headers.update(own)
         return _respond(answer)
+
+    def _take(self, message: Message) -> Answer:
+        answer = self._refusal(message.body, message.callback_url)
+        if answer is None:
+            self._put(message)
+            answer = Answer(202, CIMultiDict(), b"")
+        return answer
 
     def _refusal(self, body: bytes, callback_url: str | None) -> Answer | None:
         if callback_url is not None and (error := url_error(callback_url)):

@@ -3,8 +3,10 @@
 import io
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import formatdate
+from typing import Literal
 
 import aiohttp
 from multidict import CIMultiDict
@@ -24,6 +26,26 @@ class Answer:
     status: int
     headers: CIMultiDict[str]
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request at the gateway: a message to `enqueue`, a `function` call, or a `message` that a worker delivers."""
+
+    kind: Literal["enqueue", "function", "message"]
+    function: str
+    path: str
+    headers: CIMultiDict[str]
+    body: bytes | aiohttp.StreamReader
+
+
+# Stands between a request and what it asks for: it may refuse before, lose the answer after, or look on.
+Interceptor = Callable[[Exchange, Callable[[], Awaitable[Answer]]], Awaitable[Answer]]
+
+
+async def pass_on(_exchange: Exchange, proceed: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Do what is asked: the platform on a good day."""
+    return await proceed()
 
 
 def text_answer(status: int, text: str) -> Answer:
@@ -70,10 +92,17 @@ class Proxy:
     def __init__(self, upstream_timeout: float) -> None:
         self.functions: dict[str, Function] = {}
         self.session = client_session()
+        self.interceptor: Interceptor = pass_on
         self._timeout = aiohttp.ClientTimeout(total=upstream_timeout)
 
     async def invoke(
-        self, name: str, method: str, path: str, headers: CIMultiDict[str], body: bytes | aiohttp.StreamReader
+        self,
+        name: str,
+        method: str,
+        path: str,
+        headers: CIMultiDict[str],
+        body: bytes | aiohttp.StreamReader,
+        kind: Literal["function", "message"] = "function",
     ) -> Answer:
         """Call a function and answer as the OpenFaaS CE gateway does.
 
@@ -81,7 +110,12 @@ class Proxy:
         connection breaks or no replica is live, 504 after the upstream timeout (the function works on).
         """
         own = stamp(headers)
-        answer = await self._call(name.removesuffix(_NAMESPACE), method, path, headers, body)
+        target = name.removesuffix(_NAMESPACE)
+        if self.interceptor is not pass_on and isinstance(body, aiohttp.StreamReader):
+            # Whoever decides on a request by its body needs it whole.
+            body = await body.read()
+        exchange = Exchange(kind, target, path, headers, body)
+        answer = await self.interceptor(exchange, lambda: self._call(target, method, path, headers, body))
         for key, value in own.items():
             answer.headers.setdefault(key, value)
         answer.headers.setdefault("Date", formatdate(usegmt=True))

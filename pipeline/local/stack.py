@@ -83,13 +83,18 @@ class LocalStack:
         self.gateway.add(function)
         return function
 
-    async def add_pipeline(self, replicas: int, environment: Mapping[str, str]) -> Function:
-        """Start the pipeline function itself, on this stack's settings and `environment` over them."""
+    async def add_pipeline(
+        self, replicas: int, environment: Mapping[str, str], *, module: str = "pipeline"
+    ) -> Function:
+        """Start the pipeline function itself, on this stack's settings and `environment` over them.
+
+        `module` is what runs in its place: one that changes something around it, and then does the same.
+        """
         # The package need not be installed, nor be where this process was started.
         path = {"PYTHONPATH": str(Path(__file__).parents[2])}
         # Nobody here goes on sending requests to a replica that is asked to stop.
         settings = {**self.pipeline_environment(), **path, "drain_delay": "0", **environment}
-        command = (sys.executable, "-m", "pipeline")
+        command = (sys.executable, "-m", module)
         return await self.add_function(FunctionSpec(PIPELINE, command, settings, replicas=replicas))
 
     def pids(self, name: str) -> list[int]:

@@ -88,7 +88,7 @@ class QueueWorkers:
             return Answer(503, CIMultiDict(), b"")
         headers = CIMultiDict(message.headers)
         headers["User-Agent"] = WORKER_AGENT
-        return await self._proxy.invoke(message.function, "POST", message.path, headers, message.body)
+        return await self._proxy.invoke(message.function, "POST", message.path, headers, message.body, "message")
 
     async def _deliver_later(self, callback: Callback, delay: float) -> None:
         await asyncio.sleep(delay)
