@@ -8,10 +8,11 @@ from pathlib import Path
 
 from async_lru import alru_cache
 
+from pipeline.access import Access
 from pipeline.errors import ConfigurationError
 from pipeline.gateway import Gateway
 from pipeline.ledger import Ledger
-from pipeline.settings import Settings, read_secrets
+from pipeline.settings import Secrets, Settings, read_secrets
 from pipeline.signing import Signer
 from pipeline.snapshot import Snapshots
 from pipeline.specs import Specs
@@ -36,6 +37,7 @@ class Context:
     """The open clients of one process."""
 
     settings: Settings
+    access: Access
     signer: Signer
     ledger: Ledger
     store: Store
@@ -50,19 +52,21 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
     """Read the secrets and open the clients; raises ConfigurationError when a secret is missing or wrong."""
     path = settings.secret_mount_path
     secrets = read_secrets(path)
-    signer = Signer(secrets.keys, lambda: _read_keys(path))
+    access = Access(secrets.tokens, lambda: _read_again(path).tokens)
+    signer = Signer(secrets.keys, lambda: _read_again(path).keys)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         ledger = await enter(Ledger.connect(settings.redis_url, secrets.redis_password, settings.function_name))
         store = await enter(Store.connect(settings, secrets))
         gateway = await enter(Gateway.connect(settings.gateway_url, settings.function_name, signer))
-        yield Context(settings, signer, ledger, store, gateway, Snapshots(store), Specs(store), Phases(ledger))
+        remembered = (Snapshots(store), Specs(store), Phases(ledger))
+        yield Context(settings, access, signer, ledger, store, gateway, *remembered)
 
 
-def _read_keys(path: Path) -> tuple[bytes, ...]:
-    """Read the signing keys again; none while the files cannot be read, so that the known ones stay."""
+def _read_again(path: Path) -> Secrets:
+    """Read the secrets again; no keys and no tokens while the files cannot be read, so that the known ones stay."""
     try:
-        return read_secrets(path).keys
+        return read_secrets(path)
     except ConfigurationError as error:
         log.warning("%s", error)
-        return ()
+        return Secrets("", "", None, ())

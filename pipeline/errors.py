@@ -1,12 +1,13 @@
 """The errors of the function and the HTTP status each of them is answered with.
 
 PipelineError
- ├─ BadRequestError   400  the request cannot be understood or names what is not there
- ├─ ForbiddenError    403  a signature is missing or wrong
- ├─ NotFoundError     404  no such batch
- ├─ ConflictError     409  the request does not fit the batch's state
- ├─ TooLargeError     413  the body is over its limit
- └─ UnavailableError  503  Redis, S3 or the gateway cannot serve it now; try again
+ ├─ BadRequestError    400  the request cannot be understood or names what is not there
+ ├─ UnauthorizedError  401  a token is needed
+ ├─ ForbiddenError     403  a signature is missing or wrong
+ ├─ NotFoundError      404  no such batch
+ ├─ ConflictError      409  the request does not fit the batch's state
+ ├─ TooLargeError      413  the body is over its limit
+ └─ UnavailableError   503  Redis, S3 or the gateway cannot serve it now; try again
 
 `server` is the one place that turns them into responses.
 """
@@ -28,6 +29,12 @@ class BadRequestError(PipelineError):
     """The request cannot be understood, or names what is not there."""
 
     status = 400
+
+
+class UnauthorizedError(PipelineError):
+    """The function is closed to those who carry none of its tokens."""
+
+    status = 401
 
 
 class ForbiddenError(PipelineError):

@@ -1,6 +1,7 @@
 """The one handler: a request's mode, then the function for it."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from pipeline.context import Context
 from pipeline.errors import BadRequestError
@@ -14,22 +15,39 @@ from pipeline.modes.status import status
 from pipeline.modes.sweep import sweep
 from pipeline.modes.task import task
 
-MODES: Mapping[str, Callable[[Event, Context], Awaitable[Response]]] = {
+Mode = Callable[[Event, Context], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A mode that the queue calls: it asks for a signature of the pipeline's own, and so for no token."""
+
+    mode: Mode
+
+
+MODES: Mapping[str, Mode | Signed] = {
     "batch": batch,
-    "task": task,
-    "collect": collect,
-    "reduce": reduce,
+    "task": Signed(task),
+    "collect": Signed(collect),
+    "reduce": Signed(reduce),
     "status": status,
     "cancel": cancel,
-    "open": open_queued,
+    "open": Signed(open_queued),
     "sweep": sweep,
 }
 CALLBACK_PATH = "/collect"
 
 
 async def handle(event: Event, context: Context) -> Response:
-    """Answer a request in its mode; raises BadRequestError naming the modes when it has none."""
-    return await MODES[resolve_mode(event)](event, context)
+    """Answer a request in its mode; raises BadRequestError naming the modes when it has none.
+
+    Every mode that is not Signed needs a token where there are tokens: raises UnauthorizedError.
+    """
+    mode = MODES[resolve_mode(event)]
+    if isinstance(mode, Signed):
+        return await mode.mode(event, context)
+    context.access.check(event)
+    return await mode(event, context)
 
 
 def resolve_mode(event: Event) -> str:

@@ -15,7 +15,7 @@ from pipeline.settings import Settings
 from pipeline.sweeping import sweep_all
 
 BODY_LIMIT = 64 * MIB
-RETRY_AFTER = "2"
+ERROR_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "2"}}
 IDLE_FACTOR = 5
 SHUTDOWN_TIMEOUT = 60.0
 
@@ -72,8 +72,7 @@ def _answer(error: PipelineError) -> Response:
     response = Response.json(error.status, document)
     if isinstance(error, UnavailableError):
         log.warning("%s", error)
-        return Response(response.status, response.body, {**response.headers, "Retry-After": RETRY_AFTER})
-    return response
+    return Response(response.status, response.body, {**response.headers, **ERROR_HEADERS.get(error.status, {})})
 
 
 async def _health(_request: web.Request) -> web.Response:

@@ -85,12 +85,16 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 @dataclass(frozen=True, repr=False)
 class Secrets:
-    """What the secret files hold. `keys` are the signing keys, the newest first; the first signs, all verify."""
+    """What the secret files hold. `keys` are the signing keys, the newest first; the first signs, all verify.
+
+    Each of `tokens` lets its bearer use the function; without any, anybody may.
+    """
 
     s3_key: str
     s3_secret: str
     redis_password: str | None
     keys: tuple[bytes, ...]
+    tokens: tuple[bytes, ...] = ()
 
 
 def read_secrets(path: Path) -> Secrets:
@@ -98,11 +102,17 @@ def read_secrets(path: Path) -> Secrets:
 
     Raises ConfigurationError naming the secret that is missing, empty or too short.
     """
-    keys = tuple(line.encode() for line in _secret(path, "pipeline-key").split())
-    if any(len(key) < MINIMUM_KEY_LENGTH for key in keys):
-        raise ConfigurationError(f"secret pipeline-key: expected at least {MINIMUM_KEY_LENGTH} characters a key")
+    keys = _lines(path, "pipeline-key", "a key")
+    tokens = _lines(path, "pipeline-token", "a token") if (path / "pipeline-token").exists() else ()
     password = _secret(path, "redis-password") if (path / "redis-password").exists() else None
-    return Secrets(_secret(path, "s3-key"), _secret(path, "s3-secret"), password, keys)
+    return Secrets(_secret(path, "s3-key"), _secret(path, "s3-secret"), password, keys, tokens)
+
+
+def _lines(path: Path, name: str, each: str) -> tuple[bytes, ...]:
+    lines = _secret(path, name).split()
+    if any(len(line) < MINIMUM_KEY_LENGTH for line in lines):
+        raise ConfigurationError(f"secret {name}: expected at least {MINIMUM_KEY_LENGTH} characters {each}")
+    return tuple(line.encode() for line in lines)
 
 
 def _secret(path: Path, name: str) -> str:

@@ -40,7 +40,7 @@ def test_every_mode_has_its_row() -> None:
 
 
 def test_every_secret_has_its_row() -> None:
-    assert sorted(_table("secret")) == ["pipeline-key", "redis-password", "s3-key", "s3-secret"]
+    assert sorted(_table("secret")) == ["pipeline-key", "pipeline-token", "redis-password", "s3-key", "s3-secret"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "replies"}),
     frozenset({"settings", "signing", "repeating", "connection"}),
     frozenset({"models"}),
-    frozenset({"ledger", "store", "gateway", "cutting", "status"}),
+    frozenset({"access", "ledger", "store", "gateway", "cutting", "status"}),
     frozenset({"rows", "snapshot", "specs", "segments", "calls"}),
     frozenset({"context", "answers", "summary"}),
     frozenset({"duties"}),

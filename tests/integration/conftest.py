@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from pipeline.access import Access
 from pipeline.context import Context, Phases
 from pipeline.gateway import Gateway
 from pipeline.ledger import Ledger
@@ -96,7 +97,8 @@ async def pipeline(redis: Redis, store: Store, gateway: FakeGateway, s3: S3Info,
     signer = Signer((KEY,), lambda: (KEY,))
     ledger = Ledger(redis, name)
     client = Gateway(gateway.session, gateway.url, name, signer)
-    context = Context(settings, signer, ledger, store, client, Snapshots(store), Specs(store), Phases(ledger))
+    remembered = (Snapshots(store), Specs(store), Phases(ledger))
+    context = Context(settings, Access(), signer, ledger, store, client, *remembered)
     return PipelineBench(context, redis, gateway, name)
 
 

@@ -1,15 +1,17 @@
 """The handler: which function answers a request."""
 
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 from multidict import CIMultiDict
 
 from pipeline import handler
+from pipeline.access import Access
 from pipeline.context import Context
 from pipeline.errors import BadRequestError
-from pipeline.handler import MODES, handle, resolve_mode
+from pipeline.handler import MODES, Signed, handle, resolve_mode
 from pipeline.models import Event, Response
 
 MODE_NAMES = ("batch", "task", "collect", "reduce", "status", "cancel", "open", "sweep")
@@ -78,14 +80,15 @@ def test_no_mode_is_resolved_of(given: Event, reason: str) -> None:
 def test_the_table_holds_every_mode_once() -> None:
     assert tuple(MODES) == MODE_NAMES
     assert len(set(MODES.values())) == len(MODE_NAMES)
-    assert {mode: function.__name__ for mode, function in MODES.items()} == {
+    functions = {name: mode.mode if isinstance(mode, Signed) else mode for name, mode in MODES.items()}
+    assert {mode: function.__name__ for mode, function in functions.items()} == {
         mode: "open_queued" if mode == "open" else mode for mode in MODE_NAMES
     }
 
 
 @pytest.mark.parametrize("mode", MODE_NAMES)
 async def test_a_mode_is_reached_with_the_event_and_the_context(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
-    context = cast("Context", object())
+    context = cast("Context", SimpleNamespace(access=Access()))
     seen: list[tuple[str, Event, Context]] = []
 
     def answering(name: str) -> Callable[[Event, Context], Awaitable[Response]]:

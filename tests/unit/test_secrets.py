@@ -54,10 +54,11 @@ def test_a_secret_that_is_no_text_is_named_and_not_shown(tmp_path: Path, name: s
     assert caught.value.__suppress_context__
 
 
+@pytest.mark.parametrize("name", ["pipeline-key", "pipeline-token"])
 @pytest.mark.parametrize("keys", [b"0123456789abcde", b"0123456789abcdef\nshort-and-sly"])
-def test_a_key_that_is_too_short_is_refused_and_not_shown(tmp_path: Path, keys: bytes) -> None:
-    with pytest.raises(ConfigurationError, match=r"^secret pipeline-key: expected at least 16 characters") as caught:
-        read_secrets(mount(tmp_path, GOOD | {"pipeline-key": keys}))
+def test_a_key_that_is_too_short_is_refused_and_not_shown(tmp_path: Path, keys: bytes, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^secret {name}: expected at least 16 characters") as caught:
+        read_secrets(mount(tmp_path, GOOD | {name: keys}))
     assert "0123456789" not in str(caught.value)
     assert "short" not in str(caught.value)
 
@@ -68,6 +69,22 @@ def test_several_keys_are_read_with_the_newest_first(tmp_path: Path) -> None:
         b"the-newest-key-00",
         b"the-older-key-000",
     )
+
+
+def test_a_token_is_needed_where_one_is_mounted(tmp_path: Path) -> None:
+    tokens = b"the-newest-token-00\r\n\nthe-older-token-000\n"
+    assert read_secrets(mount(tmp_path, GOOD | {"pipeline-token": tokens})).tokens == (
+        b"the-newest-token-00",
+        b"the-older-token-000",
+    )
+    (tmp_path / "pipeline-token").unlink()
+    assert read_secrets(tmp_path).tokens == ()
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"0123456789abcdef\xff"])
+def test_a_token_file_without_a_token_never_opens_the_function(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(ConfigurationError, match=r"^secret pipeline-token: "):
+        read_secrets(mount(tmp_path, GOOD | {"pipeline-token": content}))
 
 
 def test_secrets_show_nothing_of_themselves(tmp_path: Path) -> None:

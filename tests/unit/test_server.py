@@ -19,6 +19,7 @@ from pipeline.errors import (
     NotFoundError,
     PipelineError,
     TooLargeError,
+    UnauthorizedError,
     UnavailableError,
 )
 from pipeline.models import Event, Response
@@ -136,6 +137,7 @@ def test_the_limit_is_what_the_message_says() -> None:
 ERRORS: tuple[tuple[PipelineError, int], ...] = (
     (PipelineError("said"), 500),
     (BadRequestError("said"), 400),
+    (UnauthorizedError("said"), 401),
     (ForbiddenError("said"), 403),
     (NotFoundError("said"), 404),
     (ConflictError("said"), 409),
@@ -152,6 +154,7 @@ async def test_an_error_becomes_its_status(client: Client, stub: Stub, error: Pi
         assert (response.status, await response.json()) == (status, {"error": "said"})
         assert response.headers["Content-Type"] == "application/json"
         assert response.headers.get("Retry-After") == ("2" if status == 503 else None)
+        assert response.headers.get("WWW-Authenticate") == ("Bearer" if status == 401 else None)
 
 
 def test_every_error_is_in_the_table_above() -> None:
