@@ -1,0 +1,182 @@
+"""What happens to a run: a pure function of its seed.
+
+Two kinds of faults. *Steps* are an ordered list: each is armed once the one before has fired, and fires at the nth
+event of its kind from then on. *Rules* decide on each message, callback and call by a hash of what it is and how often
+it was seen; they have no order, and need none. Neither looks at a clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bench.chaos.items import make_items
+
+# Events at the gateway that a step can wait for; any other name is a call of a pipeline replica, see `replica`.
+GATEWAY_EVENTS = ("enqueue", "message", "callback", "call")
+STATUSES = (429, 500, 502, 503)
+# How often the rules may hit one message: fewer than a task may be lost.
+MOST_HITS = 3
+
+
+@dataclass(frozen=True)
+class Step:
+    """A fault that fires at the `count`th `event` after the step before; `value` is a place, a number or seconds."""
+
+    fault: str
+    event: str
+    count: int
+    value: float = 0
+
+    def __str__(self) -> str:
+        return f"{self.fault}({self.value:g}) at {self.event} {self.count}"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The share of deliveries and requests that each of these happens to."""
+
+    seed: int
+    shares: dict[str, float]
+
+    def decide(self, kind: str, what: tuple[object, ...], occurrence: int) -> float | None:
+        """Return a number of [0, 1) when this happens to the `occurrence`th of `what`, None when it does not."""
+        share = self.shares.get(kind, 0.0)
+        if not share or occurrence >= MOST_HITS:
+            return None
+        drawn = self._draw(kind, what, occurrence)
+        return drawn / share if drawn < share else None
+
+    def _draw(self, *parts: object) -> float:
+        digest = hashlib.blake2b(repr((self.seed, parts)).encode(), digest_size=8).digest()
+        return int.from_bytes(digest) / 2**64
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A batch and its faults. `options` are the batch's, `by_key` says how its rows are submitted."""
+
+    seed: int
+    rows: list[str] = field(repr=False)
+    options: dict[str, int]
+    by_key: bool
+    steps: list[Step]
+    rules: Rules
+    redrive: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """Return the plan as JSON."""
+        return asdict(self)
+
+    def allows(self, *faults: str) -> bool:
+        """Say whether one of these is among the steps."""
+        return any(step.fault in faults for step in self.steps)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large a run is: items from `least` to `most`, and at most `steps` ordered faults."""
+
+    least: int
+    most: int
+    steps: int
+
+
+FULL = Scale(200, 2_000, 8)
+SHORT = Scale(60, 200, 4)
+# What a plan may be told to leave out.
+EVERYTHING = frozenset({"lose-redis", "pause", "redrive"})
+
+_SHARES = {
+    **dict.fromkeys(("drop-callback", "drop-message"), 0.08),
+    **dict.fromkeys(("repeat-callback", "repeat-message", "delay-callback", "delay-message"), 0.15),
+    **dict.fromkeys(("refuse-enqueue", "lose-enqueue", "refuse-message", "lose-message"), 0.08),
+    **dict.fromkeys(("refuse-call", "lose-call", "refuse-callback", "lose-callback"), 0.08),
+}
+_INNER = ("die-before", "die-after", "fail-before", "fail-after")
+_OPENING = (
+    *("redis:claim", "redis:begin", "redis:confirm", "redis:pipeline"),
+    *("s3:PutObject:open/", "s3:PutObject:spec.json", "s3:PutObject:input/", "s3:GetObject", "gateway:enqueue:task"),
+)
+_MIDDLE = (
+    *("redis:settle", "redis:repair", "redis:segment", "redis:lrange", "redis:any"),
+    *("s3:PutObject:segments/", "s3:any", "gateway:enqueue:task", "gateway:call"),
+)
+_ENDING = (
+    *("redis:lease", "redis:finish", "redis:zrem", "gateway:enqueue:reduce", "s3:ListObjectsV2:segments/"),
+    *("s3:CopyObject", "s3:PutObject:status.json", "s3:DeleteObject:open/"),
+)
+_WHOLE = ("s3:PutObject:summary.json",)
+_IN_PARTS = ("s3:CreateMultipartUpload", "s3:UploadPart", "s3:CompleteMultipartUpload")
+# Rows whose results make a summary of several parts.
+_LARGE = 400
+# The most calls that a point waits for: these come a few times in a replica's life, the others a hundred times.
+_SELDOM = 2
+_OUTER = ("wipe-queue", "kill-pipeline", "kill-model", "refuse-enqueues", "restart-redis", "restart-s3")
+
+
+def make_plan(seed: int, scale: Scale = FULL, product: frozenset[str] = EVERYTHING) -> Plan:
+    """Draw a run from its seed; `product` names what of EVERYTHING it may use."""
+    dice = random.Random(seed)
+    count = round(scale.least * (scale.most / scale.least) ** dice.random())
+    deadly = dice.choice((0, 0, 1, 2))
+    large = count >= _LARGE and dice.random() < 0.3  # noqa: PLR2004
+    rows = make_items(dice, count, dice.choice((0.0, 0.03, 0.1)), deadly)
+    if large:
+        rows[:_LARGE] = [f"big 20000 {number}" for number in range(_LARGE)]
+    chunk = dice.choice((1, 1, 3, 10))
+    options = {
+        "chunk": chunk,
+        "window": dice.choice((8, 16, 32, 128)),
+        "concurrency": dice.choice((1, 4, 8)),
+        "attempts": dice.choice((2, 3, 4)),
+        "timeout": 1,
+        "deadline": 600,
+        "inline_limit": 1_000_000 if large else dice.choice((65_536, 4_000)),
+    }
+    by_key = dice.random() < 0.5  # noqa: PLR2004
+    chosen = [kind for kind in _SHARES if dice.random() < 0.4]  # noqa: PLR2004
+    shares = {kind: round(_SHARES[kind] * dice.uniform(0.2, 1.0), 4) for kind in chosen}
+    failing = ("redis:fail",) if shares.keys() & {"refuse-message", "lose-message"} else ()
+    ending = (*_ENDING, *(_IN_PARTS if large else _WHOLE))
+    steps = _Draw(dice, (*_MIDDLE, *failing), ending, product).steps(scale.steps, tasks=-(-count // chunk))
+    redrive = "redrive" in product and dice.random() < 0.25  # noqa: PLR2004
+    return Plan(seed, rows, options, by_key, steps, Rules(seed, shares), redrive)
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Draws steps: of the opening, of the middle, whose counts add up to less than the batch has, then of the end."""
+
+    dice: random.Random
+    middle: tuple[str, ...]
+    ending: tuple[str, ...]
+    product: frozenset[str]
+
+    def steps(self, most: int, tasks: int) -> list[Step]:
+        dice = self.dice
+        opening = [self._inner(_OPENING, 1) for _ in range(dice.choice((0, 0, 1)))]
+        ending = [self._inner(self.ending, 1) for _ in range(dice.choice((0, 1, 1, 2)))]
+        number = dice.randint(1, most)
+        room = max(1, tasks * 3 // 4 // number)
+        middle = [self._middle(room) for _ in range(number)]
+        if dice.random() < 0.15:  # noqa: PLR2004
+            middle.append(Step("cancel", dice.choice(("callback", "enqueue")), dice.randint(1, room)))
+        elif dice.random() < 0.2:  # noqa: PLR2004
+            middle.append(Step("resubmit", "callback", dice.randint(1, room)))
+        return [*opening, *middle, *ending]
+
+    def _inner(self, points: tuple[str, ...], most: int) -> Step:
+        return Step(self.dice.choice(_INNER), self.dice.choice(points), self.dice.randint(1, most))
+
+    def _middle(self, room: int) -> Step:
+        dice = self.dice
+        if dice.random() < 0.4:  # noqa: PLR2004
+            # Counted by replica, so that half of what there is may pass by.
+            return self._inner(self.middle, min(_SELDOM, room))
+        faults = [*_OUTER, *sorted(self.product & {"lose-redis", "pause"})]
+        fault, event = dice.choice(faults), dice.choice(GATEWAY_EVENTS)
+        values = {"kill-pipeline": dice.randint(0, 2), "kill-model": dice.randint(0, 2), "refuse-enqueues": 5}
+        return Step(fault, event, dice.randint(1, room), values.get(fault, dice.choice((0.0, 0.3, 1.0))))

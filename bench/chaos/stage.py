@@ -1,0 +1,149 @@
+"""Where the runs happen: one local stack for many of them, its services ready to be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from redis.asyncio import Redis
+
+from pipeline.local.functions import FunctionSpec
+from pipeline.local.probes import s3_client
+from pipeline.local.services import redis_server, s3_server
+from pipeline.local.stack import LocalStack, local_stack
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from bench.chaos.plan import Step
+
+ROOT = Path(__file__).parents[2]
+MODEL = "model"
+TASK_TIMEOUT = 1.2
+SILENCE = 2.0
+REQUEST = aiohttp.ClientTimeout(total=30)
+SETTINGS = {
+    "sweep_interval": "0.2",
+    "task_timeout": f"{TASK_TIMEOUT:g}",
+    "ack_wait": f"{SILENCE - TASK_TIMEOUT:g}",
+    "CHAOS_LEASE": "2",
+    "CHAOS_SEGMENT": "50",
+    # S3 takes no smaller one.
+    "CHAOS_PART": "5242880",
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stack with two replicas of each function, and what a client and the checker need of it."""
+
+    stack: LocalStack
+    http: aiohttp.ClientSession
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        """Address of the pipeline at the gateway."""
+        return f"{self.stack.gateway_url}/function/pipeline"
+
+    @property
+    def model_log(self) -> Path:
+        """Every call of the model function: a line with its call id and item."""
+        return self.folder / "calls.ndjson"
+
+    async def ask(
+        self, mode: str, query: Mapping[str, str], *, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Call the pipeline in a mode; 0 stands for an answer that never came."""
+        try:
+            async with self.http.post(
+                self.url, params=query, data=body, headers={"X-Mode": mode, **(headers or {})}, timeout=REQUEST
+            ) as answer:
+                return answer.status, await answer.json(content_type=None) if answer.content_length else None
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return 0, None
+
+    async def put(self, key: str, body: bytes) -> None:
+        """Write an object into the bucket."""
+        async with s3_client(self.stack.s3) as client:
+            await client.put_object(Bucket=self.stack.s3.bucket, Key=key, Body=body)
+
+    @contextlib.asynccontextmanager
+    async def redis(self) -> AsyncIterator[Redis]:
+        """Open a plain client."""
+        async with Redis.from_url(self.stack.redis_url, password=self.stack.redis_password) as client:
+            yield client
+
+    async def whole(self, within: float = 60.0) -> None:
+        """Wait until every replica answers; TimeoutError when one does not come back."""
+        functions = self.stack.gateway.functions.values()
+        async with asyncio.timeout(within):
+            while not all(replica.ready for function in functions for replica in function.replicas):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    def clear(self) -> None:
+        """Forget the calls of the run before."""
+        self.model_log.unlink(missing_ok=True)
+        shutil.rmtree(f"{self.model_log}.calls", ignore_errors=True)
+        for file in self.folder.glob("fired-*"):
+            file.unlink()
+
+    async def strike(self, step: Step) -> None:
+        """Kill what the step names, and start again what does not start by itself."""
+        match step.fault:
+            case "kill-pipeline":
+                self._kill("pipeline", int(step.value))
+            case "kill-model":
+                self._kill(MODEL, int(step.value))
+            case "restart-redis":
+                self.stack.redis_service.kill()
+                await asyncio.sleep(step.value)
+                await self.stack.redis_service.restart()
+            case "lose-redis":
+                await self._lose_redis(step.value)
+            case "restart-s3":
+                self.stack.s3_service.kill()
+                await asyncio.sleep(step.value)
+                await self.stack.s3_service.restart()
+
+    def _kill(self, function: str, place: int) -> None:
+        """Kill one replica, or all for a place behind the last."""
+        replicas = self.stack.gateway.functions[function].replicas
+        for replica in replicas[place : place + 1] or replicas:
+            replica.kill()
+
+    async def _lose_redis(self, pause: float) -> None:
+        async with self.redis() as client:
+            folder = Path(str((await client.config_get("dir"))["dir"]))
+        self.stack.redis_service.kill()
+        shutil.rmtree(folder / "appendonlydir")
+        await asyncio.sleep(pause)
+        await self.stack.redis_service.restart()
+
+
+@contextlib.asynccontextmanager
+async def stage(*, workers: int = 12, replicas: int = 2, **settings: str) -> AsyncIterator[Stage]:
+    """Start services, gateway and functions; Redis writes every change down before it answers. Raises LocalError."""
+    async with contextlib.AsyncExitStack() as cleanup:
+        enter = cleanup.enter_async_context
+        redis, s3 = await enter(redis_server(appendonly=True)), await enter(s3_server())
+        stack = await enter(local_stack(workers=workers, ack_wait=1.0, pipeline_replicas=0, redis=redis, s3=s3))
+        folder = stack.directory / "chaos"
+        folder.mkdir()
+        running = Stage(stack, await enter(aiohttp.ClientSession()), folder)
+        environment = {
+            "PYTHONPATH": str(ROOT),
+            "MODEL_LOG": str(running.model_log),
+            "MODEL_SWITCH": str(folder / "switch"),
+        }
+        command = (sys.executable, "-m", "bench.chaos.model")
+        await stack.add_function(FunctionSpec(MODEL, command, environment, replicas=replicas))
+        points = {**SETTINGS, "CHAOS_POINT": str(folder / "point"), **settings}
+        await stack.add_pipeline(replicas, points, module="bench.chaos.replica")
+        yield running
