@@ -87,7 +87,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 class Secrets:
     """What the secret files hold. `keys` are the signing keys, the newest first; the first signs, all verify.
 
-    Each of `tokens` lets its bearer use the function; without any, anybody may.
+    Each of `tokens` lets its bearer use the function; without any, anybody may. `s3_token` is the session token that
+    temporary credentials for S3 have.
     """
 
     s3_key: str
@@ -95,6 +96,7 @@ class Secrets:
     redis_password: str | None
     keys: tuple[bytes, ...]
     tokens: tuple[bytes, ...] = ()
+    s3_token: str | None = None
 
 
 def read_secrets(path: Path) -> Secrets:
@@ -104,8 +106,12 @@ def read_secrets(path: Path) -> Secrets:
     """
     keys = _lines(path, "pipeline-key", "a key")
     tokens = _lines(path, "pipeline-token", "a token") if (path / "pipeline-token").exists() else ()
-    password = _secret(path, "redis-password") if (path / "redis-password").exists() else None
-    return Secrets(_secret(path, "s3-key"), _secret(path, "s3-secret"), password, keys, tokens)
+    password, s3_token = (_optional(path, name) for name in ("redis-password", "s3-token"))
+    return Secrets(_secret(path, "s3-key"), _secret(path, "s3-secret"), password, keys, tokens, s3_token)
+
+
+def _optional(path: Path, name: str) -> str | None:
+    return _secret(path, name) if (path / name).exists() else None
 
 
 def _lines(path: Path, name: str, each: str) -> tuple[bytes, ...]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, Self
 
 import orjson
 
@@ -33,7 +33,10 @@ class Totals:
 
 
 class Writer:
-    """Collects bytes and sends them as one object: by parts when they outgrow one, whole otherwise."""
+    """Collects bytes and sends them as one object: by parts when they outgrow one, whole otherwise.
+
+    As a context manager it aborts what it has begun when the block raises or is cancelled.
+    """
 
     def __init__(self, store: Store, key: str, record: Record) -> None:
         self._store = store
@@ -41,6 +44,13 @@ class Writer:
         self._record = record
         self._buffer = bytearray()
         self._upload: Upload | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is not None and self._upload is not None:
+            await self._upload.give_up()
 
     async def write(self, data: bytes) -> None:
         """Take the next bytes. The upload is recorded before its first part, so that a successor can abort it."""
@@ -74,18 +84,19 @@ async def write_summary(
         "batchStarted": _iso(totals.started),
         "batchCompleted": _iso(totals.completed),
     }
-    await writer.write(orjson.dumps(head)[:-1])
     written: dict[str, int] = {}
-    for name, status, count in (
-        ("failures", "failed", totals.items - totals.succeeded),
-        ("results", "succeeded", totals.succeeded),
-    ):
-        await writer.write(b',"%s":{"count":%d,"results":[' % (name.encode(), count))
-        if count:
-            written[status] = await _write_entries(writer, store, snapshots, totals, segments, status)  # type: ignore[arg-type]
-        await writer.write(b"]}")
-    await writer.write(b"}\n")
-    return await writer.close(), written.get("failed", 0)
+    async with writer:
+        await writer.write(orjson.dumps(head)[:-1])
+        for name, status, count in (
+            ("failures", "failed", totals.items - totals.succeeded),
+            ("results", "succeeded", totals.succeeded),
+        ):
+            await writer.write(b',"%s":{"count":%d,"results":[' % (name.encode(), count))
+            if count:
+                written[status] = await _write_entries(writer, store, snapshots, totals, segments, status)  # type: ignore[arg-type]
+            await writer.write(b"]}")
+        await writer.write(b"}\n")
+        return await writer.close(), written.get("failed", 0)
 
 
 async def _write_entries(

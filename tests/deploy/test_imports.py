@@ -11,8 +11,8 @@ from tests.deploy.images import HANDLER, ROOT
 # From the bottom up; a module may import from the rows under its own. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "replies"}),
-    frozenset({"settings", "signing", "repeating", "connection"}),
-    frozenset({"models"}),
+    frozenset({"settings", "signing", "repeating", "connection", "objects"}),
+    frozenset({"models", "s3", "uploads"}),
     frozenset({"access", "ledger", "store", "gateway", "cutting", "status"}),
     frozenset({"rows", "snapshot", "specs", "segments", "calls"}),
     frozenset({"context", "answers", "summary"}),
@@ -27,9 +27,9 @@ LAYERS: tuple[frozenset[str], ...] = (
 # Who may talk to the outside, so that each of these has one place where its errors are known.
 OWNERS = {
     "redis": {"connection", "ledger"},
-    "aiobotocore": {"store"},
-    "botocore": {"store"},
-    "aiohttp": {"gateway", "server", "__main__"},
+    "aiobotocore": {"s3"},
+    "botocore": {"objects"},
+    "aiohttp": {"gateway", "objects", "server", "__main__"},
 }
 DISTRIBUTIONS = {"async_lru": "async-lru"}
 

@@ -3,11 +3,10 @@
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiobotocore.config import AioConfig
 
+from pipeline import s3 as s3_module
 from pipeline import store as store_module
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.local.ports import free_port
@@ -98,10 +97,7 @@ async def test_wrong_credentials_are_said_without_them(s3: S3Info) -> None:
 
 
 async def test_a_server_that_is_away_is_said(s3: S3Info, monkeypatch: pytest.MonkeyPatch) -> None:
-    def once(**options: Any) -> AioConfig:
-        return AioConfig(**{**options, "retries": {"total_max_attempts": 1}})
-
-    monkeypatch.setattr(store_module, "AioConfig", once)
+    monkeypatch.setattr(s3_module, "ATTEMPTS", 1)
     nobody = dataclasses.replace(s3, endpoint=f"http://127.0.0.1:{free_port()}")
     async with Store.connect(*connection(nobody)) as away:
         with pytest.raises(UnavailableError, match="S3 cannot be reached"):

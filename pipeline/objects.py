@@ -1,0 +1,82 @@
+"""What an object in S3 is, and what S3's errors mean."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from aiohttp import ClientPayloadError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+
+from pipeline.errors import BadRequestError, NotFoundError, UnavailableError
+
+# An answer to HEAD has no body, so its code is the bare status.
+DENIED = frozenset({"403", "AccessDenied"})
+REJECTED = frozenset(
+    {"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired"}
+)
+MISSING = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload"})
+THROTTLED = frozenset({"429", "503", "ServiceUnavailable", "SlowDown", "TooManyRequests"})
+
+
+class MissingObjectError(NotFoundError):
+    """There is no object under this key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"there is no object {key!r}")
+
+
+class DeniedError(UnavailableError):
+    """The S3 key may not do this."""
+
+
+class BrokenBodyError(UnavailableError):
+    """The connection broke while an object was being read."""
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """An object's key, ETag and size in bytes."""
+
+    key: str
+    etag: str
+    size: int
+
+
+@contextmanager
+def s3_errors(key: str) -> Iterator[None]:
+    """Turn the client's errors into the function's own; `key` is what was asked for."""
+    try:
+        yield
+    except ClientError as error:
+        raise _said(key, error.response.get("Error", {}).get("Code", "")) from error
+    except (BotoCoreError, OSError) as error:
+        raise UnavailableError(f"S3 cannot be reached ({type(error).__name__})") from error
+
+
+@contextmanager
+def body_errors(key: str) -> Iterator[None]:
+    """Raise BrokenBodyError when a body ends before its end."""
+    try:
+        yield
+    except (HTTPClientError, IncompleteReadError, ClientPayloadError) as error:
+        raise BrokenBodyError(f"S3 broke off in the middle of {key!r} ({type(error).__name__})") from error
+
+
+def _said(key: str, code: str) -> Exception:
+    if code in MISSING:
+        return MissingObjectError(key)
+    if code in {"PreconditionFailed", "412"}:
+        return BadRequestError(f"{key!r} changed while it was being read")
+    if code in DENIED:
+        return DeniedError(
+            f"S3 denies access to {key!r} ({code}): check s3-key, s3-secret and what they may do in the bucket; "
+            "without s3:ListBucket a key that is not there is denied too"
+        )
+    if code in REJECTED:
+        return UnavailableError(
+            f"S3 does not take the credentials ({code}), asked for {key!r}: check s3-key and s3-secret, "
+            "and s3-token if they are temporary"
+        )
+    if code in THROTTLED:
+        return UnavailableError(f"S3 asks to slow down ({code}), asked for {key!r} several times")
+    return UnavailableError(f"S3 refused a request for {key!r} ({code})")
