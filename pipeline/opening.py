@@ -90,7 +90,7 @@ async def _snapshot(context: Context, new: NewBatch, spec: BatchSpec) -> Manifes
             column = choose_column(rows, spec.column)
             chosen = spec.chunk
             chunk = auto_chunk(await count_lines(rows), spec, context.settings) if chosen == "auto" else chosen
-            frames = read_rows(rows, column)
+            frames = read_rows(rows, column, context.settings.max_rows)
         return await context.snapshots.write(new.name, 0, frames, column, chunk)
 
 

@@ -1,11 +1,8 @@
 """Read the rows of a CSV file, in order and with bounded memory."""
 
 import asyncio
-import gzip
-import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import IO
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -13,23 +10,24 @@ from polars.exceptions import PolarsError
 from pipeline.cutting import INDEX, ITEM, TASK
 from pipeline.errors import BadRequestError
 from pipeline.models import MIB
+from pipeline.unpacking import unpack
 
 PREFERRED_COLUMN = "url"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _NOT_UTF8 = "it is not UTF-8: convert it, for example with iconv -f latin1 -t utf-8"
 _SHOWN_COLUMNS = 50
 _SHOWN_LETTERS = 100
-_GZIP = b"\x1f\x8b"
-LINE_LIMIT = 64 * MIB
+CELL_LIMIT = 16 * MIB
+BLANK_LIMIT = 10_000_000
 
 
 def open_rows(path: Path) -> pl.LazyFrame | None:
     """Scan a CSV file, plain, gzip or zstd; None when there is no header line at all. Every cell is text.
 
-    A gzip file is unpacked beside itself first. Raises BadRequestError for what is no CSV in UTF-8, and for a line
-    over 64 MiB, which no replica could hold.
+    A packed file is unpacked beside itself first. Raises BadRequestError for what is no CSV in UTF-8, and for what no
+    replica could hold; UnavailableError when there is no room for what is unpacked.
     """
-    path = _unpack(path)
+    path = unpack(path)
     with path.open("rb") as file:
         if file.read(2) in _UTF16:
             raise BadRequestError("the input is UTF-16, expected UTF-8: convert it with iconv -f utf-16 -t utf-8")
@@ -66,36 +64,6 @@ def choose_column(rows: pl.LazyFrame, wanted: str | None) -> str:
     raise BadRequestError(f"{asked}; the columns are: {shown}")
 
 
-def _unpack(path: Path) -> Path:
-    """Unpack a gzip file in bounded memory, and look for a line that is too long; returns the plain file."""
-    with path.open("rb") as file:
-        packed = file.read(2) == _GZIP
-    if not packed:
-        with path.open("rb") as source:
-            _pass_lines(source, None)
-        return path
-    plain = path.with_suffix(".csv")
-    try:
-        with gzip.open(path) as source, plain.open("wb") as target:
-            _pass_lines(source, target)
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadRequestError(f"the input cannot be read as CSV: its gzip is broken ({error})") from error
-    path.unlink()
-    return plain
-
-
-def _pass_lines(source: IO[bytes] | gzip.GzipFile, target: IO[bytes] | None) -> None:
-    """Copy a file, or just read it; raises BadRequestError at a line that is too long."""
-    line = 0
-    while piece := source.read(MIB):
-        end = piece.rfind(b"\n")
-        line = line + len(piece) if end < 0 else len(piece) - end
-        if line > LINE_LIMIT:
-            raise BadRequestError(f"the input has a line over {LINE_LIMIT // MIB} MiB")
-        if target is not None:
-            target.write(piece)
-
-
 async def count_lines(rows: pl.LazyFrame) -> int:
     """Count the lines, blank ones too; raises BadRequestError where they cannot be read."""
     try:
@@ -104,14 +72,15 @@ async def count_lines(rows: pl.LazyFrame) -> int:
         raise _unreadable(error) from error
 
 
-async def read_rows(rows: pl.LazyFrame, column: str) -> AsyncIterator[pl.DataFrame]:
+async def read_rows(rows: pl.LazyFrame, column: str, most: int) -> AsyncIterator[pl.DataFrame]:
     """Yield the rows as frames in order, with their index from 0; a missing cell of `column` is an empty item.
 
     The column has a name of our own in them, since polars reads some names as patterns. A line with nothing in it is
-    no row; one with quoted empty cells is. Raises BadRequestError where a row cannot be read.
+    no row; one with quoted empty cells is. Raises BadRequestError where a row cannot be read, for more than `most`
+    rows or 10,000,000 blank lines, and for a cell of `column` over 16 MiB.
     """
     frames = iter(rows.collect_batches(maintain_order=True))
-    index = 0
+    index = blank = 0
     while True:
         try:
             frame = await asyncio.to_thread(next, frames, None)
@@ -119,9 +88,23 @@ async def read_rows(rows: pl.LazyFrame, column: str) -> AsyncIterator[pl.DataFra
             raise _unreadable(error) from error
         if frame is None:
             return
+        lines = frame.height
         frame = _without_blank_lines(frame.rename({column: ITEM})).with_columns(pl.col(ITEM).fill_null(""))
+        blank += lines - frame.height
+        if index + frame.height > most:
+            raise BadRequestError(f"the input has more than {most} rows (setting max_rows)")
+        if blank > BLANK_LIMIT:
+            raise BadRequestError(f"the input has more than {BLANK_LIMIT} blank lines")
+        _check_cells(frame.get_column(ITEM), index)
         yield frame.with_columns(pl.int_range(index, index + frame.height, dtype=pl.Int64, eager=True).alias(INDEX))
         index += frame.height
+
+
+def _check_cells(cells: pl.Series, index: int) -> None:
+    """Raise BadRequestError for a cell that is no body of a call; `index` is that of the first cell's row."""
+    large = (cells.str.len_bytes() > CELL_LIMIT).arg_true()
+    if large.len():
+        raise BadRequestError(f"the cell of row {index + large[0] + 1} is over {CELL_LIMIT // MIB} MiB")
 
 
 def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,16 +1,19 @@
 """Settings, read once from the environment, and secrets, read from files as OpenFaaS mounts them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 
 from pipeline.errors import ConfigurationError
 
 FUNCTION_NAME = r"^[a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?$"
+FUNCTION_PATTERN = re.compile(r"[-a-z0-9.*?\[\]!]{1,128}")
 MINIMUM_KEY_LENGTH = 16
 
 
@@ -42,6 +45,25 @@ def _redis_url(value: str) -> str:
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
+def _patterns(value: str) -> str:
+    patterns = [pattern.strip() for pattern in value.split(",")]
+    wrong = [pattern for pattern in patterns if not FUNCTION_PATTERN.fullmatch(pattern)]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no name of a function, with or without *, ? and [...]")
+    return ", ".join(patterns)
+
+
+def _allowed(value: str, info: ValidationInfo) -> str:
+    patterns = info.data.get("allowed_functions", "*")
+    if not _matches(value, patterns):
+        raise ValueError(f"{value!r} is not among the allowed_functions: {patterns}")
+    return value
+
+
+def _matches(function: str, patterns: str) -> bool:
+    return any(fnmatchcase(function, pattern) for pattern in patterns.split(", "))
+
+
 class Settings(BaseModel):
     """The environment variables that the function reads; times are in seconds."""
 
@@ -50,7 +72,8 @@ class Settings(BaseModel):
     gateway_url: HttpUrl = "http://gateway.openfaas.svc.cluster.local:8080"
     public_url: HttpUrl | None = None
     function_name: Annotated[str, Field(pattern=FUNCTION_NAME)] = "pipeline"
-    model_function: Annotated[str, Field(pattern=FUNCTION_NAME)] | None = None
+    allowed_functions: Annotated[str, AfterValidator(_patterns)] = "*"
+    model_function: Annotated[str, Field(pattern=FUNCTION_NAME), AfterValidator(_allowed)] | None = None
     redis_url: Annotated[str, AfterValidator(_redis_url)] = "redis://redis-master.redis.svc.cluster.local:6379"
     s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
     s3_endpoint: HttpUrl | None = None
@@ -61,8 +84,13 @@ class Settings(BaseModel):
     ack_wait: Annotated[float, Field(gt=0, le=86400)] = 60
     openfaas_pro: bool = False
     drain_delay: Annotated[float, Field(ge=0, le=600)] = 5
+    max_rows: Annotated[int, Field(ge=1)] = 10_000_000
     sweep_interval: Annotated[float, Field(gt=0, le=3600)] = 1
     port: Annotated[int, Field(ge=0, le=65535)] = 5000
+
+    def allows(self, function: str) -> bool:
+        """Say whether a batch may call this model function."""
+        return _matches(function, self.allowed_functions)
 
     @property
     def silence(self) -> float:

@@ -13,7 +13,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "replies"}),
     frozenset({"settings", "signing", "repeating", "connection", "objects"}),
     frozenset({"models", "s3", "uploads"}),
-    frozenset({"access", "ledger", "store", "gateway", "cutting", "status"}),
+    frozenset({"access", "ledger", "store", "gateway", "cutting", "unpacking", "status"}),
     frozenset({"rows", "snapshot", "specs", "segments", "calls"}),
     frozenset({"context", "answers", "summary"}),
     frozenset({"duties"}),
@@ -31,7 +31,7 @@ OWNERS = {
     "botocore": {"objects"},
     "aiohttp": {"gateway", "objects", "server", "__main__"},
 }
-DISTRIBUTIONS = {"async_lru": "async-lru"}
+DISTRIBUTIONS = {"async_lru": "async-lru", "backports": "backports.zstd"}
 
 
 def modules() -> dict[str, Path]:

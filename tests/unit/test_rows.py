@@ -1,23 +1,21 @@
 """Rows: what a CSV file says, cell by cell, in order, or an error that says what is wrong with it."""
 
 import gzip
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
+from backports import zstd
 
-from pipeline import rows as rows_module
+from pipeline import unpacking
 from pipeline.cutting import INDEX, ITEM
 from pipeline.errors import BadRequestError
 from pipeline.models import MIB
 from pipeline.rows import choose_column, count_lines, open_rows, read_rows
 
-
-def zstd(body: bytes) -> bytes:
-    """A frame of zstd with one raw block."""
-    assert len(body) < 256
-    return b"\x28\xb5\x2f\xfd\x20" + bytes([len(body)]) + (len(body) << 3 | 1).to_bytes(3, "little") + body
+MANY_ROWS = 1_000_000
 
 
 def scan(folder: Path, body: bytes) -> pl.LazyFrame:
@@ -28,8 +26,8 @@ def scan(folder: Path, body: bytes) -> pl.LazyFrame:
     return rows
 
 
-async def items_of(rows: pl.LazyFrame, column: str) -> list[tuple[int, str]]:
-    frames = [frame async for frame in read_rows(rows, column)]
+async def items_of(rows: pl.LazyFrame, column: str, most: int = MANY_ROWS) -> list[tuple[int, str]]:
+    frames = [frame async for frame in read_rows(rows, column, most)]
     return [pair for frame in frames for pair in zip(frame[INDEX].to_list(), frame[ITEM].to_list(), strict=True)]
 
 
@@ -57,7 +55,8 @@ READ: dict[str, tuple[bytes, list[str]]] = {
     "UTF-8 is read": ("url\nä€😀\n".encode(), ["ä€😀"]),
     "a gzip file is read": (gzip.compress(b"url\na\nb\n"), ["a", "b"]),
     "a gzip file of two members is read": (gzip.compress(b"url\na\n") + gzip.compress(b"b\n"), ["a", "b"]),
-    "a zstd file is read": (zstd(b"url\na\nb\n"), ["a", "b"]),
+    "a zstd file is read": (zstd.compress(b"url\na\nb\n"), ["a", "b"]),
+    "a zstd file of two frames is read": (zstd.compress(b"url\na\n") + zstd.compress(b"b\n"), ["a", "b"]),
     "blank lines before the header are skipped": (b"\n\nurl\na\n", ["a"]),
     "of two columns of one name the first is read": (b"url,url\na,b\n", ["a"]),
     "a header alone has no rows": (b"url,x\n", []),
@@ -75,6 +74,9 @@ async def test_reading(tmp_path: Path, body: bytes, expected: list[str]) -> None
     assert await count_lines(rows) >= len(expected)
 
 
+_packer = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 30})
+WIDE_WINDOW = _packer.compress(b"url\n") + _packer.flush()
+
 ICONV = "it is not UTF-8: convert it, for example with iconv -f latin1 -t utf-8"
 
 REFUSED: dict[str, tuple[bytes, str]] = {
@@ -90,8 +92,18 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "lines that end in CR alone": (b"url\ra\rb\r", "the input's lines end in CR alone, expected LF or CRLF"),
     "a gzip file cut short": (
         gzip.compress(b"".join(b"%d\n" % i for i in range(9999)))[:9000],
-        "the input cannot be read as CSV",
+        "the input cannot be read as CSV: its gzip is broken",
     ),
+    "a gzip file with something else behind": (gzip.compress(b"url\na\n") + b"rest", "its gzip is broken"),
+    "a zstd file cut short": (zstd.compress(b"url\na\n")[:-3], "its zstd is broken"),
+    "a zstd file with something else behind": (zstd.compress(b"url\na\n") + b"rest", "its zstd is broken"),
+    "a zstd file that asks for a window of 1 GiB": (WIDE_WINDOW, "its zstd is broken"),
+    "a zlib file": (zlib.compress(b"url\na\n"), "packed with zlib: expected CSV, plain or packed with gzip or zstd"),
+    "a fast zlib file": (zlib.compress(b"url\na\n", 1), "packed with zlib"),
+    "a small zlib file": (zlib.compress(b"url\na\n", 9), "packed with zlib"),
+    "gzip in gzip": (gzip.compress(gzip.compress(b"url\na\n")), "the input is packed twice: expected CSV, once"),
+    "zstd in gzip": (gzip.compress(zstd.compress(b"url\na\n")), "the input is packed twice"),
+    "zlib in zstd": (zstd.compress(zlib.compress(b"url\na\n")), "the input is packed twice"),
     "a picture": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "the input cannot be read as CSV"),
     "the pipeline's own column of tasks": (b"url,pipeline.task\na,b\n", "are the pipeline's own: rename them"),
     "the pipeline's own column of indices": (b"pipeline.index,url\n1,b\n", "are the pipeline's own: rename them"),
@@ -125,7 +137,7 @@ async def test_a_wide_file_is_read_with_its_blank_lines_left_out(tmp_path: Path)
 def test_a_line_that_no_replica_could_hold_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, packed: bool
 ) -> None:
-    monkeypatch.setattr(rows_module, "LINE_LIMIT", 3 * MIB)
+    monkeypatch.setattr(unpacking, "LINE_LIMIT", 3 * MIB)
     body = b"url\n" + b"x" * (2 * MIB) + b"\n" + b"y" * (4 * MIB) + b"\n"
     with pytest.raises(BadRequestError, match="the input has a line over 3 MiB"):
         scan(tmp_path, gzip.compress(body) if packed else body)
@@ -179,7 +191,7 @@ def test_of_many_columns_the_first_are_listed(tmp_path: Path) -> None:
 async def test_indices_are_continuous_over_many_frames(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     cells = [f"https://example.org/{i}/{'x' * (i % 97)}" for i in range(40_000)]
     rows = scan(tmp_path, pack(b"id,url\n" + b"".join(b"%d,%s\n" % (i, cell.encode()) for i, cell in enumerate(cells))))
-    frames = [frame async for frame in read_rows(rows, "url")]
+    frames = [frame async for frame in read_rows(rows, "url", MANY_ROWS)]
     assert len(frames) > 1
     assert pl.concat(frame[INDEX] for frame in frames).to_list() == list(range(40_000))
     assert pl.concat(frame[ITEM] for frame in frames).to_list() == cells

@@ -23,6 +23,11 @@ BAD_VALUES = (
     ("function_name", "pipeline/collect"),
     ("function_name", "-pipeline"),
     ("function_name", "p" * 129),
+    ("allowed_functions", "Model"),
+    ("allowed_functions", "a b"),
+    ("allowed_functions", "a,,b"),
+    ("allowed_functions", ","),
+    ("allowed_functions", "model/../system"),
     ("model_function", "model?x"),
     ("redis_url", "localhost:6379"),
     ("redis_url", "http://redis:6379"),
@@ -42,6 +47,8 @@ BAD_VALUES = (
     ("ack_wait", "0"),
     ("ack_wait", "86401"),
     ("openfaas_pro", "maybe"),
+    ("max_rows", "0"),
+    ("max_rows", "1e9"),
     ("sweep_interval", "0"),
     ("sweep_interval", "inf"),
     ("drain_delay", "-1"),
@@ -128,6 +135,38 @@ def test_values_are_typed_and_urls_lose_their_last_slash() -> None:
     )
     assert (settings.gateway_url, settings.port, settings.openfaas_pro) == ("https://gw:8443", 0, True)
     assert settings.silence == 5.5
+
+
+ALLOWED: dict[str, tuple[str, str, bool]] = {
+    "any, by default": ("", "model", True),
+    "a name": ("model", "model", True),
+    "another name": ("model", "model2", False),
+    "a name's beginning": ("model", "mode", False),
+    "one of several": ("a, b,c", "b", True),
+    "none of several": ("a, b,c", "d", False),
+    "a star": ("model-*", "model-x", True),
+    "a star of another": ("model-*", "model", False),
+    "a question mark": ("model?", "model2", True),
+    "a set": ("model[12]", "model3", False),
+    "all but a set": ("model[!12]", "model3", True),
+    "a dot is a dot": ("m.del", "model", False),
+    "a namespace": ("*.models", "classify.models", True),
+    "a namespace that was not named": ("model", "model.other", False),
+}
+
+
+@pytest.mark.parametrize(("patterns", "function", "allowed"), ALLOWED.values(), ids=ALLOWED)
+def test_a_function_is_allowed_by(patterns: str, function: str, *, allowed: bool) -> None:
+    assert read_settings(MINIMAL | {"allowed_functions": patterns}).allows(function) is allowed
+
+
+def test_a_model_function_that_is_not_allowed_is_an_error_at_the_start() -> None:
+    listed = {"allowed_functions": "model-*,other", "model_function": "model"}
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings(MINIMAL | listed)
+    expected = "settings: model_function: Value error, 'model' is not among the allowed_functions: model-*, other"
+    assert str(caught.value) == expected
+    assert read_settings(MINIMAL | listed | {"model_function": "other"}).model_function == "other"
 
 
 def test_settings_are_read_once_and_never_change() -> None:
