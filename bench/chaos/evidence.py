@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from pipeline.local.probes import s3_client
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -42,9 +40,9 @@ class Evidence:
     """All that the checker looks at.
 
     `summary` is None where there is none, `later` the summary once all is quiet. `calls` is the model's own log:
-    (call id, item). `seen` is the gateway's. `objects` holds what the summary refers to. `stopped` says that the run was
-    cancelled, `s3_away` that S3 was killed. `problems` are what the run itself met: a hang, an accepted batch that is
-    gone.
+    (call id, item). `seen` is the gateway's. `objects` holds what the summary refers to. `stopped` says that the run
+    was cancelled, `s3_away` that S3 was killed. `problems` are what the run itself met: a hang, an accepted batch that
+    is gone.
     """
 
     rows: list[str]
@@ -68,7 +66,7 @@ class Evidence:
 
 async def gather(stage: Stage, batch: str, known: Evidence) -> Evidence:
     """Read what S3, Redis and the model's log hold of an ended batch, as soon as it is clean or was long enough."""
-    async with s3_client(stage.stack.s3) as s3:
+    async with stage.s3() as s3:
         bucket = stage.stack.s3.bucket
         summary = await _read(s3, bucket, f"{batch}.json")
         left = await _until_clean(lambda: _left(stage, s3, batch))

@@ -160,7 +160,7 @@ class _Draw:
         opening = [self._inner(_OPENING, 1) for _ in range(dice.choice((0, 0, 1)))]
         ending = [self._inner(self.ending, 1) for _ in range(dice.choice((0, 1, 1, 2)))]
         number = dice.randint(1, most)
-        room = max(1, tasks * 3 // 4 // number)
+        room = max(1, tasks * 3 // 4 // (number + 1))
         middle = [self._middle(room) for _ in range(number)]
         if dice.random() < 0.15:  # noqa: PLR2004
             middle.append(Step("cancel", dice.choice(("callback", "enqueue")), dice.randint(1, room)))

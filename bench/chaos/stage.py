@@ -11,22 +11,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
 from redis.asyncio import Redis
 
 from pipeline.local.functions import FunctionSpec
-from pipeline.local.probes import s3_client
 from pipeline.local.services import redis_server, s3_server
 from pipeline.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from types_aiobotocore_s3 import S3Client
+
     from bench.chaos.plan import Step
 
 ROOT = Path(__file__).parents[2]
 MODEL = "model"
-TASK_TIMEOUT = 1.2
-SILENCE = 2.0
+TASK_TIMEOUT = 2.0
+SILENCE = 2.5
 REQUEST = aiohttp.ClientTimeout(total=30)
 SETTINGS = {
     "sweep_interval": "0.2",
@@ -71,8 +74,22 @@ class Stage:
 
     async def put(self, key: str, body: bytes) -> None:
         """Write an object into the bucket."""
-        async with s3_client(self.stack.s3) as client:
+        async with self.s3() as client:
             await client.put_object(Bucket=self.stack.s3.bucket, Key=key, Body=body)
+
+    @contextlib.asynccontextmanager
+    async def s3(self) -> AsyncIterator[S3Client]:
+        """Open a plain client, patient with a server that has just been killed."""
+        info = self.stack.s3
+        async with get_session().create_client(
+            "s3",
+            endpoint_url=info.endpoint,
+            region_name=info.region,
+            aws_access_key_id=info.access_key,
+            aws_secret_access_key=info.secret_key,
+            config=AioConfig(s3={"addressing_style": "path"}, retries={"mode": "standard", "max_attempts": 8}),
+        ) as client:
+            yield client
 
     @contextlib.asynccontextmanager
     async def redis(self) -> AsyncIterator[Redis]:
