@@ -46,8 +46,8 @@ class Upload:
             return await asyncio.shield(creating)
         except asyncio.CancelledError:
             # S3 may have begun it already, and only the answer says under which id.
-            with suppress(PipelineError):
-                await (await creating).give_up()
+            with suppress(PipelineError, TimeoutError):
+                await (await asyncio.wait_for(creating, ABORT_TIMEOUT)).give_up()
             raise
 
     async def __aenter__(self) -> Self:

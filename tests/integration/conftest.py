@@ -2,10 +2,12 @@
 
 import itertools
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from botocore.retries.standard import ExponentialBackoff
 from redis.asyncio import Redis
 
 from pipeline.access import Access
@@ -21,6 +23,7 @@ from pipeline.store import Store
 from tests.integration.bench import Bench
 from tests.integration.fake_gateway import FakeGateway, fake_gateway
 from tests.integration.pipeline_bench import PipelineBench
+from tests.integration.s3_proxy import S3Proxy, s3_proxy
 
 FOLDER = Path(__file__).parent
 KEY = b"a signing key of the tests"
@@ -56,6 +59,21 @@ async def s3() -> AsyncIterator[S3Info]:
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def store(s3: S3Info) -> AsyncIterator[Store]:
     async with Store.connect(*connection(s3)) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def proxy(s3: S3Info) -> AsyncIterator[S3Proxy]:
+    """A proxy before the S3 server that spoils what it is told to."""
+    async with s3_proxy(s3.endpoint) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def far(proxy: S3Proxy, s3: S3Info, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+    """The store behind the proxy; its client waits for nothing before it tries again."""
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
+    async with Store.connect(*connection(replace(s3, endpoint=proxy.url))) as opened:
         yield opened
 
 

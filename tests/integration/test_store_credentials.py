@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from pipeline.context import open_context
 from pipeline.errors import UnavailableError
@@ -17,7 +16,7 @@ from pipeline.local.services import S3Info
 from pipeline.settings import Secrets, read_secrets
 from pipeline.store import Store
 from tests.integration.conftest import connection
-from tests.integration.s3_proxy import S3Proxy, refuse, s3_proxy
+from tests.integration.s3_proxy import S3Proxy, refuse
 
 WRONG = "neither-a-key-nor-a-secret"
 
@@ -44,12 +43,6 @@ class Mount:
 @pytest.fixture
 def mount(tmp_path: Path) -> Mount:
     return Mount(tmp_path)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def proxy(s3: S3Info) -> AsyncIterator[S3Proxy]:
-    async with s3_proxy(s3.endpoint) as running:
-        yield running
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from pipeline.settings import read_secrets
 GOOD = {
     "s3-key": b"access\n",
     "s3-secret": b"hunter2\n",
+    "s3-token": b"passing\n",
     "redis-password": b"swordfish\n",
     "pipeline-key": b"0123456789abcdef\n",
 }
@@ -23,13 +24,15 @@ def mount(folder: Path, files: dict[str, bytes]) -> Path:
 
 def test_secrets_are_read_without_their_last_newline(tmp_path: Path) -> None:
     secrets = read_secrets(mount(tmp_path, GOOD))
-    assert (secrets.s3_key, secrets.s3_secret, secrets.redis_password) == ("access", "hunter2", "swordfish")
+    assert (secrets.s3_key, secrets.s3_secret, secrets.s3_token) == ("access", "hunter2", "passing")
+    assert secrets.redis_password == "swordfish"
     assert secrets.keys == (b"0123456789abcdef",)
 
 
-def test_a_redis_without_a_password_needs_no_secret(tmp_path: Path) -> None:
-    without = {name: content for name, content in GOOD.items() if name != "redis-password"}
-    assert read_secrets(mount(tmp_path, without)).redis_password is None
+def test_a_redis_without_a_password_and_lasting_credentials_need_no_secret(tmp_path: Path) -> None:
+    without = {name: content for name, content in GOOD.items() if name not in {"redis-password", "s3-token"}}
+    secrets = read_secrets(mount(tmp_path, without))
+    assert (secrets.redis_password, secrets.s3_token) == (None, None)
 
 
 @pytest.mark.parametrize("name", ["s3-key", "s3-secret", "pipeline-key"])
