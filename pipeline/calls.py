@@ -1,8 +1,9 @@
 """Call the model function for one item, or for a chunk at once, with short retries inside the task's deadline."""
 
+import asyncio
 import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,13 +14,17 @@ import orjson
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from tenacity.wait import wait_base, wait_random_exponential
 
+from pipeline.batchspec import BatchSpec
 from pipeline.gateway import Gateway, Reply
-from pipeline.models import MIB, BatchSpec
+from pipeline.models import MIB
+
+Turn = Callable[[float], Awaitable[float | None]]
 
 RETRY_BUDGET = 2.0
 MOST_CALLS = 5
 NESTING_TO_SPARE = 200
 PARSED_WHOLE = MIB
+NO_TURN = Reply(429, b"the task's time would be up before the batch's rate lets this item be called")
 NOT_STARTED = Reply(504, b"the task's time was up before this item could be called")
 
 
@@ -69,10 +74,13 @@ def retry_after(value: str) -> float | None:
         return None
 
 
-async def call(gateway: Gateway, spec: BatchSpec, body: bytes, headers: Mapping[str, str], end: float) -> Called:
+async def call(
+    gateway: Gateway, spec: BatchSpec, body: bytes, headers: Mapping[str, str], end: float, turn: Turn | None = None
+) -> Called:
     """Call the model function until it answers for good: 5 calls, 2 s of waits between them, never past `end`.
 
     `end` is a time.monotonic(). A Retry-After that asks for more ends the retries: the next generation tries again.
+    `turn` is asked before every call, with the seconds left, for those to wait; None is too long.
     """
     started = time.monotonic()
     attempts = 0
@@ -82,6 +90,12 @@ async def call(gateway: Gateway, spec: BatchSpec, body: bytes, headers: Mapping[
         left = end - time.monotonic()
         if left <= 0:
             return NOT_STARTED
+        if turn is not None:
+            wait = await turn(left)
+            if wait is None:
+                return NO_TURN
+            await asyncio.sleep(wait)
+            left -= wait
         attempts += 1
         return await gateway.invoke(spec.function, body, headers, min(spec.timeout, left))
 

@@ -1,46 +1,170 @@
-"""The connection to Redis: a pool, what its errors mean, and what is asked of the server."""
+"""The connection to Redis, whichever way it is deployed: one server, a cluster, or a primary with sentinels."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import Connection, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
-from redis.backoff import FullJitterBackoff
+from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.backoff import EqualJitterBackoff, NoBackoff
+from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pipeline.errors import UnavailableError
+from pipeline.redis_errors import REDIS_ERRORS, code, explain, passes
+from pipeline.redis_url import RedisAddress, parse_redis_url
 
 MINIMUM_VERSION = (6, 2)
+# Seconds for which a call waits for Redis to come back: OpenFaaS CE never repeats a callback that was refused.
+PATIENCE = 15.0
+MAX_CONNECTIONS = 64
+POOL_TIMEOUT = 5.0
+SENTINEL_REFUSES = (
+    "Redis cannot serve this now: a sentinel demands a password that is not the one in the secret redis-password"
+)
+_TIMEOUTS: Mapping[str, float] = {"socket_timeout": 10, "socket_connect_timeout": 5, "health_check_interval": 30}
+
+
+class PatientRedis(Redis):
+    """One server, or the primary that sentinels name. A call is tried again, from the choice of a connection on."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Run a command, for up to PATIENCE seconds; raises what redis-py raises."""
+        call = partial(super().execute_command, *args, **options)
+        return await (call() if _asks_for_now(args) else _patiently(call, self._leave_replica))
+
+    async def _leave_replica(self, error: Exception) -> None:
+        """The primary became a replica: what the pool keeps leads to it, a new connection to whoever took its place."""
+        if code(error) == "READONLY":
+            await self.connection_pool.disconnect(inuse_connections=False)
+
+
+class PatientCluster(RedisCluster):
+    """A cluster. redis-py follows MOVED and ASK; its own attempts know no pause, so that a restart outlasts them."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Run a command, for up to PATIENCE seconds; raises what redis-py raises."""
+        call = partial(self._execute_with_a_map, *args, **options)
+        return await (call() if _asks_for_now(args) else _patiently(call, self._remember_startup))
+
+    async def _execute_with_a_map(self, *args: Any, **options: Any) -> Any:
+        """Without the map of the slots redis-py would send a script anywhere."""
+        await self.initialize()
+        return await super().execute_command(*args, **options)
+
+    async def _remember_startup(self, _error: Exception) -> None:
+        """Nodes that all came back elsewhere are found under the names in redis_url only."""
+        for node in self.startup_nodes:
+            self.nodes_manager.startup_nodes.setdefault(node.name, node)
+
+    async def aclose(self) -> None:
+        """Close every connection, also while the map is known to be out of date."""
+        await super().aclose()
+        await self.nodes_manager.aclose()
+        await self.nodes_manager.aclose("startup_nodes")
+
+
+class _PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Connections to whom the sentinels call the primary; who finds none free waits."""
+
+
+def _asks_for_now(args: tuple[Any, ...]) -> bool:
+    """Whoever asks if Redis answers wants to know about now."""
+    return bool(args[0] == "PING")
+
+
+async def _patiently(call: Callable[[], Awaitable[Any]], between: Callable[[Exception], Awaitable[None]]) -> Any:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + PATIENCE
+    retry = Retry(EqualJitterBackoff(cap=1, base=0.05), -1, cast("tuple[type[RedisError], ...]", REDIS_ERRORS))
+    return await retry.call_with_retry(call, between, lambda error: passes(error) and loop.time() < end)
 
 
 @asynccontextmanager
 async def open_redis(url: str, password: str | None) -> AsyncIterator[Redis]:
-    """Open a pool of connections that lives as long as the context; nothing is sent yet."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        password=password,
-        max_connections=64,
-        timeout=5,
-        socket_timeout=10,
-        socket_connect_timeout=5,
-        health_check_interval=30,
-        retry=Retry(FullJitterBackoff(cap=1, base=0.05), 5),
-        retry_on_error=[RedisConnectionError, RedisTimeoutError],
+    """Open a pool of connections that lives as long as the context; nothing is sent yet.
+
+    A cluster's client has the same methods, but no transactions.
+    """
+    address = parse_redis_url(url)
+    # No attempts below the patient ones, which would multiply.
+    once: dict[str, Any] = {"retry": Retry(NoBackoff(), 0), "password": password}
+    options = {**_TIMEOUTS, **parse_url(address.server), **once}
+    async with AsyncExitStack() as cleanup:
+        if address.kind == "cluster":
+            yield cast("Redis", await cleanup.enter_async_context(aclosing(_cluster(address, options))))
+        elif address.kind == "sentinel":
+            sentinel = await cleanup.enter_async_context(aclosing(_sentinel(address, options, password)))
+            yield await cleanup.enter_async_context(aclosing(_primary(sentinel, address.service, options)))
+        else:
+            pool = BlockingConnectionPool(max_connections=MAX_CONNECTIONS, timeout=POOL_TIMEOUT, **options)
+            yield await cleanup.enter_async_context(aclosing(PatientRedis.from_pool(pool)))
+
+
+def _cluster(address: RedisAddress, options: Mapping[str, Any]) -> PatientCluster:
+    given = {name: value for name, value in options.items() if name not in {"host", "port", "connection_class"}}
+    cluster = PatientCluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
+        max_connections=MAX_CONNECTIONS,
+        ssl=_with_tls(options),
+        **given,
     )
-    redis = Redis(connection_pool=pool)
-    try:
-        yield redis
-    finally:
-        await redis.aclose()
-        await pool.aclose()
+    # One node that answers is enough: whether each of them does is for the calls to find out.
+    cluster.command_flags["PING"] = cluster.DEFAULT_NODE
+    return cluster
+
+
+def _sentinel(address: RedisAddress, options: Mapping[str, Any], password: str | None) -> Sentinel:
+    """The sentinels share the servers' TLS; the password is shown to a sentinel that demands one, not the user."""
+
+    async def greet(connection: Connection) -> None:
+        try:
+            await connection.on_connect()
+        except AuthenticationError:
+            await connection.disconnect()
+            if connection.password or not password:
+                raise UnavailableError(SENTINEL_REFUSES) from None
+            connection.password = password
+            raise RedisConnectionError("again, with the password") from None
+
+    shared = {name: value for name, value in options.items() if name.startswith(("socket_", "ssl_"))}
+    again = Retry(NoBackoff(), 1)
+    own = {**shared, "ssl": _with_tls(options), "retry": again, "redis_connect_func": greet}
+    return Sentinel(address.hosts, sentinel_kwargs=own)  # type: ignore[no-untyped-call]
+
+
+def _primary(sentinel: Sentinel, service: str, options: Mapping[str, Any]) -> PatientRedis:
+    given = {name: value for name, value in options.items() if name not in {"host", "port", "connection_class"}}
+    limits = {"max_connections": MAX_CONNECTIONS, "timeout": POOL_TIMEOUT, "ssl": _with_tls(options)}
+    primary = sentinel.master_for(service, PatientRedis, _PrimaryPool, **limits, **given)
+    return cast("PatientRedis", primary)
+
+
+def _with_tls(options: Mapping[str, Any]) -> bool:
+    return options.get("connection_class") is SSLConnection
 
 
 async def check_server(redis: Redis) -> None:
-    """Raise UnavailableError when this Redis is too old, or may evict keys: a ledger it forgets is a batch lost."""
+    """Raise UnavailableError when a Redis is too old, or may evict keys: a ledger it forgets is a batch lost.
+
+    In a cluster every primary is asked.
+    """
     with unavailable():
-        info = await redis.info("everything")
+        if isinstance(redis, RedisCluster):
+            await redis.initialize()
+            answers = [await redis.info("everything", target_nodes=node) for node in redis.get_primaries()]
+        else:
+            answers = [await redis.info("everything")]
+    for info in answers:
+        _check(info)
+
+
+def _check(info: Mapping[str, Any]) -> None:
     policy = info.get("maxmemory_policy", "noeviction")
     version = str(info.get("redis_version", "0"))
     if policy != "noeviction":
@@ -54,5 +178,5 @@ def unavailable() -> Iterator[None]:
     """Turn an error of Redis, or of the way to it, into one that is answered with 503."""
     try:
         yield
-    except (RedisError, OSError) as error:
-        raise UnavailableError(f"Redis cannot serve this now ({type(error).__name__})") from error
+    except REDIS_ERRORS as error:
+        raise UnavailableError(explain(error)) from error

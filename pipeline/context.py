@@ -59,7 +59,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         ledger = await enter(Ledger.connect(settings.redis_url, secrets.redis_password, settings.function_name))
         store = await enter(Store.connect(settings, secrets, lambda: read_secrets(path)))
         gateway = await enter(Gateway.connect(settings.gateway_url, settings.function_name, signer))
-        remembered = (Snapshots(store), Specs(store), Phases(ledger))
+        remembered = (Snapshots(store), Specs(store, settings.function_name), Phases(ledger))
         yield Context(settings, access, signer, ledger, store, gateway, *remembered)
 
 

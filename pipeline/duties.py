@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
-from pipeline.replies import Pass
+from pipeline.replies import ENDED, Pass
 from pipeline.segments import write_segment
 from pipeline.signing import Identity, Purpose
+from pipeline.specs import Marker
 from pipeline.status import status_document
 
 RELEASES_AT_ONCE = 16
@@ -49,14 +50,10 @@ async def release_first(context: Context, batch: str, generation: int, function:
 
 async def write_due_segment(context: Context, batch: str, generation: int, number: int) -> None:
     """Write a segment whose outcomes wait in Redis; nothing to do when another replica has written it."""
-    # The outcomes first: if they are already another generation's, so is the state that is read after them.
-    answers = await context.ledger.segment_outcomes(batch, number)
-    state = await context.ledger.state(batch)
-    if state is None or state.number("generation") != generation:
-        return
+    epoch, answers = await context.ledger.segment_answers(batch, generation, number)
     if answers:
-        await write_segment(context.store, batch, generation, state["epoch"], number, answers)
-    await context.ledger.segment_written(batch, generation, number)
+        await write_segment(context.store, batch, generation, epoch, number, answers)
+        await context.ledger.segment_written(batch, generation, number)
 
 
 async def enqueue_reduce(context: Context, batch: str, generation: int) -> None:
@@ -76,10 +73,32 @@ async def _enqueue(context: Context, mode: Purpose, batch: str, generation: int)
         log.warning("batch %s: %s is put off: %s", batch, mode, error)
 
 
+async def mark_open(context: Context, batch: str) -> None:
+    """Keep in S3 and in the index that a batch is open, with what people asked of it."""
+    state = await context.ledger.state(batch)
+    if state is None or state["state"] in ENDED:
+        return
+    marker = Marker(
+        base=state.number("generation") + 1 if state["redrive"] else state.number("base"),
+        cancelled=state["outcome"] == "cancelled" or bool(state["cancel"]),
+        paused=bool(state["paused"]),
+        window=state.number("window"),
+        rate=float(state["rate"]) if state["rate"] else None,
+    )
+    await context.ledger.index.note(batch)
+    await context.specs.mark_open(batch, marker)
+
+
 async def close_batch(context: Context, batch: str) -> None:
     """Keep the final status of an ended batch in S3, and take it off the lists of open ones."""
     state = await context.ledger.state(batch)
-    if state is not None:
-        await context.specs.write_status(batch, status_document(context.settings, batch, state))
-    await context.specs.close(batch)
-    await context.ledger.forget_open(batch)
+    if state is None or state["state"] not in ENDED:
+        return
+    await context.specs.close(batch, status_document(context.settings, batch, state))
+    await context.ledger.index.forget(batch)
+    # A redrive, or a deletion, may have begun meanwhile, and found its marks taken away or written anew.
+    now = await context.ledger.phase(batch)
+    if now is None or now.state == "deleting":
+        await context.specs.erase(batch)
+    elif now.state not in ENDED:
+        await mark_open(context, batch)

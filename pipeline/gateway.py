@@ -43,7 +43,9 @@ class Gateway:
     async def connect(cls, url: str, function_name: str, signer: Signer) -> AsyncIterator[Self]:
         """Open the client; nothing is sent yet."""
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
-        async with aiohttp.ClientSession(connector=connector, auto_decompress=True) as session:
+        # No cookies: one that a model function sets would go to every other function behind the gateway.
+        jar = aiohttp.DummyCookieJar()
+        async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, auto_decompress=True) as session:
             yield cls(session, url, function_name, signer)
 
     async def enqueue(self, mode: Purpose, identity: Identity, function: str = "") -> None:

@@ -1,5 +1,6 @@
 """The one handler: a request's mode, then the function for it."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -9,11 +10,15 @@ from pipeline.models import Event, Response
 from pipeline.modes.batch import batch
 from pipeline.modes.cancel import cancel
 from pipeline.modes.collect import collect
+from pipeline.modes.delete import delete
 from pipeline.modes.open import open_queued
+from pipeline.modes.pause import pause, resume
+from pipeline.modes.redrive import redrive
 from pipeline.modes.reduce import reduce
 from pipeline.modes.status import status
 from pipeline.modes.sweep import sweep
 from pipeline.modes.task import task
+from pipeline.modes.tune import tune
 
 Mode = Callable[[Event, Context], Awaitable[Response]]
 
@@ -32,10 +37,16 @@ MODES: Mapping[str, Mode | Signed] = {
     "reduce": Signed(reduce),
     "status": status,
     "cancel": cancel,
+    "pause": pause,
+    "resume": resume,
+    "tune": tune,
+    "redrive": redrive,
+    "delete": delete,
     "open": Signed(open_queued),
     "sweep": sweep,
 }
 CALLBACK_PATH = "/collect"
+HEADERS_ONCE = frozenset({"x-mode", "x-batch-id", "authorization", "content-type"})
 
 
 async def handle(event: Event, context: Context) -> Response:
@@ -43,6 +54,7 @@ async def handle(event: Event, context: Context) -> Response:
 
     Every mode that is not Signed needs a token where there are tokens: raises UnauthorizedError.
     """
+    _check_once(event)
     mode = MODES[resolve_mode(event)]
     if isinstance(mode, Signed):
         return await mode.mode(event, context)
@@ -56,7 +68,7 @@ def resolve_mode(event: Event) -> str:
     On the callback path only the signed URL counts, whatever X-Mode says: a callback carries headers that the called
     function chose. A cron-connector sends no X-Mode but its own X-Connector (OpenFaaS docs, scheduling).
     """
-    if event.path.rstrip("/") == CALLBACK_PATH:
+    if _is_callback(event):
         return "collect"
     mode = event.headers.get("X-Mode", "").strip().lower()
     if mode in MODES:
@@ -67,3 +79,20 @@ def resolve_mode(event: Event) -> str:
         return "sweep"
     given = f"unknown X-Mode {mode[:40]!r}" if mode else "the header X-Mode is missing"
     raise BadRequestError(f"{given}; the modes are: {', '.join(MODES)}")
+
+
+def _is_callback(event: Event) -> bool:
+    return event.path.rstrip("/") == CALLBACK_PATH
+
+
+def _check_once(event: Event) -> None:
+    """Raise BadRequestError for what is given twice, since another reader may take the other one for it.
+
+    A callback's headers are not looked at: the called function chose them.
+    """
+    headers = () if _is_callback(event) else event.headers.items()
+    given = Counter(f"the header {name.title()}" for name, _ in headers if name.lower() in HEADERS_ONCE)
+    given += Counter(f"{name[:40]!r} in the query" for name, _ in event.query.items())
+    twice = [name for name, count in given.items() if count > 1]
+    if twice:
+        raise BadRequestError(f"{twice[0]} is given more than once")

@@ -5,46 +5,66 @@ Redis are microseconds by Redis' own clock; the methods take and give seconds.
 """
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from importlib.resources import files
-from typing import Any, Literal, Self, cast
+from dataclasses import dataclass
+from typing import Literal, Self, cast
 
+import orjson
 from redis.asyncio import Redis
 
+from pipeline.batchspec import Submission
 from pipeline.connection import check_server, open_redis, unavailable
-from pipeline.models import MIB, Envelope, Submission
-from pipeline.replies import MICROSECONDS, FailVerdict, Lease, Phase, Repairs, Settled, State
+from pipeline.control import Control
+from pipeline.index import Index
+from pipeline.models import MIB, Envelope
+from pipeline.replies import MICROSECONDS, Claim, FailVerdict, Lease, Phase, Repairs, Settled, State
+from pipeline.scripts import DUTY_LEASE, LEDGER_TTL, Scripts, microseconds
 from pipeline.signing import Identity
 
-LEDGER_TTL = 7 * 86400
 OPENING_LEASE = 60.0
 REDUCE_LEASE = 30.0
-DUTY_LEASE = 30.0
 SEGMENT_OUTCOMES = 1_000
 SEGMENT_BYTES = 8 * MIB
 LOSSES_ALLOWED = 5
 FIRST_CALLS = 10
 MOST_RELEASES = 100
-ORPHAN_AGE = 600.0
 
-_SCRIPTS = (
-    *("abandon", "begin", "cancel", "claim", "confirm", "defer", "explain"),
-    *("extend", "fail", "finish", "lease", "repair", "segment", "settle"),
+_NAMES = (
+    *("abandon", "answers", "begin", "claim", "confirm", "defer", "explain", "extend", "fail", "finish", "lease"),
+    *("pace", "phase", "repair", "restore", "segment", "settle", "state"),
 )
+
+Begun = Literal["running", "paused", "reducing", "lost"]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One to begin. `calls` are those of a task, `again` failures are counted back; times are in seconds.
+
+    `delay` passes before the first release. `final`: what fails in it does not run again by itself. `tolerated`
+    failures that are final end the batch when there is one more; None is any number.
+    """
+
+    number: int
+    tasks: int
+    items: int
+    deadline: float
+    calls: int = 1
+    delay: float = 0
+    again: int = 0
+    final: bool = False
+    tolerated: int | None = None
 
 
 class Ledger:
-    """The ledgers of all batches under one prefix."""
+    """The ledgers of all batches under one prefix, with their `index`, and what is asked of them (`control`)."""
 
     def __init__(self, redis: Redis, prefix: str) -> None:
+        self.index = Index(redis, prefix)
+        self.control = Control(redis, prefix)
         self._redis = redis
-        self._prefix = prefix
-        folder = files("pipeline") / "lua"
-        common = (folder / "common.lua").read_text()
-        self._scripts = {
-            name: redis.register_script(common + (folder / f"{name}.lua").read_text()) for name in _SCRIPTS
-        }
+        self._run = Scripts(redis, prefix, *_NAMES).run
 
     @classmethod
     @asynccontextmanager
@@ -52,17 +72,6 @@ class Ledger:
         """Open a pool of connections that lives as long as the context; nothing is sent yet."""
         async with open_redis(url, password) as redis:
             yield cls(redis, prefix)
-
-    def _keys(self, batch: str) -> list[str]:
-        root = f"{self._prefix}:{{{batch}}}"
-        return [
-            root,
-            *(f"{root}:{part}" for part in ("settled", "outcomes", "inflight", "due", "remaining", "attempts")),
-        ]
-
-    async def _run(self, script: str, batch: str, *arguments: str | bytes | float) -> Any:
-        with unavailable():
-            return await self._scripts[script](keys=self._keys(batch), args=list(arguments))
 
     async def ping(self) -> None:
         """Raise UnavailableError unless Redis answers."""
@@ -73,63 +82,49 @@ class Ledger:
         """Raise UnavailableError when this Redis is too old, or may evict keys."""
         await check_server(self._redis)
 
-    async def note_open(self, batch: str) -> None:
-        """Put the batch into the index that the sweep goes through."""
-        with unavailable():
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.zadd(f"{self._prefix}:open", {batch: time.time()})
-                pipe.expire(f"{self._prefix}:open", LEDGER_TTL)
-                await pipe.execute()
-
-    async def forget_open(self, batch: str) -> None:
-        """Take the batch out of the index."""
-        with unavailable():
-            await self._redis.zrem(f"{self._prefix}:open", batch)
-
-    async def open_batches(self, limit: int = 1000) -> list[tuple[str, float]]:
-        """Return the open batches, the oldest first, each with the time in seconds at which it was noted."""
-        with unavailable():
-            rows = await self._redis.zrange(f"{self._prefix}:open", 0, limit - 1, withscores=True)
-            if rows:
-                await self._redis.expire(f"{self._prefix}:open", LEDGER_TTL)
-        return [(name.decode(), float(score)) for name, score in cast("list[tuple[bytes, float]]", rows)]
-
     async def claim(
-        self, batch: str, owner: str, submission: Submission, *, queued: bool = False, hand_on: bool = False
-    ) -> str:
+        self,
+        batch: str,
+        owner: str,
+        submission: Submission,
+        *,
+        ahead: float = 30,
+        queued: bool = False,
+        hand_on: bool = False,
+    ) -> Claim:
         """Claim an id for its opening, or renew the claim; `hand_on` lets a `queued` opening take it over at once.
 
-        Returns 'claimed', 'exists', 'conflict', or 'unknown' when a queued opening finds nothing.
+        `ahead` are the seconds that a task may wait for its turn, where there is a rate.
         """
         spec = submission.spec
         expire_at = int(time.time() + spec.deadline + LEDGER_TTL)
-        arguments = (owner, submission.digest, _us(OPENING_LEASE), expire_at, spec.window, spec.function)
-        verdict, _ = await self._run("claim", batch, *arguments, int(queued), int(hand_on))
-        return str(verdict.decode())
+        given = (owner, submission.digest, microseconds(OPENING_LEASE), expire_at, spec.window, spec.function)
+        rate = "" if spec.rate is None else spec.rate
+        verdict, epoch = await self._run("claim", batch, *given, int(queued), int(hand_on), rate, ahead)
+        return Claim(verdict.decode(), epoch.decode())
 
     async def abandon(self, batch: str, owner: str, reason: str = "") -> bool:
         """Give up an opening: with a reason the batch ends as failed, without one its id is free again."""
         return bool(await self._run("abandon", batch, owner, reason))
 
-    async def begin(  # noqa: PLR0913
-        self,
-        batch: str,
-        owner: str,
-        generation: int,
-        *,
-        tasks: int,
-        items: int,
-        deadline: float,
-        delay: float = 0,
-        again: int = 0,
-    ) -> tuple[Literal["running", "reducing", "lost"], list[int]]:
-        """Begin a generation; returns its verdict and the tasks of the first window, which are due until confirmed.
-
-        `delay` seconds pass before the first release, then by the sweep; `again` failures are counted back.
-        """
-        arguments = (owner, generation, tasks, items, deadline, _us(delay), _us(DUTY_LEASE), again)
-        verdict, *release = await self._run("begin", batch, *arguments)
+    async def begin(self, batch: str, owner: str, new: Generation) -> tuple[Begun, list[int]]:
+        """Begin a generation; returns its verdict and the tasks of the first window, which are due until confirmed."""
+        verdict, *release = await self._run(
+            *("begin", batch, owner, new.number, new.tasks, new.items, new.deadline, microseconds(new.delay)),
+            *(microseconds(DUTY_LEASE), new.again, new.calls, int(new.final)),
+            "" if new.tolerated is None else new.tolerated,
+        )
         return verdict.decode(), release
+
+    async def restore(
+        self, batch: str, owner: str, fields: Mapping[str, str], settled: bytes, tasks: int, remaining: int
+    ) -> Begun:
+        """Rebuild a lost ledger under the claim of `owner`; `settled` is the bitmap, the first task its highest bit.
+
+        What is due then is found by the sweep.
+        """
+        arguments = (owner, orjson.dumps(fields), tasks, settled, remaining)
+        return cast("Begun", (await self._run("restore", batch, *arguments)).decode())
 
     async def explain(self, batch: str, trouble: str) -> None:
         """Say in the ledger what an opening or a reduce stumbled over; it is tried again."""
@@ -140,7 +135,8 @@ class Ledger:
         reply = await self._run(
             *("settle", identity.batch, identity.generation, identity.task, identity.attempt),
             *(envelope.succeeded, envelope.failed, envelope.not_found, answer),
-            *(SEGMENT_OUTCOMES, SEGMENT_BYTES, _us(DUTY_LEASE), FIRST_CALLS, identity.epoch),
+            *(SEGMENT_OUTCOMES, SEGMENT_BYTES, microseconds(DUTY_LEASE), FIRST_CALLS, identity.epoch),
+            envelope.retryable,
         )
         verdict, function, segment, reduce, *release = reply
         segment = segment if segment >= 0 else None
@@ -151,7 +147,14 @@ class Ledger:
 
         `attempts` of these make it 'exhausted'; 0 does not count this one.
         """
-        arguments = (identity.generation, identity.task, identity.attempt, attempts, _us(backoff), identity.epoch)
+        arguments = (
+            identity.generation,
+            identity.task,
+            identity.attempt,
+            attempts,
+            microseconds(backoff),
+            identity.epoch,
+        )
         (verdict,) = await self._run("fail", identity.batch, *arguments)
         return cast("FailVerdict", verdict.decode())
 
@@ -165,70 +168,58 @@ class Ledger:
 
     async def defer(self, batch: str, generation: int, tasks: Sequence[int], backoff: float) -> None:
         """The gateway refused these releases: they stay due, in `backoff` seconds."""
-        await self._run("defer", batch, generation, _us(backoff), *tasks)
+        await self._run("defer", batch, generation, microseconds(backoff), *tasks)
 
-    async def segment_outcomes(self, batch: str, segment: int) -> list[bytes]:
-        """Return the answers set aside for a segment, in the order they settled; empty when it is written already."""
-        with unavailable():
-            return cast("list[bytes]", await self._redis.lrange(f"{self._keys(batch)[2]}:{segment}", 0, -1))
+    async def segment_answers(self, batch: str, generation: int, segment: int) -> tuple[str, list[bytes]]:
+        """Return the epoch and the answers of a segment, in the order they settled; none when it is written already."""
+        epoch, *answers = await self._run("answers", batch, generation, segment)
+        return epoch.decode(), answers
 
     async def segment_written(self, batch: str, generation: int, segment: int) -> None:
         """The segment is in S3: drop its outcomes and the duty to write it."""
         await self._run("segment", batch, generation, segment, int(time.time() + LEDGER_TTL))
 
-    async def lease(self, batch: str, owner: str, generation: int, upload: str = "", upload_key: str = "") -> Lease:
-        """Take or renew the reduce's lease for 30 s; `upload` records a multipart upload before its first part."""
-        arguments = (owner, generation, _us(REDUCE_LEASE), upload, upload_key)
-        verdict, old, old_key, *segments = await self._run("lease", batch, *arguments)
-        return Lease(verdict.decode(), old.decode(), old_key.decode(), tuple(segments))
+    async def lease(self, batch: str, owner: str, generation: int) -> Lease:
+        """Take or renew the reduce's lease for 30 s."""
+        verdict, *segments = await self._run("lease", batch, owner, generation, microseconds(REDUCE_LEASE))
+        return Lease(verdict.decode(), tuple(segments))
 
-    async def finish(self, batch: str, owner: str, generation: int, failed: int) -> str:
-        """End the batch with `failed` failures; returns its final state, or '' when the lease was lost."""
-        ended = await self._run("finish", batch, owner, generation, int(time.time() + LEDGER_TTL), failed)
-        return str(ended.decode())
+    async def finish(self, batch: str, owner: str, generation: int, succeeded: int, failed: int) -> str:
+        """End the batch with what its summary counts; returns its final state, or '' when the lease was lost."""
+        arguments = (owner, generation, int(time.time() + LEDGER_TTL), succeeded, failed)
+        return str((await self._run("finish", batch, *arguments)).decode())
 
-    async def cancel(self, batch: str) -> tuple[str, int, int | None, bool]:
-        """Stop releasing; returns the state before ('' for no such batch), generation, segment and reduce duties."""
-        state, generation, segment, reduce = await self._run("cancel", batch, _us(DUTY_LEASE))
-        return state.decode(), int(generation), segment if segment >= 0 else None, bool(reduce)
+    async def pace(self, batch: str, longest: float) -> float | None:
+        """Reserve the turn of one call by the batch's rate; returns the seconds until then, None past `longest`."""
+        delay = await self._run("pace", batch, microseconds(longest))
+        return None if delay < 0 else delay / MICROSECONDS
 
     async def repair(self, batch: str, silence: float, shortest: float) -> Repairs:
         """Sweep one batch; `silence` seconds make a taken message lost, two sweeps are `shortest` seconds apart."""
-        arguments = (_us(silence), _us(DUTY_LEASE), LOSSES_ALLOWED, MOST_RELEASES)
-        reply = await self._run("repair", batch, *arguments, int(time.time() + LEDGER_TTL), _us(shortest))
+        arguments = (microseconds(silence), microseconds(DUTY_LEASE), LOSSES_ALLOWED, MOST_RELEASES)
+        reply = await self._run("repair", batch, *arguments, int(time.time() + LEDGER_TTL), microseconds(shortest))
         state = reply[0].decode()
         if state in {"", "gone"}:
             return Repairs(state)
-        _, generation, function, epoch, opening, reduce, segments, release, exhausted = reply
+        _, generation, function, epoch, opening, reduce, delete, segments, release, exhausted = reply
         return Repairs(
-            *(state, int(generation or 0), function.decode(), epoch.decode()),
-            *(bool(opening), bool(reduce), tuple(segments)),
+            *(state, int(generation or 0), (function or b"").decode(), (epoch or b"").decode()),
+            *(bool(opening), bool(reduce), bool(delete), tuple(segments)),
             release=tuple((int(task), int(attempt)) for task, attempt in release),
             exhausted=tuple(exhausted),
         )
 
     async def state(self, batch: str) -> State | None:
-        """Return the batch's state, None when there is no ledger: four commands in one round trip."""
-        keys = self._keys(batch)
-        with unavailable():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.hgetall(keys[0])
-                pipe.zcard(keys[3])
-                pipe.get(keys[5])
-                pipe.time()
-                fields, in_flight, remaining, (seconds, micro) = await pipe.execute()
-        if not fields:
+        """Return the batch's state, None when there is no ledger."""
+        reply = await self._run("state", batch)
+        if not reply:
             return None
-        text = {name.decode(): value.decode() for name, value in fields.items()}
-        return State(text, in_flight, int(remaining or 0), seconds + micro / MICROSECONDS)
+        *fields, in_flight, remaining, now = reply
+        text = [value.decode() for value in fields]
+        pairs = dict(zip(text[::2], text[1::2], strict=True))
+        return State(pairs, in_flight, remaining, int(now) / MICROSECONDS)
 
     async def phase(self, batch: str) -> Phase | None:
         """Return where the batch stands, None when there is no ledger."""
-        with unavailable():
-            values = await self._redis.hmget(self._keys(batch)[0], ["state", "generation", "epoch"])
-        state, generation, epoch = cast("list[bytes | None]", values)
-        return Phase(state.decode(), int(generation or 0), (epoch or b"").decode()) if state else None
-
-
-def _us(seconds: float) -> int:
-    return int(seconds * MICROSECONDS)
+        state, generation, epoch, rate = await self._run("phase", batch)
+        return Phase(state.decode(), int(generation or 0), (epoch or b"").decode(), bool(rate)) if state else None

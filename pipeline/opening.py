@@ -1,26 +1,26 @@
-"""Open a claimed batch: snapshot the input, begin generation 0, release the first window."""
+"""Open a batch: claim its id, snapshot the input, begin generation 0, release the first window."""
 
 import asyncio
 import logging
 import tempfile
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from pipeline.batchspec import TURNS, BatchSpec, Submission
 from pipeline.context import Context
-from pipeline.duties import close_batch, enqueue_reduce, release_first
+from pipeline.duties import close_batch, enqueue_open, enqueue_reduce, release_first
 from pipeline.errors import UnavailableError
 from pipeline.ledger import OPENING_LEASE
-from pipeline.models import BatchSpec, Submission
+from pipeline.planning import auto_chunk, plan
 from pipeline.repeating import repeated
+from pipeline.replies import Claim
 from pipeline.rows import PREFERRED_COLUMN, choose_column, count_lines, open_rows, read_rows
-from pipeline.settings import Settings
 from pipeline.snapshot import Manifest
-
-AUTO_TASKS = 1_000
-AUTO_CHUNK = 100
+from pipeline.store import MissingObjectError
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,12 @@ class NewBatch:
     owner: str
 
 
+async def claim(context: Context, new: NewBatch, *, queued: bool = False, hand_on: bool = False) -> Claim:
+    """Claim the batch's id for its opening, or renew the claim; `hand_on` lets a `queued` one take it over at once."""
+    ahead = TURNS * context.settings.task_timeout
+    return await context.ledger.claim(new.name, new.owner, new.submission, ahead=ahead, queued=queued, hand_on=hand_on)
+
+
 async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     """Open the batch; returns None when the claim was lost to another, who opens it.
 
@@ -41,14 +47,10 @@ async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     """
     spec = new.submission.spec
 
-    async def renew() -> str:
-        return await context.ledger.claim(new.name, new.owner, new.submission)
-
-    async with repeated(renew, OPENING_LEASE / 3):
-        manifest = await _snapshot(context, new, spec)
-    verdict, tasks = await context.ledger.begin(
-        new.name, new.owner, 0, tasks=manifest.tasks, items=manifest.items, deadline=spec.deadline
-    )
+    async with repeated(lambda: claim(context, new), OPENING_LEASE / 3):
+        manifest, chunk = await _snapshot(context, new, spec)
+    generation = plan(spec, 0, 0, manifest, chunk, manifest.items)
+    verdict, tasks = await context.ledger.begin(new.name, new.owner, generation)
     if verdict == "lost":
         return None
     try:
@@ -68,18 +70,44 @@ async def abandon(context: Context, name: str, owner: str, reason: str = "") -> 
     if reason:
         await close_batch(context, name)
     else:
-        await context.ledger.forget_open(name)
+        await context.ledger.index.forget(name)
+
+
+async def reopen(context: Context, name: str) -> bool:
+    """Queue an opening for a batch that Redis has forgotten, and that S3 says is open; returns whether there is one.
+
+    An opening that finds a snapshot rebuilds the ledger.
+    """
+    marker = await context.specs.read_marker(name)
+    if marker is None:
+        return False
+    try:
+        submission = await context.specs.read(name)
+    except MissingObjectError:
+        # Its submitter died before it wrote anything else.
+        await context.specs.unmark(name)
+        return False
+    ended = await context.specs.read_status(name)
+    if ended is not None and ended["generation"] >= marker.base:
+        await context.specs.close(name, ended)
+        return False
+    await context.ledger.index.note(name)
+    claimed = await claim(context, NewBatch(name, submission, uuid.uuid4().hex), hand_on=True)
+    if claimed.verdict == "claimed":
+        log.warning("batch %s: Redis has forgotten it, and it is opened again", name)
+        await enqueue_open(context, name)
+    return True
 
 
 async def discard(context: Context, new: NewBatch) -> None:
     """Give up an opening that its submitter is told about: nothing of it is left, and then its id is free again."""
-    if await context.ledger.claim(new.name, new.owner, new.submission) == "claimed":
+    if (await claim(context, new)).verdict == "claimed":
         await context.specs.erase(new.name)
-        await context.specs.close(new.name)
         await abandon(context, new.name, new.owner)
 
 
-async def _snapshot(context: Context, new: NewBatch, spec: BatchSpec) -> Manifest:
+async def _snapshot(context: Context, new: NewBatch, spec: BatchSpec) -> tuple[Manifest, int]:
+    """Return the manifest, and the items a task."""
     with tempfile.TemporaryDirectory(prefix="pipeline-") as folder:
         path = Path(folder) / "input"
         await context.store.download(spec.input, new.submission.etag, path)
@@ -91,19 +119,7 @@ async def _snapshot(context: Context, new: NewBatch, spec: BatchSpec) -> Manifes
             chosen = spec.chunk
             chunk = auto_chunk(await count_lines(rows), spec, context.settings) if chosen == "auto" else chosen
             frames = read_rows(rows, column, context.settings.max_rows)
-        return await context.snapshots.write(new.name, 0, frames, column, chunk)
-
-
-def auto_chunk(items: int, spec: BatchSpec, settings: Settings) -> int:
-    """Choose a chunk that gives about 1,000 tasks, at most 100 items each.
-
-    Items that run side by side never need more time than their task has, even if every call takes its whole timeout.
-    """
-    chunk = min(AUTO_CHUNK, -(-items // AUTO_TASKS))
-    if not spec.chunk_call:
-        rounds = int(settings.task_timeout // min(spec.timeout, settings.task_timeout))
-        chunk = min(chunk, spec.concurrency * rounds)
-    return max(1, chunk)
+        return await context.snapshots.write(new.name, 0, frames, column, chunk), chunk
 
 
 async def _nothing() -> AsyncIterator[pl.DataFrame]:

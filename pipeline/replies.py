@@ -1,22 +1,35 @@
 """What the ledger's scripts reply, typed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 MICROSECONDS = 1_000_000
+ENDED = frozenset({"done", "cancelled", "failed"})
 
 Verdict = Literal["settled", "duplicate", "closed", "unknown"]
 FailVerdict = Literal["retry", "exhausted", "skip", "duplicate", "stale", "closed", "unknown"]
 
 
 @dataclass(frozen=True)
+class Claim:
+    """The answer to an opening that wants the id; `unknown`: a queued opening of a batch that is gone."""
+
+    verdict: Literal["claimed", "exists", "conflict", "deleting", "unknown"]
+    epoch: str
+
+
+@dataclass(frozen=True)
 class Phase:
-    """Where a batch stands. `epoch` names this life of its id: what replicas remember of an earlier one is not its."""
+    """Where a batch stands. `epoch` names this life of its id: what replicas remember of an earlier one is not its.
+
+    `paced`: its calls have to wait for their turn.
+    """
 
     state: str
     generation: int
     epoch: str
+    paced: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,7 @@ class Repairs:
     epoch: str = ""
     open: bool = False
     reduce: bool = False
+    delete: bool = False
     segments: tuple[int, ...] = ()
     release: tuple[tuple[int, int], ...] = ()
     exhausted: tuple[int, ...] = ()
@@ -57,12 +71,28 @@ class Repairs:
 
 @dataclass(frozen=True)
 class Lease:
-    """The answer to a reduce that wants to run; `upload` and `upload_key` are what a predecessor left unfinished."""
+    """The answer to a reduce that wants to run; `segments` are still to be written."""
 
     verdict: Literal["leased", "held", "closed", "unknown"]
-    upload: str
-    upload_key: str
     segments: tuple[int, ...]
+
+
+class Cancelled(NamedTuple):
+    """The state before a cancel, '' for no such batch, and the duties that it took on."""
+
+    state: str
+    generation: int
+    segment: int | None
+    reduce: bool
+
+
+@dataclass(frozen=True)
+class Redriven:
+    """What a redrive found: the state before, the generation then, and what follows from it."""
+
+    state: str
+    generation: int
+    verdict: Literal["redriven", "under way", "open", "unopened", "unknown"]
 
 
 @dataclass(frozen=True)

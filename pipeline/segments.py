@@ -1,9 +1,10 @@
 """Segments: objects of outcomes in S3, each sorted by item index, and the merge of them in input order."""
 
+import asyncio
 import heapq
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -11,6 +12,7 @@ from pipeline.errors import UnavailableError
 from pipeline.models import Outcome, decode_envelope
 from pipeline.store import Store
 
+COPIES = 8
 _DECODER = msgspec.json.Decoder(Outcome)
 _NAME = re.compile(r"/(?P<number>\d+)\.(?P<epoch>[0-9a-f]+)\.(?P<first>\d+)-(?P<last>\d+)\.(?P<failed>\d+)\.ndjson$")
 
@@ -38,8 +40,31 @@ async def write_segment(
     parts = sorted((decode_envelope(answer) for answer in answers), key=lambda part: part[0].first)
     first, last = parts[0][0].first, max(envelope.last for envelope, _ in parts)
     failed = sum(envelope.failed for envelope, _ in parts)
-    key = f"{_folder(batch, generation)}{number:06d}.{epoch}.{first}-{last}.{failed}.ndjson"
+    key = _key(batch, generation, number, epoch, first, last, failed)
     await store.put(key, b"\n".join(lines for _, lines in parts), "application/x-ndjson")
+
+
+async def adopt(store: Store, batch: str, generation: int, oldest: str, epoch: str) -> tuple[list[Segment], list[str]]:
+    """Copy a generation's segments of earlier epochs, from `oldest` on, as segments 0, 1, ... of this epoch.
+
+    Returns the copies, and the keys of the originals. Twice gives the same objects.
+    """
+    originals: list[tuple[int, Segment]] = []
+    for key in await store.list(_folder(batch, generation)):
+        match = _NAME.search(key)
+        if match and int(oldest, 16) <= int(match["epoch"], 16) and match["epoch"] != epoch:
+            originals.append((int(match["epoch"], 16), _segment(key, generation, match)))
+    originals.sort(key=lambda pair: (pair[0], pair[1].number, pair[1].key))
+    slots = asyncio.Semaphore(COPIES)
+
+    async def copy(number: int, original: Segment) -> Segment:
+        key = _key(batch, generation, number, epoch, original.first, original.last, original.failed)
+        async with slots:
+            await store.copy(await store.head(original.key), key)
+        return replace(original, key=key, number=number)
+
+    copies = await asyncio.gather(*(copy(number, original) for number, (_, original) in enumerate(originals)))
+    return list(copies), [original.key for _, original in originals]
 
 
 async def list_segments(store: Store, batch: str, generation: int, epoch: str, count: int) -> list[Segment]:
@@ -52,8 +77,7 @@ async def list_segments(store: Store, batch: str, generation: int, epoch: str, c
     for key in await store.list(_folder(batch, generation)):
         match = _NAME.search(key)
         if match and match["epoch"] == epoch:
-            number, first, last, failed = (int(match[name]) for name in ("number", "first", "last", "failed"))
-            found.append(Segment(key, generation, number, first, last, failed))
+            found.append(_segment(key, generation, match))
     missing = sorted(set(range(count)) - {segment.number for segment in found})
     if missing:
         raise MissingSegmentError(f"batch {batch}: segments {missing[:10]} of generation {generation} are not in S3")
@@ -85,6 +109,20 @@ async def merge(store: Store, segments: Sequence[Segment]) -> AsyncIterator[Outc
             yield outcome
 
 
+async def unsuccessful(store: Store, segments: Sequence[Segment], items: int) -> tuple[list[int], list[int]]:
+    """Return the indices of the items that failed, and of those that never ran, each sorted."""
+    failed: list[int] = []
+    never: list[int] = []
+    expected = 0
+    async for outcome in merge(store, segments):
+        never += range(expected, outcome.index)
+        expected = outcome.index + 1
+        if outcome.status == "failed":
+            failed.append(outcome.index)
+    never += range(expected, items)
+    return failed, never
+
+
 async def retryable(store: Store, segments: Sequence[Segment]) -> list[int]:
     """Return the indices of one generation's items that failed in a way worth another attempt, sorted."""
     indices: list[int] = []
@@ -102,6 +140,15 @@ def _lines(body: bytes) -> Iterator[Outcome]:
         end = len(body) if end < 0 else end
         yield _DECODER.decode(memoryview(body)[start:end])
         start = end + 1
+
+
+def _segment(key: str, generation: int, match: re.Match[str]) -> Segment:
+    number, first, last, failed = (int(match[name]) for name in ("number", "first", "last", "failed"))
+    return Segment(key, generation, number, first, last, failed)
+
+
+def _key(batch: str, generation: int, number: int, epoch: str, first: int, last: int, failed: int) -> str:
+    return f"{_folder(batch, generation)}{number:06d}.{epoch}.{first}-{last}.{failed}.ndjson"
 
 
 def _folder(batch: str, generation: int) -> str:

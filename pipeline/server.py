@@ -6,6 +6,8 @@ import random
 from collections.abc import AsyncIterator
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
+from aiohttp.log import server_logger
 
 from pipeline.context import Context, open_context
 from pipeline.errors import BadRequestError, PipelineError, TooLargeError, UnavailableError
@@ -34,12 +36,20 @@ def create_app(settings: Settings) -> web.Application:
             timer.cancel()
             await asyncio.gather(timer, return_exceptions=True)
 
+    server_logger.addFilter(_quote_no_request)
     app = web.Application(client_max_size=BODY_LIMIT)
     app.cleanup_ctx.append(clients)
     app.router.add_get("/_/health", _health)
     app.router.add_get("/_/ready", _ready)
     app.router.add_route("*", "/{path:.*}", _serve)
     return app
+
+
+def _quote_no_request(record: logging.LogRecord) -> bool:
+    """Keep what was sent out of the log: the error over a malformed header quotes it, and it may be a token."""
+    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+        record.exc_info = None
+    return True
 
 
 async def _serve(request: web.Request) -> web.Response:

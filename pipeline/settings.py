@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 
 from pipeline.errors import ConfigurationError
+from pipeline.redis_url import parse_redis_url
 
 FUNCTION_NAME = r"^[a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?$"
 FUNCTION_PATTERN = re.compile(r"[-a-z0-9.*?\[\]!]{1,128}")
@@ -34,11 +35,7 @@ def _http_url(value: str) -> str:
 
 
 def _redis_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"redis", "rediss"} or not _has_address(parts):
-        raise ValueError("expected a redis:// or rediss:// URL")
-    if parts.password or "password" in parse_qs(parts.query):
-        raise ValueError("the password belongs in the secret redis-password, not in the URL")
+    parse_redis_url(value)
     return value
 
 
@@ -85,6 +82,7 @@ class Settings(BaseModel):
     openfaas_pro: bool = False
     drain_delay: Annotated[float, Field(ge=0, le=600)] = 5
     max_rows: Annotated[int, Field(ge=1)] = 10_000_000
+    retention: Annotated[float, Field(gt=0)] | None = None
     sweep_interval: Annotated[float, Field(gt=0, le=3600)] = 1
     port: Annotated[int, Field(ge=0, le=65535)] = 5000
 

@@ -37,6 +37,15 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """The tasks of a part: `starts` gives the place in `indices` (of items) of each, and the end."""
+
+    first_task: int
+    starts: list[int]
+    indices: list[int]
+
+
+@dataclass(frozen=True)
 class _Part:
     """A part in memory: `starts` gives the first row of each of its tasks, and the end."""
 
@@ -119,6 +128,19 @@ class Snapshots:
         for number in range(len(manifest.first_tasks)):
             part = await self._read_part(batch, 0, number)
             yield part.rows(0, part.starts[-1])
+
+    async def generations(self, batch: str) -> list[int]:
+        """Return the generations that have a whole snapshot, sorted."""
+        keys = await self._store.list(f"{batch}/input/")
+        names = [key.removeprefix(f"{batch}/input/").removesuffix(".json") for key in keys if key.endswith(".json")]
+        return sorted(int(name) for name in names)
+
+    async def cuts(self, batch: str, generation: int) -> AsyncIterator[Cut]:
+        """Yield the tasks of a generation, a part at a time."""
+        manifest = await self.manifest(batch, generation)
+        for number in range(len(manifest.first_tasks)):
+            part = await self._read_part(batch, generation, number)
+            yield Cut(part.first_task, part.starts, part.indices.to_list())
 
     async def select(self, batch: str, indices: Sequence[int]) -> AsyncIterator[pl.DataFrame]:
         """Yield the rows with these indices (sorted) out of the whole input, with all their columns."""

@@ -1,22 +1,40 @@
 """What S3 keeps of a batch beside its rows and outcomes: the specification, the mark of an open batch, the status."""
 
+import re
 from typing import Any
 
 import msgspec
 import orjson
 from async_lru import alru_cache
 
-from pipeline.models import Submission
+from pipeline.batchspec import Submission
 from pipeline.store import MissingObjectError, Store
 
 CACHED_SPECS = 256
+_OWN = re.compile(r"[^/]+(\.json|/(spec\.json|status\.json|input\.csv|(input|segments|refs)/.+|\d+/summary\.json))")
+
+
+class Marker(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is kept in S3 of an open batch's state, for when Redis loses its own.
+
+    `base` is the generation that the submission, or the last redrive, began with; the rest is what people asked for.
+    """
+
+    base: int = 0
+    cancelled: bool = False
+    paused: bool = False
+    window: int | None = None
+    rate: float | None = None
 
 
 class Specs:
     """Reads and writes them; a specification never changes in the life of a batch, so replicas remember it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, function: str) -> None:
         self._store = store
+        # Another deployment may use the same bucket: its open batches are its own to go on with.
+        self._open = f"open/{function}/"
+        self._ended = f"ended/{function}/"
         self.get = alru_cache(maxsize=CACHED_SPECS)(self._remembered)
 
     async def read(self, batch: str) -> Submission:
@@ -30,15 +48,30 @@ class Specs:
         """Write a batch's submission."""
         await self._store.put(f"{batch}/spec.json", msgspec.json.encode(submission))
 
-    async def mark_open(self, batch: str) -> None:
+    async def mark_open(self, batch: str, marker: Marker) -> None:
         """Mark the batch as open: the first of its objects."""
-        await self._store.put(f"open/{batch}", b"{}")
+        await self._store.put(f"{self._open}{batch}", msgspec.json.encode(marker))
+
+    async def read_marker(self, batch: str) -> Marker | None:
+        """Return the mark of an open batch, None when it is not open."""
+        try:
+            return msgspec.json.decode(await self._store.get(f"{self._open}{batch}"), type=Marker)
+        except MissingObjectError:
+            return None
+
+    async def open_batches(self) -> list[str]:
+        """Return the batches that are marked as open, sorted."""
+        return [key.removeprefix(self._open) for key in await self._store.list(self._open)]
+
+    async def ended_batches(self) -> list[tuple[str, float]]:
+        """Return the batches that have ended, sorted, each with the time in seconds since 1970."""
+        return [(key.removeprefix(self._ended), at) for key, at in await self._store.list_aged(self._ended)]
 
     async def is_foreign(self, batch: str) -> bool:
         """Say whether what is at `<batch>/` or `<batch>.json` is somebody else's: a batch never writes over it."""
         if not await self._store.list(f"{batch}/", limit=1) and not await self._exists(f"{batch}.json"):
             return False
-        return not (await self._exists(f"{batch}/spec.json") or await self._exists(f"open/{batch}"))
+        return not (await self._exists(f"{batch}/spec.json") or await self._exists(f"{self._open}{batch}"))
 
     async def exists(self, batch: str) -> bool:
         """Say whether there is a batch of this name."""
@@ -52,17 +85,26 @@ class Specs:
         return True
 
     async def erase(self, batch: str) -> None:
-        """Delete what an opening that failed has written."""
-        for key in [f"{batch}/spec.json", f"{batch}/input.csv", *await self._store.list(f"{batch}/input/")]:
-            await self._store.delete(key)
+        """Delete the objects of a batch and its marks, and nothing else that may be under its name.
 
-    async def close(self, batch: str) -> None:
-        """Take the mark of an open batch away."""
-        await self._store.delete(f"open/{batch}")
+        The specification goes last, so that an erasure that breaks off can be asked for again.
+        """
+        await self._store.abort_uploads(batch)
+        keys = [f"{batch}.json", *await self._store.list(f"{batch}/")]
+        spec = f"{batch}/spec.json"
+        await self._store.delete_many([key for key in keys if _OWN.fullmatch(key) and key != spec])
+        await self._store.delete_many([f"{self._open}{batch}", f"{self._ended}{batch}"])
+        await self._store.delete(spec)
 
-    async def write_status(self, batch: str, status: dict[str, Any]) -> None:
-        """Keep the final status, for when the ledger has expired."""
+    async def close(self, batch: str, status: dict[str, Any]) -> None:
+        """Keep the final status, for when the ledger has expired, and mark the batch as ended."""
         await self._store.put(f"{batch}/status.json", orjson.dumps(status))
+        await self._store.put(f"{self._ended}{batch}", b"{}")
+        await self.unmark(batch)
+
+    async def unmark(self, batch: str) -> None:
+        """Take the mark of an open batch away."""
+        await self._store.delete(f"{self._open}{batch}")
 
     async def read_status(self, batch: str) -> dict[str, Any] | None:
         """Return the final status of an ended batch, None when it has none."""

@@ -3,10 +3,8 @@
 from typing import Any
 from urllib.parse import quote
 
-from pipeline.replies import State
+from pipeline.replies import ENDED, State
 from pipeline.settings import Settings
-
-ENDED = frozenset({"done", "cancelled", "failed"})
 
 
 def status_url(settings: Settings, batch: str) -> str:
@@ -21,8 +19,10 @@ def status_document(settings: Settings, batch: str, state: State) -> dict[str, A
     items, tasks = state.number("batch_size"), state.number("tasks")
     succeeded, failed = state.number("succeeded"), state.number("failed")
     elapsed = (ended or state.now) - started if started else 0.0
-    worked = (state.seconds("completed") or state.now) - started if started else 0.0
-    rate = (succeeded + failed) / worked if worked > 0 else 0.0
+    # A redrive does not make the batch slower than it was.
+    run_at = state.seconds("run_at")
+    worked = (state.seconds("completed") or state.now) - run_at if run_at else 0.0
+    rate = max(0, succeeded + failed - state.number("run_settled")) / worked if worked > 0 else 0.0
     running = state["state"] not in ENDED
     left = items - succeeded - failed
     return {
@@ -32,6 +32,8 @@ def status_document(settings: Settings, batch: str, state: State) -> dict[str, A
         "trouble": state["trouble"] or None,
         "function": state["function"],
         "generation": state.number("generation"),
+        "window": state.number("window"),
+        "rate_limit": float(state["rate"]) if state["rate"] else None,
         "items": items,
         "succeeded": succeeded,
         "failed": failed,

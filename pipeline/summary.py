@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Self
 
@@ -14,6 +14,8 @@ from pipeline.snapshot import Snapshots
 from pipeline.store import PART_SIZE, ObjectInfo, Store, Upload
 
 Record = Callable[[Upload], Awaitable[None]]
+Status = Literal["succeeded", "failed"]
+NewWriter = Callable[[], "Writer"]
 
 ENTRIES_AT_ONCE = 500
 _FIELDS = frozenset({"result", "statusCode", "callId", "encoding", "resultRef"})
@@ -53,7 +55,7 @@ class Writer:
             await self._upload.give_up()
 
     async def write(self, data: bytes) -> None:
-        """Take the next bytes. The upload is recorded before its first part, so that a successor can abort it."""
+        """Take the next bytes. An upload that was begun is told of before its first part."""
         self._buffer += data
         if len(self._buffer) >= PART_SIZE:
             if self._upload is None:
@@ -71,32 +73,55 @@ class Writer:
         return await self._upload.complete()
 
 
+@dataclass(frozen=True)
+class Written:
+    """A summary in S3: how many items succeeded, and how many failures are outcomes, not items that never ran."""
+
+    object: ObjectInfo
+    succeeded: int
+    failed: int
+
+
 async def write_summary(
-    writer: Writer, store: Store, snapshots: Snapshots, totals: Totals, segments: Sequence[Segment]
-) -> tuple[ObjectInfo, int]:
+    new_writer: NewWriter, store: Store, snapshots: Snapshots, totals: Totals, segments: Sequence[Segment]
+) -> Written:
     """Write the summary in the shape {batchId, batchStarted, batchCompleted, failures, results}; raises as the store.
 
-    Returns the object, and how many of the failures are outcomes, not items that never ran.
-    The two lists are two passes over the segments, so memory holds neither of them.
+    The two lists are two passes over the segments, so memory holds neither of them; their counts come first, from
+    `totals`. Where Redis lost its last second and an item has run twice, they can differ from the lists: then it is
+    written once more.
     """
+    written, failures, failed, results = await _write(new_writer(), store, snapshots, totals, segments)
+    if (failures, results) != (totals.items - totals.succeeded, totals.succeeded):
+        right = replace(totals, succeeded=results or totals.items - failures)
+        written, failures, failed, results = await _write(new_writer(), store, snapshots, right, segments)
+    return Written(written, results, failed)
+
+
+async def _write(
+    writer: Writer, store: Store, snapshots: Snapshots, totals: Totals, segments: Sequence[Segment]
+) -> tuple[ObjectInfo, int, int, int]:
+    """Return the object, the failures, how many of them are outcomes, and the results."""
     head = {
         "batchId": totals.batch,
         "batchStarted": _iso(totals.started),
         "batchCompleted": _iso(totals.completed),
     }
-    written: dict[str, int] = {}
+    counts: list[tuple[int, int]] = []
+    lists: tuple[tuple[bytes, Status, int], ...] = (
+        (b"failures", "failed", totals.items - totals.succeeded),
+        (b"results", "succeeded", totals.succeeded),
+    )
     async with writer:
         await writer.write(orjson.dumps(head)[:-1])
-        for name, status, count in (
-            ("failures", "failed", totals.items - totals.succeeded),
-            ("results", "succeeded", totals.succeeded),
-        ):
-            await writer.write(b',"%s":{"count":%d,"results":[' % (name.encode(), count))
-            if count:
-                written[status] = await _write_entries(writer, store, snapshots, totals, segments, status)  # type: ignore[arg-type]
+        for name, status, count in lists:
+            await writer.write(b',"%s":{"count":%d,"results":[' % (name, count))
+            some = (writer, store, snapshots, totals, segments, status)
+            counts.append(await _write_entries(*some) if count else (0, 0))
             await writer.write(b"]}")
         await writer.write(b"}\n")
-        return await writer.close(), written.get("failed", 0)
+        (failures, failed), (results, _) = counts
+        return await writer.close(), failures, failed, results
 
 
 async def _write_entries(
@@ -105,9 +130,10 @@ async def _write_entries(
     snapshots: Snapshots,
     totals: Totals,
     segments: Sequence[Segment],
-    status: Literal["succeeded", "failed"],
-) -> int:
-    outcomes = 0
+    status: Status,
+) -> tuple[int, int]:
+    """Return how many entries were written, and how many of them are outcomes."""
+    entries = outcomes = 0
     separator = b"\n"
     lines: list[bytes] = []
     name = "item" if totals.column in _FIELDS else totals.column
@@ -119,6 +145,7 @@ async def _write_entries(
             outcomes += 1
         else:
             continue
+        entries += 1
         lines.append(separator + orjson.dumps(entry))
         separator = b",\n"
         if len(lines) >= ENTRIES_AT_ONCE:
@@ -127,7 +154,7 @@ async def _write_entries(
             # The same process answers callbacks: they do not wait for a whole summary.
             await asyncio.sleep(0)
     await writer.write(b"".join(lines))
-    return outcomes
+    return entries, outcomes
 
 
 async def _with_items(

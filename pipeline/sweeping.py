@@ -1,28 +1,33 @@
-"""Go through the open batches and take over what is overdue: lost releases, segments, reduces, openings."""
+"""Go through the open batches and take over what is overdue: lost releases, segments, reduces, openings, deletions."""
 
 import logging
 import time
 
 from pipeline.context import Context
+from pipeline.deleting import erase_batch
 from pipeline.duties import close_batch, enqueue_open, enqueue_reduce, release, write_due_segment
 from pipeline.errors import PipelineError
-from pipeline.ledger import ORPHAN_AGE
-from pipeline.replies import Pass, Repairs
+from pipeline.opening import reopen
+from pipeline.replies import ENDED, Pass, Repairs
 from pipeline.settling import settle_failed
 from pipeline.signing import Identity
-from pipeline.status import ENDED
+from pipeline.surveying import survey
 
 LOST_STATUS = 504
+ORPHAN_AGE = 600.0
 
 log = logging.getLogger(__name__)
 
 
 async def sweep_all(context: Context) -> int:
-    """Sweep every open batch once; returns how many there are. One read of Redis when there is none.
+    """Sweep every open batch once; returns how many there are. Two reads of Redis when there is none.
 
     A batch that cannot be swept is logged and left for the next sweep. Raises UnavailableError.
     """
-    noted = await context.ledger.open_batches()
+    if await context.ledger.index.take_survey():
+        await survey(context)
+        await context.ledger.index.surveyed()
+    noted = await context.ledger.index.batches()
     for batch, since in noted:
         try:
             await _sweep(context, batch, since)
@@ -33,17 +38,24 @@ async def sweep_all(context: Context) -> int:
     return len(noted)
 
 
+async def sweep_batch(context: Context, batch: str) -> None:
+    """Sweep one batch, however short the time since the last sweep."""
+    await _take_over(context, batch, await context.ledger.repair(batch, context.settings.silence, 0))
+
+
 async def _sweep(context: Context, batch: str, since: float) -> None:
     settings = context.settings
     repairs = await context.ledger.repair(batch, settings.silence, settings.sweep_interval / 2)
     if repairs.state == "gone":
-        if time.time() - since > ORPHAN_AGE:
-            await context.ledger.forget_open(batch)
-        return
-    if repairs.state in ENDED:
+        # Noted a moment ago and not claimed yet, forgotten by Redis, or long gone.
+        if not await reopen(context, batch) and time.time() - since > ORPHAN_AGE:
+            await context.ledger.index.forget(batch)
+    elif repairs.state in ENDED:
         await close_batch(context, batch)
-        return
-    await _take_over(context, batch, repairs)
+    elif repairs.delete:
+        await erase_batch(context, batch)
+    else:
+        await _take_over(context, batch, repairs)
 
 
 async def _take_over(context: Context, batch: str, repairs: Repairs) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.batchspec import BatchSpec
 from pipeline.handler import MODES
-from pipeline.models import BatchSpec
 from pipeline.settings import Settings
 
 README = Path(__file__).parent.parent / "README.md"

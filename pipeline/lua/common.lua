@@ -3,8 +3,9 @@
 --       5 due zset (duty -> when another may take it over)  6 remaining counter
 --       7 attempts hash (task -> attempt, f:task -> failures, l:task -> losses, x:task -> extended at)
 -- Times are microseconds since 1970, by Redis' own clock. Duties are 't:<task>', 's:<segment>', 'w' (first
--- window), 'r' (reduce), 'o' (open).
--- The list of a segment being written is KEYS[3] .. ':' .. number: the same hash tag, so the same slot.
+-- window), 'r' (reduce), 'o' (open), 'd' (delete).
+-- Positions in the list of outcomes count from the generation's first answer on: 'trimmed' of them are gone, those
+-- before 'cut' belong to segments, and 'seg:<n>' is '<first>-<end>' of a segment that is still to be written.
 local LEDGER, SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local call = redis.call
@@ -22,27 +23,53 @@ local function keep()
   return expire_at
 end
 
+-- A batch with a rate releases no faster than its calls may be made, a burst of one second aside.
+local BURST = 1000000
+
+-- Returns how many tasks may be in flight without one that outlives its turn to call, and a function that charges one
+-- release, or says no.
+local function pacer()
+  local rate, paced_at, calls, ahead = get('rate', 'paced_at', 'calls', 'ahead')
+  if not rate then return math.huge, function() return true end end
+  local at, cost = math.max(tonumber(paced_at or 0), now), calls * 1000000 / rate
+  return math.max(1, math.floor(rate * ahead / calls)), function()
+    if at > now + BURST then return false end
+    at = at + cost
+    call('HSET', LEDGER, 'paced_at', at)
+    return true
+  end
+end
+
+-- A ledger that was rebuilt has settled tasks among those that it did not release.
+local function next_unsettled(task, tasks)
+  while task < tasks and call('GETBIT', SETTLED, task) == 1 do
+    task = task % 8 == 0 and call('BITPOS', SETTLED, 0, task / 8) or task + 1
+  end
+  return task
+end
+
 -- The window: release tasks that never ran, at most `most` of them. A burst of two a settle heals a shrunk window.
 local function release_next(reply, most)
   local next, tasks, window = get('next', 'tasks', 'window')
   next, tasks, window = tonumber(next), tonumber(tasks), tonumber(window)
-  local busy = call('ZCARD', INFLIGHT)
+  local ahead, may_release = pacer()
+  local busy, room = call('ZCARD', INFLIGHT), math.min(window, ahead)
   local released = 0
-  while next < tasks and busy < window and released < most do
+  next = next_unsettled(next, tasks)
+  while next < tasks and busy < room and released < most and may_release() do
     call('ZADD', INFLIGHT, now, next)
     reply[#reply + 1] = next
-    next, busy, released = next + 1, busy + 1, released + 1
+    next, busy, released = next_unsettled(next + 1, tasks), busy + 1, released + 1
   end
   if released > 0 then call('HSET', LEDGER, 'next', next) end
 end
 
--- Outcomes that wait become segment n: renamed aside, and due to be written until someone says it is.
+-- Outcomes that wait become segment n, which is due to be written until someone says that it is.
 local function cut_segment(lease)
   local n = call('HINCRBY', LEDGER, 'segments', 1) - 1
-  local aside = OUTCOMES .. ':' .. n
-  call('RENAME', OUTCOMES, aside)
-  call('EXPIREAT', aside, call('HGET', LEDGER, 'expire_at'))
-  call('HSET', LEDGER, 'bytes', 0, 'pending', 0)
+  local trimmed, cut = get('trimmed', 'cut')
+  local stop = string.format('%d', trimmed + call('LLEN', OUTCOMES))
+  call('HSET', LEDGER, 'seg:' .. n, cut .. '-' .. stop, 'cut', stop, 'bytes', 0, 'pending', 0)
   call('ZADD', DUE, now + lease, 's:' .. n)
   return n
 end
@@ -70,4 +97,25 @@ end
 
 local function is_open(state)
   return state == 'running' or state == 'paused' or state == 'closing'
+end
+
+-- The positions of a segment's answers, nil when it is written.
+local function segment_range(n)
+  local first, stop = string.match(call('HGET', LEDGER, 'seg:' .. n) or '', '^(%d+)-(%d+)$')
+  return tonumber(first), tonumber(stop)
+end
+
+local function has_ended(state)
+  return state == 'done' or state == 'cancelled' or state == 'failed'
+end
+
+-- What every generation starts from, also one that is rebuilt.
+local function start_generation(tasks)
+  call('DEL', SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS)
+  call('HSET', LEDGER, 'tasks', tasks, 'next', 0, 'segments', 0, 'bytes', 0, 'pending', 0, 'trimmed', 0, 'cut', 0,
+    'not_found', 0, 'heard', 0, 'heard_at', now, 'mark', 0, 'mark_at', now, 'probed_at', now, 'not_before', now,
+    'first_at', now, 'owner', '', 'lease_until', 0)
+  call('HDEL', LEDGER, 'trouble', 'paced_at', 'completed', 'ended')
+  -- Its whole length at once: no settle grows it.
+  if tasks > 0 then call('SETBIT', SETTLED, tasks - 1, 0) end
 end

@@ -1,8 +1,9 @@
 -- The sweep of one batch: take over what is overdue, find what is lost, keep the deadline.
 -- ARGV  1 silence: time after which a message that a worker took must have been answered  2 duty lease  3 losses allowed
 --       4 most releases in one sweep  5 expire_at  6 shortest time between two sweeps
--- Returns {state, generation, function, epoch, open 0 or 1, reduce 0 or 1, n segments, segment ..., n releases, {task, attempt} ...,
---          exhausted task ...}; state '' when there is no such batch or another replica has just swept it
+-- Returns {state, generation, function, epoch, open 0 or 1, reduce 0 or 1, delete 0 or 1, {segment ...},
+--          {{task, attempt} ...}, {exhausted task ...}}; state 'gone' when there is no such batch, '' when another
+--          replica has just swept it
 local state, generation, fn, swept_at, epoch = get('state', 'generation', 'function', 'swept_at', 'epoch')
 if not state then return {'gone'} end
 if swept_at and now - swept_at < tonumber(ARGV[6]) then return {''} end
@@ -67,13 +68,15 @@ if state == 'running' then
     end
   end
   -- What was refused or failed runs again; a few over the window, so that fresh tasks cannot crowd it out.
-  local busy, room = call('ZCARD', INFLIGHT), tonumber(call('HGET', LEDGER, 'window')) + 4
+  local ahead, may_release = pacer()
+  local busy, room = call('ZCARD', INFLIGHT), math.min(tonumber(call('HGET', LEDGER, 'window')), ahead) + 4
   for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
     if #released >= most or busy >= room then break end
     if string.sub(duty, 1, 2) == 't:' then
       local task = string.sub(duty, 3)
-      call('ZREM', DUE, duty)
       if not is_settled(task) then
+        if not may_release() then break end
+        call('ZREM', DUE, duty)
         if not call('ZSCORE', INFLIGHT, task) then busy = busy + 1 end
         release(task)
       end
@@ -90,15 +93,16 @@ elseif state == 'closing' and (call('ZCARD', INFLIGHT) == 0 or now - closing_at 
   state = 'reducing'
 end
 
-local open, reduce, segments = 0, 0, {}
+local open, reduce, delete, segments = 0, 0, 0, {}
 for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
   local kind = string.sub(duty, 1, 1)
   if kind ~= 't' and kind ~= 'w' then
     call('ZADD', DUE, now + lease, duty)
     if kind == 'o' and state == 'opening' then open = 1 end
     if kind == 'r' and state == 'reducing' then reduce = 1 end
+    if kind == 'd' then delete = 1 end
     if kind == 's' then segments[#segments + 1] = tonumber(string.sub(duty, 3)) end
   end
 end
 keep()
-return {state, generation, fn or '', epoch, open, reduce, segments, released, exhausted}
+return {state, generation, fn or '', epoch, open, reduce, delete, segments, released, exhausted}

@@ -1,11 +1,11 @@
 -- Record a task's first outcome and take on every duty that follows from it.
 -- ARGV  1 generation  2 task  3 attempt  4 succeeded  5 failed  6 of these, answered 404
 --       7 answer (opaque bytes, '' for none)  8 segment count  9 segment bytes  10 duty lease
---       11 first calls that must not all answer 404  12 epoch
+--       11 first calls that must not all answer 404  12 epoch  13 of the failed, worth another attempt
 -- Returns {verdict, function, segment or -1, reduce 0 or 1, task to release ...}: settled | duplicate | closed | unknown
 -- No duty lives only in the reply: it may be lost after the script ran.
-local state, generation, fn, heard, batch_size, epoch =
-  get('state', 'generation', 'function', 'heard', 'batch_size', 'epoch')
+local state, generation, fn, heard, items, epoch, base, final, tolerated =
+  get('state', 'generation', 'function', 'heard', 'items', 'epoch', 'base', 'final', 'tolerated')
 if not state then return {'unknown', '', -1, 0} end
 if epoch ~= ARGV[12] or generation ~= ARGV[1] or not is_open(state) then return {'closed', fn, -1, 0} end
 -- Nobody skips a task of a batch that goes on.
@@ -31,15 +31,28 @@ local sent = 0
 if (call('HGET', ATTEMPTS, ARGV[2]) or '0') == ARGV[3] then sent = tonumber(call('ZSCORE', INFLIGHT, ARGV[2]) or 0) end
 drop_task(ARGV[2])
 call('HSET', LEDGER, 'heard', math.max(sent, tonumber(heard)), 'heard_at', now)
-local succeeded = call('HINCRBY', LEDGER, 'succeeded', ARGV[4])
-local failed = call('HINCRBY', LEDGER, 'failed', ARGV[5])
+call('HINCRBY', LEDGER, 'succeeded', ARGV[4])
+call('HINCRBY', LEDGER, 'failed', ARGV[5])
 local remaining = call('DECR', REMAINING)
 
-if state ~= 'closing' and succeeded == 0 and generation == '0' then
-  local not_found = call('HINCRBY', LEDGER, 'not_found', ARGV[6])
-  if not_found == failed and not_found >= math.min(tonumber(ARGV[11]), tonumber(batch_size)) then
+-- The first calls of a run, and every one of them answered 404; -1 once one was not.
+if state ~= 'closing' and outcomes > 0 and generation == base then
+  local not_found = tonumber(call('HGET', LEDGER, 'not_found'))
+  if not_found >= 0 then
+    not_found = tonumber(ARGV[6]) == outcomes and not_found + outcomes or -1
+    call('HSET', LEDGER, 'not_found', not_found)
+  end
+  if not_found >= math.min(tonumber(ARGV[11]), tonumber(items)) then
     start_closing('failed', "the model function '" .. fn .. "' answered 404 to the first " .. not_found ..
       ' calls: is it deployed under this name?')
+    state = 'closing'
+  end
+end
+if tolerated and ARGV[5] ~= '0' then
+  -- An item that is to run again has not failed yet.
+  local given_up = call('HINCRBY', LEDGER, 'given_up', final == '1' and ARGV[5] or ARGV[5] - ARGV[13])
+  if state ~= 'closing' and given_up > tonumber(tolerated) then
+    start_closing('failed', given_up .. ' items failed, and ' .. tolerated .. ' are tolerated')
     state = 'closing'
   end
 end

@@ -1,17 +1,21 @@
 """`batch`: claim the id, snapshot the input, open the ledger, release the first window."""
 
 import hashlib
+import json
 import uuid
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import orjson
 
+from pipeline.batchspec import BatchSpec, Submission, parse_spec
 from pipeline.context import Context
-from pipeline.duties import enqueue_open
+from pipeline.duties import enqueue_open, mark_open
 from pipeline.errors import BadRequestError, ConflictError, TooLargeError
-from pipeline.models import KIB, MIB, BatchSpec, Event, Response, Submission, check_batch_id, parse_spec
-from pipeline.opening import NewBatch, abandon, discard, open_batch
+from pipeline.models import KIB, MIB, RESERVED_IDS, Event, Response, check_batch_id
+from pipeline.opening import NewBatch, abandon, claim, discard, open_batch, reopen
 from pipeline.status import status_url
 from pipeline.store import MissingObjectError, ObjectInfo
 
@@ -38,11 +42,13 @@ async def batch(event: Event, context: Context) -> Response:
     submission = Submission(spec.model_dump(exclude_defaults=True), found.etag, found.size, source)
     new = NewBatch(name, submission, uuid.uuid4().hex)
     queued = found.size > INLINE_SNAPSHOT
-    await context.ledger.note_open(name)
-    verdict = await context.ledger.claim(name, new.owner, submission, hand_on=queued)
-    if verdict == "conflict":
+    await context.ledger.index.note(name)
+    claimed = await claim(context, new, hand_on=queued)
+    if claimed.verdict == "deleting":
+        raise ConflictError(f"batch {name!r} is being deleted: try again, or choose another id")
+    if claimed.verdict == "conflict":
         raise ConflictError(f"batch {name!r} exists with another specification or another input: choose another id")
-    if verdict == "exists":
+    if claimed.verdict == "exists":
         return await _describe(context, name)
     try:
         known = await _known(context, new)
@@ -50,6 +56,7 @@ async def batch(event: Event, context: Context) -> Response:
         await abandon(context, name, new.owner)
         raise
     if known is None:
+        new = replace(new, submission=msgspec.structs.replace(submission, epoch=claimed.epoch))
         return await _open(context, new, body, queued=queued)
     await abandon(context, name, new.owner)
     return known
@@ -71,16 +78,25 @@ async def _known(context: Context, new: NewBatch) -> Response | None:
     if earlier.digest != new.submission.digest:
         raise ConflictError(f"batch {name!r} had another specification or another input: choose another id")
     if ended is None:
-        return None
+        return await _forgotten(context, new)
     size = {"batch_size": ended["items"], "tasks": ended["tasks"], "state": ended["state"]}
     return Response.json(200, {"batch_id": name, **size, "status_url": status_url(context.settings, name)})
+
+
+async def _forgotten(context: Context, new: NewBatch) -> Response | None:
+    """Go on with a batch that Redis has forgotten; None where it had not come as far as a snapshot."""
+    if not await context.snapshots.generations(new.name):
+        return None
+    await abandon(context, new.name, new.owner)
+    await reopen(context, new.name)
+    return await _describe(context, new.name)
 
 
 async def _open(context: Context, new: NewBatch, body: bytes | None, *, queued: bool) -> Response:
     """Open the claimed batch; an opening that fails here leaves nothing behind."""
     name, submission = new.name, new.submission
     try:
-        await context.specs.mark_open(name)
+        await mark_open(context, name)
         if body is not None:
             stored = await context.store.put(submission.spec.input, body, "text/csv")
             submission = msgspec.structs.replace(submission, etag=stored.etag)
@@ -134,11 +150,19 @@ def _read_request(event: Event, context: Context, name: str) -> tuple[BatchSpec,
 def _json_fields(text: str, context: Context) -> dict[str, Any]:
     try:
         fields = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        json.loads(text, object_pairs_hook=_each_once)
+    except (orjson.JSONDecodeError, RecursionError) as error:
         raise BadRequestError(f"the body starts like JSON but is none: {error}") from None
     if not isinstance(fields, dict):
         raise BadRequestError("the specification is not valid: expected a JSON object")
     return _default_function(context) | fields
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse a name that an object has twice: parsers do not agree on which one counts."""
+    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    if twice:
+        raise BadRequestError(f"the specification is not valid: {twice[0][:40]!r} is given more than once")
 
 
 def _options(event: Event, context: Context) -> dict[str, Any]:
@@ -153,7 +177,7 @@ def _default_function(context: Context) -> dict[str, Any]:
 
 async def _find_input(context: Context, key: str) -> ObjectInfo:
     folder = key.split("/", maxsplit=1)[0]
-    if folder == "open" or ("/" in key and key != f"{folder}/input.csv" and await context.specs.exists(folder)):
+    if folder in RESERVED_IDS or ("/" in key and key != f"{folder}/input.csv" and await context.specs.exists(folder)):
         raise BadRequestError(f"{key!r} is the pipeline's own: expected the key of a CSV of yours")
     try:
         return await context.store.head(key)

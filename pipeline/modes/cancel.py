@@ -1,10 +1,11 @@
 """`cancel`: stop releasing; what is in flight settles, and the summary is written with what there is."""
 
 from pipeline.context import Context
-from pipeline.duties import enqueue_reduce, write_due_segment
-from pipeline.errors import ConflictError, NotFoundError
+from pipeline.duties import enqueue_reduce, mark_open, write_due_segment
+from pipeline.errors import ConflictError
 from pipeline.models import Event, Response, batch_of
-from pipeline.status import ENDED, status_url
+from pipeline.replies import ENDED
+from pipeline.requests import accepted, known_state
 
 
 async def cancel(event: Event, context: Context) -> Response:
@@ -13,16 +14,13 @@ async def cancel(event: Event, context: Context) -> Response:
     Raises BadRequestError, NotFoundError, ConflictError for a batch that has ended otherwise.
     """
     name = batch_of(event)
-    state, generation, segment, reduce = await context.ledger.cancel(name)
-    if not state:
-        ended = await context.specs.read_status(name)
-        if ended is None:
-            raise NotFoundError(f"there is no batch {name!r}")
-        state = ended["state"]
-    if state in ENDED - {"cancelled"} or state == "reducing":
+    found = await context.ledger.control.cancel(name)
+    state = await known_state(context, name, found.state)
+    if state in ENDED - {"cancelled"} or state in {"reducing", "deleting"}:
         raise ConflictError(f"batch {name!r} cannot be cancelled: it is {state}")
-    if segment is not None:
-        await write_due_segment(context, name, generation, segment)
-    if reduce:
-        await enqueue_reduce(context, name, generation)
-    return Response.json(202, {"batch_id": name, "status_url": status_url(context.settings, name)})
+    if found.segment is not None:
+        await write_due_segment(context, name, found.generation, found.segment)
+    if found.reduce:
+        await enqueue_reduce(context, name, found.generation)
+    await mark_open(context, name)
+    return accepted(context, name)

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 
 from pipeline.context import Context
 from pipeline.errors import ForbiddenError
@@ -11,6 +12,8 @@ from pipeline.signing import Identity
 
 BACKOFF_CAP = 60.0
 LOST_STATUS = 502
+FAILED_STATUS = re.compile(r"[45][0-9][0-9]")
+COUNT = re.compile(r"[0-9]{1,9}")
 BUSY = frozenset({429, 503})
 
 log = logging.getLogger(__name__)
@@ -37,8 +40,8 @@ async def collect(event: Event, context: Context) -> Response:
 async def _fail(context: Context, identity: Identity, event: Event) -> str:
     """The callback brings no usable answer: the task runs again later, or its items have failed."""
     given = event.headers.get("X-Function-Status", "")
-    status = int(given) if given.isdecimal() and int(given) >= 400 else LOST_STATUS  # noqa: PLR2004
-    log.warning("batch %s: task %d brought no answer (%s)", identity.batch, identity.task, given or "no status")
+    status = int(given) if FAILED_STATUS.fullmatch(given) else LOST_STATUS
+    log.warning("batch %s: task %d brought no answer (%s)", identity.batch, identity.task, given[:40] or "no status")
     # Overload says nothing of the task: it waits for its turn, and only the deadline ends that.
     attempts = 0 if status in BUSY else (await context.specs.get(identity.batch, identity.epoch)).spec.attempts
     backoff = random.uniform(0.5, 1) * min(BACKOFF_CAP, 2**identity.attempt)  # noqa: S311
@@ -54,4 +57,4 @@ async def _fail(context: Context, identity: Identity, event: Event) -> str:
 def _is_final(event: Event) -> bool:
     """X-Retry equal to X-Retry-Max is OpenFaaS Pro's last try (docs, async retries)."""
     tried, most = event.headers.get("X-Retry", ""), event.headers.get("X-Retry-Max", "")
-    return not (tried.isdecimal() and most.isdecimal() and int(tried) < int(most))
+    return not (COUNT.fullmatch(tried) and COUNT.fullmatch(most) and int(tried) < int(most))

@@ -1,19 +1,20 @@
-"""`open`: the queued opening of a batch whose input is too large to snapshot while its submitter waits."""
+"""`open`: the queued opening of a batch: of one with a large input, and of one that Redis has forgotten."""
 
 import uuid
 
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, PipelineError
 from pipeline.models import Event, Response
-from pipeline.opening import NewBatch, abandon, open_batch
-from pipeline.replies import State
+from pipeline.opening import NewBatch, abandon, claim, open_batch
+from pipeline.rebuilding import rebuild
 from pipeline.store import MissingObjectError
+from pipeline.sweeping import sweep_batch
 
 OPENINGS_ALLOWED = 5
 
 
 async def open_queued(event: Event, context: Context) -> Response:
-    """Take the claim over and open the batch; a batch that is open already answers 200.
+    """Take the claim over and open the batch, or rebuild its ledger; a batch that is open already answers 200.
 
     An input that cannot be read ends the batch as failed, with the reason. Raises ForbiddenError.
     """
@@ -24,20 +25,26 @@ async def open_queued(event: Event, context: Context) -> Response:
     except MissingObjectError:
         # Its submitter died before it wrote anything: the id is free again.
         await abandon(context, name, "")
+        await context.specs.unmark(name)
         return Response.json(200, {"batch_id": name, "verdict": "unknown"})
-    verdict = await context.ledger.claim(name, owner, submission, queued=True)
+    new = NewBatch(name, submission, owner)
+    verdict = (await claim(context, new, queued=True)).verdict
     if verdict != "claimed":
         return Response.json(200, {"batch_id": name, "verdict": verdict})
-    reason = _hopeless(await context.ledger.state(name)) or await _try(context, NewBatch(name, submission, owner))
+    reason = await _hopeless(context, name) or await _try(context, new)
     if reason:
         await abandon(context, name, owner, reason)
         return Response.json(200, {"batch_id": name, "verdict": "given up", "reason": reason})
     return Response.json(200, {"batch_id": name, "verdict": "opened"})
 
 
-def _hopeless(state: State | None) -> str:
-    """Return why an opening is not begun once more, '' where it is: it may have killed those that tried."""
-    if state is None:
+async def _hopeless(context: Context, name: str) -> str:
+    """Return why an opening is not begun once more, '' where it is: it may have killed those that tried.
+
+    A batch that has a snapshot may have results: it is rebuilt, however often that takes.
+    """
+    state = await context.ledger.state(name)
+    if state is None or await context.snapshots.generations(name):
         return ""
     if state["cancel"]:
         return "cancelled before it was opened"
@@ -49,7 +56,10 @@ def _hopeless(state: State | None) -> str:
 async def _try(context: Context, new: NewBatch) -> str:
     """Open the batch; returns why it can never be opened, '' when it is open, here or by another."""
     try:
-        await open_batch(context, new)
+        if await rebuild(context, new) is None:
+            await open_batch(context, new)
+        else:
+            await sweep_batch(context, new.name)
     except BadRequestError as error:
         return str(error)
     except MissingObjectError:

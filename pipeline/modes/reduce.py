@@ -1,18 +1,20 @@
 """`reduce`: run the retryable failures again as the next generation, else write the summary and end the batch."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pipeline.batchspec import BatchSpec
 from pipeline.context import Context
-from pipeline.duties import close_batch, enqueue_reduce, release_first, write_due_segment
+from pipeline.duties import close_batch, enqueue_reduce, mark_open, release_first, write_due_segment
 from pipeline.errors import PipelineError, UnavailableError
 from pipeline.ledger import REDUCE_LEASE
 from pipeline.models import Event, Response
+from pipeline.planning import chosen_chunk, is_final, plan
 from pipeline.repeating import repeated
 from pipeline.replies import Lease, State
-from pipeline.segments import Segment, list_segments, retryable
-from pipeline.store import Upload
+from pipeline.segments import Segment, list_segments, retryable, unsuccessful
 from pipeline.summary import Totals, Writer, write_summary
+from pipeline.uploads import Upload
 
 GENERATION_BACKOFF = 1.0
 
@@ -26,8 +28,8 @@ class _Job:
     generation: int
     owner: str
 
-    async def lease(self, upload: str = "", upload_key: str = "") -> Lease:
-        return await self.context.ledger.lease(self.batch, self.owner, self.generation, upload, upload_key)
+    async def lease(self) -> Lease:
+        return await self.context.ledger.lease(self.batch, self.owner, self.generation)
 
 
 async def reduce(event: Event, context: Context) -> Response:
@@ -52,17 +54,17 @@ async def reduce(event: Event, context: Context) -> Response:
 
 async def _reduce(job: _Job, lease: Lease) -> str:
     context, batch = job.context, job.batch
-    if lease.upload:
-        await context.store.abort_upload(lease.upload_key, lease.upload)
+    # A predecessor's: who holds the lease is the only one to upload.
+    await context.store.abort_uploads(batch)
     for number in lease.segments:
         await write_due_segment(context, batch, job.generation, number)
     state = await context.ledger.state(batch)
     if state is None:
         return "unknown"
+    spec = (await context.specs.read(batch)).spec
     segments = await _segments(context, batch, state)
-    newest = [segment for segment in segments if segment.generation == job.generation]
-    again = await _failed_items(context, batch, state, newest)
-    return await _run_again(job, again) if again else await _end(job, state, segments)
+    again = await _failed_items(job, state, spec, segments)
+    return await _run_again(job, state, spec, again) if again.indices else await _end(job, state, segments)
 
 
 async def _segments(context: Context, batch: str, state: State) -> list[Segment]:
@@ -75,35 +77,50 @@ async def _segments(context: Context, batch: str, state: State) -> list[Segment]
     return found
 
 
-async def _failed_items(context: Context, batch: str, state: State, newest: list[Segment]) -> list[int]:
+@dataclass(frozen=True)
+class _Again:
+    """What is to run again: item indices, sorted; `failed` of them are counted as failures, the rest never ran."""
+
+    indices: list[int]
+    failed: int
+
+
+async def _failed_items(job: _Job, state: State, spec: BatchSpec, segments: list[Segment]) -> _Again:
     """Return what is to run again; a batch that was stopped runs nothing again."""
-    spec = (await context.specs.read(batch)).spec
-    if state["outcome"] != "done" or state.number("generation") + 1 >= spec.attempts:
-        return []
-    return await retryable(context.store, newest)
+    store = job.context.store
+    if state["outcome"] != "done":
+        return _Again([], 0)
+    if state["redrive"]:
+        failed, never = await unsuccessful(store, segments, state.number("batch_size"))
+        return _Again(sorted(failed + never), len(failed))
+    if is_final(state.number("generation"), state.number("base"), spec):
+        return _Again([], 0)
+    newest = [segment for segment in segments if segment.generation == job.generation]
+    indices = await retryable(store, newest)
+    return _Again(indices, len(indices))
 
 
-async def _run_again(job: _Job, indices: list[int]) -> str:
-    """Begin the next generation with these items, one a task."""
+async def _run_again(job: _Job, state: State, spec: BatchSpec, again: _Again) -> str:
+    """Begin the next generation with these items, one a task; a redrive of rows that never ran keeps its chunks."""
     context, batch, generation = job.context, job.batch, job.generation + 1
     column = (await context.snapshots.manifest(batch, 0)).column
-    frames = context.snapshots.select(batch, indices)
-    manifest = await context.snapshots.write(batch, generation, frames, column, 1)
-    spec = (await context.specs.read(batch)).spec
-    verdict, tasks = await context.ledger.begin(
-        batch,
-        job.owner,
-        generation,
-        tasks=manifest.tasks,
-        items=manifest.items,
-        deadline=spec.deadline,
-        delay=GENERATION_BACKOFF * 2 ** (generation - 1),
-        again=len(indices),
+    frames = context.snapshots.select(batch, again.indices)
+    count = len(again.indices)
+    chunk = 1 if again.failed == count else chosen_chunk(count, spec, context.settings)
+    base = generation if state["redrive"] else state.number("base")
+    if state["redrive"]:
+        await mark_open(context, batch)
+    manifest = await context.snapshots.write(batch, generation, frames, column, chunk)
+    new = replace(
+        plan(spec, generation, base, manifest, chunk, state.number("batch_size")),
+        delay=0 if state["redrive"] else GENERATION_BACKOFF * 2 ** (generation - base - 1),
+        again=again.failed,
     )
+    verdict, tasks = await context.ledger.begin(batch, job.owner, new)
     await release_first(context, batch, generation, spec.function, tasks)
     if verdict == "reducing":
         await enqueue_reduce(context, batch, generation)
-    return f"generation {generation}" if verdict == "running" else verdict
+    return f"generation {generation}" if verdict in {"running", "paused"} else verdict
 
 
 async def _end(job: _Job, state: State, segments: list[Segment]) -> str:
@@ -120,17 +137,18 @@ async def _end(job: _Job, state: State, segments: list[Segment]) -> str:
         not_run=f"not run: {state['reason'] or state['outcome']}",
     )
 
-    async def record(upload: Upload) -> None:
-        lease = await job.lease(upload.upload_id, upload.key)
-        if lease.verdict != "leased":
-            await context.store.abort_upload(upload.key, upload.upload_id)
+    async def still_ours(_upload: Upload) -> None:
+        if (await job.lease()).verdict != "leased":
             raise UnavailableError(f"batch {batch}: the lease of its reduce was lost")
 
-    writer = Writer(context.store, f"{batch}/{job.generation}/summary.json", record)
-    published, failed = await write_summary(writer, context.store, context.snapshots, totals, segments)
-    await context.store.copy(published, f"{batch}.json")
-    ended = await context.ledger.finish(batch, job.owner, job.generation, failed)
+    def new_writer() -> Writer:
+        return Writer(context.store, f"{batch}/{job.generation}/summary.json", still_ours)
+
+    written = await write_summary(new_writer, context.store, context.snapshots, totals, segments)
+    await context.store.copy(written.object, f"{batch}.json")
+    ended = await context.ledger.finish(batch, job.owner, job.generation, written.succeeded, written.failed)
     if not ended:
         return "lost"
     await close_batch(context, batch)
+    await context.store.abort_uploads(batch)
     return ended

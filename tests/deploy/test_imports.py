@@ -10,15 +10,15 @@ from tests.deploy.images import HANDLER, ROOT
 
 # From the bottom up; a module may import from the rows under its own. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "replies"}),
+    frozenset({"errors", "replies", "redis_url", "redis_errors"}),
     frozenset({"settings", "signing", "repeating", "connection", "objects"}),
-    frozenset({"models", "s3", "uploads"}),
-    frozenset({"access", "ledger", "store", "gateway", "cutting", "unpacking", "status"}),
-    frozenset({"rows", "snapshot", "specs", "segments", "calls"}),
-    frozenset({"context", "answers", "summary"}),
-    frozenset({"duties"}),
-    frozenset({"settling", "opening"}),
-    frozenset({"sweeping"}),
+    frozenset({"models", "s3", "uploads", "scripts"}),
+    frozenset({"access", "batchspec", "control", "index", "store", "gateway", "cutting", "unpacking", "status"}),
+    frozenset({"ledger", "rows", "snapshot", "specs", "segments", "calls"}),
+    frozenset({"context", "answers", "planning", "summary"}),
+    frozenset({"duties", "deleting"}),
+    frozenset({"settling", "opening", "surveying"}),
+    frozenset({"rebuilding", "requests", "sweeping"}),
     frozenset({f"modes.{path.stem}" for path in (HANDLER / "modes").glob("*.py") if path.stem != "__init__"}),
     frozenset({"handler"}),
     frozenset({"server"}),
@@ -26,7 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 # Who may talk to the outside, so that each of these has one place where its errors are known.
 OWNERS = {
-    "redis": {"connection", "ledger"},
+    "redis": {"connection", "control", "index", "ledger", "redis_errors", "scripts"},
     "aiobotocore": {"s3"},
     "botocore": {"objects"},
     "aiohttp": {"gateway", "objects", "server", "__main__"},

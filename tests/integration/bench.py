@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from pipeline.ledger import Ledger
-from pipeline.models import Envelope, Submission
+from pipeline.batchspec import Submission
+from pipeline.ledger import Begun, Generation, Ledger
+from pipeline.models import Envelope
 from pipeline.replies import FailVerdict, Repairs, Settled
 from pipeline.signing import Identity
 
@@ -44,7 +45,7 @@ class Bench:
         chunk: int = 1,
     ) -> str:
         made = submission(window=window, etag=etag, chunk=chunk)
-        return await self.ledger.claim(self.name, owner, made, queued=queued, hand_on=hand_on)
+        return (await self.ledger.claim(self.name, owner, made, queued=queued, hand_on=hand_on)).verdict
 
     async def begin(
         self,
@@ -55,15 +56,22 @@ class Bench:
         owner: str = "opener",
         delay: float = 0,
         again: int = 0,
-    ) -> tuple[Literal["running", "reducing", "lost"], list[int]]:
-        return await self.ledger.begin(
-            *(self.name, owner, generation),
+        calls: int = 1,
+        final: bool = False,
+        tolerated: int | None = None,
+    ) -> tuple[Begun, list[int]]:
+        new = Generation(
+            generation,
             tasks=tasks,
             items=tasks if items is None else items,
             deadline=3600,
+            calls=calls,
             delay=delay,
             again=again,
+            final=final,
+            tolerated=tolerated,
         )
+        return await self.ledger.begin(self.name, owner, new)
 
     async def open(self, tasks: int, *, window: int = 128, items: int | None = None) -> list[int]:
         """Open the batch; its first window is confirmed, as if the gateway had taken it."""
@@ -87,9 +95,10 @@ class Bench:
         succeeded: int = 1,
         failed: int = 0,
         not_found: int = 0,
+        retryable: int = 0,
         answer: bytes = b"answer",
     ) -> Settled:
-        envelope = Envelope(succeeded, failed, not_found, task, task)
+        envelope = Envelope(succeeded, failed, not_found, task, task, retryable)
         return await self.ledger.settle(await self.current(task, attempt, generation), envelope, answer)
 
     async def skip(self, task: int) -> Settled:
@@ -103,6 +112,11 @@ class Bench:
 
     async def repair(self, *, shortest: float = 0) -> Repairs:
         return await self.ledger.repair(self.name, SILENCE, shortest)
+
+    async def segment_answers(self, segment: int, generation: int = 0) -> list[bytes]:
+        """The answers of a segment that is to be written."""
+        _, answers = await self.ledger.segment_answers(self.name, generation, segment)
+        return answers
 
     async def reduce(self, owner: str = "reducer", generation: int = 0) -> None:
         """Settle nothing more: take the reduce's lease, so that `owner` may begin or finish."""

@@ -115,7 +115,7 @@ async def pipeline(redis: Redis, store: Store, gateway: FakeGateway, s3: S3Info,
     signer = Signer((KEY,), lambda: (KEY,))
     ledger = Ledger(redis, name)
     client = Gateway(gateway.session, gateway.url, name, signer)
-    remembered = (Snapshots(store), Specs(store), Phases(ledger))
+    remembered = (Snapshots(store), Specs(store, name), Phases(ledger))
     context = Context(settings, Access(), signer, ledger, store, client, *remembered)
     return PipelineBench(context, redis, gateway, name)
 

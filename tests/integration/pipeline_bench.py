@@ -63,6 +63,11 @@ class PipelineBench:
         """The id of the test's batch."""
         return f"{self.name}.batch"
 
+    @property
+    def mark(self) -> str:
+        """The key of the object that marks the test's batch as open."""
+        return f"open/{self.name}/{self.batch}"
+
     def serve(self, model: Model) -> None:
         """Deploy the model function."""
         self.gateway.models[f"{self.name}-model"] = model
@@ -70,7 +75,9 @@ class PipelineBench:
     def forget(self) -> None:
         """Become another replica: the same Redis and S3, nothing remembered."""
         store, ledger = self.context.store, self.context.ledger
-        self.context = replace(self.context, snapshots=Snapshots(store), specs=Specs(store), phases=Phases(ledger))
+        self.context = replace(
+            self.context, snapshots=Snapshots(store), specs=Specs(store, self.name), phases=Phases(ledger)
+        )
 
     def bench(self, batch: str = "") -> Bench:
         """The keys of a batch in Redis."""
@@ -144,7 +151,7 @@ class PipelineBench:
         """The keys of all the objects of a batch."""
         named = batch or self.batch
         keys = await self.context.store.list(named)
-        return [*keys, *[key for key in await self.context.store.list("open/") if key == f"open/{named}"]]
+        return [*keys, *[key for key in await self.context.store.list("open/") if key == f"open/{self.name}/{named}"]]
 
     def signed(self, purpose: Purpose, identity: Identity, function: str = "") -> dict[str, str]:
         """The query of a URL signed for a purpose."""

@@ -38,7 +38,7 @@ async def test_nothing_to_run_goes_straight_to_the_reduce(bench: Bench) -> None:
 
 async def test_a_batch_cancelled_before_it_was_opened_releases_nothing(bench: Bench) -> None:
     await bench.claim()
-    assert await bench.ledger.cancel(bench.name) == ("opening", 0, None, False)
+    assert await bench.ledger.control.cancel(bench.name) == ("opening", 0, None, False)
     assert await bench.begin(tasks=3) == ("reducing", [])
     fields = await bench.fields()
     assert (fields["state"], fields["outcome"], fields["reason"]) == (

@@ -14,7 +14,7 @@ async def test_nobody_skips_a_task_of_a_batch_that_goes_on(bench: Bench) -> None
 
 async def test_a_cancelled_batch_releases_nothing_and_ends_when_nothing_is_in_flight(bench: Bench) -> None:
     await bench.open(9, window=2)
-    assert await bench.ledger.cancel(bench.name) == ("running", 0, None, False)
+    assert await bench.ledger.control.cancel(bench.name) == ("running", 0, None, False)
     first = await bench.settle(0)
     assert (first.verdict, first.release, first.reduce, first.segment) == ("settled", (), False, None)
     last = await bench.skip(1)
@@ -23,12 +23,12 @@ async def test_a_cancelled_batch_releases_nothing_and_ends_when_nothing_is_in_fl
     assert [fields[name] for name in ("state", "outcome", "reason", "succeeded", "failed")] == [
         *("reducing", "cancelled", "cancelled on request", "1", "0"),
     ]
-    assert await bench.ledger.segment_outcomes(bench.name, 0) == [b"answer"]
+    assert await bench.segment_answers(0) == [b"answer"]
 
 
 async def test_skipped_to_the_end_there_is_no_segment(bench: Bench) -> None:
     await bench.open(2)
-    await bench.ledger.cancel(bench.name)
+    await bench.ledger.control.cancel(bench.name)
     assert (await bench.skip(0)).reduce is False
     last = await bench.skip(1)
     assert (last.segment, last.reduce) == (None, True)
@@ -40,7 +40,7 @@ async def test_what_waits_to_run_again_is_given_up_by_a_cancel(bench: Bench) -> 
     await bench.begin(tasks=2)
     await bench.fail(0)
     assert sorted(await bench.due()) == ["t:0", "w"]
-    await bench.ledger.cancel(bench.name)
+    await bench.ledger.control.cancel(bench.name)
     assert await bench.due() == {}
     assert (await bench.skip(1)).reduce is True
 
@@ -50,23 +50,23 @@ async def test_a_cancel_with_nothing_in_flight_hands_out_the_segment_and_the_red
     await bench.settle(0)
     for task in (1, 2):
         await bench.fail(task)
-    assert await bench.ledger.cancel(bench.name) == ("running", 0, 0, True)
+    assert await bench.ledger.control.cancel(bench.name) == ("running", 0, 0, True)
     assert await bench.due() == {"s:0": 30.0, "r": 30.0}
-    assert await bench.ledger.segment_outcomes(bench.name, 0) == [b"answer"]
+    assert await bench.segment_answers(0) == [b"answer"]
 
 
 async def test_a_paused_batch_can_be_cancelled(bench: Bench) -> None:
     await bench.open(1)
     await bench.redis.hset(bench.key(), "state", "paused")
-    assert await bench.ledger.cancel(bench.name) == ("paused", 0, None, False)
+    assert await bench.ledger.control.cancel(bench.name) == ("paused", 0, None, False)
     assert await bench.state() == "closing"
 
 
 async def test_cancelled_twice_nothing_more_happens(bench: Bench) -> None:
     await bench.open(2)
-    await bench.ledger.cancel(bench.name)
+    await bench.ledger.control.cancel(bench.name)
     before = await bench.dump()
-    assert await bench.ledger.cancel(bench.name) == ("closing", 0, None, False)
+    assert await bench.ledger.control.cancel(bench.name) == ("closing", 0, None, False)
     assert await bench.dump() == before
 
 
@@ -74,23 +74,23 @@ async def test_cancelled_while_it_is_reduced_a_batch_begins_no_generation_and_en
     await bench.open(1)
     await bench.settle(0, succeeded=0, failed=1)
     await bench.reduce()
-    assert await bench.ledger.cancel(bench.name) == ("cancelled", 0, None, False)
+    assert await bench.ledger.control.cancel(bench.name) == ("cancelled", 0, None, False)
     assert await bench.begin(1, tasks=1, owner="reducer", again=1) == ("lost", [])
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 0) == "cancelled"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, 0, 0) == "cancelled"
 
 
 async def test_a_cancelled_batch_that_is_being_reduced_is_cancelled_already(bench: Bench) -> None:
     await bench.open(2, window=1)
     await bench.fail(0)
-    assert (await bench.ledger.cancel(bench.name))[3] is True
+    assert (await bench.ledger.control.cancel(bench.name))[3] is True
     before = await bench.dump()
-    assert await bench.ledger.cancel(bench.name) == ("cancelled", 0, None, False)
+    assert await bench.ledger.control.cancel(bench.name) == ("cancelled", 0, None, False)
     assert await bench.dump() == before
 
 
 async def test_a_cancel_while_opening_is_remembered(bench: Bench) -> None:
     await bench.claim()
-    assert await bench.ledger.cancel(bench.name) == ("opening", 0, None, False)
+    assert await bench.ledger.control.cancel(bench.name) == ("opening", 0, None, False)
     assert (await bench.fields())["cancel"] == "1"
     assert await bench.state() == "opening"
 

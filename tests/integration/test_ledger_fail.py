@@ -60,7 +60,7 @@ async def test_in_another_generation_or_after_the_end_nothing_fails(bench: Bench
 
 async def test_while_the_batch_closes_a_failed_task_is_skipped(bench: Bench) -> None:
     await bench.open(1)
-    await bench.ledger.cancel(bench.name)
+    await bench.ledger.control.cancel(bench.name)
     before = await bench.dump()
     assert await bench.fail(0) == "skip"
     assert await bench.dump() == before
@@ -111,7 +111,7 @@ async def test_deferred_for_another_generation_nothing_changes(bench: Bench) -> 
 
 async def test_deferred_while_the_batch_closes_a_task_is_given_up(bench: Bench) -> None:
     await bench.open(1)
-    await bench.ledger.cancel(bench.name)
+    await bench.ledger.control.cancel(bench.name)
     await bench.ledger.defer(bench.name, 0, [0], 40)
     assert await bench.due() == {}
     repairs = await bench.repair()

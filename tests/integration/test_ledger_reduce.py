@@ -16,7 +16,7 @@ async def test_the_reduce_is_leased_with_the_segments_that_are_not_written_yet(b
     await bench.settle(2, succeeded=1000)
     await bench.ledger.segment_written(bench.name, 0, 1)
     lease = await bench.ledger.lease(bench.name, "first", 0)
-    assert (lease.verdict, lease.upload, lease.upload_key) == ("leased", "", "")
+    assert lease.verdict == "leased"
     assert sorted(lease.segments) == [0, 2]
     assert (await bench.due())["r"] == 30.0
 
@@ -27,23 +27,20 @@ async def test_held_by_another_the_lease_is_refused_and_its_owner_renews_it(benc
     await bench.age(lease_until=20)
     await bench.age_duty("r", 10)
     before = await bench.dump()
-    assert (await bench.ledger.lease(bench.name, "second", 0, "upload", "key")).verdict == "held"
+    assert (await bench.ledger.lease(bench.name, "second", 0)).verdict == "held"
     assert await bench.dump() == before
     assert (await bench.ledger.lease(bench.name, "first", 0)).verdict == "leased"
     assert (await bench.due())["r"] == 30.0
 
 
-async def test_an_expired_lease_is_taken_over_with_the_upload_its_owner_left(bench: Bench) -> None:
+async def test_an_expired_lease_is_taken_over(bench: Bench) -> None:
     await reducing(bench)
     await bench.reduce("dead")
-    await bench.ledger.lease(bench.name, "dead", 0, "upload-1", "the/key")
-    await bench.ledger.lease(bench.name, "dead", 0)
     await bench.age(lease_until=-1)
-    lease = await bench.ledger.lease(bench.name, "heir", 0)
-    assert (lease.verdict, lease.upload, lease.upload_key) == ("leased", "upload-1", "the/key")
+    assert (await bench.ledger.lease(bench.name, "heir", 0)).verdict == "leased"
     assert (await bench.ledger.lease(bench.name, "dead", 0)).verdict == "held"
-    assert await bench.ledger.finish(bench.name, "dead", 0, 0) == ""
-    assert await bench.ledger.finish(bench.name, "heir", 0, 0) == "done"
+    assert await bench.ledger.finish(bench.name, "dead", 0, 0, 0) == ""
+    assert await bench.ledger.finish(bench.name, "heir", 0, 0, 0) == "done"
 
 
 async def test_nothing_is_leased_before_the_reduce_or_for_another_generation(bench: Bench) -> None:
@@ -59,12 +56,10 @@ async def test_finished_a_batch_keeps_its_counts_and_nothing_else(bench: Bench) 
     await reducing(bench)
     await bench.ledger.segment_written(bench.name, 0, 0)
     await bench.reduce()
-    await bench.ledger.lease(bench.name, "reducer", 0, "upload-1", "the/key")
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 0) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, 7, 3) == "done"
     fields = await bench.fields()
-    assert [fields[name] for name in ("state", "succeeded", "settled", "owner")] == ["done", "2", "2", ""]
-    assert "upload" not in fields
-    assert "upload_key" not in fields
+    counts = [fields[name] for name in ("state", "succeeded", "failed", "settled", "owner")]
+    assert counts == ["done", "7", "3", "2", ""]
     assert list(await bench.dump()) == ["hash"]
     (expiry,) = await bench.expiries()
     assert 6 * 86400 < expiry - await bench.now() <= 7 * 86400 + 1
@@ -72,24 +67,24 @@ async def test_finished_a_batch_keeps_its_counts_and_nothing_else(bench: Bench) 
 
 async def test_a_cancelled_batch_ends_as_cancelled_with_the_tasks_it_settled(bench: Bench) -> None:
     await bench.open(5, window=2)
-    await bench.ledger.cancel(bench.name)
+    await bench.ledger.control.cancel(bench.name)
     await bench.settle(0)
     await bench.skip(1)
     await bench.reduce()
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 0) == "cancelled"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, 0, 0) == "cancelled"
     assert (await bench.fields())["settled"] == "2"
 
 
 async def test_a_batch_ends_once_and_stays_as_it_is(bench: Bench) -> None:
     await reducing(bench)
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 0) == ""
+    assert await bench.ledger.finish(bench.name, "reducer", 0, 0, 0) == ""
     await bench.reduce()
-    assert await bench.ledger.finish(bench.name, "reducer", 1, 0) == ""
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 0) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 1, 0, 0) == ""
+    assert await bench.ledger.finish(bench.name, "reducer", 0, 0, 0) == "done"
     before = await bench.dump()
-    assert await bench.ledger.finish(bench.name, "", 0, 0) == ""
+    assert await bench.ledger.finish(bench.name, "", 0, 0, 0) == ""
     assert (await bench.ledger.lease(bench.name, "late", 0)).verdict == "closed"
-    assert await bench.ledger.cancel(bench.name) == ("done", 0, None, False)
+    assert await bench.ledger.control.cancel(bench.name) == ("done", 0, None, False)
     assert (await bench.settle(0)).verdict == "closed"
     assert await bench.claim() == "exists"
     assert await bench.dump() == before
@@ -98,6 +93,6 @@ async def test_a_batch_ends_once_and_stays_as_it_is(bench: Bench) -> None:
 async def test_an_ended_batch_asks_the_sweep_for_nothing(bench: Bench) -> None:
     await reducing(bench)
     await bench.reduce()
-    await bench.ledger.finish(bench.name, "reducer", 0, 0)
+    await bench.ledger.finish(bench.name, "reducer", 0, 0, 0)
     repairs = await bench.repair()
     assert (repairs.state, repairs.release, repairs.segments, repairs.reduce) == ("done", (), (), False)

@@ -105,12 +105,12 @@ async def test_at_the_deadline_a_batch_with_nothing_in_flight_ends_in_the_same_s
     repairs = await bench.repair()
     assert (repairs.state, repairs.segments, repairs.reduce) == ("reducing", (0,), True)
     assert await bench.due() == {"s:0": 30.0, "r": 30.0}
-    assert await bench.ledger.segment_outcomes(bench.name, 0) == [b"answer"]
+    assert await bench.segment_answers(0) == [b"answer"]
 
 
 async def test_what_does_not_answer_while_the_batch_closes_is_given_up_after_a_silence(bench: Bench) -> None:
     await bench.open(5, window=2)
-    await bench.ledger.cancel(bench.name)
+    await bench.ledger.control.cancel(bench.name)
     await bench.age(closing_at=-SILENCE + 20)
     assert (await bench.repair()).state == "closing"
     await bench.age(closing_at=-SILENCE - 1)

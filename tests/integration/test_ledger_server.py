@@ -103,11 +103,11 @@ async def test_a_wrong_password_is_said_without_the_password(bench: Bench) -> No
 
 async def test_the_index_of_open_batches_is_sorted_by_age_and_forgets(bench: Bench) -> None:
     for batch in ("one", "two", "three"):
-        await bench.ledger.note_open(batch)
-    noted = await bench.ledger.open_batches()
+        await bench.ledger.index.note(batch)
+    noted = await bench.ledger.index.batches()
     assert [name for name, _ in noted] == ["one", "two", "three"]
     now = await bench.now()
     assert max(abs(since - now) for _, since in noted) < 60
-    assert [name for name, _ in await bench.ledger.open_batches(2)] == ["one", "two"]
-    await bench.ledger.forget_open("two")
-    assert [name for name, _ in await bench.ledger.open_batches()] == ["one", "three"]
+    assert [name for name, _ in await bench.ledger.index.batches(2)] == ["one", "two"]
+    await bench.ledger.index.forget("two")
+    assert [name for name, _ in await bench.ledger.index.batches()] == ["one", "three"]

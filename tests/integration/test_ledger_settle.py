@@ -72,8 +72,8 @@ async def test_a_ledger_that_is_not_there_is_not_resurrected(bench: Bench) -> No
     await bench.ledger.defer(bench.name, 0, [0], 1)
     await bench.ledger.segment_written(bench.name, 0, 0)
     assert (await bench.ledger.lease(bench.name, "owner", 0)).verdict == "unknown"
-    assert await bench.ledger.finish(bench.name, "owner", 0, 0) == ""
-    assert await bench.ledger.cancel(bench.name) == ("", 0, None, False)
+    assert await bench.ledger.finish(bench.name, "owner", 0, 0, 0) == ""
+    assert await bench.ledger.control.cancel(bench.name) == ("", 0, None, False)
     assert (await bench.repair()).state == "gone"
     assert await bench.dump() == {"hash": {}}
 
@@ -117,7 +117,7 @@ async def test_the_last_task_hands_out_the_last_segment_and_the_reduce(bench: Be
     settled = await bench.settle(0)
     assert (settled.verdict, settled.segment, settled.reduce, settled.release) == ("settled", 0, True, ())
     assert await bench.due() == {"s:0": 30.0, "r": 30.0}
-    assert await bench.ledger.segment_outcomes(bench.name, 0) == [b"answer", b"answer"]
+    assert await bench.segment_answers(0) == [b"answer", b"answer"]
     assert await bench.state() == "reducing"
     assert (await bench.settle(0)).verdict == "closed"
 
@@ -138,7 +138,7 @@ async def test_a_segment_is_cut_when_it_is_full(bench: Bench, outcomes: int, ans
     await bench.open(4, items=4 * outcomes)
     assert (await bench.settle(0, succeeded=outcomes - 1, failed=1, answer=answer)).segment is None
     assert (await bench.settle(1, succeeded=outcomes, answer=answer)).segment == 0
-    assert await bench.ledger.segment_outcomes(bench.name, 0) == [answer, answer]
+    assert await bench.segment_answers(0) == [answer, answer]
     fields = await bench.fields()
     assert (fields["segments"], fields["pending"], fields["bytes"]) == ("1", "0", "0")
     assert (await bench.settle(2, succeeded=outcomes, answer=answer)).segment is None
@@ -159,16 +159,18 @@ async def test_a_written_segment_is_due_no_more(bench: Bench) -> None:
     assert "s:0" in await bench.due()
     await bench.ledger.segment_written(bench.name, 0, 0)
     assert await bench.due() == {"r": 30.0}
-    assert await bench.ledger.segment_outcomes(bench.name, 0) == []
+    assert await bench.segment_answers(0) == []
 
 
 async def test_a_written_segment_pushes_the_expiry_on_and_never_back(bench: Bench) -> None:
-    await bench.open(2)
+    await bench.open(3, items=3000)
+    for task in range(2):
+        await bench.settle(task, succeeded=1000)
     later = int(await bench.now()) + 60 * 86400
     await bench.redis.hset(bench.key(), "expire_at", str(later))
     await bench.ledger.segment_written(bench.name, 0, 0)
     assert await bench.expiries() == {later}
     await bench.redis.hset(bench.key(), "expire_at", str(int(await bench.now()) + 60))
-    await bench.ledger.segment_written(bench.name, 0, 0)
+    await bench.ledger.segment_written(bench.name, 0, 1)
     (expiry,) = await bench.expiries()
     assert expiry - await bench.now() > 6 * 86400

@@ -24,10 +24,12 @@ async def test_a_batch_that_redis_forgot_is_not_replaced_by_another_specificatio
     await pipeline.redis.delete(pipeline.bench().key())
     with pytest.raises(ConflictError, match="had another specification or another input: choose another id"):
         await pipeline.submit("url\na\nb\n", CSV, {"chunk": "2"})
-    assert (await pipeline.submit("url\na\nb\n", CSV)).status == 201
+    assert (await pipeline.submit("url\na\nb\n", CSV)).status == 202
 
 
-@pytest.mark.parametrize("key", ["{batch}/spec.json", "{batch}/status.json", "{batch}/input/0.json", "open/{batch}"])
+@pytest.mark.parametrize(
+    "key", ["{batch}/spec.json", "{batch}/status.json", "{batch}/input/0.json", "open/x/{batch}", "ended/x/{batch}"]
+)
 async def test_what_the_pipeline_keeps_is_no_input(pipeline: PipelineBench, key: str) -> None:
     await pipeline.submit_rows("a")
     with pytest.raises(BadRequestError, match="is the pipeline's own: expected the key of a CSV of yours"):
@@ -57,7 +59,7 @@ async def test_a_batch_that_cannot_be_swept_does_not_keep_others_from_it(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit_rows("a")
-    await pipeline.context.ledger.note_open("broken")
+    await pipeline.context.ledger.index.note("broken")
     swept: list[str] = []
 
     async def repair(batch: str, *_: object) -> Repairs:
@@ -69,4 +71,4 @@ async def test_a_batch_that_cannot_be_swept_does_not_keep_others_from_it(
     monkeypatch.setattr(pipeline.context.ledger, "repair", repair)
     assert await pipeline.sweep() == {"open": 2}
     assert sorted(swept) == sorted(["broken", pipeline.batch])
-    await pipeline.context.ledger.forget_open("broken")
+    await pipeline.context.ledger.index.forget("broken")

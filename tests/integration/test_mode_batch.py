@@ -48,7 +48,7 @@ async def test_a_submission_opens_a_batch_and_releases_its_first_window(pipeline
         *[("task", 0, b""), ("task", 1, b"")],
     ]
     assert await pipeline.bench().due() == {}
-    assert f"open/{pipeline.batch}" in await pipeline.objects()
+    assert pipeline.mark in await pipeline.objects()
     assert [entry["batch_id"] for entry in document(await pipeline.handle("status"))["open"]] == [pipeline.batch]
 
 
@@ -202,7 +202,7 @@ async def test_an_empty_input_ends_at_once_with_an_empty_summary(pipeline: Pipel
     summary = await pipeline.summary()
     assert (summary["failures"], summary["results"]) == ({"count": 0, "results": []}, {"count": 0, "results": []})
     assert (await pipeline.status())["state"] == "done"
-    assert f"open/{pipeline.batch}" not in await pipeline.objects()
+    assert pipeline.mark not in await pipeline.objects()
 
 
 async def test_two_submissions_of_an_id_at_the_same_moment_open_one_batch(pipeline: Pipeline) -> None:

@@ -1,6 +1,5 @@
 """status, cancel and sweep: what a batch's owner, and the clock, ask for."""
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -8,8 +7,7 @@ import pytest
 from pipeline import sweeping
 from pipeline.duties import write_due_segment
 from pipeline.errors import BadRequestError, ConflictError, NotFoundError
-from pipeline.ledger import Ledger
-from pipeline.replies import State
+from pipeline.specs import Marker
 from tests.integration.outcomes import answers
 from tests.integration.pipeline_bench import PipelineBench, answering, document
 
@@ -142,9 +140,9 @@ async def test_a_sweep_takes_over_a_segment_and_a_reduce_that_were_never_done(
     assert (await pipeline.summary())["results"]["count"] == 2
     monkeypatch.setattr(sweeping, "ORPHAN_AGE", 0)
     await pipeline.redis.delete(bench.key())
-    await bench.ledger.note_open(pipeline.batch)
+    await bench.ledger.index.note(pipeline.batch)
     await pipeline.sweep()
-    assert await bench.ledger.open_batches() == []
+    assert await bench.ledger.index.batches() == []
 
 
 async def test_a_sweep_settles_a_task_that_was_lost_too_often(pipeline: PipelineBench) -> None:
@@ -178,36 +176,13 @@ async def test_a_batch_that_ended_without_being_closed_is_closed_by_the_sweep(pi
     await pipeline.deliver_all()
     before = await pipeline.status()
     await pipeline.context.store.delete(f"{pipeline.batch}/status.json")
-    await pipeline.context.specs.mark_open(pipeline.batch)
-    await pipeline.context.ledger.note_open(pipeline.batch)
+    await pipeline.context.specs.mark_open(pipeline.batch, Marker())
+    await pipeline.context.ledger.index.note(pipeline.batch)
     assert await pipeline.sweep() == {"open": 1}
     assert await pipeline.sweep() == {"open": 0}
-    assert f"open/{pipeline.batch}" not in await pipeline.objects()
+    assert pipeline.mark not in await pipeline.objects()
     await pipeline.redis.delete(pipeline.bench().key())
     assert await pipeline.status() == before
-
-
-class Overtaken(Ledger):
-    """A ledger whose batch goes on to its next generation between the two reads of a slow replica."""
-
-    overtaken = False
-
-    async def between(self, batch: str) -> None:
-        if self.overtaken:
-            root = self._keys(batch)
-            await self._redis.hset(root[0], "generation", "1")
-            await self._redis.delete(f"{root[2]}:0")
-            await self._redis.rpush(f"{root[2]}:0", *answers(1))
-            await self._redis.expire(f"{root[2]}:0", 60)
-        self.overtaken = True
-
-    async def state(self, batch: str) -> State | None:
-        await self.between(batch)
-        return await super().state(batch)
-
-    async def segment_outcomes(self, batch: str, segment: int) -> list[bytes]:
-        await self.between(batch)
-        return await super().segment_outcomes(batch, segment)
 
 
 async def test_a_slow_replica_does_not_write_the_next_generations_outcomes_as_its_own(pipeline: PipelineBench) -> None:
@@ -215,8 +190,8 @@ async def test_a_slow_replica_does_not_write_the_next_generations_outcomes_as_it
     bench = pipeline.bench()
     for task in range(2):
         await bench.settle(task, answer=answers(task)[0])
-    slow = dataclasses.replace(pipeline.context, ledger=Overtaken(pipeline.redis, pipeline.name))
-    await write_due_segment(slow, pipeline.batch, 0, 0)
+    await bench.write(generation="1")
+    await write_due_segment(pipeline.context, pipeline.batch, 0, 0)
     assert await pipeline.context.store.list(f"{pipeline.batch}/segments/") == []
-    assert await bench.ledger.segment_outcomes(pipeline.batch, 0) == answers(1)
+    assert await bench.segment_answers(0, generation=1) == [*answers(0), *answers(1)]
     pipeline.queue.clear()

@@ -37,12 +37,11 @@ async def summarize(
     await write_segment(store, name, 0, "e", 0, [answer([found]) for found in outcomes])
     failed = sum(found.status == "failed" for found in outcomes)
     totals = Totals(name, column, 1.5, 2_000_000_000.25, rows, len(outcomes) - failed, "not run: cancelled")
-    writer = Writer(store, f"{name}.json", record)
     segments = await list_segments(store, name, 0, "e", 1)
-    written, failures = await write_summary(writer, store, snapshots, totals, segments)
-    assert failures == failed
+    written = await write_summary(lambda: Writer(store, f"{name}.json", record), store, snapshots, totals, segments)
+    assert (written.succeeded, written.failed) == (len(outcomes) - failed, failed)
     body = await store.get(f"{name}.json")
-    assert (written.key, written.size) == (f"{name}.json", len(body))
+    assert (written.object.key, written.object.size) == (f"{name}.json", len(body))
     return body, recorded
 
 
@@ -109,7 +108,7 @@ async def test_without_any_outcome_both_lists_are_there(store: Store, name: str)
 
     snapshots = Snapshots(store)
     await snapshots.write(name, 0, nothing(), "url", 1)
-    await write_summary(Writer(store, f"{name}.json", record), store, snapshots, totals, [])
+    await write_summary(lambda: Writer(store, f"{name}.json", record), store, snapshots, totals, [])
     document: dict[str, Any] = orjson.loads(await store.get(f"{name}.json"))
     assert (document["failures"], document["results"]) == ({"count": 0, "results": []}, {"count": 0, "results": []})
 

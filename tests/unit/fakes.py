@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from pipeline.batchspec import BatchSpec
 from pipeline.gateway import Gateway, Reply
-from pipeline.models import BatchSpec
 from pipeline.store import Store
 
 KEY = b"a key of the tests, long enough"

@@ -31,7 +31,7 @@ def test_an_answer_gives_back_its_outcomes() -> None:
         outcome(7, item="two\nlines", encoding="base64", ref="key", result=msgspec.Raw(b"null")),
     ]
     envelope, lines = decode_envelope(encode_answer(outcomes))
-    assert envelope == Envelope(succeeded=2, failed=1, not_found=0, first=5, last=7)
+    assert envelope == Envelope(succeeded=2, failed=1, not_found=0, first=5, last=7, retryable=1)
     assert [msgspec.json.decode(line, type=Outcome) for line in lines.split(b"\n")] == outcomes
     assert b"123456789012345678901234567890" in lines
     assert b"1.10" in lines

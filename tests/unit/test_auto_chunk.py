@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipeline.opening import auto_chunk
+from pipeline.planning import auto_chunk
 from pipeline.settings import read_settings
 from tests.unit.fakes import spec
 

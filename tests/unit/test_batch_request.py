@@ -6,9 +6,10 @@ from typing import Any, cast
 import pytest
 from multidict import CIMultiDict
 
+from pipeline.batchspec import BatchSpec, Submission, parse_spec
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, PipelineError, TooLargeError
-from pipeline.models import BatchSpec, Event, parse_spec
+from pipeline.models import Event
 from pipeline.modes.batch import _read_request
 from pipeline.settings import read_settings
 
@@ -100,10 +101,24 @@ def forbidden(fields: dict[str, Any], **settings: str) -> list[str]:
         ),
         ({"function": "pipeline"}, ["function"]),
         ({"function": "pipeline", "timeout": 51}, ["function", "timeout"]),
+        ({"function": "other", "timeout": 51, "chunk": 0}, ["function", "chunk", "chunk", "timeout"]),
     ],
 )
 def test_what_the_settings_forbid_is_named(fields: dict[str, Any], problems: list[str]) -> None:
-    assert forbidden(fields) == problems
+    assert forbidden(fields, allowed_functions="default, model, pipeline*") == problems
+
+
+def test_a_function_that_is_not_allowed_is_told_which_are() -> None:
+    settings = read_settings(SETTINGS | {"allowed_functions": "default,model-*"})
+    with pytest.raises(BadRequestError) as caught:
+        parse_spec({"input": "k", "function": "model"}, settings)
+    assert caught.value.problems == ("function: 'model' is not allowed; allowed are: default, model-*",)
+
+
+def test_a_batch_that_was_accepted_is_read_whatever_the_settings_allow_later() -> None:
+    accepted = parse_spec({"input": "k", "function": "model"}, read_settings(SETTINGS))
+    again = Submission(accepted.model_dump(exclude_defaults=True), "", 0, "").spec
+    assert again == accepted
 
 
 def test_only_a_timeout_that_was_asked_for_can_be_too_long() -> None:

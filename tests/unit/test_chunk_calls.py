@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.gateway import Reply
 from pipeline.models import Outcome
-from pipeline.modes.task import _call_chunk
+from pipeline.modes.task import _Job
 from pipeline.signing import Identity
 from pipeline.snapshot import Item
 from tests.unit.fakes import Clock, FakeGateway, spec
@@ -22,7 +22,8 @@ ITEMS = [Item(6, "a"), Item(7, 'say "b"'), Item(8, "")]
 
 async def called(clock: Clock, gateway: FakeGateway, items: list[Item]) -> list[Outcome]:
     context = cast("Context", SimpleNamespace(gateway=gateway))
-    return await _call_chunk(context, IDENTITY, spec(chunk_call=True, headers={"X-A": "1"}), items, clock.now + 60)
+    job = _Job(context, IDENTITY, spec(chunk_call=True, headers={"X-A": "1"}), clock.now + 60, None)
+    return await job.call_chunk(items)
 
 
 async def test_a_chunk_is_one_call_with_one_call_id(clock: Clock) -> None:

@@ -14,7 +14,10 @@ from pipeline.errors import BadRequestError
 from pipeline.handler import MODES, Signed, handle, resolve_mode
 from pipeline.models import Event, Response
 
-MODE_NAMES = ("batch", "task", "collect", "reduce", "status", "cancel", "open", "sweep")
+MODE_NAMES = (
+    *("batch", "task", "collect", "reduce", "status", "cancel"),
+    *("pause", "resume", "tune", "redrive", "delete", "open", "sweep"),
+)
 CRON = {"X-Connector": "cron-connector"}
 
 
@@ -50,7 +53,9 @@ def test_the_mode_is_resolved_of(given: Event, mode: str) -> None:
     assert resolve_mode(given) == mode
 
 
-LISTED = "the modes are: batch, task, collect, reduce, status, cancel, open, sweep"
+LISTED = (
+    "the modes are: batch, task, collect, reduce, status, cancel, pause, resume, tune, redrive, delete, open, sweep"
+)
 
 UNRESOLVED: dict[str, tuple[Event, str]] = {
     "a POST without a mode": (event(), "the header X-Mode is missing"),

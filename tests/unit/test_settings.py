@@ -47,6 +47,8 @@ BAD_VALUES = (
     ("ack_wait", "0"),
     ("ack_wait", "86401"),
     ("openfaas_pro", "maybe"),
+    ("retention", "0"),
+    ("retention", "a week"),
     ("max_rows", "0"),
     ("max_rows", "1e9"),
     ("sweep_interval", "0"),

@@ -4,18 +4,32 @@ from typing import Any
 
 import pytest
 
+from pipeline.batchspec import BatchSpec, Submission, parse_spec
 from pipeline.errors import BadRequestError
-from pipeline.models import BatchSpec, Submission, parse_spec
 from tests.unit.fakes import spec
 
 MINIMAL: dict[str, Any] = {"input": "data/rows.csv", "function": "model"}
 
 BAD_FIELDS: tuple[tuple[str, Any], ...] = (
+    ("rate", 0),
+    ("rate", 10_001),
+    ("rate", "fast"),
+    ("tolerate", -1),
+    ("tolerate", True),
+    ("tolerate", 0.05),
+    ("tolerate", "101%"),
+    ("tolerate", "5 %"),
+    ("tolerate", "some"),
     ("input", ""),
     ("input", "/rows.csv"),
     ("input", "data/../rows.csv"),
     ("input", "."),
     ("input", "rows\x00.csv"),
+    ("input", "rows\n.csv"),
+    ("input", "rows\x7f.csv"),
+    ("input", "rows\x85.csv"),
+    ("input", "rows\u2028.csv"),
+    ("input", "rows\u2029.csv"),
     ("input", "ä" * 513),
     ("input", "\ud800"),
     ("input", None),
@@ -67,9 +81,18 @@ BAD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("headers", {"X-A": "1\r\nX-B: 2"}),
     ("headers", {"X-A": "\x00"}),
     ("headers", {"X-A": "ä"}),
+    ("headers", {"X-A": "1", "x-a": "2"}),
+    ("headers", {f"X-{number}": "" for number in range(65)}),
+    ("headers", {"X-A": "a" * (16 * 1024 - 2)}),
 )
 
 GOOD_FIELDS: tuple[tuple[str, Any], ...] = (
+    ("rate", 0.5),
+    ("rate", 10_000.0),
+    ("tolerate", 0),
+    ("tolerate", 1_000),
+    ("tolerate", "0.5%"),
+    ("tolerate", "100%"),
     ("input", "k"),
     ("input", "ä" * 512),
     ("function", "m"),
@@ -93,6 +116,9 @@ GOOD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("inline_limit", 0),
     ("inline_limit", 4 * 1024 * 1024),
     ("content_type", "image/png; q=1"),
+    ("headers", {f"X-{number}": "" for number in range(64)}),
+    ("headers", {"X-A": "a" * (16 * 1024 - 3)}),
+    ("input", "a%2F..%0Ab c+d"),
     ("headers", {"X-A": "", "Authorization": "Bearer\tx", "x!#$%&'*+.^_`|~-9": "~"}),
 )
 

@@ -22,6 +22,9 @@ RUNNING = {
     "retried": "4",
     "created": "999000000",
     "started": "1000000000",
+    "run_at": "1000000000",
+    "run_settled": "0",
+    "window": "128",
 }
 
 
@@ -38,6 +41,8 @@ def test_a_running_batch() -> None:
         "trouble": None,
         "function": "model",
         "generation": 1,
+        "window": 128,
+        "rate_limit": None,
         "items": 100,
         "succeeded": 30,
         "failed": 10,
@@ -62,6 +67,7 @@ NOTHING_YET = RUNNING | {"succeeded": "0", "failed": "0"}
 REDUCING = RUNNING | {"state": "reducing", "succeeded": "90", "completed": "1050000000"}
 DONE = REDUCING | {"state": "done", "ended": "1060500000", "settled": "20"}
 STOPPED = RUNNING | {"state": "cancelled", "reason": "cancelled", "ended": "1030000000", "completed": "1025000000"}
+REDRIVEN = RUNNING | {"run_at": "1100000000", "run_settled": "30", "rate": "2.5"}
 FAILED = OPENING | {"state": "failed", "reason": "no column", "ended": "1005000000"}
 
 CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
@@ -70,6 +76,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "a reduce's rate stands still": (REDUCING, {"rate": 2.0, "eta": 0.0, "elapsed": 120.0, "completed": 1050.0}),
     "done stops its clock": (DONE, {"rate": 2.0, "eta": None, "elapsed": 60.5, "ended": 1060.5, "settled": 20}),
     "cancelled says why": (STOPPED, {"reason": "cancelled", "rate": 1.6, "eta": None, "elapsed": 30.0, "settled": 0}),
+    "a redrive's rate is its own": (REDRIVEN, {"rate": 0.5, "eta": 120.0, "elapsed": 120.0, "rate_limit": 2.5}),
     "failed never started": (FAILED, {"reason": "no column", "rate": 0.0, "eta": None, "elapsed": 0.0}),
 }
 

@@ -1,0 +1,45 @@
+"""What people ask of a batch that runs or has ended: one typed method a script."""
+
+import time
+
+from redis.asyncio import Redis
+
+from pipeline.replies import Cancelled, Redriven
+from pipeline.scripts import DUTY_LEASE, LEDGER_TTL, Scripts, microseconds
+
+_NAMES = ("cancel", "delete", "forget", "hold", "redrive", "tune")
+
+
+class Control:
+    """Requests to the ledgers under one prefix. A state is '' where Redis knows no such batch."""
+
+    def __init__(self, redis: Redis, prefix: str) -> None:
+        self._run = Scripts(redis, prefix, *_NAMES).run
+
+    async def cancel(self, batch: str) -> Cancelled:
+        """Stop releasing; what is in flight settles."""
+        state, generation, segment, reduce = await self._run("cancel", batch, microseconds(DUTY_LEASE))
+        return Cancelled(state.decode(), int(generation), segment if segment >= 0 else None, bool(reduce))
+
+    async def hold(self, batch: str, *, paused: bool) -> str:
+        """Pause the batch, or let it go on; returns the state before."""
+        return str((await self._run("hold", batch, int(paused))).decode())
+
+    async def tune(self, batch: str, window: int | None, rate: float | None) -> str:
+        """Change the window, or the rate in calls a second (0 lifts it); returns the state."""
+        arguments = ("" if value is None else value for value in (window, rate))
+        return str((await self._run("tune", batch, *arguments)).decode())
+
+    async def redrive(self, batch: str) -> Redriven:
+        """Make the reduce of an ended batch due again: it runs what has failed in the next generation."""
+        state, generation, verdict = await self._run("redrive", batch, microseconds(DUTY_LEASE))
+        return Redriven(state.decode(), int(generation), verdict.decode())
+
+    async def delete(self, batch: str) -> str:
+        """Take an ended or forgotten batch to be deleted; returns the state before."""
+        expire_at = int(time.time() + LEDGER_TTL)
+        return str((await self._run("delete", batch, microseconds(DUTY_LEASE), expire_at)).decode())
+
+    async def forget(self, batch: str) -> None:
+        """Free the id of a batch whose objects are deleted."""
+        await self._run("forget", batch)

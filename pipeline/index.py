@@ -1,0 +1,56 @@
+"""The index of open batches in Redis, and the mark by which it is seen that Redis has lost its memory."""
+
+import time
+from typing import cast
+
+from redis.asyncio import Redis
+
+from pipeline.connection import unavailable
+from pipeline.scripts import LEDGER_TTL
+
+SURVEY_LEASE = 30
+SURVEY_INTERVAL = 300
+
+
+class Index:
+    """The open batches under one prefix: what the sweep goes through. Each method is one round trip."""
+
+    def __init__(self, redis: Redis, prefix: str) -> None:
+        self._redis = redis
+        self._open = f"{prefix}:open"
+        self._epoch = f"{prefix}:epoch"
+
+    async def note(self, batch: str) -> None:
+        """Put a batch into the index; one that is there stays where it is."""
+        with unavailable():
+            await self._redis.zadd(self._open, {batch: time.time()}, nx=True)
+            await self._redis.expire(self._open, LEDGER_TTL)
+
+    async def forget(self, batch: str) -> None:
+        """Take a batch out of the index."""
+        with unavailable():
+            await self._redis.zrem(self._open, batch)
+
+    async def batches(self, limit: int = 1000) -> list[tuple[str, float]]:
+        """Return the open batches, the oldest first, each with the time in seconds at which it was noted."""
+        with unavailable():
+            rows = await self._redis.zrange(self._open, 0, limit - 1, withscores=True)
+            if rows:
+                await self._redis.expire(self._open, LEDGER_TTL)
+        return [(name.decode(), float(score)) for name, score in cast("list[tuple[bytes, float]]", rows)]
+
+    async def take_survey(self) -> bool:
+        """Say whether it is time, and this caller's turn, to compare the index with what S3 says is open.
+
+        The mark expires, so the comparison is made now and then; where it is missing because Redis has lost its
+        memory, at once.
+        """
+        with unavailable():
+            if await self._redis.exists(self._epoch):
+                return False
+            return bool(await self._redis.set(self._epoch, str(time.time()), nx=True, ex=SURVEY_LEASE))
+
+    async def surveyed(self) -> None:
+        """The comparison is made: the next one has time."""
+        with unavailable():
+            await self._redis.set(self._epoch, str(time.time()), ex=SURVEY_INTERVAL)

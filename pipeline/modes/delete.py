@@ -1,0 +1,25 @@
+"""`delete`: delete an ended batch, its summary and all its other objects. The user's own input stays."""
+
+from pipeline.context import Context
+from pipeline.deleting import delete_batch
+from pipeline.errors import ConflictError, NotFoundError
+from pipeline.models import Event, Response, batch_of
+from pipeline.replies import ENDED
+
+
+async def delete(event: Event, context: Context) -> Response:
+    """Delete the batch named by `?batch=` or X-Batch-Id: 200 once nothing of it is left.
+
+    Raises BadRequestError, NotFoundError, ConflictError for a batch that has not ended.
+    """
+    name = batch_of(event)
+    phase = await context.ledger.phase(name)
+    if phase is None:
+        if await context.specs.read_marker(name) is not None:
+            raise ConflictError(f"batch {name!r} cannot be deleted: it has not ended; cancel it first")
+        if not await context.specs.exists(name):
+            raise NotFoundError(f"there is no batch {name!r}")
+    state = await delete_batch(context, name)
+    if state and state != "deleting" and state not in ENDED:
+        raise ConflictError(f"batch {name!r} cannot be deleted: it is {state}; cancel it first")
+    return Response.json(200, {"batch_id": name, "deleted": True})

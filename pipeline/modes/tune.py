@@ -1,0 +1,46 @@
+"""`tune`: change the window or the rate of a batch while it runs."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.batchspec import Rate, Window
+from pipeline.context import Context
+from pipeline.duties import mark_open
+from pipeline.errors import BadRequestError, ConflictError
+from pipeline.models import Event, Response, batch_of
+from pipeline.replies import ENDED
+from pipeline.requests import accepted, known_state
+from pipeline.sweeping import sweep_batch
+
+
+class Tuning(BaseModel):
+    """What can be changed; a rate of 0 lifts the limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window: Window | None = None
+    rate: Annotated[float, Field(ge=0, le=0)] | Rate | None = None
+
+
+async def tune(event: Event, context: Context) -> Response:
+    """Change `?window=` and `?rate=` of the batch named by `?batch=` or X-Batch-Id: 202.
+
+    Raises BadRequestError, NotFoundError, ConflictError for a batch that has ended.
+    """
+    name = batch_of(event)
+    given = {key: value for key, value in event.query.items() if key != "batch"}
+    try:
+        wanted = Tuning.model_validate(given)
+    except ValidationError as error:
+        problems = [f"{e['loc'][0]}: {e['msg']}" for e in error.errors()]
+        raise BadRequestError("expected ?window= from 1 to 10000, or ?rate= up to 10000", problems) from None
+    if wanted == Tuning():
+        raise BadRequestError("nothing to change: expected ?window= or ?rate=")
+    state = await context.ledger.control.tune(name, wanted.window, wanted.rate)
+    state = await known_state(context, name, state)
+    if state in ENDED or state == "deleting":
+        raise ConflictError(f"batch {name!r} cannot be tuned: it is {state}")
+    await mark_open(context, name)
+    await sweep_batch(context, name)
+    return accepted(context, name)

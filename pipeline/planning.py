@@ -1,0 +1,46 @@
+"""How a generation is cut into tasks, and what the ledger has to know of it."""
+
+from pipeline.batchspec import TURNS, BatchSpec
+from pipeline.ledger import Generation
+from pipeline.settings import Settings
+from pipeline.snapshot import Manifest
+
+AUTO_TASKS = 1_000
+AUTO_CHUNK = 100
+
+
+def plan(spec: BatchSpec, number: int, base: int, manifest: Manifest, chunk: int, batch_size: int) -> Generation:
+    """Return what a generation begins with; `base` is the one that the submission or the redrive began with."""
+    return Generation(
+        number,
+        tasks=manifest.tasks,
+        items=manifest.items,
+        deadline=spec.deadline,
+        calls=spec.calls(chunk),
+        final=is_final(number, base, spec),
+        tolerated=spec.tolerated(batch_size),
+    )
+
+
+def is_final(generation: int, base: int, spec: BatchSpec) -> bool:
+    """Say whether this generation is the last that begins by itself."""
+    return generation - base + 1 >= spec.attempts
+
+
+def chosen_chunk(items: int, spec: BatchSpec, settings: Settings) -> int:
+    """Return the items a task for so many of them."""
+    return auto_chunk(items, spec, settings) if spec.chunk == "auto" else spec.chunk
+
+
+def auto_chunk(items: int, spec: BatchSpec, settings: Settings) -> int:
+    """Choose a chunk that gives about 1,000 tasks, at most 100 items each.
+
+    Items that run side by side never need more time than their task has, even if every call takes its whole timeout.
+    """
+    chunk = min(AUTO_CHUNK, -(-items // AUTO_TASKS))
+    if not spec.chunk_call:
+        rounds = int(settings.task_timeout // min(spec.timeout, settings.task_timeout))
+        chunk = min(chunk, spec.concurrency * rounds)
+        if spec.rate:
+            chunk = min(chunk, int(spec.rate * TURNS * settings.task_timeout))
+    return max(1, chunk)

@@ -1,0 +1,30 @@
+"""Compare what S3 says is open with the index in Redis, and delete what has been kept long enough."""
+
+import logging
+import time
+
+from pipeline.context import Context
+from pipeline.deleting import delete_batch
+
+MOST_DELETED = 100
+
+log = logging.getLogger(__name__)
+
+
+async def survey(context: Context) -> None:
+    """Note every open batch that the index does not hold: its next sweep finds out what Redis still knows of it.
+
+    With a retention, the batches that ended longer ago are deleted, at most 100 at a time. Raises UnavailableError.
+    """
+    noted = {batch for batch, _ in await context.ledger.index.batches()}
+    for batch in await context.specs.open_batches():
+        if batch not in noted:
+            log.warning("batch %s: open in S3, and not in the index", batch)
+            await context.ledger.index.note(batch)
+    retention = context.settings.retention
+    if retention is None:
+        return
+    old = [batch for batch, at in await context.specs.ended_batches() if time.time() - at > retention]
+    for batch in old[:MOST_DELETED]:
+        log.info("batch %s: ended over %g s ago", batch, retention)
+        await delete_batch(context, batch)

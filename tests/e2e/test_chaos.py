@@ -1,0 +1,45 @@
+"""Batches under the faults of some seeds keep every promise; `python -m bench.chaos` runs many more of them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from rich.console import Console
+
+from bench.chaos.__main__ import run_all
+from bench.chaos.plan import EVERYTHING, SHORT, make_plan
+from bench.chaos.running import run
+from bench.chaos.stage import Stage, stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SEEDS = range(1, 26)
+SIDE_BY_SIDE = 3
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chaos() -> AsyncIterator[Stage]:
+    """One stack whose services and replicas may be killed."""
+    async with stage() as running:
+        yield running
+
+
+@pytest.mark.timeout(600)
+async def test_batches_under_faults_keep_every_promise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plans = [make_plan(seed, SHORT) for seed in SEEDS]
+    results = await run_all(plans, SIDE_BY_SIDE, tmp_path, Console(soft_wrap=True, highlight=False))
+    assert {result.plan.seed for result in results} == set(SEEDS)
+    broken = {result.plan.seed: result.violations for result in results if result.violations}
+    assert broken == {}, capsys.readouterr().out
+
+
+async def test_a_seed_brings_the_same_faults_in_the_same_order(chaos: Stage, tmp_path: Path) -> None:
+    plan = make_plan(8, SHORT, EVERYTHING - {"lose-redis", "pause", "redrive"})
+    logs = []
+    for name in ("first", "second"):
+        result = await run(chaos, plan, name, tmp_path)
+        assert result.violations == []
+        logs.append((chaos.folder / f"{name}.faults.ndjson").read_text())
+    assert logs[0] == logs[1]
+    assert len(logs[0].splitlines()) == len(plan.steps) > 2

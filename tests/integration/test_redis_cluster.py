@@ -1,0 +1,187 @@
+"""The ledger on a real cluster: nodes restart, fail over, and hand their slots on while batches run."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+import pytest_asyncio
+
+from pipeline.errors import UnavailableError
+from pipeline.ledger import Ledger
+from pipeline.local.ports import HOST, free_port
+from tests.integration.pipeline_bench import PipelineBench, answering
+from tests.integration.redis_lives import Lives, begin, end, lives, over
+from tests.integration.redis_nodes import PASSWORD, Node, RedisNodes, redis_cluster
+from tests.support import wait_until
+
+if TYPE_CHECKING:
+    from redis.asyncio import RedisCluster
+
+BATCHES = range(9)
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def cluster() -> AsyncIterator[RedisNodes]:
+    async with redis_cluster(replicas=1) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ours(cluster: RedisNodes, name: str) -> AsyncIterator[Lives]:
+    """The ledger of one test, as a replica of the function opens it."""
+    async with lives(cluster.url, name) as opened:
+        yield opened
+
+
+async def owner(ours: Lives, cluster: RedisNodes, number: int) -> Node:
+    """The node that holds a batch."""
+    client = cast("RedisCluster", ours.redis)
+    await client.initialize()
+    found = client.get_node_from_key(ours.bench(number).key())
+    return next(node for node in cluster.nodes if found and node.port == found.port)
+
+
+async def held(ours: Lives, cluster: RedisNodes, *nodes: int) -> list[int]:
+    """The batches that these nodes hold now."""
+    wanted = [cluster.nodes[node] for node in nodes]
+    return [number for number in BATCHES if await owner(ours, cluster, number) in wanted]
+
+
+async def slot_of(ours: Lives, number: int) -> int:
+    return cast("RedisCluster", ours.redis).keyslot(ours.bench(number).key())
+
+
+async def test_batches_on_every_node_live_whole_lives(ours: Lives, cluster: RedisNodes) -> None:
+    for number in BATCHES:
+        await begin(ours.bench(number))
+    assert len({(await owner(ours, cluster, number)).port for number in BATCHES}) == 3
+    for number in BATCHES:
+        await end(ours.bench(number))
+
+
+async def test_a_node_restarts_in_the_middle_of_lives(ours: Lives, cluster: RedisNodes) -> None:
+    for number in BATCHES:
+        await begin(ours.bench(number))
+    node = cluster.nodes[1]
+    stuck = await held(ours, cluster, 1)
+    assert stuck
+    node.daemon.kill()
+    ends = [asyncio.create_task(end(ours.bench(number))) for number in BATCHES]
+    await asyncio.wait([ends[number] for number in BATCHES if number not in stuck], return_when="FIRST_COMPLETED")
+    assert not any(ends[number].done() for number in stuck)
+    await node.daemon.start()
+    await asyncio.gather(*ends)
+    await wait_until(cluster.is_whole)
+
+
+async def test_a_replica_takes_over_in_the_middle_of_a_life(ours: Lives, cluster: RedisNodes) -> None:
+    number = (await held(ours, cluster, 0, 3))[0]
+    await begin(ours.bench(number))
+    node = await owner(ours, cluster, number)
+    follower = next(other for other in (cluster.nodes[0], cluster.nodes[3]) if other is not node)
+    await wait_until(lambda: follower.is_level_with(node))
+    node.daemon.kill()
+    await end(ours.bench(number))
+    assert await owner(ours, cluster, number) is follower
+    await node.daemon.start()
+    await wait_until(node.follows)
+    await wait_until(cluster.is_whole)
+
+
+async def test_a_slot_moves_to_another_node_in_the_middle_of_a_life(ours: Lives, cluster: RedisNodes) -> None:
+    number = (await held(ours, cluster, 2))[0]
+    await begin(ours.bench(number))
+    source, target = cluster.nodes[2], cluster.nodes[1]
+    slot = await slot_of(ours, number)
+    source_id, target_id = str(await source.ask("CLUSTER", "MYID")), str(await target.ask("CLUSTER", "MYID"))
+    await target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
+    await source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
+    keys = cast("list[str]", await source.ask("CLUSTER", "GETKEYSINSLOT", slot, 100))
+    first = [key for key in keys if key.endswith((":settled", ":remaining"))]
+    assert len(first) == 2
+    await source.ask("MIGRATE", HOST, target.port, "", 0, 5000, "AUTH", PASSWORD, "KEYS", *first)
+    rest = asyncio.create_task(end(ours.bench(number)))
+    await wait_until(lambda: sent_away(source, "TRYAGAIN"))
+    await source.ask("MIGRATE", HOST, target.port, "", 0, 5000, "AUTH", PASSWORD, "KEYS", *(set(keys) - set(first)))
+    await wait_until(lambda: sent_away(source, "ASK"))
+    for node in (target, source):
+        await node.ask("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+    await rest
+    assert await owner(ours, cluster, number) is target
+
+
+async def sent_away(node: Node, code: str) -> bool:
+    """Whether a client was sent elsewhere, or told to wait, by this node."""
+    async with node.client() as client:
+        errors: dict[str, Any] = await client.info("errorstats")
+    return f"errorstat_{code}" in errors
+
+
+async def test_scripts_that_every_node_forgot_are_sent_again(ours: Lives) -> None:
+    for number in BATCHES:
+        await begin(ours.bench(number))
+    await ours.redis.script_flush()
+    for number in BATCHES:
+        await end(ours.bench(number))
+
+
+async def test_one_node_that_may_evict_keys_is_enough_to_refuse(ours: Lives, cluster: RedisNodes) -> None:
+    await ours.ledger.check_server()
+    for node in cluster.nodes[1:3]:
+        await node.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        with pytest.raises(UnavailableError, match="maxmemory-policy allkeys-lru"):
+            await ours.ledger.check_server()
+        await node.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    await ours.ledger.check_server()
+
+
+async def test_one_of_the_named_nodes_is_enough_to_find_the_others(cluster: RedisNodes, name: str) -> None:
+    url = f"redis+cluster://{HOST}:{free_port()},{cluster.nodes[2].address}"
+    async with lives(url, name) as opened:
+        await opened.ledger.ping()
+        for number in BATCHES:
+            await begin(opened.bench(number))
+
+
+async def test_a_cluster_that_refuses_the_password_says_so_at_once(
+    cluster: RedisNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.connection.PATIENCE", 1e9)
+    for password, words in ((None, "it demands a password"), ("wrong", "it refuses the password")):
+        async with Ledger.connect(cluster.url, password, "prefix") as ledger:
+            with pytest.raises(UnavailableError, match=words):
+                await ledger.phase("batch")
+
+
+async def test_a_cluster_that_is_away_is_named_at_once_to_who_asks_whether_it_is_ready() -> None:
+    async with Ledger.connect(f"redis+cluster://{HOST}:{free_port()}", None, "prefix") as ledger:
+        with pytest.raises(UnavailableError, match="there is no connection to it: see redis_url"):
+            await ledger.ping()
+
+
+async def test_a_node_addressed_as_if_it_were_alone_names_the_right_url(cluster: RedisNodes) -> None:
+    troubles = set()
+    for node in cluster.nodes[:3]:
+        async with Ledger.connect(f"redis://{node.address}", PASSWORD, "prefix") as ledger:
+            try:
+                await ledger.phase("batch")
+            except UnavailableError as error:
+                troubles.add(str(error))
+    assert troubles == {"Redis cannot serve this now (MovedError): " + MOVED}
+
+
+MOVED = "it is a node of a cluster: write redis+cluster:// in redis_url"
+
+
+async def test_a_whole_batch_runs_on_a_cluster(pipeline: PipelineBench, ours: Lives) -> None:
+    bench = over(pipeline, ours)
+    bench.serve(answering(lambda text: (422 if text == "bad" else 200, text.upper())))
+    rows = [*(f"row {number}" for number in range(20)), "bad"]
+    await bench.submit_rows(*rows, chunk="3")
+    await bench.deliver_all()
+    summary = await bench.summary()
+    assert [entry["url"] for entry in summary["results"]["results"]] == rows[:-1]
+    assert [entry["url"] for entry in summary["failures"]["results"]] == ["bad"]
+    assert (await bench.status())["state"] == "done"
+    assert await bench.sweep() == {"open": 0}

@@ -1,0 +1,102 @@
+"""The ledger on a primary that sentinels watch: it fails over while a batch runs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from pipeline.errors import UnavailableError
+from pipeline.ledger import Ledger
+from pipeline.local.ports import HOST, free_port
+from tests.integration.pipeline_bench import PipelineBench, answering
+from tests.integration.redis_lives import Lives, begin, end, lives, over
+from tests.integration.redis_nodes import PASSWORD, SERVICE, Node, Watched, watched_primary
+from tests.support import wait_until
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module", params=[None, PASSWORD], ids=["open", "with a password"])
+async def watched(request: pytest.FixtureRequest) -> AsyncIterator[Watched]:
+    """Sentinels that ask for no password, and such that demand the servers'."""
+    async with watched_primary(sentinel_password=request.param) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ours(watched: Watched, name: str) -> AsyncIterator[Lives]:
+    async with lives(watched.url, name) as opened:
+        yield opened
+
+
+async def roles(watched: Watched) -> tuple[Node, Node]:
+    """The primary and the replica of now, the one as far as the other."""
+    for primary, replica in (watched.nodes, watched.nodes[::-1]):
+        if await replica.follows():
+            await wait_until(lambda primary=primary, replica=replica: replica.is_level_with(primary))
+            return primary, replica
+    raise AssertionError("neither follows the other")
+
+
+async def test_a_failover_in_the_middle_of_lives(ours: Lives, watched: Watched) -> None:
+    for number in range(3):
+        await begin(ours.bench(number))
+    primary, replica = await roles(watched)
+    primary.daemon.kill()
+    await asyncio.gather(*(end(ours.bench(number)) for number in range(3)))
+    await primary.daemon.start()
+    await wait_until(primary.follows)
+    assert (await roles(watched))[0] is replica
+
+
+async def test_a_whole_batch_runs_through_a_failover(pipeline: PipelineBench, ours: Lives, watched: Watched) -> None:
+    bench = over(pipeline, ours)
+    bench.serve(answering(lambda text: (200, text.upper())))
+    rows = [f"row {number}" for number in range(12)]
+    await bench.submit_rows(*rows)
+    for _ in range(5):
+        await bench.deliver(bench.queue.pop(0))
+    primary, _ = await roles(watched)
+    primary.daemon.kill()
+    await bench.deliver_all()
+    assert [entry["url"] for entry in (await bench.summary())["results"]["results"]] == rows
+    assert (await bench.status())["state"] == "done"
+    await primary.daemon.start()
+    await wait_until(primary.follows)
+
+
+async def test_a_primary_that_is_demoted_while_it_runs_is_left(ours: Lives, watched: Watched) -> None:
+    await begin(ours.bench(0))
+    await roles(watched)
+    await watched.sentinels[0].ask("SENTINEL", "FAILOVER", SERVICE)
+    await end(ours.bench(0))
+    await wait_until(lambda: _settled(watched))
+
+
+async def _settled(watched: Watched) -> bool:
+    return any([await node.follows() for node in watched.nodes])
+
+
+async def test_one_of_the_named_sentinels_is_enough(watched: Watched, name: str) -> None:
+    url = f"redis+sentinel://{HOST}:{free_port()},{watched.sentinels[1].address}/{SERVICE}/0"
+    async with lives(url, name) as opened:
+        await opened.ledger.check_server()
+        await begin(opened.bench(0))
+
+
+async def test_a_name_that_no_sentinel_knows_is_said(watched: Watched) -> None:
+    url = watched.url.replace(SERVICE, "other")
+    async with Ledger.connect(url, PASSWORD, "prefix") as ledger:
+        with pytest.raises(UnavailableError, match="no sentinel knows a primary that is up by the name in redis_url"):
+            await ledger.ping()
+
+
+async def test_a_wrong_password_is_said_at_once(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.connection.PATIENCE", 1e9)
+    by_sentinel = watched.sentinels[0].password is not None
+    for password, words in ((None, "it demands a password"), ("wrong", "it refuses the password")):
+        async with Ledger.connect(watched.url, password, "prefix") as ledger:
+            with pytest.raises(UnavailableError) as caught:
+                await ledger.phase("batch")
+        wanted = "a sentinel demands a password that is not the one in" if by_sentinel else words
+        assert wanted in str(caught.value)
+        assert "wrong" not in str(caught.value)
