@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 import uvloop
 from rich.console import Console
 
-from bench.chaos.plan import EVERYTHING, FULL, SHORT, Plan, make_plan
-from bench.chaos.report import markdown, row, write_rows
-from bench.chaos.running import Result, run
-from bench.chaos.stage import ROOT, stage
+from bench.chaos import report, scenarios
+from bench.chaos.plan import EVERYTHING, FULL, SHORT, make_plan
+from bench.chaos.series import run_all
+from bench.chaos.stage import ROOT
 from bench.machine import describe_machine
 from pipeline.local.errors import LocalError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine
+    from typing import Any
+
+T = TypeVar("T")
 
 RESULTS = Path(__file__).parents[1] / "results"
 KEPT = ROOT / "build" / "chaos"
@@ -32,12 +33,15 @@ Seed = Annotated[int | None, typer.Option(help="Run this one seed, and write no 
 Runs = Annotated[int, typer.Option(min=1, help="How many seeds to run.")]
 First = Annotated[int, typer.Option(help="The first of them.")]
 Short = Annotated[bool, typer.Option("--short", help="Small batches and few faults, as in the tests.")]
-Without = Annotated[list[str] | None, typer.Option(help=f"Leave these out: {', '.join(sorted(EVERYTHING))}.")]
+Without = Annotated[list[str] | None, typer.Option(help=f"Leave out: {', '.join(sorted(EVERYTHING))}.")]
 Parallel = Annotated[int, typer.Option(min=1, help="Runs side by side, each on a stack of its own.")]
+Items = Annotated[int, typer.Option(min=100, help="Items of the batch.")]
+Failed = Annotated[int, typer.Option(min=1, help="How many of them fail at first.")]
 Out = Annotated[Path, typer.Option(help="The folder for the figures.")]
 Keep = Annotated[Path, typer.Option(help="The folder for what belongs to violations.")]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console(soft_wrap=True, highlight=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -54,69 +58,67 @@ def main(  # noqa: PLR0913 - the options of the command
     keep: Keep = KEPT,
 ) -> None:
     """Run batches under the faults of seeds; exit code 1 when one broke a promise."""
-    if context.invoked_subcommand:
-        return
-    console = Console(soft_wrap=True, highlight=False)
     # The queue-workers would warn of every callback that a plan makes fail.
     logging.getLogger("pipeline.local").setLevel(logging.ERROR)
+    if context.invoked_subcommand:
+        return
     product = EVERYTHING - frozenset(without or ())
-    scale = SHORT if short else FULL
-    seeds = [seed] if seed is not None else list(range(first, first + runs))
-    plans = [make_plan(number, scale, product) for number in seeds]
+    seeds = [seed] if seed is not None else range(first, first + runs)
+    plans = [make_plan(number, SHORT if short else FULL, product) for number in seeds]
     machine = describe_machine("bench.chaos", sys.argv[1:])
+    options = " --short" * short + "".join(f" --without {name}" for name in without or ())
+    results = _run(run_all(plans, parallel, keep, console, options))
+    if seed is None:
+        report.write_runs(out, [report.row(result) for result in results], machine)
+        console.print(f"Rows and totals: {out}/chaos.csv, .json, .md")
+    if any(result.violations for result in results):
+        raise typer.Exit(1)
+
+
+@app.command()
+def wipe(*, items: Items = 10_000, out: Out = RESULTS, keep: Keep = KEPT) -> None:
+    """Let Redis lose everything at half of a batch."""
+    _scenario(scenarios.wipe(keep, items), out)
+
+
+@app.command()
+def drops(*, items: Items = 2_000, out: Out = RESULTS, keep: Keep = KEPT) -> None:
+    """Drop three callbacks in ten."""
+    _scenario(scenarios.drops(keep, items), out)
+
+
+@app.command()
+def backlog(*, items: Items = 600, out: Out = RESULTS, keep: Keep = KEPT) -> None:
+    """Hold the queue for ten task timeouts with another function's messages."""
+    _scenario(scenarios.backlog(keep, items), out)
+
+
+@app.command()
+def redrive(*, items: Items = 10_000, failed: Failed = 37, out: Out = RESULTS, keep: Keep = KEPT) -> None:
+    """Redrive the few items that failed among many."""
+    _scenario(scenarios.redrive(keep, items, failed), out)
+
+
+def _scenario(work: Coroutine[Any, Any, scenarios.Verdict], out: Path) -> None:
+    machine = describe_machine("bench.chaos", sys.argv[1:])
+    verdict = _run(work)
+    report.write_scenario(out, verdict, machine)
+    console.print(f"{verdict.name}: {verdict.text} ({verdict.seconds:.1f} s, {verdict.model_calls:,} model calls)")
+    for violation in verdict.violations:
+        console.print(f"  violation: {violation}", markup=False)
+    if verdict.violations:
+        raise typer.Exit(1)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            results = runner.run(run_all(plans, parallel, keep, console))
+            return runner.run(work)
     except LocalError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    if seed is None:
-        out.mkdir(parents=True, exist_ok=True)
-        rows = [row(result) for result in results]
-        write_rows(out / "chaos.csv", rows)
-        (out / "chaos.json").write_text(json.dumps(machine, indent=2) + "\n")
-        (out / "chaos.md").write_text(markdown(rows, [], machine))
-        console.print(f"Rows and totals: {out}/chaos.csv, .md")
-    if any(result.violations for result in results):
-        raise typer.Exit(1)
-
-
-async def run_all(plans: Sequence[Plan], parallel: int, keep: Path, console: Console) -> list[Result]:
-    """Run the plans one after the other on each of `parallel` stacks."""
-    waiting = list(reversed(plans))
-    results: list[Result] = []
-
-    async def work() -> None:
-        while waiting:
-            async with stage() as one:
-                while waiting:
-                    plan = waiting.pop()
-                    result = await run(one, plan, f"chaos-{plan.seed}", keep)
-                    results.append(result)
-                    tell(console, result, keep)
-                    if result.violations:
-                        # What is left of it could be in the way of the next.
-                        break
-
-    await asyncio.gather(*(work() for _ in range(parallel)))
-    return results
-
-
-def tell(console: Console, result: Result, keep: Path) -> None:
-    """Print one line for a run, and what to do about a violation."""
-    figures: dict[str, Any] = row(result)
-    names = ("items", "state", "succeeded", "failed", "never_run", "model_calls", "repeated_calls", "seconds")
-    text = " ".join(f"{name}={figures[name]}" for name in names)
-    steps = f"{figures['steps_fired']}/{figures['steps_planned']} steps"
-    console.print(f"{time.strftime('%H:%M:%S')} seed {result.plan.seed}: {text} {steps} {figures['faults']}")
-    for violation in result.violations:
-        console.print(f"  violation: {violation}")
-    if result.violations:
-        console.print(
-            f"  kept in {keep}/chaos-{result.plan.seed}; again: python -m bench.chaos --seed {result.plan.seed}"
-        )
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def failures_explained(run: Evidence) -> Iterator[str]:
 
 def no_hasty_failures(run: Evidence) -> Iterator[str]:
     """What can succeed fails only after all generations, unless the batch was stopped before."""
-    last = run.status.get("generation", 0) + 1 >= run.options["attempts"]
+    last = run.status.get("generation", 0) + 1 - run.begun >= run.options["attempts"]
     for entry in _entries(run, "failures"):
         item = entry[run.column]
         if not _never_ran(entry) and can_succeed(item, run.options["timeout"]) and not last and not run.stopped:

@@ -56,13 +56,17 @@ class Director:
         self._gateway.callbacks_hook = self._callback
         self._arm()
 
+    async def settle(self) -> None:
+        """Wait for a step that is under way: what it killed is there again."""
+        if self._striking is not None:
+            await self._striking
+
     async def stop(self) -> None:
         """Let go; a step that is under way is finished first."""
         self._steps = []
         if self._watching is not None:
             self._watching.cancel()
-        if self._striking is not None:
-            await self._striking
+        await self.settle()
         self.disarm()
         self._gateway.interceptor = pass_on
         self._gateway.messages_hook = self._gateway.callbacks_hook = lambda _: (0.0,)
@@ -169,7 +173,8 @@ class Director:
         finally:
             status = answer.status if answer else 0
             call_id = exchange.headers.get("X-Call-Id", "")
-            self.seen.append(Seen(kind, call_id, item, fault, status, time.monotonic() - started))
+            named = item or "/".join(map(str, what))
+            self.seen.append(Seen(kind, call_id, named, fault, status, time.monotonic() - started))
 
 
 def _kind(exchange: Exchange) -> str:

@@ -96,23 +96,22 @@ _SHARES = {
     **dict.fromkeys(("refuse-call", "lose-call", "refuse-callback", "lose-callback"), 0.08),
 }
 _INNER = ("die-before", "die-after", "fail-before", "fail-after")
+# In the order in which they come.
 _OPENING = (
-    *("redis:claim", "redis:begin", "redis:confirm", "redis:pipeline"),
-    *("s3:PutObject:open/", "s3:PutObject:spec.json", "s3:PutObject:input/", "s3:GetObject", "gateway:enqueue:task"),
+    *("redis:pipeline", "redis:claim", "s3:PutObject:open/", "s3:PutObject:spec.json", "s3:GetObject"),
+    *("s3:PutObject:input/", "redis:begin", "gateway:enqueue:task", "redis:confirm"),
 )
 _MIDDLE = (
     *("redis:settle", "redis:repair", "redis:segment", "redis:lrange", "redis:any"),
     *("s3:PutObject:segments/", "s3:any", "gateway:enqueue:task", "gateway:call"),
 )
-_ENDING = (
-    *("redis:lease", "redis:finish", "redis:zrem", "gateway:enqueue:reduce", "s3:ListObjectsV2:segments/"),
-    *("s3:CopyObject", "s3:PutObject:status.json", "s3:DeleteObject:open/"),
-)
+_REDUCE = ("gateway:enqueue:reduce", "redis:lease", "s3:ListObjectsV2:segments/")
 _WHOLE = ("s3:PutObject:summary.json",)
 _IN_PARTS = ("s3:CreateMultipartUpload", "s3:UploadPart", "s3:CompleteMultipartUpload")
+_LAST = ("s3:CopyObject", "redis:finish", "s3:PutObject:status.json", "s3:DeleteObject:open/", "redis:zrem")
 # Rows whose results make a summary of several parts.
 _LARGE = 400
-# The most calls that a point waits for: these come a few times in a replica's life, the others a hundred times.
+# The most calls that a point in the middle waits for: some of these come a few times in a replica's life.
 _SELDOM = 2
 _OUTER = ("wipe-queue", "kill-pipeline", "kill-model", "refuse-enqueues", "restart-redis", "restart-s3")
 
@@ -140,7 +139,7 @@ def make_plan(seed: int, scale: Scale = FULL, product: frozenset[str] = EVERYTHI
     chosen = [kind for kind in _SHARES if dice.random() < 0.4]  # noqa: PLR2004
     shares = {kind: round(_SHARES[kind] * dice.uniform(0.2, 1.0), 4) for kind in chosen}
     failing = ("redis:fail",) if shares.keys() & {"refuse-message", "lose-message"} else ()
-    ending = (*_ENDING, *(_IN_PARTS if large else _WHOLE))
+    ending = (*_REDUCE, *(_IN_PARTS if large else _WHOLE), *_LAST)
     steps = _Draw(dice, (*_MIDDLE, *failing), ending, product).steps(scale.steps, tasks=-(-count // chunk))
     redrive = "redrive" in product and dice.random() < 0.25  # noqa: PLR2004
     return Plan(seed, rows, options, by_key, steps, Rules(seed, shares), redrive)
@@ -157,8 +156,8 @@ class _Draw:
 
     def steps(self, most: int, tasks: int) -> list[Step]:
         dice = self.dice
-        opening = [self._inner(_OPENING, 1) for _ in range(dice.choice((0, 0, 1)))]
-        ending = [self._inner(self.ending, 1) for _ in range(dice.choice((0, 1, 1, 2)))]
+        opening = self._in_order(_OPENING, dice.choice((0, 0, 1, 2)))
+        ending = self._in_order(self.ending, dice.choice((0, 1, 1, 2)))
         number = dice.randint(1, most)
         room = max(1, tasks * 3 // 4 // (number + 1))
         middle = [self._middle(room) for _ in range(number)]
@@ -167,6 +166,10 @@ class _Draw:
         elif dice.random() < 0.2:  # noqa: PLR2004
             middle.append(Step("resubmit", "callback", dice.randint(1, room)))
         return [*opening, *middle, *ending]
+
+    def _in_order(self, points: tuple[str, ...], number: int) -> list[Step]:
+        drawn = [self._inner(points, 1) for _ in range(number)]
+        return sorted(drawn, key=lambda step: points.index(step.event))
 
     def _inner(self, points: tuple[str, ...], most: int) -> Step:
         return Step(self.dice.choice(_INNER), self.dice.choice(points), self.dice.randint(1, most))

@@ -30,6 +30,8 @@ ROOT = Path(__file__).parents[2]
 MODEL = "model"
 TASK_TIMEOUT = 2.0
 SILENCE = 2.5
+# How long a worker is held by one of another function's messages.
+FOREIGN_SECONDS = 1.0
 REQUEST = aiohttp.ClientTimeout(total=30)
 SETTINGS = {
     "sweep_interval": "0.2",
@@ -108,12 +110,26 @@ class Stage:
         """Forget the calls of the run before."""
         self.model_log.unlink(missing_ok=True)
         shutil.rmtree(f"{self.model_log}.calls", ignore_errors=True)
+        (self.folder / "switch").unlink(missing_ok=True)
         for file in self.folder.glob("fired-*"):
             file.unlink()
+
+    def heal(self) -> None:
+        """Let the items that are switched off succeed."""
+        (self.folder / "switch").touch()
+
+    async def hold_queue(self, messages: int) -> None:
+        """Put another function's messages into the queue, behind what waits there."""
+        url = f"{self.stack.gateway_url}/async-function/{MODEL}"
+        for number in range(messages):
+            async with self.http.post(url, data=f"slow {FOREIGN_SECONDS:g} foreign-{number}".encode()) as answer:
+                await answer.read()
 
     async def strike(self, step: Step) -> None:
         """Kill what the step names, and start again what does not start by itself."""
         match step.fault:
+            case "backlog":
+                await self.hold_queue(int(step.value))
             case "kill-pipeline":
                 self._kill("pipeline", int(step.value))
             case "kill-model":
@@ -145,12 +161,17 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage(*, workers: int = 12, replicas: int = 2, **settings: str) -> AsyncIterator[Stage]:
-    """Start services, gateway and functions; Redis writes every change down before it answers. Raises LocalError."""
+async def stage(
+    *, workers: int = 12, replicas: int = 2, redelivery: float = 1.5, **settings: str
+) -> AsyncIterator[Stage]:
+    """Start services, gateway and functions; Redis writes every change down before it answers. Raises LocalError.
+
+    `redelivery` is the seconds after which the queue delivers again what was not acknowledged.
+    """
     async with contextlib.AsyncExitStack() as cleanup:
         enter = cleanup.enter_async_context
         redis, s3 = await enter(redis_server(appendonly=True)), await enter(s3_server())
-        stack = await enter(local_stack(workers=workers, ack_wait=1.0, pipeline_replicas=0, redis=redis, s3=s3))
+        stack = await enter(local_stack(workers=workers, ack_wait=redelivery, pipeline_replicas=0, redis=redis, s3=s3))
         folder = stack.directory / "chaos"
         folder.mkdir()
         running = Stage(stack, await enter(aiohttp.ClientSession()), folder)

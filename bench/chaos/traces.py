@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Seen:
     """One delivery or exchange at the gateway.
 
-    `kind` is enqueue, message, callback or call; `call_id` is the X-Call-Id; `item` is a model call's body. `fault`
-    says what was done to it, '' for nothing: drop, wipe, refuse, lose. `status` is what the caller was answered, 0 for
-    one that never came to that; `seconds` is how long it took.
+    `kind` is enqueue, message, callback or call; `call_id` is the X-Call-Id; `item` is a model call's body, or what a
+    message is: mode/generation/task/attempt. `fault` says what was done to it, '' for nothing: drop, wipe, refuse,
+    lose. `status` is what the caller was answered, 0 for one that never came to that; `seconds` is how long it took.
     """
 
     kind: str

@@ -7,9 +7,9 @@ import pytest
 import pytest_asyncio
 from rich.console import Console
 
-from bench.chaos.__main__ import run_all
 from bench.chaos.plan import EVERYTHING, SHORT, make_plan
 from bench.chaos.running import run
+from bench.chaos.series import run_all
 from bench.chaos.stage import Stage, stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
