@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aiohttp import ClientPayloadError
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from pipeline.errors import BadRequestError, NotFoundError, UnavailableError
 
@@ -55,10 +55,10 @@ def s3_errors(key: str) -> Iterator[None]:
 
 @contextmanager
 def body_errors(key: str) -> Iterator[None]:
-    """Raise BrokenBodyError when a body ends before its end."""
+    """Raise BrokenBodyError when a body stops before its end."""
     try:
         yield
-    except (HTTPClientError, IncompleteReadError, ClientPayloadError) as error:
+    except (HTTPClientError, ClientPayloadError) as error:
         raise BrokenBodyError(f"S3 broke off in the middle of {key!r} ({type(error).__name__})") from error
 
 

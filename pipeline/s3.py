@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # The waits between them double from at most a second: 15 s in all on average.
 ATTEMPTS = 6
+READ_TIMEOUT = 60.0
 # HEAD of an object with an expired token is answered with a bare 400.
 _RENEWABLE = DENIED | REJECTED | {"400"}
 _SIGNED = "pipeline_signed_with"
@@ -37,7 +38,7 @@ async def open_client(settings: Settings, secrets: Secrets, reload: Callable[[],
         signature_version="s3v4",
         max_pool_connections=64,
         connect_timeout=5,
-        read_timeout=60,
+        read_timeout=READ_TIMEOUT,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         s3={"addressing_style": settings.s3_addressing},
         request_checksum_calculation="when_required",

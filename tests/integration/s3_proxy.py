@@ -90,7 +90,7 @@ async def _nothing() -> None: ...
 
 
 def cut(after: int, meanwhile: Callable[[], Awaitable[object]] = _nothing) -> Fault:
-    """Send this many bytes of the body that was promised, do something, then drop the connection."""
+    """Send this many bytes of the body that was promised, wait for something, then drop the connection."""
 
     async def answer(proxy: S3Proxy, request: web.Request) -> web.StreamResponse:
         whole = await proxy.forward(request)

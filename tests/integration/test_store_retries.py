@@ -1,15 +1,20 @@
 """An S3 that is slow, away for a moment or breaks off, in front of the real one: what the store does about it."""
 
+import asyncio
+import dataclasses
 import itertools
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from pipeline import s3 as s3_module
 from pipeline.errors import BadRequestError, UnavailableError
+from pipeline.local.services import S3Info
 from pipeline.models import MIB
 from pipeline.s3 import ATTEMPTS
 from pipeline.store import Store
+from tests.integration.conftest import connection
 from tests.integration.s3_proxy import Fault, S3Proxy, cut, drop, refuse
 
 Operation = Callable[[Store, str, Path], Awaitable[object]]
@@ -109,6 +114,18 @@ async def test_a_body_that_breaks_off_is_read_again(far: Store, proxy: S3Proxy, 
     await far.put(name, body)
     proxy.faults = [cut(0), cut(1000), cut(len(body) - 1)]
     assert await far.get(name) == body
+
+
+async def test_a_body_that_stands_still_is_read_again(
+    store: Store, proxy: S3Proxy, s3: S3Info, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_module, "READ_TIMEOUT", 0.5)
+    await store.put(name, b"0123456789")
+    over = asyncio.Event()
+    proxy.faults = [cut(5, over.wait)]
+    async with Store.connect(*connection(dataclasses.replace(s3, endpoint=proxy.url))) as patient:
+        assert await patient.get(name) == b"0123456789"
+    over.set()
 
 
 async def test_a_list_that_breaks_off_is_read_again(far: Store, proxy: S3Proxy, name: str) -> None:
