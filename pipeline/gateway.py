@@ -59,7 +59,7 @@ class Gateway:
         url = f"{self._queue}?{self._signer.query(mode, identity, function)}"
         timeout = aiohttp.ClientTimeout(total=ENQUEUE_TIMEOUT)
         try:
-            async with self._session.post(url, headers=headers, timeout=timeout) as response:
+            async with self._session.post(url, headers=headers, timeout=timeout, allow_redirects=False) as response:
                 if response.status != 202:  # noqa: PLR2004
                     raise UnavailableError(f"the gateway refused a message with {response.status}")
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> web.Application:
 
 def _quote_no_request(record: logging.LogRecord) -> bool:
     """Keep what was sent out of the log: the error over a malformed header quotes it, and it may be a token."""
-    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | web.RequestPayloadError):
         record.exc_info = None
     return True
 

@@ -52,7 +52,7 @@ async def test_a_callback_without_an_answer_runs_the_task_again_later(pipeline: 
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [("404", 404), ("500", 500), ("504", 504), ("200", 502), ("", 502), ("nonsense", 502)]
+    ("given", "said"), [("404", 404), ("500", 500), ("504", 504), ("200", 502), ("", 502), ("nonsense", 502), ("9" * 5000, 502), ("600", 502)]
 )
 async def test_a_task_that_never_brings_an_answer_fails_its_items_with_the_last_status(
     pipeline: PipelineBench, given: str, said: int
@@ -130,6 +130,7 @@ async def test_on_the_callback_path_no_header_chooses_the_mode(pipeline: Pipelin
         (True, "5", "5", "retry"),
         (True, "", "", "retry"),
         (True, "x", "5", "retry"),
+        (True, "1", "9" * 5000, "retry"),
     ],
 )
 async def test_only_with_pro_a_callback_can_announce_another_try(

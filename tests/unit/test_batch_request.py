@@ -60,6 +60,7 @@ REFUSED: dict[str, tuple[bytes, dict[str, str], type[PipelineError], str]] = {
     "a CSV without its type": (b"url\na\n", {}, BadRequestError, "a CSV is sent with Content-Type: text/csv"),
     "a large body without a type": (b"x" * 262_145, {}, TooLargeError, "at most 262144 bytes"),
     "broken JSON": (b'{"input": ', {}, BadRequestError, "starts like JSON but is none"),
+    "a field twice": (b'{"input": "a", "input": "b"}', {}, BadRequestError, "'input' is given more than once"),
     "JSON that is a list": (b'["k"]', {}, BadRequestError, "expected a JSON object"),
     "an unknown option": (b"k", {"chunks": "1"}, BadRequestError, "its fields are: input, function"),
     "an option of too many digits": (b"k", {"chunk": "9" * 5000}, BadRequestError, "is not valid"),

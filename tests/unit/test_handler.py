@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from multidict import CIMultiDict
+from multidict import CIMultiDict, MultiDict
 
 from pipeline import handler
 from pipeline.access import Access
@@ -80,6 +80,33 @@ def test_no_mode_is_resolved_of(given: Event, reason: str) -> None:
     with pytest.raises(BadRequestError) as caught:
         resolve_mode(given)
     assert str(caught.value) == f"{reason}; {LISTED}"
+
+
+TWICE: dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]], str]] = {
+    "a header": ([("X-Mode", "status"), ("x-mode", "batch")], [], "the header X-Mode"),
+    "a parameter": ([("X-Mode", "status")], [("batch", "a"), ("batch", "a")], "'batch' in the query"),
+    "a long parameter": ([], [("b" * 99, "a"), ("b" * 99, "a")], f"'{'b' * 40}' in the query"),
+}
+
+
+@pytest.mark.parametrize(("headers", "query", "what"), TWICE.values(), ids=TWICE)
+async def test_what_is_given_twice_is_refused(
+    headers: list[tuple[str, str]], query: list[tuple[str, str]], what: str
+) -> None:
+    given = Event(b"", CIMultiDict(headers), "POST", MultiDict(query), "/")
+    with pytest.raises(BadRequestError) as caught:
+        await handle(given, cast("Context", None))
+    assert str(caught.value) == f"{what} is given more than once"
+
+
+async def test_a_callback_may_have_headers_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(_event: Event, _context: Context) -> Response:
+        return Response(200, b"settled")
+
+    monkeypatch.setattr(handler, "MODES", {"collect": Signed(answer)})
+    headers = CIMultiDict([("X-Mode", "batch"), ("X-Mode", "batch"), ("Content-Type", "a"), ("Content-Type", "b")])
+    given = Event(b"", headers, "POST", MultiDict({"BATCH": "a", "batch": "b"}), "/collect")
+    assert (await handle(given, cast("Context", None))).body == b"settled"
 
 
 def test_the_table_holds_every_mode_once() -> None:
