@@ -152,5 +152,11 @@ async def test_a_stranger_gets_401_and_a_word_of_what_was_expected(
     assert TOKEN.decode() not in caplog.text + body
 
 
+async def test_a_specification_over_its_limit_is_refused_with_413(port: int) -> None:
+    status, body = await send(port, fields(b'"column": "' + b"x" * 256 * 1024 + b'"'))
+    assert status == 413
+    assert "a specification has at most 262144 bytes; a CSV is sent with Content-Type: text/csv" in body
+
+
 async def test_health_needs_no_token(port: int) -> None:
     assert await send(port, b"GET /_/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") == (200, "OK")

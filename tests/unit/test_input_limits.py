@@ -1,0 +1,185 @@
+"""What an input may be at most: more is refused in words, before any of it is taken in."""
+
+import gzip
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from backports import zstd
+
+from pipeline import rows as rows_module
+from pipeline import unpacking
+from pipeline.errors import BadRequestError, UnavailableError
+from pipeline.models import MIB
+from pipeline.rows import open_rows, read_rows
+from pipeline.unpacking import MOST_COLUMNS, PIECE_CELLS, unpack
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {"plain": bytes, "gzip": gzip.compress, "zstd": zstd.compress}
+
+
+def write(folder: Path, body: bytes) -> Path:
+    path = folder / "input"
+    path.write_bytes(body)
+    return path
+
+
+async def count(folder: Path, body: bytes, most: int = 1_000_000) -> int:
+    rows = open_rows(write(folder, body))
+    assert rows is not None
+    return sum([frame.height async for frame in read_rows(rows, "url", most)])
+
+
+def test_the_limits_are_those_of_the_readme() -> None:
+    assert (unpacking.UNPACKED_LIMIT, unpacking.LINE_LIMIT) == (16 * 1024 * MIB, 64 * MIB)
+    assert (rows_module.CELL_LIMIT, rows_module.BLANK_LIMIT) == (16 * MIB, 10_000_000)
+
+
+@pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
+async def test_an_input_with_more_rows_than_the_setting_is_refused(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    body = pack(b"url\na\n\nb\n\n\nc\n")
+    assert await count(tmp_path, body, most=3) == 3
+    with pytest.raises(BadRequestError, match=r"^the input has more than 2 rows \(setting max_rows\)$"):
+        await count(tmp_path, body, most=2)
+
+
+async def test_rows_are_counted_over_frames(tmp_path: Path) -> None:
+    body = b"url\n" + b"a\n" * 300_000
+    assert await count(tmp_path, body, most=300_000) == 300_000
+    with pytest.raises(BadRequestError, match="more than 299999 rows"):
+        await count(tmp_path, body, most=299_999)
+
+
+async def test_blank_lines_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "BLANK_LIMIT", 1000)
+    assert await count(tmp_path, b"url\na\n" + b"\n" * 1000) == 1
+    with pytest.raises(BadRequestError, match=r"^the input has more than 1000 blank lines$"):
+        await count(tmp_path, b"url\na\n" + b"\n" * 1001)
+
+
+@pytest.mark.parametrize("before", [0, 1, 40_000])
+async def test_a_cell_that_is_no_body_of_a_call_is_refused_by_its_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    monkeypatch.setattr(rows_module, "CELL_LIMIT", 10_000)
+    body = b"url,x\n" + b"a,1\n" * before + "ä".encode() * 5000 + b",1\nb," + b"x" * 20_000 + b"\n"
+    assert await count(tmp_path, body) == before + 2
+    with pytest.raises(BadRequestError, match=rf"^the cell of row {before + 1} is over 0 MiB$"):
+        await count(tmp_path, body.replace(b",1\nb", b"+,1\nb"))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress], ids=["gzip", "zstd"])
+def test_a_file_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
+) -> None:
+    monkeypatch.setattr(unpacking, "UNPACKED_LIMIT", 3 * MIB)
+    line = b"x" * 1023 + b"\n"
+    assert unpack(write(tmp_path, pack(line * 3072))).stat().st_size == 3 * MIB
+    with pytest.raises(BadRequestError, match=r"^the input is over 3 MiB when it is unpacked$"):
+        unpack(write(tmp_path, pack(line * 30_000)))
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.csv")) <= 3 * MIB
+
+
+BOMB = """
+import resource, sys
+from pathlib import Path
+from pipeline import unpacking
+from pipeline.errors import BadRequestError
+unpacking.UNPACKED_LIMIT = 256 * unpacking.MIB
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    unpacking.unpack(Path(sys.argv[1]))
+except BadRequestError as error:
+    unit = 1 if sys.platform == "darwin" else 1024
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit, error)
+"""
+
+
+@pytest.mark.parametrize("name", ["gzip", "zstd"])
+def test_a_bomb_is_refused_in_bounded_memory(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "input"
+    with gzip.open(path, "wb", 1) if name == "gzip" else zstd.open(path, "wb") as file:
+        for _ in range(300):
+            file.write(b"a\n" * (MIB // 2))
+    environment = {**os.environ, "PYTHONPATH": str(Path(unpacking.__file__).parent.parent)}
+    told = subprocess.run([sys.executable, "-c", BOMB, path], env=environment, capture_output=True, check=True)
+    grown, _, reason = told.stdout.decode().strip().partition(" ")
+    assert reason == "the input is over 256 MiB when it is unpacked"
+    assert int(grown) < 64 * MIB
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'url\n"' + b"a\n" * 2 * MIB,
+        b'url\n"' + b'\n""' * MIB,
+        b"url\n" + b"a" * (3 * MIB + 2),
+        b'url\n"a"\n"' + b"a" * MIB + b'\n""' * MIB,
+    ],
+    ids=["a quote never closed", "quotes never closed", "no quote", "a late quote"],
+)
+def test_a_line_is_bounded_whatever_its_quotes_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    monkeypatch.setattr(unpacking, "LINE_LIMIT", 3 * MIB)
+    with pytest.raises(BadRequestError, match="the input has a line over 3 MiB, or a quote that is never closed"):
+        unpack(write(tmp_path, body))
+
+
+@pytest.mark.parametrize("cell", [b"a\n" * 1000, b'a ""b""\n' * 300, b"\n", b'""'])
+async def test_quoted_newlines_in_many_rows_are_no_long_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: bytes
+) -> None:
+    monkeypatch.setattr(unpacking, "LINE_LIMIT", 2 * MIB)
+    row = b'"' + cell + b'",x\n'
+    rows = 4 * MIB // len(row)
+    assert await count(tmp_path, b"url,y\n" + row * rows, most=rows) == rows
+
+
+HEADERS: dict[str, tuple[bytes, bool]] = {
+    "the most columns": (b"," * (MOST_COLUMNS - 1) + b"\na\n", True),
+    "one more column": (b"," * MOST_COLUMNS + b"\na\n", False),
+    "one more column and no row": (b"," * MOST_COLUMNS, False),
+    "columns after a quoted newline": (b'"a\nb"' + b"," * MOST_COLUMNS + b"\n", False),
+    "columns after a stray quote": (b'x"\n"x' + b"," * MOST_COLUMNS + b"\n", False),
+    "columns after blank lines": (b"\n\r\n\n" + b"," * MOST_COLUMNS + b"\n", False),
+    "few columns, many cells": (b"a,b\n" + b"1,2\n" * MOST_COLUMNS, True),
+    "a long name": (b"x" * (MIB - 1) + b"\n", True),
+    "a longer name": (b"x" * MIB + b"\n", False),
+    "many blank lines first": (b"\n" * MIB + b"url\na\n", False),
+}
+
+
+@pytest.mark.parametrize(("body", "taken"), HEADERS.values(), ids=HEADERS)
+def test_a_header_is_bounded(tmp_path: Path, body: bytes, *, taken: bool) -> None:
+    path = write(tmp_path, body)
+    if taken:
+        assert unpack(path) == path
+        return
+    with pytest.raises(BadRequestError, match=r"^the input's header is too large: expected at most 16384 columns"):
+        unpack(path)
+
+
+async def test_lines_that_hold_next_to_nothing_are_refused_where_their_cells_would_fill_the_memory(
+    tmp_path: Path,
+) -> None:
+    columns = 2000
+    header = b",".join(b"c%d" % number for number in range(columns)) + b"\n"
+    most = PIECE_CELLS // columns - 1
+    unpack(write(tmp_path, header + b"a\n" * most))
+    with pytest.raises(BadRequestError, match=r"^the input has 2000 columns, and too many lines with most of their"):
+        unpack(write(tmp_path, header + b"a\n" * (most + 1)))
+    unpack(write(tmp_path, header + b'"' + b"a\n" * 100_000 + b'"\n'))
+
+
+def test_a_disk_that_is_full_is_not_the_inputs_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(unpacking, "_pass_lines", full)
+    with pytest.raises(UnavailableError, match=r"^the input cannot be unpacked under .*: No space left on device$"):
+        unpack(write(tmp_path, gzip.compress(b"url\n")))
