@@ -49,6 +49,10 @@ class Node:
         async with self.client() as client:
             return bool((await client.info("replication")).get("master_link_status") == "up")
 
+    async def is_primary(self) -> bool:
+        async with self.client() as client:
+            return bool((await client.info("replication"))["role"] == "master")
+
     async def is_level_with(self, primary: "Node") -> bool:
         """Whether, a replica, it has all that the primary has."""
         async with self.client() as mine, primary.client() as theirs:
@@ -140,10 +144,16 @@ def _bus_port(node: Node) -> int:
 
 @dataclass(frozen=True)
 class Watched:
-    """A primary and its replica at first, and the sentinels that turn them when the primary is away."""
+    """A primary and its replica, and the sentinels that put the replica in its place when it is away."""
 
-    nodes: tuple[Node, Node]
+    primary: Node
+    replica: Node
     sentinels: tuple[Node, ...]
+
+    async def lose_the_primary(self) -> None:
+        """Kill it once the replica has all that it has."""
+        await wait_until(lambda: self.replica.is_level_with(self.primary))
+        self.primary.daemon.kill()
 
     @property
     def url(self) -> str:
@@ -154,17 +164,16 @@ class Watched:
 async def watched_primary(*, sentinel_password: str | None = None) -> AsyncIterator[Watched]:
     """Run a primary and a replica with PASSWORD, and three sentinels of which two must agree."""
     with child_processes() as children:
-        primary = make_node(children, "primary", PASSWORD)
-        replica = make_node(
-            children, "replica", PASSWORD, f"replicaof {HOST} {primary.port}", "repl-diskless-sync-delay 0"
-        )
+        at_once = "repl-diskless-sync-delay 0"
+        primary = make_node(children, "primary", PASSWORD, at_once)
+        replica = make_node(children, "replica", PASSWORD, at_once, f"replicaof {HOST} {primary.port}")
         for node in (primary, replica):
             await node.daemon.start()
         await wait_until(replica.follows)
         sentinels = tuple(_sentinel(children, number, primary, sentinel_password) for number in range(3))
         for node in sentinels:
             await node.daemon.start()
-        watched = Watched((primary, replica), sentinels)
+        watched = Watched(primary, replica, sentinels)
         for node in sentinels:
             await wait_until(node.sees_all)
         yield watched

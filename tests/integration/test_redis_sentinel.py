@@ -11,14 +11,16 @@ from pipeline.ledger import Ledger
 from pipeline.local.ports import HOST, free_port
 from tests.integration.pipeline_bench import PipelineBench, answering
 from tests.integration.redis_lives import Lives, begin, end, lives, over
-from tests.integration.redis_nodes import PASSWORD, SERVICE, Node, Watched, watched_primary
+from tests.integration.redis_nodes import PASSWORD, SERVICE, Watched, watched_primary
 from tests.support import wait_until
 
+EITHER_WAY = pytest.mark.parametrize("watched", [None, PASSWORD], ids=["open", "with a password"], indirect=True)
 
-@pytest_asyncio.fixture(loop_scope="session", scope="module", params=[None, PASSWORD], ids=["open", "with a password"])
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def watched(request: pytest.FixtureRequest) -> AsyncIterator[Watched]:
-    """Sentinels that ask for no password, and such that demand the servers'."""
-    async with watched_primary(sentinel_password=request.param) as running:
+    """Sentinels that ask for no password, or demand the one that is given."""
+    async with watched_primary(sentinel_password=getattr(request, "param", None)) as running:
         yield running
 
 
@@ -28,24 +30,13 @@ async def ours(watched: Watched, name: str) -> AsyncIterator[Lives]:
         yield opened
 
 
-async def roles(watched: Watched) -> tuple[Node, Node]:
-    """The primary and the replica of now, the one as far as the other."""
-    for primary, replica in (watched.nodes, watched.nodes[::-1]):
-        if await replica.follows():
-            await wait_until(lambda primary=primary, replica=replica: replica.is_level_with(primary))
-            return primary, replica
-    raise AssertionError("neither follows the other")
-
-
+@EITHER_WAY
 async def test_a_failover_in_the_middle_of_lives(ours: Lives, watched: Watched) -> None:
     for number in range(3):
         await begin(ours.bench(number))
-    primary, replica = await roles(watched)
-    primary.daemon.kill()
+    await watched.lose_the_primary()
     await asyncio.gather(*(end(ours.bench(number)) for number in range(3)))
-    await primary.daemon.start()
-    await wait_until(primary.follows)
-    assert (await roles(watched))[0] is replica
+    assert await watched.replica.is_primary()
 
 
 async def test_a_whole_batch_runs_through_a_failover(pipeline: PipelineBench, ours: Lives, watched: Watched) -> None:
@@ -55,25 +46,18 @@ async def test_a_whole_batch_runs_through_a_failover(pipeline: PipelineBench, ou
     await bench.submit_rows(*rows)
     for _ in range(5):
         await bench.deliver(bench.queue.pop(0))
-    primary, _ = await roles(watched)
-    primary.daemon.kill()
+    await watched.lose_the_primary()
     await bench.deliver_all()
     assert [entry["url"] for entry in (await bench.summary())["results"]["results"]] == rows
     assert (await bench.status())["state"] == "done"
-    await primary.daemon.start()
-    await wait_until(primary.follows)
 
 
 async def test_a_primary_that_is_demoted_while_it_runs_is_left(ours: Lives, watched: Watched) -> None:
     await begin(ours.bench(0))
-    await roles(watched)
+    await wait_until(lambda: watched.replica.is_level_with(watched.primary))
     await watched.sentinels[0].ask("SENTINEL", "FAILOVER", SERVICE)
+    await wait_until(watched.replica.is_primary)
     await end(ours.bench(0))
-    await wait_until(lambda: _settled(watched))
-
-
-async def _settled(watched: Watched) -> bool:
-    return any([await node.follows() for node in watched.nodes])
 
 
 async def test_one_of_the_named_sentinels_is_enough(watched: Watched, name: str) -> None:
@@ -90,6 +74,7 @@ async def test_a_name_that_no_sentinel_knows_is_said(watched: Watched) -> None:
             await ledger.ping()
 
 
+@EITHER_WAY
 async def test_a_wrong_password_is_said_at_once(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.connection.PATIENCE", 1e9)
     by_sentinel = watched.sentinels[0].password is not None
