@@ -59,3 +59,19 @@ def test_defaults_are_as_the_tables_say(
     expected = {name: value.lower() if value in {"True", "False"} else value for name, value in defaults.items()}
     table = _table(heading)
     assert {name: table[name] for name in fields} == expected
+
+
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", README.read_text())))
+
+
+def test_the_threats_name_their_tests() -> None:
+    text = README.read_text()
+    threats = text[text.index("## Security") : text.index("## When something is wrong")].split("\n- ")[1:]
+    assert threats
+    assert [threat for threat in threats if not re.search(r"`tests/[\w/]+\.py::\w+`\s*$", threat)] == []
+
+
+@pytest.mark.parametrize(("file", "name"), NAMED, ids=[name for _, name in NAMED])
+def test_a_test_that_is_named_exists(file: str, name: str) -> None:
+    source = (README.parent / file).read_text()
+    assert re.search(rf"^(async )?def {name}\(", source, re.MULTILINE), f"{file} has no {name}"
