@@ -12,7 +12,8 @@ from redis.asyncio.connection import Connection, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import EqualJitterBackoff, NoBackoff
-from redis.exceptions import AuthenticationError, RedisError
+from redis.commands.core import AsyncScript
+from redis.exceptions import AuthenticationError, NoScriptError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pipeline.errors import UnavailableError
@@ -30,6 +31,15 @@ SENTINEL_REFUSES = (
 _TIMEOUTS: Mapping[str, float] = {"socket_timeout": 10, "socket_connect_timeout": 5, "health_check_interval": 30}
 
 
+class PatientScript(AsyncScript):
+    """A script that is sent again, also where Redis restarts or fails over between the sending and the call."""
+
+    async def __call__(self, keys: Any = None, args: Any = None, client: Any = None) -> Any:
+        """Run the script; raises what redis-py raises."""
+        call = partial(super().__call__, keys, args, client)
+        return await Retry(NoBackoff(), 3, (NoScriptError,)).call_with_retry(call, _go_on)
+
+
 class PatientRedis(Redis):
     """One server, or the primary that sentinels name. A call is tried again, from the choice of a connection on."""
 
@@ -37,6 +47,10 @@ class PatientRedis(Redis):
         """Run a command, for up to PATIENCE seconds; raises what redis-py raises."""
         call = partial(super().execute_command, *args, **options)
         return await (call() if _asks_for_now(args) else _patiently(call, self._leave_replica))
+
+    def register_script(self, script: Any) -> AsyncScript:
+        """Return the script, to be called with keys and arguments."""
+        return PatientScript(self, super().register_script(script).script)
 
     async def _leave_replica(self, error: Exception) -> None:
         """The primary became a replica: what the pool keeps leads to it, a new connection to whoever took its place."""
@@ -52,25 +66,37 @@ class PatientCluster(RedisCluster):
         call = partial(self._execute_with_a_map, *args, **options)
         return await (call() if _asks_for_now(args) else _patiently(call, self._remember_startup))
 
+    def register_script(self, script: Any) -> AsyncScript:
+        """Return the script, to be called with keys and arguments."""
+        return PatientScript(self, super().register_script(script).script)
+
     async def _execute_with_a_map(self, *args: Any, **options: Any) -> Any:
         """Without the map of the slots redis-py would send a script anywhere."""
         await self.initialize()
-        return await super().execute_command(*args, **options)
+        try:
+            return await super().execute_command(*args, **options)
+        except AttributeError as error:
+            # When the cluster is down redis-py closes all connections, also one that another call is about to use.
+            raise RedisConnectionError("closed by another call") from error
 
     async def _remember_startup(self, _error: Exception) -> None:
         """Nodes that all came back elsewhere are found under the names in redis_url only."""
         for node in self.startup_nodes:
             self.nodes_manager.startup_nodes.setdefault(node.name, node)
 
-    async def aclose(self) -> None:
-        """Close every connection, also while the map is known to be out of date."""
-        await super().aclose()
+    async def close_all(self) -> None:
+        """Close every connection: `aclose` leaves them where the map is known to be out of date."""
+        await self.aclose()
         await self.nodes_manager.aclose()
         await self.nodes_manager.aclose("startup_nodes")
 
 
 class _PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
     """Connections to whom the sentinels call the primary; who finds none free waits."""
+
+
+async def _go_on(_error: Exception) -> None:
+    """There is nothing to do before the next attempt."""
 
 
 def _asks_for_now(args: tuple[Any, ...]) -> bool:
@@ -97,7 +123,9 @@ async def open_redis(url: str, password: str | None) -> AsyncIterator[Redis]:
     options = {**_TIMEOUTS, **parse_url(address.server), **once}
     async with AsyncExitStack() as cleanup:
         if address.kind == "cluster":
-            yield cast("Redis", await cleanup.enter_async_context(aclosing(_cluster(address, options))))
+            cluster = _cluster(address, options)
+            cleanup.push_async_callback(cluster.close_all)
+            yield cast("Redis", cluster)
         elif address.kind == "sentinel":
             sentinel = await cleanup.enter_async_context(aclosing(_sentinel(address, options, password)))
             yield await cleanup.enter_async_context(aclosing(_primary(sentinel, address.service, options)))

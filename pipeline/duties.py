@@ -76,7 +76,7 @@ async def _enqueue(context: Context, mode: Purpose, batch: str, generation: int)
 async def mark_open(context: Context, batch: str) -> None:
     """Keep in S3 and in the index that a batch is open, with what people asked of it."""
     state = await context.ledger.state(batch)
-    if state is None or state["state"] in ENDED:
+    if state is None or state["state"] in ENDED | {"deleting"}:
         return
     marker = Marker(
         base=state.number("generation") + 1 if state["redrive"] else state.number("base"),

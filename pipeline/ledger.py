@@ -35,6 +35,8 @@ _NAMES = (
     *("pace", "phase", "repair", "restore", "segment", "settle", "state"),
 )
 
+_NOTHING: Mapping[str, str] = {}
+
 Begun = Literal["running", "paused", "reducing", "lost"]
 
 
@@ -91,16 +93,20 @@ class Ledger:
         ahead: float = 30,
         queued: bool = False,
         hand_on: bool = False,
+        asked: Mapping[str, str] = _NOTHING,
     ) -> Claim:
         """Claim an id for its opening, or renew the claim; `hand_on` lets a `queued` opening take it over at once.
 
-        `ahead` are the seconds that a task may wait for its turn, where there is a rate.
+        `ahead` are the seconds that a task may wait for its turn, where there is a rate; `asked` is what people had
+        asked of a batch that Redis has forgotten.
         """
         spec = submission.spec
         expire_at = int(time.time() + spec.deadline + LEDGER_TTL)
         given = (owner, submission.digest, microseconds(OPENING_LEASE), expire_at, spec.window, spec.function)
         rate = "" if spec.rate is None else spec.rate
-        verdict, epoch = await self._run("claim", batch, *given, int(queued), int(hand_on), rate, ahead)
+        verdict, epoch = await self._run(
+            "claim", batch, *given, int(queued), int(hand_on), rate, ahead, orjson.dumps(asked)
+        )
         return Claim(verdict.decode(), epoch.decode())
 
     async def abandon(self, batch: str, owner: str, reason: str = "") -> bool:

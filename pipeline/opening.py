@@ -20,6 +20,7 @@ from pipeline.repeating import repeated
 from pipeline.replies import Claim
 from pipeline.rows import PREFERRED_COLUMN, choose_column, count_lines, open_rows, read_rows
 from pipeline.snapshot import Manifest
+from pipeline.specs import Marker
 from pipeline.store import MissingObjectError
 
 log = logging.getLogger(__name__)
@@ -34,10 +35,18 @@ class NewBatch:
     owner: str
 
 
-async def claim(context: Context, new: NewBatch, *, queued: bool = False, hand_on: bool = False) -> Claim:
-    """Claim the batch's id for its opening, or renew the claim; `hand_on` lets a `queued` one take it over at once."""
+async def claim(
+    context: Context, new: NewBatch, *, queued: bool = False, hand_on: bool = False, marker: Marker | None = None
+) -> Claim:
+    """Claim the batch's id for its opening, or renew the claim; `hand_on` lets a `queued` one take it over at once.
+
+    `marker` is what is known of a batch that Redis has forgotten.
+    """
+    asked = marker.fields() if marker else {}
     ahead = TURNS * context.settings.task_timeout
-    return await context.ledger.claim(new.name, new.owner, new.submission, ahead=ahead, queued=queued, hand_on=hand_on)
+    return await context.ledger.claim(
+        new.name, new.owner, new.submission, ahead=ahead, queued=queued, hand_on=hand_on, asked=asked
+    )
 
 
 async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
@@ -92,7 +101,7 @@ async def reopen(context: Context, name: str) -> bool:
         await context.specs.close(name, ended)
         return False
     await context.ledger.index.note(name)
-    claimed = await claim(context, NewBatch(name, submission, uuid.uuid4().hex), hand_on=True)
+    claimed = await claim(context, NewBatch(name, submission, uuid.uuid4().hex), hand_on=True, marker=marker)
     if claimed.verdict == "claimed":
         log.warning("batch %s: Redis has forgotten it, and it is opened again", name)
         await enqueue_open(context, name)

@@ -15,7 +15,6 @@ from pipeline.repeating import repeated
 from pipeline.replies import MICROSECONDS
 from pipeline.segments import adopt
 from pipeline.snapshot import Snapshots
-from pipeline.specs import Marker
 
 SUCCEEDED, RETRYABLE, GIVEN_UP = 1, 2, 3
 
@@ -58,15 +57,14 @@ async def rebuild(context: Context, new: NewBatch) -> Begun | None:
     What Redis alone knew, the last outcomes and what was in flight, runs again. Raises UnavailableError.
     """
     generations = await context.snapshots.generations(new.name)
-    phase = await context.ledger.phase(new.name)
-    if not generations or phase is None:
+    claimed = await context.ledger.state(new.name)
+    if not generations or claimed is None:
         return None
-    current = generations[-1]
-    marker = await context.specs.read_marker(new.name) or Marker()
+    current, base = generations[-1], claimed.number("base")
     async with repeated(lambda: claim(context, new), OPENING_LEASE / 3):
-        tally = await _count(context, new, phase.epoch, current, redrive=marker.base > current)
+        tally = await _count(context, new, claimed["epoch"], current, redrive=base > current)
         bitmap, tasks, remaining = await _settled(context.snapshots, new.name, current, tally)
-        fields = await _fields(context, new, marker, current, tally)
+        fields = await _fields(context, new, base, current, tally)
     state = await context.ledger.restore(new.name, new.owner, fields, bitmap, tasks, remaining)
     if state != "lost":
         log.warning("batch %s: its ledger is rebuilt; %d of %d tasks are left", new.name, remaining, tasks)
@@ -111,19 +109,22 @@ async def _settled(snapshots: Snapshots, batch: str, generation: int, tally: _Ta
     return bytes(bits), tasks, tasks - settled
 
 
-async def _fields(context: Context, new: NewBatch, marker: Marker, current: int, tally: _Tally) -> dict[str, str]:
-    """Return what the ledger's hash says beside what every generation starts from."""
+async def _fields(context: Context, new: NewBatch, base: int, current: int, tally: _Tally) -> dict[str, str]:
+    """Return what the ledger's hash says beside what every generation starts from, and what the claim left there.
+
+    A base past the current generation is a redrive that is to begin.
+    """
     spec, now = new.submission.spec, int(time.time() * MICROSECONDS)
     manifests = [await context.snapshots.manifest(new.name, number) for number in range(current + 1)]
     succeeded = tally.items.count(SUCCEEDED)
     given_up, retryable = tally.items.count(GIVEN_UP), tally.items.count(RETRYABLE)
-    base = min(marker.base, current)
-    final = is_final(current, base, spec)
+    final = is_final(current, min(base, current), spec)
     created = int(new.submission.epoch, 16) or now
     items, tasks = manifests[-1].items, manifests[-1].tasks
     fields: dict[str, object] = {
         "generation": current,
-        "base": base,
+        "base": min(base, current),
+        "redrive": 1 if base > current else None,
         "batch_size": manifests[0].items,
         "items": items,
         "succeeded": succeeded,
@@ -142,11 +143,4 @@ async def _fields(context: Context, new: NewBatch, marker: Marker, current: int,
         "tolerated": spec.tolerated(manifests[0].items),
     }
     fields |= {f"segments_{number}": count for number, count in enumerate(tally.segments[:-1])}
-    fields |= _asked(marker, current)
     return {name: str(value) for name, value in fields.items() if value is not None}
-
-
-def _asked(marker: Marker, current: int) -> dict[str, object]:
-    """Return what people asked of the batch while it was open."""
-    flags = {"paused": marker.paused, "cancel": marker.cancelled, "redrive": marker.base > current}
-    return {"window": marker.window, "rate": marker.rate, **{name: 1 for name, is_set in flags.items() if is_set}}

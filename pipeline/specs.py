@@ -26,6 +26,15 @@ class Marker(msgspec.Struct, frozen=True, omit_defaults=True):
     window: int | None = None
     rate: float | None = None
 
+    def fields(self) -> dict[str, str]:
+        """Return it as the ledger's fields."""
+        flags = {"paused": self.paused, "cancel": self.cancelled}
+        numbers = {"base": self.base, "window": self.window, "rate": self.rate}
+        return {
+            **{name: "1" for name, is_set in flags.items() if is_set},
+            **{name: str(value) for name, value in numbers.items() if value is not None},
+        }
+
 
 class Specs:
     """Reads and writes them; a specification never changes in the life of a batch, so replicas remember it."""

@@ -24,7 +24,7 @@ if first or redrive then
   local succeeded, failed = get('succeeded', 'failed')
   call('HSET', LEDGER, 'base', ARGV[2], 'deadline_at', now + ARGV[5] * 1000000, 'run_at', now,
     'run_settled', succeeded + failed, 'given_up', 0)
-  call('HDEL', LEDGER, 'redrive')
+  call('HDEL', LEDGER, 'redrive', 'reason')
 end
 if ARGV[11] ~= '' then call('HSET', LEDGER, 'tolerated', ARGV[11]) end
 call('HSET', LEDGER, 'generation', ARGV[2], 'state', paused and 'paused' or 'running', 'items', ARGV[4],

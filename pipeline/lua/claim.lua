@@ -3,6 +3,7 @@
 --       6 function  7 '1' when called by a queued opening
 --       8 '1' when the claim is handed on to a queued opening  9 calls a second ('' for any number)
 --       10 seconds that a released task may wait for its turn to call
+--       11 fields and values that a batch starts with which Redis had forgotten, as JSON
 -- Returns {verdict, epoch}: claimed | exists | conflict | deleting | unknown (a queued opening of a batch that is gone)
 local state, digest, owner, lease_until, handed, epoch =
   get('state', 'digest', 'owner', 'lease_until', 'handed', 'epoch')
@@ -14,6 +15,7 @@ if not state then
     'created', now, 'epoch', epoch, 'expire_at', ARGV[4],
     'generation', 0, 'outcome', 'done', 'succeeded', 0, 'failed', 0, 'retried', 0, 'ahead', ARGV[10])
   if ARGV[9] ~= '' then call('HSET', LEDGER, 'rate', ARGV[9]) end
+  for field, value in pairs(cjson.decode(ARGV[11])) do call('HSET', LEDGER, field, value) end
 elseif state == 'deleting' then
   return {'deleting', epoch}
 elseif digest ~= ARGV[2] then

@@ -4,7 +4,10 @@
 --         | unopened (it never began); state '' when there is no such batch
 local state, generation, redrive, base, started = get('state', 'generation', 'redrive', 'base', 'started')
 if not state then return {'', '0', 'unknown'} end
-if not has_ended(state) then return {state, generation, (redrive or (base or '0') ~= '0') and 'under way' or 'open'} end
+if not has_ended(state) then
+  local asked = state ~= 'deleting' and (redrive or (base or '0') ~= '0')
+  return {state, generation, asked and 'under way' or 'open'}
+end
 if not started then return {state, generation, 'unopened'} end
 local expire_at, ended = get('expire_at', 'ended')
 call('HSET', LEDGER, 'state', 'reducing', 'outcome', 'done', 'redrive', 1, 'owner', '', 'lease_until', 0,

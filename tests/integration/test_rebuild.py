@@ -1,0 +1,260 @@
+"""Redis has lost everything: the batch is found in S3, and only what S3 does not have runs again."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from pipeline import ledger as ledger_module
+from pipeline.errors import UnavailableError
+from pipeline.modes import batch as batch_module
+from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
+
+
+@pytest.fixture
+def calls(pipeline: PipelineBench) -> Counter[str]:
+    """How often the model function was called, by the item; an item that starts with `no` fails for good."""
+    counted: Counter[str] = Counter()
+
+    def reply(text: str) -> tuple[int, Any]:
+        counted[text] += 1
+        status = 422 if text.startswith("no") else 503 if text.startswith("later") and counted[text] < 6 else 200
+        return status, text.upper()
+
+    pipeline.serve(answering(reply))
+    return counted
+
+
+@pytest.fixture(autouse=True)
+def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three outcomes make a segment."""
+    monkeypatch.setattr(ledger_module, "SEGMENT_OUTCOMES", 3)
+
+
+async def lose_redis(pipeline: PipelineBench) -> None:
+    """Redis is empty, and the replicas know nothing any more; what was queued is still there."""
+    await pipeline.redis.flushall()
+    pipeline.forget()
+
+
+async def go_on(pipeline: PipelineBench) -> None:
+    """Sweep and deliver until the batch has ended, with every duty due at once."""
+    for _ in range(50):
+        await pipeline.sweep()
+        await pipeline.deliver_all()
+        bench = pipeline.bench()
+        for duty in await bench.due():
+            await bench.age_duty(duty)
+        await bench.age(not_before=-1)
+        if await bench.fields() and (await pipeline.status())["state"] in {"done", "cancelled", "failed"}:
+            return
+    raise AssertionError(await bench.fields())
+
+
+def urls(summary: dict[str, Any], name: str = "results") -> list[str]:
+    assert summary[name]["count"] == len(summary[name]["results"])
+    return [entry["url"] for entry in summary[name]["results"]]
+
+
+async def test_a_sweep_finds_it_and_what_is_in_segments_does_not_run_again(
+    pipeline: PipelineBench, calls: Counter[str]
+) -> None:
+    rows = [f"row {n}" for n in range(20)]
+    await pipeline.submit_rows(*rows, window="4")
+    for _ in range(11):
+        await pipeline.deliver(pipeline.queue.pop(0))
+    await lose_redis(pipeline)
+    await go_on(pipeline)
+    assert urls(await pipeline.summary()) == rows
+    assert [row for row in rows if calls[row] > 1] == rows[9:11]
+    status = await pipeline.status()
+    assert (status["state"], status["succeeded"], status["failed"]) == ("done", 20, 0)
+    assert pipeline.mark not in await pipeline.objects()
+
+
+async def test_messages_from_before_the_loss_settle_nothing(pipeline: PipelineBench, calls: Counter[str]) -> None:
+    await pipeline.submit_rows("a", "b", "c", "d")
+    old = list(pipeline.queue)
+    pipeline.queue.clear()
+    answers = [await pipeline.run_task(message) for message in old]
+    await lose_redis(pipeline)
+    assert await pipeline.call_back(old[0], answers[0]) == {"verdict": "unknown"}
+    await pipeline.sweep()
+    await pipeline.deliver(pipeline.queue.pop(0))
+    assert await pipeline.call_back(old[1], answers[1]) == {"verdict": "closed"}
+    await go_on(pipeline)
+    assert urls(await pipeline.summary()) == list("abcd")
+    assert set(calls.values()) == {2}
+
+
+async def test_failures_and_the_generation_are_kept(pipeline: PipelineBench, calls: Counter[str]) -> None:
+    rows = ["a", "no b", "later c", "later d", "e", "no f", "g"]
+    await pipeline.submit_rows(*rows, chunk="2")
+    await pipeline.deliver_all()
+    assert (await pipeline.status())["generation"] == 1
+    before = calls.copy()
+    await lose_redis(pipeline)
+    await go_on(pipeline)
+    summary = await pipeline.summary()
+    assert (urls(summary), urls(summary, "failures")) == (["a", "later c", "later d", "e", "g"], ["no b", "no f"])
+    again = calls - before
+    assert set(again) == {"later c", "later d"}
+    status = await pipeline.status()
+    assert (status["succeeded"], status["failed"], status["generation"]) == (5, 2, 1)
+
+
+async def test_lost_again_and_again_it_still_ends_with_every_row_once(
+    pipeline: PipelineBench, calls: Counter[str]
+) -> None:
+    rows = [f"row {n}" for n in range(12)]
+    await pipeline.submit_rows(*rows, window="3")
+    for _ in range(4):
+        for _ in range(4):
+            if pipeline.queue:
+                await pipeline.deliver(pipeline.queue.pop(0))
+        await lose_redis(pipeline)
+        await pipeline.sweep()
+    await go_on(pipeline)
+    assert urls(await pipeline.summary()) == rows
+    assert set(calls) == set(rows)
+    segments = await pipeline.context.store.list(f"{pipeline.batch}/segments/0/")
+    assert len({key.split("/")[-1].split(".")[1] for key in segments}) == 1
+
+
+async def test_lost_while_it_was_reduced_the_summary_is_written(pipeline: PipelineBench, calls: Counter[str]) -> None:
+    await pipeline.submit_rows("a", "b", "c")
+    while pipeline.queue[0].mode == "task":
+        await pipeline.deliver(pipeline.queue.pop(0))
+    pipeline.queue.clear()
+    await lose_redis(pipeline)
+    await go_on(pipeline)
+    assert urls(await pipeline.summary()) == ["a", "b", "c"]
+    assert set(calls.values()) == {1}
+
+
+async def test_lost_before_its_snapshot_it_is_opened_from_its_input(
+    pipeline: PipelineBench, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_module, "INLINE_SNAPSHOT", 3)
+    assert (await pipeline.submit("url\na\nb\n", CSV)).status == 202
+    pipeline.queue.clear()
+    await lose_redis(pipeline)
+    await go_on(pipeline)
+    assert urls(await pipeline.summary()) == ["a", "b"]
+    assert set(calls.values()) == {1}
+
+
+async def test_lost_in_a_redrive_it_goes_on_with_the_redrive(pipeline: PipelineBench, calls: Counter[str]) -> None:
+    await pipeline.submit_rows("a", "no b", "c", "no d")
+    await pipeline.deliver_all()
+    before = calls.copy()
+    await pipeline.handle("redrive", {"batch": pipeline.batch})
+    await lose_redis(pipeline)
+    await go_on(pipeline)
+    again = calls - before
+    assert again == {"no b": 1, "no d": 1}
+    status = await pipeline.status()
+    assert (status["generation"], status["failed"], status["succeeded"]) == (1, 2, 2)
+
+
+@pytest.mark.parametrize("mode", ["cancel", "pause"])
+async def test_what_was_asked_of_it_is_not_forgotten(pipeline: PipelineBench, calls: Counter[str], mode: str) -> None:
+    await pipeline.submit_rows("a", "b", "c", "d", window="1")
+    await pipeline.handle("tune", {"batch": pipeline.batch, "window": "2", "rate": "7.5"})
+    await pipeline.handle(mode, {"batch": pipeline.batch})
+    pipeline.queue.clear()
+    await lose_redis(pipeline)
+    await pipeline.sweep()
+    await pipeline.deliver(pipeline.queue.pop(0))
+    fields = await pipeline.bench().fields()
+    assert (fields["window"], fields["rate"]) == ("2", "7.5")
+    if mode == "cancel":
+        await go_on(pipeline)
+        assert (await pipeline.status())["state"] == "cancelled"
+        assert calls == {}
+    else:
+        await pipeline.sweep()
+        assert (await pipeline.status())["state"] == "paused"
+        assert pipeline.queue == []
+
+
+async def test_asked_for_before_the_sweep_finds_it_a_batch_says_that_it_is_being_rebuilt(
+    pipeline: PipelineBench, calls: Counter[str]
+) -> None:
+    await pipeline.submit_rows("a", "b")
+    pipeline.queue.clear()
+    await lose_redis(pipeline)
+    with pytest.raises(UnavailableError, match=r"Redis has lost batch .* and it is being rebuilt"):
+        await pipeline.status()
+    assert [message.mode for message in pipeline.queue] == ["open"]
+    assert (await pipeline.status())["state"] == "opening"
+    await go_on(pipeline)
+    assert set(calls.values()) == {1}
+
+
+async def test_submitted_again_it_goes_on_instead_of_beginning_anew(
+    pipeline: PipelineBench, calls: Counter[str]
+) -> None:
+    rows = [f"row {n}" for n in range(6)]
+    body = "\n".join(["url", *rows, ""])
+    assert (await pipeline.submit(body, CSV)).status == 201
+    for _ in range(3):
+        await pipeline.deliver(pipeline.queue.pop(0))
+    pipeline.queue.clear()
+    await lose_redis(pipeline)
+    response = await pipeline.submit(body, CSV)
+    assert (response.status, document(response)["state"]) == (202, "opening")
+    await go_on(pipeline)
+    assert urls(await pipeline.summary()) == rows
+    assert set(calls.values()) == {1}
+
+
+async def test_a_mark_without_anything_else_is_taken_away(pipeline: PipelineBench) -> None:
+    await pipeline.context.store.put(pipeline.mark, b"{}")
+    await pipeline.sweep()
+    assert await pipeline.context.store.list(pipeline.mark) == []
+
+
+async def test_an_ended_batch_that_kept_its_mark_is_not_run_again(pipeline: PipelineBench, calls: Counter[str]) -> None:
+    await pipeline.submit_rows("a")
+    await pipeline.deliver_all()
+    await pipeline.context.store.put(pipeline.mark, b"{}")
+    await lose_redis(pipeline)
+    await pipeline.sweep()
+    assert pipeline.queue == []
+    assert pipeline.mark not in await pipeline.objects()
+    assert (await pipeline.status())["state"] == "done"
+    assert calls == {"a": 1}
+
+
+async def test_a_rebuild_that_dies_is_begun_again(
+    pipeline: PipelineBench, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipeline.submit_rows(*"abcdef")
+    for _ in range(3):
+        await pipeline.deliver(pipeline.queue.pop(0))
+    await lose_redis(pipeline)
+    pipeline.queue.clear()
+    await pipeline.sweep()
+    with monkeypatch.context() as fault:
+
+        async def away(*_: object) -> None:
+            raise UnavailableError("Redis is away")
+
+        fault.setattr(pipeline.context.ledger, "restore", away)
+        with pytest.raises(UnavailableError):
+            await pipeline.deliver(pipeline.queue.pop(0))
+    await pipeline.bench().age(lease_until=-1)
+    await go_on(pipeline)
+    assert urls(await pipeline.summary()) == list("abcdef")
+    assert set(calls.values()) == {1}
+
+
+async def test_with_its_memory_redis_is_compared_with_s3_now_and_then_only(pipeline: PipelineBench) -> None:
+    await pipeline.sweep()
+    await pipeline.context.store.put(pipeline.mark, b"{}")
+    await pipeline.sweep()
+    assert await pipeline.context.store.list(pipeline.mark) == [pipeline.mark]
+    await pipeline.redis.delete(f"{pipeline.name}:epoch")
+    await pipeline.sweep()
+    assert await pipeline.context.store.list(pipeline.mark) == []
