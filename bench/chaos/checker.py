@@ -22,6 +22,7 @@ NOT_CALLED = "the task's time was up"
 NO_REPLY = re.compile(r"no reply within (?P<seconds>[0-9.e+-]+) s")
 BROKEN = "the connection broke"
 TOLERANCE = 0.8
+SERVER_ERROR = 500
 SHOWN = 5
 
 
@@ -113,11 +114,12 @@ def failures_explained(run: Evidence) -> Iterator[str]:
 
 
 def no_hasty_failures(run: Evidence) -> Iterator[str]:
-    """What can succeed fails only after all generations, unless the batch was stopped before."""
+    """What can succeed at another time fails only after all generations, unless the batch was stopped before."""
     last = run.status.get("generation", 0) + 1 - run.begun >= run.options["attempts"]
     for entry in _entries(run, "failures"):
         item = entry[run.column]
-        if not _never_ran(entry) and can_succeed(item, run.options["timeout"]) and not last and not run.stopped:
+        passing = not _never_ran(entry) and (entry["statusCode"] in {408, 429} or entry["statusCode"] >= SERVER_ERROR)
+        if passing and can_succeed(item, run.options["timeout"]) and not last and not run.stopped:
             yield f"{item!r} failed with {entry['statusCode']} in generation {run.status.get('generation')}"
     for entry in _entries(run, "results"):
         if not can_succeed(entry[run.column], run.options["timeout"]):

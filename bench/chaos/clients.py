@@ -26,19 +26,24 @@ COLUMN = "item"
 
 @dataclass
 class Client:
-    """Somebody who submits a batch, looks at it, and tries again when nobody answers."""
+    """Somebody who submits a batch, looks at it, and tries again when nobody answers.
+
+    `asked` is what was asked and answered, `problems` what should not have been.
+    """
 
     stage: Stage
     batch: str
     plan: Plan
     problems: list[str] = field(default_factory=list)
     stopped: bool = False
+    asked: list[tuple[str, int, Any]] = field(default_factory=list)
 
     async def submit(self) -> None:
         """Submit until it is taken; the same id and specification are the same batch."""
         deadline = time.monotonic() + HANG
         while True:
             status, document = await self._submit_once()
+            self.asked.append(("batch", status, document))
             if status in TAKEN:
                 return
             if (status and status < 500) or time.monotonic() > deadline:  # noqa: PLR2004
@@ -65,26 +70,29 @@ class Client:
         match step.fault:
             case "cancel":
                 self.stopped = True
-                await self._insist("cancel", {202, 404, 409})
+                await self._insist("cancel")
             case "resubmit":
                 await self.submit()
             case "redrive":
                 self.stopped = False
-                await self._insist("redrive", {200, 202})
+                await self._insist("redrive")
             case "pause":
-                await self._insist("pause", {200, 202, 404, 409})
+                await self._insist("pause")
                 await asyncio.sleep(step.value)
-                await self._insist("resume", {200, 202, 404, 409})
+                await self._insist("resume")
             case _:
                 await self.stage.strike(step)
 
-    async def _insist(self, mode: str, fine: set[int]) -> None:
+    async def _insist(self, mode: str) -> None:
+        """Ask until it is done, or until the batch has ended: whoever is refused for another reason tries again."""
         deadline = time.monotonic() + HANG
         while True:
             status, document = await self.stage.ask(mode, {"batch": self.batch})
-            if status in fine:
+            self.asked.append((mode, status, document))
+            known = None if status in TAKEN else await self.status()
+            if status in TAKEN or (known and known["state"] in ENDED):
                 return
-            if time.monotonic() > deadline or 0 < status < 500:  # noqa: PLR2004
+            if time.monotonic() > deadline:
                 self.problems.append(f"{mode} was answered {status}: {document}")
                 return
             await asyncio.sleep(POLL)

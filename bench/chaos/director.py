@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from multidict import CIMultiDict
 
-from bench.chaos.plan import GATEWAY_EVENTS, STATUSES, Plan, Step
+from bench.chaos.plan import GATEWAY_EVENTS, INNER, STATUSES, Plan, Step
 from bench.chaos.traces import FaultLog, Seen
 from pipeline.local.proxy import Answer, Exchange, pass_on
 
@@ -97,7 +97,11 @@ class Director:
         while not fired.exists():  # noqa: ASYNC110 - another process makes the file
             await asyncio.sleep(POLL)
         fired.unlink()
-        self._done()
+        step = self._steps[0][1]
+        if step.fault in INNER:
+            self._done()
+        else:
+            self._striking = asyncio.create_task(self._strike(step))
 
     def _event(self, kind: str) -> None:
         """Count an event at the gateway; the step that waited for it fires now."""

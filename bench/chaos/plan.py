@@ -95,20 +95,29 @@ _SHARES = {
     **dict.fromkeys(("refuse-enqueue", "lose-enqueue", "refuse-message", "lose-message"), 0.08),
     **dict.fromkeys(("refuse-call", "lose-call", "refuse-callback", "lose-callback"), 0.08),
 }
-_INNER = ("die-before", "die-after", "fail-before", "fail-after")
+# What a replica does to itself; everything else is done to the platform, or asked by a user.
+INNER = ("die-before", "die-after", "fail-before", "fail-after")
 # In the order in which they come.
 _OPENING = (
-    *("redis:pipeline", "redis:claim", "s3:PutObject:open/", "s3:PutObject:spec.json", "s3:GetObject"),
+    *("redis:zadd", "redis:claim", "s3:PutObject:open/", "s3:PutObject:spec.json", "s3:GetObject"),
     *("s3:PutObject:input/", "redis:begin", "gateway:enqueue:task", "redis:confirm"),
 )
 _MIDDLE = (
-    *("redis:settle", "redis:repair", "redis:segment", "redis:lrange", "redis:any"),
+    *("redis:settle", "redis:repair", "redis:segment", "redis:answers", "redis:any"),
     *("s3:PutObject:segments/", "s3:any", "gateway:enqueue:task", "gateway:call"),
+)
+# After Redis has lost everything: the survey, the claim, and the rebuilt ledger.
+_RECOVERY = (
+    *("s3:ListObjectsV2:open/", "redis:zadd", "gateway:enqueue:open", "redis:claim"),
+    *("s3:CopyObject:segments/", "redis:restore"),
 )
 _REDUCE = ("gateway:enqueue:reduce", "redis:lease", "s3:ListObjectsV2:segments/")
 _WHOLE = ("s3:PutObject:summary.json",)
 _IN_PARTS = ("s3:CreateMultipartUpload", "s3:UploadPart", "s3:CompleteMultipartUpload")
-_LAST = ("s3:CopyObject", "redis:finish", "s3:PutObject:status.json", "s3:DeleteObject:open/", "redis:zrem")
+_LAST = (
+    *("s3:CopyObject:.json", "redis:finish", "s3:PutObject:status.json", "s3:PutObject:ended/"),
+    *("s3:DeleteObject:open/", "redis:zrem"),
+)
 # Rows whose results make a summary of several parts.
 _LARGE = 400
 # The most calls that a point in the middle waits for: some of these come a few times in a replica's life.
@@ -160,7 +169,7 @@ class _Draw:
         ending = self._in_order(self.ending, dice.choice((0, 1, 1, 2)))
         number = dice.randint(1, most)
         room = max(1, tasks * 3 // 4 // (number + 1))
-        middle = [self._middle(room) for _ in range(number)]
+        middle = [step for _ in range(number) for step in self._middle(room)]
         if dice.random() < 0.15:  # noqa: PLR2004
             middle.append(Step("cancel", dice.choice(("callback", "enqueue")), dice.randint(1, room)))
         elif dice.random() < 0.2:  # noqa: PLR2004
@@ -172,14 +181,27 @@ class _Draw:
         return sorted(drawn, key=lambda step: points.index(step.event))
 
     def _inner(self, points: tuple[str, ...], most: int) -> Step:
-        return Step(self.dice.choice(_INNER), self.dice.choice(points), self.dice.randint(1, most))
+        return Step(self.dice.choice(INNER), self.dice.choice(points), self.dice.randint(1, most))
 
-    def _middle(self, room: int) -> Step:
+    def _middle(self, room: int) -> list[Step]:
         dice = self.dice
         if dice.random() < 0.4:  # noqa: PLR2004
             # Counted by replica, so that half of what there is may pass by.
-            return self._inner(self.middle, min(_SELDOM, room))
+            return [self._inner(self.middle, min(_SELDOM, room))]
+        if dice.random() < 0.2:  # noqa: PLR2004
+            event, room = dice.choice(self.middle), 1
+        else:
+            event = dice.choice(GATEWAY_EVENTS)
         faults = [*_OUTER, *sorted(self.product & {"lose-redis", "pause"})]
-        fault, event = dice.choice(faults), dice.choice(GATEWAY_EVENTS)
+        fault = dice.choice(faults)
         values = {"kill-pipeline": dice.randint(0, 2), "kill-model": dice.randint(0, 2), "refuse-enqueues": 5}
-        return Step(fault, event, dice.randint(1, room), values.get(fault, dice.choice((0.0, 0.3, 1.0))))
+        step = Step(fault, event, dice.randint(1, room), values.get(fault, dice.choice((0.0, 0.3, 1.0))))
+        return [step, *(self._recovery() if fault == "lose-redis" else [])]
+
+    def _recovery(self) -> list[Step]:
+        """Return what happens to the recovery itself: faults of its steps, or a user who pauses meanwhile."""
+        dice = self.dice
+        steps = self._in_order(_RECOVERY, dice.choice((0, 0, 1, 2)))
+        if "pause" in self.product and dice.random() < 0.3:  # noqa: PLR2004
+            steps.append(Step("pause", "redis:restore", 1, dice.choice((0.0, 0.3))))
+        return steps

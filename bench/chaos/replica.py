@@ -10,6 +10,7 @@ CHAOS_LEASE, CHAOS_SEGMENT and CHAOS_PART shorten what the pipeline counts in ha
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -161,6 +162,7 @@ def shorten() -> None:
     values: dict[str, float] = {}
     if lease:
         values |= dict.fromkeys(("OPENING_LEASE", "REDUCE_LEASE", "DUTY_LEASE"), float(lease))
+        values |= dict.fromkeys(("SURVEY_LEASE", "SURVEY_INTERVAL"), math.ceil(float(lease)))
     if segment:
         values["SEGMENT_OUTCOMES"] = int(segment)
     if part:

@@ -74,6 +74,7 @@ async def run(stage: Stage, plan: Plan, name: str, keep: Path) -> Result:
     result = Result(plan, evidence, log.fired, dict(log.counts), time.monotonic() - started, violations, first)
     if result.violations:
         _keep(stage, result, keep / name, fault_log, marks)
+        (keep / name / "asked.ndjson").write_text("".join(json.dumps(one) + "\n" for one in client.asked))
         # What hangs would be in the way of the next run.
         with suppress(TimeoutError):
             await stage.ask("cancel", {"batch": name})

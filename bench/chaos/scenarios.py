@@ -70,7 +70,8 @@ async def backlog(keep: Path, items: int) -> Verdict:
         f"{step.value:g} foreign messages of {FOREIGN_SECONDS:g} s held {WORKERS} queue-workers for {seconds:g} s; "
         f"{again} releases again ({retried} as lost), at most {probes} probes allowed, {result.repeated} repeated calls"
     )
-    broken = _over("tasks declared lost", retried, 0) + _over("releases again", again, probes)
+    broken = _under("seconds of it", int(result.seconds), int(seconds))
+    broken += _over("tasks declared lost", retried, 0) + _over("releases again", again, probes)
     return _verdict("backlog", result, text, broken + _all_fired(result))
 
 

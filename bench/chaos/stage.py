@@ -70,7 +70,7 @@ class Stage:
             async with self.http.post(
                 self.url, params=query, data=body, headers={"X-Mode": mode, **(headers or {})}, timeout=REQUEST
             ) as answer:
-                return answer.status, await answer.json(content_type=None) if answer.content_length else None
+                return answer.status, await answer.json(content_type=None) if await answer.read() else None
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return 0, None
 
@@ -120,10 +120,13 @@ class Stage:
 
     async def hold_queue(self, messages: int) -> None:
         """Put another function's messages into the queue, behind what waits there."""
+        # All at once: a message of the batch between any two of them would be answered meanwhile.
+        await asyncio.gather(*map(self._post_foreign, range(messages)))
+
+    async def _post_foreign(self, number: int) -> None:
         url = f"{self.stack.gateway_url}/async-function/{MODEL}"
-        for number in range(messages):
-            async with self.http.post(url, data=f"slow {FOREIGN_SECONDS:g} foreign-{number}".encode()) as answer:
-                await answer.read()
+        async with self.http.post(url, data=f"slow {FOREIGN_SECONDS:g} foreign-{number}".encode()) as answer:
+            await answer.read()
 
     async def strike(self, step: Step) -> None:
         """Kill what the step names, and start again what does not start by itself."""
@@ -174,7 +177,7 @@ async def stage(
         stack = await enter(local_stack(workers=workers, ack_wait=redelivery, pipeline_replicas=0, redis=redis, s3=s3))
         folder = stack.directory / "chaos"
         folder.mkdir()
-        running = Stage(stack, await enter(aiohttp.ClientSession()), folder)
+        running = Stage(stack, await enter(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))), folder)
         environment = {
             "PYTHONPATH": str(ROOT),
             "MODEL_LOG": str(running.model_log),
