@@ -71,6 +71,8 @@ async def _read(request: web.Request) -> bytes:
         return await request.read()
     except web.RequestPayloadError as error:
         raise BadRequestError(f"the body cannot be read ({type(error).__name__})") from None
+    except ConnectionError:
+        raise BadRequestError("the body broke off: the client has gone away") from None
     except web.HTTPRequestEntityTooLarge:
         raise TooLargeError(f"the body is over {BODY_LIMIT // MIB} MiB: put the CSV into S3 and send its key") from None
 
