@@ -1,0 +1,55 @@
+"""A client that goes away in the middle of its request is not an error of the function."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from pipeline import server
+from pipeline.settings import Settings, read_settings
+from tests.support import wait_until
+
+SETTINGS = read_settings({"s3_bucket": "rows", "sweep_interval": "3600"})
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nX-Mode: batch\r\n"
+CUT_OFF = {
+    "a body shorter than said": HEAD + b"Content-Length: 100\r\n\r\n{",
+    "a body without its last chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+}
+
+
+@asynccontextmanager
+async def without_services(settings: Settings) -> AsyncIterator[Any]:
+    yield SimpleNamespace(settings=settings)
+
+
+@pytest.mark.parametrize("sent", CUT_OFF.values(), ids=CUT_OFF)
+async def test_a_client_that_goes_away_is_no_error_without_a_name(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    read = server._read
+    refused: list[str] = []
+
+    async def reading(request: Any) -> bytes:
+        try:
+            return await read(request)
+        except server.PipelineError as error:
+            refused.append(str(error))
+            raise
+        finally:
+            refused.append("read")
+
+    monkeypatch.setattr(server, "open_context", without_services)
+    monkeypatch.setattr(server, "_read", reading)
+    async with TestServer(server.create_app(SETTINGS)) as running:
+        _, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(sent)
+        await writer.drain()
+        writer.close()
+        await wait_until(lambda: "read" in refused)
+    assert refused == ["the body broke off: the client has gone away", "read"]
+    assert "Traceback" not in caplog.text
+    assert "without a name" not in caplog.text
