@@ -48,7 +48,7 @@ class PatientRedis(Redis):
         call = partial(super().execute_command, *args, **options)
         return await (call() if _asks_for_now(args) else _patiently(call, self._leave_replica))
 
-    def register_script(self, script: Any) -> AsyncScript:
+    def register_script(self, script: Any) -> Any:
         """Return the script, to be called with keys and arguments."""
         return PatientScript(self, super().register_script(script).script)
 
@@ -66,7 +66,7 @@ class PatientCluster(RedisCluster):
         call = partial(self._execute_with_a_map, *args, **options)
         return await (call() if _asks_for_now(args) else _patiently(call, self._remember_startup))
 
-    def register_script(self, script: Any) -> AsyncScript:
+    def register_script(self, script: Any) -> Any:
         """Return the script, to be called with keys and arguments."""
         return PatientScript(self, super().register_script(script).script)
 

@@ -1,5 +1,6 @@
 """Redis servers in the ways in which they are deployed: alone with chosen settings, as a cluster, with sentinels."""
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
@@ -108,6 +109,31 @@ class RedisNodes:
         except (RedisError, OSError):
             return False
         return all("cluster_state:ok" in text and f"known_nodes:{len(self.nodes)}" in text for text in answers)
+
+
+@dataclass
+class Service:
+    """An address that leads to another port, and in time to another, as a service of Kubernetes does."""
+
+    port: int
+
+    @contextlib.asynccontextmanager
+    async def served(self) -> AsyncIterator[int]:
+        """Listen; gives the port of its own."""
+        async with await asyncio.start_server(self._forward, HOST, 0) as server:
+            yield int(server.sockets[0].getsockname()[1])
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(HOST, self.port)
+        await asyncio.gather(_copy(reader, back), _copy(there, writer))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 @contextlib.asynccontextmanager

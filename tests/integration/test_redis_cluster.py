@@ -12,7 +12,7 @@ from pipeline.ledger import Ledger
 from pipeline.local.ports import HOST, free_port
 from tests.integration.pipeline_bench import PipelineBench, answering
 from tests.integration.redis_lives import Lives, begin, end, lives, over
-from tests.integration.redis_nodes import PASSWORD, Node, RedisNodes, redis_cluster
+from tests.integration.redis_nodes import PASSWORD, Node, RedisNodes, Service, redis_cluster
 from tests.support import wait_until
 
 if TYPE_CHECKING:
@@ -116,6 +116,28 @@ async def sent_away(node: Node, code: str) -> bool:
     async with node.client() as client:
         errors: dict[str, Any] = await client.info("errorstats")
     return f"errorstat_{code}" in errors
+
+
+async def test_connections_that_are_closed_under_a_call_are_opened_again(ours: Lives) -> None:
+    """As redis-py does when a node says that the cluster is down, to all nodes and all calls."""
+    for number in BATCHES:
+        await begin(ours.bench(number))
+    asked = [asyncio.create_task(ours.ledger.phase(f"batch-{number}")) for number in BATCHES for _ in range(100)]
+    while not all(task.done() for task in asked):
+        await ours.redis.aclose()
+        await asyncio.sleep(0.01)
+    assert {phase.state for phase in await asyncio.gather(*asked) if phase} == {"running"}
+
+
+async def test_a_cluster_that_came_back_elsewhere_is_found_by_the_name_in_the_url(name: str) -> None:
+    async with redis_cluster() as old, redis_cluster() as new:
+        moving = Service(old.nodes[0].port)
+        async with moving.served() as port, lives(f"redis+cluster://{HOST}:{port}", name) as opened:
+            await begin(opened.bench(0))
+            moving.port = new.nodes[0].port
+            for node in old.nodes:
+                node.daemon.kill()
+            await begin(opened.bench(0))
 
 
 async def test_scripts_that_every_node_forgot_are_sent_again(ours: Lives) -> None:
