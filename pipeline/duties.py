@@ -36,7 +36,7 @@ async def release(context: Context, of: Pass, tasks: Iterable[tuple[int, int]]) 
     await asyncio.gather(*(enqueue(task, attempt) for task, attempt in tasks))
     if refused:
         backoff = random.uniform(*REFUSED_BACKOFF)  # noqa: S311
-        await context.ledger.defer(of.batch, of.generation, refused, backoff)
+        await context.ledger.defer(of, refused, backoff)
 
 
 async def release_first(context: Context, batch: str, generation: int, function: str, tasks: list[int]) -> None:
@@ -45,7 +45,7 @@ async def release_first(context: Context, batch: str, generation: int, function:
     if phase is not None:
         of = Pass(batch, phase.epoch, generation, function)
         await release(context, of, [(task, 0) for task in tasks])
-        await context.ledger.confirm(batch, generation)
+        await context.ledger.confirm(batch, generation, phase.epoch)
 
 
 async def write_due_segment(context: Context, batch: str, generation: int, number: int) -> None:
@@ -53,7 +53,7 @@ async def write_due_segment(context: Context, batch: str, generation: int, numbe
     epoch, answers = await context.ledger.segment_answers(batch, generation, number)
     if answers:
         await write_segment(context.store, batch, generation, epoch, number, answers)
-        await context.ledger.segment_written(batch, generation, number)
+        await context.ledger.segment_written(batch, generation, number, epoch)
 
 
 async def enqueue_reduce(context: Context, batch: str, generation: int) -> None:

@@ -18,7 +18,7 @@ from pipeline.connection import check_server, open_redis, unavailable
 from pipeline.control import Control
 from pipeline.index import Index
 from pipeline.models import MIB, Envelope
-from pipeline.replies import MICROSECONDS, Claim, FailVerdict, Lease, Phase, Repairs, Settled, State
+from pipeline.replies import MICROSECONDS, Claim, FailVerdict, Lease, Pass, Phase, Repairs, Settled, State
 from pipeline.scripts import DUTY_LEASE, LEDGER_TTL, Scripts, microseconds
 from pipeline.signing import Identity
 
@@ -168,22 +168,22 @@ class Ledger:
         """Keep the task from being found lost for a while: the queue-worker itself tries it again."""
         await self._run("extend", identity.batch, identity.generation, identity.task, identity.epoch)
 
-    async def confirm(self, batch: str, generation: int) -> None:
+    async def confirm(self, batch: str, generation: int, epoch: str) -> None:
         """The first window of a generation is released: the gateway took each message, or it was deferred."""
-        await self._run("confirm", batch, generation)
+        await self._run("confirm", batch, generation, epoch)
 
-    async def defer(self, batch: str, generation: int, tasks: Sequence[int], backoff: float) -> None:
+    async def defer(self, of: Pass, tasks: Sequence[int], backoff: float) -> None:
         """The gateway refused these releases: they stay due, in `backoff` seconds."""
-        await self._run("defer", batch, generation, microseconds(backoff), *tasks)
+        await self._run("defer", of.batch, of.generation, of.epoch, microseconds(backoff), *tasks)
 
     async def segment_answers(self, batch: str, generation: int, segment: int) -> tuple[str, list[bytes]]:
         """Return the epoch and the answers of a segment, in the order they settled; none when it is written already."""
         epoch, *answers = await self._run("answers", batch, generation, segment)
         return epoch.decode(), answers
 
-    async def segment_written(self, batch: str, generation: int, segment: int) -> None:
+    async def segment_written(self, batch: str, generation: int, segment: int, epoch: str) -> None:
         """The segment is in S3: drop its outcomes and the duty to write it."""
-        await self._run("segment", batch, generation, segment, int(time.time() + LEDGER_TTL))
+        await self._run("segment", batch, generation, segment, int(time.time() + LEDGER_TTL), epoch)
 
     async def lease(self, batch: str, owner: str, generation: int) -> Lease:
         """Take or renew the reduce's lease for 30 s."""

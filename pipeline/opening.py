@@ -77,6 +77,7 @@ async def abandon(context: Context, name: str, owner: str, reason: str = "") -> 
     if not await context.ledger.abandon(name, owner, reason):
         return
     if reason:
+        await context.snapshots.drop(name, 0)
         await close_batch(context, name)
     else:
         await context.ledger.index.forget(name)
@@ -111,6 +112,8 @@ async def reopen(context: Context, name: str) -> bool:
 async def discard(context: Context, new: NewBatch) -> None:
     """Give up an opening that its submitter is told about: nothing of it is left, and then its id is free again."""
     if (await claim(context, new)).verdict == "claimed":
+        # The specification first: who meets the claim now is not told that the batch will run.
+        await context.store.delete(f"{new.name}/spec.json")
         await context.specs.erase(new.name)
         await abandon(context, new.name, new.owner)
 

@@ -129,6 +129,11 @@ class Snapshots:
             part = await self._read_part(batch, 0, number)
             yield part.rows(0, part.starts[-1])
 
+    async def drop(self, batch: str, generation: int) -> None:
+        """Delete what there is of a generation's snapshot: it does not begin."""
+        parts = await self._store.list(f"{batch}/input/{generation}/")
+        await self._store.delete_many([_manifest_key(batch, generation), *parts])
+
     async def generations(self, batch: str) -> list[int]:
         """Return the generations that have a whole snapshot, sorted."""
         keys = await self._store.list(f"{batch}/input/")

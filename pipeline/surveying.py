@@ -17,14 +17,16 @@ async def survey(context: Context) -> None:
     With a retention, the batches that ended longer ago are deleted, at most 100 at a time. Raises UnavailableError.
     """
     noted = {batch for batch, _ in await context.ledger.index.batches()}
-    for batch in await context.specs.open_batches():
+    still_open = await context.specs.open_batches()
+    for batch in still_open:
         if batch not in noted:
             log.warning("batch %s: open in S3, and not in the index", batch)
             await context.ledger.index.note(batch)
     retention = context.settings.retention
     if retention is None:
         return
-    old = [batch for batch, at in await context.specs.ended_batches() if time.time() - at > retention]
-    for batch in old[:MOST_DELETED]:
+    # A batch that is redriven has both marks.
+    ended = [pair for pair in await context.specs.ended_batches() if pair[0] not in set(still_open)]
+    for batch in [batch for batch, at in ended if time.time() - at > retention][:MOST_DELETED]:
         log.info("batch %s: ended over %g s ago", batch, retention)
         await delete_batch(context, batch)

@@ -25,8 +25,7 @@ async def sweep_all(context: Context) -> int:
     A batch that cannot be swept is logged and left for the next sweep. Raises UnavailableError.
     """
     if await context.ledger.index.take_survey():
-        await survey(context)
-        await context.ledger.index.surveyed()
+        await _survey(context)
     noted = await context.ledger.index.batches()
     for batch, since in noted:
         try:
@@ -36,6 +35,14 @@ async def sweep_all(context: Context) -> int:
         except Exception:
             log.exception("batch %s: an error without a name", batch)
     return len(noted)
+
+
+async def _survey(context: Context) -> None:
+    try:
+        await survey(context)
+        await context.ledger.index.surveyed()
+    except PipelineError as error:
+        log.warning("what is open could not be compared with S3: %s", error)
 
 
 async def sweep_batch(context: Context, batch: str) -> None:

@@ -95,6 +95,10 @@ local function start_closing(outcome, reason)
   end
 end
 
+local function too_many(given_up, tolerated)
+  return given_up .. ' items failed, and ' .. tolerated .. ' are tolerated'
+end
+
 local function is_open(state)
   return state == 'running' or state == 'paused' or state == 'closing'
 end

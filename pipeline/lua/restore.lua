@@ -6,13 +6,20 @@ local state, owner = get('state', 'owner')
 if owner ~= ARGV[1] or state ~= 'opening' then return 'lost' end
 start_generation(tonumber(ARGV[3]))
 for field, value in pairs(cjson.decode(ARGV[2])) do call('HSET', LEDGER, field, value) end
-local redrive, cancelled, paused = get('redrive', 'cancel', 'paused')
+local redrive, cancelled, paused, given_up, tolerated = get('redrive', 'cancel', 'paused', 'given_up', 'tolerated')
 call('SETRANGE', SETTLED, 0, ARGV[4])
 call('SET', REMAINING, ARGV[5])
 state = paused and 'paused' or 'running'
 call('HSET', LEDGER, 'state', state)
-if cancelled then start_closing('cancelled', 'cancelled on request') end
-if cancelled or redrive or ARGV[5] == '0' then
+local stopped = false
+if cancelled then
+  stopped = true
+  start_closing('cancelled', 'cancelled on request')
+elseif tolerated and not redrive and tonumber(given_up) > tonumber(tolerated) then
+  stopped = true
+  start_closing('failed', too_many(given_up, tolerated))
+end
+if stopped or redrive or ARGV[5] == '0' then
   start_reduce(0)
   state = 'reducing'
 end

@@ -1,7 +1,8 @@
 -- Segment n is in S3: drop its outcomes and its duty, and push the batch's expiry on.
--- ARGV  1 generation  2 segment  3 expire_at
-local generation, cut, trimmed = get('generation', 'cut', 'trimmed')
-if generation ~= ARGV[1] or call('HDEL', LEDGER, 'seg:' .. ARGV[2]) == 0 then return 0 end
+-- ARGV  1 generation  2 segment  3 expire_at  4 epoch
+local generation, cut, trimmed, epoch = get('generation', 'cut', 'trimmed', 'epoch')
+if epoch ~= ARGV[4] or generation ~= ARGV[1] then return 0 end
+if call('HDEL', LEDGER, 'seg:' .. ARGV[2]) == 0 then return 0 end
 call('ZREM', DUE, 's:' .. ARGV[2])
 -- Answers leave from the front only: up to the oldest segment that is still to be written.
 local first = tonumber(cut)

@@ -52,7 +52,7 @@ if tolerated and ARGV[5] ~= '0' then
   -- An item that is to run again has not failed yet.
   local given_up = call('HINCRBY', LEDGER, 'given_up', final == '1' and ARGV[5] or ARGV[5] - ARGV[13])
   if state ~= 'closing' and given_up > tonumber(tolerated) then
-    start_closing('failed', given_up .. ' items failed, and ' .. tolerated .. ' are tolerated')
+    start_closing('failed', too_many(given_up, tolerated))
     state = 'closing'
   end
 end

@@ -13,7 +13,7 @@ import orjson
 from pipeline.batchspec import BatchSpec, Submission, parse_spec
 from pipeline.context import Context
 from pipeline.duties import enqueue_open, mark_open
-from pipeline.errors import BadRequestError, ConflictError, TooLargeError
+from pipeline.errors import BadRequestError, ConflictError, TooLargeError, UnavailableError
 from pipeline.models import KIB, MIB, RESERVED_IDS, Event, Response, check_batch_id
 from pipeline.opening import NewBatch, abandon, claim, discard, open_batch, reopen
 from pipeline.status import status_url
@@ -49,7 +49,7 @@ async def batch(event: Event, context: Context) -> Response:
     if claimed.verdict == "conflict":
         raise ConflictError(f"batch {name!r} exists with another specification or another input: choose another id")
     if claimed.verdict == "exists":
-        return await _describe(context, name)
+        return await _joined(context, name)
     try:
         known = await _known(context, new)
     except BaseException:
@@ -60,6 +60,14 @@ async def batch(event: Event, context: Context) -> Response:
         return await _open(context, new, body, queued=queued)
     await abandon(context, name, new.owner)
     return known
+
+
+async def _joined(context: Context, name: str) -> Response:
+    """Answer with the batch of an earlier submission, once that has come so far that it is gone on with."""
+    phase = await context.ledger.phase(name)
+    if phase is not None and phase.state == "opening" and not await context.specs.exists(name):
+        raise UnavailableError(f"batch {name!r} is being opened by another request: try again in a moment")
+    return await _describe(context, name)
 
 
 async def _known(context: Context, new: NewBatch) -> Response | None:

@@ -146,6 +146,8 @@ async def _end(job: _Job, state: State, segments: list[Segment]) -> str:
 
     written = await write_summary(new_writer, context.store, context.snapshots, totals, segments)
     await context.store.copy(written.object, f"{batch}.json")
+    # Of a next generation that was made ready, and overtaken by a cancel.
+    await context.snapshots.drop(batch, job.generation + 1)
     ended = await context.ledger.finish(batch, job.owner, job.generation, written.succeeded, written.failed)
     if not ended:
         return "lost"

@@ -1,6 +1,6 @@
 """One batch in a real ledger: its scripts in short words, and its keys to look at and to age."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from pipeline.batchspec import Submission
 from pipeline.ledger import Begun, Generation, Ledger
 from pipeline.models import Envelope
-from pipeline.replies import FailVerdict, Repairs, Settled
+from pipeline.replies import FailVerdict, Pass, Repairs, Settled
 from pipeline.signing import Identity
 
 SILENCE = 100.0
@@ -78,7 +78,7 @@ class Bench:
         assert await self.claim(window=window) == "claimed"
         verdict, released = await self.begin(tasks=tasks, items=items)
         assert verdict == "running"
-        await self.ledger.confirm(self.name, 0)
+        await self.confirm(0)
         return released
 
     async def current(self, task: int, attempt: int = 0, generation: int = 0) -> Identity:
@@ -117,6 +117,19 @@ class Bench:
         """The answers of a segment that is to be written."""
         _, answers = await self.ledger.segment_answers(self.name, generation, segment)
         return answers
+
+    async def segment_written(self, segment: int, generation: int = 0) -> None:
+        """Say that a segment of the batch's present life is in S3."""
+        await self.ledger.segment_written(self.name, generation, segment, (await self.current(0)).epoch)
+
+    async def confirm(self, generation: int = 0) -> None:
+        """The gateway took the first window."""
+        await self.ledger.confirm(self.name, generation, (await self.current(0)).epoch)
+
+    async def defer(self, tasks: Sequence[int], backoff: float, generation: int = 0) -> None:
+        """The gateway refused these tasks."""
+        of = Pass(self.name, (await self.current(0)).epoch, generation, "model")
+        await self.ledger.defer(of, tasks, backoff)
 
     async def reduce(self, owner: str = "reducer", generation: int = 0) -> None:
         """Settle nothing more: take the reduce's lease, so that `owner` may begin or finish."""

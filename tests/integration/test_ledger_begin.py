@@ -22,9 +22,9 @@ async def test_the_first_window_is_released_and_due(bench: Bench) -> None:
 async def test_confirmed_the_first_window_is_due_no_more(bench: Bench) -> None:
     await bench.claim()
     await bench.begin(tasks=1)
-    await bench.ledger.confirm(bench.name, 1)
+    await bench.confirm(1)
     assert await bench.due() == {"w": 30.0}
-    await bench.ledger.confirm(bench.name, 0)
+    await bench.confirm(0)
     assert await bench.due() == {}
 
 
@@ -75,7 +75,7 @@ async def test_the_next_generation_counts_its_failures_back_and_starts_anew(benc
     await bench.settle(0, 1, succeeded=0, failed=1)
     await bench.settle(1)
     await bench.settle(2, succeeded=0, failed=1)
-    await bench.ledger.segment_written(bench.name, 0, 0)
+    await bench.segment_written(0, generation=0)
     await bench.reduce()
     assert await bench.begin(1, tasks=2, owner="reducer", again=2) == ("running", [0, 1])
     fields = await bench.fields()

@@ -78,7 +78,7 @@ async def test_a_failure_is_heard_like_any_answer(bench: Bench) -> None:
 
 async def test_a_refused_release_stays_due(bench: Bench) -> None:
     await bench.open(3)
-    await bench.ledger.defer(bench.name, 0, [0, 2], 40)
+    await bench.defer([0, 2], 40, generation=0)
     assert await bench.due() == {"t:0": 40.0, "t:2": 40.0}
     assert await bench.in_flight() == [1]
     await bench.age_duty("t:2")
@@ -88,7 +88,7 @@ async def test_a_refused_release_stays_due(bench: Bench) -> None:
 async def test_deferred_after_it_was_settled_a_task_is_owed_nothing(bench: Bench) -> None:
     await bench.open(2)
     await bench.settle(0)
-    await bench.ledger.defer(bench.name, 0, [0], 40)
+    await bench.defer([0], 40, generation=0)
     assert await bench.due() == {}
     assert await bench.in_flight() == [1]
 
@@ -96,7 +96,7 @@ async def test_deferred_after_it_was_settled_a_task_is_owed_nothing(bench: Bench
 async def test_deferred_after_it_failed_a_task_runs_its_next_attempt_once(bench: Bench) -> None:
     await bench.open(1)
     await bench.fail(0, backoff=90)
-    await bench.ledger.defer(bench.name, 0, [0], 40)
+    await bench.defer([0], 40, generation=0)
     assert await bench.due() == {"t:0": 40.0}
     await bench.age_duty("t:0")
     assert (await bench.repair()).release == ((0, 1),)
@@ -105,14 +105,14 @@ async def test_deferred_after_it_failed_a_task_runs_its_next_attempt_once(bench:
 async def test_deferred_for_another_generation_nothing_changes(bench: Bench) -> None:
     await bench.open(1)
     before = await bench.dump()
-    await bench.ledger.defer(bench.name, 1, [0], 40)
+    await bench.defer([0], 40, generation=1)
     assert await bench.dump() == before
 
 
 async def test_deferred_while_the_batch_closes_a_task_is_given_up(bench: Bench) -> None:
     await bench.open(1)
     await bench.ledger.control.cancel(bench.name)
-    await bench.ledger.defer(bench.name, 0, [0], 40)
+    await bench.defer([0], 40, generation=0)
     assert await bench.due() == {}
     repairs = await bench.repair()
     assert (repairs.state, repairs.reduce) == ("reducing", True)
@@ -122,7 +122,7 @@ async def test_deferred_after_the_end_nothing_changes(bench: Bench) -> None:
     await bench.open(1)
     await bench.settle(0)
     before = await bench.dump()
-    await bench.ledger.defer(bench.name, 0, [0], 40)
+    await bench.defer([0], 40, generation=0)
     assert await bench.dump() == before
 
 
@@ -131,7 +131,7 @@ async def test_the_whole_first_window_settled_before_it_was_confirmed(bench: Ben
     await bench.begin(tasks=3)
     await bench.settle(0)
     await bench.settle(1)
-    await bench.ledger.confirm(bench.name, 0)
+    await bench.confirm(0)
     assert await bench.due() == {}
     assert await bench.in_flight() == [2]
 

@@ -14,7 +14,7 @@ async def test_the_reduce_is_leased_with_the_segments_that_are_not_written_yet(b
     await bench.settle(0, succeeded=1000)
     await bench.settle(1, succeeded=1000)
     await bench.settle(2, succeeded=1000)
-    await bench.ledger.segment_written(bench.name, 0, 1)
+    await bench.segment_written(1, generation=0)
     lease = await bench.ledger.lease(bench.name, "first", 0)
     assert lease.verdict == "leased"
     assert sorted(lease.segments) == [0, 2]
@@ -54,7 +54,7 @@ async def test_nothing_is_leased_before_the_reduce_or_for_another_generation(ben
 
 async def test_finished_a_batch_keeps_its_counts_and_nothing_else(bench: Bench) -> None:
     await reducing(bench)
-    await bench.ledger.segment_written(bench.name, 0, 0)
+    await bench.segment_written(0, generation=0)
     await bench.reduce()
     assert await bench.ledger.finish(bench.name, "reducer", 0, 7, 3) == "done"
     fields = await bench.fields()

@@ -17,7 +17,7 @@ async def test_a_batch_in_good_health_needs_nothing(bench: Bench) -> None:
 
 async def test_of_two_sweeps_at_once_one_sweeps(bench: Bench) -> None:
     await bench.open(3, window=2)
-    await bench.ledger.defer(bench.name, 0, [0], 0)
+    await bench.defer([0], 0, generation=0)
     both = await asyncio.gather(bench.repair(shortest=30), bench.repair(shortest=30))
     assert sorted((repairs.state, len(repairs.release)) for repairs in both) == [("", 0), ("running", 1)]
     await bench.age(swept_at=-31)
@@ -69,7 +69,7 @@ async def test_a_sweep_fills_a_shrunk_window(bench: Bench) -> None:
 
 async def test_what_runs_again_goes_a_little_over_the_window_and_no_further(bench: Bench) -> None:
     await bench.open(20, window=10)
-    await bench.ledger.defer(bench.name, 0, list(range(10)), 0)
+    await bench.defer(list(range(10)), 0, generation=0)
     await bench.redis.hset(bench.key(), "window", "2")
     assert len((await bench.repair()).release) == 6
     assert len(await bench.due()) == 4
@@ -122,7 +122,7 @@ async def test_what_does_not_answer_while_the_batch_closes_is_given_up_after_a_s
 
 async def test_a_paused_batch_is_left_alone(bench: Bench) -> None:
     await bench.open(5, window=2)
-    await bench.ledger.defer(bench.name, 0, [0], 0)
+    await bench.defer([0], 0, generation=0)
     await bench.redis.hset(bench.key(), "state", "paused")
     await bench.age()
     await bench.age_releases(t1=-900)

@@ -68,9 +68,9 @@ async def test_a_ledger_that_is_not_there_is_not_resurrected(bench: Bench) -> No
     assert (await bench.settle(0)).verdict == "unknown"
     assert await bench.fail(0) == "unknown"
     await bench.ledger.extend(await bench.current(0))
-    await bench.ledger.confirm(bench.name, 0)
-    await bench.ledger.defer(bench.name, 0, [0], 1)
-    await bench.ledger.segment_written(bench.name, 0, 0)
+    await bench.confirm(0)
+    await bench.defer([0], 1, generation=0)
+    await bench.segment_written(0, generation=0)
     assert (await bench.ledger.lease(bench.name, "owner", 0)).verdict == "unknown"
     assert await bench.ledger.finish(bench.name, "owner", 0, 0, 0) == ""
     assert await bench.ledger.control.cancel(bench.name) == ("", 0, None, False)
@@ -155,9 +155,9 @@ async def test_just_under_its_limits_a_segment_is_not_cut(bench: Bench) -> None:
 async def test_a_written_segment_is_due_no_more(bench: Bench) -> None:
     await bench.open(1)
     await bench.settle(0)
-    await bench.ledger.segment_written(bench.name, 1, 0)
+    await bench.segment_written(0, generation=1)
     assert "s:0" in await bench.due()
-    await bench.ledger.segment_written(bench.name, 0, 0)
+    await bench.segment_written(0, generation=0)
     assert await bench.due() == {"r": 30.0}
     assert await bench.segment_answers(0) == []
 
@@ -168,9 +168,9 @@ async def test_a_written_segment_pushes_the_expiry_on_and_never_back(bench: Benc
         await bench.settle(task, succeeded=1000)
     later = int(await bench.now()) + 60 * 86400
     await bench.redis.hset(bench.key(), "expire_at", str(later))
-    await bench.ledger.segment_written(bench.name, 0, 0)
+    await bench.segment_written(0, generation=0)
     assert await bench.expiries() == {later}
     await bench.redis.hset(bench.key(), "expire_at", str(int(await bench.now()) + 60))
-    await bench.ledger.segment_written(bench.name, 0, 1)
+    await bench.segment_written(1, generation=0)
     (expiry,) = await bench.expiries()
     assert expiry - await bench.now() > 6 * 86400

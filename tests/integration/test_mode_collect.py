@@ -52,7 +52,17 @@ async def test_a_callback_without_an_answer_runs_the_task_again_later(pipeline: 
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [("404", 404), ("500", 500), ("504", 504), ("200", 502), ("", 502), ("nonsense", 502), ("9" * 5000, 502), ("600", 502)]
+    ("given", "said"),
+    [
+        ("404", 404),
+        ("500", 500),
+        ("504", 504),
+        ("200", 502),
+        ("", 502),
+        ("nonsense", 502),
+        ("9" * 5000, 502),
+        ("600", 502),
+    ],
 )
 async def test_a_task_that_never_brings_an_answer_fails_its_items_with_the_last_status(
     pipeline: PipelineBench, given: str, said: int

@@ -166,7 +166,7 @@ async def test_a_batch_that_cannot_be_swept_does_not_keep_the_others_waiting(pip
     await pipeline.redis.delete(pipeline.bench(f"{pipeline.name}.one").key("due"))
     await pipeline.redis.set(pipeline.bench(f"{pipeline.name}.one").key("due"), "no sorted set", ex=60)
     two = pipeline.bench(f"{pipeline.name}.two")
-    await two.ledger.defer(two.name, 0, [0], 0)
+    await two.defer([0], 0, generation=0)
     assert await pipeline.sweep() == {"open": 2}
     assert [message.query["batch"] for message in pipeline.queue] == [two.name]
 

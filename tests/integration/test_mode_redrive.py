@@ -1,6 +1,6 @@
 """redrive: what failed runs again on request, as the next generation; all the rest stays as it is."""
 
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -9,24 +9,34 @@ from pipeline.errors import ConflictError, NotFoundError
 from pipeline.modes import batch as batch_module
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 
-Reply = tuple[int, Any]
+
+@dataclass
+class Model:
+    """What the model function answers, by the item (else its own text), and what it was asked."""
+
+    answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+
+    def reply(self, text: str) -> tuple[int, Any]:
+        self.calls.append(text)
+        return self.answers.get(text, (200, text))
+
+    def heal(self) -> None:
+        """Answer every item in capitals from now on."""
+        self.answers = {letter: (200, letter.upper()) for letter in "abcde"}
+        self.calls.clear()
 
 
 @pytest.fixture
-def model(pipeline: PipelineBench) -> dict[str, Callable[[str], Reply]]:
-    """What the model function answers, by the item: its own text, until a test says otherwise."""
-    replies: dict[str, Callable[[str], Reply]] = {}
-    pipeline.serve(answering(lambda text: replies.get(text, lambda item: (200, item))(text)))
-    return replies
+def model(pipeline: PipelineBench) -> Model:
+    made = Model()
+    pipeline.serve(answering(made.reply))
+    return made
 
 
-def refused(text: str) -> Reply:
-    return 422, f"no {text}"
-
-
-async def run_with_failures(pipeline: PipelineBench, model: dict[str, Callable[[str], Reply]], **options: str) -> None:
+async def run_with_failures(pipeline: PipelineBench, model: Model, **options: str) -> None:
     """Run five rows of which the second and the fourth fail for good."""
-    model |= {"b": refused, "d": refused}
+    model.answers = {"b": (422, "no b"), "d": (422, "no d")}
     await pipeline.submit_rows(*"abcde", **options)
     await pipeline.deliver_all()
     status = await pipeline.status()
@@ -43,16 +53,13 @@ def entries(summary: dict[str, Any]) -> tuple[list[Any], list[Any]]:
     return tuple([(e["url"], e["result"]) for e in summary[name]["results"]] for name in ("results", "failures"))  # type: ignore[return-value]
 
 
-async def test_only_what_failed_runs_again_and_replaces_its_failure(
-    pipeline: PipelineBench, model: dict[str, Callable[[str], Reply]]
-) -> None:
+async def test_only_what_failed_runs_again_and_replaces_its_failure(pipeline: PipelineBench, model: Model) -> None:
     await run_with_failures(pipeline, model, chunk="2")
     before = await pipeline.summary()
-    calls: list[str] = []
-    model |= {name: lambda text: (calls.append(text), (200, text.upper()))[1] for name in "abcde"}  # type: ignore[misc]
+    model.heal()
     await redrive(pipeline)
     await pipeline.deliver_all()
-    assert sorted(calls) == ["b", "d"]
+    assert sorted(model.calls) == ["b", "d"]
     summary = await pipeline.summary()
     assert entries(summary) == ([("a", "a"), ("b", "B"), ("c", "c"), ("d", "D"), ("e", "e")], [])
     status = await pipeline.status()
@@ -60,12 +67,10 @@ async def test_only_what_failed_runs_again_and_replaces_its_failure(
     assert (summary["batchStarted"], summary["results"]["count"]) == (before["batchStarted"], 5)
 
 
-async def test_older_summaries_stay_under_their_generation(
-    pipeline: PipelineBench, model: dict[str, Callable[[str], Reply]]
-) -> None:
+async def test_older_summaries_stay_under_their_generation(pipeline: PipelineBench, model: Model) -> None:
     await run_with_failures(pipeline, model)
     first = await pipeline.context.store.get(f"{pipeline.batch}.json")
-    model.clear()
+    model.heal()
     await redrive(pipeline)
     await pipeline.deliver_all()
     store = pipeline.context.store
@@ -73,25 +78,20 @@ async def test_older_summaries_stay_under_their_generation(
     assert await store.get(f"{pipeline.batch}/1/summary.json") == await store.get(f"{pipeline.batch}.json") != first
 
 
-async def test_asked_twice_at_once_it_runs_once(
-    pipeline: PipelineBench, model: dict[str, Callable[[str], Reply]]
-) -> None:
+async def test_asked_twice_at_once_it_runs_once(pipeline: PipelineBench, model: Model) -> None:
     await run_with_failures(pipeline, model)
-    calls: list[str] = []
-    model |= {name: lambda text: (calls.append(text), (200, text))[1] for name in "bd"}  # type: ignore[misc]
+    model.heal()
     assert await redrive(pipeline) == await redrive(pipeline)
     await pipeline.deliver(pipeline.queue.pop(0))
     assert await redrive(pipeline) == await redrive(pipeline)
     await pipeline.deliver_all()
-    assert sorted(calls) == ["b", "d"]
+    assert sorted(model.calls) == ["b", "d"]
     assert (await pipeline.status())["generation"] == 1
 
 
-async def test_what_fails_again_is_retried_as_often_as_the_first_time(
-    pipeline: PipelineBench, model: dict[str, Callable[[str], Reply]]
-) -> None:
+async def test_what_fails_again_is_retried_as_often_as_the_first_time(pipeline: PipelineBench, model: Model) -> None:
     await run_with_failures(pipeline, model, attempts="2")
-    model |= {"b": lambda _: (503, "not now"), "d": refused}
+    model.answers["b"] = (503, "not now")
     for _ in range(2):
         generation = (await pipeline.status())["generation"]
         await redrive(pipeline)
@@ -105,9 +105,7 @@ async def test_what_fails_again_is_retried_as_often_as_the_first_time(
     assert entries(await pipeline.summary())[1] == [("b", "not now"), ("d", "no d")]
 
 
-async def test_a_cancelled_batch_runs_what_never_ran_in_its_own_chunks(
-    pipeline: PipelineBench, model: dict[str, Callable[[str], Reply]]
-) -> None:
+async def test_a_cancelled_batch_runs_what_never_ran_in_its_own_chunks(pipeline: PipelineBench, model: Model) -> None:
     del model
     await pipeline.submit_rows(*"abcdefgh", window="1", chunk="2")
     await pipeline.handle("cancel", {"batch": pipeline.batch})
@@ -123,9 +121,7 @@ async def test_a_cancelled_batch_runs_what_never_ran_in_its_own_chunks(
     assert [url for url, _ in entries(await pipeline.summary())[0]] == list("abcdefgh")
 
 
-async def test_a_batch_past_its_deadline_gets_a_new_one(
-    pipeline: PipelineBench, model: dict[str, Callable[[str], Reply]]
-) -> None:
+async def test_a_batch_past_its_deadline_gets_a_new_one(pipeline: PipelineBench, model: Model) -> None:
     del model
     await pipeline.submit_rows(*"abc", window="1")
     await pipeline.bench().age(deadline_at=-1)
@@ -140,9 +136,7 @@ async def test_a_batch_past_its_deadline_gets_a_new_one(
     assert (await pipeline.status())["state"] == "done"
 
 
-async def test_a_redriven_batch_can_be_cancelled_and_keeps_what_it_had(
-    pipeline: PipelineBench, model: dict[str, Callable[[str], Reply]]
-) -> None:
+async def test_a_redriven_batch_can_be_cancelled_and_keeps_what_it_had(pipeline: PipelineBench, model: Model) -> None:
     await run_with_failures(pipeline, model)
     await redrive(pipeline)
     await pipeline.handle("cancel", {"batch": pipeline.batch})
@@ -152,29 +146,24 @@ async def test_a_redriven_batch_can_be_cancelled_and_keeps_what_it_had(
     assert entries(await pipeline.summary())[1] == [("b", "no b"), ("d", "no d")]
 
 
-async def test_after_the_ledger_has_expired_s3_is_enough(
-    pipeline: PipelineBench, model: dict[str, Callable[[str], Reply]]
-) -> None:
+async def test_after_the_ledger_has_expired_s3_is_enough(pipeline: PipelineBench, model: Model) -> None:
     await run_with_failures(pipeline, model, chunk="2")
     await pipeline.redis.flushall()
     pipeline.forget()
-    calls: list[str] = []
-    model |= {name: lambda text: (calls.append(text), (200, text.upper()))[1] for name in "abcde"}  # type: ignore[misc]
+    model.heal()
     assert await redrive(pipeline) == await redrive(pipeline)
     await pipeline.deliver_all()
     while (await pipeline.status())["state"] != "done":
         await pipeline.bench().age_duty("r")
         await pipeline.sweep()
         await pipeline.deliver_all()
-    assert sorted(calls) == ["b", "d"]
+    assert sorted(model.calls) == ["b", "d"]
     status = await pipeline.status()
     assert (status["generation"], status["succeeded"], status["failed"]) == (1, 5, 0)
     assert pipeline.mark not in await pipeline.objects()
 
 
-async def test_without_a_failure_nothing_happens(
-    pipeline: PipelineBench, model: dict[str, Callable[[str], Reply]]
-) -> None:
+async def test_without_a_failure_nothing_happens(pipeline: PipelineBench, model: Model) -> None:
     del model
     await pipeline.submit_rows(*"ab")
     await pipeline.deliver_all()
@@ -186,7 +175,7 @@ async def test_without_a_failure_nothing_happens(
 
 
 async def test_a_batch_that_has_not_ended_is_refused_and_one_that_is_unknown_named(
-    pipeline: PipelineBench, model: dict[str, Callable[[str], Reply]]
+    pipeline: PipelineBench, model: Model
 ) -> None:
     del model
     with pytest.raises(NotFoundError, match="there is no batch"):
@@ -211,10 +200,10 @@ async def test_a_batch_that_was_never_opened_is_refused_with_the_reason(
 
 
 async def test_a_redrive_that_dies_after_its_script_is_gone_on_with_by_the_sweep(
-    pipeline: PipelineBench, model: dict[str, Callable[[str], Reply]]
+    pipeline: PipelineBench, model: Model
 ) -> None:
     await run_with_failures(pipeline, model)
-    model.clear()
+    model.heal()
     await pipeline.context.ledger.index.note(pipeline.batch)
     assert (await pipeline.context.ledger.control.redrive(pipeline.batch)).verdict == "redriven"
     await pipeline.bench().age_duty("r")
@@ -223,13 +212,11 @@ async def test_a_redrive_that_dies_after_its_script_is_gone_on_with_by_the_sweep
     assert (await pipeline.status())["succeeded"] == 5
 
 
-async def test_csv_bodies_are_redriven_from_the_snapshot(
-    pipeline: PipelineBench, model: dict[str, Callable[[str], Reply]]
-) -> None:
-    model["b"] = refused
+async def test_csv_bodies_are_redriven_from_the_snapshot(pipeline: PipelineBench, model: Model) -> None:
+    model.answers["b"] = (422, "no b")
     await pipeline.submit('url,other\n"b",1\n"two\nlines",2\n', CSV)
     await pipeline.deliver_all()
-    model.clear()
+    model.heal()
     await redrive(pipeline)
     await pipeline.deliver_all()
-    assert entries(await pipeline.summary()) == ([("b", "b"), ("two\nlines", "two\nlines")], [])
+    assert entries(await pipeline.summary()) == ([("b", "B"), ("two\nlines", "two\nlines")], [])

@@ -45,7 +45,7 @@ async def go_on(pipeline: PipelineBench) -> None:
         bench = pipeline.bench()
         for duty in await bench.due():
             await bench.age_duty(duty)
-        await bench.age(not_before=-1)
+        await bench.age(not_before=-1, lease_until=-1)
         if await bench.fields() and (await pipeline.status())["state"] in {"done", "cancelled", "failed"}:
             return
     raise AssertionError(await bench.fields())
@@ -258,3 +258,45 @@ async def test_with_its_memory_redis_is_compared_with_s3_now_and_then_only(pipel
     await pipeline.redis.delete(f"{pipeline.name}:epoch")
     await pipeline.sweep()
     assert await pipeline.context.store.list(pipeline.mark) == []
+
+
+async def test_while_s3_is_away_the_sweep_does_the_rest(
+    pipeline: PipelineBench, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipeline.submit_rows("a")
+    pipeline.queue.clear()
+    await pipeline.redis.delete(f"{pipeline.name}:epoch")
+    await pipeline.bench().defer([0], 0, generation=0)
+    with monkeypatch.context() as fault:
+
+        async def away(*_: object) -> None:
+            raise UnavailableError("S3 is away")
+
+        fault.setattr(pipeline.context.store, "list_aged", away)
+        assert await pipeline.sweep() == {"open": 1}
+    await pipeline.deliver_all()
+    assert calls == {"a": 1}
+
+
+async def test_a_generation_that_a_cancel_overtook_is_not_taken_for_one_that_runs(
+    pipeline: PipelineBench, calls: Counter[str]
+) -> None:
+    await pipeline.submit_rows("a", "later b", "no c")
+    while pipeline.queue[0].mode == "task":
+        await pipeline.deliver(pipeline.queue.pop(0))
+    begin = pipeline.context.ledger.begin
+
+    async def cancelled_first(*arguments: Any) -> Any:
+        await pipeline.context.ledger.control.cancel(pipeline.batch)
+        return await begin(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline.context.ledger, "begin", cancelled_first)
+        await pipeline.deliver(pipeline.queue.pop(0))
+    await go_on(pipeline)
+    assert (await pipeline.status())["state"] == "cancelled"
+    before = calls.copy()
+    await lose_redis(pipeline)
+    await pipeline.handle("redrive", {"batch": pipeline.batch})
+    await go_on(pipeline)
+    assert set(calls - before) == {"later b", "no c"}
