@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestServer
+from aiohttp import web
 
 from pipeline import server
 from pipeline.settings import Settings, read_settings
@@ -44,12 +44,18 @@ async def test_a_client_that_goes_away_is_no_error_without_a_name(
 
     monkeypatch.setattr(server, "open_context", without_services)
     monkeypatch.setattr(server, "_read", reading)
-    async with TestServer(server.create_app(SETTINGS)) as running:
-        _, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    # Not aiohttp's server for tests, which cancels the handler of a client that goes away.
+    runner = web.AppRunner(server.create_app(SETTINGS))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        _, writer = await asyncio.open_connection(*runner.addresses[0])
         writer.write(sent)
         await writer.drain()
         writer.close()
         await wait_until(lambda: "read" in refused)
+    finally:
+        await runner.cleanup()
     assert refused == ["the body broke off: the client has gone away", "read"]
     assert "Traceback" not in caplog.text
     assert "without a name" not in caplog.text
