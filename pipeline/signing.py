@@ -41,10 +41,18 @@ class Identity:
     def from_query(cls, query: Mapping[str, str]) -> Self:
         """Read the identity from a signed URL; raises ForbiddenError when a part is missing or no number."""
         try:
-            generation, task, attempt = (int(query[name]) for name in ("generation", "task", "attempt"))
+            generation, task, attempt = (_number(query[name]) for name in ("generation", "task", "attempt"))
             return cls(query["batch"], generation, task, attempt, query.get("epoch", ""))
         except (KeyError, ValueError):
             raise ForbiddenError("a signed URL was expected: batch, generation, task, attempt, key, sig") from None
+
+
+def _number(text: str) -> int:
+    """Read a number in the one spelling that is signed: int() also takes spaces, signs and other scripts' digits."""
+    number = int(text)
+    if str(number) != text:
+        raise ValueError
+    return number
 
 
 def _key_id(key: bytes) -> str:

@@ -102,6 +102,19 @@ def test_a_signature_is_compared_whole(signer: Signer) -> None:
             signer.verify_query("callback", query | {"sig": wrong})
 
 
+@pytest.mark.parametrize("name", ["generation", "task", "attempt"])
+@pytest.mark.parametrize("spelling", ["0{}", "+{}", " {}", "{}\n", "0_{}", "{}.0", "{}e0", "-{}"])
+def test_a_number_has_one_spelling(signer: Signer, name: str, spelling: str) -> None:
+    query = query_of(signer, "callback")
+    with pytest.raises(ForbiddenError, match="a signed URL was expected|is not that of"):
+        signer.verify_query("callback", query | {name: spelling.format(query[name])})
+
+
+def test_a_number_is_written_in_ascii_digits(signer: Signer) -> None:
+    with pytest.raises(ForbiddenError, match="a signed URL was expected"):
+        signer.verify_query("callback", query_of(signer, "callback") | {"task": "\N{ARABIC-INDIC DIGIT THREE}"})
+
+
 def test_a_batch_cannot_swallow_the_parts_that_follow_it(signer: Signer) -> None:
     query = dict(parse_qsl(signer.query("task", Identity("b", 1, 2, 3), "7")))
     with pytest.raises(ForbiddenError):
