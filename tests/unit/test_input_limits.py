@@ -174,6 +174,8 @@ async def test_lines_that_hold_next_to_nothing_are_refused_where_their_cells_wou
     with pytest.raises(BadRequestError, match=r"^the input has 2000 columns, and too many lines with most of their"):
         unpack(write(tmp_path, header + b"a\n" * (most + 1)))
     unpack(write(tmp_path, header + b'"' + b"a\n" * 100_000 + b'"\n'))
+    over_a_piece = b'"' + b"a\n" * MIB + b'"\n'
+    unpack(write(tmp_path, header + over_a_piece))
 
 
 def test_a_disk_that_is_full_is_not_the_inputs_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
