@@ -64,10 +64,11 @@ def main(  # noqa: PLR0913 - the options of the command
         return
     product = EVERYTHING - frozenset(without or ())
     seeds = [seed] if seed is not None else range(first, first + runs)
-    plans = [make_plan(number, SHORT if short else FULL, product) for number in seeds]
+    scale = SHORT if short else FULL
+    plans = [make_plan(number, scale, product) for number in seeds]
     machine = describe_machine("bench.chaos", sys.argv[1:])
     options = " --short" * short + "".join(f" --without {name}" for name in without or ())
-    results = _run(run_all(plans, parallel, keep, console, options))
+    results = _run(run_all(plans, scale, parallel, keep, console, options))
     if seed is None:
         report.write_runs(out, [report.row(result) for result in results], machine)
         console.print(f"Rows and totals: {out}/chaos.csv, .json, .md")

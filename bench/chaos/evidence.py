@@ -41,7 +41,7 @@ class Evidence:
 
     `summary` is None where there is none, `later` the summary once all is quiet. `calls` is the model's own log:
     (call id, item). `seen` is the gateway's. `objects` holds what the summary refers to. `stopped` says that the run
-    was cancelled, `s3_away` that S3 was killed. `problems` are what the run itself met: a hang, an accepted batch that
+    was cancelled. `problems` are what the run itself met: a hang, an accepted batch that
     is gone. `begun` is the generation with which the batch, or its redrive, began.
     """
 
@@ -55,7 +55,6 @@ class Evidence:
     objects: dict[str, bytes] = field(default_factory=dict)
     left: Left = field(default_factory=Left)
     stopped: bool = False
-    s3_away: bool = False
     problems: tuple[str, ...] = ()
     column: str = "item"
     begun: int = 0

@@ -77,15 +77,19 @@ class Plan:
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a run is: items from `least` to `most`, and at most `steps` ordered faults."""
+    """How large a run is: items from `least` to `most`, and at most `steps` ordered faults in the middle.
+
+    `settings` are the pipeline's, over those of every stage.
+    """
 
     least: int
     most: int
     steps: int
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 FULL = Scale(200, 2_000, 8)
-SHORT = Scale(60, 200, 4)
+SHORT = Scale(60, 200, 2, {"CHAOS_LEASE": "1"})
 # What a plan may be told to leave out.
 EVERYTHING = frozenset({"lose-redis", "pause", "redrive"})
 

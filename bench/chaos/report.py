@@ -7,6 +7,8 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from bench.chaos.checker import time_was_up
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -16,9 +18,20 @@ if TYPE_CHECKING:
 
 NAME = "chaos"
 SCENARIOS = "chaos-scenarios"
-_SUMMED = ("items", "steps_fired", "succeeded", "failed", "never_run", "model_calls", "repeated_calls")
+_SUMMED = ("items", "steps_fired", "succeeded", "failed", "time_up", "never_run", "model_calls", "repeated_calls")
 COLUMNS = (
-    *("seed", "items", "steps_planned", "steps_fired", "faults", "state", "succeeded", "failed", "never_run"),
+    *(
+        "seed",
+        "items",
+        "steps_planned",
+        "steps_fired",
+        "faults",
+        "state",
+        "succeeded",
+        "failed",
+        "time_up",
+        "never_run",
+    ),
     *("generations", "redriven", "model_calls", "repeated_calls", "seconds", "violations"),
 )
 SCENARIO_COLUMNS = (
@@ -43,6 +56,7 @@ def row(result: Result) -> Row:
         "state": evidence.status.get("state", ""),
         "succeeded": evidence.status.get("succeeded", ""),
         "failed": len(failures) - never,
+        "time_up": sum(time_was_up(entry, result.plan.options["timeout"]) for entry in failures),
         "never_run": never,
         "generations": evidence.status.get("generation", 0) + 1,
         "redriven": int(result.first is not None),

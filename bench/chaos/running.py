@@ -61,13 +61,13 @@ async def run(stage: Stage, plan: Plan, name: str, keep: Path) -> Result:
     director.start()
     try:
         await client.submit()
-        evidence = await _follow(client, director, log)
+        evidence = await _follow(client, director)
         violations, first = check(evidence), None
         if plan.redrive and not violations:
             first = evidence
             stage.heal()
             await client.strike(REDRIVE)
-            evidence = await _follow(client, director, log, begun=first.status["generation"] + 1)
+            evidence = await _follow(client, director, begun=first.status["generation"] + 1)
             violations = [f"after the redrive: {violation}" for violation in check(evidence)]
     finally:
         await director.stop()
@@ -82,7 +82,7 @@ async def run(stage: Stage, plan: Plan, name: str, keep: Path) -> Result:
     return result
 
 
-async def _follow(client: Client, director: Director, log: FaultLog, begun: int = 0) -> Evidence:
+async def _follow(client: Client, director: Director, begun: int = 0) -> Evidence:
     """Wait for the end, and gather what is there then; faults go on until they have had their say."""
     status = await client.follow()
     await director.settle()
@@ -90,7 +90,6 @@ async def _follow(client: Client, director: Director, log: FaultLog, begun: int 
     known = Evidence(
         *(plan.rows, plan.options, status, None, None, [], list(director.seen)),
         stopped=client.stopped,
-        s3_away="restart-s3" in log.counts,
         problems=tuple(client.problems),
         column=COLUMN,
         begun=begun,

@@ -36,7 +36,7 @@ class Verdict:
 async def wipe(keep: Path, items: int) -> Verdict:
     """Redis loses everything at half of the items: what is called again is at most a segment and the window."""
     steps = [Step("lose-redis", "callback", items // 2, 0.3)]
-    async with stage(CHAOS_SEGMENT=str(SEGMENT)) as one:
+    async with stage({"CHAOS_SEGMENT": str(SEGMENT)}) as one:
         result = await run(one, _plan(_good(items), chunk=1, steps=steps), "wipe", keep)
     bound = SEGMENT + WINDOW
     text = f"Redis lost everything at {items // 2:,} of {items:,}; {result.repeated:,} calls repeated, bound {bound:,}"

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from bench.chaos.plan import Plan
+    from bench.chaos.plan import Plan, Scale
 
-SHOWN = ("items", "state", "succeeded", "failed", "never_run", "model_calls", "repeated_calls", "seconds")
+SHOWN = ("items", "state", "succeeded", "failed", "time_up", "never_run", "model_calls", "repeated_calls", "seconds")
 
 
 async def run_all(
-    plans: Sequence[Plan], parallel: int, keep: Path, console: Console, options: str = ""
+    plans: Sequence[Plan], scale: Scale, parallel: int, keep: Path, console: Console, options: str = ""
 ) -> list[Result]:
     """Run the plans, each told as it ends; `options` make a replay of a seed the same plan. Raises LocalError."""
     waiting = list(reversed(plans))
@@ -30,7 +30,7 @@ async def run_all(
 
     async def work() -> None:
         while waiting:
-            async with stage() as one:
+            async with stage(scale.settings) as one:
                 while waiting:
                     result = await run(one, (plan := waiting.pop()), f"chaos-{plan.seed}", keep)
                     results.append(result)

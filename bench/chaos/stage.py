@@ -165,11 +165,12 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def stage(
-    *, workers: int = 12, replicas: int = 2, redelivery: float = 1.5, **settings: str
+    settings: Mapping[str, str] | None = None, *, workers: int = 12, replicas: int = 2, redelivery: float = 1.5
 ) -> AsyncIterator[Stage]:
     """Start services, gateway and functions; Redis writes every change down before it answers. Raises LocalError.
 
-    `redelivery` is the seconds after which the queue delivers again what was not acknowledged.
+    `settings` go over SETTINGS. `redelivery` is the seconds after which the queue delivers again what was not
+    acknowledged.
     """
     async with contextlib.AsyncExitStack() as cleanup:
         enter = cleanup.enter_async_context
@@ -185,6 +186,6 @@ async def stage(
         }
         command = (sys.executable, "-m", "bench.chaos.model")
         await stack.add_function(FunctionSpec(MODEL, command, environment, replicas=replicas))
-        points = {**SETTINGS, "CHAOS_POINT": str(folder / "point"), **settings}
+        points = {**SETTINGS, "CHAOS_POINT": str(folder / "point"), **(settings or {})}
         await stack.add_pipeline(replicas, points, module="bench.chaos.replica")
         yield running

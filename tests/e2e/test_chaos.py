@@ -28,7 +28,7 @@ async def chaos() -> AsyncIterator[Stage]:
 @pytest.mark.timeout(600)
 async def test_batches_under_faults_keep_every_promise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plans = [make_plan(seed, SHORT) for seed in SEEDS]
-    results = await run_all(plans, SIDE_BY_SIDE, tmp_path, Console(soft_wrap=True, highlight=False))
+    results = await run_all(plans, SHORT, SIDE_BY_SIDE, tmp_path, Console(soft_wrap=True, highlight=False))
     assert {result.plan.seed for result in results} == set(SEEDS)
     broken = {result.plan.seed: result.violations for result in results if result.violations}
     assert broken == {}, capsys.readouterr().out

@@ -1,0 +1,87 @@
+"""What the chaos runs write down."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from bench.chaos.__main__ import app
+from bench.chaos.evidence import Evidence
+from bench.chaos.plan import SHORT, make_plan
+from bench.chaos.report import COLUMNS, row, write_runs, write_scenario
+from bench.chaos.running import Result
+from bench.chaos.scenarios import Verdict
+from bench.chaos.traces import FaultLog, Seen
+
+MACHINE = {
+    **{"command": "python -m bench.chaos", "date": "2026-11-25", "code": "abc", "cpu": "some", "cores": 2},
+    **{"system": "Linux", "python": "3.11", "load_before": 0.5},
+}
+
+
+def result(seed: int, violations: list[str]) -> Result:
+    plan = make_plan(seed, SHORT)
+    entries: list[dict[str, Any]] = [
+        {"item": "good 1", "statusCode": 503, "result": "busy"},
+        {"item": "good 2", "statusCode": 504, "result": "no reply within 0.2 s"},
+        {"item": "good 3", "statusCode": None, "result": "not run: cancelled on request"},
+    ]
+    evidence = Evidence(
+        rows=plan.rows,
+        options=plan.options,
+        status={"state": "cancelled", "succeeded": 2, "generation": 1},
+        summary={"failures": {"results": entries}, "results": {"results": []}},
+        later=None,
+        calls=[("a", "good 4"), ("b", "good 4")],
+        seen=[Seen("call", "a", "good 4", "", 200), Seen("call", "b", "good 4", "", 200)],
+    )
+    return Result(plan, evidence, ["step"], {"wipe-queue": 1, "drop-callback": 3}, 12.34, violations)
+
+
+def test_a_run_is_a_row() -> None:
+    found = row(result(3, ["counts: wrong"]))
+    assert tuple(found) == COLUMNS
+    named = ("seed", "faults", "state", "succeeded", "failed", "time_up", "never_run", "generations", "model_calls")
+    assert [found[name] for name in named] == [3, "drop-callback=3 wipe-queue=1", "cancelled", 2, 2, 1, 1, 2, 2]
+    assert (found["repeated_calls"], found["seconds"], found["violations"]) == (1, "12.3", "counts: wrong")
+
+
+def test_runs_are_written_by_seed_with_totals_and_machine(tmp_path: Path) -> None:
+    write_runs(tmp_path, [row(result(4, ["counts: wrong | or not"])), row(result(2, []))], MACHINE)
+    with (tmp_path / "chaos.csv").open(newline="") as file:
+        assert [line["seed"] for line in csv.DictReader(file)] == ["2", "4"]
+    text = (tmp_path / "chaos.md").read_text()
+    for line in (
+        *("| runs | 2 |", "| runs with a violation | 1 |", "| ended as | cancelled 2 |", "| drop-callback | 6 |"),
+        *("| faults | 8 |", "| 4 | counts: wrong / or not |", "`python -m bench.chaos`, 2026-11-25, code abc."),
+    ):
+        assert line in text
+
+
+def test_a_scenario_takes_the_place_of_its_last_row(tmp_path: Path) -> None:
+    for seconds in (3.0, 4.0):
+        write_scenario(tmp_path, Verdict("wipe", 10, seconds, 12, 2, "as told", []), MACHINE)
+    write_scenario(tmp_path, Verdict("drops", 10, 1.0, 12, 2, "as told", ["too many"]), MACHINE)
+    with (tmp_path / "chaos-scenarios.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [(one["scenario"], one["seconds"]) for one in lines] == [("drops", "1.0"), ("wipe", "4.0")]
+    assert "| drops | 10 | 1.0 | 12 | 2 | as told | too many |" in (tmp_path / "chaos-scenarios.md").read_text()
+
+
+def test_steps_are_logged_in_their_order_without_a_time(tmp_path: Path) -> None:
+    plan = make_plan(7, SHORT)
+    for name in ("one", "two"):
+        log = FaultLog(tmp_path / name)
+        for number, step in enumerate(plan.steps):
+            log.step(number, step)
+        log.rule("drop-callback")
+        assert log.fired == [str(step) for step in plan.steps]
+        assert log.counts["drop-callback"] == 1
+    assert (tmp_path / "one").read_text() == (tmp_path / "two").read_text()
+    assert len((tmp_path / "one").read_text().splitlines()) == len(plan.steps)
+
+
+def test_every_scenario_has_its_command() -> None:
+    help_text = CliRunner().invoke(app, ["--help"]).output
+    assert all(name in help_text for name in ("wipe", "drops", "backlog", "redrive", "--seed", "--without"))
