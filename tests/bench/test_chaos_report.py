@@ -15,8 +15,14 @@ from bench.chaos.scenarios import Verdict
 from bench.chaos.traces import FaultLog, Seen
 
 MACHINE = {
-    **{"command": "python -m bench.chaos", "date": "2026-11-25", "code": "abc", "cpu": "some", "cores": 2},
-    **{"system": "Linux", "python": "3.11", "load_before": 0.5},
+    "command": "python -m bench.chaos",
+    "date": "2026-11-25",
+    "code": "abc",
+    "cpu": "some",
+    "cores": 2,
+    "system": "Linux",
+    "python": "3.11",
+    "load_before": 0.5,
 }
 
 
