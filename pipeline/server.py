@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> web.Application:
     app.cleanup_ctx.append(clients)
     app.router.add_get("/_/health", _health)
     app.router.add_get("/_/ready", _ready)
-    app.router.add_route("*", "/{path:.*}", _serve)
+    app.router.add_route("*", "/{path:(?s:.*)}", _serve)
     return app
 
 

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from pipeline import server
+from pipeline.errors import PipelineError
 from pipeline.settings import Settings, read_settings
 from tests.support import wait_until
 
@@ -36,7 +37,7 @@ async def test_a_client_that_goes_away_is_no_error_without_a_name(
     async def reading(request: Any) -> bytes:
         try:
             return await read(request)
-        except server.PipelineError as error:
+        except PipelineError as error:
             refused.append(str(error))
             raise
         finally:

@@ -81,6 +81,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "an id that is no text": (request(headers=BATCH + b"X-Batch-Id: \xff\r\n"), r"X-Batch-Id '\\udcff' is not a batch"),
     "an id of another line": (request(headers=STATUS, target=b"/?batch=a%0AX-Evil:1"), "is not a batch id"),
     "an id of another folder": (request(headers=STATUS, target=b"/?batch=..%2Fa"), "X-Batch-Id '../a' is not a batch"),
+    "a path of two lines": (request(headers=NO_MODE, target=b"/a%0Ab"), "the header X-Mode is missing"),
     "a query that is no text": (request(target=b"/?function=\xff"), "Invalid char in url query"),
     "an encoded name that is no text": (request(target=b"/?%ED%A0%80=1"), "there is no such field"),
     "an encoded zero as a name": (request(target=b"/?%00=1"), "there is no such field"),
