@@ -1,0 +1,86 @@
+"""The description of the API, and whether an answer is one that it allows."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from openapi_schema_validator import OAS31Validator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bench.fuzz.wire import Answer
+
+PATH = Path(__file__).parents[2] / "pipeline" / "openapi.yaml"
+# What no mode is found for is refused before one could be asked.
+NO_MODE = "no mode"
+HTTP_LAYER = "text/plain"
+
+
+@functools.cache
+def description() -> dict[str, Any]:
+    """Read the description."""
+    document: dict[str, Any] = yaml.safe_load(PATH.read_text())
+    return document
+
+
+def resolve(reference: str) -> Any:
+    """Follow a `#/...` reference."""
+    found: Any = description()
+    for name in reference.removeprefix("#/").split("/"):
+        found = found[name]
+    return found
+
+
+def modes() -> dict[str, Any]:
+    """Return what the description says of each mode."""
+    found: dict[str, Any] = description()["paths"]["/"]["post"]["x-modes"]
+    return found
+
+
+def responses(mode: str) -> Mapping[str, Any]:
+    """Return the responses of a mode, each with its reference followed; without a mode there is only a refusal."""
+    if mode in {"/_/health", "/_/ready"}:
+        found: dict[str, Any] = description()["paths"][mode]["get"]["responses"]
+        return found
+    if mode == NO_MODE:
+        names = {"400": "BadRequest", "413": "TooLarge"}
+        return {status: resolve(f"#/components/responses/{name}") for status, name in names.items()}
+    return {status: resolve(response["$ref"]) for status, response in modes()[mode]["responses"].items()}
+
+
+def problems(mode: str, answer: Answer) -> list[str]:
+    """Return what the description has against an answer in a mode, nothing where it is allowed."""
+    response = responses(mode).get(str(answer.status))
+    if response is None:
+        return [f"{mode} does not answer {answer.status}"]
+    found = [
+        f"the header {name} of {answer.status} is {given!r}"
+        for name, header in response.get("headers", {}).items()
+        if (given := answer.headers.get(name)) is None or list(_validator(header["schema"]).iter_errors(given))
+    ]
+    if not answer.has_body:
+        return found
+    content = response["content"].get(answer.content_type)
+    if content is None:
+        return [*found, f"{answer.status} has the content type {answer.content_type!r}"]
+    try:
+        value = json.loads(answer.body) if answer.content_type == "application/json" else answer.body.decode()
+    except ValueError as error:
+        return [*found, f"the body of {answer.status} is not {answer.content_type}: {error}"]
+    errors = _validator(content["schema"]).iter_errors(value)
+    return found + [f"the body of {answer.status}: {'.'.join(map(str, e.path))}: {e.message[:300]}" for e in errors]
+
+
+def _validator(schema: Mapping[str, Any]) -> Any:
+    return _validator_of(json.dumps(schema))
+
+
+@functools.cache
+def _validator_of(schema: str) -> Any:
+    # References point into the whole document, so it goes along.
+    return OAS31Validator({**json.loads(schema), "components": description()["components"]})
