@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
+from redis.asyncio import RedisCluster
 
 from pipeline.errors import UnavailableError
 from pipeline.ledger import Ledger
@@ -14,9 +15,6 @@ from tests.integration.pipeline_bench import PipelineBench, answering
 from tests.integration.redis_lives import Lives, begin, end, lives, over
 from tests.integration.redis_nodes import PASSWORD, Node, RedisNodes, Service, redis_cluster
 from tests.support import wait_until
-
-if TYPE_CHECKING:
-    from redis.asyncio import RedisCluster
 
 BATCHES = range(9)
 
@@ -127,6 +125,21 @@ async def test_connections_that_are_closed_under_a_call_are_opened_again(ours: L
         await ours.redis.aclose()
         await asyncio.sleep(0.01)
     assert {phase.state for phase in await asyncio.gather(*asked) if phase} == {"running"}
+
+
+async def test_a_connection_that_is_closed_just_before_the_write_is_opened_again(
+    ours: Lives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute, faults = RedisCluster.execute_command, [AttributeError("'NoneType' object has no attribute 'writelines'")]
+
+    async def closed(self: RedisCluster, *args: Any, **options: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return await execute(self, *args, **options)
+
+    monkeypatch.setattr(RedisCluster, "execute_command", closed)
+    assert await ours.ledger.phase("batch") is None
+    assert faults == []
 
 
 async def test_a_cluster_that_came_back_elsewhere_is_found_by_the_name_in_the_url(name: str) -> None:
