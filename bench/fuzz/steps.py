@@ -1,0 +1,73 @@
+"""What is sent, before it is known to whom: a step names its batch and its signed URL by number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+POOL = 3
+Batch = int | bytes | None
+Purpose = Literal["task", "open", "reduce", "callback"]
+Use = Literal["task", "open", "reduce", "collect"]
+# The mode that a URL of each purpose is for.
+USES: dict[Purpose, Use] = {"task": "task", "open": "open", "reduce": "reduce", "callback": "collect"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A well-formed request, and so one that has to be answered.
+
+    `batch` is the number of one of the conversation's batches, the bytes to send for one, or none. `fresh`: it asks for
+    a batch of an id that nobody has used, of which nothing may be left if it is refused.
+    """
+
+    mode: bytes | None
+    batch: Batch = None
+    batch_in: Literal["query", "header"] = "query"
+    method: bytes = b"POST"
+    path: bytes = b"/"
+    query: tuple[tuple[bytes, bytes], ...] = ()
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes = b""
+    chunked: bool = False
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is done to a signed URL: a field gets a value, or the letter at a place of it another one."""
+
+    field: bytes
+    value: bytes | None = None
+    place: int = 0
+    letter: bytes = b""
+    kind: Literal["set", "flip", "drop", "add", "none"] = "none"
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A signed URL that the function has made, sent as it is or changed.
+
+    `url` and `answer` count back from the newest of their kind. `purpose` is what the URL is of, `mode` what it is
+    used for.
+    """
+
+    purpose: Purpose
+    mode: Use
+    url: int
+    change: Change
+    answer: int | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Bytes that are no whole request, or more than one; `answers` is how many there have to be, None for any."""
+
+    name: str
+    sent: bytes
+    answers: int | None = None
+
+
+Step = Call | Signed | Raw
