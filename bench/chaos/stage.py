@@ -14,7 +14,9 @@ import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from redis.asyncio import Redis
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from pipeline.local.errors import ServiceStartError
 from pipeline.local.functions import FunctionSpec
 from pipeline.local.services import redis_server, s3_server
 from pipeline.local.stack import LocalStack, local_stack
@@ -146,6 +148,17 @@ class Stage:
             case "restart-s3":
                 self.stack.s3_service.kill()
                 await asyncio.sleep(step.value)
+                await self._restart_s3()
+
+    async def _restart_s3(self) -> None:
+        """Start it on its ports again, one of which a connection of somebody else's may hold for a moment."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(ServiceStartError),
+            stop=stop_after_delay(60),
+            wait=wait_fixed(1),
+            reraise=True,
+        ):
+            with attempt:
                 await self.stack.s3_service.restart()
 
     def _kill(self, function: str, place: int) -> None:
