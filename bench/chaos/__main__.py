@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bench.chaos import report, scenarios
 from bench.chaos.plan import EVERYTHING, FULL, SHORT, make_plan
-from bench.chaos.series import run_all
+from bench.chaos.series import Series, run_all
 from bench.chaos.stage import ROOT
 from bench.machine import describe_machine
 from pipeline.local.errors import LocalError
@@ -22,6 +22,8 @@ from pipeline.local.errors import LocalError
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Any
+
+    from bench.chaos.running import Result
 
 T = TypeVar("T")
 
@@ -68,9 +70,16 @@ def main(  # noqa: PLR0913 - the options of the command
     plans = [make_plan(number, scale, product) for number in seeds]
     machine = describe_machine("bench.chaos", sys.argv[1:])
     options = " --short" * short + "".join(f" --without {name}" for name in without or ())
-    results = _run(run_all(plans, scale, parallel, keep, console, options))
+    results: list[Result] = []
+
+    def done(result: Result) -> None:
+        results.append(result)
+        if seed is None:
+            # After each, so that a series that is interrupted leaves what it has.
+            report.write_runs(out, [report.row(one) for one in results], machine)
+
+    _run(run_all(plans, scale, parallel, Series(console, keep, done, options)))
     if seed is None:
-        report.write_runs(out, [report.row(result) for result in results], machine)
         console.print(f"Rows and totals: {out}/chaos.csv, .json, .md")
     if any(result.violations for result in results):
         raise typer.Exit(1)

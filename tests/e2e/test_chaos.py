@@ -8,8 +8,8 @@ import pytest_asyncio
 from rich.console import Console
 
 from bench.chaos.plan import EVERYTHING, SHORT, make_plan
-from bench.chaos.running import run
-from bench.chaos.series import run_all
+from bench.chaos.running import Result, run
+from bench.chaos.series import Series, run_all
 from bench.chaos.stage import Stage, stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,7 +28,9 @@ async def chaos() -> AsyncIterator[Stage]:
 @pytest.mark.timeout(600)
 async def test_batches_under_faults_keep_every_promise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plans = [make_plan(seed, SHORT) for seed in SEEDS]
-    results = await run_all(plans, SHORT, SIDE_BY_SIDE, tmp_path, Console(soft_wrap=True, highlight=False))
+    results: list[Result] = []
+    series = Series(Console(soft_wrap=True, highlight=False), tmp_path, results.append, " --short")
+    await run_all(plans, SHORT, SIDE_BY_SIDE, series)
     assert {result.plan.seed for result in results} == set(SEEDS)
     broken = {result.plan.seed: result.violations for result in results if result.violations}
     assert broken == {}, capsys.readouterr().out
