@@ -1,0 +1,171 @@
+"""The rest of a batch's life in plain Python: how it is claimed, reduced, asked things of, lost and rebuilt."""
+
+from dataclasses import dataclass
+
+from pipeline.ledger import OPENING_LEASE, REDUCE_LEASE
+from pipeline.replies import ENDED
+from pipeline.scripts import DUTY_LEASE
+from pipeline.signing import Identity
+from tests.model.batch import Batch, Round
+from tests.model.sweep import Sweep
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What S3 knows of a batch that Redis lost: the counts of its items, and the tasks that are in segments."""
+
+    settled: frozenset[int]
+    segments: int
+    succeeded: int
+    given_up: int
+    retryable: int
+    deadline_at: float
+
+
+class Life(Sweep):
+    """Each method is one script, and returns what it should."""
+
+    def claim(self, owner: str, digest: str, window: int, *, ahead: float, queued: bool, hand_on: bool) -> str:
+        batch = self.batch
+        if batch.state == "deleting":
+            return "deleting"
+        if not batch.state:
+            if queued:
+                return "unknown"
+            batch = self.batch = Batch("opening", "?", digest, window=window, ahead=ahead)
+        elif batch.digest != digest:
+            return "conflict"
+        elif batch.state != "opening" or (
+            batch.owner != owner and batch.lease_until > self.clock and not (queued and batch.handed)
+        ):
+            return "exists"
+        batch.openings += queued
+        batch.owner, batch.lease_until, batch.handed = owner, self.clock + OPENING_LEASE, hand_on
+        batch.round.due["o"] = self.later(OPENING_LEASE)
+        return "claimed"
+
+    def abandon(self, owner: str, reason: str) -> bool:
+        batch = self.batch
+        free = owner == "" and (batch.lease_until <= self.clock or batch.handed)
+        if batch.state != "opening" or (batch.owner != owner and not free):
+            return False
+        if not reason:
+            self.batch = Batch()
+        else:
+            batch.state = "cancelled" if batch.cancelled else "failed"
+            batch.round.due.clear()
+        return True
+
+    def confirm(self, one: Identity) -> None:
+        if (one.epoch, one.generation) == (self.batch.epoch, self.batch.generation):
+            self.batch.round.due.pop("w", None)
+
+    def answers(self, generation: int, segment: int) -> list[bytes]:
+        return self.batch.round.unwritten.get(segment, []) if generation == self.batch.generation else []
+
+    def written(self, epoch: str, generation: int, segment: int) -> None:
+        if (epoch, generation) == (self.batch.epoch, self.batch.generation):
+            self.batch.round.unwritten.pop(segment, None)
+            self.batch.round.due.pop(f"s:{segment}", None)
+
+    def lease(self, owner: str, generation: int) -> tuple[str, list[int]]:
+        batch, due = self.batch, self.batch.round.due
+        if not batch.state:
+            return "unknown", []
+        if batch.state != "reducing" or generation != batch.generation:
+            return "closed", []
+        if batch.owner not in {owner, ""} and batch.lease_until > self.clock:
+            return "held", []
+        batch.owner, batch.lease_until = owner, self.clock + REDUCE_LEASE
+        due["r"] = self.later(REDUCE_LEASE)
+        return "leased", sorted(int(duty[2:]) for duty in due if duty[0] == "s")
+
+    def finish(self, owner: str, generation: int, succeeded: int, failed: int) -> str:
+        batch = self.batch
+        if batch.state != "reducing" or (batch.owner, batch.generation) != (owner, generation):
+            return ""
+        batch.state, batch.owner, batch.redrive = batch.outcome, "", False
+        batch.succeeded, batch.failed = succeeded, failed
+        tasks, segments = batch.round.tasks, batch.round.segments
+        batch.round = Round(tasks, self.now(), settled=set(range(tasks)), segments=segments)
+        return batch.state
+
+    def cancel(self) -> tuple[str, int, int | None, bool]:
+        batch = self.batch
+        state, segment, reduce = batch.state, None, False
+        if state == "reducing" and batch.outcome != "failed":
+            batch.outcome = state = "cancelled"
+        elif state == "opening":
+            batch.cancelled = True
+        elif state in {"running", "paused"}:
+            self.start_closing("cancelled")
+            if not batch.round.in_flight:
+                segment = self.cut() if batch.round.pending else None
+                self.start_reduce()
+                reduce = True
+        return state, batch.generation, segment, reduce
+
+    def hold(self, *, paused: bool) -> str:
+        batch, state = self.batch, self.batch.state
+        if state in {"opening", "running", "paused", "reducing"}:
+            batch.paused = paused
+            if state in {"running", "paused"}:
+                batch.state = "paused" if paused else "running"
+        return state
+
+    def tune(self, window: int | None, rate: float | None) -> str:
+        batch = self.batch
+        if batch.state and batch.state not in ENDED | {"deleting"}:
+            batch.window = window or batch.window
+            if rate is not None:
+                batch.rate, batch.paced_until = rate or None, 0
+        return batch.state
+
+    def redrive(self) -> tuple[str, int, str]:
+        batch, state = self.batch, self.batch.state
+        if not state:
+            return "", 0, "unknown"
+        if state not in ENDED:
+            return state, batch.generation, "under way" if batch.redrive or batch.base else "open"
+        if not batch.started:
+            return state, batch.generation, "unopened"
+        batch.state, batch.outcome, batch.redrive = "reducing", "done", True
+        batch.owner, batch.lease_until, batch.cancelled, batch.paused = "", 0, False, False
+        batch.round.due["r"] = self.later(DUTY_LEASE)
+        return state, batch.generation, "redriven"
+
+    def delete(self) -> str:
+        state = self.batch.state
+        if not state or state in ENDED or state == "deleting":
+            self.batch.state = "deleting"
+            self.batch.round.due["d"] = self.later(DUTY_LEASE)
+        return state
+
+    def forget(self) -> None:
+        if self.batch.state == "deleting":
+            self.batch = Batch()
+
+    def restore(self, owner: str, now: Round, found: Rebuilt, old: Batch) -> str:
+        """Rebuild what `old` was; what it had in flight and in no segment has to run again."""
+        batch = self.batch
+        if batch.owner != owner or batch.state != "opening":
+            return "lost"
+        batch.owner, batch.lease_until = "", 0
+        batch.generation, batch.base, batch.batch_size = old.generation, old.base, old.batch_size
+        batch.succeeded, batch.failed = found.succeeded, found.given_up + found.retryable
+        batch.given_up = found.given_up + (found.retryable if now.final else 0)
+        batch.retried, batch.tolerated, batch.started = old.retried, old.tolerated, True
+        batch.paused, batch.redrive = old.paused or batch.paused, old.redrive
+        batch.cancelled = old.cancelled or old.outcome == "cancelled" or batch.cancelled
+        batch.window, batch.rate, batch.deadline_at = old.window, old.rate or batch.rate, found.deadline_at
+        batch.round = Round(now.tasks, self.now(), items=now.items, calls=now.calls, final=now.final)
+        batch.round.settled, batch.round.segments = set(found.settled), found.segments
+        batch.round.not_found = -1 if found.succeeded + found.given_up else 0
+        batch.state = "paused" if batch.paused else "running"
+        if batch.cancelled:
+            self.start_closing("cancelled")
+        elif batch.tolerated is not None and batch.given_up > batch.tolerated and not batch.redrive:
+            self.start_closing("failed")
+        if batch.state == "closing" or batch.redrive or not batch.round.unsettled():
+            self.start_reduce(0)
+        return batch.state

@@ -1,0 +1,105 @@
+"""The state machine: a batch under any interleaving of callers, and an end that it always comes to."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from pipeline.replies import ENDED
+from tests.model.batch import OPEN
+from tests.model.opening import LONG, RATES, WINDOWS, first_plan
+from tests.model.outside import Outside
+from tests.model.running import Running
+from tests.model.world import BATCH
+
+ROUNDS = 300
+
+
+class LedgerMachine(Running):
+    """What people ask of a batch; and in the end honest workers and sweeps alone."""
+
+    @rule(sure=st.integers(0, 2))
+    def cancel(self, sure: int) -> None:
+        if sure:
+            return
+        cancelled = self.ask(self.world.control.cancel(BATCH))
+        self.compare(tuple(cancelled), self.life.cancel())
+
+    @rule(paused=st.booleans())
+    def hold(self, paused: bool) -> None:  # noqa: FBT001
+        state = self.ask(self.world.control.hold(BATCH, paused=paused))
+        self.compare(state, self.life.hold(paused=paused))
+
+    @rule(window=st.none() | WINDOWS, rate=st.none() | st.just(0.0) | RATES)
+    def change(self, window: int | None, rate: float | None) -> None:
+        self.tune(window, rate)
+
+    @precondition(lambda self: self.batch.state in ENDED | {"reducing", "running"})
+    @rule(times=st.integers(1, 2))
+    def redrive(self, times: int) -> None:
+        for _ in range(times):
+            found = self.ask(self.world.control.redrive(BATCH))
+            self.compare((found.state, found.generation, found.verdict), self.life.redrive())
+
+    @rule(sure=st.integers(0, 2))
+    def delete(self, sure: int) -> None:
+        if sure and self.batch.state not in ENDED:
+            return
+        if self.lost is None:
+            state = self.ask(self.world.control.delete(BATCH))
+            self.compare(state, self.life.delete(), idle=state in OPEN | {"opening", "reducing"})
+
+    @rule()
+    def forget(self) -> None:
+        before = self.batch.state
+        self.ask(self.world.control.forget(BATCH))
+        self.life.forget()
+        self.compare(None, None, idle=before != "deleting")
+        if before == "deleting":
+            self.outside = Outside()
+
+    @rule(trouble=st.just("S3 is away"))
+    def explain(self, trouble: str) -> None:
+        self.ask(self.world.ledger.explain(BATCH, trouble))
+        self.compare(None, None, idle=self.batch.state not in {"opening", "reducing"})
+
+    def teardown(self) -> None:
+        """All that was under way is gone; sweeps and honest workers bring the batch to its end."""
+        if not self.sound:
+            return
+        if self.life.step % 2:
+            self.queue.clear()
+        self.tickets.clear()
+        if self.lost is not None:
+            self.pass_time(60)
+            self.sweep_finds_it_lost("")
+        if self.batch.paused:
+            self.hold(paused=False)
+        for _ in range(ROUNDS):
+            if self.batch.state in ENDED | {""}:
+                break
+            self.pass_time(110)
+            self._round()
+        else:
+            raise AssertionError(f"after {ROUNDS} rounds the batch is still {self.batch.state}")
+        self._end()
+
+    def _round(self) -> None:
+        repairs = self.repair()
+        if repairs.open:
+            owner = self.name("opener")
+            if self.claim(owner, queued=True) == "claimed":
+                self.begin_first(owner, first_plan(3, 1, None, LONG, 0, 1), "taken")
+        self.take_over(repairs, "taken")
+        while self.queue:
+            self.settle(self.queue.pop(0), "s", "taken")
+        if repairs.reduce:
+            self.reduce(False, "", "taken")  # noqa: FBT003
+        if repairs.delete:
+            self.forget()
+
+    def _end(self) -> None:
+        if self.batch.state:
+            assert self.repair().state in ENDED
+            assert self.ask(self.world.control.delete(BATCH)) in ENDED
+            self.life.delete()
+            self.forget()
+        assert self.sight.keys == frozenset()

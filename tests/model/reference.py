@@ -1,0 +1,208 @@
+"""One batch's life in plain Python: what its ledger should hold and answer.
+
+Written from the words of the design and of the scripts' headers. Its clock stands still until `pass_time`; a step is
+one script, and a moment is a clock and a step, so that what one script wrote is of one time, and orders with the rest.
+Seconds are multiples of ten, so that the little time that really passes changes no comparison.
+"""
+
+import math
+
+from pipeline.ledger import FIRST_CALLS, Generation
+from pipeline.models import Envelope
+from pipeline.replies import Settled
+from pipeline.scripts import DUTY_LEASE
+from pipeline.signing import Identity
+from tests.model.batch import BURST, CUT_BYTES, CUT_OUTCOMES, OPEN, SETTLE_RELEASES, Batch, Moment, Round
+
+
+class Reference:
+    """The batch, and the clock."""
+
+    def __init__(self) -> None:
+        self.clock = 0.0
+        self.step = 0
+        self.batch = Batch()
+
+    def now(self) -> Moment:
+        return self.clock, self.step
+
+    def later(self, seconds: float) -> Moment:
+        return self.clock + seconds, self.step
+
+    def overdue(self) -> list[str]:
+        """The duties that another may take over, the oldest first."""
+        due = self.batch.round.due
+        return sorted((duty for duty, at in due.items() if at <= self.now()), key=lambda duty: (due[duty], duty))
+
+    def is_this(self, identity: Identity) -> bool:
+        batch = self.batch
+        return (identity.epoch, identity.generation) == (batch.epoch, batch.generation) and batch.state in OPEN
+
+    def room(self) -> int:
+        """How many may be in flight."""
+        batch = self.batch
+        if not batch.rate:
+            return batch.window
+        return min(batch.window, max(1, math.floor(batch.rate * batch.ahead / batch.round.calls)))
+
+    def has_turn(self) -> bool:
+        """Charge one release against the rate, or say no."""
+        batch = self.batch
+        if batch.rate:
+            turn = max(batch.paced_until, self.clock)
+            if turn > self.clock + BURST:
+                return False
+            batch.paced_until = turn + batch.round.calls / batch.rate
+        return True
+
+    def fresh(self, most: int) -> list[int]:
+        """Release tasks that never ran, in order, while the window has room."""
+        now = self.batch.round
+        released: list[int] = []
+        for task in range(now.next, now.tasks):
+            if task in now.settled:
+                continue
+            if len(released) == most or len(now.in_flight) >= self.room() or not self.has_turn():
+                break
+            now.in_flight[task] = self.now()
+            released.append(task)
+            now.next = task + 1
+        return released
+
+    def cut(self, lease: float = DUTY_LEASE) -> int:
+        now = self.batch.round
+        number = now.segments
+        now.segments += 1
+        now.unwritten[number], now.waiting, now.pending = now.waiting, [], 0
+        now.due[f"s:{number}"] = self.later(lease)
+        return number
+
+    def start_reduce(self, lease: float = DUTY_LEASE) -> None:
+        self.batch.state = "reducing"
+        self.batch.round.in_flight.clear()
+        self.batch.round.due["r"] = self.later(lease)
+
+    def start_closing(self, outcome: str) -> None:
+        """Release nothing any more; what waits to run is given up."""
+        self.batch.state, self.batch.outcome, self.batch.closing_at = "closing", outcome, self.clock
+        due = self.batch.round.due
+        self.batch.round.due = {duty: at for duty, at in due.items() if duty[0] not in "tw"}
+
+    def begin(self, owner: str, new: Generation) -> tuple[str, list[int]]:
+        batch = self.batch
+        first = new.number == 0
+        expected = "opening" if first else "reducing"
+        if batch.state != expected or batch.owner != owner:
+            return "lost", []
+        if not first and (batch.generation != new.number - 1 or batch.outcome != "done"):
+            return "lost", []
+        batch.round = Round(new.tasks, self.now(), items=new.items, calls=new.calls, final=new.final)
+        batch.round.not_before = self.clock + new.delay
+        batch.owner, batch.lease_until, batch.generation, batch.paced_until = "", 0, new.number, 0
+        if first:
+            batch.batch_size, batch.started = new.items, True
+        else:
+            batch.failed -= new.again
+            batch.retried += new.again
+        if first or batch.redrive:
+            batch.base, batch.deadline_at, batch.given_up, batch.redrive = (
+                new.number,
+                self.clock + new.deadline,
+                0,
+                False,
+            )
+        if new.tolerated is not None:
+            batch.tolerated = new.tolerated
+        batch.state = "paused" if batch.paused else "running"
+        if batch.cancelled:
+            self.start_closing("cancelled")
+        if batch.cancelled or not new.tasks:
+            self.start_reduce()
+            return "reducing", []
+        released = self.fresh(new.tasks) if not batch.paused and not new.delay else []
+        if released:
+            batch.round.due["w"] = self.later(DUTY_LEASE)
+        return batch.state, released
+
+    def settle(self, identity: Identity, envelope: Envelope, answer: bytes) -> Settled:
+        batch, now, task = self.batch, self.batch.round, identity.task
+        function = "model" if batch.epoch else ""
+        outcomes = envelope.succeeded + envelope.failed
+        if not batch.state:
+            return Settled("unknown", "", None, reduce=False, release=())
+        if not self.is_this(identity) or (not outcomes and batch.state != "closing"):
+            return Settled("closed", function, None, reduce=False, release=())
+        if task in now.settled:
+            now.forget(task)
+            return Settled("duplicate", function, None, reduce=False, release=())
+        if now.attempts.get(task, 0) == identity.attempt:
+            now.heard = max(now.heard, now.in_flight.get(task, (0, 0)))
+        now.heard_at = self.clock
+        now.settled.add(task)
+        now.forget(task)
+        if outcomes:
+            now.waiting.append(answer)
+            now.pending += outcomes
+        batch.succeeded += envelope.succeeded
+        batch.failed += envelope.failed
+        self._watch(envelope)
+        ended = not now.unsettled() or (batch.state == "closing" and not now.in_flight)
+        enough = now.pending >= CUT_OUTCOMES or sum(map(len, now.waiting)) >= CUT_BYTES
+        segment = self.cut() if now.pending and (ended or enough) else None
+        if ended:
+            self.start_reduce()
+        released = self.fresh(SETTLE_RELEASES) if batch.state == "running" else []
+        return Settled("settled", function, segment, ended, tuple(released))
+
+    def _watch(self, envelope: Envelope) -> None:
+        """Stop a batch whose first calls all answer 404, or in which more items failed than are tolerated."""
+        batch, now = self.batch, self.batch.round
+        outcomes = envelope.succeeded + envelope.failed
+        if outcomes and batch.state != "closing" and batch.generation == batch.base and now.not_found >= 0:
+            now.not_found = now.not_found + outcomes if envelope.not_found == outcomes else -1
+            if now.not_found >= min(FIRST_CALLS, now.items):
+                self.start_closing("failed")
+        if batch.tolerated is not None:
+            batch.given_up += envelope.failed - (0 if now.final else envelope.retryable)
+            if batch.state != "closing" and envelope.failed and batch.given_up > batch.tolerated:
+                self.start_closing("failed")
+
+    def fail(self, identity: Identity, attempts: int, backoff: float) -> str:  # noqa: PLR0911
+        batch, now, task = self.batch, self.batch.round, identity.task
+        if not batch.state:
+            return "unknown"
+        if not self.is_this(identity):
+            return "closed"
+        if task in now.settled:
+            return "duplicate"
+        if now.attempts.get(task, 0) != identity.attempt:
+            return "stale"
+        if batch.state == "closing":
+            return "skip"
+        now.heard, now.heard_at = max(now.heard, now.in_flight.get(task, (0, 0))), self.clock
+        if attempts:
+            now.failures[task] = now.failures.get(task, 0) + 1
+            if now.failures[task] >= attempts:
+                return "exhausted"
+        now.attempts[task] = identity.attempt + 1
+        batch.retried += 1
+        now.in_flight.pop(task, None)
+        now.due[f"t:{task}"] = self.later(backoff)
+        return "retry"
+
+    def extend(self, identity: Identity) -> None:
+        now = self.batch.round
+        if (identity.epoch, identity.generation) == (self.batch.epoch, self.batch.generation) and (
+            identity.task in now.in_flight
+        ):
+            now.extended[identity.task] = now.heard_at = self.clock
+
+    def defer(self, one: Identity, tasks: list[int], backoff: float) -> None:
+        """`one` is a message of the tasks' generation."""
+        now = self.batch.round
+        if not self.is_this(one):
+            return
+        for task in tasks:
+            now.in_flight.pop(task, None)
+            if self.batch.state != "closing" and task not in now.settled:
+                now.due[f"t:{task}"] = self.later(backoff)

@@ -1,0 +1,194 @@
+"""Rules of a batch that runs: answers, failures, segments, sweeps, reduces."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from pipeline.ledger import Generation
+from pipeline.signing import Identity
+from tests.model.opening import FATES, PICK, Opening
+from tests.model.outside import Job, Plan
+from tests.model.world import BATCH
+
+WHO = st.sampled_from([*["message"] * 6, "history", "any task", "epoch", "generation"])
+OUTCOMES = st.sampled_from(["s", "s", "s", "f", "r", "4", "sr", "rf", ""])
+BACKOFFS = st.sampled_from([0.0, 10.0, 50.0])
+STOPS = st.sampled_from(["told", "told", "put", "read"])
+
+
+class Running(Opening):
+    """Workers, replicas that write segments, sweeps and reduces: honest ones, late ones, and those that die."""
+
+    def somebody(self, who: str, pick: int, *, anybody: bool = False) -> Identity:
+        """An identity: of a message on the queue or in flight, of an old message, or one that is wrong.
+
+        `anybody`: also of a task of this generation that was never released, which nobody fails or defers.
+        """
+        now = self.batch.round
+        if who == "history" and self.history:
+            return self.history[pick % len(self.history)]
+        if who == "message":
+            if self.queue:
+                return self.queue[pick % len(self.queue)]
+            if now.in_flight:
+                task = sorted(now.in_flight)[pick % len(now.in_flight)]
+                return self.identity(task, now.attempts.get(task, 0))
+        tasks = now.tasks if anybody else now.next
+        task = pick % max(1, tasks)
+        here = self.identity(task, pick % 3)
+        if who == "epoch" or not tasks:
+            return Identity(BATCH, here.generation, task, 0, "0")
+        if who == "generation":
+            return Identity(BATCH, max(0, here.generation + (pick % 2 or -1)), task, 0, here.epoch)
+        return here
+
+    @rule(who=WHO, pick=PICK, kinds=OUTCOMES, fate=FATES, again=st.booleans())
+    def answer_comes(self, who: str, pick: int, kinds: str, fate: str, again: bool) -> None:  # noqa: FBT001
+        identity = self.somebody(who, pick, anybody=True)
+        self.settle(identity, kinds, fate)
+        if not again and identity in self.queue:
+            self.queue.remove(identity)
+
+    @rule(count=st.integers(2, 8), kind=OUTCOMES)
+    def answers_come(self, count: int, kind: str) -> None:
+        for _ in range(count):
+            self.answer_comes("message", 0, kind, "taken", again=False)
+
+    @rule(who=WHO, pick=PICK, attempts=st.sampled_from([3, 3, 2, 1, 0]), backoff=BACKOFFS, dies=st.booleans())
+    def task_brings_no_answer(self, who: str, pick: int, attempts: int, backoff: float, dies: bool) -> None:  # noqa: FBT001
+        identity = self.somebody(who, pick)
+        verdict = self.fail(identity, attempts, backoff)
+        if identity in self.queue:
+            self.queue.remove(identity)
+        if not dies and verdict in {"exhausted", "skip"}:
+            self.settle(identity, "r" if verdict == "exhausted" else "", "taken")
+
+    @rule(who=WHO, pick=PICK)
+    def task_is_tried_again_by_the_worker(self, who: str, pick: int) -> None:
+        identity = self.somebody(who, pick)
+        known = (identity.epoch, identity.generation) == (self.batch.epoch, self.batch.generation)
+        in_flight = known and identity.task in self.batch.round.in_flight
+        self.ask(self.world.ledger.extend(identity))
+        self.life.extend(identity)
+        self.compare(None, None, idle=not in_flight)
+
+    @rule(who=WHO, pick=PICK, backoff=BACKOFFS, count=st.integers(1, 3))
+    def gateway_refuses(self, who: str, pick: int, backoff: float, count: int) -> None:
+        some = [self.somebody(who, pick + n) for n in range(count)]
+        of = (some[0].epoch, some[0].generation)
+        self.defer([one for one in some if (one.epoch, one.generation) == of], backoff)
+
+    @rule(who=WHO, pick=PICK)
+    def first_window_is_confirmed(self, who: str, pick: int) -> None:
+        self.confirm(self.somebody(who, pick))
+
+    @rule(pick=PICK)
+    def message_is_lost(self, pick: int) -> None:
+        if self.queue:
+            del self.queue[pick % len(self.queue)]
+
+    @precondition(lambda self: self.batch.round.unwritten)
+    @rule(pick=PICK, stop=STOPS)
+    def segment_is_written(self, pick: int, stop: str) -> None:
+        numbers = sorted(self.batch.round.unwritten)
+        self.write(self.batch.generation, numbers[pick % len(numbers)], stop)
+
+    @precondition(lambda self: self.tickets)
+    @rule(pick=PICK, stop=st.sampled_from(["told", "told", "put", "twice"]))
+    def late_writer_goes_on(self, pick: int, stop: str) -> None:
+        ticket = self.tickets.pop(pick % len(self.tickets))
+        self.go_on_writing(ticket, "put" if stop == "put" else "told")
+        if stop == "twice":
+            self.told(ticket)
+
+    @rule(seconds=st.sampled_from([10.0, 30.0, 40.0, 60.0, 110.0, 110.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.pass_time(seconds)
+
+    def pass_time(self, seconds: float) -> None:
+        self.world.pass_time(seconds)
+        self.life.clock += seconds
+        self.compare(None, None)
+
+    @rule(fate=FATES, shortest=st.sampled_from([0.0, 0.0, 0.0, 20.0]), wait=st.sampled_from([0.0, 0.0, 30.0, 110.0]))
+    def sweep(self, fate: str, shortest: float, wait: float) -> None:
+        if wait:
+            self.pass_time(wait)
+        self.take_over(self.repair(shortest), fate)
+
+    @rule(count=st.integers(2, 7), fate=st.sampled_from(["lost", "taken"]))
+    def silence(self, count: int, fate: str) -> None:
+        for _ in range(count):
+            self.sweep(fate, 0.0, 110.0)
+
+    @precondition(lambda self: self.batch.state == "reducing")
+    @rule(old=st.booleans(), stop=st.sampled_from(["", "", "", "leased", "written"]), fate=FATES)
+    def reduce(self, old: bool, stop: str, fate: str) -> None:  # noqa: FBT001
+        """Reduce under a lease; it may stop once it is `leased`, or once its segments are `written`."""
+        owner, generation = self.name("reducer"), max(0, self.batch.generation - old)
+        verdict, segments = self.lease(owner, generation)
+        if verdict != "leased" or stop == "leased":
+            return
+        for number in segments:
+            self.write(generation, number, "told")
+        self.jobs.append(self.plan_on(owner))
+        if not stop:
+            self.late_reducer_goes_on(-1, fate)
+
+    def lease(self, owner: str, generation: int) -> tuple[str, list[int]]:
+        lease = self.ask(self.world.ledger.lease(BATCH, owner, generation))
+        verdict, segments = self.life.lease(owner, generation)
+        self.compare((lease.verdict, sorted(lease.segments)), (verdict, segments), idle=verdict != "leased")
+        return verdict, segments
+
+    @precondition(lambda self: self.jobs)
+    @rule(pick=PICK, fate=FATES)
+    def late_reducer_goes_on(self, pick: int, fate: str) -> None:
+        job = self.jobs.pop(pick % len(self.jobs))
+        if job.plan is not None:
+            if self.begin(job.owner, job.plan):
+                self.send_first(fate)
+            return
+        ended = self.ask(self.world.ledger.finish(BATCH, job.owner, job.generation, job.succeeded, job.failed))
+        expected = self.life.finish(job.owner, job.generation, job.succeeded, job.failed)
+        self.compare(ended, expected, idle=not expected)
+        if ended:
+            self.check_end(job)
+
+    def plan_on(self, owner: str) -> Job:
+        """What a reduce does that has all segments: run items again, or end the batch."""
+        batch, plans = self.batch, self.outside.plans
+        generation, now = batch.generation, batch.round
+        found = self.outside.results(self.outside.segments, upto=generation)
+        failed = [item for item, kind in found.items() if kind != "s"]
+        again, counted, base = [], 0, batch.base
+        if batch.outcome == "done" and batch.redrive:
+            again = [item for item in range(batch.batch_size) if found.get(item) != "s"]
+            counted, base = len(failed), generation + 1
+        elif batch.outcome == "done" and not now.final:
+            newest = {item for items in plans[generation].tasks for item in items}
+            again = sorted(item for item in newest if found.get(item) == "r")
+            counted = len(again)
+        if not again:
+            return Job(owner, generation, None, len(found) - len(failed), len(failed))
+        first, number = plans[0], generation + 1
+        new = Generation(
+            *(number, len(again), len(again), first.new.deadline, 1),
+            delay=0 if batch.redrive else 10.0 * 2 ** (number - base - 1),
+            again=counted,
+            final=number - base + 1 >= first.attempts,
+            tolerated=first.new.tolerated,
+        )
+        return Job(owner, generation, Plan(new, [[item] for item in again], first.attempts), 0, 0)
+
+    def check_end(self, job: Job) -> None:
+        """What has ended has all its outcomes in segments, each task's once; more failures than tolerated fail it."""
+        batch, plans = self.batch, self.outside.plans
+        found = self.outside.results(self.outside.segments, upto=batch.generation)
+        if batch.outcome == "done":
+            assert set(found) == set(range(batch.batch_size))
+            tolerated = plans[0].new.tolerated
+            assert tolerated is None or job.failed <= tolerated
+        for generation in range(batch.generation + 1):
+            written = [tasks for place, tasks in self.outside.tasks_written() if place == generation]
+            assert len(written) == len(set(written))
+            assert set(written) <= set(range(len(plans[generation].tasks)))

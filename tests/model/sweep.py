@@ -1,0 +1,87 @@
+"""The sweep in plain Python: what is overdue is taken over, what is lost runs again."""
+
+from pipeline.ledger import LOSSES_ALLOWED
+from pipeline.replies import Repairs
+from pipeline.scripts import DUTY_LEASE
+from tests.model.batch import OVER_THE_WINDOW, SILENCE
+from tests.model.reference import Reference
+
+
+class Sweep(Reference):
+    """`repair`, step by step."""
+
+    def repair(self, shortest: float) -> Repairs:
+        batch, now = self.batch, self.batch.round
+        if not batch.state:
+            return Repairs("gone")
+        if batch.swept_at is not None and self.clock - batch.swept_at < shortest:
+            return Repairs("")
+        batch.swept_at = self.clock
+        if batch.state in {"running", "paused"} and self.clock >= batch.deadline_at:
+            self.start_closing("failed")
+        released: list[tuple[int, int]] = []
+        exhausted: list[int] = []
+        if batch.state == "running":
+            self._find_lost(released, exhausted)
+            self._release_due(released)
+            if self.clock >= now.not_before:
+                released += [(task, 0) for task in self.fresh(now.tasks)]
+        elif batch.state == "closing" and (not now.in_flight or self.clock - batch.closing_at >= SILENCE):
+            if now.pending:
+                self.cut(0)
+            self.start_reduce(0)
+        taken = [duty for duty in self.overdue() if duty[0] not in "tw"]
+        now.due |= {duty: self.later(DUTY_LEASE) for duty in taken}
+        return Repairs(
+            *(batch.state, batch.generation, "model" if batch.epoch else "", batch.epoch),
+            open="o" in taken and batch.state == "opening",
+            reduce="r" in taken and batch.state == "reducing",
+            delete="d" in taken,
+            segments=tuple(int(duty[2:]) for duty in taken if duty[0] == "s"),
+            release=tuple(released),
+            exhausted=tuple(exhausted),
+        )
+
+    def _find_lost(self, released: list[tuple[int, int]], exhausted: list[int]) -> None:
+        """What is older than an answer of a silence ago is lost; if nothing answers, the oldest is tried again."""
+        now = self.batch.round
+        oldest = sorted(now.in_flight, key=lambda task: (now.in_flight[task], str(task)))
+        if self.clock - now.mark_at >= SILENCE:
+            for task in oldest:
+                if now.in_flight[task] >= now.mark or self.clock - now.extended.get(task, -SILENCE) < SILENCE:
+                    continue
+                now.losses[task] = now.losses.get(task, 0) + 1
+                if now.losses[task] > LOSSES_ALLOWED:
+                    exhausted.append(task)
+                else:
+                    self.batch.retried += 1
+                    self._again(task, released)
+            now.mark, now.mark_at = now.heard, self.clock
+        if self.clock - now.heard_at >= SILENCE and self.clock - now.probed_at >= SILENCE:
+            now.probed_at = self.clock
+            silent = [task for task in oldest if now.in_flight[task] <= self.later(-SILENCE)]
+            if silent:
+                self._again(min(silent, key=lambda task: (now.in_flight[task], str(task))), released)
+
+    def _again(self, task: int, released: list[tuple[int, int]]) -> None:
+        now = self.batch.round
+        now.attempts[task] = now.attempts.get(task, 0) + 1
+        now.in_flight[task] = self.now()
+        released.append((task, now.attempts[task]))
+
+    def _release_due(self, released: list[tuple[int, int]]) -> None:
+        """What was refused or failed runs again, and a first window that nobody has confirmed."""
+        now = self.batch.round
+        if "w" in self.overdue():
+            del now.due["w"]
+            for task in [task for task, at in now.in_flight.items() if at <= now.began]:
+                del now.in_flight[task]
+                now.attempts[task] = now.attempts.get(task, 0) + 1
+                now.due[f"t:{task}"] = self.now()
+        for duty in [duty for duty in self.overdue() if duty[0] == "t"]:
+            if len(now.in_flight) >= self.room() + OVER_THE_WINDOW or not self.has_turn():
+                return
+            del now.due[duty]
+            task = int(duty[2:])
+            now.in_flight[task] = self.now()
+            released.append((task, now.attempts.get(task, 0)))

@@ -1,0 +1,139 @@
+"""The real ledger of one batch, a loop to drive it from tests that are not async, and a clock that can be moved on."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import uvloop
+from redis.asyncio import Redis
+
+from pipeline.ledger import Ledger
+from pipeline.local.services import redis_server
+from pipeline.scripts import microseconds
+
+T = TypeVar("T")
+
+PREFIX, BATCH = "model", "batch"
+ROOT = f"{PREFIX}:{{{BATCH}}}"
+PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts")
+KEYS = (ROOT, *(f"{ROOT}:{part}" for part in PARTS))
+
+# What every time in the ledger is, so that moving all of them back is the same as waiting.
+_PASS_TIME = """
+local back = -ARGV[1]
+local times = {'heard', 'mark', 'heard_at', 'mark_at', 'probed_at', 'not_before', 'first_at', 'deadline_at',
+  'closing_at', 'lease_until', 'swept_at', 'paced_at', 'called_at', 'created', 'started', 'run_at', 'ended',
+  'completed'}
+for _, name in ipairs(times) do
+  local at = tonumber(redis.call('HGET', KEYS[1], name) or 0)
+  if at > 0 then redis.call('HINCRBYFLOAT', KEYS[1], name, back) end
+end
+for _, key in ipairs({KEYS[4], KEYS[5]}) do
+  for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, back, member) end
+end
+for _, name in ipairs(redis.call('HKEYS', KEYS[7])) do
+  if string.sub(name, 1, 2) == 'x:' then redis.call('HINCRBY', KEYS[7], name, back) end
+end
+"""
+
+_LOOK = """
+local expiries = {}
+for n, key in ipairs(KEYS) do expiries[n] = redis.call('EXPIRETIME', key) end
+return {redis.call('TIME'), redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2]) or '',
+  redis.call('LRANGE', KEYS[3], 0, -1), redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES'),
+  redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES'), redis.call('GET', KEYS[6]) or '0',
+  redis.call('HGETALL', KEYS[7]), expiries, redis.call('KEYS', '*')}
+"""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """All that Redis holds of the batch. Times of the sorted sets are seconds from now, to the nearest ten."""
+
+    fields: dict[str, str]
+    settled: frozenset[int]
+    outcomes: list[bytes]
+    in_flight: dict[int, float]
+    due: dict[str, float]
+    remaining: int
+    attempts: dict[str, int]
+    expiries: list[int]
+    keys: frozenset[str]
+    now: float
+    raw: list[Any]
+
+    def age(self, name: str) -> float:
+        """A time of the hash in seconds from now, to the nearest ten."""
+        return float(round(float(self.fields[name]) / 1e6 - self.now, -1))
+
+
+class World:
+    """Redis with one batch in it."""
+
+    def __init__(self, runner: asyncio.Runner, redis: Redis) -> None:
+        self.ledger = Ledger(redis, PREFIX)
+        self.control = self.ledger.control
+        self._runner = runner
+        self._redis = redis
+        self._pass_time = redis.register_script(_PASS_TIME)
+        self._look = redis.register_script(_LOOK)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(coroutine)
+
+    def pass_time(self, seconds: float) -> None:
+        self.run(self._pass(seconds))
+
+    async def _pass(self, seconds: float) -> None:
+        await self._pass_time(keys=KEYS, args=[microseconds(seconds)])
+
+    def forget(self) -> None:
+        """Redis loses its memory."""
+        self.run(self._forget())
+
+    async def _forget(self) -> None:
+        await self._redis.flushdb()
+
+    def look(self) -> Sight:
+        return self.run(self._see())
+
+    async def _see(self) -> Sight:
+        clock, *raw = await self._look(keys=KEYS)
+        fields, bits, outcomes, in_flight, due, remaining, attempts, expiries, keys = raw
+        now = int(clock[0]) + int(clock[1]) / 1e6
+        return Sight(
+            fields={name.decode(): value.decode() for name, value in _pairs(fields)},
+            settled=frozenset(n for n in range(len(bits) * 8) if bits[n // 8] & (0x80 >> n % 8)),
+            outcomes=outcomes,
+            in_flight={int(task): round(float(at) / 1e6 - now, -1) for task, at in _pairs(in_flight)},
+            due={duty.decode(): round(float(at) / 1e6 - now, -1) for duty, at in _pairs(due)},
+            remaining=int(remaining),
+            attempts={name.decode(): int(value) for name, value in _pairs(attempts)},
+            expiries=expiries,
+            keys=frozenset(key.decode() for key in keys),
+            now=now,
+            raw=[sorted(_pairs(fields)), *raw[1:5], int(remaining), sorted(_pairs(attempts)), expiries, sorted(keys)],
+        )
+
+
+def _pairs(flat: list[Any]) -> Iterator[tuple[Any, Any]]:
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
+@contextmanager
+def open_world() -> Iterator[World]:
+    """Start a Redis of its own, and a loop that lives as long as it."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        stack = AsyncExitStack()
+
+        async def start() -> Redis:
+            server = await stack.enter_async_context(redis_server())
+            return await stack.enter_async_context(Redis.from_url(server.url, password=server.password))
+
+        redis = runner.run(start())
+        try:
+            yield World(runner, redis)
+        finally:
+            runner.run(stack.aclose())
