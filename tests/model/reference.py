@@ -2,7 +2,7 @@
 
 Written from the words of the design and of the scripts' headers. Its clock stands still until `pass_time`; a step is
 one script, and a moment is a clock and a step, so that what one script wrote is of one time, and orders with the rest.
-Seconds are multiples of ten, so that the little time that really passes changes no comparison.
+Seconds are multiples of ten, beside which the microseconds that the steps take are nothing.
 """
 
 import math
