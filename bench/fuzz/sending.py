@@ -7,21 +7,21 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from bench.fuzz import description
 from bench.fuzz.steps import USES, Call, Raw, Signed, Step
+from bench.fuzz.urls import IDENTITY, changed, fields_of, identity_of, is_as_signed
 from bench.fuzz.wire import Answer, NoAnswerError, Request, ask, exchange, read_answers
 
 if TYPE_CHECKING:
-    from bench.fuzz.stage import Stage
+    from bench.fuzz.stage import SignedAnswer, Stage
 
 # What aiohttp refuses itself, in plain text: longer lines, headers of these names twice, what it
 # cannot unpack.
 LONGEST_LINE = 8000
 ONCE = (b"content-type", b"user-agent", b"content-length", b"host")
-IDENTITY = ("batch", "generation", "task", "attempt", "epoch")
-COVERED = (*IDENTITY, "function", "key", "sig")
+RECENT = 200
 SERVER_ERROR = 500
 BAD_REQUEST = 400
 UNAUTHORIZED = 401
@@ -122,13 +122,12 @@ class Sender:
         original = queries[-1 - step.url % len(queries)]
         query = changed(original, step)
         headers, body = list(step.headers), step.body
-        answers = self.stage.record.answers
         answer_of: dict[str, str] = {}
-        if step.answer is not None and answers:
-            chosen = answers[-1 - step.answer % len(answers)]
+        chosen = self._chosen(step, original)
+        if chosen:
             headers = [pair for pair in headers if pair[0].lower() != b"content-encoding"]
             headers.append((b"X-Pipeline-Signature", chosen.signature))
-            body, answer_of = chosen.body, _fields(chosen.query)
+            body, answer_of = chosen.body + step.body, fields_of(chosen.query)
         if step.mode != "collect":
             headers = [pair for pair in headers if pair[0].lower() != b"x-mode"]
             headers.append((b"X-Mode", step.mode.encode()))
@@ -139,11 +138,19 @@ class Sender:
         genuine = USES[step.purpose] == step.mode and is_as_signed(original, query)
         if not genuine and answer.status not in {400, 403, 413}:
             problems.append(f"{answer.status} {answer.body[:100]!r} for {query!r}, which nobody has signed")
-        fields = _fields(query)
+        fields = fields_of(query)
         others = [name for name in IDENTITY if answer_of.get(name) != fields.get(name)]
-        if others and b'"settled"' in answer.body:
+        if (others or step.body) and b'"settled"' in answer.body:
             problems.append(f"settled {query!r} by an answer that is another's")
         return problems
+
+    def _chosen(self, step: Signed, query: bytes) -> SignedAnswer | None:
+        answers = self.stage.record.answers
+        if step.answer == "own":
+            fields = identity_of(query)
+            answers = [answer for answer in answers[-RECENT:] if identity_of(answer.query) == fields]
+            return answers[-1] if answers else None
+        return answers[-1 - step.answer % len(answers)] if answers and step.answer is not None else None
 
     async def _raw(self, step: Raw) -> list[str]:
         received = await exchange(self.stage.port, step.sent, whole=step.answers is not None)
@@ -179,45 +186,6 @@ def mode_of(request: Request) -> str:
     if not mode and request.method in {b"GET", b"HEAD"}:
         return "status"
     return "sweep" if not mode and headers.get(b"x-connector") == b"cron-connector" else description.NO_MODE
-
-
-def changed(query: bytes, step: Signed) -> bytes:
-    """Return the query of a signed URL with the step's change made."""
-    change = step.change
-    pairs = [tuple(pair.partition(b"=")[::2]) for pair in query.split(b"&")]
-    new: list[tuple[bytes, bytes]] = []
-    for name, value in pairs:
-        if name == change.field and change.kind == "drop":
-            continue
-        if name == change.field and change.kind == "set":
-            value = change.value or b""  # noqa: PLW2901
-        if name == change.field and change.kind == "flip" and value:
-            place = change.place % len(value)
-            value = value[:place] + change.letter + value[place + 1 :]  # noqa: PLW2901
-        new.append((name, value))
-    if change.kind == "add":
-        new.append((change.field, change.value or b""))
-    return b"&".join(b"%s=%s" % pair for pair in new)
-
-
-def _pairs(query: bytes) -> list[tuple[str, str]]:
-    return parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="surrogateescape")
-
-
-def _fields(query: bytes) -> dict[str, str]:
-    return dict(_pairs(query))
-
-
-def is_as_signed(original: bytes, query: bytes) -> bool:
-    """Say whether a query carries what was signed, each once and nothing else of what a signature covers."""
-    return _covered(original) == _covered(query)
-
-
-def _covered(query: bytes) -> list[tuple[str, str]]:
-    """Return what a signature covers; an epoch or a function that is empty is none."""
-    return sorted(
-        pair for pair in _pairs(query) if pair[0] in COVERED and pair not in {("epoch", ""), ("function", "")}
-    )
 
 
 def _beyond_the_server(request: Request) -> bool:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = "pipeline"
+CALLBACK_DELAY = 1.0
 SETTINGS = {"sweep_interval": "0.2", "task_timeout": "4", "ack_wait": "1"}
 _CONTENTS = {
     "rows.csv": b"url\n" + b"".join(b"good %d\n" % n for n in range(7)),
@@ -134,6 +135,8 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         token = secrets.token_hex(16)
         (stack.secrets_dir / "pipeline-token").write_text(token)
         stack.gateway.interceptor = record.intercept
+        # Time for what is said in an answer's name to come before it.
+        stack.gateway.callbacks_hook = lambda _: (CALLBACK_DELAY,)
         await stack.add_pipeline(1, SETTINGS)
         redis = await enter(Redis.from_url(stack.redis_url, password=stack.redis_password))
         s3 = await enter(

@@ -48,15 +48,15 @@ class Change:
 class Signed:
     """A signed URL that the function has made, sent as it is or changed.
 
-    `url` and `answer` count back from the newest of their kind. `purpose` is what the URL is of, `mode` what it is
-    used for.
+    `url` and `answer` count back from the newest of their kind; an "own" answer is that of the URL's task, and `body`
+    follows what the answer says. `purpose` is what the URL is of, `mode` what it is used for.
     """
 
     purpose: Purpose
     mode: Use
     url: int
     change: Change
-    answer: int | None = None
+    answer: int | Literal["own"] | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bench.fuzz import description, values
 from bench.fuzz.raw import raw_steps
-from bench.fuzz.steps import POOL, USES, Call, Change, Signed, Step
+from bench.fuzz.steps import POOL, USES, Call, Change, Purpose, Signed, Step, Use
 
 MODES = tuple(mode.encode() for mode in description.modes())
 _CONTROLS = (b"status", b"cancel", b"pause", b"resume", b"tune", b"redrive", b"delete")
@@ -70,6 +70,20 @@ honest_looks = st.one_of(
     st.just(Call(None, method=b"GET", path=b"/_/health")),
     st.builds(Call, st.none(), _pool, method=st.just(b"GET"), path=st.just(b"/status")),
 )
+strangers = st.builds(
+    Call,
+    st.sampled_from(MODES) | st.none(),
+    _pool,
+    st.sampled_from(["query", "header"]),
+    st.sampled_from([b"POST", b"GET"]),
+    headers=st.tuples(
+        st.tuples(
+            st.just(b"Authorization"),
+            values.header_value | st.sampled_from([b"", b"Bearer", b"Bearer ", b"Basic x", b"Bearer null"]),
+        )
+    ),
+    body=st.just(json.dumps(values.valid_fields()).encode()),
+)
 
 hostile_batches = st.one_of(
     st.builds(
@@ -124,29 +138,30 @@ _numbers = st.one_of(
     values.raw_query_part,
 )
 _covered = st.sampled_from([b"batch", b"generation", b"task", b"attempt", b"epoch", b"key", b"sig", b"function"])
-changes = st.one_of(
-    st.just(Change(b"")),
-    st.just(Change(b"")),
-    st.just(Change(b"")),
-    st.builds(Change, st.sampled_from([b"generation", b"task", b"attempt"]), _numbers, kind=st.just("set")),
+_numbered = st.sampled_from([b"generation", b"task", b"attempt"])
+_letters = st.sampled_from([b"0", b"1", b"a", b"A", b"f", b"F", b"%00", b"%FF", b"-", b"."])
+_other_number = st.builds(
+    Change, _numbered, st.sampled_from([b"0", b"1", b"2", b"3", b"4", b"5", b"6"]), kind=st.just("set")
+)
+_CHANGES = [
+    *[st.just(Change(b""))] * 4,
+    *[_other_number] * 2,
+    st.builds(Change, _numbered, _numbers, kind=st.just("set")),
     st.builds(Change, _covered, _numbers, kind=st.just("set")),
-    st.builds(
-        Change,
-        _covered,
-        place=st.integers(0, 70),
-        letter=st.sampled_from([b"0", b"1", b"a", b"A", b"f", b"F", b"%00", b"%FF", b"-", b"."]),
-        kind=st.just("flip"),
-    ),
+    *[st.builds(Change, _covered, place=st.integers(0, 70), letter=_letters, kind=st.just("flip"))] * 2,
     st.builds(Change, _covered, kind=st.just("drop")),
     st.builds(Change, st.sampled_from([b"function", b"x", b"task", b"sig"]), _numbers, kind=st.just("add")),
-)
-_used_rightly = st.sampled_from([*USES.items(), ("callback", "collect")])
+]
+# The queue holds few openings: only a large input, or a batch that Redis has forgotten, makes one.
+_CALLBACK: tuple[Purpose, Use] = ("callback", "collect")
+_USES: list[tuple[Purpose, Use]] = [("task", "task"), _CALLBACK, _CALLBACK, _CALLBACK, ("reduce", "reduce")]
+_misused = st.tuples(st.sampled_from([*USES]), st.sampled_from([*USES.values()]))
 signed_steps = st.builds(
     lambda use, *rest: Signed(*use, *rest),
-    st.one_of(_used_rightly, _used_rightly, st.tuples(st.sampled_from([*USES]), st.sampled_from([*USES.values()]))),
+    st.sampled_from([*map(st.just, _USES), _misused]).flatmap(lambda use: use),
     st.integers(0, 30),
-    changes,
-    st.one_of(st.none(), st.integers(0, 30)),
+    st.sampled_from(_CHANGES).flatmap(lambda change: change),
+    st.sampled_from(["own", "own", None, *range(8)]),
     _other_headers,
     st.one_of(st.just(b""), st.binary(max_size=60)),
 )
@@ -159,6 +174,7 @@ _KINDS: list[st.SearchStrategy[Step]] = [
     *[hostile_batches] * 3,
     *[hostile_calls] * 2,
     *[signed_steps] * 4,
+    strangers,
     raw_steps,
 ]
 step: st.SearchStrategy[Step] = st.sampled_from(_KINDS).flatmap(lambda kind: kind)

@@ -9,7 +9,7 @@ from bench.fuzz.running import run
 from bench.fuzz.stage import stage
 from bench.machine import describe_machine
 
-ROUNDS = 4
+ROUNDS = 2
 
 
 @pytest.mark.timeout(600)
