@@ -35,6 +35,7 @@ def ended(run: Evidence) -> Iterator[str]:
     yield from run.problems
     state = run.status.get("state")
     allowed = {"done", "cancelled"} if run.stopped else {"done"}
+    allowed = {"cancelled"} if run.cancelled else allowed
     if state not in ENDED:
         yield f"the state is {state}"
     elif state not in allowed:

@@ -36,6 +36,7 @@ class Client:
     plan: Plan
     problems: list[str] = field(default_factory=list)
     stopped: bool = False
+    cancelled: bool = False
     asked: list[tuple[str, int, Any]] = field(default_factory=list)
 
     async def submit(self) -> None:
@@ -70,11 +71,11 @@ class Client:
         match step.fault:
             case "cancel":
                 self.stopped = True
-                await self._insist("cancel")
+                self.cancelled = await self._insist("cancel")
             case "resubmit":
                 await self.submit()
             case "redrive":
-                self.stopped = False
+                self.stopped = self.cancelled = False
                 await self._insist("redrive")
             case "pause":
                 await self._insist("pause")
@@ -83,18 +84,21 @@ class Client:
             case _:
                 await self.stage.strike(step)
 
-    async def _insist(self, mode: str) -> None:
-        """Ask until it is done, or until the batch has ended: whoever is refused for another reason tries again."""
+    async def _insist(self, mode: str) -> bool:
+        """Ask until it is done, or until the batch has ended: whoever is refused for another reason tries again.
+
+        Returns whether it was promised.
+        """
         deadline = time.monotonic() + HANG
         while True:
             status, document = await self.stage.ask(mode, {"batch": self.batch})
             self.asked.append((mode, status, document))
             known = None if status in TAKEN else await self.status()
             if status in TAKEN or (known and known["state"] in ENDED):
-                return
+                return status in TAKEN
             if time.monotonic() > deadline:
                 self.problems.append(f"{mode} was answered {status}: {document}")
-                return
+                return False
             await asyncio.sleep(POLL)
 
     async def status(self) -> dict[str, Any] | None:

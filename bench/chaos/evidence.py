@@ -40,9 +40,9 @@ class Evidence:
     """All that the checker looks at.
 
     `summary` is None where there is none, `later` the summary once all is quiet. `calls` is the model's own log:
-    (call id, item). `seen` is the gateway's. `objects` holds what the summary refers to. `stopped` says that the run
-    was cancelled. `problems` are what the run itself met: a hang, an accepted batch that
-    is gone. `begun` is the generation with which the batch, or its redrive, began.
+    (call id, item). `seen` is the gateway's. `objects` holds what the summary refers to. `stopped` says that a cancel
+    was asked for, `cancelled` that it was promised. `problems` are what the run itself met: a hang, an accepted batch
+    that is gone. `begun` is the generation with which the batch, or its redrive, began.
     """
 
     rows: list[str]
@@ -55,6 +55,7 @@ class Evidence:
     objects: dict[str, bytes] = field(default_factory=dict)
     left: Left = field(default_factory=Left)
     stopped: bool = False
+    cancelled: bool = False
     problems: tuple[str, ...] = ()
     column: str = "item"
     begun: int = 0

@@ -90,6 +90,7 @@ async def _follow(client: Client, director: Director, begun: int = 0) -> Evidenc
     known = Evidence(
         *(plan.rows, plan.options, status, None, None, [], list(director.seen)),
         stopped=client.stopped,
+        cancelled=client.cancelled,
         problems=tuple(client.problems),
         column=COLUMN,
         begun=begun,

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 
 # Of the stacks of one series: a port that is taken, a service that does not come back.
 MOST_BROKEN = 3
-SHOWN = ("items", "state", "succeeded", "failed", "time_up", "never_run", "model_calls", "repeated_calls", "seconds")
+SHOWN = (
+    "items",
+    "state",
+    "succeeded",
+    "failed",
+    "time_up",
+    "never_run",
+    "model_calls",
+    "repeated_calls",
+    "redriven",
+    "seconds",
+)
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,10 @@ def test_a_state_that_nobody_asked_for_is_found(state: str, *, stopped: bool, fi
     assert judged == (set() if fine else {"ended"})
 
 
+def test_a_cancel_that_was_promised_and_did_not_happen_is_found() -> None:
+    assert rules_broken(kept().but(stopped=True, cancelled=True)) == {"ended"}
+
+
 def test_a_failed_batch_is_found_even_if_it_was_stopped() -> None:
     run = kept()
     assert rules_broken(run.but(status={**run.status, "state": "failed"}, stopped=True)) == {"ended"}
