@@ -70,7 +70,8 @@ async def backlog(keep: Path, items: int) -> Verdict:
         f"{step.value:g} foreign messages of {FOREIGN_SECONDS:g} s held {WORKERS} queue-workers for {seconds:g} s; "
         f"{again} releases again ({retried} as lost), at most {probes} probes allowed, {result.repeated} repeated calls"
     )
-    broken = _under("seconds of it", int(result.seconds), int(seconds))
+    # Without a probe the queue was never silent for long.
+    broken = _under("releases again", again, 1)
     broken += _over("tasks declared lost", retried, 0) + _over("releases again", again, probes)
     return _verdict("backlog", result, text, broken + _all_fired(result))
 

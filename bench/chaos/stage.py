@@ -33,7 +33,7 @@ MODEL = "model"
 TASK_TIMEOUT = 2.0
 SILENCE = 2.5
 # How long a worker is held by one of another function's messages.
-FOREIGN_SECONDS = 1.0
+FOREIGN_SECONDS = 10.0
 REQUEST = aiohttp.ClientTimeout(total=30)
 SETTINGS = {
     "sweep_interval": "0.2",
