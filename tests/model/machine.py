@@ -4,9 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from pipeline.replies import ENDED
-from tests.model.batch import OPEN
 from tests.model.opening import LONG, RATES, WINDOWS, first_plan
-from tests.model.outside import Outside
 from tests.model.running import Running
 from tests.model.world import BATCH
 
@@ -16,7 +14,7 @@ ROUNDS = 300
 class LedgerMachine(Running):
     """What people ask of a batch; and in the end honest workers and sweeps alone."""
 
-    @rule(sure=st.integers(0, 2))
+    @rule(sure=st.integers(0, 1))
     def cancel(self, sure: int) -> None:
         if sure:
             return
@@ -32,30 +30,23 @@ class LedgerMachine(Running):
     def change(self, window: int | None, rate: float | None) -> None:
         self.tune(window, rate)
 
-    @precondition(lambda self: self.batch.state in ENDED | {"reducing", "running"})
+    @precondition(lambda self: self.batch.state in ENDED | {"reducing"})
     @rule(times=st.integers(1, 2))
     def redrive(self, times: int) -> None:
         for _ in range(times):
-            found = self.ask(self.world.control.redrive(BATCH))
-            self.compare((found.state, found.generation, found.verdict), self.life.redrive())
+            self.redrive_it()
 
-    @rule(sure=st.integers(0, 2))
+    @rule(sure=st.integers(0, 3))
     def delete(self, sure: int) -> None:
-        if sure and self.batch.state not in ENDED:
-            return
-        if self.lost is None:
-            state = self.ask(self.world.control.delete(BATCH))
-            self.compare(state, self.life.delete(), idle=state in OPEN | {"opening", "reducing"})
+        if self.lost is None and (not sure or self.batch.state in ENDED):
+            self.delete_it()
 
-    @rule()
-    def forget(self) -> None:
-        before = self.batch.state
-        self.ask(self.world.control.forget(BATCH))
-        self.life.forget()
-        self.compare(None, None, idle=before != "deleting")
-        if before == "deleting":
-            self.outside = Outside()
+    @rule(sure=st.integers(0, 3))
+    def forget(self, sure: int) -> None:
+        if not sure or self.batch.state == "deleting":
+            self.forget_it()
 
+    @precondition(lambda self: self.batch.state in {"opening", "reducing"})
     @rule(trouble=st.just("S3 is away"))
     def explain(self, trouble: str) -> None:
         self.ask(self.world.ledger.explain(BATCH, trouble))
@@ -94,12 +85,12 @@ class LedgerMachine(Running):
         if repairs.reduce:
             self.reduce(False, "", "taken")  # noqa: FBT003
         if repairs.delete:
-            self.forget()
+            self.forget_it()
 
     def _end(self) -> None:
         if self.batch.state:
             assert self.repair().state in ENDED
-            assert self.ask(self.world.control.delete(BATCH)) in ENDED
-            self.life.delete()
-            self.forget()
+            self.delete_it()
+            assert self.batch.state == "deleting"
+            self.forget_it()
         assert self.sight.keys == frozenset()

@@ -47,15 +47,21 @@ class Opening(Caller):
     def __init__(self) -> None:
         super().__init__()
         self.lost: Batch | None = None
+        self.plan = first_plan(1, 1, None, LONG, 0, 1)
 
     @initialize(window=WINDOWS, plan=PLANS, fate=FATES, rate=st.sampled_from([None, None, None, SLOW, FAST]))
     def submit(self, window: int, plan: Plan, fate: str, rate: float | None) -> None:
+        self.window, self.plan = window, plan
         owner = self.name("opener")
-        self.window = window
         self.claim(owner)
         if rate:
             self.tune(None, rate)
         self.begin_first(owner, plan, fate)
+
+    def submit_again(self) -> None:
+        owner = self.name("opener")
+        self.claim(owner)
+        self.begin_first(owner, self.plan, "taken")
 
     @rule(new=st.booleans(), pick=PICK, queued=st.booleans(), hand_on=st.booleans(), other=st.booleans())
     def somebody_claims(self, new: bool, pick: int, queued: bool, hand_on: bool, other: bool) -> None:  # noqa: FBT001
@@ -68,9 +74,12 @@ class Opening(Caller):
     @precondition(lambda self: self.openers)
     @rule(pick=PICK, plan=PLANS, fate=FATES)
     def somebody_opens(self, pick: int, plan: Plan, fate: str) -> None:
-        owner = self.openers[pick % len(self.openers)]
+        self.plan = plan
+        self.somebody_opens_it(self.openers[pick % len(self.openers)], fate)
+
+    def somebody_opens_it(self, owner: str, fate: str) -> None:
         if self.lost is None:
-            self.begin_first(owner, plan, fate)
+            self.begin_first(owner, self.plan, fate)
         else:
             self.rebuild(owner)
 
