@@ -87,7 +87,7 @@ def main(  # noqa: PLR0913 - the options of the command
 
 @app.command()
 def wipe(*, items: Items = 10_000, out: Out = RESULTS, keep: Keep = KEPT) -> None:
-    """Let Redis lose everything at half of a batch."""
+    """Let Redis lose everything past half of a batch."""
     _scenario(scenarios.wipe(keep, items), out)
 
 
