@@ -115,6 +115,10 @@ class Caller(RuleBasedStateMachine):
         self.life.confirm(one)
         self.compare(None, None, idle=idle)
 
+    def hold_it(self, *, paused: bool) -> None:
+        state = self.ask(self.world.control.hold(BATCH, paused=paused))
+        self.compare(state, self.life.hold(paused=paused))
+
     def tune(self, window: int | None, rate: float | None) -> None:
         state = self.ask(self.world.control.tune(BATCH, window, rate))
         self.compare(state, self.life.tune(window, rate))
@@ -147,7 +151,7 @@ class Caller(RuleBasedStateMachine):
         self.compare(settled, expected, idle=settled.verdict in IDLE | {"unknown"})
         self.send([self.identity(task, 0) for task in settled.release], fate)
         if settled.segment is not None and fate != "lost":
-            self.write(identity.generation, settled.segment, "told")
+            self.write(identity.generation, settled.segment, "read" if fate == "both" else "told")
         return settled.verdict
 
     def answer(self, identity: Identity, kinds: str) -> tuple[bytes, Envelope]:

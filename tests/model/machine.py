@@ -5,26 +5,24 @@ from hypothesis.stateful import precondition, rule
 
 from pipeline.replies import ENDED
 from tests.model.opening import LONG, RATES, WINDOWS, first_plan
-from tests.model.running import Running
+from tests.model.scenes import Scenes
 from tests.model.world import BATCH
 
 ROUNDS = 300
 
 
-class LedgerMachine(Running):
+class LedgerMachine(Scenes):
     """What people ask of a batch; and in the end honest workers and sweeps alone."""
 
     @rule(sure=st.integers(0, 1))
     def cancel(self, sure: int) -> None:
         if sure:
             return
-        cancelled = self.ask(self.world.control.cancel(BATCH))
-        self.compare(tuple(cancelled), self.life.cancel())
+        self.cancel_it()
 
     @rule(paused=st.booleans())
     def hold(self, paused: bool) -> None:  # noqa: FBT001
-        state = self.ask(self.world.control.hold(BATCH, paused=paused))
-        self.compare(state, self.life.hold(paused=paused))
+        self.hold_it(paused=paused)
 
     @rule(window=st.none() | WINDOWS, rate=st.none() | st.just(0.0) | RATES)
     def change(self, window: int | None, rate: float | None) -> None:
@@ -63,7 +61,7 @@ class LedgerMachine(Running):
             self.pass_time(60)
             self.sweep_finds_it_lost("")
         if self.batch.paused:
-            self.hold(paused=False)
+            self.hold_it(paused=False)
         for _ in range(ROUNDS):
             if self.batch.state in ENDED | {""}:
                 break

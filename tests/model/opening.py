@@ -15,7 +15,7 @@ from tests.model.life import Rebuilt
 from tests.model.outside import Outside, Plan, Segments
 from tests.model.world import BATCH
 
-FATES = st.sampled_from(["taken", "taken", "taken", "refused", "both", "lost"])
+FATES = st.sampled_from(["taken", "taken", "taken", "refused", "both", "lost", "lost"])
 WINDOWS = st.integers(1, 8)
 SLOW, FAST = 0.1, 10_000.0
 RATES = st.sampled_from([SLOW, FAST])
@@ -49,13 +49,21 @@ class Opening(Caller):
         self.lost: Batch | None = None
         self.plan = first_plan(1, 1, None, LONG, 0, 1)
 
-    @initialize(window=WINDOWS, plan=PLANS, fate=FATES, rate=st.sampled_from([None, None, None, SLOW, FAST]))
-    def submit(self, window: int, plan: Plan, fate: str, rate: float | None) -> None:
+    @initialize(
+        window=WINDOWS,
+        plan=PLANS,
+        fate=FATES,
+        rate=st.sampled_from([None, None, None, SLOW, FAST]),
+        held=st.sampled_from([False, False, False, True]),
+    )
+    def submit(self, window: int, plan: Plan, fate: str, rate: float | None, held: bool) -> None:  # noqa: FBT001
         self.window, self.plan = window, plan
         owner = self.name("opener")
         self.claim(owner)
         if rate:
             self.tune(None, rate)
+        if held:
+            self.hold_it(paused=True)
         self.begin_first(owner, plan, fate)
 
     def submit_again(self) -> None:

@@ -126,10 +126,10 @@ class Running(Opening):
         of = (some[0].epoch, some[0].generation)
         self.defer([one for one in some if (one.epoch, one.generation) == of], backoff)
 
+    @precondition(lambda self: "w" in self.batch.round.due)
     @rule(who=WHO, pick=PICK)
     def first_window_is_confirmed(self, who: str, pick: int) -> None:
-        if not self.steered(pick):
-            self.confirm(self.somebody(who, pick))
+        self.confirm(self.somebody(who, pick))
 
     @rule(pick=PICK)
     def message_is_lost(self, pick: int) -> None:
