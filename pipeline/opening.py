@@ -94,8 +94,8 @@ async def reopen(context: Context, name: str) -> bool:
     try:
         submission = await context.specs.read(name)
     except MissingObjectError:
-        # Its submitter died before it wrote anything else.
-        await context.specs.unmark(name)
+        # Its submitter died before it had written all that an opening needs.
+        await context.specs.erase(name)
         return False
     ended = await context.specs.read_status(name)
     if ended is not None and ended["generation"] >= marker.base:

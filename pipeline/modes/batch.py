@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import orjson
+from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
 from pipeline.batchspec import BatchSpec, Submission, parse_spec
 from pipeline.context import Context
@@ -20,6 +21,7 @@ from pipeline.status import status_url
 from pipeline.store import MissingObjectError, ObjectInfo
 
 INLINE_SNAPSHOT = 64 * MIB
+JOIN_PATIENCE = 5.0
 SPEC_LIMIT = 256 * KIB
 CSV_TYPES = frozenset({"text/csv", "application/csv"})
 
@@ -63,9 +65,19 @@ async def batch(event: Event, context: Context) -> Response:
 
 
 async def _joined(context: Context, name: str) -> Response:
-    """Answer with the batch of an earlier submission, once that has come so far that it is gone on with."""
-    phase = await context.ledger.phase(name)
-    if phase is not None and phase.state == "opening" and not await context.specs.exists(name):
+    """Answer with the batch of another submission, once that has come so far that it is gone on with."""
+
+    async def is_certain() -> bool:
+        phase = await context.ledger.phase(name)
+        return phase is None or phase.state != "opening" or await context.specs.exists(name)
+
+    waiting = AsyncRetrying(
+        retry=retry_if_result(lambda certain: not certain),
+        stop=stop_after_delay(JOIN_PATIENCE),
+        wait=wait_fixed(0.1),
+        retry_error_callback=lambda _: False,
+    )
+    if not await waiting(is_certain):
         raise UnavailableError(f"batch {name!r} is being opened by another request: try again in a moment")
     return await _describe(context, name)
 

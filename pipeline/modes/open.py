@@ -23,9 +23,9 @@ async def open_queued(event: Event, context: Context) -> Response:
     try:
         submission = await context.specs.read(name)
     except MissingObjectError:
-        # Its submitter died before it wrote anything: the id is free again.
+        # Its submitter died before it had written all that an opening needs: the id is free again.
+        await context.specs.erase(name)
         await abandon(context, name, "")
-        await context.specs.unmark(name)
         return Response.json(200, {"batch_id": name, "verdict": "unknown"})
     new = NewBatch(name, submission, owner)
     verdict = (await claim(context, new, queued=True)).verdict

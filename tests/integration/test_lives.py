@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
+from pipeline.modes import batch as batch_module
 from pipeline.replies import Repairs
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 
@@ -72,3 +73,34 @@ async def test_a_batch_that_cannot_be_swept_does_not_keep_others_from_it(
     assert await pipeline.sweep() == {"open": 2}
     assert sorted(swept) == sorted(["broken", pipeline.batch])
     await pipeline.context.ledger.index.forget("broken")
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_a_submission_is_not_told_of_a_batch_that_its_dead_predecessor_may_never_have_written(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, *, forgotten: bool
+) -> None:
+    with monkeypatch.context() as fault:
+        fault.setattr(batch_module, "JOIN_PATIENCE", 0)
+
+        async def dies(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        async def cannot(*_: object, **__: object) -> None:
+            """What is dead gives nothing up."""
+
+        fault.setattr(pipeline.context.specs, "write", dies)
+        fault.setattr(batch_module, "discard", cannot)
+        with pytest.raises(KeyboardInterrupt):
+            await pipeline.submit("url\na\nb\n", CSV)
+        with pytest.raises(UnavailableError, match="is being opened by another request: try again in a moment"):
+            await pipeline.submit("url\na\nb\n", CSV)
+    assert f"{pipeline.batch}/input.csv" in await pipeline.objects()
+    if forgotten:
+        await pipeline.redis.flushall()
+    else:
+        await pipeline.bench().age_duty("o")
+    await pipeline.sweep()
+    await pipeline.deliver_all()
+    assert await pipeline.objects() == []
+    assert (await pipeline.submit("url\na\n", CSV)).status == 201
+    pipeline.queue.clear()
