@@ -100,7 +100,9 @@ class Opening(Caller):
     def give_up(self, pick: int, reason: str, queued: bool) -> None:  # noqa: FBT001
         if self.lost is not None:
             return
-        owner = "" if queued else self.openers[pick % len(self.openers)]
+        self.abandon("" if queued else self.openers[pick % len(self.openers)], reason)
+
+    def abandon(self, owner: str, reason: str) -> None:
         given_up = self.ask(self.world.ledger.abandon(BATCH, owner, reason))
         expected = self.life.abandon(owner, reason)
         self.compare(given_up, expected, idle=not expected)

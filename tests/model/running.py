@@ -199,6 +199,7 @@ class Running(Opening):
         if job.plan is not None:
             if self.begin(job.owner, job.plan):
                 self.send_first(fate)
+                self.take_over(self.repair(), fate)
             return
         ended = self.ask(self.world.ledger.finish(BATCH, job.owner, job.generation, job.succeeded, job.failed))
         expected = self.life.finish(job.owner, job.generation, job.succeeded, job.failed)
