@@ -98,7 +98,7 @@ async def close_batch(context: Context, batch: str) -> None:
     await context.ledger.index.forget(batch)
     # A redrive, or a deletion, may have begun meanwhile, and found its marks taken away or written anew.
     now = await context.ledger.phase(batch)
-    if now is None or now.state == "deleting":
+    if now is not None and now.state == "deleting":
         await context.specs.erase(batch)
-    elif now.state not in ENDED:
+    elif now is not None and now.state not in ENDED:
         await mark_open(context, batch)

@@ -12,6 +12,7 @@ import polars as pl
 
 from pipeline.batchspec import TURNS, BatchSpec, Submission
 from pipeline.context import Context
+from pipeline.deleting import delete_batch
 from pipeline.duties import close_batch, enqueue_open, enqueue_reduce, release_first
 from pipeline.errors import UnavailableError
 from pipeline.ledger import OPENING_LEASE
@@ -94,8 +95,8 @@ async def reopen(context: Context, name: str) -> bool:
     try:
         submission = await context.specs.read(name)
     except MissingObjectError:
-        # Its submitter died before it had written all that an opening needs.
-        await context.specs.erase(name)
+        # Its submitter died before it had written all that an opening needs; another one who has the claim goes on.
+        await delete_batch(context, name)
         return False
     ended = await context.specs.read_status(name)
     if ended is not None and ended["generation"] >= marker.base:

@@ -131,7 +131,7 @@ async def _fields(context: Context, new: NewBatch, base: int, current: int, tall
         "failed": given_up + retryable,
         "retried": sum(manifest.items for manifest in manifests[1:]),
         "given_up": given_up + (retryable if final else 0),
-        "not_found": -1 if succeeded + given_up else 0,
+        "not_found": -1 if succeeded + given_up + retryable else 0,
         "created": created,
         "started": created,
         "run_at": now,

@@ -17,6 +17,7 @@ from pipeline.duties import enqueue_open, mark_open
 from pipeline.errors import BadRequestError, ConflictError, TooLargeError, UnavailableError
 from pipeline.models import KIB, MIB, RESERVED_IDS, Event, Response, check_batch_id
 from pipeline.opening import NewBatch, abandon, claim, discard, open_batch, reopen
+from pipeline.specs import Marker
 from pipeline.status import status_url
 from pipeline.store import MissingObjectError, ObjectInfo
 
@@ -107,6 +108,8 @@ async def _forgotten(context: Context, new: NewBatch) -> Response | None:
     """Go on with a batch that Redis has forgotten; None where it had not come as far as a snapshot."""
     if not await context.snapshots.generations(new.name):
         return None
+    if await context.specs.read_marker(new.name) is None:
+        await context.specs.mark_open(new.name, Marker())
     await abandon(context, new.name, new.owner)
     await reopen(context, new.name)
     return await _describe(context, new.name)

@@ -9,6 +9,7 @@ from pipeline.errors import ForbiddenError
 from pipeline.models import SIGNATURE_HEADER, Event, Response
 from pipeline.settling import settle, settle_failed, settle_skipped
 from pipeline.signing import Identity
+from pipeline.store import MissingObjectError
 
 BACKOFF_CAP = 60.0
 LOST_STATUS = 502
@@ -43,7 +44,7 @@ async def _fail(context: Context, identity: Identity, event: Event) -> str:
     status = int(given) if FAILED_STATUS.fullmatch(given) else LOST_STATUS
     log.warning("batch %s: task %d brought no answer (%s)", identity.batch, identity.task, given[:40] or "no status")
     # Overload says nothing of the task: it waits for its turn, and only the deadline ends that.
-    attempts = 0 if status in BUSY else (await context.specs.get(identity.batch, identity.epoch)).spec.attempts
+    attempts = 0 if status in BUSY else await _attempts(context, identity)
     backoff = random.uniform(0.5, 1) * min(BACKOFF_CAP, 2**identity.attempt)  # noqa: S311
     verdict = await context.ledger.fail(identity, attempts, backoff)
     if verdict == "exhausted":
@@ -52,6 +53,14 @@ async def _fail(context: Context, identity: Identity, event: Event) -> str:
     elif verdict == "skip":
         await settle_skipped(context, identity)
     return verdict
+
+
+async def _attempts(context: Context, identity: Identity) -> int:
+    """Return how often a task is tried; 0 for a batch that is deleted, of which the ledger then knows nothing."""
+    try:
+        return (await context.specs.get(identity.batch, identity.epoch)).spec.attempts
+    except MissingObjectError:
+        return 0
 
 
 def _is_final(event: Event) -> bool:

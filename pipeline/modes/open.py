@@ -3,6 +3,7 @@
 import uuid
 
 from pipeline.context import Context
+from pipeline.deleting import delete_batch
 from pipeline.errors import BadRequestError, PipelineError
 from pipeline.models import Event, Response
 from pipeline.opening import NewBatch, abandon, claim, open_batch
@@ -23,9 +24,9 @@ async def open_queued(event: Event, context: Context) -> Response:
     try:
         submission = await context.specs.read(name)
     except MissingObjectError:
-        # Its submitter died before it had written all that an opening needs: the id is free again.
-        await context.specs.erase(name)
+        # Its submitter died before it had written all that an opening needs: the id is free unless it is claimed.
         await abandon(context, name, "")
+        await delete_batch(context, name)
         return Response.json(200, {"batch_id": name, "verdict": "unknown"})
     new = NewBatch(name, submission, owner)
     verdict = (await claim(context, new, queued=True)).verdict

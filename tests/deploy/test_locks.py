@@ -24,7 +24,7 @@ def requirements(*extras: str) -> set[str]:
     """Return the normalised names that pyproject.toml asks for."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = project["dependencies"] + [line for extra in extras for line in project["optional-dependencies"][extra]]
-    return {re.split(r"[\[<>=~!; ]", line, maxsplit=1)[0].lower().replace("_", "-") for line in lines}
+    return {re.split(r"[\[<>=~!; ]", line, maxsplit=1)[0].lower().replace("_", "-").replace(".", "-") for line in lines}
 
 
 @pytest.mark.parametrize("path", [ALL, IMAGE])

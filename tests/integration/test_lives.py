@@ -5,6 +5,7 @@ import pytest
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
 from pipeline.modes import batch as batch_module
 from pipeline.replies import Repairs
+from pipeline.specs import Marker
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 
 
@@ -97,10 +98,62 @@ async def test_a_submission_is_not_told_of_a_batch_that_its_dead_predecessor_may
     assert f"{pipeline.batch}/input.csv" in await pipeline.objects()
     if forgotten:
         await pipeline.redis.flushall()
+        await pipeline.context.ledger.index.note(pipeline.batch)
     else:
+        await pipeline.bench().age(lease_until=-1)
         await pipeline.bench().age_duty("o")
     await pipeline.sweep()
     await pipeline.deliver_all()
     assert await pipeline.objects() == []
     assert (await pipeline.submit("url\na\n", CSV)).status == 201
     pipeline.queue.clear()
+
+
+async def test_a_sweep_that_is_late_does_not_erase_what_a_new_submission_writes(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = pipeline.context.specs.read_marker
+    with monkeypatch.context() as fault:
+
+        async def overtaken(batch: str) -> Marker | None:
+            """The submission claims and marks the id after the sweep has found no ledger of it."""
+            fault.undo()
+            bench = pipeline.bench()
+            assert await bench.claim() == "claimed"
+            await pipeline.context.store.put(f"{batch}/input.csv", b"url\na\n")
+            await pipeline.context.specs.mark_open(batch, Marker())
+            return await read(batch)
+
+        fault.setattr(pipeline.context.specs, "read_marker", overtaken)
+        await pipeline.context.ledger.index.note(pipeline.batch)
+        await pipeline.sweep()
+    assert set(await pipeline.objects()) == {f"{pipeline.batch}/input.csv", pipeline.mark}
+
+
+async def test_a_forgotten_batch_without_its_mark_is_marked_again(pipeline: PipelineBench) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.submit_rows("a", "b")
+    pipeline.queue.clear()
+    await pipeline.redis.flushall()
+    await pipeline.context.store.delete(pipeline.mark)
+    assert (await pipeline.submit("url\na\nb\n", CSV)).status == 202
+    await pipeline.deliver_all()
+    assert (await pipeline.status())["succeeded"] == 2
+
+
+async def test_an_ended_batch_that_redis_loses_while_it_is_closed_keeps_its_objects(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.submit_rows("a")
+    forget = pipeline.context.ledger.index.forget
+
+    async def lost(batch: str) -> None:
+        await forget(batch)
+        await pipeline.redis.flushall()
+
+    with monkeypatch.context() as fault:
+        fault.setattr(pipeline.context.ledger.index, "forget", lost)
+        await pipeline.deliver_all()
+    assert (await pipeline.status())["state"] == "done"
+    assert (await pipeline.summary())["results"]["count"] == 1
