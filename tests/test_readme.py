@@ -47,8 +47,8 @@ def test_every_secret_has_its_row() -> None:
 @pytest.mark.parametrize(
     ("heading", "model", "in_words"),
     [
-        ("setting", Settings, {"s3_bucket", "s3_endpoint", "public_url", "model_function"}),
-        ("field", BatchSpec, {"input", "function", "column", "content_type", "headers"}),
+        ("setting", Settings, {"s3_bucket", "s3_endpoint", "public_url", "model_function", "retention"}),
+        ("field", BatchSpec, {"input", "function", "column", "content_type", "headers", "rate", "tolerate"}),
     ],
 )
 def test_defaults_are_as_the_tables_say(
