@@ -1,6 +1,7 @@
 """Those who call the ledger, each script with its reference, and what they keep outside of it."""
 
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
 import orjson
@@ -104,6 +105,9 @@ class Caller(RuleBasedStateMachine):
 
     def send_first(self, fate: str) -> None:
         """The first window is confirmed once the gateway has taken or refused it."""
+        for one in self.first[:1]:
+            self.confirm(replace(one, epoch="0"))
+            self.confirm(replace(one, generation=one.generation + 1))
         self.send(self.first, fate)
         if self.first and fate != "lost":
             self.confirm(self.first[0])
