@@ -70,7 +70,9 @@ async def _joined(context: Context, name: str) -> Response:
 
     async def is_certain() -> bool:
         phase = await context.ledger.phase(name)
-        return phase is None or phase.state != "opening" or await context.specs.exists(name)
+        if phase is None or phase.state == "deleting":
+            return False
+        return phase.state != "opening" or await context.specs.exists(name)
 
     waiting = AsyncRetrying(
         retry=retry_if_result(lambda certain: not certain),

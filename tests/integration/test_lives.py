@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
 from pipeline.modes import batch as batch_module
-from pipeline.replies import Repairs
+from pipeline.replies import Phase, Repairs
 from pipeline.specs import Marker
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 
@@ -157,3 +157,22 @@ async def test_an_ended_batch_that_redis_loses_while_it_is_closed_keeps_its_obje
         await pipeline.deliver_all()
     assert (await pipeline.status())["state"] == "done"
     assert (await pipeline.summary())["results"]["count"] == 1
+
+
+async def test_a_submission_that_meets_a_deletion_while_it_waits_is_to_try_again(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_module, "JOIN_PATIENCE", 0)
+    await pipeline.submit_rows("a")
+    pipeline.queue.clear()
+    phase = pipeline.context.ledger.phase
+    for state in ("deleting", ""):
+
+        async def then(batch: str, state: str = state) -> Phase | None:
+            await pipeline.bench().write(state=state)
+            return await phase(batch)
+
+        await pipeline.bench().write(state="running")
+        monkeypatch.setattr(pipeline.context.ledger, "phase", then)
+        with pytest.raises(UnavailableError, match="try again in a moment"):
+            await pipeline.submit("url\na\n", CSV)
