@@ -19,10 +19,7 @@ def status_document(settings: Settings, batch: str, state: State) -> dict[str, A
     items, tasks = state.number("batch_size"), state.number("tasks")
     succeeded, failed = state.number("succeeded"), state.number("failed")
     elapsed = (ended or state.now) - started if started else 0.0
-    # A redrive does not make the batch slower than it was.
-    run_at = state.seconds("run_at")
-    worked = (state.seconds("completed") or state.now) - run_at if run_at else 0.0
-    rate = max(0, succeeded + failed - state.number("run_settled")) / worked if worked > 0 else 0.0
+    rate = _rate(state, succeeded + failed)
     running = state["state"] not in ENDED
     left = items - succeeded - failed
     return {
@@ -54,3 +51,10 @@ def status_document(settings: Settings, batch: str, state: State) -> dict[str, A
             "summary": f"s3://{settings.s3_bucket}/{batch}.json" if ended and started else None,
         },
     }
+
+
+def _rate(state: State, outcomes: int) -> float:
+    """Return the items a second of the present run: a redrive does not make the batch slower than it was."""
+    run_at = state.seconds("run_at")
+    worked = (state.seconds("completed") or state.now) - run_at if run_at else 0.0
+    return max(0, outcomes - state.number("run_settled")) / worked if worked > 0 else 0.0

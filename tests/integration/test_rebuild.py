@@ -8,7 +8,8 @@ import pytest
 from pipeline import ledger as ledger_module
 from pipeline.errors import UnavailableError
 from pipeline.modes import batch as batch_module
-from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
+from tests.integration.lost_redis import go_on, lose_redis, urls
+from tests.integration.pipeline_bench import CSV, PipelineBench, answering
 
 
 @pytest.fixture
@@ -29,31 +30,6 @@ def calls(pipeline: PipelineBench) -> Counter[str]:
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three outcomes make a segment."""
     monkeypatch.setattr(ledger_module, "SEGMENT_OUTCOMES", 3)
-
-
-async def lose_redis(pipeline: PipelineBench) -> None:
-    """Redis is empty, and the replicas know nothing any more; what was queued is still there."""
-    await pipeline.redis.flushall()
-    pipeline.forget()
-
-
-async def go_on(pipeline: PipelineBench) -> None:
-    """Sweep and deliver until the batch has ended, with every duty due at once."""
-    for _ in range(50):
-        await pipeline.sweep()
-        await pipeline.deliver_all()
-        bench = pipeline.bench()
-        for duty in await bench.due():
-            await bench.age_duty(duty)
-        await bench.age(not_before=-1, lease_until=-1)
-        if await bench.fields() and (await pipeline.status())["state"] in {"done", "cancelled", "failed"}:
-            return
-    raise AssertionError(await bench.fields())
-
-
-def urls(summary: dict[str, Any], name: str = "results") -> list[str]:
-    assert summary[name]["count"] == len(summary[name]["results"])
-    return [entry["url"] for entry in summary[name]["results"]]
 
 
 async def test_a_sweep_finds_it_and_what_is_in_segments_does_not_run_again(
@@ -157,76 +133,6 @@ async def test_lost_in_a_redrive_it_goes_on_with_the_redrive(pipeline: PipelineB
     assert (status["generation"], status["failed"], status["succeeded"]) == (1, 2, 2)
 
 
-@pytest.mark.parametrize("mode", ["cancel", "pause"])
-async def test_what_was_asked_of_it_is_not_forgotten(pipeline: PipelineBench, calls: Counter[str], mode: str) -> None:
-    await pipeline.submit_rows("a", "b", "c", "d", window="1")
-    await pipeline.handle("tune", {"batch": pipeline.batch, "window": "2", "rate": "7.5"})
-    await pipeline.handle(mode, {"batch": pipeline.batch})
-    pipeline.queue.clear()
-    await lose_redis(pipeline)
-    await pipeline.sweep()
-    await pipeline.deliver(pipeline.queue.pop(0))
-    fields = await pipeline.bench().fields()
-    assert (fields["window"], fields["rate"]) == ("2", "7.5")
-    if mode == "cancel":
-        await go_on(pipeline)
-        assert (await pipeline.status())["state"] == "cancelled"
-        assert calls == {}
-    else:
-        await pipeline.sweep()
-        assert (await pipeline.status())["state"] == "paused"
-        assert pipeline.queue == []
-
-
-async def test_asked_for_before_the_sweep_finds_it_a_batch_says_that_it_is_being_rebuilt(
-    pipeline: PipelineBench, calls: Counter[str]
-) -> None:
-    await pipeline.submit_rows("a", "b")
-    pipeline.queue.clear()
-    await lose_redis(pipeline)
-    with pytest.raises(UnavailableError, match=r"Redis has lost batch .* and it is being rebuilt"):
-        await pipeline.status()
-    assert [message.mode for message in pipeline.queue] == ["open"]
-    assert (await pipeline.status())["state"] == "opening"
-    await go_on(pipeline)
-    assert set(calls.values()) == {1}
-
-
-async def test_submitted_again_it_goes_on_instead_of_beginning_anew(
-    pipeline: PipelineBench, calls: Counter[str]
-) -> None:
-    rows = [f"row {n}" for n in range(6)]
-    body = "\n".join(["url", *rows, ""])
-    assert (await pipeline.submit(body, CSV)).status == 201
-    for _ in range(3):
-        await pipeline.deliver(pipeline.queue.pop(0))
-    pipeline.queue.clear()
-    await lose_redis(pipeline)
-    response = await pipeline.submit(body, CSV)
-    assert (response.status, document(response)["state"]) == (202, "opening")
-    await go_on(pipeline)
-    assert urls(await pipeline.summary()) == rows
-    assert set(calls.values()) == {1}
-
-
-async def test_a_mark_without_anything_else_is_taken_away(pipeline: PipelineBench) -> None:
-    await pipeline.context.store.put(pipeline.mark, b"{}")
-    await pipeline.sweep()
-    assert await pipeline.context.store.list(pipeline.mark) == []
-
-
-async def test_an_ended_batch_that_kept_its_mark_is_not_run_again(pipeline: PipelineBench, calls: Counter[str]) -> None:
-    await pipeline.submit_rows("a")
-    await pipeline.deliver_all()
-    await pipeline.context.store.put(pipeline.mark, b"{}")
-    await lose_redis(pipeline)
-    await pipeline.sweep()
-    assert pipeline.queue == []
-    assert pipeline.mark not in await pipeline.objects()
-    assert (await pipeline.status())["state"] == "done"
-    assert calls == {"a": 1}
-
-
 async def test_a_rebuild_that_dies_is_begun_again(
     pipeline: PipelineBench, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,34 +154,6 @@ async def test_a_rebuild_that_dies_is_begun_again(
     await go_on(pipeline)
     assert urls(await pipeline.summary()) == list("abcdef")
     assert set(calls.values()) == {1}
-
-
-async def test_with_its_memory_redis_is_compared_with_s3_now_and_then_only(pipeline: PipelineBench) -> None:
-    await pipeline.sweep()
-    await pipeline.context.store.put(pipeline.mark, b"{}")
-    await pipeline.sweep()
-    assert await pipeline.context.store.list(pipeline.mark) == [pipeline.mark]
-    await pipeline.redis.delete(f"{pipeline.name}:epoch")
-    await pipeline.sweep()
-    assert await pipeline.context.store.list(pipeline.mark) == []
-
-
-async def test_while_s3_is_away_the_sweep_does_the_rest(
-    pipeline: PipelineBench, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await pipeline.submit_rows("a")
-    pipeline.queue.clear()
-    await pipeline.redis.delete(f"{pipeline.name}:epoch")
-    await pipeline.bench().defer([0], 0, generation=0)
-    with monkeypatch.context() as fault:
-
-        async def away(*_: object) -> None:
-            raise UnavailableError("S3 is away")
-
-        fault.setattr(pipeline.context.store, "list_aged", away)
-        assert await pipeline.sweep() == {"open": 1}
-    await pipeline.deliver_all()
-    assert calls == {"a": 1}
 
 
 async def test_a_generation_that_a_cancel_overtook_is_not_taken_for_one_that_runs(

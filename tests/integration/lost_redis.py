@@ -1,0 +1,30 @@
+"""Redis loses everything: what tests of a rebuilt batch have in common."""
+
+from typing import Any
+
+from tests.integration.pipeline_bench import PipelineBench
+
+
+async def lose_redis(pipeline: PipelineBench) -> None:
+    """Redis is empty, and the replicas know nothing any more; what was queued is still there."""
+    await pipeline.redis.flushall()
+    pipeline.forget()
+
+
+async def go_on(pipeline: PipelineBench) -> None:
+    """Sweep and deliver until the batch has ended, with every duty due at once."""
+    for _ in range(50):
+        await pipeline.sweep()
+        await pipeline.deliver_all()
+        bench = pipeline.bench()
+        for duty in await bench.due():
+            await bench.age_duty(duty)
+        await bench.age(not_before=-1, lease_until=-1)
+        if await bench.fields() and (await pipeline.status())["state"] in {"done", "cancelled", "failed"}:
+            return
+    raise AssertionError(await bench.fields())
+
+
+def urls(summary: dict[str, Any], name: str = "results") -> list[str]:
+    assert summary[name]["count"] == len(summary[name]["results"])
+    return [entry["url"] for entry in summary[name]["results"]]
