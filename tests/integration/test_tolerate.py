@@ -84,3 +84,15 @@ async def test_an_unknown_function_is_noticed_in_a_redrive_too(pipeline: Pipelin
         assert status["failed"] < 15
         await pipeline.handle("redrive", {"batch": pipeline.batch})
     pipeline.queue.clear()
+
+
+async def test_an_answer_of_404_is_the_functions_own_once_others_came_before(bench: Bench) -> None:
+    await bench.claim()
+    await bench.begin(tasks=12)
+    for task in range(12):
+        await bench.settle(task, succeeded=0, failed=1, retryable=1)
+    await bench.reduce()
+    await bench.begin(1, tasks=12, owner="reducer", again=12)
+    for task in range(11):
+        await bench.settle(task, succeeded=0, failed=1, not_found=1, generation=1)
+    assert await bench.state() == "running"
