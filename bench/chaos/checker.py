@@ -155,12 +155,13 @@ def _never_ran(entry: Entry) -> bool:
 
 
 def time_was_up(entry: Entry, timeout: float) -> bool:
-    """Say whether an item failed because its task had no time left, as when S3 or the whole machine is slow.
+    """Say whether an item failed because it, or its task, had no time left, as when S3 or the whole machine is slow.
 
-    There need not be a call of it then. The report counts these.
+    There need not be a call of it then, and a replica that gets no processor for a second misses an answer that the
+    gateway gave in time. The report counts these.
     """
     late = NO_REPLY.match(str(entry["result"]))
-    return str(entry["result"]).startswith(NOT_CALLED) or (late is not None and float(late["seconds"]) < timeout)
+    return str(entry["result"]).startswith(NOT_CALLED) or (late is not None and float(late["seconds"]) <= timeout)
 
 
 def _answered(run: Evidence) -> dict[tuple[str, str], list[tuple[int, float]]]:
