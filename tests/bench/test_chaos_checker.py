@@ -218,7 +218,10 @@ def test_a_reply_that_took_longer_than_anyone_waits_is_not_explained_by_a_short_
     }
 
 
-@pytest.mark.parametrize("text", ["the task's time was up before this item could be called", "no reply within 0.3 s", "no reply within 1 s"])
+@pytest.mark.parametrize(
+    "text",
+    ["the task's time was up before this item could be called", "no reply within 0.3 s", "no reply within 1 s"],
+)
 def test_a_task_whose_time_was_up_explains_what_was_never_called(text: str) -> None:
     run = planted(lambda s: failures(s)[0].update(result=text, statusCode=504, callId="other"))
     assert rules_broken(run) == set()
