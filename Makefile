@@ -26,8 +26,8 @@ demo: $(STAMP) ## run a function over a CSV on this machine and watch it
 up: $(STAMP) ## keep a local OpenFaaS with the pipeline running until Ctrl-C
 	@$(RUN) pipeline.local up $(LOCAL_OPTIONS)
 
-test: $(STAMP) ## run all tests
-	$(RUN) pytest $(ARGS)
+test: $(STAMP) ## run all tests, on two processes
+	$(RUN) pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(STAMP) ## check format, style and types
 	$(RUN) ruff format --check .
