@@ -44,7 +44,7 @@ async def run_batch(platform: Platform, case: Case, *, repeat: int) -> Run:
         async for _ in cl.follow(batch):
             pass
     cpu_ms = {name: ms / case.items for name, ms in usage.cpu_ms().items()}
-    status = await _status(platform, batch)
+    status = await read_status(platform.gateway_url, batch)
     _check(status, case)
     return Run(
         case=case,
@@ -68,8 +68,9 @@ async def _put_input(platform: Platform, items: int) -> str:
     return key
 
 
-async def _status(platform: Platform, batch: str) -> dict[str, Any]:
-    url = f"{platform.gateway_url}/function/pipeline"
+async def read_status(gateway_url: str, batch: str) -> dict[str, Any]:
+    """Read a batch's status document; raises BenchError."""
+    url = f"{gateway_url}/function/pipeline"
     try:
         async with ClientSession(raise_for_status=True) as session, session.get(url, params={"batch": batch}) as answer:
             document: dict[str, Any] = await answer.json()

@@ -59,7 +59,7 @@ async def local(model_times: Sequence[int]) -> AsyncIterator[Opener]:
     The gateway and the queue-workers live in this process. Raises LocalError.
     """
     functions = {ms: f"model-{ms}ms" for ms in model_times}
-    specs = [_model(name, ms) for ms, name in functions.items()]
+    specs = [model_spec(name, ms) for ms, name in functions.items()]
     async with redis_server() as redis, s3_server() as s3:
 
         @contextlib.asynccontextmanager
@@ -78,7 +78,8 @@ async def remote(gateway_url: str, s3: S3Info, model_ms: int, function: str) -> 
     yield lambda _parallelism: contextlib.nullcontext(platform)
 
 
-def _model(name: str, model_ms: int) -> FunctionSpec:
+def model_spec(name: str, model_ms: int) -> FunctionSpec:
+    """Describe a model function that takes `model_ms` a call."""
     return FunctionSpec(name, (sys.executable, str(MODEL)), environment={"BENCH_MODEL_MS": str(model_ms)})
 
 

@@ -1,0 +1,144 @@
+"""What a load run saw, and what follows from it: pure functions over samples and batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import linear_regression, median, quantiles
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# Growth over half a run that allocators and buffers make without a leak, as a share.
+FLAT = 0.05
+# Fewer points say nothing of a direction.
+FEWEST = 3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One look, `seconds` after the submission.
+
+    `done` are items counted, `ended` batches that have ended, `waiting` messages in the queue, `collects_ms` the
+    milliseconds of the callbacks answered since the look before, `rss_mb` MiB by process, `redis_mb` what Redis says
+    that it uses in MiB.
+    """
+
+    seconds: float
+    done: int
+    ended: int
+    waiting: int
+    collects_ms: tuple[float, ...]
+    rss_mb: Mapping[str, float]
+    redis_mb: float
+    keys: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One batch: `seconds` from its submission to its end by the ledger, summary included; `retried` items ran again."""
+
+    batch: str
+    items: int
+    seconds: float
+    state: str
+    succeeded: int
+    retried: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The MiB of one process; `slope` is MiB a minute over the second half, `steady` that before any batch ended.
+
+    `growth` is what `steady` adds over its half, as a share; None where the run was too short to tell.
+    """
+
+    start: float
+    quarter: float
+    peak: float
+    end: float
+    slope: float | None
+    steady: float | None
+    growth: float | None
+
+    @property
+    def flat(self) -> bool | None:
+        """Whether it stood still while all batches ran; a process that shrank counts as such."""
+        return None if self.growth is None else self.growth <= FLAT
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How long batches took that were submitted together, in seconds; `share` is (longest - shortest) / median."""
+
+    shortest: float
+    median: float
+    longest: float
+
+    @property
+    def share(self) -> float:
+        """0 when all ended at once."""
+        return (self.longest - self.shortest) / self.median
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds."""
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+    longest: float
+
+
+def spread(batches: Sequence[Ended]) -> Spread:
+    """Compare batches that were submitted together."""
+    times = [batch.seconds for batch in batches]
+    return Spread(min(times), median(times), max(times))
+
+
+def latency(values: Sequence[float]) -> Latency:
+    """Describe values, of which there are two at least."""
+    cuts = quantiles(values, n=100, method="inclusive")
+    return Latency(len(values), cuts[49], cuts[94], cuts[98], max(values))
+
+
+def memory(samples: Sequence[Sample], name: str) -> Memory:
+    """Follow one process; the last sample is from after the end, when all is quiet."""
+    values = [sample.rss_mb[name] for sample in samples]
+    total = samples[-1].done
+    quarter = next(sample for sample in samples if 4 * sample.done >= total)
+    batches = samples[-1].ended
+    busy = [sample for sample in samples if sample.ended < batches]
+    steady = second_half([sample for sample in samples if sample.ended == 0])
+    rate = slope(steady, name)
+    growth = None
+    if rate is not None:
+        minutes = (steady[-1].seconds - steady[0].seconds) / 60
+        growth = rate * minutes / steady[0].rss_mb[name]
+    return Memory(
+        start=values[0],
+        quarter=quarter.rss_mb[name],
+        peak=max(values),
+        end=values[-1],
+        slope=slope(second_half(busy), name),
+        steady=rate,
+        growth=growth,
+    )
+
+
+def second_half(samples: Sequence[Sample]) -> list[Sample]:
+    """Return the samples of the second half of their time."""
+    if not samples:
+        return []
+    middle = (samples[0].seconds + samples[-1].seconds) / 2
+    return [sample for sample in samples if sample.seconds >= middle]
+
+
+def slope(samples: Sequence[Sample], name: str) -> float | None:
+    """Fit a line to the memory of a process: MiB a minute, None when there are too few samples."""
+    if len(samples) < FEWEST:
+        return None
+    line = linear_regression([sample.seconds / 60 for sample in samples], [sample.rss_mb[name] for sample in samples])
+    return line.slope

@@ -1,0 +1,151 @@
+"""The load: many batches at once, and a small one among them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio import Redis
+
+from bench.batches import read_status
+from bench.load.checks import batch_problems, leftovers
+from bench.load.figures import Ended
+from bench.load.sampling import SECONDS, Deepest, Sampler
+from bench.platforms import model_spec
+from pipeline.local.demo.bucket import open_bucket
+from pipeline.local.demo.client import PipelineClient
+from pipeline.local.stack import local_stack
+
+if TYPE_CHECKING:
+    from bench.load.figures import Sample
+    from pipeline.local.demo.bucket import Bucket
+    from pipeline.local.stack import LocalStack
+
+MODEL = "model"
+DEADLINE_SECONDS = 6 * 3600
+REST_SECONDS = 5
+ALONE_TIMES = 3
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is run: `batches` of `items` each, one more of `small` items alone and then in the middle of them."""
+
+    batches: int
+    items: int
+    small: int
+    replicas: int
+    workers: int
+    chunk: int
+    window: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was seen: `alone` and `amid` are the small batch; `problems` is what should not be, [] for a good run."""
+
+    samples: list[Sample]
+    batches: list[Ended]
+    alone: list[Ended]
+    amid: Ended
+    deepest: int
+    refused: int
+    problems: list[str]
+
+
+@dataclass(frozen=True)
+class Site:
+    """The stack, and what asks it."""
+
+    load: Load
+    stack: LocalStack
+    client: PipelineClient
+    bucket: Bucket
+    redis: Redis
+
+    async def submit(self, name: str, items: int) -> tuple[str, float]:
+        """Put the rows and submit them; returns the batch's id and the time just before, in seconds since 1970."""
+        rows = rows_of(name, items)
+        key = f"bench/{name}.csv"
+        await self.bucket.put(key, "".join(f"{row}\n" for row in ("item", *rows)).encode())
+        before = time.time()
+        options = {"chunk": self.load.chunk, "window": self.load.window, "deadline": DEADLINE_SECONDS}
+        return await self.client.start({"input": key, "function": MODEL, **options}), before
+
+    async def run_small(self, name: str, problems: list[str]) -> Ended:
+        """Run one small batch to its end and check it."""
+        batch, before = await self.submit(name, self.load.small)
+        async for _ in self.client.follow(batch):
+            pass
+        status = await read_status(self.stack.gateway_url, batch)
+        problems += await batch_problems(self.bucket, batch, rows_of(name, self.load.small), status)
+        return ended(status, before)
+
+
+async def run_load(load: Load) -> Result:
+    """Start a stack, run the load on it and check what it left.
+
+    Raises BenchError, LocalError, RefusedError when it cannot be run; what a batch did wrong is in the result.
+    """
+    async with AsyncExitStack() as cleanup:
+        enter = cleanup.enter_async_context
+        model = model_spec(MODEL, 0)
+        stack = await enter(local_stack([model], workers=load.workers, pipeline_replicas=load.replicas))
+        site = Site(
+            load,
+            stack,
+            await enter(PipelineClient(stack.gateway_url)),
+            await enter(open_bucket(stack.s3)),
+            await enter(Redis.from_url(stack.redis_url, password=stack.redis_password)),
+        )
+        problems: list[str] = []
+        await site.run_small("warm-up", problems)
+        alone = [await site.run_small(f"alone-{turn}", problems) for turn in range(ALONE_TIMES)]
+        return await _run_all(site, alone, problems)
+
+
+async def _run_all(site: Site, alone: list[Ended], problems: list[str]) -> Result:
+    load = site.load
+    deepest = Deepest(site.stack)
+    sampler = Sampler(site.stack, site.redis)
+    # Before anything runs: the memory at the start.
+    await sampler.look([])
+    names = [f"load-{number:02}" for number in range(load.batches)]
+    submitted = await asyncio.gather(*(site.submit(name, load.items) for name in names))
+    ids = [batch for batch, _ in submitted]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(sampler.follow(ids))
+        amid = group.create_task(_amid(site, sampler, problems))
+    await sampler.rest(REST_SECONDS)
+    for name, batch in zip(names, ids, strict=True):
+        problems += await batch_problems(site.bucket, batch, rows_of(name, load.items), sampler.statuses[batch])
+    problems += await leftovers(site.bucket, site.redis)
+    batches = [ended(sampler.statuses[batch], before) for batch, before in submitted]
+    return Result(sampler.samples, batches, alone, amid.result(), deepest.depth, sampler.refused, problems)
+
+
+async def _amid(site: Site, sampler: Sampler, problems: list[str]) -> Ended:
+    """Submit the small batch once half of all items are counted."""
+    while 2 * sampler.done < site.load.batches * site.load.items:
+        await asyncio.sleep(SECONDS)
+    return await site.run_small("amid", problems)
+
+
+def rows_of(name: str, items: int) -> list[str]:
+    """Return the rows of one input, all different."""
+    return [f"{name}-item-{index:07}" for index in range(items)]
+
+
+def ended(status: dict[str, Any], before: float) -> Ended:
+    """Read a final status; `before` is the time of the submission in seconds since 1970."""
+    return Ended(
+        batch=status["batch_id"],
+        items=status["items"],
+        seconds=status["ended"] - before,
+        state=status["state"],
+        succeeded=status["succeeded"],
+        retried=status["retried"],
+    )
