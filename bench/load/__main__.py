@@ -44,18 +44,18 @@ def main(  # noqa: PLR0913 - the options of the command
 ) -> None:
     """Run many batches at once and measure throughput, fairness, callbacks, the queue and memory."""
     load = Load(batches, items, small, replicas, workers, chunk, window)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
     machine = describe_machine("bench.load", sys.argv[1:])
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            result = runner.run(run_load(load))
-    except* (BenchError, LocalError, RefusedError) as errors:
-        for error in errors.exceptions:
-            typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from errors
-    except* KeyboardInterrupt:
+            result = runner.run(run_load(load, console))
+    except (BenchError, LocalError, RefusedError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     page = write(out, load, result, machine)
-    Console(soft_wrap=True, highlight=False, markup=False).print(page)
+    console.print(page)
     if result.problems:
         raise typer.Exit(1)
 

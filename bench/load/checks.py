@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ async def batch_problems(bucket: Bucket, batch: str, rows: Sequence[str], status
 async def leftovers(bucket: Bucket, redis: Redis) -> list[str]:
     """Say what is still there that should have gone, as soon as there is nothing or it was waited for long enough."""
     deadline = time.monotonic() + CLEAN_WITHIN
-    while (left := await _left(bucket, redis)) and time.monotonic() < deadline:
+    while (left := await _left(bucket, redis)) and time.monotonic() < deadline:  # noqa: ASYNC110 - it is Redis' and S3's
         await asyncio.sleep(1)
     return left
 
@@ -61,10 +61,10 @@ async def leftovers(bucket: Bucket, redis: Redis) -> list[str]:
 async def _left(bucket: Bucket, redis: Redis) -> list[str]:
     uploads = (await bucket.client.list_multipart_uploads(Bucket=bucket.name)).get("Uploads", [])
     lasting = [key.decode() async for key in redis.scan_iter(count=1000) if await redis.ttl(key) == NO_TTL]
-    indexed = [name.decode() for name in await redis.zrange(INDEX, 0, -1)]
+    indexed = cast("list[bytes]", await redis.zrange(INDEX, 0, -1))
     return [
         *(f"upload left: {upload['Key']}" for upload in uploads),
         *(f"mark of an open batch left: {key}" for key in await bucket.keys("open/")),
-        *(f"entry of the index left: {name}" for name in indexed),
+        *(f"entry of the index left: {name.decode()}" for name in indexed),
         *(f"key without TTL: {key}" for key in lasting),
     ]

@@ -36,7 +36,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Ended:
-    """One batch: `seconds` from its submission to its end by the ledger, summary included; `retried` items ran again."""
+    """One batch: `seconds` from its submission to its end by the ledger, with the summary; `retried` ran again."""
 
     batch: str
     items: int

@@ -78,8 +78,10 @@ def markdown(load: Load, known: dict[str, Any], machine: dict[str, Any]) -> str:
     lines = [
         "# Load run",
         "",
-        f"{load.batches} batches of {load.items:,} items submitted at once, {load.replicas} replicas, "
-        f"{load.workers} queue-workers, chunk {load.chunk}, window {load.window}.",
+        (
+            f"{load.batches} batches of {load.items:,} items submitted at once, {load.replicas} replicas, "
+            f"{load.workers} queue-workers, chunk {load.chunk}, window {load.window}."
+        ),
         "",
         *(f"- {name}: {machine[name]}" for name in facts),
         "",
@@ -102,23 +104,23 @@ def markdown(load: Load, known: dict[str, Any], machine: dict[str, Any]) -> str:
 def _main_rows(load: Load, known: dict[str, Any]) -> list[tuple[str, ...]]:
     times, small, collect = known["batch_seconds"], known["small"], known["collect_ms"]
     redis, keys = known["redis_used_mb"], known["redis_keys"]
+    batch = (
+        f"{times['shortest']:.1f} to {times['longest']:.1f} s, median {times['median']:.1f}, "
+        f"spread {times['spread']:.1%}"
+    )
+    callbacks = (
+        f"p50 {collect['p50']:.0f} ms, p95 {collect['p95']:.0f} ms, p99 {collect['p99']:.0f} ms, "
+        f"longest {collect['longest']:.0f} ms; {known['callbacks_not_200']} not answered 200"
+    )
     return [
         ("items", f"{known['items']:,}, {known['retried']} ran again"),
         ("items/s in all", f"{known['items_per_second']:.1f} over {known['seconds']:.1f} s"),
-        (
-            "a batch, submission to end",
-            f"{times['shortest']:.1f} to {times['longest']:.1f} s, median {times['median']:.1f}, "
-            f"spread {times['spread']:.1%}",
-        ),
+        ("a batch, submission to end", batch),
         (
             f"{load.small} items",
             f"{small['alone']:.2f} s alone, {small['amid']:.2f} s amid the others: {small['times']:.1f} times",
         ),
-        (
-            f"`collect`, {collect['count']:,} callbacks",
-            f"p50 {collect['p50']:.0f} ms, p95 {collect['p95']:.0f} ms, p99 {collect['p99']:.0f} ms, "
-            f"longest {collect['longest']:.0f} ms; {known['callbacks_not_200']} not answered 200",
-        ),
+        (f"`collect`, {collect['count']:,} callbacks", callbacks),
         ("deepest queue", f"{known['deepest_queue']:,} messages"),
         ("Redis, used memory", f"{redis['peak']:.1f} MiB at most, {redis['end']:.1f} MiB at the end"),
         ("Redis, keys", f"{keys['peak']:,} at most, {keys['end']:,} at the end"),

@@ -15,7 +15,7 @@ from bench.processes import MIB
 from pipeline.local.demo.client import ENDED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from redis.asyncio import Redis
@@ -42,7 +42,7 @@ class Deepest:
 
 
 class Sampler:
-    """Keeps what it sees of `batches`; `statuses` are their last status documents, `refused` callbacks without a 200."""
+    """Keeps what it sees: `statuses` are the last status documents by batch, `refused` the callbacks without a 200."""
 
     def __init__(self, stack: LocalStack, redis: Redis) -> None:
         self.samples: list[Sample] = []
@@ -77,9 +77,13 @@ class Sampler:
         self.samples.append(sample)
         return sample
 
-    async def follow(self, batches: Sequence[str]) -> None:
-        """Look once a second until all have ended."""
-        while (await self.look(batches)).ended < len(batches):
+    async def follow(self, batches: Sequence[str], tell: Callable[[int], None]) -> None:
+        """Look once a second until all have ended; `tell` hears each time how many items are counted."""
+        while True:
+            sample = await self.look(batches)
+            tell(sample.done)
+            if sample.ended == len(batches):
+                return
             await asyncio.sleep(SECONDS)
 
     async def rest(self, seconds: float) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.batches import read_status
 from bench.load.checks import batch_problems, leftovers
@@ -20,6 +21,8 @@ from pipeline.local.demo.client import PipelineClient
 from pipeline.local.stack import local_stack
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bench.load.figures import Sample
     from pipeline.local.demo.bucket import Bucket
     from pipeline.local.stack import LocalStack
@@ -85,7 +88,7 @@ class Site:
         return ended(status, before)
 
 
-async def run_load(load: Load) -> Result:
+async def run_load(load: Load, console: Console) -> Result:
     """Start a stack, run the load on it and check what it left.
 
     Raises BenchError, LocalError, RefusedError when it cannot be run; what a batch did wrong is in the result.
@@ -104,10 +107,10 @@ async def run_load(load: Load) -> Result:
         problems: list[str] = []
         await site.run_small("warm-up", problems)
         alone = [await site.run_small(f"alone-{turn}", problems) for turn in range(ALONE_TIMES)]
-        return await _run_all(site, alone, problems)
+        return await _run_all(site, alone, problems, console)
 
 
-async def _run_all(site: Site, alone: list[Ended], problems: list[str]) -> Result:
+async def _run_all(site: Site, alone: list[Ended], problems: list[str], console: Console) -> Result:
     load = site.load
     deepest = Deepest(site.stack)
     sampler = Sampler(site.stack, site.redis)
@@ -116,20 +119,27 @@ async def _run_all(site: Site, alone: list[Ended], problems: list[str]) -> Resul
     names = [f"load-{number:02}" for number in range(load.batches)]
     submitted = await asyncio.gather(*(site.submit(name, load.items) for name in names))
     ids = [batch for batch, _ in submitted]
-    async with asyncio.TaskGroup() as group:
-        group.create_task(sampler.follow(ids))
-        amid = group.create_task(_amid(site, sampler, problems))
+    columns = (TextColumn("items"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    # Drawn at each look: a thread that redraws would take its time from the gateway.
+    with Progress(*columns, console=console, auto_refresh=False) as progress:
+        bar = progress.add_task("items", total=load.batches * load.items)
+        task = asyncio.create_task(_amid(site, sampler, problems))
+        try:
+            await sampler.follow(ids, lambda done: progress.update(bar, completed=done, refresh=True))
+            amid = await task
+        finally:
+            task.cancel()
     await sampler.rest(REST_SECONDS)
     for name, batch in zip(names, ids, strict=True):
         problems += await batch_problems(site.bucket, batch, rows_of(name, load.items), sampler.statuses[batch])
     problems += await leftovers(site.bucket, site.redis)
     batches = [ended(sampler.statuses[batch], before) for batch, before in submitted]
-    return Result(sampler.samples, batches, alone, amid.result(), deepest.depth, sampler.refused, problems)
+    return Result(sampler.samples, batches, alone, amid, deepest.depth, sampler.refused, problems)
 
 
 async def _amid(site: Site, sampler: Sampler, problems: list[str]) -> Ended:
     """Submit the small batch once half of all items are counted."""
-    while 2 * sampler.done < site.load.batches * site.load.items:
+    while 2 * sampler.done < site.load.batches * site.load.items:  # noqa: ASYNC110 - the count is Redis'
         await asyncio.sleep(SECONDS)
     return await site.run_small("amid", problems)
 

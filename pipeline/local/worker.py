@@ -24,13 +24,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CallbackRecord:
-    """What became of one callback: `status` is the receiver's answer, None when it could not be reached."""
+    """What became of one callback: `status` is the receiver's answer, None when it could not be reached.
+
+    `seconds` is the time from the POST until then.
+    """
 
     function: str
     call_id: str
     path: str
     function_status: int
     status: int | None
+    seconds: float
 
 
 class QueueWorkers:
@@ -97,6 +101,7 @@ class QueueWorkers:
     async def _deliver(self, callback: Callback) -> None:
         """Post once: whatever the receiver says, and even if there is none, it is not tried again."""
         status: int | None = None
+        started = time.perf_counter()
         try:
             status = await self._post(callback)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
@@ -104,7 +109,9 @@ class QueueWorkers:
         else:
             if not 200 <= status < 300:  # noqa: PLR2004
                 logger.warning("callback to %s was answered %d", callback.url, status)
-        self.log.append(CallbackRecord(callback.function, callback.call_id, callback.path, callback.status, status))
+        seconds = time.perf_counter() - started
+        record = CallbackRecord(callback.function, callback.call_id, callback.path, callback.status, status, seconds)
+        self.log.append(record)
 
     async def _post(self, callback: Callback) -> int:
         url = URL(callback.url, encoded=True)
