@@ -30,7 +30,10 @@ Chunk = Annotated[int, typer.Option(min=1, help="Items a task.")]
 Window = Annotated[int, typer.Option(min=1, help="Tasks of a batch in flight.")]
 Out = Annotated[Path, typer.Option(help="The folder for the results.")]
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+
+@app.command()
 def main(  # noqa: PLR0913 - the options of the command
     *,
     batches: Batches = 20,
@@ -61,4 +64,4 @@ def main(  # noqa: PLR0913 - the options of the command
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -50,9 +50,9 @@ async def batch_problems(bucket: Bucket, batch: str, rows: Sequence[str], status
     return summary_problems(batch, rows, status, summary)
 
 
-async def leftovers(bucket: Bucket, redis: Redis) -> list[str]:
-    """Say what is still there that should have gone, as soon as there is nothing or it was waited for long enough."""
-    deadline = time.monotonic() + CLEAN_WITHIN
+async def leftovers(bucket: Bucket, redis: Redis, *, within: float = CLEAN_WITHIN) -> list[str]:
+    """Say what is still there that should have gone, as soon as there is nothing or it was waited `within` s."""
+    deadline = time.monotonic() + within
     while (left := await _left(bucket, redis)) and time.monotonic() < deadline:  # noqa: ASYNC110 - it is Redis' and S3's
         await asyncio.sleep(1)
     return left
