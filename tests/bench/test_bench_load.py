@@ -82,7 +82,7 @@ def test_memory_is_followed_from_the_start_over_a_quarter_to_the_end() -> None:
 
 def test_what_happens_in_the_first_half_is_no_growth() -> None:
     rising = [sample(second, 100 + 10 * min(second, 5), done=second) for second in range(11)]
-    used = memory([*rising, sample(11, 150, done=12, over=1)], "replica 1")
+    used = memory([*rising, sample(11, 190, done=12, over=1)], "replica 1")
 
     assert used.slope == pytest.approx(0)
     assert used.growth == pytest.approx(0)

@@ -1,5 +1,7 @@
 """The callback: one POST with the function's answer."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -43,6 +45,22 @@ async def test_is_not_tried_again_whatever_the_answer(status: int) -> None:
         await wait_until(lambda: stand_in.recorder.at("/next"))
         assert stand_in.calls() == ["/task", "/collect", "/next"]
         assert [record.status for record in stand_in.gateway.callback_log] == [status]
+
+
+async def test_its_time_is_that_from_the_post_to_the_answer() -> None:
+    inside = []
+
+    async def slow(_: web.Request) -> web.Response:
+        started = time.perf_counter()
+        await asyncio.sleep(0.05)
+        inside.append(time.perf_counter() - started)
+        return web.Response()
+
+    async with platform() as stand_in:
+        stand_in.recorder.answers["/collect"] = slow
+        await stand_in.enqueue("pipeline/task", to=COLLECT)
+        (record,) = await wait_until(lambda: stand_in.gateway.callback_log)
+        assert [record.seconds > seconds for seconds in inside] == [True]
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/gone", "/no/scheme", "mailto:nobody"])
