@@ -4,6 +4,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
@@ -145,7 +146,7 @@ class BatchSpec(BaseModel):
     def tolerated(self, items: int) -> int | None:
         """Return how many of so many items may fail, None for any number."""
         if isinstance(self.tolerate, str):
-            return int(items * float(self.tolerate.rstrip("%")) / 100)
+            return int(items * Decimal(self.tolerate.rstrip("%")) / 100)
         return self.tolerate
 
     @property
@@ -158,7 +159,8 @@ class Submission(msgspec.Struct, frozen=True):
     """A batch's specification and the exact object it reads.
 
     `etag` pins the input: a changed one is refused. `source` is that ETag too, or the hash of a CSV that came as body.
-    `epoch` is the first of this life of the id: what is older in S3 is not this batch's.
+    `epoch` is the first of this life of the id: what is older in S3 is not this batch's. `owner` is the name of the
+    function whose batch it is, since several may share a bucket.
     """
 
     fields: dict[str, Any]
@@ -166,6 +168,7 @@ class Submission(msgspec.Struct, frozen=True):
     size: int
     source: str
     epoch: str = "0"
+    owner: str = ""
 
     @property
     def digest(self) -> str:

@@ -74,16 +74,21 @@ async def _enqueue(context: Context, mode: Purpose, batch: str, generation: int)
 
 
 async def mark_open(context: Context, batch: str) -> None:
-    """Keep in S3 and in the index that a batch is open, with what people asked of it."""
+    """Keep in S3 and in the index that a batch is open, with what people asked of it.
+
+    Raises UnavailableError where Redis has lost the batch: what was asked for is to be asked again.
+    """
     state = await context.ledger.state(batch)
-    if state is None or state["state"] in ENDED | {"deleting"}:
+    if state is None:
+        raise UnavailableError(f"Redis has lost batch {batch!r} just now: try again")
+    if state["state"] in ENDED | {"deleting"}:
         return
     marker = Marker(
         base=state.number("generation") + 1 if state["redrive"] else state.number("base"),
         cancelled=state["outcome"] == "cancelled" or bool(state["cancel"]),
         paused=bool(state["paused"]),
         window=state.number("window"),
-        rate=float(state["rate"]) if state["rate"] else None,
+        rate=float(state["rate"] or 0),
     )
     await context.ledger.index.note(batch)
     await context.specs.mark_open(batch, marker)
@@ -98,7 +103,10 @@ async def close_batch(context: Context, batch: str) -> None:
     await context.ledger.index.forget(batch)
     # A redrive, or a deletion, may have begun meanwhile, and found its marks taken away or written anew.
     now = await context.ledger.phase(batch)
-    if now is not None and now.state == "deleting":
+    if now is None and await context.specs.exists(batch):
+        # Redis has lost it; what it is to know again is in S3.
+        return
+    if now is None or now.state == "deleting":
         await context.specs.erase(batch)
-    elif now is not None and now.state not in ENDED:
+    elif now.state not in ENDED:
         await mark_open(context, batch)

@@ -37,6 +37,7 @@ _NAMES = (
 
 _NOTHING: Mapping[str, str] = {}
 
+ClaimKind = Literal["new", "queued", "renewed"]
 Begun = Literal["running", "paused", "reducing", "lost"]
 
 
@@ -91,11 +92,11 @@ class Ledger:
         submission: Submission,
         *,
         ahead: float = 30,
-        queued: bool = False,
+        kind: ClaimKind = "new",
         hand_on: bool = False,
         asked: Mapping[str, str] = _NOTHING,
     ) -> Claim:
-        """Claim an id for its opening, or renew the claim; `hand_on` lets a `queued` opening take it over at once.
+        """Claim an id for its opening, or renew the claim; `hand_on` lets a queued opening take it over at once.
 
         `ahead` are the seconds that a task may wait for its turn, where there is a rate; `asked` is what people had
         asked of a batch that Redis has forgotten.
@@ -104,9 +105,7 @@ class Ledger:
         expire_at = int(time.time() + spec.deadline + LEDGER_TTL)
         given = (owner, submission.digest, microseconds(OPENING_LEASE), expire_at, spec.window, spec.function)
         rate = "" if spec.rate is None else spec.rate
-        verdict, epoch = await self._run(
-            "claim", batch, *given, int(queued), int(hand_on), rate, ahead, orjson.dumps(asked)
-        )
+        verdict, epoch = await self._run("claim", batch, *given, kind, int(hand_on), rate, ahead, orjson.dumps(asked))
         return Claim(verdict.decode(), epoch.decode())
 
     async def abandon(self, batch: str, owner: str, reason: str = "") -> bool:

@@ -15,7 +15,7 @@ from pipeline.context import Context
 from pipeline.deleting import delete_batch
 from pipeline.duties import close_batch, enqueue_open, enqueue_reduce, release_first
 from pipeline.errors import UnavailableError
-from pipeline.ledger import OPENING_LEASE
+from pipeline.ledger import OPENING_LEASE, ClaimKind
 from pipeline.planning import auto_chunk, plan
 from pipeline.repeating import repeated
 from pipeline.replies import Claim
@@ -37,16 +37,16 @@ class NewBatch:
 
 
 async def claim(
-    context: Context, new: NewBatch, *, queued: bool = False, hand_on: bool = False, marker: Marker | None = None
+    context: Context, new: NewBatch, *, kind: ClaimKind = "new", hand_on: bool = False, marker: Marker | None = None
 ) -> Claim:
-    """Claim the batch's id for its opening, or renew the claim; `hand_on` lets a `queued` one take it over at once.
+    """Claim the batch's id for its opening, or renew the claim; `hand_on` lets a queued one take it over at once.
 
     `marker` is what is known of a batch that Redis has forgotten.
     """
     asked = marker.fields() if marker else {}
     ahead = TURNS * context.settings.task_timeout
     return await context.ledger.claim(
-        new.name, new.owner, new.submission, ahead=ahead, queued=queued, hand_on=hand_on, asked=asked
+        new.name, new.owner, new.submission, ahead=ahead, kind=kind, hand_on=hand_on, asked=asked
     )
 
 
@@ -57,7 +57,7 @@ async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     """
     spec = new.submission.spec
 
-    async with repeated(lambda: claim(context, new), OPENING_LEASE / 3):
+    async with repeated(lambda: claim(context, new, kind="renewed"), OPENING_LEASE / 3):
         manifest, chunk = await _snapshot(context, new, spec)
     generation = plan(spec, 0, 0, manifest, chunk, manifest.items)
     verdict, tasks = await context.ledger.begin(new.name, new.owner, generation)

@@ -61,7 +61,7 @@ async def rebuild(context: Context, new: NewBatch) -> Begun | None:
     if not generations or claimed is None:
         return None
     current, base = generations[-1], claimed.number("base")
-    async with repeated(lambda: claim(context, new), OPENING_LEASE / 3):
+    async with repeated(lambda: claim(context, new, kind="renewed"), OPENING_LEASE / 3):
         tally = await _count(context, new, claimed["epoch"], current, redrive=base > current)
         bitmap, tasks, remaining = await _settled(context.snapshots, new.name, current, tally)
         fields = await _fields(context, new, base, current, tally)

@@ -8,6 +8,7 @@ import orjson
 from async_lru import alru_cache
 
 from pipeline.batchspec import Submission
+from pipeline.errors import ConflictError
 from pipeline.store import MissingObjectError, Store
 
 CACHED_SPECS = 256
@@ -17,7 +18,8 @@ _OWN = re.compile(r"[^/]+(\.json|/(spec\.json|status\.json|input\.csv|(input|seg
 class Marker(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is kept in S3 of an open batch's state, for when Redis loses its own.
 
-    `base` is the generation that the submission, or the last redrive, began with; the rest is what people asked for.
+    `base` is the generation that the submission, or the last redrive, began with; the rest is what people asked for. A
+    rate of 0 is none.
     """
 
     base: int = 0
@@ -41,21 +43,26 @@ class Specs:
 
     def __init__(self, store: Store, function: str) -> None:
         self._store = store
+        self._function = function
         # Another deployment may use the same bucket: its open batches are its own to go on with.
         self._open = f"open/{function}/"
         self._ended = f"ended/{function}/"
         self.get = alru_cache(maxsize=CACHED_SPECS)(self._remembered)
 
     async def read(self, batch: str) -> Submission:
-        """Read a batch's submission; raises MissingObjectError when there is none."""
-        return msgspec.json.decode(await self._store.get(f"{batch}/spec.json"), type=Submission)
+        """Read a batch's submission; raises MissingObjectError, and ConflictError for another deployment's batch."""
+        submission = msgspec.json.decode(await self._store.get(f"{batch}/spec.json"), type=Submission)
+        if submission.owner not in {"", self._function}:
+            raise ConflictError(f"batch {batch!r} in this bucket is another function's, {submission.owner!r}")
+        return submission
 
     async def _remembered(self, batch: str, _epoch: str) -> Submission:
         return await self.read(batch)
 
     async def write(self, batch: str, submission: Submission) -> None:
         """Write a batch's submission."""
-        await self._store.put(f"{batch}/spec.json", msgspec.json.encode(submission))
+        owned = msgspec.structs.replace(submission, owner=self._function)
+        await self._store.put(f"{batch}/spec.json", msgspec.json.encode(owned))
 
     async def mark_open(self, batch: str, marker: Marker) -> None:
         """Mark the batch as open: the first of its objects."""

@@ -5,6 +5,7 @@ import time
 
 from pipeline.context import Context
 from pipeline.deleting import delete_batch
+from pipeline.errors import PipelineError
 
 MOST_DELETED = 100
 
@@ -29,4 +30,7 @@ async def survey(context: Context) -> None:
     ended = [pair for pair in await context.specs.ended_batches() if pair[0] not in set(still_open)]
     for batch in [batch for batch, at in ended if time.time() - at > retention][:MOST_DELETED]:
         log.info("batch %s: ended over %g s ago", batch, retention)
-        await delete_batch(context, batch)
+        try:
+            await delete_batch(context, batch)
+        except PipelineError as error:
+            log.warning("batch %s: it could not be deleted: %s", batch, error)

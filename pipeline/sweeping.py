@@ -58,11 +58,20 @@ async def _sweep(context: Context, batch: str, since: float) -> None:
         if not await reopen(context, batch) and time.time() - since > ORPHAN_AGE:
             await context.ledger.index.forget(batch)
     elif repairs.state in ENDED:
-        await close_batch(context, batch)
+        await _close(context, batch, repairs.generation)
     elif repairs.delete:
         await erase_batch(context, batch)
     else:
         await _take_over(context, batch, repairs)
+
+
+async def _close(context: Context, batch: str, generation: int) -> None:
+    """Close an ended batch, unless S3 knows of a redrive that a failover of Redis has undone."""
+    marker = await context.specs.read_marker(batch)
+    if marker is None or marker.base <= generation:
+        await close_batch(context, batch)
+    elif (await context.ledger.control.redrive(batch)).verdict == "redriven":
+        await enqueue_reduce(context, batch, generation)
 
 
 async def _take_over(context: Context, batch: str, repairs: Repairs) -> None:

@@ -1,21 +1,22 @@
 -- Claim a batch id for its opening, or renew the claim.
 -- ARGV  1 owner  2 digest of spec and input  3 claim lease  4 expire_at  5 window
---       6 function  7 '1' when called by a queued opening
+--       6 function  7 'queued' when called by a queued opening, 'renewed' when the claim is, else 'new'
 --       8 '1' when the claim is handed on to a queued opening  9 calls a second ('' for any number)
 --       10 seconds that a released task may wait for its turn to call
 --       11 fields and values that a batch starts with which Redis had forgotten, as JSON
--- Returns {verdict, epoch}: claimed | exists | conflict | deleting | unknown (a queued opening of a batch that is gone)
+-- Returns {verdict, epoch}: claimed | exists | conflict | deleting | unknown (the batch is gone, and the claim not new)
 local state, digest, owner, lease_until, handed, epoch =
   get('state', 'digest', 'owner', 'lease_until', 'handed', 'epoch')
-local queued = ARGV[7] == '1'
+local queued = ARGV[7] == 'queued'
 if not state then
-  if queued then return {'unknown', ''} end
+  if ARGV[7] ~= 'new' then return {'unknown', ''} end
   epoch = string.format('%x', now)
   call('HSET', LEDGER, 'schema', 1, 'state', 'opening', 'digest', ARGV[2], 'window', ARGV[5], 'function', ARGV[6],
     'created', now, 'epoch', epoch, 'expire_at', ARGV[4],
     'generation', 0, 'outcome', 'done', 'succeeded', 0, 'failed', 0, 'retried', 0, 'ahead', ARGV[10])
   if ARGV[9] ~= '' then call('HSET', LEDGER, 'rate', ARGV[9]) end
   for field, value in pairs(cjson.decode(ARGV[11])) do call('HSET', LEDGER, field, value) end
+  if tonumber(get('rate') or 1) == 0 then call('HDEL', LEDGER, 'rate') end
 elseif state == 'deleting' then
   return {'deleting', epoch}
 elseif digest ~= ARGV[2] then

@@ -142,8 +142,10 @@ async def _open(context: Context, new: NewBatch, body: bytes | None, *, queued: 
 async def _describe(context: Context, name: str) -> Response:
     """Answer with a batch that exists: 202 while it is being opened, 200 once its size is known."""
     state = await context.ledger.state(name)
-    document: dict[str, Any] = {"batch_id": name, "state": state["state"] if state else "opening"}
-    if state and state["batch_size"]:
+    if state is None:
+        raise UnavailableError(f"Redis has lost batch {name!r} just now: try again")
+    document: dict[str, Any] = {"batch_id": name, "state": state["state"]}
+    if state["batch_size"]:
         document |= {"batch_size": state.number("batch_size"), "tasks": state.number("tasks")}
     status = 202 if document["state"] == "opening" else 200
     return Response.json(status, document | {"status_url": status_url(context.settings, name)})

@@ -22,5 +22,6 @@ async def cancel(event: Event, context: Context) -> Response:
         await write_due_segment(context, name, found.generation, found.segment)
     if found.reduce:
         await enqueue_reduce(context, name, found.generation)
-    await mark_open(context, name)
+    if found.state:
+        await mark_open(context, name)
     return accepted(context, name)

@@ -5,20 +5,23 @@ from pipeline.deleting import delete_batch
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.models import Event, Response, batch_of
 from pipeline.replies import ENDED
+from pipeline.store import MissingObjectError
 
 
 async def delete(event: Event, context: Context) -> Response:
     """Delete the batch named by `?batch=` or X-Batch-Id: 200 once nothing of it is left.
 
-    Raises BadRequestError, NotFoundError, ConflictError for a batch that has not ended.
+    Raises BadRequestError, NotFoundError, ConflictError for a batch that has not ended, or is another function's.
     """
     name = batch_of(event)
     phase = await context.ledger.phase(name)
     if phase is None:
         if await context.specs.read_marker(name) is not None:
             raise ConflictError(f"batch {name!r} cannot be deleted: it has not ended; cancel it first")
-        if not await context.specs.exists(name):
-            raise NotFoundError(f"there is no batch {name!r}")
+        try:
+            await context.specs.read(name)
+        except MissingObjectError:
+            raise NotFoundError(f"there is no batch {name!r}") from None
     state = await delete_batch(context, name)
     if state and state != "deleting" and state not in ENDED:
         raise ConflictError(f"batch {name!r} cannot be deleted: it is {state}; cancel it first")

@@ -4,7 +4,7 @@ import uuid
 
 from pipeline.context import Context
 from pipeline.deleting import delete_batch
-from pipeline.errors import BadRequestError, PipelineError
+from pipeline.errors import BadRequestError, PipelineError, UnavailableError
 from pipeline.models import Event, Response
 from pipeline.opening import NewBatch, abandon, claim, open_batch
 from pipeline.rebuilding import rebuild
@@ -26,10 +26,16 @@ async def open_queued(event: Event, context: Context) -> Response:
     except MissingObjectError:
         # Its submitter died before it had written all that an opening needs: the id is free unless it is claimed.
         await abandon(context, name, "")
-        await delete_batch(context, name)
+        if await context.specs.read_marker(name) is not None:
+            await delete_batch(context, name)
         return Response.json(200, {"batch_id": name, "verdict": "unknown"})
     new = NewBatch(name, submission, owner)
-    verdict = (await claim(context, new, queued=True)).verdict
+    verdict: str = (await claim(context, new, kind="queued")).verdict
+    if verdict == "claimed" and await _has_ended(context, name):
+        verdict = "ended"
+    if verdict in {"conflict", "ended"}:
+        # Left by a submission that died before it saw that the id is not free.
+        await abandon(context, name, owner if verdict == "ended" else "")
     if verdict != "claimed":
         return Response.json(200, {"batch_id": name, "verdict": verdict})
     reason = await _hopeless(context, name) or await _try(context, new)
@@ -37,6 +43,11 @@ async def open_queued(event: Event, context: Context) -> Response:
         await abandon(context, name, owner, reason)
         return Response.json(200, {"batch_id": name, "verdict": "given up", "reason": reason})
     return Response.json(200, {"batch_id": name, "verdict": "opened"})
+
+
+async def _has_ended(context: Context, name: str) -> bool:
+    marker, ended = await context.specs.read_marker(name), await context.specs.read_status(name)
+    return ended is not None and (marker is None or marker.base <= ended["generation"])
 
 
 async def _hopeless(context: Context, name: str) -> str:
@@ -54,13 +65,21 @@ async def _hopeless(context: Context, name: str) -> str:
     return f"its opening failed {OPENINGS_ALLOWED} times: {state['trouble'] or 'each time its replica died'}"
 
 
+async def _rebuilt(context: Context, new: NewBatch) -> bool:
+    """Rebuild the ledger where there is a snapshot; an object that goes meanwhile is no missing input."""
+    try:
+        return await rebuild(context, new) is not None
+    except MissingObjectError as error:
+        raise UnavailableError(f"batch {new.name}: {error}") from error
+
+
 async def _try(context: Context, new: NewBatch) -> str:
     """Open the batch; returns why it can never be opened, '' when it is open, here or by another."""
     try:
-        if await rebuild(context, new) is None:
-            await open_batch(context, new)
-        else:
+        if await _rebuilt(context, new):
             await sweep_batch(context, new.name)
+        else:
+            await open_batch(context, new)
     except BadRequestError as error:
         return str(error)
     except MissingObjectError:

@@ -49,7 +49,8 @@ async def _redrive(context: Context, name: str) -> Response:
 
 
 async def _remember(context: Context, name: str, status: dict[str, Any]) -> None:
-    """Redrive a batch whose ledger has expired: it is rebuilt first."""
+    """Redrive a batch whose ledger has expired: it is rebuilt first. Raises ConflictError for another function's."""
+    await context.specs.read(name)
     base = status["generation"] + 1
     marker = await context.specs.read_marker(name)
     if marker is None or marker.base < base:

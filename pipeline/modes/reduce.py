@@ -145,6 +145,9 @@ async def _end(job: _Job, state: State, segments: list[Segment]) -> str:
         return Writer(context.store, f"{batch}/{job.generation}/summary.json", still_ours)
 
     written = await write_summary(new_writer, context.store, context.snapshots, totals, segments)
+    # Who was overtaken publishes nothing over what its successor has.
+    if (await job.lease()).verdict != "leased":
+        return "lost"
     await context.store.copy(written.object, f"{batch}.json")
     # Of a next generation that was made ready, and overtaken by a cancel.
     await context.snapshots.drop(batch, job.generation + 1)

@@ -45,7 +45,9 @@ class Bench:
         chunk: int = 1,
     ) -> str:
         made = submission(window=window, etag=etag, chunk=chunk)
-        return (await self.ledger.claim(self.name, owner, made, queued=queued, hand_on=hand_on)).verdict
+        return (
+            await self.ledger.claim(self.name, owner, made, kind="queued" if queued else "new", hand_on=hand_on)
+        ).verdict
 
     async def begin(
         self,

@@ -92,7 +92,7 @@ async def test_a_submitter_that_died_is_replaced_by_the_queue(pipeline: Pipeline
     pipeline.queue.clear()
     submission = await pipeline.context.specs.read(pipeline.batch)
     bench = pipeline.bench()
-    assert (await bench.ledger.claim(pipeline.batch, "dead", submission, queued=True)).verdict == "claimed"
+    assert (await bench.ledger.claim(pipeline.batch, "dead", submission, kind="queued")).verdict == "claimed"
     assert (await pipeline.deliver(message))["verdict"] == "exists"
     await bench.age(lease_until=-1)
     assert (await pipeline.deliver(message))["verdict"] == "opened"
@@ -169,7 +169,7 @@ async def test_an_opening_that_kills_its_replicas_is_given_up(pipeline: Pipeline
     submission = await pipeline.context.specs.read(pipeline.batch)
     bench = pipeline.bench()
     for _ in range(OPENINGS_ALLOWED):
-        assert (await bench.ledger.claim(pipeline.batch, "dies", submission, queued=True)).verdict == "claimed"
+        assert (await bench.ledger.claim(pipeline.batch, "dies", submission, kind="queued")).verdict == "claimed"
         await bench.age(lease_until=-1)
     assert (await pipeline.deliver(message))["verdict"] == "given up"
     status = await pipeline.status()

@@ -83,7 +83,11 @@ class Caller(RuleBasedStateMachine):
 
     def claim(self, owner: str, *, queued: bool = False, hand_on: bool = False, etag: str = "e") -> str:
         made = submission(window=self.window, etag=etag)
-        claim = self.ask(self.world.ledger.claim(BATCH, owner, made, ahead=AHEAD, queued=queued, hand_on=hand_on))
+        claim = self.ask(
+            self.world.ledger.claim(
+                BATCH, owner, made, ahead=AHEAD, kind="queued" if queued else "new", hand_on=hand_on
+            )
+        )
         verdict = self.life.claim(owner, made.digest, self.window, ahead=AHEAD, queued=queued, hand_on=hand_on)
         if self.batch.epoch == "?":
             assert claim.epoch not in {identity.epoch for identity in self.history}

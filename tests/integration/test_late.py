@@ -1,0 +1,141 @@
+"""What comes late, or from a neighbour, does nothing to a batch that lives."""
+
+import dataclasses
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipeline.errors import ConflictError, UnavailableError
+from pipeline.ledger import Ledger
+from pipeline.replies import Cancelled
+from pipeline.signing import Identity
+from pipeline.specs import Specs
+from tests.integration.pipeline_bench import CSV, PipelineBench, answering
+
+
+async def test_another_functions_batch_in_the_same_bucket_is_left_alone(pipeline: PipelineBench) -> None:
+    pipeline.serve(answering(lambda text: (422, text)))
+    await pipeline.submit_rows("a")
+    await pipeline.deliver_all()
+    before = await pipeline.context.store.list(pipeline.batch)
+    ours = pipeline.context
+    pipeline.context = dataclasses.replace(
+        ours, specs=Specs(ours.store, "neighbour"), ledger=Ledger(pipeline.redis, "neighbour")
+    )
+    for mode in ("delete", "redrive"):
+        with pytest.raises(ConflictError, match=f"in this bucket is another function's, {pipeline.name!r}"):
+            await pipeline.handle(mode, {"batch": pipeline.batch})
+    with pytest.raises(ConflictError, match="in this bucket is another function's"):
+        await pipeline.submit("url\na\n", CSV)
+    assert await pipeline.context.store.list(pipeline.batch) == before
+    assert await pipeline.context.store.list("open/neighbour/") == []
+
+
+async def test_a_claim_that_nobody_gave_up_does_not_run_an_ended_batch_again(pipeline: PipelineBench) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.submit_rows("a")
+    await pipeline.deliver_all()
+    submission = await pipeline.context.specs.read(pipeline.batch)
+    for other in (False, True):
+        await pipeline.redis.flushall()
+        claimed = msgspec.structs.replace(submission, source="other") if other else submission
+        assert (await pipeline.context.ledger.claim(pipeline.batch, "dead", claimed)).verdict == "claimed"
+        await pipeline.context.ledger.index.note(pipeline.batch)
+        await pipeline.bench().age(lease_until=-1)
+        await pipeline.bench().age_duty("o")
+        await pipeline.sweep()
+        assert [answer["verdict"] for answer in await pipeline.deliver_all()] == ["conflict" if other else "ended"]
+        assert (await pipeline.status())["state"] == "done"
+
+
+async def test_what_is_asked_of_a_batch_that_redis_loses_meanwhile_is_to_be_asked_again(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipeline.submit_rows("a", "b", window="1")
+    pipeline.queue.clear()
+    control = pipeline.context.ledger.control
+    cancel = control.cancel
+
+    async def then_lost(batch: str) -> Cancelled:
+        found = await cancel(batch)
+        await pipeline.redis.flushall()
+        return found
+
+    monkeypatch.setattr(control, "cancel", then_lost)
+    with pytest.raises(UnavailableError, match=r"Redis has lost batch .* just now: try again"):
+        await pipeline.handle("cancel", {"batch": pipeline.batch})
+
+
+async def test_a_redrive_that_a_failover_of_redis_undid_is_begun_again(pipeline: PipelineBench) -> None:
+    pipeline.serve(answering(lambda text: (422, text)))
+    await pipeline.submit_rows("a")
+    await pipeline.deliver_all()
+    bench = pipeline.bench()
+    before = await bench.fields()
+    await pipeline.handle("redrive", {"batch": pipeline.batch})
+    pipeline.queue.clear()
+    await pipeline.redis.delete(bench.key(), bench.key("due"))
+    await bench.write(**before)
+    await pipeline.redis.expire(bench.key(), 3600)
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.sweep()
+    await pipeline.deliver_all()
+    status = await pipeline.status()
+    assert (status["state"], status["generation"], status["succeeded"]) == ("done", 1, 1)
+
+
+async def test_a_claim_is_not_renewed_once_redis_has_lost_it(pipeline: PipelineBench) -> None:
+    await pipeline.submit_rows("a")
+    pipeline.queue.clear()
+    submission = await pipeline.context.specs.read(pipeline.batch)
+    await pipeline.redis.flushall()
+    claimed = await pipeline.context.ledger.claim(pipeline.batch, "opener", submission, kind="renewed")
+    assert claimed.verdict == "unknown"
+    assert await pipeline.bench().fields() == {}
+
+
+async def test_a_late_opening_erases_nothing_of_somebody_elses(pipeline: PipelineBench) -> None:
+    store = pipeline.context.store
+    await store.put(f"{pipeline.batch}.json", b"mine")
+    answer = await pipeline.handle("open", pipeline.signed("open", Identity(pipeline.batch, 0)))
+    assert answer.status == 200
+    assert await store.get(f"{pipeline.batch}.json") == b"mine"
+
+
+async def test_a_batch_that_is_deleted_while_it_is_closed_leaves_nothing(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.submit_rows("a")
+    close = pipeline.context.specs.close
+
+    async def overtaken(batch: str, status: dict[str, Any]) -> None:
+        monkeypatch.undo()
+        await pipeline.handle("delete", {"batch": batch})
+        await close(batch, status)
+
+    monkeypatch.setattr(pipeline.context.specs, "close", overtaken)
+    await pipeline.deliver_all()
+    assert await pipeline.objects() == []
+    assert await pipeline.context.store.list(f"ended/{pipeline.name}/") == []
+
+
+async def test_a_reduce_that_was_overtaken_publishes_nothing(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.submit_rows("a")
+    await pipeline.deliver(pipeline.queue.pop(0))
+    put = pipeline.context.store.put
+
+    async def stalled(key: str, *arguments: Any) -> Any:
+        if key.endswith("summary.json"):
+            bench = pipeline.bench()
+            await bench.age(lease_until=-1)
+            assert (await bench.ledger.lease(pipeline.batch, "heir", 0)).verdict == "leased"
+        return await put(key, *arguments)
+
+    monkeypatch.setattr(pipeline.context.store, "put", stalled)
+    assert (await pipeline.deliver(pipeline.queue.pop(0)))["verdict"] == "lost"
+    assert f"{pipeline.batch}.json" not in await pipeline.objects()
