@@ -174,3 +174,16 @@ async def test_a_written_segment_pushes_the_expiry_on_and_never_back(bench: Benc
     await bench.segment_written(1, generation=0)
     (expiry,) = await bench.expiries()
     assert expiry - await bench.now() > 6 * 86400
+
+
+async def test_segments_are_read_and_written_in_any_order(bench: Bench) -> None:
+    await bench.open(4, items=4000)
+    for task in range(4):
+        await bench.settle(task, succeeded=1000, answer=b"answer %d" % task)
+    await bench.segment_written(1)
+    assert [await bench.segment_answers(n) for n in range(4)] == [[b"answer 0"], [], [b"answer 2"], [b"answer 3"]]
+    await bench.segment_written(0)
+    assert [await bench.segment_answers(n) for n in range(4)] == [[], [], [b"answer 2"], [b"answer 3"]]
+    assert len(await bench.redis.lrange(bench.key("outcomes"), 0, -1)) == 2
+    await bench.segment_written(2)
+    assert await bench.segment_answers(3) == [b"answer 3"]
