@@ -99,6 +99,17 @@ def _tolerated(value: Any) -> int | str:
     return value if str(value).endswith("%") else int(value)
 
 
+def too_slow(calls: int, rate: float, settings: Settings) -> str:
+    """Say what is wrong with a rate at which a task's calls do not have their turn in its time, '' where they do."""
+    allowed = TURNS * settings.task_timeout
+    if calls / rate <= allowed:
+        return ""
+    return (
+        f"a chunk of {calls} at {rate:g} calls a second takes {calls / rate:g} s, and a task has {allowed:g} s for it: "
+        "expected a smaller chunk, or a higher rate"
+    )
+
+
 class BatchSpec(BaseModel):
     """What a batch is to do; times are in seconds, `inline_limit` in bytes of a task's answer.
 
@@ -132,11 +143,8 @@ class BatchSpec(BaseModel):
     @model_validator(mode="after")
     def _a_rate_lets_a_task_end(self, info: ValidationInfo) -> Self:
         calls = self.calls(1 if self.chunk == "auto" else self.chunk)
-        if self.rate and info.context and calls / self.rate > (allowed := TURNS * info.context.task_timeout):
-            raise ValueError(
-                f"a chunk of {calls} at {self.rate:g} calls a second takes {calls / self.rate:g} s, and a task has "
-                f"{allowed:g} s for it: expected a smaller chunk, or a higher rate"
-            )
+        if self.rate and info.context and (problem := too_slow(calls, self.rate, info.context)):
+            raise ValueError(problem)
         return self
 
     def calls(self, items: int) -> int:

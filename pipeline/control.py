@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from pipeline.replies import Cancelled, Redriven
 from pipeline.scripts import DUTY_LEASE, LEDGER_TTL, Scripts, microseconds
 
-_NAMES = ("cancel", "delete", "forget", "hold", "redrive", "tune")
+_NAMES = ("cancel", "delete", "disown", "forget", "hold", "redrive", "tune")
 
 
 class Control:
@@ -39,6 +39,10 @@ class Control:
         """Take an ended or forgotten batch to be deleted; returns the state before."""
         expire_at = int(time.time() + LEDGER_TTL)
         return str((await self._run("delete", batch, microseconds(DUTY_LEASE), expire_at)).decode())
+
+    async def disown(self, batch: str, epoch: str) -> None:
+        """Drop a ledger that is of an earlier life of the id: Redis has come back from an old copy."""
+        await self._run("disown", batch, epoch)
 
     async def forget(self, batch: str) -> None:
         """Free the id of a batch whose objects are deleted."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
-from pipeline.replies import ENDED, Pass
+from pipeline.replies import ENDED, Cancelled, Pass
 from pipeline.segments import write_segment
 from pipeline.signing import Identity, Purpose
 from pipeline.specs import Marker
@@ -73,25 +73,44 @@ async def _enqueue(context: Context, mode: Purpose, batch: str, generation: int)
         log.warning("batch %s: %s is put off: %s", batch, mode, error)
 
 
+async def stop(context: Context, batch: str) -> Cancelled:
+    """Cancel a batch, and do what follows."""
+    found = await context.ledger.control.cancel(batch)
+    if found.segment is not None:
+        await write_due_segment(context, batch, found.generation, found.segment)
+    if found.reduce:
+        await enqueue_reduce(context, batch, found.generation)
+    return found
+
+
 async def mark_open(context: Context, batch: str) -> None:
     """Keep in S3 and in the index that a batch is open, with what people asked of it.
 
-    Raises UnavailableError where Redis has lost the batch: what was asked for is to be asked again.
+    Of two at once either may write last, so each writes again until the mark says what the ledger says. Raises
+    UnavailableError where Redis has lost the batch: what was asked for is to be asked again.
     """
+    written: Marker | None = None
+    while (marker := await _marker(context, batch)) is not None and marker != written:
+        await context.ledger.index.note(batch)
+        await context.specs.mark_open(batch, marker)
+        written = marker
+
+
+async def _marker(context: Context, batch: str) -> Marker | None:
+    """Return what the mark of a batch is to say, None where it has ended."""
     state = await context.ledger.state(batch)
     if state is None:
         raise UnavailableError(f"Redis has lost batch {batch!r} just now: try again")
     if state["state"] in ENDED | {"deleting"}:
-        return
-    marker = Marker(
+        return None
+    return Marker(
+        generation=state.number("generation"),
         base=state.number("generation") + 1 if state["redrive"] else state.number("base"),
         cancelled=state["outcome"] == "cancelled" or bool(state["cancel"]),
         paused=bool(state["paused"]),
         window=state.number("window"),
         rate=float(state["rate"] or 0),
     )
-    await context.ledger.index.note(batch)
-    await context.specs.mark_open(batch, marker)
 
 
 async def close_batch(context: Context, batch: str) -> None:

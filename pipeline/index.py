@@ -31,8 +31,8 @@ class Index:
         with unavailable():
             await self._redis.zrem(self._open, batch)
 
-    async def batches(self, limit: int = 1000) -> list[tuple[str, float]]:
-        """Return the open batches, the oldest first, each with the time in seconds at which it was noted."""
+    async def batches(self, limit: int = 0) -> list[tuple[str, float]]:
+        """Return the open batches, the oldest first, each with when it was noted, in seconds; `limit` 0 is all."""
         with unavailable():
             rows = await self._redis.zrange(self._open, 0, limit - 1, withscores=True)
             if rows:

@@ -105,7 +105,9 @@ class Ledger:
         expire_at = int(time.time() + spec.deadline + LEDGER_TTL)
         given = (owner, submission.digest, microseconds(OPENING_LEASE), expire_at, spec.window, spec.function)
         rate = "" if spec.rate is None else spec.rate
-        verdict, epoch = await self._run("claim", batch, *given, kind, int(hand_on), rate, ahead, orjson.dumps(asked))
+        verdict, epoch = await self._run(
+            "claim", batch, *given, kind, int(hand_on), rate, ahead, orjson.dumps(asked), int(submission.epoch, 16)
+        )
         return Claim(verdict.decode(), epoch.decode())
 
     async def abandon(self, batch: str, owner: str, reason: str = "") -> bool:

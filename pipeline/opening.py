@@ -14,7 +14,7 @@ from pipeline.batchspec import TURNS, BatchSpec, Submission
 from pipeline.context import Context
 from pipeline.deleting import delete_batch
 from pipeline.duties import close_batch, enqueue_open, enqueue_reduce, release_first
-from pipeline.errors import UnavailableError
+from pipeline.errors import ConflictError, UnavailableError
 from pipeline.ledger import OPENING_LEASE, ClaimKind
 from pipeline.planning import auto_chunk, plan
 from pipeline.repeating import repeated
@@ -87,7 +87,7 @@ async def abandon(context: Context, name: str, owner: str, reason: str = "") -> 
 async def reopen(context: Context, name: str) -> bool:
     """Queue an opening for a batch that Redis has forgotten, and that S3 says is open; returns whether there is one.
 
-    An opening that finds a snapshot rebuilds the ledger.
+    An opening that finds a snapshot rebuilds the ledger. Raises ConflictError for a batch that is being deleted.
     """
     marker = await context.specs.read_marker(name)
     if marker is None:
@@ -104,6 +104,8 @@ async def reopen(context: Context, name: str) -> bool:
         return False
     await context.ledger.index.note(name)
     claimed = await claim(context, NewBatch(name, submission, uuid.uuid4().hex), hand_on=True, marker=marker)
+    if claimed.verdict == "deleting":
+        raise ConflictError(f"batch {name!r} is being deleted")
     if claimed.verdict == "claimed":
         log.warning("batch %s: Redis has forgotten it, and it is opened again", name)
         await enqueue_open(context, name)

@@ -36,12 +36,11 @@ _DECODER = msgspec.json.Decoder(_Brief)
 class _Tally:
     """What became of each item, by its index: 0 where there is no outcome that counts.
 
-    `segments` is how many there are of each generation, `originals` the keys of which they are copies.
+    `segments` is how many there are of each generation.
     """
 
     items: bytearray
     segments: list[int] = field(default_factory=list)
-    originals: list[str] = field(default_factory=list)
 
     def add(self, body: bytes) -> None:
         """Count a segment's outcomes."""
@@ -60,7 +59,8 @@ async def rebuild(context: Context, new: NewBatch) -> Begun | None:
     claimed = await context.ledger.state(new.name)
     if not generations or claimed is None:
         return None
-    current, base = generations[-1], claimed.number("base")
+    # A snapshot of a later generation may be there, which did not begin.
+    current, base = min(claimed.number("generation"), generations[-1]), claimed.number("base")
     async with repeated(lambda: claim(context, new, kind="renewed"), OPENING_LEASE / 3):
         tally = await _count(context, new, claimed["epoch"], current, redrive=base > current)
         bitmap, tasks, remaining = await _settled(context.snapshots, new.name, current, tally)
@@ -68,7 +68,6 @@ async def rebuild(context: Context, new: NewBatch) -> Begun | None:
     state = await context.ledger.restore(new.name, new.owner, fields, bitmap, tasks, remaining)
     if state != "lost":
         log.warning("batch %s: its ledger is rebuilt; %d of %d tasks are left", new.name, remaining, tasks)
-        await context.store.delete_many(tally.originals)
     return state
 
 
@@ -83,9 +82,8 @@ async def _count(context: Context, new: NewBatch, epoch: str, current: int, *, r
             async for cut in context.snapshots.cuts(new.name, current):
                 for index in cut.indices:
                     tally.items[index] = 0
-        copies, originals = await adopt(context.store, new.name, generation, new.submission.epoch, epoch)
+        copies = await adopt(context.store, new.name, generation, new.submission.epoch, epoch)
         tally.segments.append(len(copies))
-        tally.originals += originals
         for segment in copies:
             body = await context.store.get(segment.key)
             await asyncio.to_thread(tally.add, body)

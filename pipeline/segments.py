@@ -10,7 +10,7 @@ import msgspec
 
 from pipeline.errors import UnavailableError
 from pipeline.models import Outcome, decode_envelope
-from pipeline.store import Store
+from pipeline.store import ObjectInfo, Store
 
 COPIES = 8
 _DECODER = msgspec.json.Decoder(Outcome)
@@ -44,10 +44,10 @@ async def write_segment(
     await store.put(key, b"\n".join(lines for _, lines in parts), "application/x-ndjson")
 
 
-async def adopt(store: Store, batch: str, generation: int, oldest: str, epoch: str) -> tuple[list[Segment], list[str]]:
+async def adopt(store: Store, batch: str, generation: int, oldest: str, epoch: str) -> list[Segment]:
     """Copy a generation's segments of earlier epochs, from `oldest` on, as segments 0, 1, ... of this epoch.
 
-    Returns the copies, and the keys of the originals. Twice gives the same objects.
+    Twice gives the same objects. The originals stay: what they hold is copied once, however often that was done before.
     """
     originals: list[tuple[int, Segment]] = []
     for key in await store.list(_folder(batch, generation)):
@@ -57,14 +57,19 @@ async def adopt(store: Store, batch: str, generation: int, oldest: str, epoch: s
     originals.sort(key=lambda pair: (pair[0], pair[1].number, pair[1].key))
     slots = asyncio.Semaphore(COPIES)
 
-    async def copy(number: int, original: Segment) -> Segment:
+    async def head(original: Segment) -> tuple[Segment, ObjectInfo]:
+        async with slots:
+            return original, await store.head(original.key)
+
+    async def copy(number: int, original: Segment, info: ObjectInfo) -> Segment:
         key = _key(batch, generation, number, epoch, original.first, original.last, original.failed)
         async with slots:
-            await store.copy(await store.head(original.key), key)
+            await store.copy(info, key)
         return replace(original, key=key, number=number)
 
-    copies = await asyncio.gather(*(copy(number, original) for number, (_, original) in enumerate(originals)))
-    return list(copies), [original.key for _, original in originals]
+    heads = await asyncio.gather(*(head(original) for _, original in originals))
+    unique = {(each.first, each.last, each.failed, info.etag): (each, info) for each, info in heads}
+    return list(await asyncio.gather(*(copy(number, *pair) for number, pair in enumerate(unique.values()))))
 
 
 async def list_segments(store: Store, batch: str, generation: int, epoch: str, count: int) -> list[Segment]:
@@ -125,11 +130,11 @@ async def unsuccessful(store: Store, segments: Sequence[Segment], items: int) ->
 
 async def retryable(store: Store, segments: Sequence[Segment]) -> list[int]:
     """Return the indices of one generation's items that failed in a way worth another attempt, sorted."""
-    indices: list[int] = []
+    indices: set[int] = set()
     for segment in segments:
         if segment.failed:
             outcomes = _lines(await store.get(segment.key))
-            indices += [outcome.index for outcome in outcomes if outcome.status == "failed" and outcome.retryable]
+            indices |= {outcome.index for outcome in outcomes if outcome.status == "failed" and outcome.retryable}
     return sorted(indices)
 
 

@@ -18,10 +18,11 @@ _OWN = re.compile(r"[^/]+(\.json|/(spec\.json|status\.json|input\.csv|(input|seg
 class Marker(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is kept in S3 of an open batch's state, for when Redis loses its own.
 
-    `base` is the generation that the submission, or the last redrive, began with; the rest is what people asked for. A
-    rate of 0 is none.
+    `generation` has begun; `base` is the one that the submission, or the last redrive, began with, or that a redrive is
+    to begin. The rest is what people asked for; a rate of 0 is none.
     """
 
+    generation: int = 0
     base: int = 0
     cancelled: bool = False
     paused: bool = False
@@ -31,7 +32,7 @@ class Marker(msgspec.Struct, frozen=True, omit_defaults=True):
     def fields(self) -> dict[str, str]:
         """Return it as the ledger's fields."""
         flags = {"paused": self.paused, "cancel": self.cancelled}
-        numbers = {"base": self.base, "window": self.window, "rate": self.rate}
+        numbers = {"generation": self.generation, "base": self.base, "window": self.window, "rate": self.rate}
         return {
             **{name: "1" for name, is_set in flags.items() if is_set},
             **{name: str(value) for name, value in numbers.items() if value is not None},

@@ -5,11 +5,22 @@ import time
 
 from pipeline.context import Context
 from pipeline.deleting import delete_batch
+from pipeline.duties import stop
 from pipeline.errors import PipelineError
 
 MOST_DELETED = 100
 
 log = logging.getLogger(__name__)
+
+
+async def _recall(context: Context, batch: str) -> None:
+    """Stop a batch again whose cancel a failover of Redis has undone: it was answered, and S3 knows of it."""
+    marker, state = await context.specs.read_marker(batch), await context.ledger.state(batch)
+    if marker is None or state is None or not marker.cancelled or marker.base != state.number("base"):
+        return
+    if state["outcome"] == "done" and state["state"] in {"running", "paused"}:
+        log.warning("batch %s: its cancel was forgotten", batch)
+        await stop(context, batch)
 
 
 async def survey(context: Context) -> None:
@@ -20,9 +31,13 @@ async def survey(context: Context) -> None:
     noted = {batch for batch, _ in await context.ledger.index.batches()}
     still_open = await context.specs.open_batches()
     for batch in still_open:
-        if batch not in noted:
+        if batch in noted:
+            await _recall(context, batch)
+        else:
             log.warning("batch %s: open in S3, and not in the index", batch)
             await context.ledger.index.note(batch)
+    # The rest may take its time, and nobody else is to begin with it meanwhile.
+    await context.ledger.index.surveyed()
     retention = context.settings.retention
     if retention is None:
         return

@@ -11,6 +11,7 @@ from pipeline.opening import reopen
 from pipeline.replies import ENDED, Pass, Repairs
 from pipeline.settling import settle_failed
 from pipeline.signing import Identity
+from pipeline.store import MissingObjectError
 from pipeline.surveying import survey
 
 LOST_STATUS = 504
@@ -40,7 +41,6 @@ async def sweep_all(context: Context) -> int:
 async def _survey(context: Context) -> None:
     try:
         await survey(context)
-        await context.ledger.index.surveyed()
     except PipelineError as error:
         log.warning("what is open could not be compared with S3: %s", error)
 
@@ -57,12 +57,25 @@ async def _sweep(context: Context, batch: str, since: float) -> None:
         # Noted a moment ago and not claimed yet, forgotten by Redis, or long gone.
         if not await reopen(context, batch) and time.time() - since > ORPHAN_AGE:
             await context.ledger.index.forget(batch)
+    elif (repairs.state in ENDED or repairs.delete) and await _is_outlived(context, batch, repairs.epoch):
+        log.warning("batch %s: Redis holds an earlier life of this id", batch)
+        await context.ledger.control.disown(batch, repairs.epoch)
+        await reopen(context, batch)
     elif repairs.state in ENDED:
         await _close(context, batch, repairs.generation)
     elif repairs.delete:
         await erase_batch(context, batch)
     else:
         await _take_over(context, batch, repairs)
+
+
+async def _is_outlived(context: Context, batch: str, epoch: str) -> bool:
+    """Say whether S3 holds a later life of the id than a ledger that Redis has from an old copy of its memory."""
+    try:
+        submission = await context.specs.read(batch)
+    except MissingObjectError:
+        return False
+    return int(submission.epoch, 16) > int(epoch, 16)
 
 
 async def _close(context: Context, batch: str, generation: int) -> None:

@@ -4,13 +4,14 @@
 --       8 '1' when the claim is handed on to a queued opening  9 calls a second ('' for any number)
 --       10 seconds that a released task may wait for its turn to call
 --       11 fields and values that a batch starts with which Redis had forgotten, as JSON
+--       12 the epoch that this one follows, as a number: Redis' clock may be behind
 -- Returns {verdict, epoch}: claimed | exists | conflict | deleting | unknown (the batch is gone, and the claim not new)
 local state, digest, owner, lease_until, handed, epoch =
   get('state', 'digest', 'owner', 'lease_until', 'handed', 'epoch')
 local queued = ARGV[7] == 'queued'
 if not state then
   if ARGV[7] ~= 'new' then return {'unknown', ''} end
-  epoch = string.format('%x', now)
+  epoch = string.format('%x', math.max(now, ARGV[12] + 1))
   call('HSET', LEDGER, 'schema', 1, 'state', 'opening', 'digest', ARGV[2], 'window', ARGV[5], 'function', ARGV[6],
     'created', now, 'epoch', epoch, 'expire_at', ARGV[4],
     'generation', 0, 'outcome', 'done', 'succeeded', 0, 'failed', 0, 'retried', 0, 'ahead', ARGV[10])

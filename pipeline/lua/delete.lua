@@ -4,7 +4,9 @@
 local state = get('state')
 if state and not has_ended(state) and state ~= 'deleting' then return state end
 -- What the other scripts take for granted.
-if not state then call('HSET', LEDGER, 'schema', 1, 'epoch', '', 'function', '', 'generation', 0) end
+if not state then
+  call('HSET', LEDGER, 'schema', 1, 'epoch', string.format('%x', now), 'function', '', 'generation', 0)
+end
 call('HSET', LEDGER, 'state', 'deleting', 'expire_at', ARGV[2])
 call('ZADD', DUE, now + ARGV[1], 'd')
 keep()

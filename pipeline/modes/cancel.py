@@ -1,7 +1,7 @@
 """`cancel`: stop releasing; what is in flight settles, and the summary is written with what there is."""
 
 from pipeline.context import Context
-from pipeline.duties import enqueue_reduce, mark_open, write_due_segment
+from pipeline.duties import mark_open, stop
 from pipeline.errors import ConflictError
 from pipeline.models import Event, Response, batch_of
 from pipeline.replies import ENDED
@@ -14,14 +14,10 @@ async def cancel(event: Event, context: Context) -> Response:
     Raises BadRequestError, NotFoundError, ConflictError for a batch that has ended otherwise.
     """
     name = batch_of(event)
-    found = await context.ledger.control.cancel(name)
+    found = await stop(context, name)
     state = await known_state(context, name, found.state)
     if state in ENDED - {"cancelled"} or state in {"reducing", "deleting"}:
         raise ConflictError(f"batch {name!r} cannot be cancelled: it is {state}")
-    if found.segment is not None:
-        await write_due_segment(context, name, found.generation, found.segment)
-    if found.reduce:
-        await enqueue_reduce(context, name, found.generation)
     if found.state:
         await mark_open(context, name)
     return accepted(context, name)

@@ -54,5 +54,5 @@ async def _remember(context: Context, name: str, status: dict[str, Any]) -> None
     base = status["generation"] + 1
     marker = await context.specs.read_marker(name)
     if marker is None or marker.base < base:
-        await context.specs.mark_open(name, Marker(base=base))
+        await context.specs.mark_open(name, Marker(generation=base - 1, base=base))
     await reopen(context, name)

@@ -11,8 +11,9 @@ from pipeline.ledger import REDUCE_LEASE
 from pipeline.models import Event, Response
 from pipeline.planning import chosen_chunk, is_final, plan
 from pipeline.repeating import repeated
-from pipeline.replies import Lease, State
+from pipeline.replies import ENDED, Lease, State
 from pipeline.segments import Segment, list_segments, retryable, unsuccessful
+from pipeline.store import ObjectInfo
 from pipeline.summary import Totals, Writer, write_summary
 from pipeline.uploads import Upload
 
@@ -108,8 +109,6 @@ async def _run_again(job: _Job, state: State, spec: BatchSpec, again: _Again) ->
     count = len(again.indices)
     chunk = 1 if again.failed == count else chosen_chunk(count, spec, context.settings)
     base = generation if state["redrive"] else state.number("base")
-    if state["redrive"]:
-        await mark_open(context, batch)
     manifest = await context.snapshots.write(batch, generation, frames, column, chunk)
     new = replace(
         plan(spec, generation, base, manifest, chunk, state.number("batch_size")),
@@ -117,10 +116,30 @@ async def _run_again(job: _Job, state: State, spec: BatchSpec, again: _Again) ->
         again=again.failed,
     )
     verdict, tasks = await context.ledger.begin(batch, job.owner, new)
+    if verdict == "lost":
+        return verdict
+    await mark_open(context, batch)
     await release_first(context, batch, generation, spec.function, tasks)
     if verdict == "reducing":
         await enqueue_reduce(context, batch, generation)
-    return f"generation {generation}" if verdict in {"running", "paused"} else verdict
+    return verdict if verdict == "reducing" else f"generation {generation}"
+
+
+async def _publish(job: _Job, summary: ObjectInfo) -> bool:
+    """Make this the batch's summary, and say whether it still was to.
+
+    Who is overtaken in between puts back what has been published since.
+    """
+    context, batch = job.context, job.batch
+    if (await job.lease()).verdict != "leased":
+        return False
+    await context.store.copy(summary, f"{batch}.json")
+    if (await job.lease()).verdict == "leased":
+        return True
+    now = await context.ledger.phase(batch)
+    if now is not None and now.state in ENDED:
+        await context.store.copy(await context.store.head(f"{batch}/{now.generation}/summary.json"), f"{batch}.json")
+    return False
 
 
 async def _end(job: _Job, state: State, segments: list[Segment]) -> str:
@@ -145,12 +164,8 @@ async def _end(job: _Job, state: State, segments: list[Segment]) -> str:
         return Writer(context.store, f"{batch}/{job.generation}/summary.json", still_ours)
 
     written = await write_summary(new_writer, context.store, context.snapshots, totals, segments)
-    # Who was overtaken publishes nothing over what its successor has.
-    if (await job.lease()).verdict != "leased":
+    if not await _publish(job, written.object):
         return "lost"
-    await context.store.copy(written.object, f"{batch}.json")
-    # Of a next generation that was made ready, and overtaken by a cancel.
-    await context.snapshots.drop(batch, job.generation + 1)
     ended = await context.ledger.finish(batch, job.owner, job.generation, written.succeeded, written.failed)
     if not ended:
         return "lost"

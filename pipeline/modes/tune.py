@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.batchspec import Rate, Window
+from pipeline.batchspec import Rate, Window, too_slow
 from pipeline.context import Context
 from pipeline.duties import mark_open
 from pipeline.errors import BadRequestError, ConflictError
@@ -37,6 +37,7 @@ async def tune(event: Event, context: Context) -> Response:
         raise BadRequestError("expected ?window= from 1 to 10000, or ?rate= up to 10000", problems) from None
     if wanted == Tuning():
         raise BadRequestError("nothing to change: expected ?window= or ?rate=")
+    await _check_rate(context, name, wanted)
     state = await context.ledger.control.tune(name, wanted.window, wanted.rate)
     state = await known_state(context, name, state)
     if state in ENDED or state == "deleting":
@@ -44,3 +45,13 @@ async def tune(event: Event, context: Context) -> Response:
     await mark_open(context, name)
     await sweep_batch(context, name)
     return accepted(context, name)
+
+
+async def _check_rate(context: Context, name: str, wanted: Tuning) -> None:
+    """Refuse a rate at which a task would not come to its end, as a specification's."""
+    state = await context.ledger.state(name)
+    if state is None or not wanted.rate:
+        return
+    problem = too_slow(state.number("calls"), wanted.rate, context.settings)
+    if problem:
+        raise BadRequestError(f"batch {name!r} cannot be tuned so: {problem}")

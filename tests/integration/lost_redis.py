@@ -11,6 +11,19 @@ async def lose_redis(pipeline: PipelineBench) -> None:
     pipeline.forget()
 
 
+async def memory(pipeline: PipelineBench) -> dict[Any, Any]:
+    """All that Redis holds, as a snapshot on its disk or a replica does."""
+    return {key: await pipeline.redis.dump(key) for key in await pipeline.redis.keys("*")}
+
+
+async def come_back(pipeline: PipelineBench, kept: dict[Any, Any]) -> None:
+    """Redis comes back with an older memory, by which S3 is yet to be surveyed."""
+    await lose_redis(pipeline)
+    for key, value in kept.items():
+        await pipeline.redis.restore(key, 3_600_000, value)
+    await pipeline.redis.delete(f"{pipeline.name}:epoch")
+
+
 async def go_on(pipeline: PipelineBench) -> None:
     """Sweep and deliver until the batch has ended, with every duty due at once."""
     for _ in range(50):

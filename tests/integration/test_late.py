@@ -10,7 +10,8 @@ from pipeline.errors import ConflictError, UnavailableError
 from pipeline.ledger import Ledger
 from pipeline.replies import Cancelled
 from pipeline.signing import Identity
-from pipeline.specs import Specs
+from pipeline.specs import Marker, Specs
+from pipeline.store import ObjectInfo
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
 
 
@@ -139,3 +140,99 @@ async def test_a_reduce_that_was_overtaken_publishes_nothing(
     monkeypatch.setattr(pipeline.context.store, "put", stalled)
     assert (await pipeline.deliver(pipeline.queue.pop(0)))["verdict"] == "lost"
     assert f"{pipeline.batch}.json" not in await pipeline.objects()
+
+
+async def test_a_reduce_that_is_overtaken_while_it_publishes_puts_back_what_its_heir_published(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mended = False
+    pipeline.serve(answering(lambda text: (200 if mended or not text.startswith("no") else 422, text)))
+    await pipeline.submit_rows("a", "no b", attempts="1")
+    for _ in range(2):
+        await pipeline.deliver(pipeline.queue.pop(0))
+    reduce, store = pipeline.queue.pop(0), pipeline.context.store
+    copy = store.copy
+
+    async def stalled(source: ObjectInfo, key: str) -> None:
+        nonlocal mended
+        monkeypatch.undo()
+        await pipeline.bench().age(lease_until=-1)
+        await pipeline.deliver(reduce)
+        mended = True
+        await pipeline.handle("redrive", {"batch": pipeline.batch})
+        await pipeline.deliver_all()
+        assert (await pipeline.summary())["results"]["count"] == 2
+        await copy(source, key)
+
+    monkeypatch.setattr(store, "copy", stalled)
+    assert (await pipeline.deliver(reduce))["verdict"] == "lost"
+    assert (await pipeline.summary())["results"]["count"] == 2
+    assert await pipeline.context.snapshots.generations(pipeline.batch) == [0, 1]
+
+
+async def test_of_two_requests_at_once_the_mark_in_s3_forgets_neither(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipeline.submit_rows("a", "b", window="1")
+    specs = pipeline.context.specs
+    mark_open = specs.mark_open
+
+    async def overtaken(batch: str, marker: Marker) -> None:
+        monkeypatch.undo()
+        await pipeline.handle("cancel", {"batch": batch})
+        await mark_open(batch, marker)
+
+    monkeypatch.setattr(specs, "mark_open", overtaken)
+    await pipeline.handle("tune", {"batch": pipeline.batch, "window": "2"})
+    marker = await specs.read_marker(pipeline.batch)
+    assert marker is not None
+    assert (marker.cancelled, marker.window) == (True, 2)
+
+
+async def test_a_redrive_that_meets_a_deletion_is_refused(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (422, text)))
+    await pipeline.submit_rows("a")
+    await pipeline.deliver_all()
+    await pipeline.redis.flushall()
+    pipeline.forget()
+    mark_open = pipeline.context.specs.mark_open
+
+    async def overtaken(batch: str, marker: Marker) -> None:
+        await mark_open(batch, marker)
+        await pipeline.context.ledger.control.delete(batch)
+
+    monkeypatch.setattr(pipeline.context.specs, "mark_open", overtaken)
+    with pytest.raises(ConflictError, match="is being deleted"):
+        await pipeline.handle("redrive", {"batch": pipeline.batch})
+
+
+async def test_every_open_batch_is_swept_however_many_there_are(pipeline: PipelineBench) -> None:
+    await pipeline.redis.zadd(f"{pipeline.name}:open", {f"older-{number}": 1 for number in range(1000)})
+    await pipeline.submit_rows("a")
+    assert pipeline.batch in [batch for batch, _ in await pipeline.context.ledger.index.batches()]
+
+
+async def test_a_batch_that_s3_does_not_delete_keeps_no_other_from_it(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+    first, second = f"{pipeline.batch}-1", f"{pipeline.batch}-2"
+    for batch in (first, second):
+        assert (await pipeline.submit("url\na\n", CSV, batch=batch)).status == 201
+        await pipeline.deliver_all()
+    settings = pipeline.context.settings.model_copy(update={"retention": 1e-6})
+    pipeline.context = dataclasses.replace(pipeline.context, settings=settings)
+    erase = pipeline.context.specs.erase
+
+    async def denied(batch: str) -> None:
+        if batch == first:
+            raise UnavailableError("S3 left 1 of 3 objects undeleted (AccessDenied)")
+        await erase(batch)
+
+    monkeypatch.setattr(pipeline.context.specs, "erase", denied)
+    await pipeline.redis.delete(f"{pipeline.name}:epoch")
+    await pipeline.sweep()
+    assert [batch for batch, _ in await pipeline.context.specs.ended_batches()] == [first]
+    assert f"{first}: it could not be deleted: S3 left 1 of 3 objects undeleted" in caplog.text

@@ -82,7 +82,8 @@ async def test_a_batch_ends_once_and_stays_as_it_is(bench: Bench) -> None:
     assert await bench.ledger.finish(bench.name, "reducer", 1, 0, 0) == ""
     assert await bench.ledger.finish(bench.name, "reducer", 0, 0, 0) == "done"
     before = await bench.dump()
-    assert await bench.ledger.finish(bench.name, "", 0, 0, 0) == ""
+    assert await bench.ledger.finish(bench.name, "", 1, 0, 0) == ""
+    assert await bench.ledger.finish(bench.name, "reducer", 0, 1, 1) == "done"
     assert (await bench.ledger.lease(bench.name, "late", 0)).verdict == "closed"
     assert await bench.ledger.control.cancel(bench.name) == ("done", 0, None, False)
     assert (await bench.settle(0)).verdict == "closed"

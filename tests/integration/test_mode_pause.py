@@ -1,5 +1,7 @@
 """pause, resume and tune: a batch releases nothing for a while, or more, or slower."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.errors import BadRequestError, ConflictError, NotFoundError
@@ -186,3 +188,15 @@ async def test_a_rate_that_a_chunk_cannot_keep_is_refused(pipeline: PipelineBenc
     response = await pipeline.submit("url\na\n", CSV, {"rate": "2", "chunk": "100", "chunk_call": "true"})
     assert response.status == 201
     pipeline.queue.clear()
+
+
+async def test_a_rate_at_which_a_task_does_not_end_in_its_time_is_refused(pipeline: PipelineBench) -> None:
+    settings = pipeline.context.settings.model_copy(update={"task_timeout": 2.0})
+    pipeline.context = replace(pipeline.context, settings=settings)
+    await pipeline.submit_rows(*"abcdefgh", chunk="4", window="1", timeout="1")
+    refusal = "cannot be tuned so: a chunk of 4 at 2 calls a second takes 2 s.*: expected a smaller chunk, or a higher rate"
+    with pytest.raises(BadRequestError, match=refusal):
+        await pipeline.handle("tune", {"batch": pipeline.batch, "rate": "2"})
+    assert (await pipeline.status())["rate_limit"] is None
+    await ask(pipeline, "tune", rate="4")
+    assert (await pipeline.status())["rate_limit"] == 4

@@ -93,8 +93,8 @@ async def test_lost_again_and_again_it_still_ends_with_every_row_once(
     await go_on(pipeline)
     assert urls(await pipeline.summary()) == rows
     assert set(calls) == set(rows)
-    segments = await pipeline.context.store.list(f"{pipeline.batch}/segments/0/")
-    assert len({key.split("/")[-1].split(".")[1] for key in segments}) == 1
+    again = Counter(calls) - Counter(rows)
+    assert again.total() <= 4 * (3 + 2)
 
 
 async def test_lost_while_it_was_reduced_the_summary_is_written(pipeline: PipelineBench, calls: Counter[str]) -> None:
