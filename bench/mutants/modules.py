@@ -1,0 +1,69 @@
+"""What is changed, and which tests judge it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.errors import BenchError
+from bench.machine import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+TOOLS = {"cosmic_ray": "cosmic-ray==8.7.0", "coverage": "coverage==7.17.4"}
+INSTALL = f".venv/bin/python -m pip install {' '.join(TOOLS.values())}"
+MODEL = "tests/model/test_ledger_machine.py"
+_PYTHON = (
+    *("ledger", "control", "index", "scripts", "signing", "rebuilding", "sweeping", "duties", "settling", "deleting"),
+    *("surveying", "opening"),
+)
+# They start, kill or replace a Redis or an S3 themselves: those that a job is given are not theirs to end.
+_OWN_SERVICES = ("test_redis_", "test_failover", "test_ledger_server", "test_store")
+
+
+def all_modules() -> list[str]:
+    """Return the files that may be changed, as paths from the root."""
+    folder = ROOT / "pipeline"
+    paths = [
+        *(folder / f"{name}.py" for name in _PYTHON),
+        *sorted(path for path in (folder / "modes").glob("*.py") if path.stem != "__init__"),
+        *sorted((folder / "lua").glob("*.lua")),
+    ]
+    return [path.relative_to(ROOT).as_posix() for path in paths]
+
+
+def choose(only: str) -> list[str]:
+    """Return the files whose path begins with one of `only`, split at commas; all when it is empty.
+
+    Raises BenchError for one that fits none.
+    """
+    modules = all_modules()
+    starts = [start.strip() for start in only.split(",") if start.strip()]
+    for start in starts:
+        if not any(module.startswith(start) for module in modules):
+            raise BenchError(f"--only {start}: no module begins so; there are {', '.join(modules)}")
+    return [module for module in modules if not starts or module.startswith(tuple(starts))]
+
+
+def judges(tree: Path) -> list[str]:
+    """Return the files of a tree's tests that may judge beside MODEL, as paths from the root."""
+    found = [path for folder in ("unit", "integration") for path in (tree / "tests" / folder).glob("test_*.py")]
+    shared = [path for path in found if not path.name.startswith(_OWN_SERVICES)]
+    return [path.relative_to(tree).as_posix() for path in sorted(shared)]
+
+
+def own_first(module: str, test: str) -> int:
+    """Return how near a test's file is to a module by its name: 0 is nearest."""
+    words = test.partition("::")[0].rpartition("/")[2].removesuffix(".py").split("_")
+    if module.rpartition("/")[2].partition(".")[0] in words:
+        return 0
+    return 1 if module.endswith(".lua") and "ledger" in words else 2
+
+
+def missing(installed: Sequence[str]) -> str:
+    """Return what to say when one of TOOLS is not among the packages that are installed, else nothing."""
+    absent = [requirement for name, requirement in TOOLS.items() if name not in installed]
+    if not absent:
+        return ""
+    return f"{' and '.join(absent)} not found, which the locked requirements leave out: {INSTALL}"

@@ -1,0 +1,115 @@
+"""Where the tests of a job run: a copy of the working tree, a Redis and an S3 that are its own."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from yarl import URL
+
+from bench.errors import BenchError
+from bench.machine import ROOT
+from bench.mutants.forks import Ground
+from pipeline.local.children import child_processes
+from pipeline.local.services import RedisServer, S3Server, redis_server, s3_server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from types_aiobotocore_s3 import S3Client
+
+ANSWER = 5.0
+_OWN = ("PIPELINE_LOCAL_REDIS_URL", "PIPELINE_LOCAL_S3_ENDPOINT")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A ground and its services."""
+
+    ground: Ground
+    redis: RedisServer
+    s3: S3Client
+    bucket: str
+
+    async def clean(self) -> None:
+        """Forget what the tests before have left; a Redis that a script holds for ever is killed."""
+        try:
+            client = Redis.from_url(self.redis.url, password=self.redis.password, socket_timeout=ANSWER)
+            async with client:
+                await client.flushall()
+        except (RedisError, OSError):
+            # With its memory, since it writes nothing to disk.
+            await self.redis.restart()
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
+        async for page in pages:
+            for found in page.get("Contents", []):
+                await self.s3.delete_object(Bucket=self.bucket, Key=found["Key"])
+
+
+def refuse_own_services(environment: Mapping[str, str]) -> None:
+    """Raise BenchError when a Redis or S3 of the user's own is named: what they hold would be deleted."""
+    for name in _OWN:
+        if environment.get(name):
+            raise BenchError(f"{name} is set: the services of this run are emptied again and again; unset it")
+
+
+@contextlib.asynccontextmanager
+async def job(tree: Path | None) -> AsyncIterator[Job]:
+    """Start what a job needs, with a copy of a tree, or of the working tree; raises BenchError, LocalError.
+
+    Nothing of it is left at the end, however that comes.
+    """
+    async with contextlib.AsyncExitStack() as cleanup:
+        family = cleanup.enter_context(child_processes())
+        ground = Ground(family.directory)
+        if tree:
+            shutil.copytree(tree, ground.tree)
+        else:
+            _copy_working_tree(ground.tree)
+        redis = await cleanup.enter_async_context(redis_server(children=family))
+        s3 = await cleanup.enter_async_context(s3_server(children=family))
+        client = await cleanup.enter_async_context(
+            get_session().create_client(
+                "s3",
+                endpoint_url=s3.info.endpoint,
+                region_name=s3.info.region,
+                aws_access_key_id=s3.info.access_key,
+                aws_secret_access_key=s3.info.secret_key,
+                config=AioConfig(s3={"addressing_style": "path"}, retries={"mode": "standard", "max_attempts": 8}),
+            )
+        )
+        yield Job(replace(ground, environment=_environment(redis, s3)), redis, client, s3.info.bucket)
+
+
+def _environment(redis: RedisServer, s3: S3Server) -> dict[str, str]:
+    """Return what tells the tests to take these services and start none."""
+    return {
+        "PIPELINE_LOCAL_REDIS_URL": str(URL(redis.url).with_password(redis.password)),
+        "PIPELINE_LOCAL_S3_ENDPOINT": s3.info.endpoint,
+        "PIPELINE_LOCAL_S3_BUCKET": s3.info.bucket,
+        "AWS_REGION": s3.info.region,
+        "AWS_ACCESS_KEY_ID": s3.info.access_key,
+        "AWS_SECRET_ACCESS_KEY": s3.info.secret_key,
+    }
+
+
+def _copy_working_tree(target: Path) -> None:
+    """Copy every file that git does not ignore, as it is now; raises BenchError outside of a clone."""
+    command = ("git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    try:
+        listed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BenchError(f"{ROOT} is no clone: git lists the files to be copied") from error
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            copy = target / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy)
