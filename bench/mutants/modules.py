@@ -18,8 +18,8 @@ _PYTHON = (
     *("ledger", "control", "index", "scripts", "signing", "rebuilding", "sweeping", "duties", "settling", "deleting"),
     *("surveying", "opening"),
 )
-# They start, kill or replace a Redis or an S3 themselves: those that a job is given are not theirs to end.
-_OWN_SERVICES = ("test_redis_", "test_failover", "test_ledger_server", "test_store")
+# They start, kill or replace a Redis themselves: the one that a job is given is not theirs to end.
+_OWN_REDIS = ("test_redis_", "test_ledger_server")
 
 
 def all_modules() -> list[str]:
@@ -49,7 +49,7 @@ def choose(only: str) -> list[str]:
 def judges(tree: Path) -> list[str]:
     """Return the files of a tree's tests that may judge beside MODEL, as paths from the root."""
     found = [path for folder in ("unit", "integration") for path in (tree / "tests" / folder).glob("test_*.py")]
-    shared = [path for path in found if not path.name.startswith(_OWN_SERVICES)]
+    shared = [path for path in found if not path.name.startswith(_OWN_REDIS)]
     return [path.relative_to(tree).as_posix() for path in sorted(shared)]
 
 
