@@ -15,7 +15,7 @@ _LAST = b"GET / HTTP/1.1\r\n" + _HOST + _CLOSE + b"\r\n"
 _POST = b"POST / HTTP/1.1\r\n" + _HOST + _CLOSE + b"X-Mode: batch\r\n"
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
 # 65 MiB of zeros.
-_BOMB = gzip.compress(bytes(65 << 20))
+_BOMB = gzip.compress(bytes(65 << 20), mtime=0)
 
 _FIXED = (
     Raw("five pipelined requests", _STATUS * 4 + _LAST, 5),

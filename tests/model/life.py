@@ -82,6 +82,8 @@ class Life(Sweep):
 
     def finish(self, owner: str, generation: int, succeeded: int, failed: int) -> str:
         batch = self.batch
+        if batch.state in ENDED and batch.generation == generation:
+            return batch.state
         if batch.state != "reducing" or (batch.owner, batch.generation) != (owner, generation):
             return ""
         batch.state, batch.owner, batch.redrive = batch.outcome, "", False

@@ -202,9 +202,10 @@ class Running(Opening):
                 self.take_over(self.repair(), fate)
             return
         ended = self.ask(self.world.ledger.finish(BATCH, job.owner, job.generation, job.succeeded, job.failed))
+        ending = self.batch.state == "reducing"
         expected = self.life.finish(job.owner, job.generation, job.succeeded, job.failed)
-        self.compare(ended, expected, idle=not expected)
-        if ended:
+        self.compare(ended, expected, idle=not (ending and expected))
+        if ending and ended:
             self.check_end(job)
 
     def plan_on(self, owner: str) -> Job:
