@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from redis.asyncio import Redis
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from pipeline.local.errors import ServiceStartError
 from pipeline.local.functions import FunctionSpec
+from pipeline.local.probes import s3_client
 from pipeline.local.services import redis_server, s3_server
 from pipeline.local.stack import LocalStack, local_stack
 
@@ -84,15 +83,7 @@ class Stage:
     @contextlib.asynccontextmanager
     async def s3(self) -> AsyncIterator[S3Client]:
         """Open a plain client, patient with a server that has just been killed."""
-        info = self.stack.s3
-        async with get_session().create_client(
-            "s3",
-            endpoint_url=info.endpoint,
-            region_name=info.region,
-            aws_access_key_id=info.access_key,
-            aws_secret_access_key=info.secret_key,
-            config=AioConfig(s3={"addressing_style": "path"}, retries={"mode": "standard", "max_attempts": 8}),
-        ) as client:
+        async with s3_client(self.stack.s3, retries={"mode": "standard", "max_attempts": 8}) as client:
             yield client
 
     @contextlib.asynccontextmanager

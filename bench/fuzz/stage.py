@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from redis.asyncio import Redis
 from yarl import URL
 
 from bench.fuzz.values import FUNCTION, INPUTS
 from bench.fuzz.wire import Answer, Request, ask
 from pipeline.local.functions import FunctionSpec
+from pipeline.local.probes import s3_client
 from pipeline.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:
@@ -139,16 +138,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         stack.gateway.callbacks_hook = lambda _: (CALLBACK_DELAY,)
         await stack.add_pipeline(1, SETTINGS)
         redis = await enter(Redis.from_url(stack.redis_url, password=stack.redis_password))
-        s3 = await enter(
-            get_session().create_client(
-                "s3",
-                endpoint_url=stack.s3.endpoint,
-                region_name=stack.s3.region,
-                aws_access_key_id=stack.s3.access_key,
-                aws_secret_access_key=stack.s3.secret_key,
-                config=AioConfig(s3={"addressing_style": "path"}),
-            )
-        )
+        s3 = await enter(s3_client(stack.s3))
         for key in INPUTS:
             await s3.put_object(Bucket=stack.s3.bucket, Key=key, Body=_CONTENTS[key])
         yield Stage(stack, redis, s3, record, token.encode())

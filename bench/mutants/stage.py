@@ -8,8 +8,6 @@ import subprocess
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from yarl import URL
@@ -18,6 +16,7 @@ from bench.errors import BenchError
 from bench.machine import ROOT
 from bench.mutants.forks import Ground
 from pipeline.local.children import child_processes
+from pipeline.local.probes import s3_client
 from pipeline.local.services import RedisServer, S3Server, redis_server, s3_server
 
 if TYPE_CHECKING:
@@ -76,16 +75,7 @@ async def job(tree: Path | None) -> AsyncIterator[Job]:
             _copy_working_tree(ground.tree)
         redis = await cleanup.enter_async_context(redis_server(children=family))
         s3 = await cleanup.enter_async_context(s3_server(children=family))
-        client = await cleanup.enter_async_context(
-            get_session().create_client(
-                "s3",
-                endpoint_url=s3.info.endpoint,
-                region_name=s3.info.region,
-                aws_access_key_id=s3.info.access_key,
-                aws_secret_access_key=s3.info.secret_key,
-                config=AioConfig(s3={"addressing_style": "path"}, retries={"mode": "standard", "max_attempts": 8}),
-            )
-        )
+        client = await cleanup.enter_async_context(s3_client(s3.info, retries={"mode": "standard", "max_attempts": 8}))
         yield Job(replace(ground, environment=_environment(redis, s3)), redis, client, s3.info.bucket)
 
 

@@ -1,7 +1,7 @@
 """Whether a service serves."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
 
 _PROBE_KEY = ".ready"
+_ONCE = {"connect_timeout": 2, "read_timeout": 5, "retries": {"max_attempts": 0}}
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ async def redis_answers(url: str, password: str) -> bool:
 async def bucket_exists(info: S3Info) -> bool:
     """Ask for the bucket, with a signed request."""
     try:
-        async with s3_client(info) as client:
+        async with s3_client(info, **_ONCE) as client:
             await client.head_bucket(Bucket=info.bucket)
     except (BotoCoreError, ClientError):
         return False
@@ -56,7 +57,7 @@ async def object_can_be_written(info: S3Info) -> bool:
     if not await is_listening(url.host or "", url.port or 0):
         return False
     try:
-        async with s3_client(info) as client:
+        async with s3_client(info, **_ONCE) as client:
             await client.put_object(Bucket=info.bucket, Key=_PROBE_KEY, Body=b"")
             await client.delete_object(Bucket=info.bucket, Key=_PROBE_KEY)
     except (BotoCoreError, ClientError):
@@ -64,19 +65,13 @@ async def object_can_be_written(info: S3Info) -> bool:
     return True
 
 
-def s3_client(info: S3Info) -> "AbstractAsyncContextManager[S3Client]":
-    """Open a client that fails rather than tries again."""
+def s3_client(info: S3Info, **options: Any) -> "AbstractAsyncContextManager[S3Client]":
+    """Open a client, with further options of a botocore Config."""
     return get_session().create_client(
         "s3",
         endpoint_url=info.endpoint,
         region_name=info.region,
         aws_access_key_id=info.access_key,
         aws_secret_access_key=info.secret_key,
-        config=AioConfig(
-            signature_version="s3v4",
-            s3={"addressing_style": "path"},
-            connect_timeout=2,
-            read_timeout=5,
-            retries={"max_attempts": 0},
-        ),
+        config=AioConfig(signature_version="s3v4", s3={"addressing_style": "path"}, **options),
     )

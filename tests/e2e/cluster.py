@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
-from aiobotocore.session import get_session
 from redis.asyncio import Redis
 
 from pipeline.local.functions import FunctionSpec
+from pipeline.local.probes import s3_client
 from pipeline.local.stack import LocalStack, local_stack
 from tests.support import wait_until
 
@@ -147,14 +147,6 @@ async def cluster(
             )
         )
         http = await enter(aiohttp.ClientSession())
-        s3 = await enter(
-            get_session().create_client(
-                "s3",
-                endpoint_url=stack.s3.endpoint,
-                region_name=stack.s3.region,
-                aws_access_key_id=stack.s3.access_key,
-                aws_secret_access_key=stack.s3.secret_key,
-            )
-        )
+        s3 = await enter(s3_client(stack.s3))
         redis = await enter(Redis.from_url(stack.redis_url, password=stack.redis_password))
         yield Cluster(stack, http, s3, redis, log)

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
+
+from pipeline.local.probes import s3_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,12 +48,5 @@ class Bucket:
 @asynccontextmanager
 async def open_bucket(s3: S3Info) -> AsyncIterator[Bucket]:
     """Open a client for the stack's bucket."""
-    async with get_session().create_client(
-        "s3",
-        endpoint_url=s3.endpoint,
-        region_name=s3.region,
-        aws_access_key_id=s3.access_key,
-        aws_secret_access_key=s3.secret_key,
-        config=AioConfig(signature_version="s3v4", s3={"addressing_style": "path"}),
-    ) as client:
+    async with s3_client(s3) as client:
         yield Bucket(client, s3.bucket)
