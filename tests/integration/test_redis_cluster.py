@@ -65,11 +65,11 @@ async def test_a_node_restarts_in_the_middle_of_lives(ours: Lives, cluster: Redi
     stuck = await held(ours, cluster, 1)
     assert stuck
     node.daemon.kill()
-    ends = [asyncio.create_task(end(ours.bench(number), lossy=True)) for number in BATCHES]
-    await asyncio.wait([ends[number] for number in BATCHES if number not in stuck], return_when="FIRST_COMPLETED")
-    assert not any(ends[number].done() for number in stuck)
-    await node.daemon.start()
-    await asyncio.gather(*ends)
+    async with asyncio.TaskGroup() as group:
+        ends = [group.create_task(end(ours.bench(number), lossy=True)) for number in BATCHES]
+        await asyncio.wait([ends[number] for number in BATCHES if number not in stuck], return_when="FIRST_COMPLETED")
+        assert not any(ends[number].done() for number in stuck)
+        await node.daemon.start()
     await wait_until(cluster.is_whole)
 
 
@@ -159,6 +159,8 @@ async def test_scripts_that_every_node_forgot_are_sent_again(ours: Lives) -> Non
     await ours.redis.script_flush()
     for number in BATCHES:
         await end(ours.bench(number))
+    states = {(await ours.bench(number).fields())["state"] for number in BATCHES}
+    assert states == {"done"}
 
 
 async def test_one_node_that_may_evict_keys_is_enough_to_refuse(ours: Lives, cluster: RedisNodes) -> None:

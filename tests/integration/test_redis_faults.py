@@ -118,6 +118,7 @@ async def test_scripts_that_redis_forgot_are_sent_again(ours: Lives) -> None:
     await begin(ours.bench(0))
     await ours.redis.script_flush()
     await end(ours.bench(0))
+    assert (await ours.bench(0).fields())["state"] == "done"
 
 
 async def test_scripts_that_redis_forgets_between_the_sending_and_the_call_are_sent_again(

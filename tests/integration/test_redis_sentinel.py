@@ -57,7 +57,10 @@ async def test_a_primary_that_is_demoted_while_it_runs_is_left(ours: Lives, watc
     await wait_until(lambda: watched.replica.is_level_with(watched.primary))
     await watched.sentinels[0].ask("SENTINEL", "FAILOVER", SERVICE)
     await wait_until(watched.replica.is_primary)
+    await wait_until(watched.primary.follows)
     await end(ours.bench(0))
+    async with watched.replica.client() as client:
+        assert await client.hget(ours.bench(0).key(), "state") == "done"
 
 
 async def test_one_of_the_named_sentinels_is_enough(watched: Watched, name: str) -> None:
