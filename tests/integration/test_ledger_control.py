@@ -1,0 +1,142 @@
+"""What people ask of a batch: what each request leaves in its ledger, and what it is refused."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.integration.bench import Bench
+
+Made = Callable[[Bench], Awaitable[None]]
+
+
+async def ended(bench: Bench) -> None:
+    """Two tasks, of which one failed; a reduce that had trouble, and then ended the batch."""
+    await bench.open(2)
+    await bench.settle(0)
+    await bench.settle(1, succeeded=0, failed=1)
+    await bench.segment_written(0)
+    await bench.reduce()
+    await bench.write(trouble="S3 was away")
+    assert await bench.ledger.finish(bench.name, "reducer", 0, 1, 1) == "done"
+
+
+async def closing(bench: Bench) -> None:
+    await bench.open(2)
+    await bench.ledger.control.cancel(bench.name)
+    assert await bench.state() == "closing"
+
+
+async def deleting(bench: Bench) -> None:
+    await ended(bench)
+    assert await bench.ledger.control.delete(bench.name) == "done"
+
+
+async def test_an_end_forgets_its_trouble_and_the_redrive_that_led_to_it(bench: Bench) -> None:
+    await ended(bench)
+    assert "trouble" not in await bench.fields()
+    assert (await bench.ledger.control.redrive(bench.name)).verdict == "redriven"
+    await bench.reduce("next")
+    assert await bench.ledger.finish(bench.name, "next", 0, 1, 1) == "done"
+    assert not {"redrive", "trouble"} & (await bench.fields()).keys()
+
+
+async def test_an_end_asked_for_again_is_told_and_changes_nothing(bench: Bench) -> None:
+    await ended(bench)
+    before = await bench.dump()
+    assert await bench.ledger.finish(bench.name, "reducer", 0, 0, 2) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 1, 0, 2) == ""
+    assert await bench.dump() == before
+
+
+async def test_a_batch_that_runs_is_not_deleted_and_goes_on(bench: Bench) -> None:
+    await bench.open(3, window=1)
+    before = await bench.dump()
+    assert await bench.ledger.control.delete(bench.name) == "running"
+    assert await bench.dump() == before
+    assert (await bench.settle(0)).verdict == "settled"
+
+
+async def test_a_deletion_is_taken_over_when_its_time_is_up_and_expires_whole(bench: Bench) -> None:
+    await deleting(bench)
+    assert await bench.due() == {"d": 30.0}
+    assert (await bench.repair()).delete is False
+    await bench.age_duty("d")
+    assert (await bench.repair()).delete is True
+    (expiry,) = await bench.expiries()
+    assert expiry == int((await bench.fields())["expire_at"])
+
+
+async def test_a_forgotten_batch_is_deleted_as_one_that_all_scripts_know(bench: Bench) -> None:
+    assert await bench.ledger.control.delete(bench.name) == ""
+    fields = await bench.fields()
+    assert {name: fields[name] for name in ("state", "schema", "function", "generation")} == {
+        "state": "deleting",
+        "schema": "1",
+        "function": "",
+        "generation": "0",
+    }
+    assert abs(int(fields["epoch"], 16) / 1e6 - await bench.now()) < 600
+    assert await bench.ledger.control.delete(bench.name) == "deleting"
+
+
+@pytest.mark.parametrize("make", [closing, ended, deleting])
+async def test_what_ends_or_has_ended_is_neither_paused_nor_resumed(bench: Bench, make: Made) -> None:
+    await make(bench)
+    state, before = await bench.state(), await bench.dump()
+    for paused in (True, False):
+        assert await bench.ledger.control.hold(bench.name, paused=paused) == state
+    assert await bench.dump() == before
+
+
+async def test_a_pause_that_was_lifted_before_the_batch_began_is_forgotten(bench: Bench) -> None:
+    await bench.claim()
+    await bench.ledger.control.hold(bench.name, paused=True)
+    assert (await bench.fields())["paused"] == "1"
+    await bench.ledger.control.hold(bench.name, paused=False)
+    assert "paused" not in await bench.fields()
+    verdict, released = await bench.begin(tasks=2)
+    assert (verdict, released) == ("running", [0, 1])
+
+
+@pytest.mark.parametrize("make", [ended, deleting])
+async def test_what_has_ended_is_not_tuned(bench: Bench, make: Made) -> None:
+    await make(bench)
+    state, before = await bench.state(), await bench.dump()
+    assert await bench.ledger.control.tune(bench.name, 7, 3.0) == state
+    assert await bench.dump() == before
+
+
+@pytest.mark.parametrize(("rate", "kept"), [(0.0, None), (5.0, "5.0"), (None, "2.0")])
+async def test_a_new_rate_forgets_what_the_old_one_put_off(bench: Bench, rate: float | None, kept: str | None) -> None:
+    await bench.open(3)
+    await bench.write(rate="2.0", paced_at="1", called_at="1")
+    assert await bench.ledger.control.tune(bench.name, 9, rate) == "running"
+    fields = await bench.fields()
+    assert (fields["window"], fields.get("rate")) == ("9", kept)
+    assert {"paced_at", "called_at"} & fields.keys() == ({"paced_at", "called_at"} if rate is None else set())
+
+
+async def test_a_redrive_begins_without_what_the_end_left_behind(bench: Bench) -> None:
+    await ended(bench)
+    await bench.write(cancel="1", paused="1", trouble="old", owner="reducer")
+    await bench.age(ended=-500)
+    expiry = int((await bench.fields())["expire_at"])
+    asked = await bench.ledger.control.redrive(bench.name)
+    assert (asked.state, asked.generation, asked.verdict) == ("done", 0, "redriven")
+    fields = await bench.fields()
+    assert (fields["state"], fields["redrive"], fields["owner"]) == ("reducing", "1", "")
+    assert not {"cancel", "paused", "trouble", "ended"} & fields.keys()
+    assert int(fields["expire_at"]) - expiry in range(500, 600)
+    assert (await bench.due())["r"] == 30.0
+    again = await bench.ledger.control.redrive(bench.name)
+    assert (again.state, again.verdict) == ("reducing", "under way")
+
+
+async def test_what_cannot_be_redriven_stays_as_it_is(bench: Bench) -> None:
+    unknown = await bench.ledger.control.redrive(bench.name)
+    assert (unknown.state, unknown.generation, unknown.verdict) == ("", 0, "unknown")
+    assert await bench.dump() == {"hash": {}}
+    await bench.open(2)
+    before = await bench.dump()
+    assert (await bench.ledger.control.redrive(bench.name)).verdict == "open"
+    assert await bench.dump() == before
