@@ -140,3 +140,16 @@ async def test_a_sweep_pushes_the_expiry_on_and_never_back(bench: Bench) -> None
     await bench.repair()
     (expiry,) = await bench.expiries()
     assert expiry - await bench.now() > 6 * 86400
+
+
+async def test_what_is_to_run_again_is_held_back_by_the_rate_and_stays_due(bench: Bench) -> None:
+    await bench.open(3)
+    await bench.defer([0, 1, 2], 0)
+    await bench.write(rate="1", ahead="100")
+    await bench.age(paced_at=50)
+    assert (await bench.repair()).release == ()
+    assert set(await bench.due()) == {"t:0", "t:1", "t:2"}
+    await bench.age(paced_at=-50)
+    released = (await bench.repair()).release
+    assert len(released) == 2
+    assert len(await bench.due()) == 1

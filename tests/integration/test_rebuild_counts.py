@@ -1,0 +1,71 @@
+"""A rebuilt ledger counts what is in the segments as the one that was lost did, and stops where that would have."""
+
+from typing import Any
+
+import pytest
+
+from pipeline import ledger as ledger_module
+from tests.integration.lost_redis import go_on, lose_redis, urls
+from tests.integration.pipeline_bench import PipelineBench, answering
+
+
+@pytest.fixture(autouse=True)
+def small_segments(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three outcomes make a segment; what starts with `no` fails for good, with `later` for now."""
+    monkeypatch.setattr(ledger_module, "SEGMENT_OUTCOMES", 3)
+
+    def reply(text: str) -> tuple[int, Any]:
+        return 422 if text.startswith("no") else 503 if text.startswith("later") else 200, text
+
+    pipeline.serve(answering(reply))
+
+
+async def rebuilt(pipeline: PipelineBench, *rows: str, **options: str) -> dict[str, str]:
+    """Lose a batch whose first segment is written, and rebuild it; returns its new ledger."""
+    await pipeline.submit_rows(*rows, window="1", **options)
+    for _ in range(3):
+        await pipeline.deliver(pipeline.queue.pop(0))
+    await lose_redis(pipeline)
+    pipeline.queue.clear()
+    await pipeline.sweep()
+    await pipeline.deliver(pipeline.queue.pop(0))
+    return await pipeline.bench().fields()
+
+
+@pytest.mark.parametrize(("attempts", "given_up"), [("1", "2"), ("2", "1")])
+async def test_what_may_run_again_has_not_failed_yet_but_in_the_last_generation_it_has(
+    pipeline: PipelineBench, attempts: str, given_up: str
+) -> None:
+    fields = await rebuilt(pipeline, "later a", "no b", "c", "d", attempts=attempts, tolerate="2")
+    assert (fields["state"], fields["given_up"], fields["failed"], fields["succeeded"]) == (
+        "running",
+        given_up,
+        "2",
+        "1",
+    )
+    assert (fields["final"], fields["tolerated"]) == ("1" if attempts == "1" else "0", "2")
+    pipeline.queue.clear()
+
+
+async def test_as_many_failures_as_are_tolerated_stop_nothing_and_the_next_one_does(pipeline: PipelineBench) -> None:
+    fields = await rebuilt(pipeline, "no a", "b", "c", "d", "no e", "f", tolerate="1")
+    assert (fields["state"], fields["given_up"]) == ("running", "1")
+    await go_on(pipeline)
+    status = await pipeline.status()
+    assert (status["state"], status["reason"]) == ("failed", "2 items failed, and 1 are tolerated")
+    summary = await pipeline.summary()
+    assert (urls(summary), urls(summary, "failures")) == (["b", "c", "d"], ["no a", "no e", "f"])
+
+
+async def test_one_that_was_stopped_by_its_failures_stays_so(pipeline: PipelineBench) -> None:
+    await pipeline.submit_rows("no a", "no b", "c", "d", window="2", tolerate="1")
+    for _ in range(3):
+        await pipeline.deliver(pipeline.queue.pop(0))
+    assert await pipeline.bench().state() == "reducing"
+    await lose_redis(pipeline)
+    pipeline.queue.clear()
+    await go_on(pipeline)
+    status = await pipeline.status()
+    assert (status["state"], status["reason"]) == ("failed", "2 items failed, and 1 are tolerated")
+    summary = await pipeline.summary()
+    assert (urls(summary), urls(summary, "failures")) == (["c"], ["no a", "no b", "d"])
