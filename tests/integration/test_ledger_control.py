@@ -140,3 +140,20 @@ async def test_what_cannot_be_redriven_stays_as_it_is(bench: Bench) -> None:
     before = await bench.dump()
     assert (await bench.ledger.control.redrive(bench.name)).verdict == "open"
     assert await bench.dump() == before
+
+
+async def test_a_cancel_hands_out_the_first_segment_and_the_reduce_once(bench: Bench) -> None:
+    await bench.open(3, window=1)
+    await bench.settle(0)
+    await bench.defer([1], 50)
+    found = await bench.ledger.control.cancel(bench.name)
+    assert (found.state, found.generation, found.segment, found.reduce) == ("running", 0, 0, True)
+    again = await bench.ledger.control.cancel(bench.name)
+    assert (again.state, again.segment, again.reduce) == ("cancelled", None, False)
+
+
+async def test_a_cancel_of_what_nothing_has_settled_of_hands_out_no_segment(bench: Bench) -> None:
+    await bench.open(2, window=1)
+    await bench.defer([0], 50)
+    found = await bench.ledger.control.cancel(bench.name)
+    assert (found.segment, found.reduce) == (None, True)

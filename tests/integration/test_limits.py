@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from pipeline.access import Access
-from pipeline.errors import BadRequestError
+from pipeline.errors import BadRequestError, TooLargeError
 from pipeline.models import MIB
 from pipeline.modes import batch as batch_module
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
@@ -79,3 +79,14 @@ async def test_a_token_is_passed_on_to_nobody(pipeline: PipelineBench) -> None:
     assert len(seen) == 6
     kept = [(await pipeline.context.store.get(key)).decode(errors="replace") for key in await pipeline.objects()]
     assert not [text for text in [*seen, *kept, str(answers)] if token in text]
+
+
+async def test_a_specification_may_be_as_long_as_the_limit_and_not_a_byte_longer(pipeline: PipelineBench) -> None:
+    await pipeline.context.store.put(f"{pipeline.name}.csv", ROWS)
+    body = f"{pipeline.name}.csv".encode().ljust(batch_module.SPEC_LIMIT)
+    assert (await pipeline.submit(body)).status == 201
+    with pytest.raises(TooLargeError, match=f"a specification has at most {batch_module.SPEC_LIMIT} bytes"):
+        await pipeline.submit(body + b" ", batch=f"{pipeline.name}.longer")
+    assert batch_module.SPEC_LIMIT == 262_144
+    assert await pipeline.objects(f"{pipeline.name}.longer") == []
+    pipeline.queue.clear()

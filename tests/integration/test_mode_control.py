@@ -28,6 +28,8 @@ async def test_an_unknown_batch_has_no_status_and_is_named(pipeline: PipelineBen
 
 async def test_the_status_counts_what_happens(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows(*"abcdef", chunk="2", window="2")
+    for query in ({}, {"batch": pipeline.batch}):
+        assert (await pipeline.handle("status", query)).status == 200
     await pipeline.deliver(pipeline.queue.pop(0))
     status = await pipeline.status()
     expected: dict[str, Any] = {
@@ -54,6 +56,7 @@ async def test_an_ended_batch_whose_ledger_expired_answers_from_s3(pipeline: Pip
     before = await pipeline.status()
     await pipeline.redis.delete(pipeline.bench().key())
     assert await pipeline.status() == before
+    assert (await pipeline.handle("status", {"batch": pipeline.batch})).status == 200
     with pytest.raises(ConflictError, match="it is done"):
         await pipeline.handle("cancel", {"batch": pipeline.batch})
     again = await pipeline.submit("url\na\nb\n", {"Content-Type": "text/csv"})

@@ -1,0 +1,85 @@
+"""The index of open batches: what begins or goes on is in it, what has ended or was never there is not."""
+
+import time
+
+import pytest
+
+from pipeline import sweeping
+from pipeline.errors import UnavailableError
+from tests.integration.pipeline_bench import PipelineBench, answering
+
+
+async def noted(pipeline: PipelineBench) -> list[str]:
+    return [batch for batch, _ in await pipeline.context.ledger.index.batches()]
+
+
+async def ended(pipeline: PipelineBench) -> None:
+    """A batch of which one row failed."""
+    pipeline.serve(answering(lambda text: (400 if text == "bad" else 200, text)))
+    await pipeline.submit_rows("a", "bad")
+    await pipeline.deliver_all()
+
+
+async def test_a_batch_is_in_it_from_its_submission_to_its_end_and_again_while_it_is_redriven(
+    pipeline: PipelineBench,
+) -> None:
+    pipeline.serve(answering(lambda text: (400 if text == "bad" else 200, text)))
+    await pipeline.submit_rows("a", "bad")
+    assert await noted(pipeline) == [pipeline.batch]
+    await pipeline.deliver_all()
+    assert await noted(pipeline) == []
+    await pipeline.handle("redrive", {"batch": pipeline.batch})
+    assert await noted(pipeline) == [pipeline.batch]
+    await pipeline.deliver_all()
+    assert await noted(pipeline) == []
+
+
+@pytest.mark.parametrize("mode", ["pause", "resume", "tune", "cancel"])
+async def test_what_is_asked_of_a_batch_puts_it_back(pipeline: PipelineBench, mode: str) -> None:
+    await pipeline.submit_rows("a", "b", window="1")
+    await pipeline.context.ledger.index.forget(pipeline.batch)
+    await pipeline.handle(mode, {"batch": pipeline.batch, **({"window": "2"} if mode == "tune" else {})})
+    assert await noted(pipeline) == [pipeline.batch]
+    pipeline.queue.clear()
+
+
+async def test_a_redrive_that_dies_at_once_is_in_it(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await ended(pipeline)
+
+    async def away(_batch: str) -> None:
+        raise UnavailableError("Redis is away")
+
+    monkeypatch.setattr(pipeline.context.ledger.control, "redrive", away)
+    with pytest.raises(UnavailableError, match="Redis is away"):
+        await pipeline.handle("redrive", {"batch": pipeline.batch})
+    assert await noted(pipeline) == [pipeline.batch]
+
+
+async def test_a_deletion_that_breaks_off_is_in_it_until_the_sweep_has_made_it(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ended(pipeline)
+
+    async def away(_batch: str) -> None:
+        raise UnavailableError("S3 is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(pipeline.context.specs, "erase", away)
+        with pytest.raises(UnavailableError, match="S3 is away"):
+            await pipeline.handle("delete", {"batch": pipeline.batch})
+    assert await noted(pipeline) == [pipeline.batch]
+    await pipeline.bench().age_duty("d")
+    await pipeline.sweep()
+    assert await noted(pipeline) == []
+    assert await pipeline.objects() == []
+
+
+@pytest.mark.parametrize(("younger", "kept"), [(60, True), (-60, False)])
+async def test_a_name_without_a_batch_leaves_it_after_ten_minutes(
+    pipeline: PipelineBench, younger: float, *, kept: bool
+) -> None:
+    at = time.time() - sweeping.ORPHAN_AGE + younger
+    await pipeline.redis.zadd(f"{pipeline.name}:open", {"nobody": at})
+    await pipeline.sweep()
+    assert await noted(pipeline) == (["nobody"] if kept else [])
+    assert sweeping.ORPHAN_AGE == 600
