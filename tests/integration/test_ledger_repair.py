@@ -75,6 +75,26 @@ async def test_what_runs_again_goes_a_little_over_the_window_and_no_further(benc
     assert len(await bench.due()) == 4
 
 
+async def test_what_runs_again_goes_a_little_over_what_can_have_its_turn_in_time_and_no_further(bench: Bench) -> None:
+    await bench.open(20, window=10)
+    await bench.defer(list(range(10)), 0)
+    await bench.write(rate="1000", ahead="0.002")
+    assert len((await bench.repair()).release) == 6
+    assert len(await bench.due()) == 4
+
+
+async def test_what_is_due_though_it_is_in_flight_takes_no_more_room(bench: Bench) -> None:
+    await bench.open(20, window=10)
+    await bench.redis.zadd(bench.key("due"), {f"t:{task}": 1 for task in range(10)})
+    assert len((await bench.repair()).release) == 10
+
+
+async def test_one_sweep_runs_a_bounded_number_again_and_the_next_goes_on(bench: Bench) -> None:
+    await bench.open(150, window=150)
+    await bench.defer(list(range(150)), 0)
+    assert [len((await bench.repair()).release) for _ in range(3)] == [100, 50, 0]
+
+
 async def test_a_settled_task_that_is_still_due_is_forgotten(bench: Bench) -> None:
     await bench.open(2)
     await bench.settle(0)
@@ -82,6 +102,18 @@ async def test_a_settled_task_that_is_still_due_is_forgotten(bench: Bench) -> No
     assert (await bench.repair()).release == ()
     assert await bench.due() == {}
     assert await bench.in_flight() == [1]
+
+
+async def test_a_settled_task_that_is_still_due_is_forgotten_whatever_the_rate_and_takes_no_turn(bench: Bench) -> None:
+    await bench.open(1)
+    await bench.write(rate="1", ahead="100")
+    await bench.redis.setbit(bench.key("settled"), 0, 1)
+    await bench.redis.zadd(bench.key("due"), {"t:0": 1})
+    await bench.age(paced_at=50)
+    before = (await bench.fields())["paced_at"]
+    assert (await bench.repair()).release == ()
+    assert await bench.due() == {}
+    assert (await bench.fields())["paced_at"] == before
 
 
 @pytest.mark.parametrize("state", ["running", "paused"])
@@ -140,6 +172,18 @@ async def test_a_sweep_pushes_the_expiry_on_and_never_back(bench: Bench) -> None
     await bench.repair()
     (expiry,) = await bench.expiries()
     assert expiry - await bench.now() > 6 * 86400
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "closing", "opening", "reducing", "done", "deleting"])
+async def test_a_sweep_pushes_on_the_expiry_of_what_settles_and_of_nothing_else(bench: Bench, state: str) -> None:
+    await bench.open(2)
+    soon = int(await bench.now()) + 3600
+    await bench.write(state=state, expire_at=str(soon))
+    await bench.age(closing_at=-1)
+    assert (await bench.repair()).state == state
+    (expiry,) = await bench.expiries()
+    assert (expiry > soon) is (state in {"running", "paused", "closing"})
+    assert expiry == int((await bench.fields())["expire_at"])
 
 
 async def test_what_is_to_run_again_is_held_back_by_the_rate_and_stays_due(bench: Bench) -> None:
