@@ -20,6 +20,21 @@ async def ended(bench: Bench) -> None:
     assert await bench.ledger.finish(bench.name, "reducer", 0, 1, 1) == "done"
 
 
+async def opening(bench: Bench) -> None:
+    await bench.claim()
+
+
+async def paused(bench: Bench) -> None:
+    await bench.open(2)
+    await bench.ledger.control.hold(bench.name, paused=True)
+    assert await bench.state() == "paused"
+
+
+async def reducing(bench: Bench) -> None:
+    await bench.open(1)
+    assert (await bench.settle(0)).reduce is True
+
+
 async def closing(bench: Bench) -> None:
     await bench.open(2)
     await bench.ledger.control.cancel(bench.name)
@@ -46,6 +61,32 @@ async def test_an_end_asked_for_again_is_told_and_changes_nothing(bench: Bench) 
     assert await bench.ledger.finish(bench.name, "reducer", 0, 0, 2) == "done"
     assert await bench.ledger.finish(bench.name, "reducer", 1, 0, 2) == ""
     assert await bench.dump() == before
+
+
+@pytest.mark.parametrize("make", [opening, paused, closing, reducing])
+async def test_what_has_not_ended_is_not_deleted_and_stays_as_it_is(bench: Bench, make: Made) -> None:
+    await make(bench)
+    state, before = await bench.state(), await bench.dump()
+    assert await bench.ledger.control.delete(bench.name) == state
+    assert await bench.dump() == before
+
+
+@pytest.mark.parametrize("state", ["done", "cancelled", "failed"])
+async def test_however_it_ended_a_batch_is_deleted(bench: Bench, state: str) -> None:
+    await ended(bench)
+    await bench.write(state=state)
+    assert await bench.ledger.control.delete(bench.name) == state
+    assert await bench.state() == "deleting"
+
+
+async def test_a_deletion_asked_for_again_is_due_later_and_kept_longer(bench: Bench) -> None:
+    await deleting(bench)
+    await bench.age_duty("d")
+    await bench.write(expire_at=str(int(await bench.now()) + 60))
+    assert await bench.ledger.control.delete(bench.name) == "deleting"
+    assert await bench.due() == {"d": 30.0}
+    (expiry,) = await bench.expiries()
+    assert 6 * 86400 < expiry - await bench.now() <= 7 * 86400 + 1
 
 
 async def test_a_batch_that_runs_is_not_deleted_and_goes_on(bench: Bench) -> None:
@@ -79,12 +120,14 @@ async def test_a_forgotten_batch_is_deleted_as_one_that_all_scripts_know(bench: 
     assert await bench.ledger.control.delete(bench.name) == "deleting"
 
 
+@pytest.mark.parametrize("pause", [True, False], ids=["pause", "resume"])
 @pytest.mark.parametrize("make", [closing, ended, deleting])
-async def test_what_ends_or_has_ended_is_neither_paused_nor_resumed(bench: Bench, make: Made) -> None:
+async def test_what_ends_or_has_ended_is_neither_paused_nor_resumed(bench: Bench, make: Made, *, pause: bool) -> None:
     await make(bench)
+    if not pause:
+        await bench.write(paused="1")
     state, before = await bench.state(), await bench.dump()
-    for paused in (True, False):
-        assert await bench.ledger.control.hold(bench.name, paused=paused) == state
+    assert await bench.ledger.control.hold(bench.name, paused=pause) == state
     assert await bench.dump() == before
 
 
@@ -139,6 +182,42 @@ async def test_what_cannot_be_redriven_stays_as_it_is(bench: Bench) -> None:
     await bench.open(2)
     before = await bench.dump()
     assert (await bench.ledger.control.redrive(bench.name)).verdict == "open"
+    assert await bench.dump() == before
+
+
+async def test_a_redrive_is_under_way_while_its_generation_runs_but_not_in_a_deletion(bench: Bench) -> None:
+    await ended(bench)
+    await bench.ledger.control.redrive(bench.name)
+    await bench.reduce("next")
+    assert (await bench.begin(1, tasks=1, owner="next", again=1))[0] == "running"
+    before = await bench.dump()
+    asked = await bench.ledger.control.redrive(bench.name)
+    assert (asked.state, asked.generation, asked.verdict) == ("running", 1, "under way")
+    assert await bench.dump() == before
+    await bench.settle(0, generation=1)
+    await bench.reduce("last", 1)
+    assert await bench.ledger.finish(bench.name, "last", 1, 2, 0) == "done"
+    await bench.ledger.control.delete(bench.name)
+    asked = await bench.ledger.control.redrive(bench.name)
+    assert (asked.state, asked.verdict) == ("deleting", "open")
+
+
+async def test_a_generation_that_runs_by_itself_is_no_redrive(bench: Bench) -> None:
+    await bench.open(1)
+    await bench.settle(0, succeeded=0, failed=1, retryable=1)
+    await bench.reduce()
+    await bench.begin(1, tasks=1, owner="reducer", again=1)
+    asked = await bench.ledger.control.redrive(bench.name)
+    assert (asked.state, asked.generation, asked.verdict) == ("running", 1, "open")
+
+
+async def test_what_was_never_opened_is_not_redriven(bench: Bench) -> None:
+    await bench.claim()
+    assert (await bench.ledger.control.redrive(bench.name)).verdict == "open"
+    assert await bench.ledger.abandon(bench.name, "opener", "no such input")
+    before = await bench.dump()
+    asked = await bench.ledger.control.redrive(bench.name)
+    assert (asked.state, asked.generation, asked.verdict) == ("failed", 0, "unopened")
     assert await bench.dump() == before
 
 
