@@ -6,6 +6,7 @@ import pytest
 
 from pipeline import sweeping
 from pipeline.errors import UnavailableError
+from pipeline.index import SURVEY_INTERVAL, SURVEY_LEASE
 from tests.integration.pipeline_bench import PipelineBench, answering
 
 
@@ -83,3 +84,20 @@ async def test_a_name_without_a_batch_leaves_it_after_ten_minutes(
     await pipeline.sweep()
     assert await noted(pipeline) == (["nobody"] if kept else [])
     assert sweeping.ORPHAN_AGE == 600
+
+
+async def test_noted_again_a_batch_keeps_its_place(pipeline: PipelineBench) -> None:
+    await pipeline.redis.zadd(f"{pipeline.name}:open", {"old": 1.0})
+    await pipeline.context.ledger.index.note("old")
+    assert await pipeline.context.ledger.index.batches() == [("old", 1.0)]
+    await pipeline.context.ledger.index.forget("old")
+
+
+async def test_a_survey_that_is_made_holds_longer_than_one_that_was_begun(pipeline: PipelineBench) -> None:
+    index, mark = pipeline.context.ledger.index, f"{pipeline.name}:epoch"
+    await pipeline.redis.delete(mark)
+    assert await index.take_survey()
+    assert 0 < await pipeline.redis.ttl(mark) <= SURVEY_LEASE
+    assert not await index.take_survey()
+    await index.surveyed()
+    assert SURVEY_LEASE < await pipeline.redis.ttl(mark) <= SURVEY_INTERVAL

@@ -1,8 +1,9 @@
 """claim and abandon: an id belongs to one opening at a time."""
 
+import msgspec
 import pytest
 
-from tests.integration.bench import Bench
+from tests.integration.bench import Bench, submission
 
 
 async def test_a_fresh_id_is_claimed_and_takes_the_duty_to_open(bench: Bench) -> None:
@@ -115,3 +116,20 @@ async def test_every_key_of_a_batch_expires_at_one_time(bench: Bench) -> None:
     (expiry,) = await bench.expiries()
     assert expiry == int((await bench.fields())["expire_at"])
     assert 7 * 86400 < expiry - await bench.now() <= 8 * 86400 + 1
+
+
+async def test_a_claim_has_no_work_yet(bench: Bench) -> None:
+    await bench.claim()
+    state = await bench.ledger.state(bench.name)
+    assert state is not None
+    assert (state.in_flight, state.remaining) == (0, 0)
+
+
+@pytest.mark.parametrize(("asked", "kept"), [({}, "5.0"), ({"rate": "2"}, "2"), ({"rate": "0"}, None)])
+async def test_the_rate_of_a_forgotten_batch_is_the_one_last_asked_for(
+    bench: Bench, asked: dict[str, str], kept: str | None
+) -> None:
+    given = submission()
+    rated = msgspec.structs.replace(given, fields={**given.fields, "rate": 5})
+    await bench.ledger.claim(bench.name, "opener", rated, asked=asked)
+    assert (await bench.fields()).get("rate") == kept

@@ -236,3 +236,12 @@ async def test_a_cancel_of_what_nothing_has_settled_of_hands_out_no_segment(benc
     await bench.defer([0], 50)
     found = await bench.ledger.control.cancel(bench.name)
     assert (found.segment, found.reduce) == (None, True)
+
+
+async def test_only_the_life_that_is_meant_is_disowned(bench: Bench) -> None:
+    await bench.open(2)
+    before = await bench.dump()
+    await bench.ledger.control.disown(bench.name, "0")
+    assert await bench.dump() == before
+    await bench.ledger.control.disown(bench.name, (await bench.current(0)).epoch)
+    assert await bench.fields() == {}

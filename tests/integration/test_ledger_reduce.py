@@ -1,5 +1,7 @@
 """lease and finish: one reduce at a time, and its heir knows what it left."""
 
+import pytest
+
 from tests.integration.bench import Bench
 
 
@@ -97,3 +99,18 @@ async def test_an_ended_batch_asks_the_sweep_for_nothing(bench: Bench) -> None:
     await bench.ledger.finish(bench.name, "reducer", 0, 0, 0)
     repairs = await bench.repair()
     assert (repairs.state, repairs.release, repairs.segments, repairs.reduce) == ("done", (), (), False)
+
+
+@pytest.mark.parametrize("made", ["running", "done"])
+async def test_only_an_opening_or_a_reduce_has_trouble(bench: Bench, made: str) -> None:
+    await bench.open(1)
+    if made == "done":
+        await bench.settle(0)
+        await bench.segment_written(0)
+        await bench.reduce()
+        await bench.ledger.explain(bench.name, "S3 was away")
+        assert (await bench.fields())["trouble"] == "S3 was away"
+        await bench.ledger.finish(bench.name, "reducer", 0, 1, 0)
+    assert await bench.state() == made
+    await bench.ledger.explain(bench.name, "S3 was away")
+    assert "trouble" not in await bench.fields()

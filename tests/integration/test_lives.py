@@ -176,3 +176,23 @@ async def test_a_submission_that_meets_a_deletion_while_it_waits_is_to_try_again
         monkeypatch.setattr(pipeline.context.ledger, "phase", then)
         with pytest.raises(UnavailableError, match="try again in a moment"):
             await pipeline.submit("url\na\n", CSV)
+
+
+async def test_an_opening_that_is_given_up_takes_its_specification_back_first(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_batch: str) -> None:
+        raise UnavailableError("S3 is away")
+
+    with monkeypatch.context() as fault:
+        fault.setattr(pipeline.context.specs, "erase", away)
+        with pytest.raises(UnavailableError, match="S3 is away"):
+            await pipeline.submit("url\na\nb,c\n", CSV)
+    objects = await pipeline.objects()
+    assert f"{pipeline.batch}/input.csv" in objects
+    assert f"{pipeline.batch}/spec.json" not in objects
+    await pipeline.bench().age(lease_until=-1)
+    await pipeline.bench().age_duty("o")
+    await pipeline.sweep()
+    await pipeline.deliver_all()
+    assert await pipeline.objects() == []
