@@ -30,9 +30,13 @@ class Control:
         arguments = ("" if value is None else value for value in (window, rate))
         return str((await self._run("tune", batch, *arguments)).decode())
 
-    async def redrive(self, batch: str) -> Redriven:
-        """Make the reduce of an ended batch due again: it runs what has failed in the next generation."""
-        state, generation, verdict = await self._run("redrive", batch, microseconds(DUTY_LEASE))
+    async def redrive(self, batch: str, ended: int | None = None) -> Redriven:
+        """Make the reduce of an ended batch due again: it runs what has failed in the next generation.
+
+        With `ended`, only where that is the generation that it ended with.
+        """
+        arguments = microseconds(DUTY_LEASE), "" if ended is None else ended
+        state, generation, verdict = await self._run("redrive", batch, *arguments)
         return Redriven(state.decode(), int(generation), verdict.decode())
 
     async def delete(self, batch: str) -> str:

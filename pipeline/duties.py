@@ -4,10 +4,11 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterable
+from typing import TypeGuard
 
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
-from pipeline.replies import ENDED, Cancelled, Pass
+from pipeline.replies import ENDED, Cancelled, Pass, State
 from pipeline.segments import write_segment
 from pipeline.signing import Identity, Purpose
 from pipeline.specs import Marker
@@ -114,18 +115,32 @@ async def _marker(context: Context, batch: str) -> Marker | None:
 
 
 async def close_batch(context: Context, batch: str) -> None:
-    """Keep the final status of an ended batch in S3, and take it off the lists of open ones."""
+    """Keep the final status of an ended batch in S3, and take it off the lists of open ones.
+
+    A redrive, or a deletion, may begin meanwhile or even be over, and find its marks taken away or written anew: so it
+    is closed again until S3 says what the ledger says, and the index lets go of it after that.
+    """
+    closed: State | None = None
     state = await context.ledger.state(batch)
-    if state is None or state["state"] not in ENDED:
+    while _is_news(state, closed):
+        await context.specs.close(batch, status_document(context.settings, batch, state))
+        closed, state = state, await context.ledger.state(batch)
+    if closed is None:
         return
-    await context.specs.close(batch, status_document(context.settings, batch, state))
-    await context.ledger.index.forget(batch)
-    # A redrive, or a deletion, may have begun meanwhile, and found its marks taken away or written anew.
+    if state is not None and state["state"] in ENDED:
+        await context.ledger.index.forget(batch)
     now = await context.ledger.phase(batch)
     if now is None and await context.specs.exists(batch):
         # Redis has lost it; what it is to know again is in S3.
         return
     if now is None or now.state == "deleting":
-        await context.specs.erase(batch)
+        await context.specs.unclose(batch)
     elif now.state not in ENDED:
         await mark_open(context, batch)
+
+
+def _is_news(state: State | None, closed: State | None) -> TypeGuard[State]:
+    """Say whether this is an end, and another one than the one that S3 knows of."""
+    if state is None or state["state"] not in ENDED:
+        return False
+    return closed is None or any(state[name] != closed[name] for name in ("epoch", "generation", "ended"))

@@ -43,11 +43,12 @@ class _Tally:
     segments: list[int] = field(default_factory=list)
 
     def add(self, body: bytes) -> None:
-        """Count a segment's outcomes."""
+        """Count a segment's outcomes; what has succeeded stands."""
         for line in body.split(b"\n"):
             brief = _DECODER.decode(line)
             failed = RETRYABLE if brief.retryable else GIVEN_UP
-            self.items[brief.index] = SUCCEEDED if brief.status == "succeeded" else failed
+            if self.items[brief.index] != SUCCEEDED:
+                self.items[brief.index] = SUCCEEDED if brief.status == "succeeded" else failed
 
 
 async def rebuild(context: Context, new: NewBatch) -> Begun | None:

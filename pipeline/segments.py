@@ -90,24 +90,26 @@ async def list_segments(store: Store, batch: str, generation: int, epoch: str, c
 
 
 async def merge(store: Store, segments: Sequence[Segment]) -> AsyncIterator[Outcome]:
-    """Yield the newest generation's outcome of every item, in input order.
+    """Yield every item's success, or the newest generation's failure where it has none, in input order.
 
-    A segment is read when the merge comes to its first item, so memory holds those that overlap.
+    Where Redis lost its last second an item can have run twice in a generation, and what succeeded then stands. A
+    segment is read when the merge comes to its first item, so memory holds those that overlap.
     """
     waiting = sorted(segments, key=lambda segment: segment.first, reverse=True)
-    heap: list[tuple[int, int, int, Outcome, Iterator[Outcome]]] = []
+    heap: list[tuple[int, bool, int, int, Outcome, Iterator[Outcome]]] = []
 
     def push(order: int, generation: int, outcomes: Iterator[Outcome]) -> None:
         outcome = next(outcomes, None)
         if outcome is not None:
-            heapq.heappush(heap, (outcome.index, -generation, order, outcome, outcomes))
+            failed = outcome.status == "failed"
+            heapq.heappush(heap, (outcome.index, failed, -generation, order, outcome, outcomes))
 
     previous = -1
     while waiting or heap:
         while waiting and (not heap or waiting[-1].first <= heap[0][0]):
             segment = waiting.pop()
             push(len(waiting), segment.generation, _lines(await store.get(segment.key)))
-        index, generation, order, outcome, outcomes = heapq.heappop(heap)
+        index, _, generation, order, outcome, outcomes = heapq.heappop(heap)
         push(order, -generation, outcomes)
         if index != previous:
             previous = index
@@ -130,12 +132,10 @@ async def unsuccessful(store: Store, segments: Sequence[Segment], items: int) ->
 
 async def retryable(store: Store, segments: Sequence[Segment]) -> list[int]:
     """Return the indices of one generation's items that failed in a way worth another attempt, sorted."""
-    indices: set[int] = set()
-    for segment in segments:
-        if segment.failed:
-            outcomes = _lines(await store.get(segment.key))
-            indices |= {outcome.index for outcome in outcomes if outcome.status == "failed" and outcome.retryable}
-    return sorted(indices)
+    if not any(segment.failed for segment in segments):
+        return []
+    outcomes = merge(store, segments)
+    return [outcome.index async for outcome in outcomes if outcome.status == "failed" and outcome.retryable]
 
 
 def _lines(body: bytes) -> Iterator[Outcome]:

@@ -119,6 +119,10 @@ class Specs:
         await self._store.put(f"{self._ended}{batch}", b"{}")
         await self.unmark(batch)
 
+    async def unclose(self, batch: str) -> None:
+        """Delete what `close` wrote of a batch that is deleted."""
+        await self._store.delete_many([f"{batch}/status.json", f"{self._ended}{batch}"])
+
     async def unmark(self, batch: str) -> None:
         """Take the mark of an open batch away."""
         await self._store.delete(f"{self._open}{batch}")

@@ -93,7 +93,7 @@ async def write_summary(
     """
     written, failures, failed, results = await _write(new_writer(), store, snapshots, totals, segments)
     if (failures, results) != (totals.items - totals.succeeded, totals.succeeded):
-        right = replace(totals, succeeded=results or totals.items - failures)
+        right = replace(totals, succeeded=results if totals.succeeded else totals.items - failures)
         written, failures, failed, results = await _write(new_writer(), store, snapshots, right, segments)
     return Written(written, results, failed)
 

@@ -62,7 +62,7 @@ async def _sweep(context: Context, batch: str, since: float) -> None:
         await context.ledger.control.disown(batch, repairs.epoch)
         await reopen(context, batch)
     elif repairs.state in ENDED:
-        await _close(context, batch, repairs.generation)
+        await _close(context, batch, repairs)
     elif repairs.delete:
         await erase_batch(context, batch)
     else:
@@ -78,12 +78,14 @@ async def _is_outlived(context: Context, batch: str, epoch: str) -> bool:
     return int(submission.epoch, 16) > int(epoch, 16)
 
 
-async def _close(context: Context, batch: str, generation: int) -> None:
+async def _close(context: Context, batch: str, repairs: Repairs) -> None:
     """Close an ended batch, unless S3 knows of a redrive that a failover of Redis has undone."""
-    marker = await context.specs.read_marker(batch)
-    if marker is None or marker.base <= generation:
+    generation, marker = repairs.generation, await context.specs.read_marker(batch)
+    # The marker of a redrive that was cancelled before its generation began says so too.
+    stopped = marker is not None and marker.cancelled and marker.generation <= generation
+    if marker is None or marker.base <= generation or (stopped and repairs.state == "cancelled"):
         await close_batch(context, batch)
-    elif (await context.ledger.control.redrive(batch)).verdict == "redriven":
+    elif (await context.ledger.control.redrive(batch, generation)).verdict == "redriven":
         await enqueue_reduce(context, batch, generation)
 
 

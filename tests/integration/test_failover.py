@@ -149,3 +149,21 @@ async def _live_as(pipeline: PipelineBench, epoch: str) -> None:
         await context.store.copy(await context.store.head(key), key.replace(old, epoch))
         await context.store.delete(key)
     await context.specs.write(pipeline.batch, msgspec.structs.replace(submission, epoch=epoch))
+
+
+async def test_a_success_stands_beside_a_failure_that_redis_has_forgotten(pipeline: PipelineBench) -> None:
+    pipeline.serve(answering(lambda text: (503, text)))
+    await pipeline.submit_rows("a", attempts="2")
+    kept = await memory(pipeline)
+    message = pipeline.queue[0]
+    await pipeline.deliver(message)
+    await come_back(pipeline, kept)
+    pipeline.queue.clear()
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.deliver(message)
+    pipeline.serve(answering(lambda text: (503, text)))
+    await go_on(pipeline)
+    summary = await pipeline.summary()
+    assert (urls(summary), urls(summary, "failures")) == (["a"], [])
+    status = await pipeline.status()
+    assert (status["generation"], status["succeeded"], status["failed"]) == (0, 1, 0)

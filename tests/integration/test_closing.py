@@ -1,0 +1,91 @@
+"""An end is written to S3 in several steps: what is asked of the batch meanwhile, or a kill, leaves nothing undone."""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.lost_redis import go_on, lose_redis
+from tests.integration.pipeline_bench import PipelineBench, answering
+
+
+class Killed(BaseException):
+    """The replica is gone."""
+
+
+async def run_again(pipeline: PipelineBench) -> None:
+    """Every duty is due, and S3 is surveyed."""
+    await pipeline.redis.delete(f"{pipeline.name}:epoch")
+    await go_on(pipeline)
+
+
+async def test_a_cancel_of_a_redrive_is_not_undone_by_a_sweep(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (422, text)))
+    await pipeline.submit_rows("a", "b")
+    await pipeline.deliver_all()
+    await pipeline.handle("redrive", {"batch": pipeline.batch})
+    await pipeline.handle("cancel", {"batch": pipeline.batch})
+    close = pipeline.context.specs.close
+
+    async def overtaken(batch: str, status: dict[str, Any]) -> None:
+        monkeypatch.undo()
+        assert status["state"] == "cancelled"
+        await pipeline.sweep()
+        await close(batch, status)
+
+    monkeypatch.setattr(pipeline.context.specs, "close", overtaken)
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.deliver_all()
+    await run_again(pipeline)
+    status = await pipeline.status()
+    assert (status["state"], status["generation"], status["failed"]) == ("cancelled", 0, 2)
+    assert pipeline.mark not in await pipeline.objects()
+
+
+async def test_a_redrive_asked_for_meanwhile_is_gone_on_with_though_all_replicas_die(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (422, text)))
+    await pipeline.submit_rows("a")
+    close = pipeline.context.specs.close
+
+    async def killed(_batch: str) -> None:
+        raise Killed
+
+    async def overtaken(batch: str, status: dict[str, Any]) -> None:
+        await pipeline.handle("redrive", {"batch": batch})
+        await close(batch, status)
+        monkeypatch.setattr(pipeline.context.ledger.index, "note", killed)
+
+    monkeypatch.setattr(pipeline.context.specs, "close", overtaken)
+    with pytest.raises(Killed):
+        await pipeline.deliver_all()
+    monkeypatch.undo()
+    pipeline.queue.clear()
+    pipeline.serve(answering(lambda text: (200, text)))
+    await run_again(pipeline)
+    assert ((await pipeline.status())["generation"], (await pipeline.status())["succeeded"]) == (1, 1)
+
+
+async def test_an_end_that_is_written_late_is_not_the_last_word(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (422 if text == "b" else 200, text)))
+    await pipeline.submit_rows("a", "b")
+    close = pipeline.context.specs.close
+
+    async def overtaken(batch: str, status: dict[str, Any]) -> None:
+        monkeypatch.undo()
+        pipeline.serve(answering(lambda text: (200, text)))
+        await pipeline.handle("redrive", {"batch": batch})
+        await pipeline.deliver_all()
+        assert (await pipeline.status())["generation"] == 1
+        await close(batch, status)
+
+    monkeypatch.setattr(pipeline.context.specs, "close", overtaken)
+    await pipeline.deliver_all()
+    before = await pipeline.status()
+    await lose_redis(pipeline)
+    assert await pipeline.status() == before
+    assert (before["generation"], before["succeeded"]) == (1, 2)
