@@ -4,7 +4,7 @@ import time
 
 from redis.asyncio import Redis
 
-from pipeline.replies import Cancelled, Redriven
+from pipeline.replies import Cancelled, Deletion, Redriven
 from pipeline.scripts import DUTY_LEASE, LEDGER_TTL, Scripts, microseconds
 
 _NAMES = ("cancel", "delete", "disown", "forget", "hold", "redrive", "tune")
@@ -39,15 +39,16 @@ class Control:
         state, generation, verdict = await self._run("redrive", batch, *arguments)
         return Redriven(state.decode(), int(generation), verdict.decode())
 
-    async def delete(self, batch: str) -> str:
-        """Take an ended or forgotten batch to be deleted; returns the state before."""
+    async def delete(self, batch: str, owner: str, *, go_on: bool = False) -> Deletion:
+        """Take an ended or forgotten batch to be deleted, or renew that; `go_on` begins no deletion."""
         expire_at = int(time.time() + LEDGER_TTL)
-        return str((await self._run("delete", batch, microseconds(DUTY_LEASE), expire_at)).decode())
+        verdict, state = await self._run("delete", batch, owner, microseconds(DUTY_LEASE), expire_at, int(go_on))
+        return Deletion(verdict.decode(), state.decode())
 
     async def disown(self, batch: str, epoch: str) -> None:
         """Drop a ledger that is of an earlier life of the id: Redis has come back from an old copy."""
         await self._run("disown", batch, epoch)
 
-    async def forget(self, batch: str) -> None:
-        """Free the id of a batch whose objects are deleted."""
-        await self._run("forget", batch)
+    async def forget(self, batch: str, owner: str) -> bool:
+        """Free the id of a batch whose objects `owner` has deleted; says whether it was still its to free."""
+        return bool(await self._run("forget", batch, owner))

@@ -1,28 +1,66 @@
-"""Delete a batch that has ended: its objects, then what Redis knows of it."""
+"""Delete a batch that has ended: its objects, then what Redis knows of it. One replica at a time deletes a batch."""
 
 import logging
+import uuid
 
 from pipeline.context import Context
-from pipeline.replies import ENDED
+from pipeline.errors import UnavailableError
+from pipeline.repeating import repeated
+from pipeline.replies import Deletion
+from pipeline.scripts import DUTY_LEASE
 
 log = logging.getLogger(__name__)
 
 
-async def delete_batch(context: Context, batch: str) -> str:
-    """Delete an ended batch; returns its state before, and does nothing where it has not ended.
+async def delete_batch(context: Context, batch: str) -> Deletion:
+    """Delete an ended batch; does nothing where it has not ended, or another replica deletes it.
 
     A deletion that breaks off is gone on with by the sweep. Raises UnavailableError.
     """
-    state = await context.ledger.control.delete(batch)
-    if not state or state == "deleting" or state in ENDED:
-        await context.ledger.index.note(batch)
-        await erase_batch(context, batch)
-    return state
+    # First, so that no moment is left in which nobody would go on with it.
+    await context.ledger.index.note(batch)
+    return await _delete(context, batch, go_on=False)
 
 
-async def erase_batch(context: Context, batch: str) -> None:
-    """Delete the objects of a batch that is being deleted, and free its id."""
-    await context.specs.erase(batch)
-    await context.ledger.control.forget(batch)
+async def go_on_deleting(context: Context, batch: str) -> None:
+    """Take over a deletion that broke off. Raises UnavailableError."""
+    await _delete(context, batch, go_on=True)
+
+
+async def disown_deleted(context: Context, batch: str) -> bool:
+    """Drop the ledger of a batch that is deleted: Redis has come back with an older memory. Says whether it was one.
+
+    The specification is written before anything runs, and is the last of the objects to go.
+    """
+    phase = await context.ledger.phase(batch)
+    if phase is None or phase.state in {"opening", "deleting"} or await context.specs.exists(batch):
+        return False
+    log.warning("batch %s: it is deleted, and Redis holds it from an old copy", batch)
+    await context.ledger.control.disown(batch, phase.epoch)
+    await _leave(context, batch)
+    return True
+
+
+async def _delete(context: Context, batch: str, *, go_on: bool) -> Deletion:
+    owner = uuid.uuid4().hex
+    found = await context.ledger.control.delete(batch, owner, go_on=go_on)
+    if found.verdict != "leased":
+        return found
+
+    async def still_ours() -> None:
+        if (await context.ledger.control.delete(batch, owner, go_on=True)).verdict != "leased":
+            raise UnavailableError(f"the lease of the deletion of batch {batch!r} was lost")
+
+    async with repeated(still_ours, DUTY_LEASE / 3):
+        await context.specs.erase(batch, still_ours)
+    if await context.ledger.control.forget(batch, owner):
+        await _leave(context, batch)
+        log.info("batch %s: deleted", batch)
+    return found
+
+
+async def _leave(context: Context, batch: str) -> None:
+    """Take a free id out of the index, unless it is a batch's again meanwhile."""
     await context.ledger.index.forget(batch)
-    log.info("batch %s: deleted", batch)
+    if await context.ledger.phase(batch) is not None:
+        await context.ledger.index.note(batch)

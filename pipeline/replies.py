@@ -86,6 +86,16 @@ class Cancelled(NamedTuple):
     reduce: bool
 
 
+class Deletion(NamedTuple):
+    """What a deletion found, and the state before, '' for no such batch.
+
+    `held`: another replica deletes it. `open`: it has not ended. `gone`: there is none to go on with.
+    """
+
+    verdict: Literal["leased", "held", "open", "gone"]
+    state: str
+
+
 @dataclass(frozen=True)
 class Redriven:
     """What a redrive found: the state before, the generation then, and what follows from it."""

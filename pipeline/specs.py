@@ -9,7 +9,7 @@ from async_lru import alru_cache
 
 from pipeline.batchspec import Submission
 from pipeline.errors import ConflictError
-from pipeline.store import MissingObjectError, Store
+from pipeline.store import Check, MissingObjectError, Store
 
 CACHED_SPECS = 256
 _OWN = re.compile(r"[^/]+(\.json|/(spec\.json|status\.json|input\.csv|(input|segments|refs)/.+|\d+/summary\.json))")
@@ -101,17 +101,19 @@ class Specs:
             return False
         return True
 
-    async def erase(self, batch: str) -> None:
+    async def erase(self, batch: str, still_ours: Check | None = None) -> None:
         """Delete the objects of a batch and its marks, and nothing else that may be under its name.
 
-        The specification goes last, so that an erasure that breaks off can be asked for again.
+        The specification goes last, so that an erasure that breaks off can be asked for again. `still_ours` raises
+        where the id is no longer the caller's, and is asked before each request.
         """
         await self._store.abort_uploads(batch)
         keys = [f"{batch}.json", *await self._store.list(f"{batch}/")]
         spec = f"{batch}/spec.json"
-        await self._store.delete_many([key for key in keys if _OWN.fullmatch(key) and key != spec])
-        await self._store.delete_many([f"{self._open}{batch}", f"{self._ended}{batch}"])
-        await self._store.delete(spec)
+        own = [key for key in keys if _OWN.fullmatch(key) and key != spec]
+        await self._store.delete_many(own, still_ours)
+        await self._store.delete_many([f"{self._open}{batch}", f"{self._ended}{batch}"], still_ours)
+        await self._store.delete_many([spec], still_ours)
 
     async def close(self, batch: str, status: dict[str, Any]) -> None:
         """Keep the final status, for when the ledger has expired, and mark the batch as ended."""

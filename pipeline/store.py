@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
@@ -37,6 +37,7 @@ DELETE_LIMIT = 1000
 Aged = list[tuple[str, float]]
 Uploads = list[Upload]
 Codes = list[str]
+Check = Callable[[], Awaitable[None]]
 
 # The client's own retries end when an answer begins; this is for its body.
 read_again = retry(
@@ -111,14 +112,16 @@ class Store:
         with s3_errors(key):
             await self._client.delete_object(Bucket=self.bucket, Key=key)
 
-    async def delete_many(self, keys: Sequence[str]) -> None:
-        """Delete objects, a thousand a request; one that is not there is fine.
+    async def delete_many(self, keys: Sequence[str], check: Check | None = None) -> None:
+        """Delete objects, a thousand a request; one that is not there is fine. `check` may raise before each request.
 
         Raises UnavailableError naming how many were left, after every key was tried.
         """
         left: Codes = []
         for start in range(0, len(keys), DELETE_LIMIT):
             part = keys[start : start + DELETE_LIMIT]
+            if check:
+                await check()
             with s3_errors(part[0]):
                 answer = await self._client.delete_objects(
                     Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in part], "Quiet": True}

@@ -4,7 +4,7 @@ import logging
 import time
 
 from pipeline.context import Context
-from pipeline.deleting import delete_batch
+from pipeline.deleting import delete_batch, disown_deleted
 from pipeline.duties import stop
 from pipeline.errors import PipelineError
 
@@ -29,6 +29,8 @@ async def survey(context: Context) -> None:
     With a retention, the batches that ended longer ago are deleted, at most 100 at a time. Raises UnavailableError.
     """
     noted = {batch for batch, _ in await context.ledger.index.batches()}
+    for batch in noted:
+        await disown_deleted(context, batch)
     still_open = await context.specs.open_batches()
     for batch in still_open:
         if batch in noted:

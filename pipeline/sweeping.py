@@ -4,7 +4,7 @@ import logging
 import time
 
 from pipeline.context import Context
-from pipeline.deleting import erase_batch
+from pipeline.deleting import disown_deleted, go_on_deleting
 from pipeline.duties import close_batch, enqueue_open, enqueue_reduce, release, write_due_segment
 from pipeline.errors import PipelineError
 from pipeline.opening import reopen
@@ -61,10 +61,10 @@ async def _sweep(context: Context, batch: str, since: float) -> None:
         log.warning("batch %s: Redis holds an earlier life of this id", batch)
         await context.ledger.control.disown(batch, repairs.epoch)
         await reopen(context, batch)
-    elif repairs.state in ENDED:
+    elif repairs.state in ENDED and not await disown_deleted(context, batch):
         await _close(context, batch, repairs)
     elif repairs.delete:
-        await erase_batch(context, batch)
+        await go_on_deleting(context, batch)
     else:
         await _take_over(context, batch, repairs)
 

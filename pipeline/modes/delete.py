@@ -4,12 +4,12 @@ from pipeline.context import Context
 from pipeline.deleting import delete_batch
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.models import Event, Response, batch_of
-from pipeline.replies import ENDED
+from pipeline.requests import accepted
 from pipeline.store import MissingObjectError
 
 
 async def delete(event: Event, context: Context) -> Response:
-    """Delete the batch named by `?batch=` or X-Batch-Id: 200 once nothing of it is left.
+    """Delete the batch named by `?batch=` or X-Batch-Id: 200 once nothing of it is left, 202 while another does it.
 
     Raises BadRequestError, NotFoundError, ConflictError for a batch that has not ended, or is another function's.
     """
@@ -22,7 +22,9 @@ async def delete(event: Event, context: Context) -> Response:
             await context.specs.read(name)
         except MissingObjectError:
             raise NotFoundError(f"there is no batch {name!r}") from None
-    state = await delete_batch(context, name)
-    if state and state != "deleting" and state not in ENDED:
-        raise ConflictError(f"batch {name!r} cannot be deleted: it is {state}; cancel it first")
+    found = await delete_batch(context, name)
+    if found.verdict == "open":
+        raise ConflictError(f"batch {name!r} cannot be deleted: it is {found.state}; cancel it first")
+    if found.verdict == "held":
+        return accepted(context, name)
     return Response.json(200, {"batch_id": name, "deleted": True})

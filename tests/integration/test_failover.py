@@ -1,5 +1,6 @@
 """Redis comes back with an older memory, after a failover or from a snapshot: what was answered since is not undone."""
 
+import contextlib
 from collections import Counter
 from typing import Any
 
@@ -7,9 +8,11 @@ import msgspec
 import pytest
 
 from pipeline import ledger as ledger_module
+from pipeline.errors import ConflictError, NotFoundError, UnavailableError
 from pipeline.ledger import Ledger
+from pipeline.store import Check
 from tests.integration.lost_redis import come_back, go_on, lose_redis, memory, urls
-from tests.integration.pipeline_bench import PipelineBench, answering
+from tests.integration.pipeline_bench import CSV, PipelineBench, answering
 
 
 @pytest.fixture(autouse=True)
@@ -65,9 +68,9 @@ async def test_a_deletion_of_an_earlier_life_erases_nothing_of_the_one_that_live
     await go_on(pipeline)
     erase, kept = pipeline.context.specs.erase, {}
 
-    async def remembered(batch: str) -> None:
+    async def remembered(batch: str, check: Check) -> None:
         kept.update(await memory(pipeline))
-        await erase(batch)
+        await erase(batch, check)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline.context.specs, "erase", remembered)
@@ -85,8 +88,12 @@ async def test_a_deletion_of_an_earlier_life_erases_nothing_of_the_one_that_live
 async def test_a_deletion_that_broke_off_is_gone_on_with(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
     await go_on(pipeline)
-    await pipeline.context.ledger.control.delete(pipeline.batch)
+    await pipeline.context.ledger.control.delete(pipeline.batch, "dead")
     await pipeline.context.ledger.index.note(pipeline.batch)
+    await pipeline.bench().age_duty("d")
+    await pipeline.sweep()
+    assert await pipeline.objects() != []
+    await pipeline.bench().age(lease_until=-1)
     await pipeline.bench().age_duty("d")
     await pipeline.sweep()
     assert await pipeline.objects() == []
@@ -167,3 +174,38 @@ async def test_a_success_stands_beside_a_failure_that_redis_has_forgotten(pipeli
     assert (urls(summary), urls(summary, "failures")) == (["a"], [])
     status = await pipeline.status()
     assert (status["generation"], status["succeeded"], status["failed"]) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("asked", ["nothing", "submit", "another", "redrive", "delete", "pause"])
+@pytest.mark.parametrize("when", ["running", "done"])
+async def test_a_deleted_batch_does_not_come_back(pipeline: PipelineBench, when: str, asked: str) -> None:
+    await pipeline.submit_rows("a", "b", window="1")
+    kept = await memory(pipeline)
+    await go_on(pipeline)
+    if when == "done":
+        kept = await memory(pipeline)
+        kept.pop(f"{pipeline.name}:open".encode(), None)
+    await pipeline.handle("delete", {"batch": pipeline.batch})
+    await come_back(pipeline, kept)
+    again = {"submit": "url\na\nb\n", "another": "url\nx\n"}.get(asked)
+    if again:
+        response = await pipeline.submit(again, CSV, {"window": "1"})
+        assert response.status == 201
+        await go_on(pipeline)
+        assert urls(await pipeline.summary()) == again.split()[1:]
+        return
+    if asked != "nothing":
+        with contextlib.suppress(ConflictError, NotFoundError, UnavailableError):
+            await pipeline.handle(asked, {"batch": pipeline.batch})
+    for _ in range(3):
+        await pipeline.redis.delete(f"{pipeline.name}:epoch")
+        await pipeline.sweep()
+        pipeline.queue.clear()
+        for duty in await pipeline.bench().due():
+            await pipeline.bench().age_duty(duty)
+        if await pipeline.bench().fields():
+            await pipeline.bench().age(lease_until=-1)
+    if when == "running" or asked in {"redrive", "delete"}:
+        assert await pipeline.bench().fields() == {}
+    assert await pipeline.objects() == []
+    assert await pipeline.context.ledger.index.batches() == []

@@ -61,7 +61,7 @@ async def test_a_deletion_that_breaks_off_is_in_it_until_the_sweep_has_made_it(
 ) -> None:
     await ended(pipeline)
 
-    async def away(_batch: str) -> None:
+    async def away(*_: object) -> None:
         raise UnavailableError("S3 is away")
 
     with monkeypatch.context() as broken:
@@ -69,6 +69,7 @@ async def test_a_deletion_that_breaks_off_is_in_it_until_the_sweep_has_made_it(
         with pytest.raises(UnavailableError, match="S3 is away"):
             await pipeline.handle("delete", {"batch": pipeline.batch})
     assert await noted(pipeline) == [pipeline.batch]
+    await pipeline.bench().age(lease_until=-1)
     await pipeline.bench().age_duty("d")
     await pipeline.sweep()
     assert await noted(pipeline) == []

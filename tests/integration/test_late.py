@@ -11,7 +11,7 @@ from pipeline.ledger import Ledger
 from pipeline.replies import Cancelled
 from pipeline.signing import Identity
 from pipeline.specs import Marker, Specs
-from pipeline.store import ObjectInfo
+from pipeline.store import Check, ObjectInfo
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
 
 
@@ -201,7 +201,7 @@ async def test_a_redrive_that_meets_a_deletion_is_refused(
 
     async def overtaken(batch: str, marker: Marker) -> None:
         await mark_open(batch, marker)
-        await pipeline.context.ledger.control.delete(batch)
+        await pipeline.context.ledger.control.delete(batch, "deleter")
 
     monkeypatch.setattr(pipeline.context.specs, "mark_open", overtaken)
     with pytest.raises(ConflictError, match="is being deleted"):
@@ -226,10 +226,10 @@ async def test_a_batch_that_s3_does_not_delete_keeps_no_other_from_it(
     pipeline.context = dataclasses.replace(pipeline.context, settings=settings)
     erase = pipeline.context.specs.erase
 
-    async def denied(batch: str) -> None:
+    async def denied(batch: str, check: Check) -> None:
         if batch == first:
             raise UnavailableError("S3 left 1 of 3 objects undeleted (AccessDenied)")
-        await erase(batch)
+        await erase(batch, check)
 
     monkeypatch.setattr(pipeline.context.specs, "erase", denied)
     await pipeline.redis.delete(f"{pipeline.name}:epoch")

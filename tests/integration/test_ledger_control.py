@@ -1,49 +1,9 @@
 """What people ask of a batch: what each request leaves in its ledger, and what it is refused."""
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 
 from tests.integration.bench import Bench
-
-Made = Callable[[Bench], Awaitable[None]]
-
-
-async def ended(bench: Bench) -> None:
-    """Two tasks, of which one failed; a reduce that had trouble, and then ended the batch."""
-    await bench.open(2)
-    await bench.settle(0)
-    await bench.settle(1, succeeded=0, failed=1)
-    await bench.segment_written(0)
-    await bench.reduce()
-    await bench.write(trouble="S3 was away")
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 1, 1) == "done"
-
-
-async def opening(bench: Bench) -> None:
-    await bench.claim()
-
-
-async def paused(bench: Bench) -> None:
-    await bench.open(2)
-    await bench.ledger.control.hold(bench.name, paused=True)
-    assert await bench.state() == "paused"
-
-
-async def reducing(bench: Bench) -> None:
-    await bench.open(1)
-    assert (await bench.settle(0)).reduce is True
-
-
-async def closing(bench: Bench) -> None:
-    await bench.open(2)
-    await bench.ledger.control.cancel(bench.name)
-    assert await bench.state() == "closing"
-
-
-async def deleting(bench: Bench) -> None:
-    await ended(bench)
-    assert await bench.ledger.control.delete(bench.name) == "done"
+from tests.integration.ledgers import Made, closing, deleting, ended
 
 
 async def test_an_end_forgets_its_trouble_and_the_redrive_that_led_to_it(bench: Bench) -> None:
@@ -61,63 +21,6 @@ async def test_an_end_asked_for_again_is_told_and_changes_nothing(bench: Bench) 
     assert await bench.ledger.finish(bench.name, "reducer", 0, 0, 2) == "done"
     assert await bench.ledger.finish(bench.name, "reducer", 1, 0, 2) == ""
     assert await bench.dump() == before
-
-
-@pytest.mark.parametrize("make", [opening, paused, closing, reducing])
-async def test_what_has_not_ended_is_not_deleted_and_stays_as_it_is(bench: Bench, make: Made) -> None:
-    await make(bench)
-    state, before = await bench.state(), await bench.dump()
-    assert await bench.ledger.control.delete(bench.name) == state
-    assert await bench.dump() == before
-
-
-@pytest.mark.parametrize("state", ["done", "cancelled", "failed"])
-async def test_however_it_ended_a_batch_is_deleted(bench: Bench, state: str) -> None:
-    await ended(bench)
-    await bench.write(state=state)
-    assert await bench.ledger.control.delete(bench.name) == state
-    assert await bench.state() == "deleting"
-
-
-async def test_a_deletion_asked_for_again_is_due_later_and_kept_longer(bench: Bench) -> None:
-    await deleting(bench)
-    await bench.age_duty("d")
-    await bench.write(expire_at=str(int(await bench.now()) + 60))
-    assert await bench.ledger.control.delete(bench.name) == "deleting"
-    assert await bench.due() == {"d": 30.0}
-    (expiry,) = await bench.expiries()
-    assert 6 * 86400 < expiry - await bench.now() <= 7 * 86400 + 1
-
-
-async def test_a_batch_that_runs_is_not_deleted_and_goes_on(bench: Bench) -> None:
-    await bench.open(3, window=1)
-    before = await bench.dump()
-    assert await bench.ledger.control.delete(bench.name) == "running"
-    assert await bench.dump() == before
-    assert (await bench.settle(0)).verdict == "settled"
-
-
-async def test_a_deletion_is_taken_over_when_its_time_is_up_and_expires_whole(bench: Bench) -> None:
-    await deleting(bench)
-    assert await bench.due() == {"d": 30.0}
-    assert (await bench.repair()).delete is False
-    await bench.age_duty("d")
-    assert (await bench.repair()).delete is True
-    (expiry,) = await bench.expiries()
-    assert expiry == int((await bench.fields())["expire_at"])
-
-
-async def test_a_forgotten_batch_is_deleted_as_one_that_all_scripts_know(bench: Bench) -> None:
-    assert await bench.ledger.control.delete(bench.name) == ""
-    fields = await bench.fields()
-    assert {name: fields[name] for name in ("state", "schema", "function", "generation")} == {
-        "state": "deleting",
-        "schema": "1",
-        "function": "",
-        "generation": "0",
-    }
-    assert abs(int(fields["epoch"], 16) / 1e6 - await bench.now()) < 600
-    assert await bench.ledger.control.delete(bench.name) == "deleting"
 
 
 @pytest.mark.parametrize("pause", [True, False], ids=["pause", "resume"])
@@ -197,7 +100,7 @@ async def test_a_redrive_is_under_way_while_its_generation_runs_but_not_in_a_del
     await bench.settle(0, generation=1)
     await bench.reduce("last", 1)
     assert await bench.ledger.finish(bench.name, "last", 1, 2, 0) == "done"
-    await bench.ledger.control.delete(bench.name)
+    await bench.ledger.control.delete(bench.name, "deleter")
     asked = await bench.ledger.control.redrive(bench.name)
     assert (asked.state, asked.verdict) == ("deleting", "open")
 

@@ -1,10 +1,15 @@
 """delete and retention: an ended batch goes, with all that is its own and nothing else."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from pipeline import deleting
 from pipeline.errors import ConflictError, NotFoundError, UnavailableError
+from pipeline.replies import Deletion
+from pipeline.store import Check
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 
 
@@ -110,6 +115,9 @@ async def test_a_deletion_that_breaks_off_is_gone_on_with(
             await pipeline.handle(mode, {"batch": pipeline.batch})
     with pytest.raises(ConflictError, match="is being deleted: try again, or choose another id"):
         await pipeline.submit("url\na\nb\n", CSV)
+    assert (await pipeline.handle("delete", {"batch": pipeline.batch})).status == 202
+    assert f"{pipeline.batch}/spec.json" in await left(pipeline)
+    await pipeline.bench().age(lease_until=-1)
     await pipeline.bench().age_duty("d")
     await pipeline.sweep()
     assert await left(pipeline) == []
@@ -141,3 +149,65 @@ async def test_a_redriven_batch_is_kept_while_it_runs(pipeline: PipelineBench) -
     assert (await pipeline.status())["state"] == "reducing"
     assert await pipeline.objects() != []
     pipeline.queue.clear()
+
+
+async def test_a_deletion_that_is_late_deletes_nothing_of_the_next_batch_of_its_id(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ended(pipeline)
+    many, later = pipeline.context.store.delete_many, []
+
+    async def stalled(keys: Sequence[str], check: Check | None = None) -> None:
+        monkeypatch.undo()
+        await pipeline.bench().age(lease_until=-1)
+        await delete(pipeline)
+        await pipeline.submit_rows("x", "y", window="1")
+        later.extend(await left(pipeline))
+        await many(keys, check)
+
+    monkeypatch.setattr(pipeline.context.store, "delete_many", stalled)
+    with pytest.raises(UnavailableError, match=r"the lease of the deletion of batch .* was lost"):
+        await delete(pipeline)
+    assert await left(pipeline) == later
+    assert pipeline.mark in later
+    await pipeline.deliver_all()
+    assert (await pipeline.status())["succeeded"] == 2
+
+
+async def test_a_deletion_leaves_an_id_in_the_index_that_is_taken_at_once(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ended(pipeline)
+    index = pipeline.context.ledger.index
+    forget = index.forget
+
+    async def overtaken(batch: str) -> None:
+        monkeypatch.undo()
+        await pipeline.submit_rows("x", window="1")
+        await forget(batch)
+
+    monkeypatch.setattr(index, "forget", overtaken)
+    await delete(pipeline)
+    assert [batch for batch, _ in await index.batches()] == [pipeline.batch]
+    await pipeline.deliver_all()
+
+
+async def test_a_deletion_is_renewed_while_it_lasts(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await ended(pipeline)
+    monkeypatch.setattr(deleting, "DUTY_LEASE", 0.03)
+    many, renewed = pipeline.context.store.delete_many, asyncio.Event()
+    take = pipeline.context.ledger.control.delete
+
+    async def taken(batch: str, owner: str, *, go_on: bool = False) -> Deletion:
+        if go_on:
+            renewed.set()
+        return await take(batch, owner, go_on=go_on)
+
+    async def slow(keys: Sequence[str], check: Check | None = None) -> None:
+        await renewed.wait()
+        await many(keys, check)
+
+    monkeypatch.setattr(pipeline.context.ledger.control, "delete", taken)
+    monkeypatch.setattr(pipeline.context.store, "delete_many", slow)
+    await delete(pipeline)
+    assert await left(pipeline) == []

@@ -136,16 +136,24 @@ class Life(Sweep):
         batch.round.due["r"] = self.later(DUTY_LEASE)
         return state, batch.generation, "redriven"
 
-    def delete(self) -> str:
-        state = self.batch.state
-        if not state or state in ENDED or state == "deleting":
-            self.batch.state = "deleting"
-            self.batch.round.due["d"] = self.later(DUTY_LEASE)
-        return state
+    def delete(self, owner: str, *, go_on: bool) -> tuple[str, str]:
+        batch, state = self.batch, self.batch.state
+        if state == "deleting":
+            if batch.owner != owner and batch.lease_until > self.clock:
+                return "held", state
+        elif go_on:
+            return "gone", state
+        elif state and state not in ENDED:
+            return "open", state
+        batch.state, batch.owner, batch.lease_until = "deleting", owner, self.clock + DUTY_LEASE
+        batch.round.due["d"] = self.later(DUTY_LEASE)
+        return "leased", state
 
-    def forget(self) -> None:
-        if self.batch.state == "deleting":
+    def forget(self, owner: str) -> bool:
+        ours = self.batch.state == "deleting" and self.batch.owner == owner
+        if ours:
             self.batch = Batch()
+        return ours
 
     def restore(self, owner: str, now: Round, found: Rebuilt, old: Batch) -> str:
         """Rebuild what `old` was; what it had in flight and in no segment has to run again."""

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from pipeline.replies import ENDED
+from pipeline.scripts import DUTY_LEASE
 from tests.model.opening import LONG, RATES, WINDOWS, first_plan
 from tests.model.scenes import Scenes
 from tests.model.world import BATCH
@@ -38,6 +39,16 @@ class LedgerMachine(Scenes):
     def delete(self, sure: int) -> None:
         if self.lost is None and (not sure or self.batch.state in ENDED):
             self.delete_it()
+
+    @precondition(lambda self: self.lost is None)
+    @rule(late=st.booleans())
+    def another_deletes_it(self, late: bool) -> None:  # noqa: FBT001
+        before = self.batch.owner
+        if late:
+            self.pass_time(DUTY_LEASE)
+        self.delete_it(go_on=True)
+        if before != self.batch.owner:
+            self.forget_it(before or "nobody")
 
     @rule(sure=st.integers(0, 3))
     def forget(self, sure: int) -> None:
@@ -83,6 +94,7 @@ class LedgerMachine(Scenes):
         if repairs.reduce:
             self.reduce(False, "", "taken")  # noqa: FBT003
         if repairs.delete:
+            self.delete_it(go_on=True)
             self.forget_it()
 
     def _end(self) -> None:

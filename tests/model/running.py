@@ -66,20 +66,20 @@ class Running(Opening):
             self.forget_it()
         return True
 
-    def delete_it(self) -> None:
-        state = self.ask(self.world.control.delete(BATCH))
-        self.compare(state, self.life.delete(), idle=state in OPEN | {"opening", "reducing"})
+    def delete_it(self, *, go_on: bool = False) -> None:
+        owner = self.name("deleter")
+        found = tuple(self.ask(self.world.control.delete(BATCH, owner, go_on=go_on)))
+        self.compare(found, self.life.delete(owner, go_on=go_on), idle=found[0] != "leased")
 
     def redrive_it(self) -> None:
         found = self.ask(self.world.control.redrive(BATCH))
         self.compare((found.state, found.generation, found.verdict), self.life.redrive())
 
-    def forget_it(self) -> None:
-        before = self.batch.state
-        self.ask(self.world.control.forget(BATCH))
-        self.life.forget()
-        self.compare(None, None, idle=before != "deleting")
-        if before == "deleting":
+    def forget_it(self, owner: str = "") -> None:
+        owner = owner or self.batch.owner
+        forgotten = self.ask(self.world.control.forget(BATCH, owner))
+        self.compare(forgotten, self.life.forget(owner), idle=not forgotten)
+        if forgotten:
             self.outside = Outside()
 
     @rule(who=WHO, pick=PICK, kinds=OUTCOMES, fate=FATES, again=st.booleans())
