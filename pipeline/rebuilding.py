@@ -66,6 +66,7 @@ async def rebuild(context: Context, new: NewBatch) -> Begun | None:
         tally = await _count(context, new, claimed["epoch"], current, redrive=base > current)
         bitmap, tasks, remaining = await _settled(context.snapshots, new.name, current, tally)
         fields = await _fields(context, new, base, current, tally)
+        fields |= {f"epoch_{number}": claimed["epoch"] for number in range(current)}
     state = await context.ledger.restore(new.name, new.owner, fields, bitmap, tasks, remaining)
     if state != "lost":
         log.warning("batch %s: its ledger is rebuilt; %d of %d tasks are left", new.name, remaining, tasks)
@@ -92,16 +93,13 @@ async def _count(context: Context, new: NewBatch, epoch: str, current: int, *, r
 
 
 async def _settled(snapshots: Snapshots, batch: str, generation: int, tally: _Tally) -> tuple[bytes, int, int]:
-    """Return the bitmap of settled tasks, the number of tasks, and how many are not settled.
-
-    A task's outcomes come in one answer, which is in a segment whole.
-    """
+    """Return the bitmap of settled tasks, the number of tasks, and how many are not settled."""
     tasks = (await snapshots.manifest(batch, generation)).tasks
     bits = bytearray(-(-tasks // 8))
     settled = 0
     async for cut in snapshots.cuts(batch, generation):
         for place, start in enumerate(cut.starts[:-1]):
-            if tally.items[cut.indices[start]]:
+            if all(tally.items[index] for index in cut.indices[start : cut.starts[place + 1]]):
                 task = cut.first_task + place
                 bits[task // 8] |= 0x80 >> task % 8
                 settled += 1

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 from pipeline.errors import UnavailableError
 
+CANCEL_AGAIN = 0.1
+
 log = logging.getLogger(__name__)
 
 
@@ -26,5 +28,16 @@ async def repeated(action: Callable[[], Awaitable[object]], every: float) -> Asy
     try:
         yield
     finally:
+        await end(task)
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it has ended.
+
+    Once is not enough before Python 3.12, which loses a cancellation that meets a command just sent to Redis: its
+    `asyncio.wait_for` returns what is done (https://github.com/python/cpython/issues/86296).
+    """
+    while not task.done():
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.wait([task], timeout=CANCEL_AGAIN)
+    await asyncio.gather(task, return_exceptions=True)

@@ -21,7 +21,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Phase:
-    """Where a batch stands. `epoch` names this life of its id: what replicas remember of an earlier one is not its.
+    """Where a batch stands. `epoch` names this generation of this life of its id: what is of another one is not its.
 
     `paced`: its calls have to wait for their turn.
     """

@@ -13,6 +13,7 @@ from pipeline.context import Context, open_context
 from pipeline.errors import BadRequestError, PipelineError, TooLargeError, UnavailableError
 from pipeline.handler import handle
 from pipeline.models import MIB, Event, Response
+from pipeline.repeating import end
 from pipeline.settings import Settings
 from pipeline.sweeping import sweep_all
 
@@ -33,8 +34,7 @@ def create_app(settings: Settings) -> web.Application:
             app[CONTEXT] = context
             timer = asyncio.create_task(_timer(context))
             yield
-            timer.cancel()
-            await asyncio.gather(timer, return_exceptions=True)
+            await end(timer)
 
     server_logger.addFilter(_quote_no_request)
     app = web.Application(client_max_size=BODY_LIMIT)

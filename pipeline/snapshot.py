@@ -111,7 +111,7 @@ class Snapshots:
     async def items(self, batch: str, epoch: str, generation: int, task: int) -> list[Item]:
         """Return a task's items, in order; raises MissingObjectError when there is no such snapshot.
 
-        `epoch` is that of the batch's ledger: what is remembered is remembered for one life of an id.
+        `epoch` is that of the batch's ledger: what is remembered is remembered for one generation of one life of an id.
         """
         manifest = await self._manifest(batch, generation, epoch)
         number = bisect_right(manifest.first_tasks, task) - 1

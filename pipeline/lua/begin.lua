@@ -4,8 +4,8 @@
 --       11 failures tolerated ('' for any number)
 -- Returns {verdict, task to release ...}: running | paused | reducing (nothing to run) | lost (the claim or lease is
 --         another's)
-local state, owner, generation, cancelled, outcome, redrive, paused =
-  get('state', 'owner', 'generation', 'cancel', 'outcome', 'redrive', 'paused')
+local state, owner, generation, cancelled, outcome, redrive, paused, epoch =
+  get('state', 'owner', 'generation', 'cancel', 'outcome', 'redrive', 'paused', 'epoch')
 local first = ARGV[2] == '0'
 if owner ~= ARGV[1] then return {'lost'} end
 if first and state ~= 'opening' then return {'lost'} end
@@ -16,7 +16,10 @@ start_generation(tasks)
 if first then
   call('HSET', LEDGER, 'batch_size', ARGV[4], 'started', now)
 else
-  call('HSET', LEDGER, 'segments_' .. generation, segments)
+  -- A Redis with an older memory may begin the same generation once more, with other items: nothing that is remembered
+  -- of the first one, or still under way, is this one's.
+  call('HSET', LEDGER, 'segments_' .. generation, segments, 'epoch_' .. generation, epoch,
+    'epoch', string.format('%x', math.max(now, tonumber(epoch, 16) + 1)))
   call('HINCRBY', LEDGER, 'failed', -ARGV[8])
   call('HINCRBY', LEDGER, 'retried', ARGV[8])
 end

@@ -70,11 +70,11 @@ async def _reduce(job: _Job, lease: Lease) -> str:
 
 async def _segments(context: Context, batch: str, state: State) -> list[Segment]:
     generation = state.number("generation")
-    counts = [state.number(f"segments_{g}") for g in range(generation)] + [state.number("segments")]
+    kept = [(state[f"epoch_{g}"], state.number(f"segments_{g}")) for g in range(generation)]
     found: list[Segment] = []
-    for g, count in enumerate(counts):
+    for g, (epoch, count) in enumerate([*kept, (state["epoch"], state.number("segments"))]):
         if count:
-            found += await list_segments(context.store, batch, g, state["epoch"], count)
+            found += await list_segments(context.store, batch, g, epoch, count)
     return found
 
 

@@ -1,6 +1,7 @@
 """Redis comes back with an older memory, after a failover or from a snapshot: what was answered since is not undone."""
 
 import contextlib
+import dataclasses
 from collections import Counter
 from typing import Any
 
@@ -209,3 +210,29 @@ async def test_a_deleted_batch_does_not_come_back(pipeline: PipelineBench, when:
         assert await pipeline.bench().fields() == {}
     assert await pipeline.objects() == []
     assert await pipeline.context.ledger.index.batches() == []
+
+
+async def test_a_generation_that_begins_once_more_with_other_items_is_another(pipeline: PipelineBench) -> None:
+    failing = {"b", "c"}
+    pipeline.serve(answering(lambda text: (503 if text in failing else 200, text.upper())))
+    await pipeline.submit_rows("a", "b", "c", attempts="2")
+    kept, messages = await memory(pipeline), list(pipeline.queue)
+    await pipeline.deliver_all()
+    failing.clear()
+    await pipeline.bench().age(not_before=-1)
+    await pipeline.sweep()
+    late = next(message for message in pipeline.queue if message.query["task"] == "0")
+    answer = await pipeline.run_task(late)
+    snapshots = pipeline.context.snapshots
+    await come_back(pipeline, kept)
+    pipeline.context = dataclasses.replace(pipeline.context, snapshots=snapshots)
+    failing.add("c")
+    pipeline.queue[:] = messages
+    await pipeline.deliver_all()
+    assert (await pipeline.status())["generation"] == 1
+    failing.clear()
+    assert (await pipeline.call_back(late, answer))["verdict"] == "closed"
+    await go_on(pipeline)
+    status, summary = await pipeline.status(), await pipeline.summary()
+    assert (status["generation"], status["succeeded"], status["failed"]) == (1, 3, 0)
+    assert [entry["result"] for entry in summary["results"]["results"]] == ["A", "B", "C"]

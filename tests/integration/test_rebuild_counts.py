@@ -1,11 +1,13 @@
 """A rebuilt ledger counts what is in the segments as the one that was lost did, and stops where that would have."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from pipeline import ledger as ledger_module
+from pipeline.segments import write_segment
 from tests.integration.lost_redis import go_on, lose_redis, urls
+from tests.integration.outcomes import answer, answers, outcome
 from tests.integration.pipeline_bench import PipelineBench, answering
 
 
@@ -69,3 +71,31 @@ async def test_one_that_was_stopped_by_its_failures_stays_so(pipeline: PipelineB
     assert (status["state"], status["reason"]) == ("failed", "2 items failed, and 1 are tolerated")
     summary = await pipeline.summary()
     assert (urls(summary), urls(summary, "failures")) == (["c"], ["no a", "no b", "d"])
+
+
+@pytest.mark.parametrize("written", [0, 1])
+async def test_a_task_runs_again_while_any_of_its_items_has_no_outcome(pipeline: PipelineBench, written: int) -> None:
+    await pipeline.submit_rows("a", "b", chunk="2")
+    epoch = (await pipeline.bench().current(0)).epoch
+    await write_segment(pipeline.context.store, pipeline.batch, 0, epoch, 0, answers(written))
+    await lose_redis(pipeline)
+    pipeline.queue.clear()
+    await go_on(pipeline)
+    assert urls(await pipeline.summary()) == ["a", "b"]
+
+
+async def test_rebuilt_what_has_succeeded_stands(pipeline: PipelineBench) -> None:
+    await pipeline.submit_rows("a", "b", attempts="1")
+    store, epoch = pipeline.context.store, (await pipeline.bench().current(0)).epoch
+    statuses: tuple[Literal["failed", "succeeded"], ...] = ("failed", "succeeded", "failed")
+    for number, status in enumerate(statuses):
+        given = [answer([outcome(0, status, retryable=status == "failed", result=b"%d" % number)])]
+        await write_segment(store, pipeline.batch, 0, epoch, number, given)
+    await lose_redis(pipeline)
+    pipeline.queue.clear()
+    await pipeline.sweep()
+    await pipeline.deliver(pipeline.queue.pop(0))
+    fields = await pipeline.bench().fields()
+    assert (fields["succeeded"], fields["failed"]) == ("1", "0")
+    await go_on(pipeline)
+    assert urls(await pipeline.summary()) == ["a", "b"]

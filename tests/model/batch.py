@@ -57,10 +57,11 @@ class Round:
 
 @dataclass
 class Batch:
-    """A claimed batch. `state` is '' where there is none."""
+    """A claimed batch. `state` is '' where there is none; `epochs` are those of the generations before this one."""
 
     state: str = ""
     epoch: str = ""
+    epochs: dict[int, str] = field(default_factory=dict)
     digest: str = ""
     owner: str = ""
     lease_until: float = 0

@@ -99,6 +99,10 @@ class Caller(RuleBasedStateMachine):
     def begin(self, owner: str, plan: Plan) -> bool:
         verdict, released = self.ask(self.world.ledger.begin(BATCH, owner, plan.new))
         expected = self.life.begin(owner, plan.new)
+        if self.batch.epoch == "?":
+            self.batch.epoch = self.world.look().fields["epoch"]
+            assert self.batch.epoch not in {identity.epoch for identity in self.history}
+            assert int(self.batch.epoch, 16) > int(self.batch.epochs[plan.new.number - 1], 16)
         self.compare((verdict, released), expected, idle=verdict == "lost")
         if verdict == "lost":
             return False
@@ -192,7 +196,7 @@ class Caller(RuleBasedStateMachine):
         if stop == "read":
             self.tickets.append(ticket)
             return
-        if ticket.epoch == self.batch.epoch:
+        if ticket.epoch == self.batch.epochs.get(ticket.generation, self.batch.epoch):
             place = (ticket.generation, ticket.number)
             assert self.outside.segments.setdefault(place, ticket.answers) == ticket.answers
         else:

@@ -23,6 +23,7 @@ def check_sight(reference: Reference, sight: Sight) -> None:
     if not batch.epoch:
         return
     assert sight.fields["epoch"] == batch.epoch
+    assert {int(name[6:]): value for name, value in sight.fields.items() if name.startswith("epoch_")} == batch.epochs
     assert {name: int(sight.fields[name]) for name in COUNTS} == {name: getattr(batch, name) for name in COUNTS}
     assert int(sight.fields["generation"]) == batch.generation
     assert (sight.fields["owner"], int(sight.fields["window"])) == (batch.owner, batch.window)

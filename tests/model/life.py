@@ -32,7 +32,7 @@ class Life(Sweep):
         if not batch.state:
             if queued:
                 return "unknown"
-            batch = self.batch = Batch("opening", "?", digest, window=window, ahead=ahead)
+            batch = self.batch = Batch("opening", "?", digest=digest, window=window, ahead=ahead)
         elif batch.digest != digest:
             return "conflict"
         elif batch.state != "opening" or (
@@ -161,6 +161,7 @@ class Life(Sweep):
         if batch.owner != owner or batch.state != "opening":
             return "lost"
         batch.owner, batch.lease_until = "", 0
+        batch.epochs = dict.fromkeys(range(old.generation), batch.epoch)
         batch.generation, batch.base, batch.batch_size = old.generation, old.base, old.batch_size
         batch.succeeded, batch.failed = found.succeeded, found.given_up + found.retryable
         batch.given_up = found.given_up + (found.retryable if now.final else 0)

@@ -198,6 +198,7 @@ class Opening(Caller):
             "cancel": old.outcome == "cancelled" or old.cancelled or None,
             "redrive": old.redrive or None,
             "window": old.window,
+            **{f"epoch_{number}": self.batch.epoch for number in range(old.generation)},
             "rate": old.rate,
         }
         given = {name: int(value) if isinstance(value, bool) else value for name, value in fields.items()}

@@ -104,6 +104,7 @@ class Reference:
         else:
             batch.failed -= new.again
             batch.retried += new.again
+            batch.epochs[new.number - 1], batch.epoch = batch.epoch, "?"
         if first or batch.redrive:
             batch.base, batch.deadline_at, batch.given_up, batch.redrive = (
                 new.number,
