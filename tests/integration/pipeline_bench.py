@@ -125,7 +125,9 @@ class PipelineBench:
         """Carry a message, and its answer home where it has a callback."""
         self.delivered.append(message)
         if message.mode != "task":
-            return document(await self.handle(message.mode, message.query))
+            response = await self.handle(message.mode, message.query)
+            assert response.status == 200
+            return document(response)
         return await self.call_back(message, await self.run_task(message))
 
     async def deliver_all(self) -> list[dict[str, Any]]:
@@ -139,7 +141,9 @@ class PipelineBench:
         """Sweep as if the last sweep were long ago."""
         async for key in self.redis.scan_iter(match=f"{self.name}:{{*}}"):
             await Bench._await(self.redis.hdel(key, "swept_at"))
-        return document(await self.handle("sweep"))
+        response = await self.handle("sweep")
+        assert response.status == 200
+        return document(response)
 
     async def status(self, batch: str = "") -> dict[str, Any]:
         return document(await self.handle("status", {"batch": batch or self.batch}))

@@ -9,9 +9,9 @@ from tests.integration.bench import Bench, submission
 async def test_a_fresh_id_is_claimed_and_takes_the_duty_to_open(bench: Bench) -> None:
     assert await bench.claim() == "claimed"
     fields = await bench.fields()
-    assert (fields["state"], fields["owner"], fields["window"], fields["function"]) == (
-        *("opening", "opener", "128", "model"),
-    )
+    assert [fields[name] for name in ("schema", "state", "owner", "window", "function")] == [
+        *("1", "opening", "opener", "128", "model"),
+    ]
     assert await bench.due() == {"o": 60.0}
 
 

@@ -151,6 +151,8 @@ async def test_extended_a_task_keeps_its_place_and_is_not_lost_for_a_silence(ben
     placed = await bench.release_time(0)
     await bench.age()
     await bench.ledger.extend(await bench.current(0))
+    (expiry,) = await bench.expiries()
+    assert expiry == int((await bench.fields())["expire_at"])
     assert await bench.release_time(0) == placed
     assert abs(int((await bench.fields())["heard_at"]) / 1e6 - await bench.now()) < 60
     await bench.settle(1)

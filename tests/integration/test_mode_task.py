@@ -104,10 +104,11 @@ async def test_a_url_that_was_signed_for_something_else_is_no_invocation(pipelin
         await pipeline.handle("task", pipeline.signed(purpose, identity, f"{pipeline.name}-model"))
 
 
-async def test_an_invocation_signed_for_another_model_function_is_refused(pipeline: PipelineBench) -> None:
+@pytest.mark.parametrize("other", ["another", "zebra"])
+async def test_an_invocation_signed_for_another_model_function_is_refused(pipeline: PipelineBench, other: str) -> None:
     await pipeline.submit_rows("a")
     with pytest.raises(ForbiddenError, match="signed for another model function"):
-        await pipeline.handle("task", pipeline.signed("task", await pipeline.bench().current(0), "another"))
+        await pipeline.handle("task", pipeline.signed("task", await pipeline.bench().current(0), other))
 
 
 @pytest.mark.parametrize("gone", ["cancelled", "later generation", "no ledger"])

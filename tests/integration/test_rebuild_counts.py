@@ -59,6 +59,14 @@ async def test_as_many_failures_as_are_tolerated_stop_nothing_and_the_next_one_d
     assert (urls(summary), urls(summary, "failures")) == (["b", "c", "d"], ["no a", "no e", "f"])
 
 
+async def test_a_rebuilt_batch_is_as_old_as_it_was(pipeline: PipelineBench) -> None:
+    await pipeline.submit_rows("a", window="1")
+    created = (await pipeline.status())["created"]
+    await lose_redis(pipeline)
+    await go_on(pipeline)
+    assert (await pipeline.status())["created"] == pytest.approx(created, abs=1e-3)
+
+
 async def test_one_that_was_stopped_by_its_failures_stays_so(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("no a", "no b", "c", "d", window="2", tolerate="1")
     for _ in range(3):
