@@ -184,6 +184,10 @@ class Submission(msgspec.Struct, frozen=True):
         document = orjson.dumps([self.fields, self.source], option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(document).hexdigest()
 
+    def is_later(self, epoch: str) -> bool:
+        """Say whether it began a later life of the id than what is of this epoch."""
+        return int(self.epoch, 16) > int(epoch, 16)
+
     @property
     def spec(self) -> BatchSpec:
         """The specification, typed."""

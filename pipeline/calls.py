@@ -128,6 +128,7 @@ def as_json(body: bytes) -> tuple[msgspec.Raw, Literal["base64"] | None]:
     try:
         if len(body) > PARSED_WHOLE:
             body.decode()
+            msgspec.json.decode(body, type=msgspec.Raw)
         else:
             orjson.loads(body)
         deeper = b"[" * NESTING_TO_SPARE + body + b"]" * NESTING_TO_SPARE

@@ -30,13 +30,12 @@ class Control:
         arguments = ("" if value is None else value for value in (window, rate))
         return str((await self._run("tune", batch, *arguments)).decode())
 
-    async def redrive(self, batch: str, ended: int | None = None) -> Redriven:
+    async def redrive(self, batch: str, ended: str = "") -> Redriven:
         """Make the reduce of an ended batch due again: it runs what has failed in the next generation.
 
-        With `ended`, only where that is the generation that it ended with.
+        With `ended`, as a sweep reports it, only that end is meant.
         """
-        arguments = microseconds(DUTY_LEASE), "" if ended is None else ended
-        state, generation, verdict = await self._run("redrive", batch, *arguments)
+        state, generation, verdict = await self._run("redrive", batch, microseconds(DUTY_LEASE), ended)
         return Redriven(state.decode(), int(generation), verdict.decode())
 
     async def delete(self, batch: str, owner: str, *, go_on: bool = False) -> Deletion:

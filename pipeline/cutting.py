@@ -17,10 +17,9 @@ PART_BYTES = 8 * MIB
 class Cutter:
     """Takes frames of rows in order and gives parts: frames with a task column, each holding whole tasks.
 
-    A task has at most `chunk` rows; one whose items reach `task_bytes` is cut short, so that no task outgrows memory.
+    A task has at most `chunk` rows; one whose rows reach `task_bytes` is cut short, so that no task outgrows memory.
     """
 
-    column: str
     chunk: int
     task_bytes: int = TASK_BYTES
     part_bytes: int = PART_BYTES
@@ -56,7 +55,7 @@ class Cutter:
     def _assign(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Number the tasks. A block is `chunk` rows; inside it a task ends where another `task_bytes` are full."""
         marked = (
-            pl.DataFrame({"size": _sizes(frame, self.column)})
+            pl.DataFrame({"size": _sizes(frame)})
             .with_row_index("row")
             .select(
                 "size",
@@ -83,10 +82,10 @@ class Cutter:
         return frame.with_columns(tasks.alias(TASK))
 
     def _split(self, rows: pl.DataFrame) -> list[pl.DataFrame]:
-        """Split at task boundaries, so that a part holds about `part_bytes` of items, or one task."""
+        """Split at task boundaries, so that a part holds about `part_bytes` of rows, or one task."""
         starts = (
             rows.select(TASK)
-            .with_columns((_sizes(rows, self.column).cum_sum() // self.part_bytes).alias("pipeline.part"))
+            .with_columns((_sizes(rows).cum_sum() // self.part_bytes).alias("pipeline.part"))
             .group_by(TASK, maintain_order=True)
             .agg(pl.col("pipeline.part").first(), pl.len().alias("pipeline.rows"))
             .with_columns((pl.col("pipeline.rows").cum_sum() - pl.col("pipeline.rows")).alias("pipeline.start"))
@@ -99,5 +98,6 @@ class Cutter:
         return [rows.slice(start, end - start) for start, end in zip(starts, ends, strict=True)]
 
 
-def _sizes(frame: pl.DataFrame, column: str) -> pl.Series:
-    return frame.get_column(column).str.len_bytes().cast(pl.Int64)
+def _sizes(frame: pl.DataFrame) -> pl.Series:
+    """Return the bytes of each row: all its columns are kept."""
+    return frame.select(pl.sum_horizontal(pl.col(pl.String).str.len_bytes().cast(pl.Int64))).to_series()

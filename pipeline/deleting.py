@@ -8,6 +8,7 @@ from pipeline.errors import UnavailableError
 from pipeline.repeating import repeated
 from pipeline.replies import Deletion
 from pipeline.scripts import DUTY_LEASE
+from pipeline.store import MissingObjectError
 
 log = logging.getLogger(__name__)
 
@@ -27,17 +28,30 @@ async def go_on_deleting(context: Context, batch: str) -> None:
     await _delete(context, batch, go_on=True)
 
 
-async def disown_deleted(context: Context, batch: str) -> bool:
-    """Drop the ledger of a batch that is deleted: Redis has come back with an older memory. Says whether it was one.
+async def disown_outlived(context: Context, batch: str) -> bool:
+    """Drop a ledger that Redis holds from an old copy: its batch is deleted, or its id is another's by now.
 
-    The specification is written before anything runs, and is the last of the objects to go.
+    Says whether it was one. The specification is written before anything runs, and is the last of the objects to go.
+    Raises ConflictError where the batch in the bucket is another function's.
     """
     phase = await context.ledger.phase(batch)
-    if phase is None or phase.state in {"opening", "deleting"} or await context.specs.exists(batch):
+    if phase is None or phase.state == "opening":
         return False
-    log.warning("batch %s: it is deleted, and Redis holds it from an old copy", batch)
+    try:
+        submission = await context.specs.read(batch)
+    except MissingObjectError:
+        if phase.state == "deleting":
+            return False
+        log.warning("batch %s: it is deleted, and Redis holds it from an old copy", batch)
+        await context.ledger.control.disown(batch, phase.epoch)
+        # What was done by that ledger meanwhile may have left objects.
+        await delete_batch(context, batch)
+        return True
+    if not submission.is_later(phase.epoch):
+        return False
+    log.warning("batch %s: Redis holds an earlier life of this id", batch)
+    await context.ledger.index.note(batch)
     await context.ledger.control.disown(batch, phase.epoch)
-    await _leave(context, batch)
     return True
 
 

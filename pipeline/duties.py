@@ -123,19 +123,20 @@ async def close_batch(context: Context, batch: str) -> None:
     closed: State | None = None
     state = await context.ledger.state(batch)
     while _is_news(state, closed):
-        await context.specs.close(batch, status_document(context.settings, batch, state))
+        ended = status_document(context.settings, batch, state) | {"epoch": state["epoch"]}
+        await context.specs.close(batch, ended)
         closed, state = state, await context.ledger.state(batch)
     if closed is None:
         return
     if state is not None and state["state"] in ENDED:
         await context.ledger.index.forget(batch)
-    now = await context.ledger.phase(batch)
+    now = await context.ledger.state(batch)
     if now is None and await context.specs.exists(batch):
         # Redis has lost it; what it is to know again is in S3.
         return
-    if now is None or now.state == "deleting":
+    if now is None or now["state"] == "deleting" or now["created"] != closed["created"]:
         await context.specs.unclose(batch)
-    elif now.state not in ENDED:
+    if now is not None and now["state"] not in ENDED:
         await mark_open(context, batch)
 
 

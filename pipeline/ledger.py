@@ -208,12 +208,13 @@ class Ledger:
         state = reply[0].decode()
         if state in {"", "gone"}:
             return Repairs(state)
-        _, generation, function, epoch, opening, reduce, delete, segments, release, exhausted = reply
+        _, generation, function, epoch, opening, reduce, delete, segments, release, exhausted, ended = reply
         return Repairs(
             *(state, int(generation or 0), (function or b"").decode(), (epoch or b"").decode()),
             *(bool(opening), bool(reduce), bool(delete), tuple(segments)),
             release=tuple((int(task), int(attempt)) for task, attempt in release),
             exhausted=tuple(exhausted),
+            ended=ended.decode(),
         )
 
     async def state(self, batch: str) -> State | None:

@@ -100,7 +100,7 @@ async def reopen(context: Context, name: str) -> bool:
         return False
     ended = await context.specs.read_status(name)
     if ended is not None and ended["generation"] >= marker.base:
-        await context.specs.close(name, ended)
+        await context.specs.close(name, ended | {"epoch": submission.epoch})
         return False
     await context.ledger.index.note(name)
     claimed = await claim(context, NewBatch(name, submission, uuid.uuid4().hex), hand_on=True, marker=marker)

@@ -55,7 +55,10 @@ class Settled:
 
 @dataclass(frozen=True)
 class Repairs:
-    """What a sweep took over: `release` holds (task, attempt) pairs, `exhausted` tasks that were lost too often."""
+    """What a sweep took over: `release` holds (task, attempt) pairs, `exhausted` tasks that were lost too often.
+
+    `ended` is when it ended, by Redis' clock, and names that end.
+    """
 
     state: str
     generation: int = 0
@@ -67,6 +70,7 @@ class Repairs:
     segments: tuple[int, ...] = ()
     release: tuple[tuple[int, int], ...] = ()
     exhausted: tuple[int, ...] = ()
+    ended: str = ""
 
 
 @dataclass(frozen=True)

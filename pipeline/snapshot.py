@@ -78,7 +78,7 @@ class Snapshots:
 
         `frames` are those of `read_rows` or `select`; `column` is what the input calls the items.
         """
-        cutter = Cutter(ITEM, chunk)
+        cutter = Cutter(chunk)
         first_tasks: list[int] = []
         first_indices: list[int] = []
         slots = asyncio.Semaphore(UPLOADS)

@@ -52,10 +52,13 @@ class Specs:
 
     async def read(self, batch: str) -> Submission:
         """Read a batch's submission; raises MissingObjectError, and ConflictError for another deployment's batch."""
-        submission = msgspec.json.decode(await self._store.get(f"{batch}/spec.json"), type=Submission)
+        submission = await self._submission(batch)
         if submission.owner not in {"", self._function}:
             raise ConflictError(f"batch {batch!r} in this bucket is another function's, {submission.owner!r}")
         return submission
+
+    async def _submission(self, batch: str) -> Submission:
+        return msgspec.json.decode(await self._store.get(f"{batch}/spec.json"), type=Submission)
 
     async def _remembered(self, batch: str, _epoch: str) -> Submission:
         return await self.read(batch)
@@ -116,7 +119,7 @@ class Specs:
         await self._store.delete_many([spec], still_ours)
 
     async def close(self, batch: str, status: dict[str, Any]) -> None:
-        """Keep the final status, for when the ledger has expired, and mark the batch as ended."""
+        """Keep the final status, with its ledger's `epoch`, for when that has expired, and mark the batch as ended."""
         await self._store.put(f"{batch}/status.json", orjson.dumps(status))
         await self._store.put(f"{self._ended}{batch}", b"{}")
         await self.unmark(batch)
@@ -130,9 +133,14 @@ class Specs:
         await self._store.delete(f"{self._open}{batch}")
 
     async def read_status(self, batch: str) -> dict[str, Any] | None:
-        """Return the final status of an ended batch, None when it has none."""
+        """Return the final status of an ended batch, None when it has none, or one of an earlier life of its id."""
         try:
             document: dict[str, Any] = orjson.loads(await self._store.get(f"{batch}/status.json"))
         except MissingObjectError:
             return None
-        return document
+        epoch = document.pop("epoch", None)
+        try:
+            submission = await self._submission(batch)
+        except MissingObjectError:
+            return document
+        return None if epoch and submission.is_later(epoch) else document

@@ -4,9 +4,9 @@ import logging
 import time
 
 from pipeline.context import Context
-from pipeline.deleting import delete_batch, disown_deleted
+from pipeline.deleting import delete_batch, disown_outlived
 from pipeline.duties import stop
-from pipeline.errors import PipelineError
+from pipeline.errors import ConflictError, PipelineError
 
 MOST_DELETED = 100
 
@@ -30,7 +30,10 @@ async def survey(context: Context) -> None:
     """
     noted = {batch for batch, _ in await context.ledger.index.batches()}
     for batch in noted:
-        await disown_deleted(context, batch)
+        try:
+            await disown_outlived(context, batch)
+        except ConflictError as error:
+            log.warning("%s", error)
     still_open = await context.specs.open_batches()
     for batch in still_open:
         if batch in noted:

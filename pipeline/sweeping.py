@@ -4,14 +4,13 @@ import logging
 import time
 
 from pipeline.context import Context
-from pipeline.deleting import disown_deleted, go_on_deleting
+from pipeline.deleting import disown_outlived, go_on_deleting
 from pipeline.duties import close_batch, enqueue_open, enqueue_reduce, release, write_due_segment
 from pipeline.errors import PipelineError
 from pipeline.opening import reopen
 from pipeline.replies import ENDED, Pass, Repairs
 from pipeline.settling import settle_failed
 from pipeline.signing import Identity
-from pipeline.store import MissingObjectError
 from pipeline.surveying import survey
 
 LOST_STATUS = 504
@@ -57,11 +56,9 @@ async def _sweep(context: Context, batch: str, since: float) -> None:
         # Noted a moment ago and not claimed yet, forgotten by Redis, or long gone.
         if not await reopen(context, batch) and time.time() - since > ORPHAN_AGE:
             await context.ledger.index.forget(batch)
-    elif (repairs.state in ENDED or repairs.delete) and await _is_outlived(context, batch, repairs.epoch):
-        log.warning("batch %s: Redis holds an earlier life of this id", batch)
-        await context.ledger.control.disown(batch, repairs.epoch)
+    elif (repairs.state in ENDED or repairs.delete) and await disown_outlived(context, batch):
         await reopen(context, batch)
-    elif repairs.state in ENDED and not await disown_deleted(context, batch):
+    elif repairs.state in ENDED:
         await _close(context, batch, repairs)
     elif repairs.delete:
         await go_on_deleting(context, batch)
@@ -69,24 +66,14 @@ async def _sweep(context: Context, batch: str, since: float) -> None:
         await _take_over(context, batch, repairs)
 
 
-async def _is_outlived(context: Context, batch: str, epoch: str) -> bool:
-    """Say whether S3 holds a later life of the id than a ledger that Redis has from an old copy of its memory."""
-    try:
-        submission = await context.specs.read(batch)
-    except MissingObjectError:
-        return False
-    return int(submission.epoch, 16) > int(epoch, 16)
-
-
 async def _close(context: Context, batch: str, repairs: Repairs) -> None:
     """Close an ended batch, unless S3 knows of a redrive that a failover of Redis has undone."""
-    generation, marker = repairs.generation, await context.specs.read_marker(batch)
-    # The marker of a redrive that was cancelled before its generation began says so too.
-    stopped = marker is not None and marker.cancelled and marker.generation <= generation
-    if marker is None or marker.base <= generation or (stopped and repairs.state == "cancelled"):
+    marker = await context.specs.read_marker(batch)
+    # A redrive takes the mark of an earlier cancel away before it is answered.
+    if marker is None or marker.base <= repairs.generation or marker.cancelled:
         await close_batch(context, batch)
-    elif (await context.ledger.control.redrive(batch, generation)).verdict == "redriven":
-        await enqueue_reduce(context, batch, generation)
+    elif (await context.ledger.control.redrive(batch, repairs.ended)).verdict == "redriven":
+        await enqueue_reduce(context, batch, repairs.generation)
 
 
 async def _take_over(context: Context, batch: str, repairs: Repairs) -> None:

@@ -20,7 +20,8 @@ else
   -- of the first one, or still under way, is this one's.
   call('HSET', LEDGER, 'segments_' .. generation, segments, 'epoch_' .. generation, epoch,
     'epoch', string.format('%x', math.max(now, tonumber(epoch, 16) + 1)))
-  call('HINCRBY', LEDGER, 'failed', -ARGV[8])
+  -- Not the negated number: where it is 0 some versions of Redis are told '-0', which is no integer to them.
+  call('HINCRBY', LEDGER, 'failed', 0 - ARGV[8])
   call('HINCRBY', LEDGER, 'retried', ARGV[8])
 end
 if first or redrive then

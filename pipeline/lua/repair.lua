@@ -2,7 +2,7 @@
 -- ARGV  1 silence: time after which a message that a worker took must have been answered  2 duty lease  3 losses allowed
 --       4 most releases in one sweep  5 expire_at  6 shortest time between two sweeps
 -- Returns {state, generation, function, epoch, open 0 or 1, reduce 0 or 1, delete 0 or 1, {segment ...},
---          {{task, attempt} ...}, {exhausted task ...}}; state 'gone' when there is no such batch, '' when another
+--          {{task, attempt} ...}, {exhausted task ...}, when it ended}; state 'gone' when there is no such batch, '' when another
 --          replica has just swept it
 local state, generation, fn, swept_at, epoch = get('state', 'generation', 'function', 'swept_at', 'epoch')
 if not state then return {'gone'} end
@@ -105,4 +105,4 @@ for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
   end
 end
 keep()
-return {state, generation, fn or '', epoch, open, reduce, delete, segments, released, exhausted}
+return {state, generation, fn or '', epoch, open, reduce, delete, segments, released, exhausted, get('ended') or ''}

@@ -13,7 +13,7 @@ from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixe
 
 from pipeline.batchspec import BatchSpec, Submission, parse_spec
 from pipeline.context import Context
-from pipeline.deleting import disown_deleted
+from pipeline.deleting import disown_outlived
 from pipeline.duties import enqueue_open, mark_open
 from pipeline.errors import BadRequestError, ConflictError, TooLargeError, UnavailableError
 from pipeline.models import KIB, MIB, RESERVED_IDS, Event, Response, check_batch_id
@@ -48,7 +48,7 @@ async def batch(event: Event, context: Context) -> Response:
     queued = found.size > INLINE_SNAPSHOT
     await context.ledger.index.note(name)
     claimed = await claim(context, new, hand_on=queued)
-    if claimed.verdict in {"exists", "conflict"} and await disown_deleted(context, name):
+    if claimed.verdict in {"exists", "conflict"} and await disown_outlived(context, name):
         await context.ledger.index.note(name)
         claimed = await claim(context, new, hand_on=queued)
     if claimed.verdict == "deleting":

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.context import Context
-from pipeline.deleting import disown_deleted
+from pipeline.deleting import disown_outlived
 from pipeline.duties import enqueue_reduce, mark_open
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.models import Event, Response, batch_of
@@ -21,7 +21,7 @@ async def redrive(event: Event, context: Context) -> Response:
     a batch that has not ended, or that was never opened.
     """
     name = batch_of(event)
-    await disown_deleted(context, name)
+    await disown_outlived(context, name)
     state = await context.ledger.state(name)
     status = status_document(context.settings, name, state) if state else await context.specs.read_status(name)
     if status is None and not await reopen(context, name):

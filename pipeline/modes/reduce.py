@@ -47,8 +47,12 @@ async def reduce(event: Event, context: Context) -> Response:
         try:
             async with repeated(job.lease, REDUCE_LEASE / 3):
                 verdict = await _reduce(job, lease)
-        except PipelineError as error:
-            await context.ledger.explain(job.batch, str(error))
+        except Exception as error:
+            named = isinstance(error, PipelineError)
+            trouble = (
+                str(error) if named else f"an error without a name ({type(error).__name__}): see the function's log"
+            )
+            await context.ledger.explain(job.batch, trouble)
             raise
     return Response.json(200, {"batch_id": job.batch, "verdict": verdict})
 
@@ -62,7 +66,10 @@ async def _reduce(job: _Job, lease: Lease) -> str:
     state = await context.ledger.state(batch)
     if state is None:
         return "unknown"
-    spec = (await context.specs.read(batch)).spec
+    submission = await context.specs.read(batch)
+    if submission.is_later(state["epoch"]):
+        raise UnavailableError(f"Redis holds an earlier life of batch {batch!r}")
+    spec = submission.spec
     segments = await _segments(context, batch, state)
     again = await _failed_items(job, state, spec, segments)
     return await _run_again(job, state, spec, again) if again.indices else await _end(job, state, segments)

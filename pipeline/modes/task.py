@@ -88,7 +88,13 @@ class _Job:
                 (kept,) = await shed(self.context.store, self.identity, [outcome], self.spec.inline_limit)
                 return kept
 
-        return list(await asyncio.gather(*map(one, items)))
+        try:
+            async with asyncio.TaskGroup() as group:
+                running = [group.create_task(one(item)) for item in items]
+        except BaseExceptionGroup as several:
+            # Nothing is called any more for a task that runs again.
+            raise several.exceptions[0] from None
+        return [done.result() for done in running]
 
     async def call_chunk(self, items: list[Item]) -> list[Outcome]:
         """Send the chunk as one JSON array and expect an array of as many results back.

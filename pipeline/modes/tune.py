@@ -7,10 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.batchspec import Rate, Window, too_slow
 from pipeline.context import Context
 from pipeline.duties import mark_open
-from pipeline.errors import BadRequestError, ConflictError
+from pipeline.errors import BadRequestError, ConflictError, UnavailableError
 from pipeline.models import Event, Response, batch_of
+from pipeline.planning import AUTO_CHUNK
 from pipeline.replies import ENDED
 from pipeline.requests import accepted, known_state
+from pipeline.store import MissingObjectError
 from pipeline.sweeping import sweep_batch
 
 
@@ -52,6 +54,16 @@ async def _check_rate(context: Context, name: str, wanted: Tuning) -> None:
     state = await context.ledger.state(name)
     if state is None or not wanted.rate:
         return
-    problem = too_slow(state.number("calls"), wanted.rate, context.settings)
+    calls = state.number("calls") or await _calls_to_be(context, name)
+    problem = too_slow(calls, wanted.rate, context.settings)
     if problem:
         raise BadRequestError(f"batch {name!r} cannot be tuned so: {problem}")
+
+
+async def _calls_to_be(context: Context, name: str) -> int:
+    """Return the most calls that a task of a batch that is still being opened may make."""
+    try:
+        spec = (await context.specs.read(name)).spec
+    except MissingObjectError:
+        raise UnavailableError(f"batch {name!r} is being opened by another request: try again in a moment") from None
+    return spec.calls(AUTO_CHUNK if spec.chunk == "auto" else spec.chunk)

@@ -116,13 +116,15 @@ async def test_only_an_opening_or_a_reduce_has_trouble(bench: Bench, made: str) 
     assert "trouble" not in await bench.fields()
 
 
-async def test_an_end_of_another_generation_than_the_one_that_was_seen_is_not_redriven(bench: Bench) -> None:
+async def test_another_end_than_the_one_that_was_seen_is_not_redriven(bench: Bench) -> None:
     await bench.open(1)
     await bench.settle(0, succeeded=0, failed=1)
     await bench.segment_written(0)
     await bench.reduce()
     await bench.ledger.finish(bench.name, "reducer", 0, 0, 1)
     before = await bench.dump()
-    assert (await bench.ledger.control.redrive(bench.name, 1)).verdict != "redriven"
+    assert (await bench.ledger.control.redrive(bench.name, "1")).verdict != "redriven"
     assert await bench.dump() == before
-    assert (await bench.ledger.control.redrive(bench.name, 0)).verdict == "redriven"
+    seen = await bench.repair()
+    assert (seen.state, seen.ended) == ("done", (await bench.fields())["ended"])
+    assert (await bench.ledger.control.redrive(bench.name, seen.ended)).verdict == "redriven"

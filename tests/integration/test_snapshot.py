@@ -17,7 +17,7 @@ ROWS = 1000
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut parts after 4 KiB, so that a thousand short rows fill several."""
-    monkeypatch.setattr(snapshot_module, "Cutter", lambda column, chunk: Cutter(column, chunk, part_bytes=4096))
+    monkeypatch.setattr(snapshot_module, "Cutter", lambda chunk: Cutter(chunk, part_bytes=4096))
 
 
 async def frames(sizes: Sequence[int] = (300, 1, 699)) -> AsyncIterator[pl.DataFrame]:

@@ -16,24 +16,30 @@ items = st.one_of(st.text("aä", max_size=6), st.sampled_from(["", "x" * 30, "y"
 frames_of_items = st.lists(st.lists(items, max_size=25), max_size=8)
 
 
-def reference(rows: Sequence[str], chunk: int, task_bytes: int) -> list[int]:
+def reference(sizes: Sequence[int], chunk: int, task_bytes: int) -> list[int]:
     """A task starts with every block of `chunk` rows, and inside it after each `task_bytes` that are full."""
     tasks, task, filled, full = [], -1, 0, 0
-    for place, row in enumerate(rows):
+    for place, size in enumerate(sizes):
         if place % chunk == 0:
             task, filled, full = task + 1, 0, 0
         elif filled // task_bytes > full:
             task, full = task + 1, filled // task_bytes
         tasks.append(task)
-        filled += len(row.encode())
+        filled += size
     return tasks
 
 
-def cut(cutter: Cutter, frames: Frames) -> list[pl.DataFrame]:
+def other(index: int) -> str:
+    """What the other column of a row holds."""
+    return "o" * (index % 5)
+
+
+def cut(cutter: Cutter, frames: Frames, *, alone: bool = False) -> list[pl.DataFrame]:
+    """Cut rows of two columns, or, if `alone`, of one that has something in it."""
     parts, index = [], 0
     for rows in frames:
         indices = range(index, index + len(rows))
-        frame = {"url": rows, "other": [f"o{i}" for i in indices], INDEX: indices}
+        frame = {"url": rows, "other": [None if alone else other(i) for i in indices], INDEX: indices}
         schema = {"url": pl.String, "other": pl.String, INDEX: pl.Int64}
         parts += cutter.feed(pl.DataFrame(frame, schema=schema))
         index += len(rows)
@@ -50,35 +56,37 @@ def test_any_rows_in_any_frames_are_cut_as_the_reference_cuts_them(
     frames: Frames, chunk: int, task_bytes: int, part_bytes: int
 ) -> None:
     rows = [row for frame in frames for row in frame]
-    cutter = Cutter("url", chunk, task_bytes, part_bytes)
+    cutter = Cutter(chunk, task_bytes, part_bytes)
     parts = cut(cutter, frames)
-    expected = reference(rows, chunk, task_bytes)
+    sizes_of_rows = [len(row.encode()) + len(other(index)) for index, row in enumerate(rows)]
+    expected = reference(sizes_of_rows, chunk, task_bytes)
     assert [task for part in parts for task in part[TASK]] == expected
     assert [row for part in parts for row in part["url"]] == rows
-    assert [other for part in parts for other in part["other"]] == [f"o{i}" for i in range(len(rows))]
+    assert [cell for part in parts for cell in part["other"]] == [other(index) for index in range(len(rows))]
     assert [index for part in parts for index in part[INDEX]] == list(range(len(rows)))
     assert (cutter.tasks, cutter.items) == (len(set(expected)), len(rows))
-    _check_tasks(expected, rows, chunk, task_bytes)
+    _check_tasks(expected, sizes_of_rows, chunk, task_bytes)
     _check_parts(parts, part_bytes)
 
 
-def _check_tasks(tasks: list[int], rows: list[str], chunk: int, task_bytes: int) -> None:
+def _check_tasks(tasks: list[int], sizes_of_rows: list[int], chunk: int, task_bytes: int) -> None:
     """What the numbers promise, whatever the reference says."""
     assert sorted(set(tasks)) == list(range(len(set(tasks))))
-    for _, places in groupby(range(len(rows)), key=tasks.__getitem__):
-        sizes = [len(rows[place].encode()) for place in places]
+    for _, places in groupby(range(len(sizes_of_rows)), key=tasks.__getitem__):
+        sizes = [sizes_of_rows[place] for place in places]
         assert len(sizes) <= chunk
         assert sum(sizes[:-1]) < task_bytes
 
 
 def _check_parts(parts: list[pl.DataFrame], part_bytes: int) -> None:
-    """A part is never empty and holds whole tasks; those before its last one are over its size by an item at most."""
+    """A part is never empty and holds whole tasks; those before its last one are over its size by a row at most."""
     seen = [set(part[TASK]) for part in parts]
     assert all(seen)
     assert sum(map(len, seen)) == len(set().union(*seen))
     for part in parts:
         before_last = part.filter(pl.col(TASK) != part[TASK][-1])
-        assert int(before_last["url"].str.len_bytes().sum()) - len(part["url"][0].encode()) < part_bytes
+        held = sum(int(before_last[name].str.len_bytes().sum()) for name in ("url", "other"))
+        assert held - len(part["url"][0].encode()) - len(part["other"][0]) < part_bytes
 
 
 @given(rows=st.lists(items, max_size=60), sizes=st.lists(st.integers(1, 20), min_size=1), chunk=st.integers(1, 50))
@@ -90,8 +98,8 @@ def test_frames_never_change_the_tasks(rows: list[str], sizes: list[int], chunk:
         size = sizes[len(frames) % len(sizes)]
         frames.append(rows[start : start + size])
         start += size
-    whole = cut(Cutter("url", chunk, 40, 10**9), [rows])
-    pieces = cut(Cutter("url", chunk, 40, 10**9), frames)
+    whole = cut(Cutter(chunk, 40, 10**9), [rows])
+    pieces = cut(Cutter(chunk, 40, 10**9), frames)
     assert [list(part[TASK]) for part in pieces] == [list(part[TASK]) for part in whole]
 
 
@@ -114,19 +122,19 @@ CUT: dict[str, tuple[int, int, list[str], list[int]]] = {
 
 @pytest.mark.parametrize(("chunk", "task_bytes", "rows", "expected"), CUT.values(), ids=CUT)
 def test_cutting(chunk: int, task_bytes: int, rows: list[str], expected: list[int]) -> None:
-    parts = cut(Cutter("url", chunk, task_bytes), [rows])
+    parts = cut(Cutter(chunk, task_bytes), [rows], alone=True)
     assert [list(part[TASK]) for part in parts] == [expected]
-    assert reference(rows, chunk, task_bytes) == expected
+    assert reference([len(row.encode()) for row in rows], chunk, task_bytes) == expected
 
 
 def test_nothing_gives_no_parts() -> None:
-    cutter = Cutter("url", 3)
+    cutter = Cutter(3)
     assert cut(cutter, []) == cut(cutter, [[], []]) == []
     assert (cutter.tasks, cutter.items) == (0, 0)
 
 
 def test_a_part_is_given_as_soon_as_it_is_full_but_never_the_task_that_may_go_on() -> None:
-    cutter = Cutter("url", 2, part_bytes=10)
+    cutter = Cutter(2, part_bytes=10)
     schema = {"url": pl.String, INDEX: pl.Int64}
     given_parts = cutter.feed(pl.DataFrame({"url": ["a" * 20] * 3, INDEX: [0, 1, 2]}, schema=schema))
     assert [list(part[TASK]) for part in given_parts] == [[0, 0]]

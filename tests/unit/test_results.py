@@ -6,6 +6,7 @@ import msgspec
 import orjson
 import pytest
 
+from pipeline import calls
 from pipeline.calls import as_json
 from pipeline.models import Outcome
 
@@ -107,3 +108,23 @@ def test_a_result_is_always_one_line_of_json(body: bytes) -> None:
     result, _ = as_json(body)
     assert b"\n" not in bytes(result)
     orjson.loads(bytes(result))
+
+
+@pytest.mark.parametrize(
+    "text", ["1,2,3", '"a"],["b"', "]],[[", "1],[2", " ", "\n\n", "", "1 2", '{"a":1},{"b":2}', "[NaN]", "'a'", "{"]
+)
+def test_a_large_result_is_json_only_where_it_is_one_value(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "PARSED_WHOLE", -1)
+    result, encoding = as_json(text.encode())
+    assert (orjson.loads(bytes(result)), encoding) == (text, None)
+
+
+@pytest.mark.parametrize(
+    "body", [*KEPT, *(body for body, _ in COMPACTED), *(text.encode() for text in TEXT), b"\xff\n"]
+)
+def test_a_large_result_can_always_be_read_again(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "PARSED_WHOLE", -1)
+    result, _ = as_json(body)
+    assert b"\n" not in bytes(result)
+    line = msgspec.json.encode(Outcome(0, "", "succeeded", 200, 1, 0.0, "id", result=result))
+    assert bytes(msgspec.json.decode(line, type=Outcome).result) == bytes(result)
