@@ -50,7 +50,6 @@ async def disown_outlived(context: Context, batch: str) -> bool:
     if not submission.is_later(phase.epoch):
         return False
     log.warning("batch %s: Redis holds an earlier life of this id", batch)
-    await context.ledger.index.note(batch)
     await context.ledger.control.disown(batch, phase.epoch)
     return True
 

@@ -89,3 +89,24 @@ async def test_an_end_that_is_written_late_is_not_the_last_word(
     await lose_redis(pipeline)
     assert await pipeline.status() == before
     assert (before["generation"], before["succeeded"]) == (1, 2)
+
+
+async def test_a_redrive_asked_for_meanwhile_keeps_its_mark(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (422, text)))
+    await pipeline.submit_rows("a")
+    close = pipeline.context.specs.close
+
+    async def overtaken(batch: str, status: dict[str, Any]) -> None:
+        monkeypatch.undo()
+        await pipeline.handle("redrive", {"batch": batch})
+        await close(batch, status)
+
+    monkeypatch.setattr(pipeline.context.specs, "close", overtaken)
+    await pipeline.deliver(pipeline.queue.pop(0))
+    await pipeline.deliver(pipeline.queue.pop(0))
+    assert pipeline.mark in await pipeline.objects()
+    assert [batch for batch, _ in await pipeline.context.ledger.index.batches()] == [pipeline.batch]
+    await pipeline.deliver_all()
+    assert pipeline.mark not in await pipeline.objects()

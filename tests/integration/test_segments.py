@@ -91,3 +91,18 @@ async def test_only_failures_worth_it_are_retryable(store: Store, name: str) -> 
     await write_segment(store, name, 0, EPOCH, 0, parts)
     await write_segment(store, name, 0, EPOCH, 1, answers(9))
     assert await retryable(store, await list_segments(store, name, 0, EPOCH, 2)) == [2, 7]
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["oldest first", "newest first"])
+@pytest.mark.parametrize("generations", [(0, 0), (0, 1), (1, 0)])
+async def test_a_success_stands_whatever_else_became_of_the_item(
+    store: Store, name: str, generations: tuple[int, int], order: int
+) -> None:
+    good, bad = generations
+    await write_segment(store, name, good, EPOCH, 0, [answer([outcome(0, result=b'"good"')])])
+    await write_segment(store, name, bad, EPOCH, 1, [answer([outcome(0, "failed", result=b'"bad"', retryable=True)])])
+    keys = [key for generation in {*generations} for key in await store.list(f"{name}/segments/{generation}/")]
+    segments = [Segment(key, int(key.split("/")[-2]), 0, 0, 0, int("/000001." in key)) for key in sorted(keys)]
+    assert len(segments) == 2
+    assert await merged(store, segments[::order]) == [(0, b'"good"')]
+    assert await retryable(store, segments[::order]) == []
