@@ -52,7 +52,7 @@ async def batch(event: Event, context: Context) -> Response:
         await context.ledger.index.note(name)
         claimed = await claim(context, new, hand_on=queued)
     if claimed.verdict == "deleting":
-        raise ConflictError(f"batch {name!r} is being deleted: try again, or choose another id")
+        raise UnavailableError(f"batch {name!r} is being deleted: try again in a moment, or choose another id")
     if claimed.verdict == "conflict":
         raise ConflictError(f"batch {name!r} exists with another specification or another input: choose another id")
     if claimed.verdict == "exists":

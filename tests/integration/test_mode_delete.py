@@ -113,7 +113,7 @@ async def test_a_deletion_that_breaks_off_is_gone_on_with(
     for mode in ("redrive", "pause", "cancel"):
         with pytest.raises(ConflictError, match="it is deleting"):
             await pipeline.handle(mode, {"batch": pipeline.batch})
-    with pytest.raises(ConflictError, match="is being deleted: try again, or choose another id"):
+    with pytest.raises(UnavailableError, match="is being deleted: try again in a moment, or choose another id"):
         await pipeline.submit("url\na\nb\n", CSV)
     assert (await pipeline.handle("delete", {"batch": pipeline.batch})).status == 202
     assert f"{pipeline.batch}/spec.json" in await left(pipeline)
