@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.integration.lost_redis import go_on, lose_redis
+from tests.integration.overtaking import before_it_is_closed
 from tests.integration.pipeline_bench import PipelineBench, answering
 
 
@@ -26,15 +27,7 @@ async def test_a_cancel_of_a_redrive_is_not_undone_by_a_sweep(
     await pipeline.deliver_all()
     await pipeline.handle("redrive", {"batch": pipeline.batch})
     await pipeline.handle("cancel", {"batch": pipeline.batch})
-    close = pipeline.context.specs.close
-
-    async def overtaken(batch: str, status: dict[str, Any]) -> None:
-        monkeypatch.undo()
-        assert status["state"] == "cancelled"
-        await pipeline.sweep()
-        await close(batch, status)
-
-    monkeypatch.setattr(pipeline.context.specs, "close", overtaken)
+    before_it_is_closed(pipeline, monkeypatch, pipeline.sweep)
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.deliver_all()
     await run_again(pipeline)
@@ -73,17 +66,14 @@ async def test_an_end_that_is_written_late_is_not_the_last_word(
 ) -> None:
     pipeline.serve(answering(lambda text: (422 if text == "b" else 200, text)))
     await pipeline.submit_rows("a", "b")
-    close = pipeline.context.specs.close
 
-    async def overtaken(batch: str, status: dict[str, Any]) -> None:
-        monkeypatch.undo()
+    async def redriven() -> None:
         pipeline.serve(answering(lambda text: (200, text)))
-        await pipeline.handle("redrive", {"batch": batch})
+        await pipeline.handle("redrive", {"batch": pipeline.batch})
         await pipeline.deliver_all()
         assert (await pipeline.status())["generation"] == 1
-        await close(batch, status)
 
-    monkeypatch.setattr(pipeline.context.specs, "close", overtaken)
+    before_it_is_closed(pipeline, monkeypatch, redriven)
     await pipeline.deliver_all()
     before = await pipeline.status()
     await lose_redis(pipeline)
@@ -96,14 +86,7 @@ async def test_a_redrive_asked_for_meanwhile_keeps_its_mark(
 ) -> None:
     pipeline.serve(answering(lambda text: (422, text)))
     await pipeline.submit_rows("a")
-    close = pipeline.context.specs.close
-
-    async def overtaken(batch: str, status: dict[str, Any]) -> None:
-        monkeypatch.undo()
-        await pipeline.handle("redrive", {"batch": batch})
-        await close(batch, status)
-
-    monkeypatch.setattr(pipeline.context.specs, "close", overtaken)
+    before_it_is_closed(pipeline, monkeypatch, lambda: pipeline.handle("redrive", {"batch": pipeline.batch}))
     await pipeline.deliver(pipeline.queue.pop(0))
     await pipeline.deliver(pipeline.queue.pop(0))
     assert pipeline.mark in await pipeline.objects()

@@ -8,6 +8,7 @@ from pipeline import duties, settling
 from pipeline.errors import UnavailableError
 from pipeline.modes import batch as batch_module
 from tests.integration.lost_redis import come_back, go_on, memory, urls
+from tests.integration.overtaking import before_it_is_closed
 from tests.integration.pipeline_bench import PipelineBench, answering
 
 
@@ -107,15 +108,12 @@ async def test_the_mark_of_an_earlier_end_goes_when_the_id_is_another_batchs(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit_rows("a")
-    close = pipeline.context.specs.close
 
-    async def late(batch: str, status: dict[str, Any]) -> None:
-        monkeypatch.undo()
-        await pipeline.handle("delete", {"batch": batch})
+    async def another() -> None:
+        await pipeline.handle("delete", {"batch": pipeline.batch})
         await pipeline.submit_rows("x", window="1")
-        await close(batch, status)
 
-    monkeypatch.setattr(pipeline.context.specs, "close", late)
+    before_it_is_closed(pipeline, monkeypatch, another)
     await pipeline.deliver(pipeline.queue.pop(0))
     await pipeline.deliver(pipeline.queue.pop(0))
     objects = await pipeline.objects()

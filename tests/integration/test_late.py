@@ -12,6 +12,7 @@ from pipeline.replies import Cancelled
 from pipeline.signing import Identity
 from pipeline.specs import Marker, Specs
 from pipeline.store import Check, ObjectInfo
+from tests.integration.overtaking import before_it_is_closed
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
 
 
@@ -109,14 +110,7 @@ async def test_a_batch_that_is_deleted_while_it_is_closed_leaves_nothing(
 ) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.submit_rows("a")
-    close = pipeline.context.specs.close
-
-    async def overtaken(batch: str, status: dict[str, Any]) -> None:
-        monkeypatch.undo()
-        await pipeline.handle("delete", {"batch": batch})
-        await close(batch, status)
-
-    monkeypatch.setattr(pipeline.context.specs, "close", overtaken)
+    before_it_is_closed(pipeline, monkeypatch, lambda: pipeline.handle("delete", {"batch": pipeline.batch}))
     await pipeline.deliver_all()
     assert await pipeline.objects() == []
     assert await pipeline.context.store.list(f"ended/{pipeline.name}/") == []
