@@ -6,7 +6,7 @@ import random
 import socket
 
 HOST = "127.0.0.1"
-_LOWEST, _HIGHEST = 20_000, 32_000
+_LOWEST, _HIGHEST = 10_000, 32_000
 
 
 def free_port() -> int:
@@ -19,11 +19,12 @@ def free_port() -> int:
 def free_ports(count: int, *, also: int) -> list[int]:
     """Return `count` ports of which each, and each plus `also`, is free now.
 
-    They lie below the range that kernels hand out for outgoing connections, so that a client's socket
-    cannot take one between this call and the server's start.
+    Both lie below the range that kernels hand out for outgoing connections, so that a client's socket cannot
+    take one between this call and the server's start, or while the server is down.
     """
     found: list[int] = []
-    candidates = iter(random.SystemRandom().sample(range(_LOWEST, _HIGHEST), _HIGHEST - _LOWEST))
+    span = range(_LOWEST, _HIGHEST - also)
+    candidates = iter(random.SystemRandom().sample(span, len(span)))
     while len(found) < count:
         port = next(candidates)
         if _is_free(port) and _is_free(port + also):
