@@ -91,6 +91,17 @@ class PatientCluster(RedisCluster):
         await self.nodes_manager.aclose("startup_nodes")
 
 
+class _Sentinels(Sentinel):
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        """Ask one after the other; raises what redis-py raises."""
+        known = tuple(self.sentinels)
+        try:
+            return cast("tuple[str, int]", await super().discover_master(service_name))
+        finally:
+            # redis-py puts the one that answers first; two calls that do so at once leave it there twice, another not.
+            self.sentinels[:] = dict.fromkeys((*self.sentinels, *known))
+
+
 class _PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
     """Connections to whom the sentinels call the primary; who finds none free waits."""
 
@@ -163,7 +174,7 @@ def _sentinel(address: RedisAddress, options: Mapping[str, Any], password: str |
     shared = {name: value for name, value in options.items() if name.startswith(("socket_", "ssl_"))}
     again = Retry(NoBackoff(), 1)
     own = {**shared, "ssl": _with_tls(options), "retry": again, "redis_connect_func": greet}
-    return Sentinel(address.hosts, sentinel_kwargs=own)  # type: ignore[no-untyped-call]
+    return _Sentinels(address.hosts, sentinel_kwargs=own)  # type: ignore[no-untyped-call]
 
 
 def _primary(sentinel: Sentinel, service: str, options: Mapping[str, Any]) -> PatientRedis:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from pipeline.connection import open_redis
 from pipeline.errors import UnavailableError
 from pipeline.ledger import Ledger
 from pipeline.local.ports import HOST, free_port
@@ -68,6 +70,15 @@ async def test_one_of_the_named_sentinels_is_enough(watched: Watched, name: str)
     async with lives(url, name) as opened:
         await opened.ledger.check_server()
         await begin(opened.bench(0))
+
+
+async def test_calls_at_once_do_not_lose_a_sentinel(watched: Watched, name: str) -> None:
+    addresses = [f"{HOST}:{free_port()}", *(node.address for node in watched.sentinels)]
+    async with open_redis(f"redis+sentinel://{','.join(addresses)}/{SERVICE}/0", PASSWORD) as redis:
+        await asyncio.gather(*(redis.get(name) for _ in range(20)))
+        pool: Any = redis.connection_pool
+        kept = [client.connection_pool.connection_kwargs for client in pool.sentinel_manager.sentinels]
+    assert sorted(f"{where['host']}:{where['port']}" for where in kept) == sorted(addresses)
 
 
 async def test_a_name_that_no_sentinel_knows_is_said(watched: Watched) -> None:
