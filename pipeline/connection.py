@@ -92,6 +92,8 @@ class PatientCluster(RedisCluster):
 
 
 class _Sentinels(Sentinel):
+    """The sentinels of redis_url, of which none is ever forgotten."""
+
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         """Ask one after the other; raises what redis-py raises."""
         known = tuple(self.sentinels)

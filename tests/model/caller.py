@@ -215,7 +215,8 @@ class Caller(RuleBasedStateMachine):
     def repair(self, shortest: float = 0) -> Repairs:
         repairs = self.ask(self.world.ledger.repair(BATCH, SILENCE, shortest))
         assert repairs.ended or repairs.state not in ENDED
-        named = replace(repairs, ended="")
+        # An id that nothing was known of has an epoch of its own while it is deleted, and nobody to use it.
+        named = replace(repairs, ended="", epoch=repairs.epoch if self.batch.epoch else "")
         self.compare(named, self.life.repair(shortest), idle=repairs.state in {"", "gone"})
         return repairs
 

@@ -98,6 +98,7 @@ class LedgerMachine(Scenes):
             self.forget_it()
 
     def _end(self) -> None:
+        self.world.ends.add(self.batch.state)
         if self.batch.state:
             assert self.repair().state in ENDED
             self.delete_it()

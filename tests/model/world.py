@@ -72,6 +72,8 @@ class World:
     def __init__(self, runner: asyncio.Runner, redis: Redis) -> None:
         self.ledger = Ledger(redis, PREFIX)
         self.control = self.ledger.control
+        # Which ends batches came to, over all runs of the machine.
+        self.ends: set[str] = set()
         self._runner = runner
         self._redis = redis
         self._look = redis.register_script(_LOOK)
