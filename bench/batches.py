@@ -16,6 +16,7 @@ from pipeline.local.demo.client import PipelineClient
 
 if TYPE_CHECKING:
     from bench.platforms import Platform
+    from pipeline.local.stack import S3Info
 
 DEADLINE_SECONDS = 600
 
@@ -32,7 +33,7 @@ async def run_batch(platform: Platform, case: Case, *, repeat: int) -> Run:
     Raises BenchError when an item failed, the batch did not end well or S3 refused; RefusedError when the pipeline did.
     """
     spec = {
-        "input": await _put_input(platform, case.items),
+        "input": await put_input(platform.s3, case.items),
         "function": platform.functions[case.model_ms],
         "chunk": 1,
         # More in the queue than are worked on: else the workers would wait for the window, not for work.
@@ -57,14 +58,15 @@ async def run_batch(platform: Platform, case: Case, *, repeat: int) -> Run:
     )
 
 
-async def _put_input(platform: Platform, items: int) -> str:
+async def put_input(s3: S3Info, items: int) -> str:
+    """Put a CSV of so many items, and return its key; raises BenchError."""
     key = f"bench/{items}.csv"
     rows = "".join(f"item-{index:07}\n" for index in range(items))
     try:
-        async with open_bucket(platform.s3) as bucket:
+        async with open_bucket(s3) as bucket:
             await bucket.put(key, f"item\n{rows}".encode())
     except (BotoCoreError, S3Error) as error:
-        raise BenchError(f"the input cannot be put to {platform.s3.endpoint}: {error}") from error
+        raise BenchError(f"the input cannot be put to {s3.endpoint}: {error}") from error
     return key
 
 

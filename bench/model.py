@@ -1,20 +1,35 @@
-"""The model function of the benchmarks: waits `BENCH_MODEL_MS` milliseconds and answers a small JSON document."""
+"""The model function of the benchmarks: waits `BENCH_MODEL_MS` milliseconds and answers a small JSON document an item.
+
+With `BENCH_RESULT_BYTES` it has about as many bytes. A JSON array is a chunk, answered with an array as long.
+"""
 
 import asyncio
 import os
+from typing import Any
 
+import orjson
 import uvloop
 from aiohttp import web
 
 SECONDS = float(os.environ.get("BENCH_MODEL_MS", "0")) / 1000
+RESULT_BYTES = int(os.environ.get("BENCH_RESULT_BYTES", "0"))
+PADDING = {"padding": "x" * (RESULT_BYTES - len(b'{"length":12,"padding":""}'))} if RESULT_BYTES else {}
 
 
 async def answer(request: web.Request) -> web.Response:
     """Wait without using the processor, as a model on another machine would, then say how long the item is."""
-    item = await request.read()
+    body = await request.read()
     if SECONDS:
         await asyncio.sleep(SECONDS)
-    return web.json_response({"length": len(item)})
+    if request.content_type == "application/json" and body.startswith(b"["):
+        result: Any = [_result(item.encode()) for item in orjson.loads(body)]
+    else:
+        result = _result(body)
+    return web.Response(body=orjson.dumps(result), content_type="application/json")
+
+
+def _result(item: bytes) -> dict[str, Any]:
+    return {"length": len(item), **PADDING}
 
 
 async def health(_request: web.Request) -> web.Response:

@@ -65,7 +65,7 @@ async def local(model_times: Sequence[int]) -> AsyncIterator[Opener]:
         @contextlib.asynccontextmanager
         async def start(parallelism: int) -> AsyncIterator[Platform]:
             async with local_stack(specs, workers=parallelism, redis=redis, s3=s3) as stack:
-                yield Platform(stack.gateway_url, stack.s3, functions, _pids(stack, functions))
+                yield Platform(stack.gateway_url, stack.s3, functions, pids(stack, functions))
 
         yield start
 
@@ -78,12 +78,14 @@ async def remote(gateway_url: str, s3: S3Info, model_ms: int, function: str) -> 
     yield lambda _parallelism: contextlib.nullcontext(platform)
 
 
-def model_spec(name: str, model_ms: int) -> FunctionSpec:
-    """Describe a model function that takes `model_ms` a call."""
-    return FunctionSpec(name, (sys.executable, str(MODEL)), environment={"BENCH_MODEL_MS": str(model_ms)})
+def model_spec(name: str, model_ms: int, result_bytes: int = 0) -> FunctionSpec:
+    """Describe a model function that takes `model_ms` a call, and whose results have at least `result_bytes`."""
+    environment = {"BENCH_MODEL_MS": str(model_ms), "BENCH_RESULT_BYTES": str(result_bytes)}
+    return FunctionSpec(name, (sys.executable, str(MODEL)), environment=environment)
 
 
-def _pids(stack: LocalStack, functions: dict[int, str]) -> dict[str, Pids]:
+def pids(stack: LocalStack, functions: dict[int, str]) -> dict[str, Pids]:
+    """Return the processes of a local stack; the gateway and the queue-workers are this one."""
     return {
         "pipeline": tuple(stack.pids("pipeline")),
         **{name: tuple(stack.pids(name)) for name in functions.values()},

@@ -67,9 +67,10 @@ class RedisServer(Service):
 
 @dataclass(frozen=True)
 class S3Server(Service):
-    """An S3 service with its bucket."""
+    """An S3 service with its bucket; `metrics_url` counts its requests, for Prometheus; '' for a user's own."""
 
     info: S3Info
+    metrics_url: str = ""
 
 
 S = TypeVar("S", bound=Service)
@@ -164,7 +165,7 @@ def _make_s3(children: Children, binary: str) -> S3Server:
     for path in (folder, temporary):
         path.mkdir(mode=0o700, exist_ok=True)
     names = ("s3", "master", "volume", "filer", "admin")
-    ports = free_ports(len(names), also=_WEED_OFFSET)
+    *ports, metrics = free_ports(len(names) + 1, also=_WEED_OFFSET)
     info = S3Info(f"http://{HOST}:{ports[0]}", REGION, BUCKET, secrets.token_hex(10), secrets.token_hex(20))
     for name, port in zip(names, ports, strict=True):
         # A place that weed has no flag for, and that even an orderly end does not clear.
@@ -174,6 +175,7 @@ def _make_s3(children: Children, binary: str) -> S3Server:
         *(f"-{name}.port={port}" for name, port in zip(names, ports, strict=True)),
         *(f"-{name}.localSocket={temporary / name}.sock" for name in ("s3", "filer")),
         *("-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
+        f"-metricsPort={metrics}",
     )
     environment = {
         **os.environ,
@@ -182,7 +184,8 @@ def _make_s3(children: Children, binary: str) -> S3Server:
         "TMPDIR": str(temporary),
     }
     ready = partial(probes.object_can_be_written, info)
-    return S3Server(Daemon(children, command, environment, ready, _START_TIMEOUT), info)
+    daemon = Daemon(children, command, environment, ready, _START_TIMEOUT)
+    return S3Server(daemon, info, f"http://{HOST}:{metrics}/metrics")
 
 
 def _own_s3(endpoint: str) -> S3Info:

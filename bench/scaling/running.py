@@ -1,0 +1,121 @@
+"""One batch on a fresh local stack, measured from outside."""
+
+from __future__ import annotations
+
+import re
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio import Redis
+
+from bench.batches import put_input, read_status
+from bench.errors import BenchError
+from bench.platforms import Platform, model_spec, pids
+from bench.processes import Usage
+from bench.scaling.counters import read_counts, stored_bytes
+from bench.scaling.figures import PROCESSES, Case, Run
+from bench.scaling.memory import sampled
+from pipeline.local.demo.bucket import open_bucket
+from pipeline.local.demo.client import PipelineClient
+from pipeline.local.stack import local_stack
+
+if TYPE_CHECKING:
+    from bench.scaling.counters import Counts
+    from bench.scaling.memory import Memory
+    from pipeline.local.demo.bucket import Bucket
+
+MODEL = "model-0ms"
+WARM_UP_ITEMS = 1_000
+HEAD_BYTES = 4096
+_COUNT = re.compile(rb'"failures":\{"count":0,"results":\[\]\},"results":\{"count":(?P<count>\d+),')
+
+
+@dataclass(frozen=True)
+class _Site:
+    """A stack with one replica of the pipeline, and what asks it."""
+
+    platform: Platform
+    redis: Redis
+    bucket: Bucket
+    metrics_url: str
+
+    async def put(self, case: Case) -> str:
+        return await put_input(self.platform.s3, case.items)
+
+    async def run(self, case: Case, key: str) -> dict[str, Any]:
+        """Run a batch of the CSV under `key` to its end; returns its final status."""
+        spec = {"input": key, "function": MODEL, "chunk": case.chunk, "chunk_call": case.chunk > 1}
+        async with PipelineClient(self.platform.gateway_url) as client:
+            batch = await client.start(spec)
+            async for _ in client.follow(batch):
+                pass
+        return await read_status(self.platform.gateway_url, batch)
+
+    async def check(self, case: Case, status: dict[str, Any]) -> None:
+        """Raise BenchError unless every item is a result in the summary."""
+        batch, state = status["batch_id"], status["state"]
+        if state != "done" or await self._count(batch) != case.items:
+            raise BenchError(f"batch {batch} is {state}, and its summary lacks some of {case.items} results")
+
+    async def counts(self) -> Counts:
+        return await read_counts(self.redis, self.metrics_url)
+
+    async def _count(self, batch: str) -> int:
+        """Return how many results a summary without failures counts, 0 for another one."""
+        head = f"bytes=0-{HEAD_BYTES - 1}"
+        answer = await self.bucket.client.get_object(Bucket=self.bucket.name, Key=f"{batch}.json", Range=head)
+        found = _COUNT.search(await answer["Body"].read())
+        return int(found["count"]) if found else 0
+
+
+async def run_case(case: Case, workers: int, result_bytes: int) -> Run:
+    """Start a stack with so many queue-workers, warm it up and run the batch; results have about `result_bytes`.
+
+    Raises BenchError, LocalError, RefusedError.
+    """
+    async with AsyncExitStack() as cleanup:
+        enter = cleanup.enter_async_context
+        stack = await enter(local_stack([model_spec(MODEL, 0, result_bytes)], workers=workers))
+        platform = Platform(stack.gateway_url, stack.s3, {0: MODEL}, pids(stack, {0: MODEL}))
+        redis = await enter(Redis.from_url(stack.redis_url, password=stack.redis_password))
+        site = _Site(platform, redis, await enter(open_bucket(stack.s3)), stack.s3_service.metrics_url)
+        warm_up = Case(min(case.items, WARM_UP_ITEMS), case.chunk)
+        await site.check(warm_up, await site.run(warm_up, await site.put(warm_up)))
+        return await _measure(site, case)
+
+
+async def _measure(site: _Site, case: Case) -> Run:
+    groups = site.platform.groups(0)
+    key = await site.put(case)
+    before = await site.counts()
+    usage = Usage(groups)
+    async with sampled(groups) as memory:
+        status = await site.run(case, key)
+    cpu = usage.cpu_ms()
+    after = await site.counts()
+    await site.check(case, status)
+    stored = await stored_bytes(site.bucket, status["batch_id"])
+    figures: dict[str, Any] = {
+        "open_seconds": status["started"] - status["created"],
+        "map_seconds": status["completed"] - status["started"],
+        "reduce_seconds": status["ended"] - status["completed"],
+        **{f"{name}_cpu_ms": cpu[name] for name in PROCESSES},
+        **_memory(memory, status),
+        "redis_bytes": after.redis_peak - before.redis_used,
+        "redis_scripts": after.redis_scripts - before.redis_scripts,
+        "redis_commands": after.redis_commands - before.redis_commands,
+        **{f"s3_{kind}": after.s3[kind] - before.s3[kind] for kind in after.s3},
+        **{f"{name}_bytes": size for name, size in stored.items()},
+    }
+    return Run(case.items, case.chunk, **figures)
+
+
+def _memory(memory: Memory, status: dict[str, Any]) -> dict[str, float]:
+    """Return the peaks by phase; the ledger's clock is this machine's."""
+    created, started, completed, ended = (status[name] for name in ("created", "started", "completed", "ended"))
+    return {
+        "opening_rss_mb": memory.peak("pipeline", created, started),
+        **{f"{name}_rss_mb": memory.peak(name, started, completed) for name in PROCESSES},
+        "reduce_rss_mb": memory.peak("pipeline", completed, ended),
+    }
