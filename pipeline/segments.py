@@ -1,10 +1,13 @@
 """Segments: objects of outcomes in S3, each sorted by item index, and the merge of them in input order."""
 
 import asyncio
-import heapq
+import math
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
+from itertools import islice, zip_longest
 
 import msgspec
 
@@ -13,6 +16,7 @@ from pipeline.models import Outcome, decode_envelope
 from pipeline.store import ObjectInfo, Store
 
 COPIES = 8
+READ_AHEAD = 4
 _DECODER = msgspec.json.Decoder(Outcome)
 _NAME = re.compile(r"/(?P<number>\d+)\.(?P<epoch>[0-9a-f]+)\.(?P<first>\d+)-(?P<last>\d+)\.(?P<failed>\d+)\.ndjson$")
 
@@ -89,31 +93,44 @@ async def list_segments(store: Store, batch: str, generation: int, epoch: str, c
     return [segment for segment in found if segment.number < count]
 
 
-async def merge(store: Store, segments: Sequence[Segment]) -> AsyncIterator[Outcome]:
-    """Yield every item's success, or the newest generation's failure where it has none, in input order.
+async def merge(store: Store, segments: Sequence[Segment]) -> AsyncGenerator[dict[int, Outcome], None]:
+    """Yield every item's success, or the newest generation's failure where it has none: by index, in input order.
 
-    Where Redis lost its last second an item can have run twice in a generation, and what succeeded then stands. A
-    segment is read when the merge comes to its first item, so memory holds those that overlap.
+    Where Redis lost its last second an item can have run twice in a generation, and what succeeded then stands. What
+    is yielded at once is what lies before the next segment's first item, so memory holds those that overlap.
     """
-    waiting = sorted(segments, key=lambda segment: segment.first, reverse=True)
-    heap: list[tuple[int, bool, int, int, Outcome, Iterator[Outcome]]] = []
+    waiting = sorted(segments, key=lambda segment: segment.first)
+    known: dict[int, tuple[bool, int, Outcome]] = {}
+    async with aclosing(_read_ahead(store, waiting)) as bodies:
+        for segment, following in zip_longest(waiting, waiting[1:]):
+            end = following.first if following else math.inf
+            for outcome in _DECODER.decode_lines(await anext(bodies)):
+                rank = (outcome.status == "succeeded", segment.generation)
+                rival = known.get(outcome.index)
+                if rival is None or rank > rival[:2]:
+                    known[outcome.index] = (*rank, outcome)
+            ready = sorted(index for index in known if index < end)
+            if ready:
+                yield {index: known.pop(index)[2] for index in ready}
 
-    def push(order: int, generation: int, outcomes: Iterator[Outcome]) -> None:
-        outcome = next(outcomes, None)
-        if outcome is not None:
-            failed = outcome.status == "failed"
-            heapq.heappush(heap, (outcome.index, failed, -generation, order, outcome, outcomes))
 
-    previous = -1
-    while waiting or heap:
-        while waiting and (not heap or waiting[-1].first <= heap[0][0]):
-            segment = waiting.pop()
-            push(len(waiting), segment.generation, _lines(await store.get(segment.key)))
-        index, _, generation, order, outcome, outcomes = heapq.heappop(heap)
-        push(order, -generation, outcomes)
-        if index != previous:
-            previous = index
-            yield outcome
+async def _read_ahead(store: Store, segments: Sequence[Segment]) -> AsyncGenerator[bytes, None]:
+    """Yield the segments' bodies in this order; the next READ_AHEAD are being read meanwhile."""
+    reading: deque[asyncio.Task[bytes]] = deque()
+    waiting = iter(segments)
+    try:
+        while True:
+            reading += [
+                asyncio.create_task(store.get(segment.key))
+                for segment in islice(waiting, READ_AHEAD + 1 - len(reading))
+            ]
+            if not reading:
+                return
+            yield await reading.popleft()
+    finally:
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
 
 
 async def unsuccessful(store: Store, segments: Sequence[Segment], items: int) -> tuple[list[int], list[int]]:
@@ -121,11 +138,12 @@ async def unsuccessful(store: Store, segments: Sequence[Segment], items: int) ->
     failed: list[int] = []
     never: list[int] = []
     expected = 0
-    async for outcome in merge(store, segments):
-        never += range(expected, outcome.index)
-        expected = outcome.index + 1
-        if outcome.status == "failed":
-            failed.append(outcome.index)
+    async for outcomes in merge(store, segments):
+        for index, outcome in outcomes.items():
+            never += range(expected, index)
+            expected = index + 1
+            if outcome.status == "failed":
+                failed.append(index)
     never += range(expected, items)
     return failed, never
 
@@ -134,17 +152,12 @@ async def retryable(store: Store, segments: Sequence[Segment]) -> list[int]:
     """Return the indices of one generation's items that failed in a way worth another attempt, sorted."""
     if not any(segment.failed for segment in segments):
         return []
-    outcomes = merge(store, segments)
-    return [outcome.index async for outcome in outcomes if outcome.status == "failed" and outcome.retryable]
-
-
-def _lines(body: bytes) -> Iterator[Outcome]:
-    start = 0
-    while start < len(body):
-        end = body.find(b"\n", start)
-        end = len(body) if end < 0 else end
-        yield _DECODER.decode(memoryview(body)[start:end])
-        start = end + 1
+    return [
+        index
+        async for outcomes in merge(store, segments)
+        for index, outcome in outcomes.items()
+        if outcome.status == "failed" and outcome.retryable
+    ]
 
 
 def _segment(key: str, generation: int, match: re.Match[str]) -> Segment:

@@ -1,7 +1,9 @@
 """The summary: every item of the batch in input order, in one JSON document in S3."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Self
@@ -17,7 +19,6 @@ Record = Callable[[Upload], Awaitable[None]]
 Status = Literal["succeeded", "failed"]
 NewWriter = Callable[[], "Writer"]
 
-ENTRIES_AT_ONCE = 500
 _FIELDS = frozenset({"result", "statusCode", "callId", "encoding", "resultRef"})
 
 
@@ -135,40 +136,44 @@ async def _write_entries(
     """Return how many entries were written, and how many of them are outcomes."""
     entries = outcomes = 0
     separator = b"\n"
-    lines: list[bytes] = []
     name = "item" if totals.column in _FIELDS else totals.column
-    async for item, outcome in _with_items(snapshots, totals.batch, merge(store, segments)):
-        if outcome is None and status == "failed":
-            entry: dict[str, object] = {name: item, "result": totals.not_run, "statusCode": None, "callId": None}
-        elif outcome is not None and outcome.status == status:
-            entry = _entry(name, item, outcome)
-            outcomes += 1
-        else:
-            continue
-        entries += 1
-        lines.append(separator + orjson.dumps(entry))
-        separator = b",\n"
-        if len(lines) >= ENTRIES_AT_ONCE:
+    async with aclosing(merge(store, segments)) as merged:
+        async for some in _with_items(snapshots, totals.batch, merged):
+            lines: list[bytes] = []
+            for item, outcome in some:
+                if outcome is None and status == "failed":
+                    entry: dict[str, object] = {
+                        name: item,
+                        "result": totals.not_run,
+                        "statusCode": None,
+                        "callId": None,
+                    }
+                elif outcome is not None and outcome.status == status:
+                    entry = _entry(name, item, outcome)
+                    outcomes += 1
+                else:
+                    continue
+                lines.append(separator + orjson.dumps(entry))
+                separator = b",\n"
+            entries += len(lines)
             await writer.write(b"".join(lines))
-            lines.clear()
             # The same process answers callbacks: they do not wait for a whole summary.
             await asyncio.sleep(0)
-    await writer.write(b"".join(lines))
     return entries, outcomes
 
 
 async def _with_items(
-    snapshots: Snapshots, batch: str, outcomes: AsyncIterator[Outcome]
-) -> AsyncIterator[tuple[str, Outcome | None]]:
-    """Pair every item of the snapshot with its outcome; both come in input order."""
-    outcome = await anext(outcomes, None)
+    snapshots: Snapshots, batch: str, merged: AsyncIterator[dict[int, Outcome]]
+) -> AsyncIterator[list[tuple[str, Outcome | None]]]:
+    """Pair every item of the snapshot with its outcome, some at a time; both come in input order."""
+    known: dict[int, Outcome] = {}
+    last: float = -1
     async for items in snapshots.all_items(batch):
-        for item in items:
-            if outcome is not None and outcome.index == item.index:
-                yield item.text, outcome
-                outcome = await anext(outcomes, None)
-            else:
-                yield item.text, None
+        while last < items[-1].index:
+            outcomes = await anext(merged, None)
+            known |= outcomes or {}
+            last = next(reversed(outcomes)) if outcomes else math.inf
+        yield [(item.text, known.pop(item.index, None)) for item in items]
 
 
 def _entry(name: str, item: str, outcome: Outcome) -> dict[str, object]:

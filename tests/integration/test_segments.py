@@ -1,18 +1,30 @@
 """Segments keep outcomes in S3, and the merge gives the newest of every item in input order."""
 
+import asyncio
 import random
+from contextlib import aclosing
 
 import pytest
 
-from pipeline.segments import MissingSegmentError, Segment, list_segments, merge, retryable, write_segment
+from pipeline.segments import (
+    READ_AHEAD,
+    MissingSegmentError,
+    Segment,
+    list_segments,
+    merge,
+    retryable,
+    unsuccessful,
+    write_segment,
+)
 from pipeline.store import Store
 from tests.integration.outcomes import answer, answers, outcome
+from tests.support import wait_until
 
 EPOCH = "abc123"
 
 
 async def merged(store: Store, segments: list[Segment]) -> list[tuple[int, bytes]]:
-    return [(found.index, bytes(found.result)) async for found in merge(store, segments)]
+    return [(index, bytes(found.result)) async for some in merge(store, segments) for index, found in some.items()]
 
 
 async def test_a_segment_is_sorted_and_its_name_says_what_it_holds(store: Store, name: str) -> None:
@@ -55,6 +67,53 @@ async def test_the_newest_generation_of_an_item_wins(store: Store, name: str, or
     assert await merged(store, segments[::order]) == [
         (index, b'"g%d"' % generation) for index, generation in enumerate((0, 1, 0, 2, 1, 0))
     ]
+
+
+async def test_whatever_segments_hold_each_item_comes_once_as_what_became_of_it(store: Store, name: str) -> None:
+    rng = random.Random(3)
+    best: dict[int, tuple[bool, int]] = {}
+    segments: list[Segment] = []
+    for generation in range(3):
+        for number in range(6):
+            indices = sorted(rng.sample(range(number * 20, number * 20 + 60), 15))
+            found = [outcome(n, rng.choice(["succeeded", "failed"]), result=b"%d" % generation) for n in indices]
+            await write_segment(store, name, generation, EPOCH, number, [answer(found)])
+            for each in found:
+                rank = (each.status == "succeeded", generation)
+                best[each.index] = max(rank, best.get(each.index, rank))
+        segments += await list_segments(store, name, generation, EPOCH, 6)
+    rng.shuffle(segments)
+    outcomes = [pair async for some in merge(store, segments) for pair in some.items()]
+    assert [index for index, _ in outcomes] == sorted(best)
+    assert {n: (each.status == "succeeded", int(bytes(each.result))) for n, each in outcomes} == best
+
+
+async def test_no_segments_hold_nothing(store: Store) -> None:
+    assert await merged(store, []) == []
+    assert await unsuccessful(store, [], 3) == ([], [0, 1, 2])
+
+
+async def test_the_next_segments_are_read_meanwhile_and_given_up_with_the_merge(
+    store: Store, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(READ_AHEAD + 3):
+        await write_segment(store, name, 0, EPOCH, number, answers(number))
+    segments = await list_segments(store, name, 0, EPOCH, READ_AHEAD + 3)
+    get, asked, never = store.get, [], asyncio.Event()
+
+    async def slow(key: str) -> bytes:
+        asked.append(key)
+        if key != segments[0].key:
+            await never.wait()
+        return await get(key)
+
+    monkeypatch.setattr(store, "get", slow)
+    before = asyncio.all_tasks()
+    async with aclosing(merge(store, segments)) as outcomes:
+        assert list(await anext(outcomes)) == [0]
+        await wait_until(lambda: len(asked) > READ_AHEAD)
+    assert asked == [segment.key for segment in segments[: READ_AHEAD + 1]]
+    assert asyncio.all_tasks() == before
 
 
 async def test_a_segment_that_was_written_twice_with_other_tasks_counts_twice(store: Store, name: str) -> None:

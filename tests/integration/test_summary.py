@@ -7,7 +7,7 @@ import orjson
 import polars as pl
 import pytest
 
-from pipeline import summary as summary_module
+from pipeline import snapshot as snapshot_module
 from pipeline.cutting import INDEX, ITEM
 from pipeline.models import Outcome
 from pipeline.segments import list_segments, write_segment
@@ -121,7 +121,7 @@ async def nothing() -> AsyncIterator[pl.DataFrame]:
 async def test_a_big_summary_is_uploaded_by_parts_and_twice_gives_the_same_bytes(
     store: Store, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(summary_module, "ENTRIES_AT_ONCE", 7)
+    monkeypatch.setattr(snapshot_module, "ITEMS_AT_ONCE", 7)
     found = [outcome(index, result=b'"' + b"x" * 100_000 + b'"') for index in range(200)]
     body, recorded = await summarize(store, name, 200, found)
     assert len(body) > 2 * PART_SIZE
