@@ -11,6 +11,7 @@ from typing import Literal, Self
 import orjson
 
 from pipeline.models import Outcome
+from pipeline.repeating import end
 from pipeline.segments import Segment, merge
 from pipeline.snapshot import Snapshots
 from pipeline.store import PART_SIZE, ObjectInfo, Store, Upload
@@ -38,7 +39,8 @@ class Totals:
 class Writer:
     """Collects bytes and sends them as one object: by parts when they outgrow one, whole otherwise.
 
-    As a context manager it aborts what it has begun when the block raises or is cancelled.
+    A part is sent while the next one is collected. As a context manager it aborts what it has begun when the block
+    raises or is cancelled.
     """
 
     def __init__(self, store: Store, key: str, record: Record) -> None:
@@ -47,12 +49,15 @@ class Writer:
         self._record = record
         self._buffer = bytearray()
         self._upload: Upload | None = None
+        self._sending: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is not None and self._upload is not None:
+            if self._sending is not None:
+                await end(self._sending)
             await self._upload.give_up()
 
     async def write(self, data: bytes) -> None:
@@ -62,16 +67,27 @@ class Writer:
             if self._upload is None:
                 self._upload = await self._store.start_upload(self._key)
                 await self._record(self._upload)
-            await self._upload.send(bytes(self._buffer))
-            self._buffer.clear()
+            await self._send(self._upload)
 
     async def close(self) -> ObjectInfo:
         """Publish the object."""
         if self._upload is None:
             return await self._store.put(self._key, bytes(self._buffer))
         if self._buffer:
-            await self._upload.send(bytes(self._buffer))
+            await self._send(self._upload)
+        await self._sent()
         return await self._upload.complete()
+
+    async def _send(self, upload: Upload) -> None:
+        """Begin to send what is collected as the next part."""
+        await self._sent()
+        self._sending = asyncio.create_task(upload.send(bytes(self._buffer)))
+        self._buffer.clear()
+
+    async def _sent(self) -> None:
+        """Wait for the last part that was begun; raises as the store."""
+        if self._sending is not None:
+            await self._sending
 
 
 @dataclass(frozen=True)

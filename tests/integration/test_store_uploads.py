@@ -131,9 +131,13 @@ async def test_a_summary_that_fails_is_aborted(far: Store, proxy: S3Proxy, name:
         proxy.spoils = lambda request: request.method == "PUT"
         proxy.faults = [refuse(403, "AccessDenied")]
 
-    with pytest.raises(UnavailableError, match="AccessDenied"):
+    async def write() -> None:
         async with Writer(far, name, record) as writer:
             await writer.write(b"a" * PART_SIZE)
+            await writer.close()
+
+    with pytest.raises(UnavailableError, match="AccessDenied"):
+        await write()
     assert proxy.faults == []
     assert await uploads(far, name) == []
 

@@ -1,5 +1,6 @@
 """The summary: every item once, in input order, in the lists it belongs to."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -9,10 +10,11 @@ import pytest
 
 from pipeline import snapshot as snapshot_module
 from pipeline.cutting import INDEX, ITEM
+from pipeline.errors import UnavailableError
 from pipeline.models import Outcome
 from pipeline.segments import list_segments, write_segment
 from pipeline.snapshot import Snapshots
-from pipeline.store import PART_SIZE, Store, Upload
+from pipeline.store import PART_SIZE, MissingObjectError, Store, Upload
 from pipeline.summary import Totals, Writer, write_summary
 from tests.integration.outcomes import answer, outcome
 
@@ -131,3 +133,33 @@ async def test_a_big_summary_is_uploaded_by_parts_and_twice_gives_the_same_bytes
     assert [entry["url"] for entry in results] == [f"item {index}" for index in range(200)]
     again, _ = await summarize(store, name, 200, found)
     assert again == body
+
+
+async def test_a_part_is_sent_while_the_next_is_collected_and_given_up_with_the_writer(
+    store: Store, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, never, recorded = asyncio.Event(), asyncio.Event(), list[Upload]()
+
+    async def stuck(_upload: Upload, _body: bytes) -> None:
+        sent.set()
+        await never.wait()
+
+    async def record(upload: Upload) -> None:
+        recorded.append(upload)
+
+    async def write_half() -> None:
+        async with Writer(store, f"{name}.json", record) as writer:
+            await writer.write(b"x" * PART_SIZE)
+            await sent.wait()
+            await writer.write(b"more")
+            raise UnavailableError("in the middle")
+
+    monkeypatch.setattr(Upload, "send", stuck)
+    before = asyncio.all_tasks()
+    with pytest.raises(UnavailableError, match="in the middle"):
+        await write_half()
+    assert asyncio.all_tasks() == before
+    monkeypatch.undo()
+    (upload,) = recorded
+    with pytest.raises(MissingObjectError):
+        await upload.send(b"x")
