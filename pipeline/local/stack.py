@@ -17,6 +17,8 @@ from pipeline.local.services import RedisServer, S3Server, redis_server, s3_serv
 __all__ = ["LocalStack", "S3Info", "local_stack"]
 
 PIPELINE = "pipeline"
+# As in the image: polars' allocator gives memory back at once.
+ALLOCATOR = {"_RJEM_MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0"}
 
 
 class LocalStack:
@@ -93,7 +95,7 @@ class LocalStack:
         # The package need not be installed, nor be where this process was started.
         path = {"PYTHONPATH": str(Path(__file__).parents[2])}
         # Nobody here goes on sending requests to a replica that is asked to stop.
-        settings = {**self.pipeline_environment(), **path, "drain_delay": "0", **environment}
+        settings = {**self.pipeline_environment(), **path, **ALLOCATOR, "drain_delay": "0", **environment}
         command = (sys.executable, "-m", module)
         return await self.add_function(FunctionSpec(PIPELINE, command, settings, replicas=replicas))
 

@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from pipeline.handler import MODES
+from pipeline.local.stack import ALLOCATOR
 from tests.deploy.images import HANDLER, copy_image_files, function, image_environment, in_context, seconds
 from tests.support import wait_until
 
@@ -174,3 +175,15 @@ def test_the_image_runs_as_nobody_special() -> None:
     assert "--require-hashes" in text
     assert image_environment()["mode"] == "http"
     assert image_environment()["HOME"] == "/tmp"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the image's allocator")
+def test_the_allocator_of_polars_is_told_to_give_memory_back_at_once() -> None:
+    assert image_environment().items() >= ALLOCATOR.items()
+    ((name, value),) = ALLOCATOR.items()
+    command = (sys.executable, "-c", "import polars")
+    # It complains about what it does not know.
+    asked = subprocess.run(
+        command, env={**os.environ, name: f"{value},nonsense:1"}, capture_output=True, text=True, check=True
+    )
+    assert asked.stderr.strip() == "<jemalloc>: Invalid conf pair: nonsense:1"

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.errors import ConfigurationError
 from pipeline.handler import MODES, resolve_mode
+from pipeline.local.stack import ALLOCATOR
 from pipeline.models import Event
 from pipeline.server import SHUTDOWN_TIMEOUT
 from pipeline.settings import Settings, read_secrets, read_settings
@@ -55,7 +56,7 @@ def write_secrets(folder: Path, names: list[str]) -> Path:
 
 def test_every_variable_is_one_that_somebody_reads() -> None:
     assert set(environment()) <= set(Settings.model_fields) | WATCHDOG
-    assert set(image_environment()) <= set(Settings.model_fields) | WATCHDOG | PYTHON
+    assert set(image_environment()) <= set(Settings.model_fields) | WATCHDOG | PYTHON | set(ALLOCATOR)
 
 
 def test_every_value_is_a_string() -> None:
