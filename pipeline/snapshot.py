@@ -123,9 +123,8 @@ class Snapshots:
         """Read a generation's manifest; raises MissingObjectError when there is none."""
         return await self._read_manifest(batch, generation)
 
-    async def all_items(self, batch: str) -> AsyncIterator[list[Item]]:
-        """Yield every item of the batch in input order, ITEMS_AT_ONCE at a time."""
-        manifest = await self.manifest(batch, 0)
+    async def all_items(self, batch: str, manifest: Manifest) -> AsyncIterator[list[Item]]:
+        """Yield every item of the batch in input order, ITEMS_AT_ONCE at a time; `manifest` is generation 0's."""
         for number in range(len(manifest.first_tasks)):
             part = await self._read_part(batch, 0, number)
             for start in range(0, part.starts[-1], ITEMS_AT_ONCE):

@@ -13,7 +13,7 @@ import orjson
 from pipeline.models import Outcome
 from pipeline.repeating import end
 from pipeline.segments import Segment, merge
-from pipeline.snapshot import Snapshots
+from pipeline.snapshot import Manifest, Snapshots
 from pipeline.store import PART_SIZE, ObjectInfo, Store, Upload
 
 Record = Callable[[Upload], Awaitable[None]]
@@ -25,13 +25,15 @@ _FIELDS = frozenset({"result", "statusCode", "callId", "encoding", "resultRef"})
 
 @dataclass(frozen=True)
 class Totals:
-    """What the summary says beside its entries; times are seconds since 1970, by the ledger."""
+    """What the summary says beside its entries; times are seconds since 1970, by the ledger.
+
+    `manifest` is that of the whole input; `not_run` is the result of items that never ran.
+    """
 
     batch: str
-    column: str
+    manifest: Manifest
     started: float
     completed: float
-    items: int
     succeeded: int
     not_run: str
 
@@ -109,8 +111,8 @@ async def write_summary(
     written once more.
     """
     written, failures, failed, results = await _write(new_writer(), store, snapshots, totals, segments)
-    if (failures, results) != (totals.items - totals.succeeded, totals.succeeded):
-        right = replace(totals, succeeded=results if totals.succeeded else totals.items - failures)
+    if (failures, results) != (totals.manifest.items - totals.succeeded, totals.succeeded):
+        right = replace(totals, succeeded=results if totals.succeeded else totals.manifest.items - failures)
         written, failures, failed, results = await _write(new_writer(), store, snapshots, right, segments)
     return Written(written, results, failed)
 
@@ -126,7 +128,7 @@ async def _write(
     }
     counts: list[tuple[int, int]] = []
     lists: tuple[tuple[bytes, Status, int], ...] = (
-        (b"failures", "failed", totals.items - totals.succeeded),
+        (b"failures", "failed", totals.manifest.items - totals.succeeded),
         (b"results", "succeeded", totals.succeeded),
     )
     async with writer:
@@ -152,9 +154,9 @@ async def _write_entries(
     """Return how many entries were written, and how many of them are outcomes."""
     entries = outcomes = 0
     separator = b"\n"
-    name = "item" if totals.column in _FIELDS else totals.column
+    name = "item" if totals.manifest.column in _FIELDS else totals.manifest.column
     async with aclosing(merge(store, segments)) as merged:
-        async for some in _with_items(snapshots, totals.batch, merged):
+        async for some in _with_items(snapshots, totals, merged):
             lines: list[bytes] = []
             for item, outcome in some:
                 if outcome is None and status == "failed":
@@ -179,12 +181,12 @@ async def _write_entries(
 
 
 async def _with_items(
-    snapshots: Snapshots, batch: str, merged: AsyncIterator[dict[int, Outcome]]
+    snapshots: Snapshots, totals: Totals, merged: AsyncIterator[dict[int, Outcome]]
 ) -> AsyncIterator[list[tuple[str, Outcome | None]]]:
     """Pair every item of the snapshot with its outcome, some at a time; both come in input order."""
     known: dict[int, Outcome] = {}
     last: float = -1
-    async for items in snapshots.all_items(batch):
+    async for items in snapshots.all_items(totals.batch, totals.manifest):
         while last < items[-1].index:
             outcomes = await anext(merged, None)
             known |= outcomes or {}

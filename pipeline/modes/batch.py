@@ -95,13 +95,15 @@ async def _known(context: Context, new: NewBatch) -> Response | None:
     Raises ConflictError for the id of another batch, and for one under which there are objects that are no batch's.
     """
     name = new.name
-    ended = await context.specs.read_status(name)
-    if ended is None and await context.specs.is_foreign(name):
-        raise ConflictError(f"the bucket holds objects under {name!r} that are no batch's: choose another id")
     try:
         earlier = await context.specs.read(name)
     except MissingObjectError:
+        if await context.specs.is_foreign(name) and await context.specs.read_status(name) is None:
+            raise ConflictError(
+                f"the bucket holds objects under {name!r} that are no batch's: choose another id"
+            ) from None
         return None
+    ended = await context.specs.read_status(name)
     if earlier.digest != new.submission.digest:
         raise ConflictError(f"batch {name!r} had another specification or another input: choose another id")
     if ended is None:

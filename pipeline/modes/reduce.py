@@ -152,13 +152,11 @@ async def _publish(job: _Job, summary: ObjectInfo) -> bool:
 async def _end(job: _Job, state: State, segments: list[Segment]) -> str:
     """Publish the summary under its generation, then as the batch's; then the batch ends."""
     context, batch = job.context, job.batch
-    manifest = await context.snapshots.manifest(batch, 0)
     totals = Totals(
         batch=batch,
-        column=manifest.column,
+        manifest=await context.snapshots.manifest(batch, 0),
         started=state.seconds("started") or 0,
         completed=state.seconds("completed") or 0,
-        items=manifest.items,
         succeeded=state.number("succeeded"),
         not_run=f"not run: {state['reason'] or state['outcome']}",
     )

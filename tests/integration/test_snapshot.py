@@ -48,7 +48,7 @@ async def test_every_task_has_its_items_and_together_they_are_the_input(store: S
     for task in range(manifest.tasks):
         expected = [item(index) for index in range(task * chunk, min(ROWS, (task + 1) * chunk))]
         assert await reader.items(name, EPOCH, 0, task) == expected
-    everything = [found async for items in reader.all_items(name) for found in items]
+    everything = [found async for items in reader.all_items(name, manifest) for found in items]
     assert everything == [item(index) for index in range(ROWS)]
 
 
@@ -81,7 +81,8 @@ async def test_a_next_generation_is_cut_from_the_same_rows_with_all_their_column
     assert manifest.tasks == len(wanted)
     for task, index in enumerate(wanted):
         assert await snapshots.items(name, EPOCH, 1, task) == [item(index)]
-    assert [found.index async for items in snapshots.all_items(name) for found in items] == list(range(ROWS))
+    whole = await snapshots.manifest(name, 0)
+    assert [found.index async for items in snapshots.all_items(name, whole) for found in items] == list(range(ROWS))
 
 
 async def test_the_parts_in_memory_are_bounded_and_a_part_is_read_once(
@@ -103,7 +104,7 @@ async def test_the_parts_in_memory_are_bounded_and_a_part_is_read_once(
 async def test_an_empty_input_has_no_tasks(store: Store, name: str) -> None:
     manifest = await Snapshots(store).write(name, 0, frames(()), "url", 1)
     assert (manifest.items, manifest.tasks, manifest.first_tasks) == (0, 0, [])
-    assert [items async for items in Snapshots(store).all_items(name)] == []
+    assert [items async for items in Snapshots(store).all_items(name, manifest)] == []
 
 
 async def test_a_snapshot_that_is_not_there_is_named_and_not_remembered_as_missing(store: Store, name: str) -> None:

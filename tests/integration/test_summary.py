@@ -35,10 +35,10 @@ async def summarize(
         recorded.append(upload)
 
     snapshots = Snapshots(store)
-    await snapshots.write(name, 0, frames(), column, 1)
+    manifest = await snapshots.write(name, 0, frames(), column, 1)
     await write_segment(store, name, 0, "e", 0, [answer([found]) for found in outcomes])
     failed = sum(found.status == "failed" for found in outcomes)
-    totals = Totals(name, column, 1.5, 2_000_000_000.25, rows, len(outcomes) - failed, "not run: cancelled")
+    totals = Totals(name, manifest, 1.5, 2_000_000_000.25, len(outcomes) - failed, "not run: cancelled")
     segments = await list_segments(store, name, 0, "e", 1)
     written = await write_summary(lambda: Writer(store, f"{name}.json", record), store, snapshots, totals, segments)
     assert (written.succeeded, written.failed) == (len(outcomes) - failed, failed)
@@ -103,13 +103,11 @@ async def test_what_is_not_text_or_too_large_says_how_to_read_it(
 
 
 async def test_without_any_outcome_both_lists_are_there(store: Store, name: str) -> None:
-    totals = Totals(name, "url", 1, 2, 0, 0, "")
-
     async def record(_upload: Upload) -> None:
         raise AssertionError
 
     snapshots = Snapshots(store)
-    await snapshots.write(name, 0, nothing(), "url", 1)
+    totals = Totals(name, await snapshots.write(name, 0, nothing(), "url", 1), 1, 2, 0, "")
     await write_summary(lambda: Writer(store, f"{name}.json", record), store, snapshots, totals, [])
     document: dict[str, Any] = orjson.loads(await store.get(f"{name}.json"))
     assert (document["failures"], document["results"]) == ({"count": 0, "results": []}, {"count": 0, "results": []})
