@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
@@ -16,6 +16,7 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from pipeline.bundles import Bundles
 from pipeline.errors import UnavailableError
 from pipeline.redis_errors import REDIS_ERRORS, code, explain, passes
 from pipeline.redis_url import RedisAddress, parse_redis_url
@@ -45,8 +46,13 @@ class PatientRedis(Redis):
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Run a command, for up to PATIENCE seconds; raises what redis-py raises."""
-        call = partial(super().execute_command, *args, **options)
+        is_script = args[0] == "EVALSHA"
+        call = partial(self._bundles.run, args) if is_script else partial(super().execute_command, *args, **options)
         return await (call() if _asks_for_now(args) else _patiently(call, self._leave_replica))
+
+    @cached_property
+    def _bundles(self) -> Bundles:
+        return Bundles(self.connection_pool)
 
     def register_script(self, script: Any) -> Any:
         """Return the script, to be called with keys and arguments."""

@@ -26,6 +26,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 import pipeline
 from pipeline.__main__ import main as serve
+from pipeline.bundles import Bundles
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -104,14 +105,19 @@ def guard_redis() -> None:
         names[registered.sha] = next((name for name, body in bodies.items() if str(script).endswith(body)), "script")
         return registered
 
+    async def script(original: Any, self: Any, command: tuple[Any, ...]) -> Any:
+        name = names.get(command[1], "script")
+        return await guarded(lambda: original(self, command), _redis_error(), "redis", name, "")
+
     async def command(original: Any, self: Any, *args: Any, **options: Any) -> Any:
-        name = names.get(args[1], "script") if args[0] == "EVALSHA" else str(args[0]).lower()
+        name = str(args[0]).lower()
         return await guarded(lambda: original(self, *args, **options), _redis_error(), "redis", name, "")
 
     async def several(original: Any, self: Any, *args: Any, **options: Any) -> Any:
         return await guarded(lambda: original(self, *args, **options), _redis_error(), "redis", "pipeline", "")
 
     _wrap(Redis, "register_script", register)
+    _wrap(Bundles, "run", script)
     _wrap(Redis, "execute_command", command)
     _wrap(Pipeline, "execute", several)
 

@@ -11,7 +11,8 @@ from tests.deploy.images import HANDLER, ROOT
 # From the bottom up; a module may import from the rows under its own. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "replies", "redis_url", "redis_errors"}),
-    frozenset({"settings", "signing", "repeating", "connection", "objects"}),
+    frozenset({"settings", "signing", "repeating", "background", "bundles", "objects"}),
+    frozenset({"connection"}),
     frozenset({"models", "s3", "uploads", "scripts"}),
     frozenset({"access", "batchspec", "control", "index", "store", "gateway", "cutting", "unpacking", "status"}),
     frozenset({"ledger", "rows", "snapshot", "specs", "segments", "calls"}),
@@ -26,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 # Who may talk to the outside, so that each of these has one place where its errors are known.
 OWNERS = {
-    "redis": {"connection", "control", "index", "ledger", "redis_errors", "scripts"},
+    "redis": {"bundles", "connection", "control", "index", "ledger", "redis_errors", "scripts"},
     "aiobotocore": {"s3"},
     "botocore": {"objects"},
     "aiohttp": {"gateway", "objects", "server", "__main__"},

@@ -55,4 +55,4 @@ def test_the_locks_hold_what_pyproject_asks_for() -> None:
 def test_the_image_gets_no_tools() -> None:
     tools = requirements("local", "dev") - requirements()
     # What aiohttp brings along is asked for by name too, where it is imported by name.
-    assert tools & {name for name, _, _ in pins(IMAGE)} == {"multidict", "yarl"}
+    assert tools & {name for name, _, _ in pins(IMAGE)} == {"multidict"}
