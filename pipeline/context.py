@@ -9,6 +9,7 @@ from pathlib import Path
 from async_lru import alru_cache
 
 from pipeline.access import Access
+from pipeline.background import Background
 from pipeline.errors import ConfigurationError
 from pipeline.gateway import Gateway
 from pipeline.ledger import Ledger
@@ -37,6 +38,7 @@ class Context:
     """The open clients of one process."""
 
     settings: Settings
+    background: Background
     access: Access
     signer: Signer
     ledger: Ledger
@@ -59,8 +61,9 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         ledger = await enter(Ledger.connect(settings.redis_url, secrets.redis_password, settings.function_name))
         store = await enter(Store.connect(settings, secrets, lambda: read_secrets(path)))
         gateway = await enter(Gateway.connect(settings.gateway_url, settings.function_name, signer))
+        background = await enter(Background.opened())
         remembered = (Snapshots(store), Specs(store, settings.function_name), Phases(ledger))
-        yield Context(settings, access, signer, ledger, store, gateway, *remembered)
+        yield Context(settings, background, access, signer, ledger, store, gateway, *remembered)
 
 
 def _read_again(path: Path) -> Secrets:

@@ -11,13 +11,17 @@ from pipeline.signing import Identity
 
 
 async def settle(context: Context, identity: Identity, answer: bytes) -> Settled:
-    """Settle a task with its answer; releases, segment and reduce that follow are done before it returns."""
+    """Settle a task with its answer; segment and reduce that follow are done before it returns.
+
+    What is released then is enqueued in the background: the queue-worker's slot is not held for it. A segment is not,
+    so that a slow S3 slows the batch down rather than fill Redis.
+    """
     envelope, lines = decode_envelope(answer)
     settled = await context.ledger.settle(identity, envelope, answer if lines else b"")
     batch, generation = identity.batch, identity.generation
     if settled.release:
         of = Pass(batch, identity.epoch, generation, settled.function)
-        await release(context, of, [(task, 0) for task in settled.release])
+        context.background.start(release(context, of, [(task, 0) for task in settled.release]))
     if settled.segment is not None:
         await write_due_segment(context, batch, generation, settled.segment)
     if settled.reduce:

@@ -11,6 +11,7 @@ from botocore.retries.standard import ExponentialBackoff
 from redis.asyncio import Redis
 
 from pipeline.access import Access
+from pipeline.background import Background
 from pipeline.context import Context, Phases
 from pipeline.gateway import Gateway
 from pipeline.ledger import Ledger
@@ -116,7 +117,7 @@ async def pipeline(redis: Redis, store: Store, gateway: FakeGateway, s3: S3Info,
     ledger = Ledger(redis, name)
     client = Gateway(gateway.session, gateway.url, name, signer)
     remembered = (Snapshots(store), Specs(store, name), Phases(ledger))
-    context = Context(settings, Access(), signer, ledger, store, client, *remembered)
+    context = Context(settings, Background(), Access(), signer, ledger, store, client, *remembered)
     return PipelineBench(context, redis, gateway, name)
 
 

@@ -1,5 +1,6 @@
 """A gateway on 127.0.0.1 that records what is queued and answers as it is told."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -35,17 +36,23 @@ class Message:
 
 @dataclass
 class FakeGateway:
-    """`queues` holds what was sent to each function, `refusals` what is answered instead of 202."""
+    """`queues` holds what was sent to each function, `refusals` what is answered instead of 202.
+
+    What is queued for a function that is `held` is not answered before its event.
+    """
 
     url: str
     session: aiohttp.ClientSession
     queues: dict[str, list[Message]] = field(default_factory=lambda: defaultdict(list))
     refusals: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     models: dict[str, Model] = field(default_factory=dict)
+    held: dict[str, asyncio.Event] = field(default_factory=dict)
 
     async def enqueue(self, request: web.Request) -> web.Response:
         """Take a message, or refuse it with the next status that is waiting."""
         function = request.match_info["function"]
+        if function in self.held:
+            await self.held[function].wait()
         if self.refusals[function]:
             return web.Response(status=self.refusals[function].pop(0), text="Error queuing request: NATS is away")
         message = Message(function, request.query, request.headers, await request.read())

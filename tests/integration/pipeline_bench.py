@@ -92,7 +92,13 @@ class PipelineBench:
         path: str = "/",
     ) -> Response:
         given = CIMultiDict({"X-Mode": mode, **(headers or {})})
-        return await handle(Event(body, given, "POST", query or {}, path), self.context)
+        return await self._handle(Event(body, given, "POST", query or {}, path))
+
+    async def _handle(self, event: Event) -> Response:
+        try:
+            return await handle(event, self.context)
+        finally:
+            await self.context.background.idle()
 
     async def submit(
         self, body: str | bytes, headers: Headers | None = None, query: Mapping[str, str] | None = None, batch: str = ""
@@ -119,7 +125,7 @@ class PipelineBench:
         given.update({**(headers or {}), "X-Function-Status": str(status)})
         query = query_of(message.headers["X-Callback-Url"])
         event = Event(answer.body if answer else b"", given, "POST", query, "/collect")
-        return document(await handle(event, self.context))
+        return document(await self._handle(event))
 
     async def deliver(self, message: Message) -> dict[str, Any]:
         """Carry a message, and its answer home where it has a callback."""

@@ -1,13 +1,16 @@
 """collect: a callback settles its task once, or counts a failure, and does at once what follows."""
 
+import asyncio
 import dataclasses
 
 import pytest
+from multidict import CIMultiDict
 
 from pipeline.errors import ForbiddenError
-from pipeline.models import SIGNATURE_HEADER, Response
+from pipeline.handler import handle
+from pipeline.models import SIGNATURE_HEADER, Event, Response
 from tests.integration.fake_gateway import Message
-from tests.integration.pipeline_bench import PipelineBench, answering, query_of
+from tests.integration.pipeline_bench import PipelineBench, answering, document, query_of
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +29,19 @@ async def test_an_answer_settles_its_task_and_releases_the_next(pipeline: Pipeli
     assert [queued.task for queued in pipeline.queue] == [1]
     status = await pipeline.status()
     assert (status["succeeded"], status["settled"], status["released"], status["in_flight"]) == (1, 1, 2, 1)
+
+
+async def test_no_queue_worker_waits_for_the_gateway_to_take_the_next_task(pipeline: PipelineBench) -> None:
+    message = await first_message(pipeline)
+    answer = await pipeline.run_task(message)
+    taken = pipeline.gateway.held[pipeline.name] = asyncio.Event()
+    given = CIMultiDict(answer.headers)
+    event = Event(answer.body, given, "POST", query_of(message.headers["X-Callback-Url"]), "/collect")
+    assert document(await handle(event, pipeline.context)) == {"verdict": "settled"}
+    assert pipeline.queue == []
+    taken.set()
+    await pipeline.context.background.idle()
+    assert [queued.task for queued in pipeline.queue] == [1]
 
 
 async def test_delivered_three_times_an_answer_settles_once(pipeline: PipelineBench) -> None:
