@@ -19,6 +19,7 @@ from pipeline.gateway import Gateway, Reply
 from pipeline.models import MIB
 
 Turn = Callable[[float], Awaitable[float | None]]
+Once = Callable[[], Awaitable[Reply]]
 
 RETRY_BUDGET = 2.0
 MOST_CALLS = 5
@@ -103,14 +104,27 @@ async def call(
         waits = state.idle_for + state.upcoming_sleep
         return attempts >= MOST_CALLS or waits > RETRY_BUDGET or time.monotonic() + state.upcoming_sleep > end
 
+    reply = await once()
+    if is_retryable(reply.status):
+        reply = await _retry(reply, once, give_up)
+    return Called(reply, attempts, time.monotonic() - started)
+
+
+async def _retry(first: Reply, once: Once, give_up: Callable[[RetryCallState], bool]) -> Reply:
+    """Call again; the first reply is given, so that a call which succeeds at once pays for no retries."""
+    given = [first]
+
+    async def reply_once() -> Reply:
+        return given.pop() if given else await once()
+
     retrying = AsyncRetrying(
         retry=retry_if_result(lambda reply: is_retryable(reply.status)),
         wait=_Wait(),
         stop=give_up,
         retry_error_callback=_last,
     )
-    reply: Reply = await retrying(once)
-    return Called(reply, attempts, time.monotonic() - started)
+    reply: Reply = await retrying(reply_once)
+    return reply
 
 
 def _last(state: RetryCallState) -> Reply:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TypeGuard
 
 from pipeline.context import Context
@@ -20,13 +20,13 @@ REFUSED_BACKOFF = (0.5, 2.0)
 log = logging.getLogger(__name__)
 
 
-async def release(context: Context, of: Pass, tasks: Iterable[tuple[int, int]]) -> None:
+async def release(context: Context, of: Pass, tasks: Sequence[tuple[int, int]]) -> None:
     """Enqueue these (task, attempt) pairs, a bounded number at once; what the gateway refuses stays due, soon."""
-    slots = asyncio.Semaphore(RELEASES_AT_ONCE)
+    waiting = iter(tasks)
     refused: list[int] = []
 
-    async def enqueue(task: int, attempt: int) -> None:
-        async with slots:
+    async def enqueue_in_turn() -> None:
+        for task, attempt in waiting:
             try:
                 identity = Identity(of.batch, of.generation, task, attempt, of.epoch)
                 await context.gateway.enqueue("task", identity, of.function)
@@ -34,7 +34,10 @@ async def release(context: Context, of: Pass, tasks: Iterable[tuple[int, int]]) 
                 log.warning("batch %s: release of task %d is put off: %s", of.batch, task, error)
                 refused.append(task)
 
-    await asyncio.gather(*(enqueue(task, attempt) for task, attempt in tasks))
+    if len(tasks) == 1:
+        await enqueue_in_turn()
+    else:
+        await asyncio.gather(*(enqueue_in_turn() for _ in range(min(len(tasks), RELEASES_AT_ONCE))))
     if refused:
         backoff = random.uniform(*REFUSED_BACKOFF)  # noqa: S311
         await context.ledger.defer(of, refused, backoff)

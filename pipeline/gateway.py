@@ -8,12 +8,13 @@ from typing import Self
 from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
 from pipeline.errors import UnavailableError
 from pipeline.models import MIB
 from pipeline.signing import Identity, Purpose, Signer
 
-ENQUEUE_TIMEOUT = 10.0
+ENQUEUE_TIMEOUT = aiohttp.ClientTimeout(total=10)
 RESULT_LIMIT = 32 * MIB
 BROKEN = 502
 TIMED_OUT = 504
@@ -56,10 +57,11 @@ class Gateway:
         headers = {"X-Mode": mode, "X-Call-Id": identity.call_id(purpose=mode)}
         if mode == "task":
             headers["X-Callback-Url"] = f"{self._callback}?{self._signer.query('callback', identity)}"
-        url = f"{self._queue}?{self._signer.query(mode, identity, function)}"
-        timeout = aiohttp.ClientTimeout(total=ENQUEUE_TIMEOUT)
+        url = URL(f"{self._queue}?{self._signer.query(mode, identity, function)}", encoded=True)
         try:
-            async with self._session.post(url, headers=headers, timeout=timeout, allow_redirects=False) as response:
+            async with self._session.post(
+                url, headers=headers, timeout=ENQUEUE_TIMEOUT, allow_redirects=False
+            ) as response:
                 if response.status != 202:  # noqa: PLR2004
                     raise UnavailableError(f"the gateway refused a message with {response.status}")
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -68,17 +70,20 @@ class Gateway:
     async def invoke(self, function: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Reply:  # noqa: ASYNC109
         """Call the model function once; never raises for what it or the way to it does."""
         limits = aiohttp.ClientTimeout(total=timeout)
-        url = f"{self._functions}/{quote(function)}"
+        url = URL(f"{self._functions}/{quote(function)}", encoded=True)
+        # aiohttp warns of large bytes, which it would have to write in one piece.
+        data = body if len(body) <= MIB else io.BytesIO(body)
         try:
             async with self._session.post(
-                url, data=io.BytesIO(body), headers=headers, timeout=limits, allow_redirects=False
+                url, data=data, headers=headers, timeout=limits, allow_redirects=False
             ) as response:
-                reply = await response.content.read(RESULT_LIMIT + 1)
-                while len(reply) <= RESULT_LIMIT and (more := await response.content.read(RESULT_LIMIT)):
-                    reply += more
-                if len(reply) > RESULT_LIMIT:
-                    return Reply(413, f"the result is over {RESULT_LIMIT // MIB} MiB".encode())
-                return Reply(response.status, reply, response.headers.get("Retry-After", ""))
+                pieces, size = [], 0
+                async for piece in response.content.iter_any():
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > RESULT_LIMIT:
+                        return Reply(413, f"the result is over {RESULT_LIMIT // MIB} MiB".encode())
+                return Reply(response.status, b"".join(pieces), response.headers.get("Retry-After", ""))
         except TimeoutError:
             return Reply(TIMED_OUT, f"no reply within {timeout:g} s".encode())
         except aiohttp.ClientError as error:

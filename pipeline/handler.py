@@ -1,7 +1,6 @@
 """The one handler: a request's mode, then the function for it."""
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline.context import Context
@@ -91,8 +90,18 @@ def _check_once(event: Event) -> None:
     A callback's headers are not looked at: the called function chose them.
     """
     headers = () if _is_callback(event) else event.headers.items()
-    given = Counter(f"the header {name.title()}" for name, _ in headers if name.lower() in HEADERS_ONCE)
-    given += Counter(f"{name[:40]!r} in the query" for name, _ in event.query.items())
-    twice = [name for name, count in given.items() if count > 1]
-    if twice:
-        raise BadRequestError(f"{twice[0]} is given more than once")
+    twice = _repeated(lower for name, _ in headers if (lower := name.lower()) in HEADERS_ONCE)
+    if twice is not None:
+        raise BadRequestError(f"the header {twice.title()} is given more than once")
+    twice = _repeated(name for name, _ in event.query.items())
+    if twice is not None:
+        raise BadRequestError(f"{twice[:40]!r} in the query is given more than once")
+
+
+def _repeated(names: Iterable[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None

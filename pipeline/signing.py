@@ -9,8 +9,9 @@ import hmac
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, Self
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from pipeline.errors import ForbiddenError
 
@@ -55,14 +56,15 @@ def _number(text: str) -> int:
     return number
 
 
+@lru_cache(maxsize=16)
 def _key_id(key: bytes) -> str:
     return hashlib.sha256(b"pipeline key id\n" + key).hexdigest()[:8]
 
 
 def _mac(key: bytes, purpose: Purpose, identity: Identity, extra: str) -> str:
-    numbers = (identity.generation, identity.task, identity.attempt)
-    parts = ("pipeline", purpose, identity.batch, identity.epoch, *numbers, extra)
-    return hmac.new(key, "\n".join(map(str, parts)).encode(errors="replace"), hashlib.sha256).hexdigest()
+    numbers = f"{identity.generation}\n{identity.task}\n{identity.attempt}"
+    signed = f"pipeline\n{purpose}\n{identity.batch}\n{identity.epoch}\n{numbers}\n{extra}"
+    return hmac.digest(key, signed.encode(errors="replace"), "sha256").hex()
 
 
 @dataclass
@@ -75,9 +77,12 @@ class Signer:
     def query(self, purpose: Purpose, identity: Identity, function: str = "") -> str:
         """Return the signed query string of a URL; `function` is the model function that an invocation may call."""
         key = self.keys[0]
-        fields = {"batch": identity.batch, "generation": identity.generation, "task": identity.task}
-        fields |= {"attempt": identity.attempt, "epoch": identity.epoch} | ({"function": function} if function else {})
-        return urlencode(fields | {"key": _key_id(key), "sig": _mac(key, purpose, identity, function)})
+        named = f"&function={quote_plus(function)}" if function else ""
+        return (
+            f"batch={quote_plus(identity.batch)}&generation={identity.generation}&task={identity.task}"
+            f"&attempt={identity.attempt}&epoch={quote_plus(identity.epoch)}{named}"
+            f"&key={_key_id(key)}&sig={_mac(key, purpose, identity, function)}"
+        )
 
     def verify_query(self, purpose: Purpose, query: Mapping[str, str]) -> Identity:
         """Return the identity that a signed URL carries; raises ForbiddenError unless it was signed for `purpose`."""

@@ -57,7 +57,8 @@ class _Part:
     texts: pl.Series
 
     def rows(self, start: int, end: int) -> list[Item]:
-        return list(map(Item, self.indices[start:end].to_list(), self.texts[start:end].to_list()))
+        indices, texts = (column.slice(start, end - start).to_list() for column in (self.indices, self.texts))
+        return list(map(Item, indices, texts))
 
     def task(self, task: int) -> list[Item]:
         place = task - self.first_task

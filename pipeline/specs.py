@@ -7,7 +7,7 @@ import msgspec
 import orjson
 from async_lru import alru_cache
 
-from pipeline.batchspec import Submission
+from pipeline.batchspec import BatchSpec, Submission
 from pipeline.errors import ConflictError
 from pipeline.store import Check, MissingObjectError, Store
 
@@ -60,8 +60,8 @@ class Specs:
     async def _submission(self, batch: str) -> Submission:
         return msgspec.json.decode(await self._store.get(f"{batch}/spec.json"), type=Submission)
 
-    async def _remembered(self, batch: str, _epoch: str) -> Submission:
-        return await self.read(batch)
+    async def _remembered(self, batch: str, _epoch: str) -> BatchSpec:
+        return (await self.read(batch)).spec
 
     async def write(self, batch: str, submission: Submission) -> None:
         """Write a batch's submission."""

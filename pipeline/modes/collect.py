@@ -58,7 +58,7 @@ async def _fail(context: Context, identity: Identity, event: Event) -> str:
 async def _attempts(context: Context, identity: Identity) -> int:
     """Return how often a task is tried; 0 for a batch that is deleted, of which the ledger then knows nothing."""
     try:
-        return (await context.specs.get(identity.batch, identity.epoch)).spec.attempts
+        return (await context.specs.get(identity.batch, identity.epoch)).attempts
     except MissingObjectError:
         return 0
 

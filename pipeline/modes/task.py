@@ -40,7 +40,7 @@ async def _run(context: Context, identity: Identity, function: str, end: float) 
     phase = await _wanted(context, identity)
     if phase is None:
         return []
-    spec = (await context.specs.get(identity.batch, identity.epoch)).spec
+    spec = await context.specs.get(identity.batch, identity.epoch)
     if spec.function != function:
         raise ForbiddenError("this invocation was signed for another model function")
     items = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
@@ -78,15 +78,13 @@ class _Job:
 
     async def call_each(self, items: list[Item]) -> list[Outcome]:
         """Call the items side by side, a bounded number at once."""
+        if len(items) == 1:
+            return [await self._call_item(items[0])]
         slots = asyncio.Semaphore(self.spec.concurrency)
 
         async def one(item: Item) -> Outcome:
             async with slots:
-                call_id = self.identity.call_id(item.index)
-                outcome = make_outcome(call_id, item, await self._call(item.text.encode(), call_id))
-                # At once, so that a chunk of large results is never in memory together.
-                (kept,) = await shed(self.context.store, self.identity, [outcome], self.spec.inline_limit)
-                return kept
+                return await self._call_item(item)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -95,6 +93,13 @@ class _Job:
             # Nothing is called any more for a task that runs again.
             raise several.exceptions[0] from None
         return [done.result() for done in running]
+
+    async def _call_item(self, item: Item) -> Outcome:
+        call_id = self.identity.call_id(item.index)
+        outcome = make_outcome(call_id, item, await self._call(item.text.encode(), call_id))
+        # At once, so that a chunk of large results is never in memory together.
+        (kept,) = await shed(self.context.store, self.identity, [outcome], self.spec.inline_limit)
+        return kept
 
     async def call_chunk(self, items: list[Item]) -> list[Outcome]:
         """Send the chunk as one JSON array and expect an array of as many results back.

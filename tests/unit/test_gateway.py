@@ -1,6 +1,7 @@
 """The gateway client: what it sends, and what every answer or none means to its callers."""
 
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -46,7 +47,8 @@ class BrokenContent:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._content, name)
 
-    async def read(self, _size: int = -1) -> bytes:
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        yield await self._content.readany()
         raise aiohttp.ClientPayloadError
 
 
