@@ -123,6 +123,7 @@ class BatchSpec(BaseModel):
     column: Annotated[str, Field(min_length=1, max_length=KIB)] | None = None
     chunk: Annotated[Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"], BeforeValidator(_no_truth)] = 1
     chunk_call: bool = False
+    direct: bool = False
     concurrency: Annotated[int, Field(ge=1, le=64)] = 8
     window: Window = 128
     rate: Rate | None = None
@@ -138,6 +139,14 @@ class BatchSpec(BaseModel):
     def _a_chunk_call_sends_json(self) -> Self:
         if self.chunk_call and self.content_type not in {None, "application/json"}:
             raise ValueError("chunk_call sends a JSON array, so content_type can only be application/json")
+        return self
+
+    @model_validator(mode="after")
+    def _a_direct_call_is_one_item_at_the_queues_pace(self) -> Self:
+        if self.direct and (self.chunk != 1 or self.chunk_call):
+            raise ValueError("direct sends one item a message, so chunk can only be 1, without chunk_call")
+        if self.direct and self.rate:
+            raise ValueError("direct lets the queue-workers call at their own pace, so there can be no rate")
         return self
 
     @model_validator(mode="after")

@@ -1,55 +1,17 @@
 """Perform what the ledger's scripts hand out. Whatever fails here stays due in the ledger, and is taken over."""
 
-import asyncio
 import logging
-import random
-from collections.abc import Sequence
 from typing import TypeGuard
 
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
-from pipeline.replies import ENDED, Cancelled, Pass, State
+from pipeline.replies import ENDED, Cancelled, State
 from pipeline.segments import write_segment
 from pipeline.signing import Identity, Purpose
 from pipeline.specs import Marker
 from pipeline.status import status_document
 
-RELEASES_AT_ONCE = 16
-REFUSED_BACKOFF = (0.5, 2.0)
-
 log = logging.getLogger(__name__)
-
-
-async def release(context: Context, of: Pass, tasks: Sequence[tuple[int, int]]) -> None:
-    """Enqueue these (task, attempt) pairs, a bounded number at once; what the gateway refuses stays due, soon."""
-    waiting = iter(tasks)
-    refused: list[int] = []
-
-    async def enqueue_in_turn() -> None:
-        for task, attempt in waiting:
-            try:
-                identity = Identity(of.batch, of.generation, task, attempt, of.epoch)
-                await context.gateway.enqueue("task", identity, of.function)
-            except UnavailableError as error:
-                log.warning("batch %s: release of task %d is put off: %s", of.batch, task, error)
-                refused.append(task)
-
-    if len(tasks) == 1:
-        await enqueue_in_turn()
-    else:
-        await asyncio.gather(*(enqueue_in_turn() for _ in range(min(len(tasks), RELEASES_AT_ONCE))))
-    if refused:
-        backoff = random.uniform(*REFUSED_BACKOFF)  # noqa: S311
-        await context.ledger.defer(of, refused, backoff)
-
-
-async def release_first(context: Context, batch: str, generation: int, function: str, tasks: list[int]) -> None:
-    """Enqueue a generation's first window, and confirm it."""
-    phase = await context.ledger.phase(batch) if tasks else None
-    if phase is not None:
-        of = Pass(batch, phase.epoch, generation, function)
-        await release(context, of, [(task, 0) for task in tasks])
-        await context.ledger.confirm(batch, generation, phase.epoch)
 
 
 async def write_due_segment(context: Context, batch: str, generation: int, number: int) -> None:

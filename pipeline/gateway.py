@@ -11,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 from pipeline.errors import UnavailableError
-from pipeline.models import MIB
+from pipeline.models import CALLBACK_PATH, DIRECT_PATH, MIB
 from pipeline.signing import Identity, Purpose, Signer
 
 ENQUEUE_TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -29,14 +29,19 @@ class Reply:
     retry_after: str = ""
 
 
+def too_large() -> Reply:
+    """Return what stands for a result over RESULT_LIMIT."""
+    return Reply(413, f"the result is over {RESULT_LIMIT // MIB} MiB".encode())
+
+
 class Gateway:
     """The gateway as this function uses it; connections are kept alive for the life of the context."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, function_name: str, signer: Signer) -> None:
         self._session = session
-        self._queue = f"{url}/async-function/{function_name}"
-        self._callback = f"{url}/function/{function_name}/collect"
+        self._queues = f"{url}/async-function"
         self._functions = f"{url}/function"
+        self._own = function_name
         self._signer = signer
 
     @classmethod
@@ -56,11 +61,25 @@ class Gateway:
         """
         headers = {"X-Mode": mode, "X-Call-Id": identity.call_id(purpose=mode)}
         if mode == "task":
-            headers["X-Callback-Url"] = f"{self._callback}?{self._signer.query('callback', identity)}"
-        url = URL(f"{self._queue}?{self._signer.query(mode, identity, function)}", encoded=True)
+            headers["X-Callback-Url"] = self._callback(CALLBACK_PATH, "callback", identity)
+        await self._queue(f"{self._own}?{self._signer.query(mode, identity, function)}", headers)
+
+    async def enqueue_call(self, identity: Identity, function: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """Queue one call of a model function, whose reply the queue-worker brings home as it is.
+
+        Raises UnavailableError unless the gateway took it (202).
+        """
+        callback = self._callback(DIRECT_PATH, "direct", identity)
+        await self._queue(quote(function), {**headers, "X-Callback-Url": callback}, body)
+
+    def _callback(self, path: str, purpose: Purpose, identity: Identity) -> str:
+        return f"{self._functions}/{self._own}{path}?{self._signer.query(purpose, identity)}"
+
+    async def _queue(self, target: str, headers: Mapping[str, str], body: bytes | None = None) -> None:
+        url = URL(f"{self._queues}/{target}", encoded=True)
         try:
             async with self._session.post(
-                url, headers=headers, timeout=ENQUEUE_TIMEOUT, allow_redirects=False
+                url, data=body, headers=headers, timeout=ENQUEUE_TIMEOUT, allow_redirects=False
             ) as response:
                 if response.status != 202:  # noqa: PLR2004
                     raise UnavailableError(f"the gateway refused a message with {response.status}")
@@ -82,7 +101,7 @@ class Gateway:
                     pieces.append(piece)
                     size += len(piece)
                     if size > RESULT_LIMIT:
-                        return Reply(413, f"the result is over {RESULT_LIMIT // MIB} MiB".encode())
+                        return too_large()
                 return Reply(response.status, b"".join(pieces), response.headers.get("Retry-After", ""))
         except TimeoutError:
             return Reply(TIMED_OUT, f"no reply within {timeout:g} s".encode())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.context import Context
 from pipeline.errors import BadRequestError
-from pipeline.models import Event, Response
+from pipeline.models import CALLBACK_PATH, DIRECT_PATH, Event, Response
 from pipeline.modes.batch import batch
 from pipeline.modes.cancel import cancel
 from pipeline.modes.collect import collect
@@ -44,7 +44,6 @@ MODES: Mapping[str, Mode | Signed] = {
     "open": Signed(open_queued),
     "sweep": sweep,
 }
-CALLBACK_PATH = "/collect"
 HEADERS_ONCE = frozenset({"x-mode", "x-batch-id", "authorization", "content-type"})
 
 
@@ -81,7 +80,7 @@ def resolve_mode(event: Event) -> str:
 
 
 def _is_callback(event: Event) -> bool:
-    return event.path.rstrip("/") == CALLBACK_PATH
+    return event.path.rstrip("/") in {CALLBACK_PATH, DIRECT_PATH}
 
 
 def _check_once(event: Event) -> None:

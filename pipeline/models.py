@@ -16,6 +16,8 @@ KIB = 1024
 MIB = 1024 * KIB
 ITEM_PREVIEW = KIB
 SIGNATURE_HEADER = "X-Pipeline-Signature"
+CALLBACK_PATH = "/collect"
+DIRECT_PATH = "/collect/direct"
 
 
 @dataclass(frozen=True)

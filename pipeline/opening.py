@@ -13,10 +13,11 @@ import polars as pl
 from pipeline.batchspec import TURNS, BatchSpec, Submission
 from pipeline.context import Context
 from pipeline.deleting import delete_batch
-from pipeline.duties import close_batch, enqueue_open, enqueue_reduce, release_first
+from pipeline.duties import close_batch, enqueue_open, enqueue_reduce
 from pipeline.errors import ConflictError, UnavailableError
 from pipeline.ledger import OPENING_LEASE, ClaimKind
 from pipeline.planning import auto_chunk, plan
+from pipeline.releasing import release_first
 from pipeline.repeating import repeated
 from pipeline.replies import Claim
 from pipeline.rows import PREFERRED_COLUMN, choose_column, count_lines, open_rows, read_rows

@@ -1,11 +1,12 @@
 """Settle a task and do at once what the ledger then says is due."""
 
-from pipeline.answers import make_outcome
+from pipeline.answers import make_outcome, shed
 from pipeline.calls import Called
 from pipeline.context import Context
-from pipeline.duties import enqueue_reduce, release, write_due_segment
+from pipeline.duties import enqueue_reduce, write_due_segment
 from pipeline.gateway import Reply
 from pipeline.models import decode_envelope, encode_answer
+from pipeline.releasing import release
 from pipeline.replies import Pass, Settled
 from pipeline.signing import Identity
 
@@ -27,6 +28,15 @@ async def settle(context: Context, identity: Identity, answer: bytes) -> Settled
     if settled.reduce:
         await enqueue_reduce(context, batch, generation)
     return settled
+
+
+async def settle_called(context: Context, identity: Identity, called: Called) -> Settled:
+    """Settle a direct task with the model function's own reply; raises MissingObjectError for a batch that is gone."""
+    (item,) = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
+    spec = await context.specs.get(identity.batch, identity.epoch)
+    outcome = make_outcome(identity.call_id(item.index), item, called)
+    outcomes = await shed(context.store, identity, [outcome], spec.inline_limit)
+    return await settle(context, identity, encode_answer(outcomes))
 
 
 async def settle_failed(context: Context, identity: Identity, status: int, reason: str) -> Settled:

@@ -5,9 +5,10 @@ import time
 
 from pipeline.context import Context
 from pipeline.deleting import disown_outlived, go_on_deleting
-from pipeline.duties import close_batch, enqueue_open, enqueue_reduce, release, write_due_segment
+from pipeline.duties import close_batch, enqueue_open, enqueue_reduce, write_due_segment
 from pipeline.errors import PipelineError
 from pipeline.opening import reopen
+from pipeline.releasing import release
 from pipeline.replies import ENDED, Pass, Repairs
 from pipeline.settling import settle_failed
 from pipeline.signing import Identity

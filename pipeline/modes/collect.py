@@ -4,16 +4,20 @@ import logging
 import random
 import re
 
+from pipeline.calls import Called
 from pipeline.context import Context
 from pipeline.errors import ForbiddenError
-from pipeline.models import SIGNATURE_HEADER, Event, Response
-from pipeline.settling import settle, settle_failed, settle_skipped
+from pipeline.gateway import RESULT_LIMIT, Reply, too_large
+from pipeline.models import DIRECT_PATH, SIGNATURE_HEADER, Event, Response
+from pipeline.settling import settle, settle_called, settle_failed, settle_skipped
 from pipeline.signing import Identity
 from pipeline.store import MissingObjectError
 
 BACKOFF_CAP = 60.0
 LOST_STATUS = 502
+STATUS = re.compile(r"[1-5][0-9][0-9]")
 FAILED_STATUS = re.compile(r"[45][0-9][0-9]")
+SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 COUNT = re.compile(r"[0-9]{1,9}")
 BUSY = frozenset({429, 503})
 
@@ -26,6 +30,8 @@ async def collect(event: Event, context: Context) -> Response:
     Only the signed URL says what this belongs to: a callback's headers are the called function's own choice.
     Raises ForbiddenError, and UnavailableError when Redis cannot be reached (the sweep then finds the task lost).
     """
+    if event.path.rstrip("/") == DIRECT_PATH:
+        return await _collect_direct(event, context)
     identity = context.signer.verify_query("callback", event.query)
     try:
         context.signer.verify_answer(identity, event.body, event.headers.get(SIGNATURE_HEADER, ""))
@@ -36,6 +42,32 @@ async def collect(event: Event, context: Context) -> Response:
         return Response.json(200, {"verdict": await _fail(context, identity, event)})
     settled = await settle(context, identity, event.body)
     return Response.json(200, {"verdict": settled.verdict})
+
+
+async def _collect_direct(event: Event, context: Context) -> Response:
+    """Settle a direct task with what the model function answered: nothing of it is signed, and none of it steers."""
+    identity = context.signer.verify_query("direct", event.query)
+    called = _called(event)
+    if not called.succeeded and context.settings.openfaas_pro and not _is_final(event):
+        await context.ledger.extend(identity)
+        return Response.json(200, {"verdict": "extended"})
+    if called.reply.status in BUSY:
+        return Response.json(200, {"verdict": await _fail(context, identity, event)})
+    try:
+        settled = await settle_called(context, identity, called)
+    except MissingObjectError:
+        return Response.json(200, {"verdict": "unknown"})
+    return Response.json(200, {"verdict": settled.verdict})
+
+
+def _called(event: Event) -> Called:
+    """Read a callback as the reply of a call; the queue-worker's own headers say how it went."""
+    given = event.headers.get("X-Function-Status", "")
+    status = int(given) if STATUS.fullmatch(given) else LOST_STATUS
+    if len(event.body) > RESULT_LIMIT:
+        return Called(too_large(), 1, 0.0)
+    seconds = event.headers.get("X-Duration-Seconds", "")
+    return Called(Reply(status, event.body), 1, float(seconds) if SECONDS.fullmatch(seconds) else 0.0)
 
 
 async def _fail(context: Context, identity: Identity, event: Event) -> str:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 
 from pipeline.batchspec import BatchSpec
 from pipeline.context import Context
-from pipeline.duties import close_batch, enqueue_reduce, mark_open, release_first, write_due_segment
+from pipeline.duties import close_batch, enqueue_reduce, mark_open, write_due_segment
 from pipeline.errors import PipelineError, UnavailableError
 from pipeline.ledger import REDUCE_LEASE
 from pipeline.models import Event, Response
 from pipeline.planning import chosen_chunk, is_final, plan
+from pipeline.releasing import release_first
 from pipeline.repeating import repeated
 from pipeline.replies import ENDED, Lease, State
 from pipeline.segments import Segment, list_segments, retryable, unsuccessful

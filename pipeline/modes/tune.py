@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.batchspec import Rate, Window, too_slow
+from pipeline.batchspec import BatchSpec, Rate, Window, too_slow
 from pipeline.context import Context
 from pipeline.duties import mark_open
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
@@ -54,16 +54,19 @@ async def _check_rate(context: Context, name: str, wanted: Tuning) -> None:
     state = await context.ledger.state(name)
     if state is None or not wanted.rate:
         return
-    calls = state.number("calls") or await _calls_to_be(context, name)
-    problem = too_slow(calls, wanted.rate, context.settings)
+    spec = await _spec(context, name)
+    if spec.direct:
+        raise BadRequestError(
+            f"batch {name!r} cannot be tuned so: its calls are direct, at the queue-workers' own pace"
+        )
+    most = spec.calls(AUTO_CHUNK if spec.chunk == "auto" else spec.chunk)
+    problem = too_slow(state.number("calls") or most, wanted.rate, context.settings)
     if problem:
         raise BadRequestError(f"batch {name!r} cannot be tuned so: {problem}")
 
 
-async def _calls_to_be(context: Context, name: str) -> int:
-    """Return the most calls that a task of a batch that is still being opened may make."""
+async def _spec(context: Context, name: str) -> BatchSpec:
     try:
-        spec = (await context.specs.read(name)).spec
+        return (await context.specs.read(name)).spec
     except MissingObjectError:
         raise UnavailableError(f"batch {name!r} is being opened by another request: try again in a moment") from None
-    return spec.calls(AUTO_CHUNK if spec.chunk == "auto" else spec.chunk)

@@ -60,6 +60,15 @@ async def test_a_chunk_is_one_call_for_functions_that_batch(steady: Cluster) -> 
     assert sum('"together ' in item for _, item, _ in steady.calls()) == 3
 
 
+async def test_direct_calls_go_from_the_queue_to_the_model_function(steady: Cluster) -> None:
+    rows = [f"directly {number}" for number in range(300)]
+    status, summary = await steady.run(rows, direct="true")
+    assert (status["state"], status["succeeded"]) == ("done", 300)
+    assert [entry["url"] for entry in summary["results"]["results"]] == rows
+    expected = {(entry["callId"], entry["url"]) for entry in summary["results"]["results"]}
+    assert sorted((call_id, item) for call_id, item, _ in steady.calls() if item in rows) == sorted(expected)
+
+
 async def test_the_status_lists_what_is_open_and_knows_what_has_ended(steady: Cluster) -> None:
     opened = await steady.submit_rows(["slow 1"])
     async with steady.http.get(steady.url) as response:

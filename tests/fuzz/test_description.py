@@ -9,8 +9,8 @@ from bench.fuzz.description import description, modes, resolve
 from pipeline import errors
 from pipeline.batchspec import MOST_HEADERS, MOST_PROBLEMS, BatchSpec
 from pipeline.errors import PipelineError
-from pipeline.handler import CALLBACK_PATH, MODES, Signed
-from pipeline.models import BATCH_ID, KIB, RESERVED_IDS
+from pipeline.handler import MODES, Signed
+from pipeline.models import BATCH_ID, CALLBACK_PATH, DIRECT_PATH, KIB, RESERVED_IDS
 from pipeline.modes.status import SHOWN_BATCHES
 from pipeline.modes.tune import Tuning
 from pipeline.replies import ENDED
@@ -53,7 +53,7 @@ def test_the_modes_are_those_of_the_handler() -> None:
 
 
 def test_the_paths_are_those_of_the_server() -> None:
-    assert set(description()["paths"]) == {"/", CALLBACK_PATH, "/_/health", "/_/ready"}
+    assert set(description()["paths"]) == {"/", CALLBACK_PATH, DIRECT_PATH, "/_/health", "/_/ready"}
 
 
 def test_the_specification_is_that_of_the_code() -> None:

@@ -52,6 +52,7 @@ BAD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("chunk", 10_001),
     ("chunk", "9" * 5000),
     ("chunk_call", "sometimes"),
+    ("direct", "sometimes"),
     ("headers", {"X-Mode": "batch"}),
     ("concurrency", 0),
     ("concurrency", 65),
@@ -103,6 +104,7 @@ GOOD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("chunk", 10_000),
     ("chunk", "auto"),
     ("chunk_call", True),
+    ("direct", True),
     ("concurrency", 1),
     ("concurrency", 64),
     ("window", 1),
@@ -185,6 +187,20 @@ def test_a_chunk_call_sends_json_and_nothing_else() -> None:
     with pytest.raises(BadRequestError) as caught:
         parse_spec(MINIMAL | {"chunk_call": True, "content_type": "text/plain"})
     assert caught.value.problems == ("chunk_call sends a JSON array, so content_type can only be application/json",)
+
+
+@pytest.mark.parametrize("other", [{"chunk": 2}, {"chunk": "auto"}, {"chunk_call": True}])
+def test_a_direct_call_is_one_item(other: dict[str, Any]) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        parse_spec(MINIMAL | {"direct": True} | other)
+    assert caught.value.problems == ("direct sends one item a message, so chunk can only be 1, without chunk_call",)
+
+
+def test_direct_calls_keep_to_no_rate() -> None:
+    with pytest.raises(BadRequestError) as caught:
+        parse_spec(MINIMAL | {"direct": True, "rate": 5})
+    assert caught.value.problems == ("direct lets the queue-workers call at their own pace, so there can be no rate",)
+    assert parse_spec(MINIMAL | {"direct": True, "chunk": 1}).direct
 
 
 SUBMISSION = Submission({"input": "a.csv", "function": "f", "chunk": 7}, "etag", 10, "source")
