@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 
+from bench.figures import BARE
+from bench.records import PROCESSES
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from bench.figures import Point
 
@@ -19,52 +23,107 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import ScalarFormatter
 
-SIZE = (11.0, 4.5)
+PANEL = (4.6, 4.0)
 
 
-def draw_parallelism(path: Path, points: Sequence[Point]) -> None:
-    """Draw throughput, and efficiency where there is a model time, over parallelism; one line a model time."""
-    timed = any(point.efficiency is not None for point in points)
-    # Text stays text, so that it can be searched and read aloud; ids come from the salt, not from chance.
-    with mpl.rc_context({"svg.hashsalt": "bench", "svg.fonttype": "none", "axes.grid": True, "grid.alpha": 0.3}):
-        figure, axes = plt.subplots(1, 1 + timed, figsize=SIZE, layout="constrained", squeeze=False)
-        for index, (model_ms, group) in enumerate(groupby(points, key=lambda point: point.case.model_ms)):
-            line = list(group)
-            _draw_throughput(axes[0][0], line, f"{model_ms} ms model", f"C{index}")
-            if model_ms:
-                _draw_efficiency(axes[0][1], line, f"{model_ms} ms model", f"C{index}")
-        _finish(axes[0][0], points, "items per second")
+def draw_throughput(path: Path, points: Sequence[Point]) -> None:
+    """Draw items a second over parallelism, a panel a model time and a line a way; dashed is the ideal of one item."""
+
+    def draw(axes: Axes, model_ms: int) -> None:
+        _lines(axes, points, model_ms, lambda point: point.items_per_second)
+        ticks = _parallelism(points)
+        if model_ms:
+            axes.plot(ticks, [1000 * workers / model_ms for workers in ticks], "--", color="grey", label="ideal")
         # The same base on both axes: twice the workers, twice the items is one step to the right and one up.
-        axes[0][0].set_yscale("log", base=2)
-        axes[0][0].yaxis.set_major_formatter(ScalarFormatter())
-        axes[0][0].set_title("Throughput (dashed: ideal)")
-        if timed:
-            _finish(axes[0][1], points, "efficiency (ideal makespan / measured)")
-            axes[0][1].axhline(1, color="grey", linestyle="--")
-            axes[0][1].set_ylim(bottom=0)
-            axes[0][1].set_title("Efficiency")
+        axes.set_yscale("log", base=2)
+        axes.yaxis.set_major_formatter(ScalarFormatter())
+
+    _panels(path, points, "items per second", draw, _model_times(points))
+
+
+def draw_ratios(path: Path, points: Sequence[Point]) -> None:
+    """Draw throughput as a multiple of the bare queue's, a panel a model time and a line a way."""
+
+    def draw(axes: Axes, model_ms: int) -> None:
+        _lines(axes, points, model_ms, lambda point: None if point.case.way == BARE else point.against_bare)
+        axes.axhline(1, color="grey", linestyle="--")
+        axes.set_ylim(bottom=0)
+
+    _panels(path, points, "throughput / bare queue's", draw, _model_times(points))
+
+
+def draw_efficiency(path: Path, points: Sequence[Point]) -> None:
+    """Draw the ideal makespan as a share of the measured one, a panel a model time that is not 0."""
+
+    def draw(axes: Axes, model_ms: int) -> None:
+        _lines(axes, points, model_ms, lambda point: point.efficiency)
+        axes.axhline(1, color="grey", linestyle="--")
+        axes.set_ylim(bottom=0)
+
+    _panels(path, points, "efficiency (ideal makespan / measured)", draw, [ms for ms in _model_times(points) if ms])
+
+
+def draw_costs(path: Path, points: Sequence[Point]) -> None:
+    """Draw where the processors' time goes, by process, a panel a way: at the shortest model time, over parallelism."""
+    shortest = _model_times(points)[0]
+    ways = {way: list(group) for way, group in groupby(points, key=lambda point: point.case.way)}
+    figure, grid = _figure(len(ways))
+    for axes, (way, group) in zip(grid, ways.items(), strict=True):
+        line = [point for point in group if point.case.model_ms == shortest]
+        places = [str(point.case.parallelism) for point in line]
+        bottom = [0.0] * len(line)
+        for name in PROCESSES:
+            heights = [point.cpu_ms.get(name, 0.0) for point in line]
+            axes.bar(places, heights, bottom=bottom, label=name)
+            bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
+        axes.set_title(f"{way}, {shortest} ms model")
+        axes.set_xlabel("queue-worker parallelism")
+        axes.set_ylabel("processor ms per item")
+        axes.legend()
+    _save(figure, path)
+
+
+def _panels(
+    path: Path, points: Sequence[Point], label: str, draw: Callable[[Axes, int], None], model_times: Sequence[int]
+) -> None:
+    figure, grid = _figure(len(model_times))
+    for axes, model_ms in zip(grid, model_times, strict=True):
+        draw(axes, model_ms)
+        axes.set_title(f"{model_ms} ms model")
+        ticks = _parallelism(points)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel("queue-worker parallelism")
+        axes.set_ylabel(label)
+        axes.legend()
+    _save(figure, path)
+
+
+def _lines(axes: Axes, points: Sequence[Point], model_ms: int, value: Callable[[Point], float | None]) -> None:
+    for index, (way, group) in enumerate(groupby(points, key=lambda point: point.case.way)):
+        line = [(p.case.parallelism, value(p)) for p in group if p.case.model_ms == model_ms and value(p) is not None]
+        if line:
+            axes.plot(*zip(*line, strict=True), "o-", color=f"C{index}", label=way)
+
+
+def _figure(panels: int) -> tuple[Figure, Sequence[Axes]]:
+    # Text stays text, so that it can be searched and read aloud; ids come from the salt, not from chance.
+    with mpl.rc_context({"axes.grid": True, "grid.alpha": 0.3}):
+        size = (PANEL[0] * panels, PANEL[1])
+        figure, grid = plt.subplots(1, panels, figsize=size, layout="constrained", squeeze=False)
+    return figure, list(grid[0])
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with mpl.rc_context({"svg.hashsalt": "bench", "svg.fonttype": "none"}):
         figure.savefig(path, format="svg", metadata={"Date": None})
-        plt.close(figure)
+    plt.close(figure)
 
 
-def _draw_throughput(axes: Axes, points: Sequence[Point], label: str, colour: str) -> None:
-    parallelism = [point.case.parallelism for point in points]
-    axes.plot(parallelism, [point.items_per_second for point in points], "o-", color=colour, label=label)
-    model_ms = points[0].case.model_ms
-    if model_ms:
-        axes.plot(parallelism, [1000 * workers / model_ms for workers in parallelism], "--", color=colour)
+def _model_times(points: Sequence[Point]) -> list[int]:
+    return sorted({point.case.model_ms for point in points})
 
 
-def _draw_efficiency(axes: Axes, points: Sequence[Point], label: str, colour: str) -> None:
-    known = [(point.case.parallelism, point.efficiency) for point in points if point.efficiency is not None]
-    axes.plot([at for at, _ in known], [value for _, value in known], "o-", color=colour, label=label)
-
-
-def _finish(axes: Axes, points: Sequence[Point], label: str) -> None:
-    ticks = sorted({point.case.parallelism for point in points})
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.minorticks_off()
-    axes.set_xlabel("queue-worker parallelism")
-    axes.set_ylabel(label)
-    axes.legend()
+def _parallelism(points: Sequence[Point]) -> list[int]:
+    return sorted({point.case.parallelism for point in points})

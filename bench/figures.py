@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-RUN_SECONDS = 3.0
+BARE = "bare"
+RUN_SECONDS = 2.0
 # Rough figures of one queue-worker and of two cores: they decide on how long a run takes, never on a result.
-ITEM_OVERHEAD_MS = 6.0
-CEILING_PER_SECOND = 300.0
+ITEM_OVERHEAD_MS = 3.0
+CEILING_PER_SECOND = 1000.0
 
 
 @dataclass(frozen=True)
 class Case:
-    """One setting: queue-workers working at once, milliseconds a call of the model function takes, items to run."""
+    """One setting: how items go, queue-workers working at once, milliseconds a model call takes, items to run."""
 
+    way: str
     parallelism: int
     model_ms: int
     items: int
 
-    @property
-    def ideal_seconds(self) -> float:
-        """The makespan on a platform that costs nothing: 0 for a model function that answers at once."""
-        return self.items * self.model_ms / 1000 / self.parallelism
+
+@dataclass(frozen=True)
+class Traffic:
+    """What a run asked for, an item: requests at the gateway, Redis' round trips and commands, requests to S3.
+
+    Times are milliseconds: of a message's delivery to the function that it is for, and of a callback's.
+    """
+
+    http_requests: float
+    redis_round_trips: float
+    redis_commands: float
+    s3_requests: float
+    task_p50_ms: float
+    task_p99_ms: float
+    collect_p50_ms: float
+    collect_p99_ms: float
 
 
 @dataclass(frozen=True)
@@ -35,18 +49,20 @@ class Run:
     """One batch, measured.
 
     `seconds` is its makespan, from the opened ledger to the last item counted; `total_seconds` from the claim to the
-    readable summary; `retried` counts what ran again. `cpu_ms` is milliseconds an item, by process, over the whole
-    batch with its opening and its summary; `peak_rss_mb` is the function's. Both are empty where nothing is known of
-    the processes.
+    readable summary; `at_once` items are called side by side by a task; `retried` counts what ran again. `cpu_ms` is
+    milliseconds an item, by process, over the whole batch with its opening and its summary; `peak_rss_mb` is the
+    function's. What is out of sight is empty.
     """
 
     case: Case
     repeat: int
     seconds: float
     total_seconds: float
+    at_once: int
     retried: int
     cpu_ms: Mapping[str, float]
     peak_rss_mb: float | None
+    traffic: Traffic | None
 
     @property
     def items_per_second(self) -> float:
@@ -55,62 +71,76 @@ class Run:
 
     @property
     def efficiency(self) -> float | None:
-        """The ideal makespan as a share of the measured one; None for a model function that answers at once."""
-        return self.case.ideal_seconds / self.seconds if self.case.model_ms else None
+        """The makespan on a platform that costs nothing, as a share of the measured one; None for a model of 0 ms."""
+        if not self.case.model_ms:
+            return None
+        rounds = self.case.items / (self.case.parallelism * self.at_once)
+        return rounds * self.case.model_ms / 1000 / self.seconds
 
 
 @dataclass(frozen=True)
 class Point:
     """The medians of the runs of one case, in the units of `Run`; `spread` is (max - min) / median of the throughput.
 
-    `scaling` is the throughput as a multiple of that at the smallest parallelism with the same model time.
+    `against_bare` is the median of the ratios to the bare queue's throughput, each within one repeat.
     """
 
     case: Case
     items_per_second: float
     spread: float
-    scaling: float
+    against_bare: float | None
     efficiency: float | None
     cpu_ms: Mapping[str, float]
     peak_rss_mb: float | None
+    traffic: Traffic | None
 
 
-def items_for(parallelism: int, model_ms: int) -> int:
-    """Choose the items of a run that is to last about 3 s.
+def items_for(parallelism: int, model_ms: int, at_once: int = 1) -> int:
+    """Choose the items of a run that is to last about 2 s.
 
     A multiple of the parallelism: the ideal makespan can be reached only when no worker idles in the last round.
     """
-    rate = min(1000 * parallelism / (model_ms + ITEM_OVERHEAD_MS), CEILING_PER_SECOND)
-    return parallelism * math.ceil(RUN_SECONDS * rate / parallelism)
+    side_by_side = parallelism * at_once
+    rate = min(1000 * side_by_side / (model_ms + ITEM_OVERHEAD_MS), CEILING_PER_SECOND)
+    return side_by_side * math.ceil(RUN_SECONDS * rate / side_by_side)
 
 
 def medians(runs: Sequence[Run]) -> list[Point]:
-    """Return one point a case, by model time and then parallelism."""
-    groups: dict[tuple[int, int], list[Run]] = {}
-    for run in sorted(runs, key=lambda run: (run.case.model_ms, run.case.parallelism)):
-        groups.setdefault((run.case.model_ms, run.case.parallelism), []).append(run)
-    bases: dict[int, float] = {}
-    points = []
-    for (model_ms, _), group in groups.items():
-        rates = [run.items_per_second for run in group]
-        base = bases.setdefault(model_ms, median(rates))
-        points.append(_point(group, rates, base))
-    return points
+    """Return one point a case: in the order of the ways' first runs, by model time, then by parallelism."""
+    ways = list(dict.fromkeys(run.case.way for run in runs))
+    groups: dict[tuple[int, int, int], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((ways.index(run.case.way), run.case.model_ms, run.case.parallelism), []).append(run)
+    bare = {_place(run): run.items_per_second for run in runs if run.case.way == BARE}
+    return [_point(groups[key], bare) for key in sorted(groups)]
 
 
-def _point(group: Sequence[Run], rates: Sequence[float], base: float) -> Point:
+def _place(run: Run) -> tuple[int, int, int]:
+    return run.case.model_ms, run.case.parallelism, run.repeat
+
+
+def _point(group: Sequence[Run], bare: Mapping[tuple[int, int, int], float]) -> Point:
+    rates = [run.items_per_second for run in group]
     rate = median(rates)
     return Point(
         case=group[0].case,
         items_per_second=rate,
         spread=(max(rates) - min(rates)) / rate,
-        scaling=rate / base,
-        efficiency=_median([run.efficiency for run in group]),
+        against_bare=_median(run.items_per_second / bare[_place(run)] for run in group if _place(run) in bare),
+        efficiency=_median(run.efficiency for run in group),
         cpu_ms={name: median(run.cpu_ms[name] for run in group) for name in group[0].cpu_ms},
-        peak_rss_mb=_median([run.peak_rss_mb for run in group]),
+        peak_rss_mb=_median(run.peak_rss_mb for run in group),
+        traffic=_traffic([run.traffic for run in group if run.traffic is not None]),
     )
 
 
-def _median(values: Sequence[float | None]) -> float | None:
+def _traffic(group: Sequence[Traffic]) -> Traffic | None:
+    if not group:
+        return None
+    names = [field.name for field in fields(Traffic)]
+    return Traffic(**{name: median(getattr(one, name) for one in group) for name in names})
+
+
+def _median(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return median(known) if known else None

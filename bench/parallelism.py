@@ -14,12 +14,13 @@ import uvloop
 from rich.console import Console
 
 from bench import platforms
-from bench.charts import draw_parallelism
+from bench.charts import draw_costs, draw_efficiency, draw_ratios, draw_throughput
 from bench.errors import BenchError
-from bench.figures import Run, medians
+from bench.figures import BARE, Run, medians
 from bench.machine import describe_machine
 from bench.records import print_points, write_rows
 from bench.sweeps import Sweep, sweep
+from bench.ways import WAYS
 from pipeline.local.demo.client import RefusedError
 from pipeline.local.errors import LocalError
 from pipeline.local.stack import S3Info
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parent / "results"
 NAME = "parallelism"
 INTERRUPTED = 130
+EVERY_WAY = ",".join(WAYS)
 
 
 def _numbers(given: str) -> tuple[int, ...]:
@@ -46,6 +48,14 @@ def _workers(given: str) -> tuple[int, ...]:
     return numbers
 
 
+def _ways(given: str) -> tuple[str, ...]:
+    ways = tuple(part.strip() for part in given.split(","))
+    if not set(ways) <= set(WAYS):
+        raise typer.BadParameter(f"expected some of: {', '.join(WAYS)}")
+    return ways
+
+
+Ways = Annotated[Any, typer.Option(parser=_ways, metavar="WAY,WAY,...", help=f"Some of: {', '.join(WAYS)}.")]
 Parallelism = Annotated[
     Any, typer.Option(parser=_workers, metavar="N,N,...", help="Queue-workers working at once; with --gateway, one.")
 ]
@@ -67,9 +77,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(  # noqa: PLR0913 - the options of the command
     *,
-    parallelism: Parallelism = "1,2,4,8,16",
-    model_ms: ModelMs = "0,50",
-    repeats: Repeats = 3,
+    ways: Ways = EVERY_WAY,
+    parallelism: Parallelism = "1,2,4,8,16,32,64",
+    model_ms: ModelMs = "0,10,100",
+    repeats: Repeats = 5,
     items: Items = None,
     out: Out = RESULTS,
     gateway: Gateway = None,
@@ -80,10 +91,11 @@ def main(  # noqa: PLR0913 - the options of the command
 ) -> None:
     """Measure throughput and its cost against queue-worker parallelism, as CSV, JSON and SVG.
 
-    With --gateway, the S3 keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    With --gateway, the S3 keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and the way `bare` needs
+    bench/bare.py deployed as a function of that name.
     """
     console = Console()
-    plan = Sweep(parallelism, model_ms, repeats, items)
+    plan = Sweep(ways, parallelism, model_ms, repeats, items)
     machine = describe_machine("bench.parallelism", sys.argv[1:])
     try:
         if gateway is None:
@@ -121,9 +133,15 @@ def _write(out: Path, runs: list[Run], machine: dict[str, Any], console: Console
     out.mkdir(parents=True, exist_ok=True)
     write_rows(out / f"{NAME}.csv", runs)
     (out / f"{NAME}.json").write_text(json.dumps(machine, indent=2) + "\n")
-    draw_parallelism(out / f"{NAME}.svg", points)
+    draw_throughput(out / f"{NAME}.svg", points)
+    if any(point.against_bare is not None and point.case.way != BARE for point in points):
+        draw_ratios(out / f"{NAME}-ratios.svg", points)
+    if any(point.efficiency is not None for point in points):
+        draw_efficiency(out / f"{NAME}-efficiency.svg", points)
+    if any(point.cpu_ms for point in points):
+        draw_costs(out / f"{NAME}-costs.svg", points)
     print_points(console, points)
-    console.print(f"Rows, machine and chart: {out}/{NAME}.csv, .json, .svg", soft_wrap=True, highlight=False)
+    console.print(f"Rows, machine and charts: {out}/{NAME}.csv, .json, *.svg", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from bench.errors import BenchError
+from bench.figures import BARE
 from pipeline.local.functions import FunctionSpec
 from pipeline.local.services import redis_server, s3_server
 from pipeline.local.stack import LocalStack, S3Info, local_stack
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.local.services import Service
 
 MODEL = Path(__file__).with_name("model.py")
+BARE_FUNCTION = Path(__file__).with_name("bare.py")
 PROBE = ClientTimeout(total=10)
 
 
@@ -33,13 +35,14 @@ class Platform:
     """A gateway with the pipeline and model functions behind it.
 
     `functions` are the model functions' names by model time in milliseconds; `pids` the processes by function or part
-    of the platform, empty where they are out of sight.
+    of the platform, empty where they are out of sight, as the `stack` is.
     """
 
     gateway_url: str
     s3: S3Info
     functions: dict[int, str]
     pids: dict[str, Pids] = field(default_factory=dict)
+    stack: LocalStack | None = None
 
     def groups(self, model_ms: int) -> dict[str, Pids]:
         """Return the processes that a run uses, the model function's under `model` whatever its name."""
@@ -65,7 +68,9 @@ async def local(model_times: Sequence[int]) -> AsyncIterator[Opener]:
         @contextlib.asynccontextmanager
         async def start(parallelism: int) -> AsyncIterator[Platform]:
             async with local_stack(specs, workers=parallelism, redis=redis, s3=s3) as stack:
-                yield Platform(stack.gateway_url, stack.s3, functions, pids(stack, functions))
+                await stack.add_function(bare_spec(stack.gateway_url))
+                processes = pids(stack, functions) | {BARE: tuple(stack.pids(BARE))}
+                yield Platform(stack.gateway_url, stack.s3, functions, processes, stack)
 
         yield start
 
@@ -82,6 +87,11 @@ def model_spec(name: str, model_ms: int, result_bytes: int = 0) -> FunctionSpec:
     """Describe a model function that takes `model_ms` a call, and whose results have at least `result_bytes`."""
     environment = {"BENCH_MODEL_MS": str(model_ms), "BENCH_RESULT_BYTES": str(result_bytes)}
     return FunctionSpec(name, (sys.executable, str(MODEL)), environment=environment)
+
+
+def bare_spec(gateway_url: str) -> FunctionSpec:
+    """Describe the function that stands for the bare queue."""
+    return FunctionSpec(BARE, (sys.executable, str(BARE_FUNCTION)), environment={"gateway_url": gateway_url})
 
 
 def pids(stack: LocalStack, functions: dict[int, str]) -> dict[str, Pids]:

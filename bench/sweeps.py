@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bench.batches import run_batch, warm_up
 from bench.figures import Case, Run, items_for
+from bench.ways import side_by_side
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -20,24 +21,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What to run: every parallelism with every model time (milliseconds), `repeats` times over.
+    """What to run: every way at every parallelism with every model time (milliseconds), `repeats` times over.
 
     `items` a run, or None for a number that makes it last some seconds.
     """
 
+    ways: tuple[str, ...]
     parallelism: tuple[int, ...]
     model_ms: tuple[int, ...]
     repeats: int
     items: int | None
 
-    def case(self, parallelism: int, model_ms: int) -> Case:
-        """Return one setting with its items."""
-        return Case(parallelism, model_ms, self.items or items_for(parallelism, model_ms))
+    def cases(self, parallelism: int) -> list[Case]:
+        """Return the settings of one parallelism with their items; the ways that are compared follow each other."""
+        return [
+            Case(way, parallelism, ms, self.items or items_for(parallelism, ms, side_by_side(way)))
+            for ms in self.model_ms
+            for way in self.ways
+        ]
 
     @property
     def runs(self) -> int:
         """How many batches are measured."""
-        return len(self.parallelism) * len(self.model_ms) * self.repeats
+        return len(self.ways) * len(self.parallelism) * len(self.model_ms) * self.repeats
 
 
 async def sweep(plan: Sweep, where: AbstractAsyncContextManager[platforms.Opener], console: Console) -> list[Run]:
@@ -55,10 +61,9 @@ async def sweep(plan: Sweep, where: AbstractAsyncContextManager[platforms.Opener
             for repeat in range(1, plan.repeats + 1):
                 for parallelism in plan.parallelism:
                     async with start(parallelism) as platform:
-                        await warm_up(platform, parallelism)
-                        for model_ms in plan.model_ms:
-                            case = plan.case(parallelism, model_ms)
-                            words = f"parallelism {parallelism}, {model_ms} ms, {case.items} items"
+                        await warm_up(platform, plan.ways, parallelism)
+                        for case in plan.cases(parallelism):
+                            words = f"parallelism {parallelism}, {case.model_ms} ms, {case.way}, {case.items} items"
                             progress.update(bar, description=words, refresh=True)
                             runs.append(await run_batch(platform, case, repeat=repeat))
                             progress.update(bar, advance=1, refresh=True)

@@ -27,11 +27,15 @@ _REQUESTS = re.compile(r'^SeaweedFS_s3_request_total\{.*type="(?P<type>\w+)".*\}
 
 @dataclass(frozen=True)
 class Counts:
-    """Counters at one moment, from a server's start on; `s3` by group of price, Redis' memory in bytes."""
+    """Counters at one moment, from a server's start on; `s3` by group of price, Redis' memory in bytes.
+
+    `redis_reads` counts how often Redis has read from a connection: round trips, however many commands share one.
+    """
 
     s3: Mapping[str, float]
     redis_scripts: int
     redis_commands: int
+    redis_reads: int
     redis_used: int
     redis_peak: int
 
@@ -47,6 +51,7 @@ async def read_counts(redis: Redis, metrics_url: str) -> Counts:
         s3=s3_requests(await _read(metrics_url)),
         redis_scripts=sum(count for name, count in calls.items() if name in SCRIPTS),
         redis_commands=sum(count for name, count in calls.items() if name not in NO_WORK | SCRIPTS),
+        redis_reads=(await redis.info("stats"))["total_reads_processed"],
         redis_used=memory["used_memory"],
         redis_peak=memory["used_memory_peak"],
     )

@@ -27,16 +27,19 @@ NO_S3 = dict.fromkeys(S3, "")
 def test_a_small_sweep_of_the_local_stack_leaves_rows_a_chart_and_what_they_come_from(tmp_path: Path) -> None:
     out = tmp_path / "results"
     options = ["--parallelism", "1,2", "--model-ms", "0", "--items", "20", "--repeats", "1", "--out", str(out)]
+    ways = ("bare", "chunk 1", "direct", "chunk 10", "chunk auto")
 
     result = CliRunner().invoke(app, options)
 
     assert result.exit_code == 0, result.output
     with (out / "parallelism.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["parallelism"], row["model_ms"]) for row in rows] == [("1", "0"), ("2", "0")]
+    assert [(row["parallelism"], row["way"]) for row in rows] == [(p, way) for p in ("1", "2") for way in ways]
     for row in rows:
         check(row)
-    assert ET.parse(out / "parallelism.svg").getroot().tag.endswith("svg")
+    charts = ("parallelism", "parallelism-costs", "parallelism-ratios")
+    assert sorted(path.stem for path in out.glob("*.svg")) == sorted(charts)
+    assert all(ET.parse(path).getroot().tag.endswith("svg") for path in out.glob("*.svg"))
     machine = json.loads((out / "parallelism.json").read_text())
     assert machine["command"].startswith("python -m bench.parallelism")
     assert machine["cores"] > 0
@@ -53,8 +56,19 @@ def check(row: dict[str, str]) -> None:
     assert 0 < seconds <= float(row["total_seconds"])
     assert row["efficiency"] == ""
     assert all(float(row[f"{name}_cpu_ms_per_item"]) >= 0 for name in PROCESSES)
-    assert float(row["pipeline_cpu_ms_per_item"]) > 0
-    assert float(row["pipeline_peak_rss_mb"]) > 10
+    if row["way"] != "bare":
+        assert float(row["function_cpu_ms_per_item"]) > 0
+    assert float(row["function_peak_rss_mb"]) > 10
+    requests = {"bare": 4, "chunk 1": 4, "direct": 3, "chunk 10": 1.3, "chunk auto": 4}[row["way"]]
+    # A reduce, and looks at the status.
+    assert requests <= float(row["http_requests_per_item"]) < requests + 1
+    if row["way"] == "bare":
+        assert float(row["redis_commands_per_item"]) == 0
+    else:
+        assert float(row["redis_round_trips_per_item"]) > 0
+        assert float(row["s3_requests_per_item"]) > 0
+    assert 0 < float(row["task_p50_ms"]) <= float(row["task_p99_ms"])
+    assert 0 < float(row["collect_p50_ms"]) <= float(row["collect_p99_ms"])
 
 
 async def test_a_gateway_is_measured_as_it_is_deployed(tmp_path: Path) -> None:
@@ -68,6 +82,7 @@ async def test_a_gateway_is_measured_as_it_is_deployed(tmp_path: Path) -> None:
             "AWS_SECRET_ACCESS_KEY": stack.s3.secret_key,
         }
         arguments = [*options, "--items", "20", "--repeats", "2", "--out", str(tmp_path)]
+        arguments += ["--ways", "chunk 1"]
         result = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=environment)
 
     assert result.exit_code == 0, result.output
@@ -80,7 +95,8 @@ async def test_a_gateway_is_measured_as_it_is_deployed(tmp_path: Path) -> None:
         assert 0 < float(row["efficiency"]) < 1.5
         # Its processes are out of sight.
         assert {row[f"{name}_cpu_ms_per_item"] for name in PROCESSES} == {""}
-        assert row["pipeline_peak_rss_mb"] == ""
+        assert row["function_peak_rss_mb"] == ""
+        assert row["http_requests_per_item"] == ""
 
 
 @pytest.mark.parametrize(
@@ -103,6 +119,13 @@ def test_a_gateway_that_cannot_be_measured_is_one_line_and_exit_code_1(
     assert len(result.stderr.splitlines()) == 1
     assert result.stderr.startswith(f"error: {reason}")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_way_that_there_is_not_is_refused() -> None:
+    result = CliRunner().invoke(app, ["--ways=bare,nonsense"])
+
+    assert result.exit_code == 2
+    assert "bare, chunk 1, direct, chunk 10, chunk auto" in " ".join(result.stderr.replace("│", "").split())
 
 
 @pytest.mark.parametrize("numbers", ["", "1,", "x", "-1", "1.5", "0,1"])
