@@ -8,6 +8,7 @@ import hiredis
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pipeline.redis_errors import code
 
@@ -20,6 +21,7 @@ class Bundles:
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
         self._connection: AbstractConnection | None = None
+        self._limit: float | None = None
         self._waiting: list[tuple[Command, asyncio.Future[Any]]] = []
         self._sender: asyncio.Task[None] | None = None
 
@@ -54,12 +56,15 @@ class Bundles:
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         """Return a reply or the server's error for each command; raises where the connection breaks."""
-        connection = self._connection or await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        self._connection = connection
+        connection = self._connection or await self._connect()
         try:
-            await connection.connect()
-            await connection.send_packed_command([b"".join(map(hiredis.pack_command, commands))])
-            replies = [await _read(connection) for _ in commands]
+            async with asyncio.timeout(self._limit):
+                await connection.connect()  # type: ignore[no-untyped-call]
+                await connection.send_packed_command([b"".join(map(hiredis.pack_command, commands))])
+                replies = [await _read(connection) for _ in commands]
+        except TimeoutError:
+            await connection.disconnect(nowait=True)
+            raise RedisTimeoutError("no replies in time") from None
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
@@ -67,6 +72,13 @@ class Bundles:
             # A primary that became a replica: the next connection leads to whoever took its place.
             await connection.disconnect()
         return replies
+
+    async def _connect(self) -> AbstractConnection:
+        connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        # One limit for the bundle, since each that redis-py keeps for a reply costs as much as the reply.
+        self._limit, connection.socket_timeout = connection.socket_timeout, None
+        self._connection = connection
+        return connection
 
 
 async def _read(connection: AbstractConnection) -> Any:

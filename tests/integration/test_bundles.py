@@ -8,6 +8,7 @@ import pytest_asyncio
 from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pipeline.bundles import Bundles
 from pipeline.connection import open_redis
@@ -62,6 +63,16 @@ async def test_a_connection_that_breaks_fails_all_that_went_with_it_and_nothing_
     assert [type(reply) for reply in replies] == [RedisConnectionError] * 3
     assert await bundles.run(("ECHO", "b")) == b"b"
     assert await bundles.run(("CLIENT", "ID")) != number
+
+
+async def test_replies_that_do_not_come_in_time_are_given_up_with_their_connection(server: RedisServer) -> None:
+    pool = ConnectionPool.from_url(server.url, password=server.password, socket_timeout=0.05)
+    bundles = Bundles(pool)
+    commands = (("ECHO", "a"), ("BLPOP", "nothing comes here", 0), ("ECHO", "b"))
+    waiting = await asyncio.gather(*(bundles.run(command) for command in commands), return_exceptions=True)
+    assert [type(reply) for reply in waiting] == [RedisTimeoutError] * 3
+    assert await bundles.run(("ECHO", "c")) == b"c"
+    await pool.aclose()
 
 
 async def test_who_gives_up_waiting_takes_nobody_along(bundles: Bundles) -> None:
