@@ -72,7 +72,7 @@ def test_the_ratios_on_record_are_those_of_the_ways_that_are_run() -> None:
 
 def test_a_run_is_kept_and_the_next_one_compared_with_it(tmp_path: Path) -> None:
     kept = tmp_path / "kept.json"
-    options = ["--repeats", "3", "--items", "60", "--against", str(kept)]
+    options = ["--repeats", "3", "--items", "300", "--against", str(kept)]
 
     assert CliRunner().invoke(app, [*options, "--record"]).exit_code == 0
     recorded = json.loads(kept.read_text())

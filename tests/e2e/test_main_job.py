@@ -7,7 +7,7 @@ from tests.e2e.cluster import Cluster, to_csv, urls
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.mark.parametrize(("count", "chunk", "tasks"), [(2000, "1", 2000), (100, "7", 15), (3000, "auto", 1000)])
+@pytest.mark.parametrize(("count", "chunk", "tasks"), [(2000, "1", 2000), (100, "7", 15), (900, "auto", 113)])
 async def test_every_row_is_in_the_summary_once_and_in_order(
     steady: Cluster, count: int, chunk: str, tasks: int
 ) -> None:

@@ -1,4 +1,4 @@
-"""`chunk: auto`: about 1,000 tasks of at most 100 items, which never need more time than a task has."""
+"""`chunk: auto`: about as many tasks as run at once, of at most 100 items, with time enough for each."""
 
 import pytest
 from hypothesis import given
@@ -17,16 +17,20 @@ FIFTY_SECONDS = read_settings({"s3_bucket": "rows", "task_timeout": "50"})
     [
         (0, {}, 1),
         (1, {}, 1),
-        (1000, {}, 1),
-        (1001, {}, 2),
-        (7000, {}, 7),
+        (128, {}, 1),
+        (129, {}, 2),
+        (1000, {}, 8),
+        (1000, {"timeout": 0.5}, 8),
+        (6400, {"timeout": 0.5}, 50),
+        (6401, {"timeout": 0.5}, 51),
         (10**7, {"timeout": 0.5}, 100),
         (10**7, {"timeout": 30, "concurrency": 8}, 8),
         (10**7, {"timeout": 25, "concurrency": 8}, 16),
         (10**7, {"timeout": 50, "concurrency": 3}, 3),
         (10**7, {"timeout": 3600, "concurrency": 3}, 3),
         (10**7, {"timeout": 60, "concurrency": 1, "chunk_call": True}, 100),
-        (5000, {"timeout": 60, "concurrency": 1, "chunk_call": True}, 5),
+        (32, {"timeout": 60, "concurrency": 1, "chunk_call": True}, 1),
+        (1000, {"timeout": 60, "concurrency": 1, "chunk_call": True}, 32),
         (5000, {"timeout": 60, "concurrency": 1}, 1),
     ],
 )
@@ -47,6 +51,6 @@ def test_a_chunk_fits_into_its_task_whatever_its_calls_take(
     settings = read_settings({"s3_bucket": "rows", "task_timeout": repr(task_timeout)})
     chunk = auto_chunk(items, spec(timeout=timeout, concurrency=concurrency), settings)
     assert 1 <= chunk <= 100
-    assert (chunk - 1) * 1000 < max(items, 1)
+    assert (chunk - 1) * 128 < max(items, 1)
     rounds = -(-chunk // concurrency)
     assert rounds * min(timeout, task_timeout) <= task_timeout
