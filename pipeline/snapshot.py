@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from array import array
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Cut:
     """The tasks of a part: `starts` gives the place in `indices` (of items) of each, and the end."""
 
     first_task: int
-    starts: list[int]
+    starts: Sequence[int]
     indices: list[int]
 
 
@@ -52,7 +53,7 @@ class _Part:
     """A part in memory: `starts` gives the first row of each of its tasks, and the end."""
 
     first_task: int
-    starts: list[int]
+    starts: Sequence[int]
     indices: pl.Series
     texts: pl.Series
 
@@ -173,7 +174,9 @@ def _from_parquet(body: bytes) -> _Part:
     rows = pl.read_parquet(io.BytesIO(body), columns=[TASK, INDEX, ITEM])
     sizes = rows.group_by(TASK, maintain_order=True).len()
     ends = sizes.get_column("len").cast(pl.Int64).cum_sum().to_list()
-    return _Part(sizes.item(0, TASK), [0, *ends], rows.get_column(INDEX), rows.get_column(ITEM))
+    # Not a list: where each row is a task, that would be most of the part's memory.
+    starts = array("q", [0, *ends])
+    return _Part(sizes.item(0, TASK), starts, rows.get_column(INDEX), rows.get_column(ITEM))
 
 
 def _to_parquet(part: pl.DataFrame) -> bytes:
