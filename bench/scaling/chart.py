@@ -37,7 +37,9 @@ def draw_scale(path: Path, runs: Sequence[Run]) -> None:
             _draw_phase(left, group, f"{phase}_seconds", f"C{colour}")
         items = [run.items for run in group]
         for name in PROCESSES:
-            right.plot(items, [getattr(run, f"{name}_cpu_ms") / run.items for run in group], "o-", label=name)
+            # Less than the clock's step of 10 ms is 0, for which there is no place on the axis.
+            costs = [getattr(run, f"{name}_cpu_ms") / run.items or np.nan for run in group]
+            right.plot(items, costs, "o-", label=name)
         _finish(left, f"Seconds, chunk {group[0].chunk:,} (dashed: straight line)", "seconds")
         _finish(right, "Processor time an item", "milliseconds")
         figure.savefig(path, format="svg", metadata={"Date": None})

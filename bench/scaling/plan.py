@@ -120,9 +120,9 @@ def fleet(run: Run, hours: float, items: int = ITEMS, assumed: Assumed = ASSUMED
         queue_workers=math.ceil(held * scale / 1000 / seconds),
         messages_a_second=needs.messages / seconds,
         loads={
-            "Redis (one core)": cores(run.redis_cpu_ms),
-            "NATS (messages)": needs.messages / seconds / assumed.nats_messages,
-            "S3 (PUT on one prefix)": needs.s3_puts / seconds / assumed.s3_puts,
-            "S3 (GET on one prefix)": needs.s3_gets / seconds / assumed.s3_gets,
+            "one Redis core": cores(run.redis_cpu_ms),
+            "one NATS": needs.messages / seconds / assumed.nats_messages,
+            "one S3 prefix, PUT": needs.s3_puts / seconds / assumed.s3_puts,
+            "one S3 prefix, GET": needs.s3_gets / seconds / assumed.s3_gets,
         },
     )

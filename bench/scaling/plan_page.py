@@ -57,7 +57,7 @@ def _need_rows(needs: Sequence[Need]) -> list[tuple[str, ...]]:
 
 
 def _fleet_rows(fleets: Sequence[Fleet]) -> list[tuple[str, ...]]:
-    loads = [(name, *(f"{each.loads[name]:.3f}" for each in fleets)) for name in fleets[0].loads]
+    loads = [(f"used of {name}", *(f"{each.loads[name]:.1%}" for each in fleets)) for name in fleets[0].loads]
     return [
         ("replicas of the pipeline", *(f"{each.pipelines:,}" for each in fleets)),
         ("queue-workers", *(f"{each.queue_workers:,}" for each in fleets)),

@@ -160,11 +160,11 @@ def test_half_the_time_takes_twice_the_fleet_and_names_what_is_full_first() -> N
     assert (day.queue_workers, half.queue_workers) == (12, 24)
     assert day.messages_a_second == pytest.approx(1_000_068 / 86_400)
     assert half.loads == {name: pytest.approx(2 * load) for name, load in day.loads.items()}
-    assert day.bottleneck == "Redis (one core)"
+    assert day.bottleneck == "one Redis core"
     assert day.loads[day.bottleneck] == pytest.approx(1_000 / 86_400 / 0.7)
     assert day.least_hours == pytest.approx(1_000 / 3_600 / 0.7)
     assert half.least_hours == pytest.approx(day.least_hours)
-    assert fleet(MEASURED, 24, assumed=Assumed(nats_messages=10)).bottleneck == "NATS (messages)"
+    assert fleet(MEASURED, 24, assumed=Assumed(nats_messages=10)).bottleneck == "one NATS"
 
 
 def test_the_plan_says_what_it_assumes_and_has_a_column_a_chunk() -> None:
@@ -173,7 +173,7 @@ def test_the_plan_says_what_it_assumes_and_has_a_column_a_chunk() -> None:
     assert "PUT, COPY, POST and LIST $5 a million, GET $0.4 a million" in page
     assert "|  | chunk 100 (measured at 1,000) | chunk 1 (measured at 1,000) |" in page
     assert "| messages in NATS | 1,000,068 | 100,000,068 |" in page
-    assert "| first bottleneck | Redis (one core) | NATS (messages) |" in page
+    assert "| first bottleneck | one Redis core | one NATS |" in page
 
 
 def test_a_small_batch_on_the_local_stack_leaves_rows_a_chart_and_a_plan(tmp_path: Path) -> None:
