@@ -178,11 +178,10 @@ class Store:
         """
         aborted = 0
         try:
-            for prefix in (f"{batch}.json", f"{batch}/"):
-                for upload in await self._uploads(prefix):
-                    if upload.key == prefix or prefix.endswith("/"):
-                        await upload.abort()
-                        aborted += 1
+            for upload in await self._uploads(batch):
+                if upload.key == f"{batch}.json" or upload.key.startswith(f"{batch}/"):
+                    await upload.abort()
+                    aborted += 1
         except DeniedError as error:
             if self._may_list_uploads:
                 log.warning("unfinished uploads stay until they are aborted otherwise: %s", error)
