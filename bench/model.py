@@ -1,6 +1,6 @@
-"""The model function of the benchmarks: waits `BENCH_MODEL_MS` milliseconds and answers a small JSON document an item.
+"""The model function of the benchmarks: waits `BENCH_MODEL_MS` milliseconds an item and answers a small document each.
 
-With `BENCH_RESULT_BYTES` it has about as many bytes. A JSON array is a chunk, answered with an array as long.
+With `BENCH_RESULT_BYTES` that has about as many bytes. A JSON array is a chunk, answered with an array as long.
 """
 
 import asyncio
@@ -17,19 +17,28 @@ PADDING = {"padding": "x" * (RESULT_BYTES - len(b'{"length":12,"padding":""}'))}
 
 
 async def answer(request: web.Request) -> web.Response:
-    """Wait without using the processor, as a model on another machine would, then say how long the item is."""
+    """Wait without using the processor, as a model on another machine would, then say how long the item is.
+
+    A chunk takes as long as its items one after the other.
+    """
     body = await request.read()
-    if SECONDS:
-        await asyncio.sleep(SECONDS)
-    if request.content_type == "application/json" and body.startswith(b"["):
-        result: Any = [_result(item.encode()) for item in orjson.loads(body)]
+    if request.content_type == "application/json":
+        items: list[str] = orjson.loads(body)
+        await _wait(len(items))
+        result: Any = [_result(item.encode()) for item in items]
     else:
+        await _wait(1)
         result = _result(body)
     return web.Response(body=orjson.dumps(result), content_type="application/json")
 
 
 def _result(item: bytes) -> dict[str, Any]:
     return {"length": len(item), **PADDING}
+
+
+async def _wait(items: int) -> None:
+    if SECONDS:
+        await asyncio.sleep(SECONDS * items)
 
 
 async def health(_request: web.Request) -> web.Response:

@@ -71,8 +71,15 @@ async def _sample(usage: Usage, name: str) -> None:
 
 def _cpu_seconds(name: str, family: Sequence[psutil.Process]) -> float:
     with _alive(name):
-        times = [process.cpu_times() for process in family]
-    return sum(time.user + time.system for time in times)
+        return sum(map(_process_seconds, family))
+
+
+def _process_seconds(process: psutil.Process) -> float:
+    """Return what a process has used, and what those of its children used that have ended."""
+    times = process.cpu_times()
+    own: float = times.user + times.system
+    # This process has started what belongs to other groups.
+    return own if process.pid == os.getpid() else own + times.children_user + times.children_system
 
 
 def _family(name: str, pids: Pids) -> list[psutil.Process]:

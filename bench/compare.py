@@ -1,0 +1,97 @@
+"""The pipeline beside other ways of doing the same job: `python -m bench.compare`, on a local stack."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import uvloop
+from rich.console import Console
+
+from bench.comparison import tools
+from bench.comparison.chart import draw
+from bench.comparison.faults import run_faults
+from bench.comparison.figures import medians
+from bench.comparison.forms import WAYS, choose
+from bench.comparison.peers import Layout
+from bench.comparison.report import print_outcomes, print_points, write_outcomes, write_rows
+from bench.comparison.running import Plan, compare
+from bench.comparison.stage import Ground
+from bench.errors import BenchError
+from bench.machine import describe_machine
+from pipeline.local.errors import LocalError
+from pipeline.local.services import redis_server, s3_server
+
+if TYPE_CHECKING:
+    from bench.comparison.figures import Run
+    from bench.comparison.outcomes import Outcome
+
+RESULTS = Path(__file__).parent / "results"
+NAME = "compare"
+INTERRUPTED = 130
+
+Repeats = Annotated[int, typer.Option(min=1, help="Batches a form; medians are reported.")]
+Items = Annotated[int, typer.Option(min=1, help="Items a batch.")]
+Parallelism = Annotated[int, typer.Option(min=2, help="Queue-workers, or worker processes, working at once.")]
+Ways = Annotated[str, typer.Option(help=f"Those to run, with commas between, of: {', '.join(WAYS)}.")]
+Out = Annotated[Path, typer.Option(help="The folder for the results.")]
+ModelMs = Annotated[int, typer.Option(min=0, help="Milliseconds that the model function takes for an item.")]
+SkipFaults = Annotated[bool, typer.Option("--skip-faults", help="Measure only.")]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    *,
+    repeats: Repeats = 5,
+    items: Items = 1000,
+    parallelism: Parallelism = 4,
+    ways: Ways = "",
+    out: Out = RESULTS,
+    model_ms: ModelMs = 0,
+    skip_faults: SkipFaults = False,
+) -> None:
+    """Compare the pipeline with other ways, from submission to summary, and under faults, as CSV, JSON and SVG."""
+    console = Console()
+    machine = describe_machine("bench.compare", sys.argv[1:])
+    try:
+        plan = Plan(choose(ways), Layout(parallelism), items, repeats)
+        machine["peers"] = tools.versions(tools.python())
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runs, outcomes = runner.run(_run(plan, model_ms, console, faults=not skip_faults))
+    except (BenchError, LocalError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    _write(out, runs, outcomes, machine, console)
+
+
+async def _run(plan: Plan, model_ms: int, console: Console, *, faults: bool) -> tuple[list[Run], list[Outcome]]:
+    async with redis_server() as redis, s3_server() as s3:
+        ground = Ground(redis, s3, tools.python(), model_ms)
+        runs = await compare(plan, ground, console)
+        return runs, await run_faults([form.way for form in plan.forms], ground, console) if faults else []
+
+
+def _write(out: Path, runs: list[Run], outcomes: list[Outcome], machine: dict[str, Any], console: Console) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    points = medians(runs)
+    title = f"{runs[0].items} items, parallelism {runs[0].parallelism}, a model of {runs[0].model_ms} ms"
+    write_rows(out / f"{NAME}.csv", runs)
+    (out / f"{NAME}.json").write_text(json.dumps(machine, indent=2) + "\n")
+    draw(out / f"{NAME}.svg", points, title)
+    print_points(console, points, title)
+    if outcomes:
+        write_outcomes(out, outcomes, machine)
+        print_outcomes(console, outcomes)
+    console.print(f"Rows, machine, chart, faults: {out}/{NAME}*", soft_wrap=True, highlight=False)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,1 @@
+"""The pipeline beside other ways of doing the same job."""
