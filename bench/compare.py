@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 import uvloop
 from rich.console import Console
 
 from bench.comparison import tools
-from bench.comparison.chart import draw
 from bench.comparison.faults import run_faults
-from bench.comparison.figures import medians
 from bench.comparison.forms import WAYS, choose
 from bench.comparison.peers import Layout
-from bench.comparison.report import print_outcomes, print_points, write_outcomes, write_rows
+from bench.comparison.report import Book
 from bench.comparison.running import Plan, compare
 from bench.comparison.stage import Ground
 from bench.errors import BenchError
@@ -26,12 +23,7 @@ from bench.machine import describe_machine
 from pipeline.local.errors import LocalError
 from pipeline.local.services import redis_server, s3_server
 
-if TYPE_CHECKING:
-    from bench.comparison.figures import Run
-    from bench.comparison.outcomes import Outcome
-
 RESULTS = Path(__file__).parent / "results"
-NAME = "compare"
 INTERRUPTED = 130
 
 Repeats = Annotated[int, typer.Option(min=1, help="Batches a form; medians are reported.")]
@@ -62,35 +54,24 @@ def main(
     try:
         plan = Plan(choose(ways), Layout(parallelism), items, repeats)
         machine["peers"] = tools.versions(tools.python())
+        book = Book(out, machine, console)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runs, outcomes = runner.run(_run(plan, model_ms, console, faults=not skip_faults))
+            runner.run(_run(plan, model_ms, book, faults=not skip_faults))
     except (BenchError, LocalError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    _write(out, runs, outcomes, machine, console)
 
 
-async def _run(plan: Plan, model_ms: int, console: Console, *, faults: bool) -> tuple[list[Run], list[Outcome]]:
+async def _run(plan: Plan, model_ms: int, book: Book, *, faults: bool) -> None:
     async with redis_server() as redis, s3_server() as s3:
         ground = Ground(redis, s3, tools.python(), model_ms)
-        runs = await compare(plan, ground, console)
-        return runs, await run_faults([form.way for form in plan.forms], ground, console) if faults else []
-
-
-def _write(out: Path, runs: list[Run], outcomes: list[Outcome], machine: dict[str, Any], console: Console) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    points = medians(runs)
-    title = f"{runs[0].items} items, parallelism {runs[0].parallelism}, a model of {runs[0].model_ms} ms"
-    write_rows(out / f"{NAME}.csv", runs)
-    (out / f"{NAME}.json").write_text(json.dumps(machine, indent=2) + "\n")
-    draw(out / f"{NAME}.svg", points, title)
-    print_points(console, points, title)
-    if outcomes:
-        write_outcomes(out, outcomes, machine)
-        print_outcomes(console, outcomes)
-    console.print(f"Rows, machine, chart, faults: {out}/{NAME}*", soft_wrap=True, highlight=False)
+        # Written at once: a fault that could not be made to happen takes no figure along.
+        book.measured(await compare(plan, ground, book.console))
+        if faults:
+            ways = {form.way for form in plan.forms}
+            book.struck(await run_faults(ways, ground, book.console))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from bench.errors import BenchError
 from pipeline.local.proxy import pass_on
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection
 
     from rich.console import Console
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 ITEMS = 200
 # So long that a worker is in the middle of a call whenever it is killed.
-MODEL_MS = 10
+MODEL_MS = 50
 # Three times as long as anything here takes to notice that a message was lost.
 HANG_SECONDS = 90.0
 QUIET_SECONDS = 3.0
@@ -80,7 +80,7 @@ class Watch:
             self.problem = error
 
 
-async def run_faults(ways: Sequence[Way], ground: Ground, console: Console) -> list[Outcome]:
+async def run_faults(ways: Collection[Way], ground: Ground, console: Console) -> list[Outcome]:
     """Run every fault of some ways, each on processes of its own; raises BenchError, LocalError."""
     outcomes = []
     slower = replace(ground, model_ms=MODEL_MS)

@@ -65,14 +65,18 @@ class Peer:
         return level
 
 
+def redis_url(stack: LocalStack) -> str:
+    """Return the URL, with the password, of a database of Redis that the pipeline does not use."""
+    return str(URL(stack.redis_url).with_password(stack.redis_password).with_path("/1"))
+
+
 def environment(stack: LocalStack, layout: Layout) -> dict[str, str]:
     """Return what tells a module of `bench.baselines` where everything is."""
-    redis = URL(stack.redis_url).with_password(stack.redis_password).with_path("/1")
     return {
         "PYTHONPATH": str(ROOT),
         "GATEWAY_URL": stack.gateway_url,
         "MODEL_URL": f"{stack.gateway_url}/function/{MODEL}",
-        "REDIS_URL": str(redis),
+        "REDIS_URL": redis_url(stack),
         "S3_BUCKET": stack.s3.bucket,
         "AWS_ENDPOINT_URL_S3": stack.s3.endpoint,
         "AWS_ACCESS_KEY_ID": stack.s3.access_key,
@@ -105,9 +109,9 @@ async def peer(way: Way, stack: LocalStack, python: Path, layout: Layout) -> Asy
         yield Peer(way, stack, nodes, children)
 
 
-async def _forget(redis_url: str) -> None:
-    """Empty Celery's database: what an earlier run left there would be delivered to this one."""
-    async with Redis.from_url(redis_url) as client:
+async def _forget(url: str) -> None:
+    """Empty the peers' database: what an earlier run left there would be delivered to this one."""
+    async with Redis.from_url(url) as client:
         await client.flushdb()
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from bench.comparison.chart import draw
+from bench.comparison.figures import medians
 from bench.comparison.outcomes import words
 
 if TYPE_CHECKING:
@@ -18,11 +21,52 @@ if TYPE_CHECKING:
     from bench.comparison.figures import Point, Run
     from bench.comparison.outcomes import Outcome
 
+NAME = "compare"
 PROCESSES = ("way", "model", "gateway", "redis", "s3")
 COLUMNS = (
     *("form", "way", "chunk", "parallelism", "model_ms", "items", "repeat", "seconds", "items_per_second"),
     *(f"{name}_cpu_ms_per_item" for name in PROCESSES),
 )
+
+
+HEADS = (
+    *("way", "fault", "done to it", "seconds", "in the summary", "lost", "twice", "counted twice", "calls repeated"),
+    "what happened",
+)
+OUTCOME_COLUMNS = (
+    *("way", "fault", "done", "end", "seconds", "items", "present", "lost", "duplicated", "counted_twice"),
+    *("failed", "wrong", "called", "repeated_calls", "happened"),
+)
+
+
+class Book:
+    """The results in a folder, `out`, and on the terminal."""
+
+    def __init__(self, out: Path, machine: Mapping[str, Any], console: Console) -> None:
+        self.console = console
+        self._out = out
+        self._machine = machine
+
+    def measured(self, runs: Sequence[Run]) -> None:
+        """Write `compare.csv`, `.json` and `.svg`, and print the medians."""
+        points = medians(runs)
+        title = f"{runs[0].items} items, parallelism {runs[0].parallelism}, a model of {runs[0].model_ms} ms"
+        self._out.mkdir(parents=True, exist_ok=True)
+        write_rows(self._out / f"{NAME}.csv", runs)
+        (self._out / f"{NAME}.json").write_text(json.dumps(self._machine, indent=2) + "\n")
+        draw(self._out / f"{NAME}.svg", points, title)
+        print_points(self.console, points, title)
+        self._tell("Rows, machine and chart", ".csv, .json, .svg")
+
+    def struck(self, outcomes: Sequence[Outcome]) -> None:
+        """Write `compare-faults.csv` and `.md`, and print them."""
+        write_outcomes(self._out / f"{NAME}-faults.csv", outcomes)
+        (self._out / f"{NAME}-faults.md").write_text(markdown(outcomes, self._machine))
+        print_outcomes(self.console, outcomes)
+        self._tell("Faults", "-faults.csv, .md")
+
+    def _tell(self, what: str, files: str) -> None:
+        self.console.print(f"{what}: {self._out}/{NAME}{files}", soft_wrap=True, highlight=False)
 
 
 def write_rows(path: Path, runs: Sequence[Run]) -> None:
@@ -63,23 +107,12 @@ def _row(run: Run) -> list[str]:
     ]
 
 
-HEADS = (
-    *("way", "fault", "done to it", "seconds", "in the summary", "lost", "twice", "counted twice", "calls repeated"),
-    "what happened",
-)
-OUTCOME_COLUMNS = (
-    *("way", "fault", "done", "end", "seconds", "items", "present", "lost", "duplicated", "counted_twice"),
-    *("failed", "wrong", "called", "repeated_calls", "happened"),
-)
-
-
-def write_outcomes(out: Path, outcomes: Sequence[Outcome], machine: Mapping[str, Any]) -> None:
-    """Write `compare-faults.csv` and `.md`; cells that a summary would have filled are empty without one."""
-    with (out / "compare-faults.csv").open("w", newline="") as file:
+def write_outcomes(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write one row a fault; the cells that a summary would fill are empty without one."""
+    with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(OUTCOME_COLUMNS)
         writer.writerows(_outcome_row(outcome) for outcome in outcomes)
-    (out / "compare-faults.md").write_text(markdown(outcomes, machine))
 
 
 def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
 
-from bench.comparison.peers import Layout
+from bench.comparison.peers import Layout, redis_url
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class _Once:
 
 async def _double_celery(ready: Stage) -> None:
     """Queue a copy of the message that is next, as the transport does when a visibility timeout is over."""
-    async with Redis.from_url(ready.stack.redis_url, password=ready.stack.redis_password, db=1) as client:
+    async with Redis.from_url(redis_url(ready.stack)) as client:
         commands: Any = client
         message = await commands.lindex("celery", -1)
         if message is None:
