@@ -53,7 +53,10 @@ def main(
     machine = describe_machine("bench.compare", sys.argv[1:])
     try:
         plan = Plan(choose(ways), Layout(parallelism), items, repeats)
-        machine["peers"] = tools.versions(tools.python())
+        # The pipeline alone needs no environment of others.
+        if any(form.way != "pipeline" for form in plan.forms):
+            tools.install()
+            machine["peers"] = tools.versions()
         book = Book(out, machine, console)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(plan, model_ms, book, faults=not skip_faults))
@@ -66,7 +69,7 @@ def main(
 
 async def _run(plan: Plan, model_ms: int, book: Book, *, faults: bool) -> None:
     async with redis_server() as redis, s3_server() as s3:
-        ground = Ground(redis, s3, tools.python(), model_ms)
+        ground = Ground(redis, s3, model_ms)
         # Written at once: a fault that could not be made to happen takes no figure along.
         book.measured(await compare(plan, ground, book.console))
         if faults:

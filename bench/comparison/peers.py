@@ -10,13 +10,13 @@ import psutil
 from redis.asyncio import Redis
 from yarl import URL
 
+from bench.comparison import tools
 from bench.machine import ROOT
 from pipeline.local.children import child_processes
 from pipeline.local.functions import FunctionSpec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
-    from pathlib import Path
 
     from bench.comparison.forms import Way
     from pipeline.local.children import Child, Children
@@ -92,7 +92,7 @@ def environment(stack: LocalStack, layout: Layout) -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def peer(way: Way, stack: LocalStack, python: Path, layout: Layout) -> AsyncIterator[Peer]:
+async def peer(way: Way, stack: LocalStack, layout: Layout) -> AsyncIterator[Peer]:
     """Start a peer's workers and its client, which serves once they are there. Raises LocalError."""
     settings = environment(stack, layout)
     with child_processes() as children:
@@ -101,10 +101,10 @@ async def peer(way: Way, stack: LocalStack, python: Path, layout: Layout) -> Asy
             await _forget(settings["REDIS_URL"])
             share = str(layout.parallelism // layout.nodes)
             for number in range(layout.nodes):
-                worker = (str(python), "-m", "celery", "-A", "bench.baselines.celery_app", "worker")
+                worker = (str(tools.PYTHON), "-m", "celery", "-A", "bench.baselines.celery_app", "worker")
                 options = ("--concurrency", share, "--loglevel", "WARNING", "--hostname", f"node{number}@%h")
                 nodes.append(children.start((*worker, *options), log=f"node-{number}.log", environment=settings))
-        command = (str(python), "-m", f"bench.baselines.{way}_driver")
+        command = (str(tools.PYTHON), "-m", f"bench.baselines.{way}_driver")
         await stack.add_function(FunctionSpec(DRIVER, command, settings))
         yield Peer(way, stack, nodes, children)
 

@@ -10,10 +10,10 @@ from rich.table import Table
 
 from bench.comparison.chart import draw
 from bench.comparison.figures import medians
-from bench.comparison.outcomes import words
+from bench.comparison.outcomes import by_fault, told, words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -27,14 +27,12 @@ COLUMNS = (
     *("form", "way", "chunk", "parallelism", "model_ms", "items", "repeat", "seconds", "items_per_second"),
     *(f"{name}_cpu_ms_per_item" for name in PROCESSES),
 )
-
-
 HEADS = (
-    *("way", "fault", "done to it", "seconds", "in the summary", "lost", "twice", "counted twice", "calls repeated"),
-    "what happened",
+    *("way", "fault", "done to it", "runs", "seconds", "in the summary", "lost", "twice", "counted twice"),
+    *("calls repeated", "what happened"),
 )
 OUTCOME_COLUMNS = (
-    *("way", "fault", "done", "end", "seconds", "items", "present", "lost", "duplicated", "counted_twice"),
+    *("way", "fault", "done", "run", "end", "seconds", "items", "present", "lost", "duplicated", "counted_twice"),
     *("failed", "wrong", "called", "repeated_calls", "happened"),
 )
 
@@ -80,19 +78,16 @@ def write_rows(path: Path, runs: Sequence[Run]) -> None:
 def print_points(console: Console, points: Sequence[Point], title: str) -> None:
     """Print one line a form."""
     table = Table(title=title, title_justify="left")
-    table.add_column("way")
     table.add_column("form")
-    heads = ("items/s", "lowest", "highest", "of the first", "seconds", "CPU ms an item", "with all services")
-    for head in heads:
+    for head in ("items/s", "lowest", "highest", "ratio", "seconds", "CPU ms", "with services"):
         table.add_column(head, justify="right")
     for point in points:
         rates = (point.items_per_second, point.lowest, point.highest)
         cpu = (point.cpu_ms["way"], sum(point.cpu_ms.values()))
         table.add_row(
-            *(point.form.way, point.form.words),
+            point.form.name,
             *(f"{rate:.1f}" for rate in rates),
-            *(f"{point.ratio:.2f}", f"{point.seconds:.2f}"),
-            *(f"{ms:.2f}" for ms in cpu),
+            *(f"{figure:.2f}" for figure in (point.ratio, point.seconds, *cpu)),
         )
     console.print(table)
 
@@ -116,43 +111,51 @@ def write_outcomes(path: Path, outcomes: Sequence[Outcome]) -> None:
 
 
 def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, Any]) -> str:
-    """Return the page of the faults."""
+    """Return the page of the faults: a line each, with what its runs have in common said once."""
     lines = [
         "# Faults, run against each way",
         "",
         f"`{machine['command']}`, {machine['date']}, {machine['cores']} x {machine['cpu']}, Python {machine['python']}",
         "",
+        f"{outcomes[0].items} items, one a task. Numbers of several runs stand beside each other where they differ.",
+        "",
         f"| {' | '.join(HEADS)} |",
         f"|{'---|' * len(HEADS)}",
     ]
-    return "\n".join([*lines, *(f"| {' | '.join(_cells(outcome))} |" for outcome in outcomes), ""])
+    return "\n".join([*lines, *(f"| {' | '.join(_cells(group))} |" for group in by_fault(outcomes)), ""])
 
 
 def print_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
     """Print one line a fault."""
     table = Table(title="Faults", title_justify="left")
-    for head in HEADS:
+    for head in ("way", "fault", "done to it", "what happened"):
         table.add_column(head)
-    for outcome in outcomes:
-        table.add_row(*_cells(outcome))
+    for group in by_fault(outcomes):
+        table.add_row(group[0].way, group[0].fault, group[0].done, told(group))
     console.print(table)
 
 
-def _cells(outcome: Outcome) -> list[str]:
-    verdict = outcome.verdict
-    found = (verdict.present, verdict.lost, verdict.duplicated, verdict.counted_twice) if verdict else ()
+def _cells(group: Sequence[Outcome]) -> list[str]:
+    verdicts = [outcome.verdict for outcome in group]
+    names = ("present", "lost", "duplicated", "counted_twice")
     return [
-        *(outcome.way, outcome.fault, outcome.done, f"{outcome.seconds:.1f}"),
-        *(map(str, found) if verdict else ("", "", "", "")),
-        *(str(outcome.repeated), words(outcome)),
+        *(group[0].way, group[0].fault, group[0].done, str(len(group))),
+        _together(f"{outcome.seconds:.0f}" for outcome in group),
+        *(_together(str(getattr(verdict, name)) if verdict else "-" for verdict in verdicts) for name in names),
+        *(_together(str(outcome.repeated) for outcome in group), told(group)),
     ]
+
+
+def _together(texts: Iterable[str]) -> str:
+    known = list(texts)
+    return known[0] if len(set(known)) == 1 else ", ".join(known)
 
 
 def _outcome_row(outcome: Outcome) -> list[str]:
     verdict = outcome.verdict
     names = ("present", "lost", "duplicated", "counted_twice", "failed", "wrong")
     return [
-        *(outcome.way, outcome.fault, outcome.done, outcome.end, f"{outcome.seconds:.2f}", str(outcome.items)),
-        *(str(getattr(verdict, name)) if verdict else "" for name in names),
+        *(outcome.way, outcome.fault, outcome.done, str(outcome.run), outcome.end, f"{outcome.seconds:.2f}"),
+        *(str(outcome.items), *(str(getattr(verdict, name)) if verdict else "" for name in names)),
         *(str(len(set(outcome.called))), str(outcome.repeated), words(outcome)),
     ]

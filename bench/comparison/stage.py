@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
+from bench.comparison import tools
 from bench.comparison.peers import DRIVER, MODEL, Layout, Peer, environment, peer
 from bench.errors import BenchError
 from bench.platforms import model_spec
@@ -20,7 +21,6 @@ from pipeline.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from pathlib import Path
 
     from bench.comparison.forms import Form, Way
     from bench.processes import Pids
@@ -35,11 +35,10 @@ Submit = Callable[[str, str, "Form"], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True)
 class Ground:
-    """What stays from one way to the next: the services, the peers' interpreter, and what the model function takes."""
+    """What stays from one way to the next: the services, and how many milliseconds the model function takes."""
 
     redis: RedisServer
     s3: S3Server
-    python: Path
     model_ms: int
 
 
@@ -91,16 +90,16 @@ async def stage(
             await stack.add_pipeline(replicas, settings or {})
             submit = _pipeline(stack, http)
         elif way == "original":
-            await _add_original(stack, ground, layout, replicas)
+            await _add_original(stack, layout, replicas)
             submit = _original(stack, http)
         else:
-            found = await enter(peer(way, stack, ground.python, layout))
+            found = await enter(peer(way, stack, layout))
             submit = _peer(stack, http)
         yield Stage(way, stack, submit, found)
 
 
-async def _add_original(stack: LocalStack, ground: Ground, layout: Layout, replicas: int) -> None:
-    command = (str(ground.python), "-m", "bench.baselines.original")
+async def _add_original(stack: LocalStack, layout: Layout, replicas: int) -> None:
+    command = (str(tools.PYTHON), "-m", "bench.baselines.original")
     settings = environment(stack, layout)
     specs = [
         FunctionSpec(name, (*command, name), settings, replicas=replicas if name == "worker" else 1)
