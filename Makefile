@@ -42,6 +42,8 @@ lock: $(STAMP) ## pin what pyproject.toml asks for; UPGRADE=1 moves every pin
 	  --output-file requirements.lock pyproject.toml
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) $(if $(UPGRADE),--upgrade) --constraints requirements.lock \
 	  --output-file pipeline/requirements.txt pyproject.toml
+	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) $(if $(UPGRADE),--upgrade) \
+	  --output-file bench/baselines/requirements.txt bench/baselines/requirements.in
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .hypothesis

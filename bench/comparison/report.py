@@ -78,8 +78,8 @@ def write_rows(path: Path, runs: Sequence[Run]) -> None:
 def print_points(console: Console, points: Sequence[Point], title: str) -> None:
     """Print one line a form."""
     table = Table(title=title, title_justify="left")
-    table.add_column("form")
-    for head in ("items/s", "lowest", "highest", "ratio", "seconds", "CPU ms", "with services"):
+    table.add_column("form", no_wrap=True)
+    for head in ("items/s", "lowest", "highest", "ratio", "s", "CPU ms", "with services"):
         table.add_column(head, justify="right")
     for point in points:
         rates = (point.items_per_second, point.lowest, point.highest)

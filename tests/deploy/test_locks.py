@@ -10,6 +10,7 @@ from tests.deploy.images import HANDLER, ROOT
 
 ALL = ROOT / "requirements.lock"
 IMAGE = HANDLER / "requirements.txt"
+BASELINES = ROOT / "bench" / "baselines" / "requirements.txt"
 PIN = re.compile(r"(?P<name>[a-z0-9.-]+)==(?P<version>\S+)(?: ; (?P<marker>.+?))? \\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
 COMMENT = re.compile(r" *#.*")
@@ -27,7 +28,7 @@ def requirements(*extras: str) -> set[str]:
     return {re.split(r"[\[<>=~!; ]", line, maxsplit=1)[0].lower().replace("_", "-").replace(".", "-") for line in lines}
 
 
-@pytest.mark.parametrize("path", [ALL, IMAGE])
+@pytest.mark.parametrize("path", [ALL, IMAGE, BASELINES])
 def test_a_lock_is_pins_with_hashes_and_nothing_else(path: Path) -> None:
     lines = path.read_text().splitlines()
     other = [line for line in lines if not any(form.fullmatch(line) for form in (PIN, HASH, COMMENT))]
@@ -35,7 +36,7 @@ def test_a_lock_is_pins_with_hashes_and_nothing_else(path: Path) -> None:
     assert len(pins(path)) == sum(bool(PIN.fullmatch(line)) for line in lines)
 
 
-@pytest.mark.parametrize("path", [ALL, IMAGE])
+@pytest.mark.parametrize("path", [ALL, IMAGE, BASELINES])
 def test_a_lock_names_no_place(path: Path) -> None:
     text = path.read_text()
     assert not re.search(r"://|index-url|find-links|trusted-host|\.(?:org|com|io)\b|@ ", text)
