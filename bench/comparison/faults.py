@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench.comparison.forms import FORMS
-from bench.comparison.outcomes import Outcome, words
+from bench.comparison.outcomes import HANG_SECONDS, Outcome, words
 from bench.comparison.peers import MODEL
-from bench.comparison.running import WARM_UP_ITEMS, run_form, submitted
+from bench.comparison.running import WARM_UP_ITEMS, beside, run_form
 from bench.comparison.stage import stage
 from bench.comparison.strikes import FAULTS
 from bench.comparison.summaries import put_input, summary_of
@@ -36,8 +36,6 @@ ITEMS = 200
 RUNS = 3
 # So long that a worker is in the middle of a call whenever it is killed.
 MODEL_MS = 50
-# Three times as long as anything here takes to notice that a message was lost.
-HANG_SECONDS = 90.0
 QUIET_SECONDS = 3.0
 POLL_SECONDS = 0.1
 
@@ -112,7 +110,7 @@ async def run_fault(ready: Stage, fault: Fault, count: int, run: int) -> Outcome
     watch = Watch(ready, fault, count)
     await watch.begin()
     started = time.monotonic()
-    async with summary_of(ready.stack.s3, batch) as summary, submitted(ready.submit(batch, key, form)) as submission:
+    async with summary_of(ready.stack.s3, batch) as summary, beside(ready.submit(batch, key, form)) as submission:
         end, problem = await _follow(summary, submission, watch)
         seconds = time.monotonic() - started
         if end == "summary":

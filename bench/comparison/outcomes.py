@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 End = Literal["summary", "hang", "error"]
 
+# Three times as long as anything that is met here takes to notice that a message was lost.
+HANG_SECONDS = 90
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -51,7 +54,7 @@ def words(outcome: Outcome) -> str:
 def kind(outcome: Outcome) -> str:
     """Return what happened in words that are the same for every run in which the same happened."""
     if outcome.end == "hang":
-        return "hangs: no summary, and nothing moves any more"
+        return f"hangs: no summary, and nothing has moved for {HANG_SECONDS} s"
     if outcome.end == "error":
         return f"gives up: {outcome.problem}"
     verdict = outcome.verdict

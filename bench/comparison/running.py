@@ -8,7 +8,7 @@ import itertools
 import time
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from bench.comparison.forms import Form
     from bench.comparison.peers import Layout
     from bench.comparison.stage import Ground, Stage
+
+T = TypeVar("T")
 
 DEADLINE_SECONDS = 900
 WARM_UP_ITEMS = 50
@@ -77,8 +79,7 @@ async def run_form(ready: Stage, form: Form, count: int) -> tuple[float, dict[st
     batch = f"{form.name}-{uuid.uuid4()}"
     async with summary_of(ready.stack.s3, batch) as summary, watched(ready.groups(), "") as usage:
         started = time.perf_counter()
-        async with submitted(ready.submit(batch, key, form)) as submission:
-            reading = asyncio.create_task(summary.wait())
+        async with beside(ready.submit(batch, key, form)) as submission, beside(summary.wait()) as reading:
             # The submission's own end says nothing, unless it is a refusal.
             await asyncio.wait({submission, reading}, timeout=DEADLINE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if submission.done():
@@ -97,9 +98,9 @@ async def run_form(ready: Stage, form: Form, count: int) -> tuple[float, dict[st
 
 
 @contextlib.asynccontextmanager
-async def submitted(submission: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
-    """Run a submission beside the block, and not beyond it."""
-    task = asyncio.create_task(submission)
+async def beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Run a coroutine beside the block, and not beyond it."""
+    task = asyncio.create_task(work)
     try:
         yield task
     finally:

@@ -27,7 +27,7 @@ def outcome(
         (outcome(called="abcab"), "every item once, 2 calls repeated"),
         (outcome(SHORT, called="abca"), "1 lost, 1 twice in the summary, 1 counted twice, 1 calls repeated"),
         (outcome(Verdict(3, 3, 0, 0, 2, 1, 0)), "2 failed, 1 with a wrong result"),
-        (outcome(None, "hang", "ab"), "hangs: no summary, and nothing moves any more; 2 of 3 items were called"),
+        (outcome(None, "hang", "ab"), "hangs: no summary, and nothing has moved for 90 s; 2 of 3 items were called"),
         (outcome(None, "error", "a", problem="no"), "gives up: no; 1 of 3 items were called"),
     ],
 )
