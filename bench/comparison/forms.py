@@ -37,6 +37,7 @@ CALL = {"chunk_call": True}
 
 FORMS: tuple[Form, ...] = (
     Form("pipeline", "pipeline", "chunk 1"),
+    Form("pipeline", "pipeline-direct", "direct calls", spec={"direct": True}),
     Form("pipeline", "pipeline-auto", "chunk auto", "auto"),
     Form("pipeline", "pipeline-auto-call", "chunk auto, called once a chunk", "auto", CALL),
     Form("pipeline", "pipeline-chunk", f"chunk {CHUNK}", CHUNK, ONE_BY_ONE),
