@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 BARE = "bare"
 RUN_SECONDS = 2.0
+# So that the first round, in which all messages are queued, does not decide on the efficiency.
+ROUNDS = 40
 # Rough figures of one queue-worker and of two cores: they decide on how long a run takes, never on a result.
 ITEM_OVERHEAD_MS = 3.0
 CEILING_PER_SECOND = 1000.0
@@ -96,13 +98,14 @@ class Point:
 
 
 def items_for(parallelism: int, model_ms: int, at_once: int = 1) -> int:
-    """Choose the items of a run that is to last about 2 s.
+    """Choose the items of a run that is to last about 2 s, or 40 rounds of calls.
 
     A multiple of the parallelism: the ideal makespan can be reached only when no worker idles in the last round.
     """
     side_by_side = parallelism * at_once
     rate = min(1000 * side_by_side / (model_ms + ITEM_OVERHEAD_MS), CEILING_PER_SECOND)
-    return side_by_side * math.ceil(RUN_SECONDS * rate / side_by_side)
+    seconds = max(RUN_SECONDS, ROUNDS * model_ms / 1000)
+    return side_by_side * math.ceil(seconds * rate / side_by_side)
 
 
 def medians(runs: Sequence[Run]) -> list[Point]:
