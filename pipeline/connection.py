@@ -38,7 +38,10 @@ class PatientScript(AsyncScript):
     async def __call__(self, keys: Any = None, args: Any = None, client: Any = None) -> Any:
         """Run the script; raises what redis-py raises."""
         call = partial(super().__call__, keys, args, client)
-        return await Retry(NoBackoff(), 3, (NoScriptError,)).call_with_retry(call, _go_on)
+        try:
+            return await call()
+        except NoScriptError:
+            return await Retry(NoBackoff(), 2, (NoScriptError,)).call_with_retry(call, _go_on)
 
 
 class PatientRedis(Redis):
@@ -126,6 +129,12 @@ def _asks_for_now(args: tuple[Any, ...]) -> bool:
 async def _patiently(call: Callable[[], Awaitable[Any]], between: Callable[[Exception], Awaitable[None]]) -> Any:
     loop = asyncio.get_running_loop()
     end = loop.time() + PATIENCE
+    try:
+        return await call()
+    except REDIS_ERRORS as error:
+        if not passes(error) or loop.time() >= end:
+            raise
+        await between(error)
     retry = Retry(EqualJitterBackoff(cap=1, base=0.05), -1, cast("tuple[type[RedisError], ...]", REDIS_ERRORS))
     return await retry.call_with_retry(call, between, lambda error: passes(error) and loop.time() < end)
 
