@@ -177,7 +177,6 @@ def test_the_image_runs_as_nobody_special() -> None:
     assert image_environment()["HOME"] == "/tmp"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the image's allocator")
 def test_the_allocator_of_polars_is_told_to_give_memory_back_at_once() -> None:
     assert image_environment().items() >= ALLOCATOR.items()
     ((name, value),) = ALLOCATOR.items()
