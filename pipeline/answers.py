@@ -42,7 +42,7 @@ async def shed(store: Store, identity: Identity, outcomes: list[Outcome], limit:
     sizes = [0 if outcome.ref else len(bytes(outcome.result)) for outcome in outcomes]
     smallest = SMALL_RESULT if limit else 0
     kept, chosen = sum(sizes), []
-    if limit and kept <= limit:
+    if kept <= limit:
         return outcomes
     for place in sorted(range(len(outcomes)), key=sizes.__getitem__, reverse=True):
         if (limit and kept <= limit) or sizes[place] <= smallest:

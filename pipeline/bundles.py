@@ -55,7 +55,7 @@ class Bundles:
                 waiting.set_result(reply)
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
-        """Return a reply or the server's error for each command; raises where the connection breaks."""
+        """Return a reply or the server's error for each command; raises where the connection breaks, and is closed."""
         connection = self._connection or await self._connect()
         try:
             async with asyncio.timeout(self._limit):
@@ -63,11 +63,7 @@ class Bundles:
                 await connection.send_packed_command([b"".join(map(hiredis.pack_command, commands))])
                 replies = [await _read(connection) for _ in commands]
         except TimeoutError:
-            await connection.disconnect(nowait=True)
             raise RedisTimeoutError("no replies in time") from None
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
         if any(isinstance(reply, ResponseError) and code(reply) == "READONLY" for reply in replies):
             # A primary that became a replica: the next connection leads to whoever took its place.
             await connection.disconnect()

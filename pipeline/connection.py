@@ -132,9 +132,8 @@ async def _patiently(call: Callable[[], Awaitable[Any]], between: Callable[[Exce
     try:
         return await call()
     except REDIS_ERRORS as error:
-        if not passes(error) or loop.time() >= end:
+        if not passes(error):
             raise
-        await between(error)
     retry = Retry(EqualJitterBackoff(cap=1, base=0.05), -1, cast("tuple[type[RedisError], ...]", REDIS_ERRORS))
     return await retry.call_with_retry(call, between, lambda error: passes(error) and loop.time() < end)
 

@@ -7,10 +7,10 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from pipeline.bundles import Bundles
+from pipeline.bundles import Bundles, Command
 from pipeline.connection import open_redis
 from pipeline.local.services import RedisServer
 
@@ -63,6 +63,30 @@ async def test_a_connection_that_breaks_fails_all_that_went_with_it_and_nothing_
     assert [type(reply) for reply in replies] == [RedisConnectionError] * 3
     assert await bundles.run(("ECHO", "b")) == b"b"
     assert await bundles.run(("CLIENT", "ID")) != number
+
+
+async def test_a_primary_that_became_a_replica_is_left(bundles: Bundles) -> None:
+    number = await bundles.run(("CLIENT", "ID"))
+    demoted = ("EVAL", 'return redis.error_reply("READONLY You can\'t write against a read only replica.")', 0)
+    with pytest.raises(ReadOnlyError):
+        await bundles.run(demoted)
+    assert await bundles.run(("CLIENT", "ID")) != number
+
+
+async def test_what_does_not_pass_by_itself_is_not_tried_again(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Command] = []
+
+    async def refuse(_self: Bundles, command: Command) -> None:
+        tried.append(command)
+        raise ResponseError("ERR wrong kind of value")
+
+    monkeypatch.setattr(Bundles, "run", refuse)
+    async with open_redis(server.url, server.password) as ours:
+        with pytest.raises(ResponseError, match="wrong kind"):
+            await ours.register_script("return 1")()
+    assert len(tried) == 1
 
 
 async def test_replies_that_do_not_come_in_time_are_given_up_with_their_connection(server: RedisServer) -> None:

@@ -1,6 +1,7 @@
 """direct: the queue-worker calls the model function itself, and brings home what it answers."""
 
 import base64
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,8 @@ from multidict import CIMultiDict
 from pipeline import releasing
 from pipeline.errors import BadRequestError, ForbiddenError
 from pipeline.models import DIRECT_PATH, decode_envelope
+from pipeline.releasing import release
+from pipeline.replies import Pass
 from tests.integration.fake_gateway import Message
 from tests.integration.pipeline_bench import PipelineBench, answering, document, query_of
 
@@ -78,6 +81,38 @@ async def test_a_call_carries_the_item_and_the_batchs_headers(direct: Direct) ->
     assert "X-Mode" not in call.headers
     callback = urlsplit(call.headers["X-Callback-Url"])
     assert callback.path == f"/function/{direct.pipeline.name}{DIRECT_PATH}"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "headers", "sent"),
+    [(0.0001, {}, ["1ms"]), (90, {}, ["90000ms"]), (90, {"x-timeout": "5s"}, ["5s"])],
+)
+async def test_the_watchdog_is_told_of_the_timeout_unless_the_batch_tells_it_otherwise(
+    direct: Direct, seconds: float, headers: dict[str, str], sent: list[str]
+) -> None:
+    pipeline = direct.pipeline
+    settings = pipeline.context.settings.model_copy(update={"task_timeout": 100.0})
+    pipeline.context = dataclasses.replace(pipeline.context, settings=settings)
+    await pipeline.context.store.put(f"{pipeline.name}.csv", b"url\na\n")
+    spec = {"input": f"{pipeline.name}.csv", "direct": True, "timeout": seconds, "headers": headers}
+    await pipeline.submit(orjson.dumps(spec), {"Content-Type": "application/json"})
+    (call,) = direct.calls
+    assert [value for name, value in call.headers.items() if name.lower() == "x-timeout"] == sent
+
+
+async def test_a_release_that_finds_no_rows_stays_due(direct: Direct) -> None:
+    await direct.submit("a", "b", window="1")
+    call = direct.calls.pop(0)
+    await direct.bring(call, 200, b"1")
+    direct.calls.clear()
+    direct.pipeline.forget()
+    spec = await direct.pipeline.context.store.get(f"{direct.pipeline.batch}/spec.json")
+    await direct.pipeline.context.store.delete(f"{direct.pipeline.batch}/spec.json")
+    bench = direct.pipeline.bench()
+    of = Pass(direct.pipeline.batch, (await bench.fields())["epoch"], 0, f"{direct.pipeline.name}-model")
+    await release(direct.pipeline.context, of, [(1, 0)])
+    assert "t:1" in await bench.due()
+    await direct.pipeline.context.store.put(f"{direct.pipeline.batch}/spec.json", spec)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ async def test_the_end_waits_for_what_was_started_and_for_what_that_starts() -> 
         done.append("first")
 
     async def second() -> None:
-        await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
         done.append("second")
 
     async with Background.opened() as background:

@@ -1,5 +1,6 @@
 """The signing keys are read again while the process lives."""
 
+import asyncio
 import secrets
 from pathlib import Path
 
@@ -15,6 +16,21 @@ def _write(folder: Path, *keys: str) -> None:
     for name in ("s3-key", "s3-secret"):
         (folder / name).write_text(name)
     (folder / "pipeline-key").write_text("\n".join(keys))
+
+
+async def test_what_goes_on_in_the_background_ends_before_the_clients_do(tmp_path: Path) -> None:
+    _write(tmp_path, secrets.token_hex(16))
+    settings = read_settings({"s3_bucket": "bucket", "secret_mount_path": str(tmp_path)})
+    done: list[str] = []
+
+    async def work() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        done.append("work")
+
+    async with open_context(settings) as context:
+        context.background.start(work())
+    assert done == ["work"]
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["readable", "unreadable"])

@@ -46,6 +46,16 @@ async def gateway_with(
         yield gateway, neighbours
 
 
+async def test_a_large_item_arrives_whole(signer: Signer) -> None:
+    async def measure(request: web.Request) -> web.Response:
+        return web.Response(body=str(len(await request.read())).encode())
+
+    app = web.Application(client_max_size=4 * MIB)
+    app.router.add_post("/function/model", measure)
+    async with TestServer(app) as server, Gateway.connect(str(server.make_url("")), "pipeline", signer) as gateway:
+        assert (await gateway.invoke("model", b"x" * 3 * MIB, {}, 30.0)).body == str(3 * MIB).encode()
+
+
 async def test_a_cookie_of_a_model_function_reaches_no_other_function(signer: Signer) -> None:
     cookie = {"Set-Cookie": "session=stolen; Path=/"}
     async with gateway_with(signer, lambda _: web.Response(headers=cookie)) as (gateway, neighbours):
