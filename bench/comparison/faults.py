@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bench.comparison.forms import Way
     from bench.comparison.outcomes import End
     from bench.comparison.stage import Ground, Stage
-    from bench.comparison.strikes import Fault
+    from bench.comparison.strikes import Fault, Happened
     from bench.comparison.summaries import Summary
     from pipeline.local.proxy import Answer, Exchange
 
@@ -45,8 +45,9 @@ class Watch:
 
     def __init__(self, ready: Stage, fault: Fault, items: int) -> None:
         self.called: list[str] = []
-        self.struck = False
         self.problem: BenchError | None = None
+        self._struck = False
+        self._happened: Happened | None = None
         self.moved = time.monotonic()
         self._ready = ready
         self._fault = fault
@@ -56,6 +57,11 @@ class Watch:
     def silence(self) -> float:
         """Return the seconds since the last call."""
         return time.monotonic() - self.moved
+
+    @property
+    def struck(self) -> bool:
+        """Whether the fault has happened."""
+        return self._happened is not None and self._happened()
 
     async def begin(self) -> None:
         """Look on from now; what happens at no call happens now."""
@@ -68,14 +74,14 @@ class Watch:
             return await proceed()
         self.called.append(exchange.body.decode())
         self.moved = time.monotonic()
-        if not self.struck and len(self.called) >= self._strike_at:
+        if not self._struck and len(self.called) >= self._strike_at:
             await self._strike()
         return await proceed()
 
     async def _strike(self) -> None:
-        self.struck = True
+        self._struck = True
         try:
-            await self._fault.strike(self._ready)
+            self._happened = await self._fault.strike(self._ready)
         except BenchError as error:
             self.problem = error
 
@@ -117,8 +123,8 @@ async def run_fault(ready: Stage, fault: Fault, count: int, run: int) -> Outcome
             await _quiet(watch)
         document = await summary.read()
     ready.stack.gateway.interceptor = pass_on
-    if watch.problem is not None or not watch.struck:
-        raise BenchError(f"{fault.way}: the fault {fault.name} did not happen: {watch.problem or 'too few calls'}")
+    if not watch.struck:
+        raise BenchError(f"{fault.way}: the fault {fault.name} did not happen: {watch.problem or 'nothing met it'}")
     verdict = judge(document, items) if document is not None else None
     called = tuple(watch.called)
     return Outcome(fault.way, fault.name, fault.done, run, count, end, seconds, called, verdict, problem)

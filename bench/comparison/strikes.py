@@ -27,7 +27,9 @@ LOST_AFTER = TASK_TIMEOUT + ACK_WAIT
 CELERY_DEFAULT = 3600
 HALF, LATE = 0.5, 0.95
 
-Strike = Callable[["Stage"], Awaitable[None]]
+# Says whether it has happened: a delivery is made twice some time after this was asked for.
+Happened = Callable[[], bool]
+Strike = Callable[["Stage"], Awaitable[Happened]]
 ONE_NODE = Layout(PARALLELISM, ack_wait=ACK_WAIT, lost_after=LOST_AFTER)
 TWO_NODES = Layout(PARALLELISM, nodes=2, ack_wait=ACK_WAIT, lost_after=LOST_AFTER)
 
@@ -36,7 +38,8 @@ TWO_NODES = Layout(PARALLELISM, nodes=2, ack_wait=ACK_WAIT, lost_after=LOST_AFTE
 class Fault:
     """One thing that goes wrong, once.
 
-    `done` says what is done to this way; `strike` does it at the model call that comes after the share `at` of all.
+    `done` says what is done to this way; `strike` does it at the model call that comes after the share `at` of all, or
+    before the submission for 0.
     """
 
     way: Way
@@ -50,24 +53,31 @@ class Fault:
 
 
 def _kill_replica(function: str) -> Strike:
-    async def strike(ready: Stage) -> None:
+    async def strike(ready: Stage) -> Happened:
         replicas = ready.stack.gateway.functions[function].replicas
         max(replicas, key=lambda replica: replica.inflight).kill()
+        return _now
 
     return strike
 
 
-async def _kill_worker(ready: Stage) -> None:
+def _now() -> bool:
+    return True
+
+
+async def _kill_worker(ready: Stage) -> Happened:
     victim = _working(ready)[0]
     # What it started dies with it, as in a container that ends.
     for process in (*victim.children(recursive=True), victim):
         process.kill()
+    return _now
 
 
-async def _kill_node(ready: Stage) -> None:
+async def _kill_node(ready: Stage) -> Happened:
     if ready.peer is None:
         raise BenchError(f"{ready.way} has no nodes")
     ready.peer.nodes[0].kill()
+    return _now
 
 
 def _working(ready: Stage) -> list[psutil.Process]:
@@ -77,7 +87,7 @@ def _working(ready: Stage) -> list[psutil.Process]:
     return found
 
 
-async def _double_message(ready: Stage) -> None:
+async def _double_message(ready: Stage) -> Happened:
     function, mode = ("pipeline", "task") if ready.way == "pipeline" else ("worker", None)
     once = _Once()
 
@@ -86,15 +96,17 @@ async def _double_message(ready: Stage) -> None:
         return once(chosen=chosen)
 
     ready.stack.gateway.messages_hook = hook
+    return once.spent
 
 
-async def _double_callback(ready: Stage) -> None:
+async def _double_callback(ready: Stage) -> Happened:
     once = _Once()
 
     def hook(_callback: Callback) -> Sequence[float]:
         return once(chosen=True)
 
     ready.stack.gateway.callbacks_hook = hook
+    return once.spent
 
 
 class _Once:
@@ -108,8 +120,12 @@ class _Once:
         self._spent = self._spent or chosen
         return (0.0, 0.0) if twice else (0.0,)
 
+    def spent(self) -> bool:
+        """Say whether there was one."""
+        return self._spent
 
-async def _double_celery(ready: Stage) -> None:
+
+async def _double_celery(ready: Stage) -> Happened:
     """Queue a copy of the message that is next, as the transport does when a visibility timeout is over."""
     async with Redis.from_url(redis_url(ready.stack)) as client:
         commands: Any = client
@@ -117,14 +133,16 @@ async def _double_celery(ready: Stage) -> None:
         if message is None:
             raise BenchError("no message of celery waits: there is none to deliver twice")
         await commands.rpush("celery", message)
+    return _now
 
 
-async def _double_lithops(ready: Stage) -> None:
+async def _double_lithops(ready: Stage) -> Happened:
     """Start the process of the running job a second time."""
     job = _working(ready)[0].parent()
     if ready.peer is None or job is None:
         raise BenchError("no job of lithops runs")
     ready.peer.children.start(job.cmdline(), log="again.log", environment=job.environ())
+    return _now
 
 
 _PIPELINE = {"task_timeout": str(TASK_TIMEOUT), "ack_wait": str(ACK_WAIT)}
@@ -140,7 +158,7 @@ FAULTS: tuple[Fault, ...] = (
         settings=_PIPELINE,
     ),
     Fault("pipeline", TWICE, "the callback of a task", _double_callback, settings=_PIPELINE),
-    Fault("pipeline", TWICE, "the message of a task", _double_message, settings=_PIPELINE),
+    Fault("pipeline", TWICE, "the message of a task", _double_message, at=0, settings=_PIPELINE),
     Fault(
         "original", KILLED, "one of two replicas of worker, SIGKILL at half-time", _kill_replica("worker"), replicas=2
     ),

@@ -136,6 +136,8 @@ async def test_the_pipeline_loses_and_doubles_nothing(fault: Fault, monkeypatch:
     assert outcome.verdict == Verdict(24, 24, 0, 0, 0, 0, 0)
     assert set(outcome.called) == set(make_items(24))
     assert restarts == (fault.name == KILLED)
+    # A task that is delivered twice runs twice, and counts once.
+    assert "message" not in fault.done or outcome.repeated == 1
 
 
 @pytest.mark.parametrize("options", [["--ways", "ray"], ["--items", "0"], ["--parallelism", "1"], ["--repeats", "0"]])
