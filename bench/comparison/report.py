@@ -79,14 +79,14 @@ def print_points(console: Console, points: Sequence[Point], title: str) -> None:
     """Print one line a form."""
     table = Table(title=title, title_justify="left")
     table.add_column("form", no_wrap=True)
-    for head in ("items/s", "lowest", "highest", "ratio", "s", "CPU ms", "with services"):
+    for head in ("items/s", "min", "max", "ratio", "s", "CPU ms", "all ms"):
         table.add_column(head, justify="right")
     for point in points:
         rates = (point.items_per_second, point.lowest, point.highest)
         cpu = (point.cpu_ms["way"], sum(point.cpu_ms.values()))
         table.add_row(
             point.form.name,
-            *(f"{rate:.1f}" for rate in rates),
+            *(f"{rate:.0f}" for rate in rates),
             *(f"{figure:.2f}" for figure in (point.ratio, point.seconds, *cpu)),
         )
     console.print(table)
