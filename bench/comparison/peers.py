@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -106,13 +107,24 @@ async def peer(way: Way, stack: LocalStack, layout: Layout) -> AsyncIterator[Pee
                 nodes.append(children.start((*worker, *options), log=f"node-{number}.log", environment=settings))
         command = (str(tools.PYTHON), "-m", f"bench.baselines.{way}_driver")
         await stack.add_function(FunctionSpec(DRIVER, command, settings))
-        yield Peer(way, stack, nodes, children)
+        try:
+            yield Peer(way, stack, nodes, children)
+        finally:
+            _end_strays(stack.pids(DRIVER))
 
 
 async def _forget(url: str) -> None:
     """Empty the peers' database: what an earlier run left there would be delivered to this one."""
     async with Redis.from_url(url) as client:
         await client.flushdb()
+
+
+def _end_strays(roots: Sequence[int]) -> None:
+    """Kill what would outlive its client: Lithops starts processes in sessions of their own."""
+    for child in [child for root in roots for child in psutil.Process(root).children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getsid(child.pid) not in roots:
+                child.kill()
 
 
 def _command(process: psutil.Process) -> str:
