@@ -15,7 +15,7 @@ from bench.baselines.driver import drive
 def main() -> None:
     """Open the executor, then serve."""
     compute = {
-        # Of the two, this one forks a process a call, the other starts one: that takes four times as long.
+        # Of the two, this one forks a process a call; the other starts an interpreter, which takes ten times as long.
         "version": 1,
         "runtime": sys.executable,
         "worker_processes": int(os.environ["WORKERS"]),
