@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 BARE = "bare"
-RUN_SECONDS = 2.0
+RUN_SECONDS = 1.5
 # So that the first round, in which all messages are queued, does not decide on the efficiency.
-ROUNDS = 30
+ROUNDS = 20
 # Rough figures of one queue-worker and of two cores: they decide on how long a run takes, never on a result.
 ITEM_OVERHEAD_MS = 3.0
 CEILING_PER_SECOND = 1000.0
@@ -98,7 +98,7 @@ class Point:
 
 
 def items_for(parallelism: int, model_ms: int, at_once: int = 1) -> int:
-    """Choose the items of a run that is to last about 2 s, or 30 rounds of calls.
+    """Choose the items of a run that is to last about 1.5 s, or 20 rounds of calls.
 
     A multiple of the parallelism: the ideal makespan can be reached only when no worker idles in the last round.
     """
