@@ -67,7 +67,7 @@ def draw_costs(path: Path, points: Sequence[Point]) -> None:
     """Draw where the processors' time goes, by process, a panel a way: at the shortest model time, over parallelism."""
     shortest = _model_times(points)[0]
     ways = {way: list(group) for way, group in groupby(points, key=lambda point: point.case.way)}
-    figure, grid = _figure(len(ways))
+    figure, grid = _figure(len(ways), one_scale=True)
     for axes, (way, group) in zip(grid, ways.items(), strict=True):
         line = [point for point in group if point.case.model_ms == shortest]
         places = [str(point.case.parallelism) for point in line]
@@ -78,8 +78,8 @@ def draw_costs(path: Path, points: Sequence[Point]) -> None:
             bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
         axes.set_title(f"{way}, {shortest} ms model")
         axes.set_xlabel("queue-worker parallelism")
-        axes.set_ylabel("processor ms per item")
-        axes.legend()
+    grid[0].set_ylabel("processor ms per item")
+    grid[-1].legend()
     _save(figure, path)
 
 
@@ -107,11 +107,11 @@ def _lines(axes: Axes, points: Sequence[Point], model_ms: int, value: Callable[[
             axes.plot(*zip(*line, strict=True), "o-", color=f"C{index}", label=way)
 
 
-def _figure(panels: int) -> tuple[Figure, Sequence[Axes]]:
+def _figure(panels: int, *, one_scale: bool = False) -> tuple[Figure, Sequence[Axes]]:
     # Text stays text, so that it can be searched and read aloud; ids come from the salt, not from chance.
     with mpl.rc_context({"axes.grid": True, "grid.alpha": 0.3}):
         size = (PANEL[0] * panels, PANEL[1])
-        figure, grid = plt.subplots(1, panels, figsize=size, layout="constrained", squeeze=False)
+        figure, grid = plt.subplots(1, panels, figsize=size, layout="constrained", squeeze=False, sharey=one_scale)
     return figure, list(grid[0])
 
 
