@@ -22,6 +22,7 @@ from pipeline.snapshot import Snapshots
 from pipeline.specs import Specs
 from pipeline.store import Store
 from tests.integration.bench import Bench
+from tests.integration.direct_calls import Direct
 from tests.integration.fake_gateway import FakeGateway, fake_gateway
 from tests.integration.pipeline_bench import PipelineBench
 from tests.integration.s3_proxy import S3Proxy, s3_proxy
@@ -119,6 +120,11 @@ async def pipeline(redis: Redis, store: Store, gateway: FakeGateway, s3: S3Info,
     remembered = (Snapshots(store), Specs(store, name), Phases(ledger))
     context = Context(settings, Background(), Access(), signer, ledger, store, client, *remembered)
     return PipelineBench(context, redis, gateway, name)
+
+
+@pytest.fixture
+def direct(pipeline: PipelineBench) -> Direct:
+    return Direct(pipeline)
 
 
 def connection(info: S3Info) -> tuple[Settings, Secrets]:

@@ -2,62 +2,19 @@
 
 import base64
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 import pytest
-from multidict import CIMultiDict
 
 from pipeline import releasing
 from pipeline.errors import BadRequestError, ForbiddenError
 from pipeline.models import DIRECT_PATH, decode_envelope
 from pipeline.releasing import release
 from pipeline.replies import Pass
-from tests.integration.fake_gateway import Message
-from tests.integration.pipeline_bench import PipelineBench, answering, document, query_of
-
-Reply = tuple[int, Any]
-
-
-class Direct:
-    """A batch of direct calls, and the queue-worker that makes them."""
-
-    def __init__(self, pipeline: PipelineBench) -> None:
-        self.pipeline = pipeline
-        self.called: list[Message] = []
-
-    @property
-    def calls(self) -> list[Message]:
-        """The calls that are queued."""
-        return self.pipeline.gateway.queues[f"{self.pipeline.name}-model"]
-
-    async def submit(self, *items: str, **options: str) -> None:
-        await self.pipeline.submit_rows(*items, direct="true", **options)
-
-    async def bring(self, call: Message, status: int, body: bytes, **headers: str) -> dict[str, Any]:
-        """Bring a reply home, under the URL that the call names."""
-        url = call.headers["X-Callback-Url"]
-        given = CIMultiDict({"X-Function-Status": str(status), **{k.replace("_", "-"): v for k, v in headers.items()}})
-        path = urlsplit(url).path.removeprefix(f"/function/{self.pipeline.name}")
-        return document(await self.pipeline.handle("", query_of(url), given, body, path))
-
-    async def work(self, reply: Callable[[str], Reply]) -> None:
-        """Make every call, until none is queued, and the reduces that follow."""
-        while self.calls or self.pipeline.queue:
-            if self.pipeline.queue:
-                await self.pipeline.deliver(self.pipeline.queue.pop(0))
-                continue
-            call = self.calls.pop(0)
-            self.called.append(call)
-            status, result = reply(call.body.decode())
-            await self.bring(call, status, result if isinstance(result, bytes) else orjson.dumps(result))
-
-
-@pytest.fixture
-def direct(pipeline: PipelineBench) -> Direct:
-    return Direct(pipeline)
+from tests.integration.direct_calls import Direct
+from tests.integration.pipeline_bench import PipelineBench, answering, query_of
 
 
 async def test_a_batch_runs_without_a_task_of_the_pipelines_own(direct: Direct) -> None:
@@ -73,8 +30,7 @@ async def test_a_batch_runs_without_a_task_of_the_pipelines_own(direct: Direct) 
 
 
 async def test_a_call_carries_the_item_and_the_batchs_headers(direct: Direct) -> None:
-    rows = {"input": "", "content_type": "text/x-item", "timeout": "2.5"}
-    await direct.submit("käse", content_type=rows["content_type"], timeout=rows["timeout"])
+    await direct.submit("käse", content_type="text/x-item", timeout="2.5")
     (call,) = direct.calls
     assert call.body == "käse".encode()
     assert (call.headers["Content-Type"], call.headers["X-Timeout"]) == ("text/x-item", "2500ms")
