@@ -18,13 +18,11 @@ from bench.comparison.peers import Layout
 from bench.comparison.report import Book
 from bench.comparison.running import Plan, compare
 from bench.comparison.stage import Ground
-from bench.errors import BenchError
+from bench.failing import in_one_line
 from bench.machine import describe_machine
-from pipeline.local.errors import LocalError
 from pipeline.local.services import redis_server, s3_server
 
 RESULTS = Path(__file__).parent / "results"
-INTERRUPTED = 130
 
 Repeats = Annotated[int, typer.Option(min=1, help="Batches a form; medians are reported.")]
 Items = Annotated[int, typer.Option(min=1, help="Items a batch.")]
@@ -51,7 +49,7 @@ def main(
     """Compare the pipeline with other ways, from submission to summary, and under faults, as CSV, JSON and SVG."""
     console = Console()
     machine = describe_machine("bench.compare", sys.argv[1:])
-    try:
+    with in_one_line():
         plan = Plan(choose(ways), Layout(parallelism), items, repeats)
         # The pipeline alone needs no environment of others.
         if any(form.way != "pipeline" for form in plan.forms):
@@ -60,11 +58,6 @@ def main(
         book = Book(out, machine, console)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(plan, model_ms, book, faults=not skip_faults))
-    except (BenchError, LocalError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
 
 
 async def _run(plan: Plan, model_ms: int, book: Book, *, faults: bool) -> None:

@@ -16,13 +16,12 @@ from rich.console import Console
 from bench import platforms
 from bench.charts import draw_costs, draw_efficiency, draw_ratios, draw_throughput
 from bench.errors import BenchError
+from bench.failing import in_one_line
 from bench.figures import BARE, Run, medians
 from bench.machine import describe_machine
 from bench.records import print_points, write_rows
 from bench.sweeps import Sweep, sweep
 from bench.ways import WAYS
-from pipeline.local.demo.client import RefusedError
-from pipeline.local.errors import LocalError
 from pipeline.local.stack import S3Info
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parent / "results"
 NAME = "parallelism"
-INTERRUPTED = 130
 EVERY_WAY = ",".join(WAYS)
 
 
@@ -97,18 +95,13 @@ def main(  # noqa: PLR0913 - the options of the command
     console = Console()
     plan = Sweep(ways, parallelism, model_ms, repeats, items)
     machine = describe_machine("bench.parallelism", sys.argv[1:])
-    try:
+    with in_one_line():
         if gateway is None:
             where: AbstractAsyncContextManager[platforms.Opener] = platforms.local(model_ms)
         else:
             where = _deployed(plan, gateway.rstrip("/"), function, (s3_endpoint, s3_bucket, s3_region))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runs = runner.run(sweep(plan, where, console))
-    except (BenchError, LocalError, RefusedError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
     _write(out, runs, machine, console)
 
 

@@ -15,12 +15,11 @@ from rich.table import Table
 
 from bench import platforms
 from bench.errors import BenchError
+from bench.failing import in_one_line
 from bench.figures import BARE
 from bench.machine import describe_machine
 from bench.regression import Ratios, as_document, judge, ratios
 from bench.sweeps import Sweep, sweep
-from pipeline.local.demo.client import RefusedError
-from pipeline.local.errors import LocalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +30,6 @@ RECORD = Path(__file__).parent / "results" / "regress.json"
 WAYS = (BARE, "chunk 1", "direct", "chunk 10")
 PARALLELISM = 4
 MODEL_MS = 0
-INTERRUPTED = 130
 MOST_SLACK = 0.5
 
 Repeats = Annotated[int, typer.Option(min=3, help="Batches a way; medians are compared.")]
@@ -55,16 +53,11 @@ def main(
     """Compare throughput and processor time, as multiples of the bare queue's, with those on record."""
     console = Console()
     machine = describe_machine("bench.regress", sys.argv[1:])
-    try:
+    with in_one_line():
         recorded = {} if record else _read(against)
         plan = Sweep(WAYS, (PARALLELISM,), (MODEL_MS,), repeats, items)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             now = ratios(runner.run(sweep(plan, platforms.local((MODEL_MS,)), console)))
-    except (BenchError, LocalError, RefusedError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
     if record:
         against.write_text(json.dumps(as_document(now, machine), indent=2) + "\n")
         return

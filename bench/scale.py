@@ -12,15 +12,13 @@ import typer
 import uvloop
 from rich.console import Console
 
-from bench.errors import BenchError
+from bench.failing import in_one_line
 from bench.machine import describe_machine
 from bench.scaling.chart import draw_scale
 from bench.scaling.figures import Case, by_chunk
 from bench.scaling.plan_page import plan_page
 from bench.scaling.records import print_runs, read_rows, write_rows
 from bench.scaling.running import run_case
-from pipeline.local.demo.client import RefusedError
-from pipeline.local.errors import LocalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +29,6 @@ RESULTS = Path(__file__).parent / "results"
 NAME = "scale"
 CHUNK = 1_000
 MOST_ALONE = 10_000
-INTERRUPTED = 130
 
 
 def _sizes(given: str) -> tuple[int, ...]:
@@ -66,17 +63,12 @@ def main(
     console = Console()
     machine = describe_machine("bench.scale", sys.argv[1:])
     cases = [Case(items, CHUNK) for items in sizes] + [Case(items, 1) for items in sizes if items <= MOST_ALONE]
-    try:
+    with in_one_line():
         if rows is not None:
             runs = read_rows(rows)
         else:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runs = runner.run(_measure(cases, workers, result_bytes, console))
-    except (BenchError, LocalError, RefusedError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
     out.mkdir(parents=True, exist_ok=True)
     if rows is None:
         write_rows(out / f"{NAME}.csv", runs)

@@ -69,7 +69,7 @@ class Gateway:
 
         Raises UnavailableError unless the gateway took it (202).
         """
-        callback = self._callback(DIRECT_PATH, "direct", identity)
+        callback = self._callback(DIRECT_PATH, "direct callback", identity)
         await self._queue(quote(function), {**headers, "X-Callback-Url": callback}, body)
 
     def _callback(self, path: str, purpose: Purpose, identity: Identity) -> str:

@@ -11,15 +11,12 @@ import typer
 import uvloop
 from rich.console import Console
 
-from bench.errors import BenchError
+from bench.failing import in_one_line
 from bench.load.report import write
 from bench.load.scenario import Load, run_load
 from bench.machine import describe_machine
-from pipeline.local.demo.client import RefusedError
-from pipeline.local.errors import LocalError
 
 OUT = Path(__file__).parents[1] / "results"
-INTERRUPTED = 130
 
 Batches = Annotated[int, typer.Option(min=1, help="Batches submitted at once.")]
 Items = Annotated[int, typer.Option(min=1, help="Items of each.")]
@@ -49,14 +46,8 @@ def main(  # noqa: PLR0913 - the options of the command
     load = Load(batches, items, small, replicas, workers, chunk, window)
     console = Console(soft_wrap=True, highlight=False, markup=False)
     machine = describe_machine("bench.load", sys.argv[1:])
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            result = runner.run(run_load(load, console))
-    except (BenchError, LocalError, RefusedError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
+    with in_one_line(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        result = runner.run(run_load(load, console))
     page = write(out, load, result, machine)
     console.print(page)
     if result.problems:

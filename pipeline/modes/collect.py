@@ -46,7 +46,7 @@ async def collect(event: Event, context: Context) -> Response:
 
 async def _collect_direct(event: Event, context: Context) -> Response:
     """Settle a direct task with what the model function answered: nothing of it is signed, and none of it steers."""
-    identity = context.signer.verify_query("direct", event.query)
+    identity = context.signer.verify_query("direct callback", event.query)
     called = _called(event)
     if not called.succeeded and context.settings.openfaas_pro and not _is_final(event):
         await context.ledger.extend(identity)

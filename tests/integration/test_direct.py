@@ -200,7 +200,7 @@ async def test_a_tasks_callback_is_no_direct_one(pipeline: PipelineBench) -> Non
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.submit_rows("a")
     signed = query_of(pipeline.queue[0].headers["X-Callback-Url"])
-    with pytest.raises(ForbiddenError, match="not that of this direct"):
+    with pytest.raises(ForbiddenError, match="not that of this direct callback"):
         await pipeline.handle("", signed, {"X-Function-Status": "200"}, b"1", DIRECT_PATH)
 
 

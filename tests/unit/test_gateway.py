@@ -92,7 +92,7 @@ async def test_a_direct_call_goes_to_the_model_function_and_its_answer_to_a_rout
     assert (options["data"], options["headers"]["X-Call-Id"]) == (b"item", "c1")
     callback = urlsplit(options["headers"]["X-Callback-Url"])
     assert callback.geturl().startswith("http://gateway:8080/function/pipeline/collect/direct?batch=batch-1&")
-    assert signer.verify_query("direct", dict(parse_qsl(callback.query))) == IDENTITY
+    assert signer.verify_query("direct callback", dict(parse_qsl(callback.query))) == IDENTITY
 
 
 async def test_a_direct_call_that_is_not_taken_is_an_error(http: mocked_requests, gateway: Gateway) -> None:
