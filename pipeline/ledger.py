@@ -16,8 +16,10 @@ from redis.asyncio import Redis
 from pipeline.batchspec import Submission
 from pipeline.connection import check_server, open_redis, unavailable
 from pipeline.control import Control
+from pipeline.envelopes import Envelope
 from pipeline.index import Index
-from pipeline.models import MIB, Envelope
+from pipeline.measures import bucket_of
+from pipeline.models import MIB
 from pipeline.replies import MICROSECONDS, Claim, FailVerdict, Lease, Pass, Phase, Repairs, Settled, State
 from pipeline.scripts import DUTY_LEASE, LEDGER_TTL, Scripts, microseconds
 from pipeline.signing import Identity
@@ -137,13 +139,16 @@ class Ledger:
         """Say in the ledger what an opening or a reduce stumbled over; it is tried again."""
         await self._run("explain", batch, trouble)
 
-    async def settle(self, identity: Identity, envelope: Envelope, answer: bytes) -> Settled:
-        """Record a task's first answer, count it, and take on the duties that follow."""
+    async def settle(
+        self, identity: Identity, envelope: Envelope, answer: bytes, seconds: float | None = None
+    ) -> Settled:
+        """Record a task's first answer, count it, and take on the duties that follow; it took so many seconds."""
         reply = await self._run(
             *("settle", identity.batch, identity.generation, identity.task, identity.attempt),
             *(envelope.succeeded, envelope.failed, envelope.not_found, answer),
             *(SEGMENT_OUTCOMES, SEGMENT_BYTES, microseconds(DUTY_LEASE), FIRST_CALLS, identity.epoch),
-            envelope.retryable,
+            *(envelope.retryable, "" if seconds is None else bucket_of(seconds)),
+            *(part for kind in envelope.failures for part in kind.arguments(identity.generation)),
         )
         verdict, function, segment, reduce, *release = reply
         segment = segment if segment >= 0 else None
@@ -220,12 +225,7 @@ class Ledger:
     async def state(self, batch: str) -> State | None:
         """Return the batch's state, None when there is no ledger."""
         reply = await self._run("state", batch)
-        if not reply:
-            return None
-        *fields, in_flight, remaining, now = reply
-        text = [value.decode() for value in fields]
-        pairs = dict(zip(text[::2], text[1::2], strict=True))
-        return State(pairs, in_flight, remaining, int(now) / MICROSECONDS)
+        return State.read(reply) if reply else None
 
     async def phase(self, batch: str) -> Phase | None:
         """Return where the batch stands, None when there is no ledger."""

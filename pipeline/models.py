@@ -76,41 +76,6 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     ref: str | None = None
 
 
-class Envelope(msgspec.Struct, frozen=True, rename="camel"):
-    """The first line of an answer: all that `collect` has to know of the lines that follow.
-
-    `first` and `last` are item indices, both inclusive; -1 in an answer without outcomes. `not_found` and `retryable`
-    count among the failed.
-    """
-
-    succeeded: int
-    failed: int
-    not_found: int
-    first: int
-    last: int
-    retryable: int = 0
-
-
-def encode_answer(outcomes: list[Outcome]) -> bytes:
-    """Return the body of a task's answer: an envelope, then one line an outcome, in input order."""
-    failed = sum(outcome.status == "failed" for outcome in outcomes)
-    envelope = Envelope(
-        succeeded=len(outcomes) - failed,
-        failed=failed,
-        not_found=sum(outcome.status_code == 404 for outcome in outcomes),  # noqa: PLR2004
-        first=outcomes[0].index if outcomes else -1,
-        last=outcomes[-1].index if outcomes else -1,
-        retryable=sum(outcome.retryable for outcome in outcomes),
-    )
-    return b"\n".join([msgspec.json.encode(envelope), *map(msgspec.json.encode, outcomes)])
-
-
-def decode_envelope(answer: bytes) -> tuple[Envelope, bytes]:
-    """Split an answer into its envelope and its lines, which stay as they are."""
-    head, _, lines = answer.partition(b"\n")
-    return msgspec.json.decode(head, type=Envelope), lines
-
-
 def batch_of(event: Event, *, required: bool = True) -> str:
     """Return the batch that a request names by `?batch=` or X-Batch-Id; raises BadRequestError."""
     name = event.query.get("batch") or event.headers.get("X-Batch-Id", "")

@@ -1,8 +1,8 @@
 """What the ledger's scripts reply, typed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 MICROSECONDS = 1_000_000
 ENDED = frozenset({"done", "cancelled", "failed"})
@@ -111,12 +111,25 @@ class Redriven:
 
 @dataclass(frozen=True)
 class State:
-    """A batch as its ledger has it. `fields` are the hash's; `now` is Redis' clock in seconds."""
+    """A batch as its ledger has it. `fields` are the hash's; `now` is Redis' clock in seconds.
+
+    `series` are the counters of `measures`, and `failures` what `settle` keeps of each kind of failure.
+    """
 
     fields: Mapping[str, str]
     in_flight: int
     remaining: int
     now: float
+    series: bytes = b""
+    failures: Mapping[str, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, reply: Sequence[Any]) -> Self:
+        """Read what `state.lua` replies."""
+        fields, in_flight, remaining, now, series, failures = reply
+        pairs = {name.decode(): value.decode() for name, value in _pairs(fields)}
+        kinds = {kind.decode(): kept for kind, kept in _pairs(failures)}
+        return cls(pairs, in_flight, remaining, int(now) / MICROSECONDS, series, kinds)
 
     def __getitem__(self, name: str) -> str:
         return self.fields.get(name, "")
@@ -129,3 +142,7 @@ class State:
         """A time in seconds since 1970, None where it is not set."""
         value = self.fields.get(name)
         return int(value) / MICROSECONDS if value else None
+
+
+def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)

@@ -11,8 +11,9 @@ from itertools import islice, zip_longest
 
 import msgspec
 
+from pipeline.envelopes import decode_envelope
 from pipeline.errors import UnavailableError
-from pipeline.models import Outcome, decode_envelope
+from pipeline.models import Outcome
 from pipeline.store import ObjectInfo, Store
 
 COPIES = 8

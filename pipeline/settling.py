@@ -4,21 +4,22 @@ from pipeline.answers import make_outcome, shed
 from pipeline.calls import Called
 from pipeline.context import Context
 from pipeline.duties import enqueue_reduce, write_due_segment
+from pipeline.envelopes import decode_envelope, encode_answer
 from pipeline.gateway import Reply
-from pipeline.models import decode_envelope, encode_answer
 from pipeline.releasing import release
 from pipeline.replies import Pass, Settled
 from pipeline.signing import Identity
 
 
-async def settle(context: Context, identity: Identity, answer: bytes) -> Settled:
+async def settle(context: Context, identity: Identity, answer: bytes, seconds: float | None = None) -> Settled:
     """Settle a task with its answer; segment and reduce that follow are done before it returns.
 
-    What is released then is enqueued in the background: the queue-worker's slot is not held for it. A segment is not,
-    so that a slow S3 slows the batch down rather than fill Redis.
+    `seconds` is how long the task took, where that is known. What is released then is enqueued in the background: the
+    queue-worker's slot is not held for it. A segment is not, so that a slow S3 slows the batch down rather than fill
+    Redis.
     """
     envelope, lines = decode_envelope(answer)
-    settled = await context.ledger.settle(identity, envelope, answer if lines else b"")
+    settled = await context.ledger.settle(identity, envelope, answer if lines else b"", seconds)
     batch, generation = identity.batch, identity.generation
     if settled.release:
         of = Pass(batch, identity.epoch, generation, settled.function)
@@ -36,7 +37,7 @@ async def settle_called(context: Context, identity: Identity, called: Called) ->
     spec = await context.specs.get(identity.batch, identity.epoch)
     outcome = make_outcome(identity.call_id(item.index), item, called)
     outcomes = await shed(context.store, identity, [outcome], spec.inline_limit)
-    return await settle(context, identity, encode_answer(outcomes))
+    return await settle(context, identity, encode_answer(outcomes), called.duration or None)
 
 
 async def settle_failed(context: Context, identity: Identity, status: int, reason: str) -> Settled:

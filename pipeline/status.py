@@ -3,7 +3,11 @@
 from typing import Any
 from urllib.parse import quote
 
-from pipeline.replies import ENDED, State
+import msgspec
+
+from pipeline.failures import Kept
+from pipeline.measures import Measures, read_measures
+from pipeline.replies import ENDED, MICROSECONDS, State
 from pipeline.settings import Settings
 
 
@@ -50,7 +54,37 @@ def status_document(settings: Settings, batch: str, state: State) -> dict[str, A
             "status": status_url(settings, batch),
             "summary": f"s3://{settings.s3_bucket}/{batch}.json" if ended and started else None,
         },
+        **_measured(read_measures(state)),
+        "failures": _failures(state),
     }
+
+
+def _measured(measures: Measures) -> dict[str, Any]:
+    """Describe the run over time: items settled in each slot, and what share of the tasks took at most how long."""
+    quantiles = {f"p{share}": measures.quantile(share / 100) for share in (50, 90, 99)} | {"max": measures.quantile(1)}
+    return {
+        "throughput": {"width": measures.width, "counts": measures.slots},
+        "latency": {"tasks": measures.tasks, **quantiles} if measures.tasks else None,
+    }
+
+
+def _failures(state: State) -> list[dict[str, Any]]:
+    """Describe each kind of failure, the newest first; texts are whatever the model function wrote."""
+    kinds = []
+    for kind, text in state.failures.items():
+        given_up, retryable, again, at, example = text.split(b" ", maxsplit=4)
+        kept = msgspec.json.decode(example, type=Kept)
+        kinds.append(
+            {
+                "kind": kind,
+                "status_code": kept.status_code,
+                "count": int(given_up) + int(retryable),
+                "retried": int(again),
+                "at": int(at) / MICROSECONDS,
+                "example": {**msgspec.structs.asdict(kept.example), "generation": kept.generation},
+            }
+        )
+    return sorted(kinds, key=lambda group: group["at"], reverse=True)
 
 
 def _rate(state: State, outcomes: int) -> float:

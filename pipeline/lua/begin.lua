@@ -23,8 +23,14 @@ else
   -- Not the negated number: where it is 0 some versions of Redis are told '-0', which is no integer to them.
   call('HINCRBY', LEDGER, 'failed', 0 - ARGV[8])
   call('HINCRBY', LEDGER, 'retried', ARGV[8])
+  for _, kind in ipairs(call('HKEYS', FAILURES)) do
+    local given_up, retryable, again, at, example = failure_counts(call('HGET', FAILURES, kind))
+    local stay = redrive and 0 or given_up
+    keep_failures(kind, stay, 0, again + retryable + given_up - stay, at, example)
+  end
 end
 if first or redrive then
+  start_series()
   local succeeded, failed = get('succeeded', 'failed')
   call('HSET', LEDGER, 'base', ARGV[2], 'deadline_at', now + ARGV[5] * 1000000, 'run_at', now,
     'run_settled', succeeded + failed, 'given_up', 0)

@@ -2,12 +2,14 @@
 -- KEYS  1 ledger hash  2 settled bitmap  3 outcomes list  4 inflight zset (task -> release time)
 --       5 due zset (duty -> when another may take it over)  6 remaining counter
 --       7 attempts hash (task -> attempt, f:task -> failures, l:task -> losses, x:task -> extended at)
+--       8 series string (32-bit counters: SLOTS of items settled, then the durations' buckets)
+--       9 failures hash (kind -> given up, worth another attempt, run again, when, example)
 -- Times are microseconds since 1970, by Redis' own clock. Duties are 't:<task>', 's:<segment>', 'w' (first
 -- window), 'r' (reduce), 'o' (open), 'd' (delete).
 -- Positions in the list of outcomes count from the generation's first answer on: 'trimmed' of them are gone, those
 -- before 'cut' belong to segments, and 'seg:<n>' is '<first>-<end>' of a segment that is still to be written.
-local LEDGER, SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local LEDGER, SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS, SERIES, FAILURES =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local call = redis.call
 local clock = call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -97,6 +99,21 @@ end
 
 local function too_many(given_up, tolerated)
   return given_up .. ' items failed, and ' .. tolerated .. ' are tolerated'
+end
+
+-- What is counted over time is that of one run: a submission, or a redrive.
+local function start_series()
+  call('DEL', SERIES)
+  call('HDEL', LEDGER, 'slot_width')
+end
+
+local function failure_counts(kept)
+  local given_up, retryable, again, at, rest = string.match(kept, '^(%d+) (%d+) (%d+) (%d+) ()')
+  return tonumber(given_up), tonumber(retryable), tonumber(again), tonumber(at), string.sub(kept, rest)
+end
+
+local function keep_failures(kind, given_up, retryable, again, at, example)
+  call('HSET', FAILURES, kind, string.format('%d %d %d %d ', given_up, retryable, again, at) .. example)
 end
 
 local function is_open(state)

@@ -1,7 +1,6 @@
--- Returns {fields and values of the ledger ..., in flight, remaining, now}; empty when there is no such batch
+-- Returns {fields and values of the ledger, in flight, remaining, now, series, kinds of failure and what is kept of each};
+--         empty when there is no such batch
 local fields = call('HGETALL', LEDGER)
 if #fields == 0 then return {} end
-fields[#fields + 1] = call('ZCARD', INFLIGHT)
-fields[#fields + 1] = tonumber(call('GET', REMAINING) or 0)
-fields[#fields + 1] = string.format('%d', now)
-return fields
+return {fields, call('ZCARD', INFLIGHT), tonumber(call('GET', REMAINING) or 0), string.format('%d', now),
+  call('GET', SERIES) or '', call('HGETALL', FAILURES)}

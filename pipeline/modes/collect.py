@@ -40,7 +40,7 @@ async def collect(event: Event, context: Context) -> Response:
             await context.ledger.extend(identity)
             return Response.json(200, {"verdict": "extended"})
         return Response.json(200, {"verdict": await _fail(context, identity, event)})
-    settled = await settle(context, identity, event.body)
+    settled = await settle(context, identity, event.body, _seconds(event))
     return Response.json(200, {"verdict": settled.verdict})
 
 
@@ -66,8 +66,13 @@ def _called(event: Event) -> Called:
     status = int(given) if STATUS.fullmatch(given) else LOST_STATUS
     if len(event.body) > RESULT_LIMIT:
         return Called(too_large(), 1, 0.0)
-    seconds = event.headers.get("X-Duration-Seconds", "")
-    return Called(Reply(status, event.body), 1, float(seconds) if SECONDS.fullmatch(seconds) else 0.0)
+    return Called(Reply(status, event.body), 1, _seconds(event) or 0.0)
+
+
+def _seconds(event: Event) -> float | None:
+    """Return how long the queue-worker says that it took."""
+    given = event.headers.get("X-Duration-Seconds", "")
+    return float(given) if SECONDS.fullmatch(given) else None
 
 
 async def _fail(context: Context, identity: Identity, event: Event) -> str:

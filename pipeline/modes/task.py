@@ -12,9 +12,10 @@ from pipeline.answers import make_outcome, shed
 from pipeline.batchspec import BatchSpec
 from pipeline.calls import Called, Turn, call
 from pipeline.context import Context
+from pipeline.envelopes import encode_answer
 from pipeline.errors import ForbiddenError
 from pipeline.gateway import Reply
-from pipeline.models import SIGNATURE_HEADER, Event, Outcome, Response, encode_answer
+from pipeline.models import SIGNATURE_HEADER, Event, Outcome, Response
 from pipeline.replies import Phase
 from pipeline.signing import Identity
 from pipeline.snapshot import Item

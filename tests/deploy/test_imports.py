@@ -11,9 +11,11 @@ from tests.deploy.images import HANDLER, ROOT
 # From the bottom up; a module may import from the rows under its own. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "replies", "redis_url", "redis_errors"}),
-    frozenset({"settings", "signing", "repeating", "background", "bundles", "objects"}),
+    frozenset({"settings", "signing", "repeating", "background", "bundles", "objects", "measures"}),
     frozenset({"connection"}),
     frozenset({"models", "s3", "uploads", "scripts"}),
+    frozenset({"failures"}),
+    frozenset({"envelopes"}),
     frozenset({"access", "batchspec", "control", "index", "store", "gateway", "cutting", "unpacking", "status"}),
     frozenset({"ledger", "rows", "snapshot", "specs", "segments", "calls"}),
     frozenset({"context", "answers", "planning", "summary"}),

@@ -7,13 +7,13 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from pipeline.batchspec import Submission
+from pipeline.envelopes import Envelope
 from pipeline.ledger import Begun, Generation, Ledger
-from pipeline.models import Envelope
 from pipeline.replies import FailVerdict, Pass, Repairs, Settled
 from pipeline.signing import Identity
 
 SILENCE = 100.0
-PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts")
+PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts", "series", "failures")
 
 
 def submission(*, window: int = 128, etag: str = "etag", chunk: int = 1) -> Submission:

@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from pipeline.models import Outcome, encode_answer
+from pipeline.envelopes import encode_answer
+from pipeline.models import Outcome
 
 
 def outcome(

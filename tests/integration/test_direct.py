@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 from pipeline import releasing
+from pipeline.envelopes import decode_envelope
 from pipeline.errors import BadRequestError, ForbiddenError
-from pipeline.models import DIRECT_PATH, decode_envelope
+from pipeline.models import DIRECT_PATH
 from pipeline.releasing import release
 from pipeline.replies import Pass
 from tests.integration.direct_calls import Direct

@@ -54,7 +54,7 @@ async def test_nothing_is_leased_before_the_reduce_or_for_another_generation(ben
     assert (await bench.ledger.lease(bench.name, "right", 0)).verdict == "leased"
 
 
-async def test_finished_a_batch_keeps_its_counts_and_nothing_else(bench: Bench) -> None:
+async def test_finished_a_batch_keeps_what_it_counted_and_nothing_else(bench: Bench) -> None:
     await reducing(bench)
     await bench.segment_written(0, generation=0)
     await bench.reduce()
@@ -62,7 +62,7 @@ async def test_finished_a_batch_keeps_its_counts_and_nothing_else(bench: Bench) 
     fields = await bench.fields()
     counts = [fields[name] for name in ("state", "succeeded", "failed", "settled", "owner")]
     assert counts == ["done", "7", "3", "2", ""]
-    assert list(await bench.dump()) == ["hash"]
+    assert list(await bench.dump()) == ["hash", bench.key("series")]
     (expiry,) = await bench.expiries()
     assert 6 * 86400 < expiry - await bench.now() <= 7 * 86400 + 1
 

@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 
 from pipeline import calls
+from pipeline.envelopes import decode_envelope
 from pipeline.errors import ForbiddenError
-from pipeline.models import SIGNATURE_HEADER, Outcome, Response, decode_envelope
+from pipeline.models import SIGNATURE_HEADER, Outcome, Response
 from tests.integration.pipeline_bench import PipelineBench, answering, document
 
 

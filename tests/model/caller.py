@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 import orjson
 from hypothesis.stateful import RuleBasedStateMachine
 
-from pipeline.models import Envelope
+from pipeline.envelopes import Envelope
 from pipeline.replies import ENDED, Pass, Repairs
 from pipeline.signing import Identity
 from tests.integration.bench import submission

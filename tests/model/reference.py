@@ -7,8 +7,8 @@ Seconds are multiples of ten, beside which the microseconds that the steps take 
 
 import math
 
+from pipeline.envelopes import Envelope
 from pipeline.ledger import FIRST_CALLS, Generation
-from pipeline.models import Envelope
 from pipeline.replies import Settled
 from pipeline.scripts import DUTY_LEASE
 from pipeline.signing import Identity

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 PREFIX, BATCH = "model", "batch"
 ROOT = f"{PREFIX}:{{{BATCH}}}"
-PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts")
+PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts", "series", "failures")
 KEYS = (ROOT, *(f"{ROOT}:{part}" for part in PARTS))
 
 # The scripts' clock is a counter beside the batch, so that nothing depends on how fast this machine is: each script

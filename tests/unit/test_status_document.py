@@ -59,6 +59,9 @@ def test_a_running_batch() -> None:
         "ended": None,
         "elapsed": 20.0,
         "links": {"status": url, "summary": None},
+        "throughput": {"width": 1.0, "counts": (0,) * 21},
+        "latency": None,
+        "failures": [],
     }
 
 
