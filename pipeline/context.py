@@ -1,5 +1,6 @@
 """What every mode works with, opened once and alive as long as the process."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -35,7 +36,7 @@ class Phases:
 
 @dataclass(frozen=True)
 class Context:
-    """The open clients of one process."""
+    """The open clients of one process; `closing` is set when it is to end."""
 
     settings: Settings
     background: Background
@@ -47,6 +48,7 @@ class Context:
     snapshots: Snapshots
     specs: Specs
     phases: Phases
+    closing: asyncio.Event
 
 
 @asynccontextmanager
@@ -63,7 +65,9 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         gateway = await enter(Gateway.connect(settings.gateway_url, settings.function_name, signer))
         background = await enter(Background.opened())
         remembered = (Snapshots(store), Specs(store, settings.function_name), Phases(ledger))
-        yield Context(settings, background, access, signer, ledger, store, gateway, *remembered)
+        closing = asyncio.Event()
+        stack.callback(closing.set)
+        yield Context(settings, background, access, signer, ledger, store, gateway, *remembered, closing)
 
 
 def _read_again(path: Path) -> Secrets:

@@ -74,6 +74,7 @@ async def _delete(context: Context, batch: str, *, go_on: bool) -> Deletion:
 
 async def _leave(context: Context, batch: str) -> None:
     """Take a free id out of the index, unless it is a batch's again meanwhile."""
+    await context.ledger.index.forget_ended(batch)
     await context.ledger.index.forget(batch)
     if await context.ledger.phase(batch) is not None:
         await context.ledger.index.note(batch)

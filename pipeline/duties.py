@@ -94,6 +94,7 @@ async def close_batch(context: Context, batch: str) -> None:
     if closed is None:
         return
     if state is not None and state["state"] in ENDED:
+        await context.ledger.index.note_ended({batch: state.seconds("ended") or state.now})
         await context.ledger.index.forget(batch)
     now = await context.ledger.state(batch)
     if now is None and await context.specs.exists(batch):

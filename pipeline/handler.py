@@ -11,6 +11,7 @@ from pipeline.modes.cancel import cancel
 from pipeline.modes.collect import collect
 from pipeline.modes.delete import delete
 from pipeline.modes.open import open_queued
+from pipeline.modes.outputs import outputs
 from pipeline.modes.pause import pause, resume
 from pipeline.modes.redrive import redrive
 from pipeline.modes.reduce import reduce
@@ -35,6 +36,7 @@ MODES: Mapping[str, Mode | Signed] = {
     "collect": Signed(collect),
     "reduce": Signed(reduce),
     "status": status,
+    "outputs": outputs,
     "cancel": cancel,
     "pause": pause,
     "resume": resume,

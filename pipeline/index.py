@@ -1,6 +1,7 @@
-"""The index of open batches in Redis, and the mark by which it is seen that Redis has lost its memory."""
+"""The index in Redis of open batches and of the newest ended ones, and the mark of Redis having lost its memory."""
 
 import time
+from collections.abc import Mapping
 from typing import cast
 
 from redis.asyncio import Redis
@@ -10,14 +11,16 @@ from pipeline.scripts import LEDGER_TTL
 
 SURVEY_LEASE = 30
 SURVEY_INTERVAL = 300
+REMEMBERED = 1_000
 
 
 class Index:
-    """The open batches under one prefix: what the sweep goes through. Each method is one round trip."""
+    """The open batches under one prefix, which the sweep goes through, and the last that ended, for people to find."""
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
         self._open = f"{prefix}:open"
+        self._ended = f"{prefix}:ended"
         self._epoch = f"{prefix}:epoch"
 
     async def note(self, batch: str) -> None:
@@ -27,9 +30,27 @@ class Index:
             await self._redis.expire(self._open, LEDGER_TTL)
 
     async def forget(self, batch: str) -> None:
-        """Take a batch out of the index."""
+        """Take a batch out of the open ones."""
         with unavailable():
             await self._redis.zrem(self._open, batch)
+
+    async def note_ended(self, batches: Mapping[str, float]) -> None:
+        """Remember when batches ended, in seconds since 1970; beyond the newest 1,000 they are forgotten."""
+        with unavailable():
+            await self._redis.zadd(self._ended, dict(batches))
+            await self._redis.zremrangebyrank(self._ended, 0, -REMEMBERED - 1)
+            await self._redis.expire(self._ended, LEDGER_TTL)
+
+    async def forget_ended(self, batch: str) -> None:
+        """A batch is deleted."""
+        with unavailable():
+            await self._redis.zrem(self._ended, batch)
+
+    async def ended(self, limit: int) -> list[tuple[str, float]]:
+        """Return the newest of the ended batches, the last one first, each with when it ended."""
+        with unavailable():
+            rows = await self._redis.zrevrange(self._ended, 0, limit - 1, withscores=True)
+        return [(name.decode(), float(score)) for name, score in cast("list[tuple[bytes, float]]", rows)]
 
     async def batches(self, limit: int = 0) -> list[tuple[str, float]]:
         """Return the open batches, the oldest first, each with when it was noted, in seconds; `limit` 0 is all."""

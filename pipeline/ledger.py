@@ -20,7 +20,7 @@ from pipeline.envelopes import Envelope
 from pipeline.index import Index
 from pipeline.measures import bucket_of
 from pipeline.models import MIB
-from pipeline.replies import MICROSECONDS, Claim, FailVerdict, Lease, Pass, Phase, Repairs, Settled, State
+from pipeline.replies import MICROSECONDS, Brief, Claim, FailVerdict, Lease, Pass, Phase, Repairs, Settled, State
 from pipeline.scripts import DUTY_LEASE, LEDGER_TTL, Scripts, microseconds
 from pipeline.signing import Identity
 
@@ -33,7 +33,20 @@ FIRST_CALLS = 10
 MOST_RELEASES = 100
 
 _NAMES = (
-    *("abandon", "answers", "begin", "claim", "confirm", "defer", "explain", "extend", "fail", "finish", "lease"),
+    *(
+        "abandon",
+        "answers",
+        "begin",
+        "brief",
+        "claim",
+        "confirm",
+        "defer",
+        "explain",
+        "extend",
+        "fail",
+        "finish",
+        "lease",
+    ),
     *("pace", "phase", "repair", "restore", "segment", "settle", "state"),
 )
 
@@ -226,6 +239,10 @@ class Ledger:
         """Return the batch's state, None when there is no ledger."""
         reply = await self._run("state", batch)
         return State.read(reply) if reply else None
+
+    async def brief(self, batch: str) -> Brief | None:
+        """Return what a list says of the batch, None when there is no ledger."""
+        return Brief.read(await self._run("brief", batch))
 
     async def phase(self, batch: str) -> Phase | None:
         """Return where the batch stands, None when there is no ledger."""

@@ -1,7 +1,7 @@
 """The shapes at the function's edges: requests, responses, outcomes and answers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -33,11 +33,12 @@ class Event:
 
 @dataclass(frozen=True)
 class Response:
-    """What a mode answers; `body` is sent as it is."""
+    """What a mode answers; `body` is sent as it is, and what `stream` yields after it, piece by piece."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    stream: AsyncGenerator[bytes, None] | None = None
 
     @classmethod
     def json(cls, status: int, document: Any) -> Self:

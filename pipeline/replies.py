@@ -110,6 +110,29 @@ class Redriven:
 
 
 @dataclass(frozen=True)
+class Brief:
+    """A batch in a list. `items` is None while it is being opened; times are seconds since 1970, None where not set."""
+
+    state: str
+    function: str
+    items: int | None
+    succeeded: int
+    failed: int
+    created: float | None
+    ended: float | None
+
+    @classmethod
+    def read(cls, reply: Sequence[bytes | None]) -> Self | None:
+        """Read what `brief.lua` replies."""
+        state, function, *numbers = reply
+        if state is None or function is None:
+            return None
+        items, succeeded, failed, created, ended = (None if number is None else int(number) for number in numbers)
+        times = (None if at is None else at / MICROSECONDS for at in (created, ended))
+        return cls(state.decode(), function.decode(), items, succeeded or 0, failed or 0, *times)
+
+
+@dataclass(frozen=True)
 class State:
     """A batch as its ledger has it. `fields` are the hash's; `now` is Redis' clock in seconds.
 

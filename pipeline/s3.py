@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,8 +30,10 @@ log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def open_client(settings: Settings, secrets: Secrets, reload: Callable[[], Secrets]) -> AsyncIterator["S3Client"]:
-    """Open the client; nothing is sent yet.
+async def open_clients(
+    settings: Settings, secrets: Secrets, reload: Callable[[], Secrets]
+) -> AsyncIterator[tuple["S3Client", "S3Client"]]:
+    """Open the client, and the one that signs URLs for people, who may reach S3 elsewhere; nothing is sent yet.
 
     `reload` reads the secrets again when S3 refuses the ones in use. It may raise ConfigurationError.
     """
@@ -47,14 +50,15 @@ async def open_client(settings: Settings, secrets: Secrets, reload: Callable[[],
     session = get_session()
     session.set_credentials(secrets.s3_key, secrets.s3_secret, secrets.s3_token)
     renewal = Renewal(cast("AioCredentials", await session.get_credentials()), reload)
-    async with session.create_client(
-        "s3", region_name=settings.s3_region, endpoint_url=settings.s3_endpoint, config=config
-    ) as client:
+    # Of one session, so that what is renewed for one of them is for both.
+    new = partial(session.create_client, "s3", region_name=settings.s3_region, config=config)
+    public_url = settings.s3_public_endpoint or settings.s3_endpoint
+    async with new(endpoint_url=settings.s3_endpoint) as client, new(endpoint_url=public_url) as public:
         events = client.meta.events
         events.register("before-sign.s3", renewal.signing)
         events.register("response-received.s3", _name_throttling)
-        events.register("needs-retry.s3", renewal.answered)  # type: ignore[arg-type]  # the stubs know no handler that answers
-        yield client
+        events.register("needs-retry.s3", renewal.answered)
+        yield client, public
 
 
 class Renewal:

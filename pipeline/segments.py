@@ -94,6 +94,17 @@ async def list_segments(store: Store, batch: str, generation: int, epoch: str, c
     return [segment for segment in found if segment.number < count]
 
 
+async def every_segment(store: Store, batch: str, oldest: str) -> list[tuple[Segment, int]]:
+    """Return the segments of all generations and of every epoch from `oldest` on, each with its size in bytes."""
+    found: list[tuple[Segment, int]] = []
+    for key, size in await store.sizes(f"{batch}/segments/"):
+        match = _NAME.search(key)
+        if match and int(oldest, 16) <= int(match["epoch"], 16):
+            generation = int(key.removeprefix(f"{batch}/segments/").partition("/")[0])
+            found.append((_segment(key, generation, match), size))
+    return sorted(found, key=lambda pair: pair[0].generation)
+
+
 async def merge(store: Store, segments: Sequence[Segment]) -> AsyncGenerator[dict[int, Outcome], None]:
     """Yield every item's success, or the newest generation's failure where it has none: by index, in input order.
 

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
@@ -39,10 +40,15 @@ def create_app(settings: Settings) -> web.Application:
     server_logger.addFilter(_quote_no_request)
     app = web.Application(client_max_size=BODY_LIMIT)
     app.cleanup_ctx.append(clients)
+    app.on_shutdown.append(_end_streams)
     app.router.add_get("/_/health", _health)
     app.router.add_get("/_/ready", _ready)
     app.router.add_route("*", "/{path:(?s:.*)}", _serve)
     return app
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[CONTEXT].closing.set()
 
 
 def _quote_no_request(record: logging.LogRecord) -> bool:
@@ -52,7 +58,7 @@ def _quote_no_request(record: logging.LogRecord) -> bool:
     return True
 
 
-async def _serve(request: web.Request) -> web.Response:
+async def _serve(request: web.Request) -> web.StreamResponse:
     try:
         body = await _read(request)
         event = Event(body, request.headers, request.method, request.query, request.path)
@@ -62,7 +68,23 @@ async def _serve(request: web.Request) -> web.Response:
     except Exception:
         log.exception("an error without a name")
         response = Response.json(500, {"error": "internal error: the function's log says more"})
-    return web.Response(status=response.status, body=response.body, headers=dict(response.headers))
+    if response.stream is None:
+        return web.Response(status=response.status, body=response.body, headers=dict(response.headers))
+    return await _send(request, response, response.stream)
+
+
+async def _send(request: web.Request, response: Response, pieces: AsyncGenerator[bytes, None]) -> web.StreamResponse:
+    """Send what a response yields as it comes; a reader who has gone away ends it."""
+    streamed = web.StreamResponse(status=response.status, headers=dict(response.headers))
+    async with aclosing(pieces):
+        try:
+            await streamed.prepare(request)
+            async for piece in pieces:
+                await streamed.write(piece)
+        except ConnectionError:
+            return streamed
+        await streamed.write_eof()
+    return streamed
 
 
 async def _read(request: web.Request) -> bytes:

@@ -74,6 +74,7 @@ class Settings(BaseModel):
     redis_url: Annotated[str, AfterValidator(_redis_url)] = "redis://redis-master.redis.svc.cluster.local:6379"
     s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
     s3_endpoint: HttpUrl | None = None
+    s3_public_endpoint: HttpUrl | None = None
     s3_region: str = "us-east-1"
     s3_addressing: Literal["auto", "path", "virtual"] = "auto"
     secret_mount_path: Path = Path("/var/openfaas/secrets")

@@ -12,6 +12,8 @@ from pipeline.errors import ConflictError
 from pipeline.store import Check, MissingObjectError, Store
 
 CACHED_SPECS = 256
+CACHED_STATUSES = 1024
+STATUS_TTL = 60.0
 _OWN = re.compile(r"[^/]+(\.json|/(spec\.json|status\.json|input\.csv|(input|segments|refs)/.+|\d+/summary\.json))")
 
 
@@ -49,6 +51,8 @@ class Specs:
         self._open = f"open/{function}/"
         self._ended = f"ended/{function}/"
         self.get = alru_cache(maxsize=CACHED_SPECS)(self._remembered)
+        # Of batches that Redis has forgotten: one that is redriven is in Redis again.
+        self.ended = alru_cache(maxsize=CACHED_STATUSES, ttl=STATUS_TTL)(self.read_status)
 
     async def read(self, batch: str) -> Submission:
         """Read a batch's submission; raises MissingObjectError, and ConflictError for another deployment's batch."""

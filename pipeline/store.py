@@ -20,13 +20,13 @@ from pipeline.objects import (
     body_errors,
     s3_errors,
 )
-from pipeline.s3 import open_client
+from pipeline.s3 import open_clients
 from pipeline.settings import Secrets, Settings
 from pipeline.uploads import Upload
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
-    from types_aiobotocore_s3.type_defs import GetObjectRequestTypeDef
+    from types_aiobotocore_s3.type_defs import GetObjectRequestTypeDef, ObjectTypeDef
 
 __all__ = ["COPY_LIMIT", "DELETE_LIMIT", "PART_SIZE", "MissingObjectError", "ObjectInfo", "Store", "Upload"]
 
@@ -35,6 +35,8 @@ COPY_LIMIT = 5 * 1024 * MIB
 DELETE_LIMIT = 1000
 # Inside the class `list` is the method.
 Aged = list[tuple[str, float]]
+Sizes = list[tuple[str, int]]
+Entries = list["ObjectTypeDef"]
 Uploads = list[Upload]
 Codes = list[str]
 Check = Callable[[], Awaitable[None]]
@@ -53,8 +55,9 @@ log = logging.getLogger(__name__)
 class Store:
     """The bucket; one client that lives as long as the context."""
 
-    def __init__(self, client: "S3Client", bucket: str) -> None:
+    def __init__(self, client: "S3Client", bucket: str, public: "S3Client | None" = None) -> None:
         self._client = client
+        self._public = public or client
         self.bucket = bucket
         self._may_list_uploads = True
 
@@ -64,8 +67,8 @@ class Store:
         cls, settings: Settings, secrets: Secrets, reload: Callable[[], Secrets] | None = None
     ) -> AsyncIterator[Self]:
         """Open the client; nothing is sent yet. `reload` reads the secrets again when S3 refuses these."""
-        async with open_client(settings, secrets, reload or (lambda: secrets)) as client:
-            yield cls(client, settings.s3_bucket)
+        async with open_clients(settings, secrets, reload or (lambda: secrets)) as (client, public):
+            yield cls(client, settings.s3_bucket, public)
 
     async def head(self, key: str) -> ObjectInfo:
         """Describe an object; raises MissingObjectError."""
@@ -141,14 +144,17 @@ class Store:
 
         At most `limit`, one request a thousand.
         """
-        aged: Aged = []
+        return [(entry["Key"], entry["LastModified"].timestamp()) for entry in await self._entries(prefix, limit)]
+
+    async def _entries(self, prefix: str, limit: int | None = None) -> Entries:
+        entries: Entries = []
         with s3_errors(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=prefix, PaginationConfig={"MaxItems": limit} if limit else {}
             )
             async for page in pages:
-                aged += [(entry["Key"], entry["LastModified"].timestamp()) for entry in page.get("Contents", [])]
-        return sorted(aged)
+                entries += page.get("Contents", [])
+        return sorted(entries, key=lambda entry: entry["Key"])
 
     async def copy(self, source: ObjectInfo, key: str) -> None:
         """Copy an object inside the bucket, over 5 GiB by parts."""
@@ -166,6 +172,15 @@ class Store:
     async def start_upload(self, key: str, content_type: str = "application/json") -> Upload:
         """Start a multipart upload."""
         return await Upload.start(self._client, self.bucket, key, content_type)
+
+    async def presign(self, key: str, seconds: int, name: str) -> str:
+        """Return a URL at which anybody may read an object for so long, and saves it under this name; no request."""
+        parameters = {"Bucket": self.bucket, "Key": key, "ResponseContentDisposition": f'attachment; filename="{name}"'}
+        return await self._public.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
+
+    async def sizes(self, prefix: str) -> Sizes:
+        """Return the keys under a prefix, sorted, each with its size in bytes; one request a thousand."""
+        return [(entry["Key"], entry["Size"]) for entry in await self._entries(prefix)]
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         """Abort a multipart upload; one that is completed or gone is fine."""

@@ -43,11 +43,15 @@ async def survey(context: Context) -> None:
             await context.ledger.index.note(batch)
     # The rest may take its time, and nobody else is to begin with it meanwhile.
     await context.ledger.index.surveyed()
-    retention = context.settings.retention
-    if retention is None:
+    retention, forgotten = context.settings.retention, not await context.ledger.index.ended(1)
+    if retention is None and not forgotten:
         return
     # A batch that is redriven has both marks.
     ended = [pair for pair in await context.specs.ended_batches() if pair[0] not in set(still_open)]
+    if forgotten and ended:
+        await context.ledger.index.note_ended(dict(ended))
+    if retention is None:
+        return
     for batch in [batch for batch, at in ended if time.time() - at > retention][:MOST_DELETED]:
         log.info("batch %s: ended over %g s ago", batch, retention)
         try:

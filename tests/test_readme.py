@@ -47,7 +47,11 @@ def test_every_secret_has_its_row() -> None:
 @pytest.mark.parametrize(
     ("heading", "model", "in_words"),
     [
-        ("setting", Settings, {"s3_bucket", "s3_endpoint", "public_url", "model_function", "retention"}),
+        (
+            "setting",
+            Settings,
+            {"s3_bucket", "s3_endpoint", "s3_public_endpoint", "public_url", "model_function", "retention"},
+        ),
         ("field", BatchSpec, {"input", "function", "column", "content_type", "headers", "rate", "tolerate"}),
     ],
 )

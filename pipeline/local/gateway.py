@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Self
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from multidict import CIMultiDict
 
 from pipeline.local.functions import Function
 from pipeline.local.headers import url_error
 from pipeline.local.messages import Callback, Hook, Message, MessageQueue, once
 from pipeline.local.ports import HOST
-from pipeline.local.proxy import Answer, Exchange, Interceptor, Proxy, stamp, text_answer
+from pipeline.local.proxy import EVENT_STREAM, Answer, Exchange, Interceptor, Proxy, stamp, text_answer
 from pipeline.local.system import describe, info
 from pipeline.local.worker import CallbackRecord, QueueWorkers
 
@@ -135,10 +135,15 @@ class LocalGateway:
         app.on_response_prepare.append(_without_server_name)
         return app
 
-    async def _function(self, request: web.Request) -> web.Response:
+    async def _function(self, request: web.Request) -> web.StreamResponse:
         body = request.content if request.body_exists else b""
         name, path = _target(request)
-        return _respond(await self._proxy.invoke(name, request.method, path, CIMultiDict(request.headers), body))
+        # Who accepts events gets them as they come, anybody else an answer whole (OpenFaaS docs, "Stream SSE").
+        sent = _Stream(request) if EVENT_STREAM in request.headers.get("Accept", "") else None
+        sink = sent.pass_on if sent else None
+        headers = CIMultiDict(request.headers)
+        answer = await self._proxy.invoke(name, request.method, path, headers, body, sink=sink)
+        return sent.response if sent and sent.response else _respond(answer)
 
     async def _enqueue(self, request: web.Request) -> web.Response:
         headers = CIMultiDict(request.headers)
@@ -192,6 +197,21 @@ class LocalGateway:
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.Response(text="OK")
+
+
+class _Stream:
+    """The answer to a request that is passed on while it comes; `response` is None until it begins."""
+
+    def __init__(self, request: web.Request) -> None:
+        self.response: web.StreamResponse | None = None
+        self._request = request
+
+    async def pass_on(self, answer: Answer, content: StreamReader) -> None:
+        answer.headers.setdefault("Server", _NO_SERVER)
+        self.response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        await self.response.prepare(self._request)
+        async for piece in content.iter_any():
+            await self.response.write(piece)
 
 
 def _target(request: web.Request) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from yarl import URL
 from pipeline.local.functions import Function, Replica
 from pipeline.local.headers import NO_AUTO_HEADERS, SERVED_BY, end_to_end
 
+EVENT_STREAM = "text/event-stream"
 _NAMESPACE = ".openfaas-fn"
 _LARGE = 1 << 20
 
@@ -38,6 +39,9 @@ class Exchange:
     headers: CIMultiDict[str]
     body: bytes | aiohttp.StreamReader
 
+
+# Takes an answer that is streamed, without its body, and the body as it comes.
+Sink = Callable[[Answer, aiohttp.StreamReader], Awaitable[None]]
 
 # Stands between a request and what it asks for: it may refuse before, lose the answer after, or look on.
 Interceptor = Callable[[Exchange, Callable[[], Awaitable[Answer]]], Awaitable[Answer]]
@@ -103,8 +107,9 @@ class Proxy:
         headers: CIMultiDict[str],
         body: bytes | aiohttp.StreamReader,
         kind: Literal["function", "message"] = "function",
+        sink: Sink | None = None,
     ) -> Answer:
-        """Call a function and answer as the OpenFaaS CE gateway does.
+        """Call a function and answer as the OpenFaaS CE gateway does; `sink` takes server-sent events as they come.
 
         404 for an unknown function, 429 from a watchdog at its limit, 502 without function headers when the
         connection breaks or no replica is live, 504 after the upstream timeout (the function works on).
@@ -115,14 +120,30 @@ class Proxy:
             # Whoever decides on a request by its body needs it whole.
             body = await body.read()
         exchange = Exchange(kind, target, path, headers, body)
-        answer = await self.interceptor(exchange, lambda: self._call(target, method, path, headers, body))
-        for key, value in own.items():
-            answer.headers.setdefault(key, value)
-        answer.headers.setdefault("Date", formatdate(usegmt=True))
-        return answer
+
+        def stamped(answer: Answer) -> Answer:
+            for key, value in own.items():
+                answer.headers.setdefault(key, value)
+            answer.headers.setdefault("Date", formatdate(usegmt=True))
+            return answer
+
+        async def pour(answer: Answer, content: aiohttp.StreamReader) -> None:
+            if sink is not None:
+                await sink(stamped(answer), content)
+
+        streamed = pour if sink is not None else None
+        return stamped(
+            await self.interceptor(exchange, lambda: self._call(target, method, path, headers, body, streamed))
+        )
 
     async def _call(
-        self, name: str, method: str, path: str, headers: CIMultiDict[str], body: bytes | aiohttp.StreamReader
+        self,
+        name: str,
+        method: str,
+        path: str,
+        headers: CIMultiDict[str],
+        body: bytes | aiohttp.StreamReader,
+        sink: Sink | None = None,
     ) -> Answer:
         function = self.functions.get(name)
         if function is None:
@@ -136,7 +157,7 @@ class Proxy:
             return text_answer(429, f"Concurrent request limit exceeded. Max concurrent requests: {limit}")
         replica.inflight += 1
         try:
-            return await self._exchange(replica, method, path, headers, body)
+            return await self._exchange(replica, method, path, headers, body, sink)
         except TimeoutError:
             return Answer(504, CIMultiDict(), b"")
         except (aiohttp.ClientError, OSError):
@@ -151,6 +172,7 @@ class Proxy:
         path: str,
         headers: CIMultiDict[str],
         body: bytes | aiohttp.StreamReader,
+        sink: Sink | None,
     ) -> Answer:
         outgoing = end_to_end(headers.items())
         # Go's transport asks for gzip when the caller did not, and then unpacks the answer by itself.
@@ -167,8 +189,11 @@ class Proxy:
             allow_redirects=False,
             auto_decompress=unpack,
         ) as response:
-            content = await response.read()
             answer = end_to_end(response.headers.items())
             if unpack:
                 answer.popall("Content-Encoding", None)
-            return Answer(response.status, answer, content)
+            if sink is not None and response.content_type == EVENT_STREAM:
+                streamed = Answer(response.status, answer, b"")
+                await sink(streamed, response.content)
+                return streamed
+            return Answer(response.status, answer, await response.read())

@@ -1,26 +1,38 @@
-"""`status`: how far a batch is."""
+"""`status`: how far a batch is, or which batches there are; once, or as a stream."""
+
+from typing import Any
 
 from pipeline.context import Context
+from pipeline.listing import list_batches
 from pipeline.models import Event, Response, batch_of
+from pipeline.replies import ENDED
 from pipeline.requests import known_state
-from pipeline.status import status_document, status_url
-
-SHOWN_BATCHES = 100
+from pipeline.status import status_document
+from pipeline.streaming import EVENT_STREAM, stream
 
 
 async def status(event: Event, context: Context) -> Response:
     """Describe the batch named by `?batch=` or X-Batch-Id: a constant number of Redis commands.
 
-    Without a name: the open batches. Raises BadRequestError, NotFoundError, UnavailableError for one that is being
-    rebuilt.
+    Without a name: the open batches and the last that ended. Where the request accepts `text/event-stream` it is told
+    again when it changes. Raises BadRequestError, NotFoundError, UnavailableError for one that is being rebuilt.
     """
     name = batch_of(event, required=False)
-    if not name:
-        noted = await context.ledger.index.batches(SHOWN_BATCHES)
-        batches = [{"batch_id": batch, "status_url": status_url(context.settings, batch)} for batch, _ in noted]
-        return Response.json(200, {"open": batches})
+
+    async def read() -> dict[str, Any]:
+        return await _describe(context, name) if name else await list_batches(context)
+
+    document = await read()
+    if EVENT_STREAM not in event.headers.get("Accept", ""):
+        return Response.json(200, document)
+    seen = event.headers.get("Last-Event-ID", "")
+    return stream(document, read, lambda current: current.get("state") in ENDED, seen, context.closing)
+
+
+async def _describe(context: Context, name: str) -> dict[str, Any]:
     state = await context.ledger.state(name)
     if state is not None:
-        return Response.json(200, status_document(context.settings, name, state))
+        return status_document(context.settings, name, state)
     await known_state(context, name, "")
-    return Response.json(200, await context.specs.read_status(name))
+    kept = await context.specs.read_status(name)
+    return kept or {}

@@ -10,8 +10,8 @@ from pipeline import errors
 from pipeline.batchspec import MOST_HEADERS, MOST_PROBLEMS, BatchSpec
 from pipeline.errors import PipelineError
 from pipeline.handler import MODES, Signed
+from pipeline.listing import SHOWN_BATCHES
 from pipeline.models import BATCH_ID, CALLBACK_PATH, DIRECT_PATH, KIB, RESERVED_IDS
-from pipeline.modes.status import SHOWN_BATCHES
 from pipeline.modes.tune import Tuning
 from pipeline.replies import ENDED
 from pipeline.server import BODY_LIMIT, ERROR_HEADERS
@@ -130,7 +130,7 @@ def test_bounds_that_stand_in_words_are_those_of_the_code() -> None:
     assert schemas["BatchId"]["pattern"] == f"^{BATCH_ID.pattern}$"
     assert set(schemas["BatchId"]["not"]["enum"]) == RESERVED_IDS
     assert schemas["Error"]["properties"]["problems"]["maxItems"] == MOST_PROBLEMS
-    assert schemas["OpenBatches"]["properties"]["open"]["maxItems"] == SHOWN_BATCHES
+    assert {schemas["Batches"]["properties"][name]["maxItems"] for name in ("open", "ended")} == {SHOWN_BATCHES}
     assert schemas["ObjectKey"]["maxLength"] == KIB
     assert set(schemas["State"]["enum"]) > ENDED
     assert f"At most {MOST_HEADERS} " in schemas["BatchSpec"]["properties"]["headers"]["description"]

@@ -1,5 +1,6 @@
 """A real Redis, a real S3 server and a gateway that is told what to answer; one of each for the whole folder."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -118,7 +119,7 @@ async def pipeline(redis: Redis, store: Store, gateway: FakeGateway, s3: S3Info,
     ledger = Ledger(redis, name)
     client = Gateway(gateway.session, gateway.url, name, signer)
     remembered = (Snapshots(store), Specs(store, name), Phases(ledger))
-    context = Context(settings, Background(), Access(), signer, ledger, store, client, *remembered)
+    context = Context(settings, Background(), Access(), signer, ledger, store, client, *remembered, asyncio.Event())
     return PipelineBench(context, redis, gateway, name)
 
 

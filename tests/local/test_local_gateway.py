@@ -1,5 +1,7 @@
 """The synchronous route, its limits, and what faas-cli reads."""
 
+import asyncio
+
 import pytest
 from aiohttp import ClientConnectionError, web
 
@@ -38,6 +40,41 @@ async def test_passes_a_body_on_in_chunks_and_the_answer_back() -> None:
         (call,) = stand_in.recorder.requests
         assert call.body == large
         assert (call.headers["Transfer-Encoding"], "Content-Length" in call.headers) == ("chunked", False)
+
+
+async def test_events_are_passed_on_as_they_come_to_who_accepts_them() -> None:
+    go_on = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Answer": "1"})
+        await response.prepare(request)
+        await response.write(b"data: 1\n\n")
+        await go_on.wait()
+        await response.write(b"data: 2\n\n")
+        return response
+
+    async with platform() as stand_in:
+        stand_in.recorder.answers["/"] = answer
+        url = stand_in.url("/function/pipeline")
+        async with stand_in.client.get(url, headers={"Accept": "text/event-stream"}) as response:
+            assert (response.status, response.headers["X-Answer"]) == (200, "1")
+            assert response.headers["X-Call-Id"]
+            assert await response.content.readexactly(9) == b"data: 1\n\n"
+            go_on.set()
+            assert await response.content.read() == b"data: 2\n\n"
+        async with stand_in.client.get(url) as response:
+            assert await response.read() == b"data: 1\n\ndata: 2\n\n"
+
+
+async def test_an_answer_that_is_no_stream_comes_whole_to_who_accepts_one() -> None:
+    async with platform() as stand_in:
+        url = stand_in.url("/function/nowhere")
+        async with stand_in.client.get(url, headers={"Accept": "text/event-stream"}) as response:
+            assert response.status == 404
+        async with stand_in.client.get(
+            stand_in.url("/function/pipeline"), headers={"Accept": "text/event-stream"}
+        ) as response:
+            assert (response.status, response.headers["Content-Length"]) == (200, "2")
 
 
 async def test_an_unknown_function_is_not_found() -> None:

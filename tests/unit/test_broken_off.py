@@ -1,7 +1,7 @@
 """A client that goes away in the middle of its request is not an error of the function."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +11,7 @@ from aiohttp import web
 
 from pipeline import server
 from pipeline.errors import PipelineError
+from pipeline.models import Response
 from pipeline.settings import Settings, read_settings
 from tests.support import wait_until
 
@@ -24,7 +25,7 @@ CUT_OFF = {
 
 @asynccontextmanager
 async def without_services(settings: Settings) -> AsyncIterator[Any]:
-    yield SimpleNamespace(settings=settings)
+    yield SimpleNamespace(settings=settings, closing=asyncio.Event())
 
 
 @pytest.mark.parametrize("sent", CUT_OFF.values(), ids=CUT_OFF)
@@ -60,3 +61,35 @@ async def test_a_client_that_goes_away_is_no_error_without_a_name(
     assert refused == ["the body broke off: the client has gone away", "read"]
     assert "Traceback" not in caplog.text
     assert "without a name" not in caplog.text
+
+
+async def test_a_stream_ends_when_its_reader_has_gone_away(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = asyncio.Event()
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                yield b"piece"
+                await asyncio.sleep(0)
+        finally:
+            ended.set()
+
+    async def handle(*_: Any) -> Response:
+        return Response(200, b"", {}, pieces())
+
+    monkeypatch.setattr(server, "open_context", without_services)
+    monkeypatch.setattr(server, "handle", handle)
+    runner = web.AppRunner(server.create_app(SETTINGS))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        reader, writer = await asyncio.open_connection(*runner.addresses[0])
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"piece")
+        writer.close()
+        await asyncio.wait_for(ended.wait(), 30)
+    finally:
+        await runner.cleanup()
+    assert caplog.records == []

@@ -15,7 +15,7 @@ from pipeline.handler import MODES, Signed, handle, resolve_mode
 from pipeline.models import Event, Response
 
 MODE_NAMES = (
-    *("batch", "task", "collect", "reduce", "status", "cancel"),
+    *("batch", "task", "collect", "reduce", "status", "outputs", "cancel"),
     *("pause", "resume", "tune", "redrive", "delete", "open", "sweep"),
 )
 CRON = {"X-Connector": "cron-connector"}
@@ -54,7 +54,8 @@ def test_the_mode_is_resolved_of(given: Event, mode: str) -> None:
 
 
 LISTED = (
-    "the modes are: batch, task, collect, reduce, status, cancel, pause, resume, tune, redrive, delete, open, sweep"
+    "the modes are: batch, task, collect, reduce, status, outputs, cancel, pause, resume, tune, redrive, delete, open, "
+    "sweep"
 )
 
 UNRESOLVED: dict[str, tuple[Event, str]] = {

@@ -24,7 +24,7 @@ HUGE = b"9" * 4400
 @asynccontextmanager
 async def without_services(settings: Settings) -> AsyncIterator[Any]:
     """A context of which a request that is refused in time needs no more."""
-    yield SimpleNamespace(settings=settings, access=Access((TOKEN,)), signer=Signer((KEY,)))
+    yield SimpleNamespace(settings=settings, access=Access((TOKEN,)), signer=Signer((KEY,)), closing=asyncio.Event())
 
 
 @pytest.fixture

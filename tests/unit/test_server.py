@@ -1,6 +1,7 @@
 """The server: requests become events, errors become statuses, and nothing leaks."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -41,6 +42,7 @@ class Stub:
     events: list[Event] = field(default_factory=list)
     opened: list[Settings] = field(default_factory=list)
     closed: int = 0
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle(self, event: Event, context: Any) -> Response:
         assert context.settings is SETTINGS
@@ -52,7 +54,8 @@ class Stub:
     @asynccontextmanager
     async def open_context(self, settings: Settings) -> AsyncIterator[Any]:
         self.opened.append(settings)
-        yield SimpleNamespace(settings=settings, ledger=_Part(self, "Redis"), store=_Part(self, "S3"))
+        parts = {"ledger": _Part(self, "Redis"), "store": _Part(self, "S3")}
+        yield SimpleNamespace(settings=settings, closing=self.closing, **parts)
         self.closed += 1
 
 
@@ -102,6 +105,44 @@ async def test_a_response_is_sent_as_it_is(client: Client, stub: Stub) -> None:
         assert (response.status, await response.read()) == (202, b"\x00\xff")
         assert response.headers["Content-Type"] == "application/x-ndjson"
         assert response.headers["X-Pipeline-Signature"] == "id.mac"
+
+
+async def _told(go_on: asyncio.Event, ended: asyncio.Event) -> AsyncGenerator[bytes, None]:
+    """Two pieces, the second once it is asked for; `ended` when nobody reads any more."""
+    try:
+        yield b"first"
+        await go_on.wait()
+        while True:
+            yield b"second"
+            await asyncio.sleep(0)
+    finally:
+        ended.set()
+
+
+async def test_a_stream_is_sent_as_it_comes_and_ends_with_its_reader(client: Client, stub: Stub) -> None:
+    go_on, ended = asyncio.Event(), asyncio.Event()
+    stub.answer = Response(200, b"", {"Content-Type": "text/event-stream"}, _told(go_on, ended))
+    async with client.get("/") as response:
+        assert response.headers["Content-Type"] == "text/event-stream"
+        assert await response.content.readexactly(5) == b"first"
+        go_on.set()
+        assert await response.content.readexactly(6) == b"second"
+        response.close()
+    await asyncio.wait_for(ended.wait(), 30)
+
+
+async def test_streams_end_when_the_server_does(stub: Stub) -> None:
+    ended = asyncio.Event()
+    async with TestClient(TestServer(server.create_app(SETTINGS))) as client:
+        stub.answer = Response(200, b"", {}, _told(stub.closing, ended))
+        response = await client.get("/")
+        assert await response.content.readexactly(5) == b"first"
+        assert not stub.closing.is_set()
+        closing = asyncio.create_task(client.server.close())
+        assert await response.content.readexactly(6) == b"second"
+        response.close()
+        await closing
+    assert ended.is_set()
 
 
 async def pieces(count: int, size: int) -> AsyncIterator[bytes]:

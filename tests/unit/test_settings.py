@@ -38,6 +38,7 @@ BAD_VALUES = (
     ("s3_bucket", "rows/input"),
     ("s3_bucket", "r" * 64),
     ("s3_endpoint", "minio:9000"),
+    ("s3_public_endpoint", "minio:9000"),
     ("s3_addressing", "both"),
     ("task_timeout", "0"),
     ("task_timeout", "-1"),

@@ -1,0 +1,47 @@
+"""The list of batches: those that are open, and the last that ended."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.context import Context
+from pipeline.replies import ENDED, Brief
+from pipeline.status import status_url
+
+SHOWN_BATCHES = 100
+_UNKNOWN = dict.fromkeys(("state", "function", "items", "succeeded", "failed", "created", "ended"))
+
+
+async def list_batches(context: Context) -> dict[str, Any]:
+    """Describe the open batches, the oldest first, and the ended ones, the newest first; at most 100 of each.
+
+    One round trip of Redis after the index; S3 is asked for those alone that Redis has forgotten.
+    """
+    index = context.ledger.index
+    opened, ended = await asyncio.gather(index.batches(SHOWN_BATCHES), index.ended(SHOWN_BATCHES))
+    open_names = [batch for batch, _ in opened]
+    names = [batch for batch, _ in ended if batch not in open_names]
+    briefs = dict(zip([*open_names, *names], await _briefs(context, [*open_names, *names]), strict=True))
+    shown = await asyncio.gather(*(_ended(context, batch, briefs[batch]) for batch in names))
+    return {
+        "open": [_entry(context, batch, asdict(brief) if (brief := briefs[batch]) else {}) for batch in open_names],
+        "ended": [entry for entry in shown if entry is not None],
+    }
+
+
+async def _briefs(context: Context, batches: Iterable[str]) -> list[Brief | None]:
+    return await asyncio.gather(*map(context.ledger.brief, batches))
+
+
+async def _ended(context: Context, batch: str, brief: Brief | None) -> dict[str, Any] | None:
+    """Describe an ended batch; None where it runs again, or is deleted."""
+    if brief is not None:
+        return _entry(context, batch, asdict(brief)) if brief.state in ENDED else None
+    kept = await context.specs.ended(batch)
+    return None if kept is None else _entry(context, batch, kept)
+
+
+def _entry(context: Context, batch: str, known: dict[str, Any]) -> dict[str, Any]:
+    fields = {name: known.get(name) for name in _UNKNOWN}
+    return {"batch_id": batch, **fields, "status_url": status_url(context.settings, batch)}

@@ -1,0 +1,96 @@
+"""A stream of events: what has changed, in the standard's format, until it ends itself."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from pipeline import streaming
+from pipeline.errors import UnavailableError
+from pipeline.streaming import stream, version_of
+
+RUNNING = {"state": "running", "settled": 1, "elapsed": 1.0, "eta": 3.0, "rate": 0.3}
+LATER = {"state": "running", "settled": 1, "elapsed": 2.0, "eta": 4.0, "rate": 0.2}
+MORE = {"state": "running", "settled": 2, "elapsed": 3.0, "eta": 1.0, "rate": 0.6}
+DONE = {"state": "done", "settled": 2, "elapsed": 3.0, "eta": None, "rate": 0.6}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "BETWEEN", 0.001)
+    monkeypatch.setattr(streaming, "LONGEST", 0.0201)
+
+
+def reading(documents: Iterator[dict[str, Any] | Exception]) -> streaming.Read:
+    async def read() -> dict[str, Any]:
+        found = next(documents)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return read
+
+
+async def events(
+    *documents: dict[str, Any] | Exception, seen: str = "", closing: asyncio.Event | None = None
+) -> list[str]:
+    """The events of a stream over these documents, one look after the other, as text."""
+    first, *rest = documents
+    assert isinstance(first, dict)
+    over = closing or asyncio.Event()
+    response = stream(first, reading(iter(rest)), lambda document: document["state"] == "done", seen, over)
+    assert (response.status, response.body) == (200, b"")
+    assert response.headers["Content-Type"] == "text/event-stream"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.stream is not None
+    whole = b"".join([piece async for piece in response.stream]).decode()
+    assert whole.endswith("\n\n")
+    return whole.removesuffix("\n\n").split("\n\n")
+
+
+def told(document: dict[str, Any]) -> str:
+    return f"id: {version_of(document)}\nevent: status\ndata: {orjson.dumps(document).decode()}"
+
+
+async def test_it_tells_what_has_changed_and_ends_with_the_batch() -> None:
+    comment, *rest = await events(RUNNING, LATER, MORE, MORE, DONE)
+    assert comment.startswith(": ")
+    assert rest == [told(RUNNING), told(MORE), told(DONE), "event: end\ndata: {}"]
+
+
+async def test_time_that_passes_is_no_change() -> None:
+    assert version_of(RUNNING) == version_of(LATER) != version_of(MORE)
+
+
+@pytest.mark.parametrize("seen", [version_of(RUNNING), "of another document"])
+async def test_who_goes_on_is_told_only_what_is_new(seen: str) -> None:
+    _, *rest = await events(RUNNING, DONE, seen=seen)
+    assert rest == [*([] if seen == version_of(RUNNING) else [told(RUNNING)]), told(DONE), "event: end\ndata: {}"]
+
+
+async def test_it_shows_that_it_lives_and_ends_by_itself() -> None:
+    _, first, *rest = await events(*[RUNNING] * 30)
+    assert first == told(RUNNING)
+    assert rest == [": nothing new"] * 4
+
+
+async def test_an_error_ends_it_in_words() -> None:
+    _, first, error = await events(RUNNING, UnavailableError("Redis is away"))
+    assert (first, error) == (told(RUNNING), 'event: error\ndata: {"error":"Redis is away"}')
+
+
+async def test_it_ends_with_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "BETWEEN", 3600)
+    monkeypatch.setattr(streaming, "LONGEST", 7200)
+    closing = asyncio.Event()
+    closing.set()
+    assert len(await events(RUNNING, closing=closing)) == 2
+
+
+async def test_a_document_is_one_line() -> None:
+    hostile = {"state": "done", "reason": "a\n\nevent: end\r\ndata: {}\u2028"}
+    _, first, _ = await events(hostile)
+    assert first.count("\n") == 2
+    assert "\r" not in first
