@@ -30,7 +30,9 @@ else
   end
 end
 if first or redrive then
-  start_series()
+  -- What is counted over time is that of one run.
+  call('DEL', SERIES)
+  call('HDEL', LEDGER, 'slot_width')
   local succeeded, failed = get('succeeded', 'failed')
   call('HSET', LEDGER, 'base', ARGV[2], 'deadline_at', now + ARGV[5] * 1000000, 'run_at', now,
     'run_settled', succeeded + failed, 'given_up', 0)

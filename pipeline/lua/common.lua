@@ -101,12 +101,6 @@ local function too_many(given_up, tolerated)
   return given_up .. ' items failed, and ' .. tolerated .. ' are tolerated'
 end
 
--- What is counted over time is that of one run: a submission, or a redrive.
-local function start_series()
-  call('DEL', SERIES)
-  call('HDEL', LEDGER, 'slot_width')
-end
-
 local function failure_counts(kept)
   local given_up, retryable, again, at, rest = string.match(kept, '^(%d+) (%d+) (%d+) (%d+) ()')
   return tonumber(given_up), tonumber(retryable), tonumber(again), tonumber(at), string.sub(kept, rest)

@@ -5,7 +5,6 @@
 local state, owner = get('state', 'owner')
 if owner ~= ARGV[1] or state ~= 'opening' then return 'lost' end
 start_generation(tonumber(ARGV[3]))
-start_series()
 for field, value in pairs(cjson.decode(ARGV[2])) do call('HSET', LEDGER, field, value) end
 local redrive, cancelled, paused, given_up, tolerated = get('redrive', 'cancel', 'paused', 'given_up', 'tolerated')
 call('SETRANGE', SETTLED, 0, ARGV[4])

@@ -68,7 +68,7 @@ async def test_a_duplicate_and_a_skipped_task_count_nothing(bench: Bench) -> Non
 
 
 @pytest.mark.parametrize(
-    ("since", "width", "place"), [(119.5, 1, 119), (120.5, 2, 60), (300.5, 4, 75), (1e6, 16384, 61)]
+    ("since", "width", "place"), [(119.5, 1, 119), (120.5, 2, 60), (240.5, 4, 60), (300.5, 4, 75), (1e6, 16384, 61)]
 )
 async def test_slots_widen_as_often_as_the_time_asks_for_and_keep_what_they_hold(
     bench: Bench, since: float, width: float, place: int
@@ -138,12 +138,22 @@ async def test_a_redrive_runs_every_kind_again_and_counts_its_own_time(bench: Be
     assert await bench.ledger.finish(bench.name, "reducer", 0, 2, 3) == "done"
     ended = read_measures(await state(bench))
     assert (sum(ended.slots), ended.tasks) == (5, 1)
+    await bench.write(slot_width="4000000")
     await bench.ledger.control.redrive(bench.name)
     await bench.reduce()
     await bench.begin(1, tasks=3, owner="reducer", again=3)
     assert await counts(bench) == {"a": (0, 3)}
     begun = read_measures(await state(bench))
     assert (sum(begun.slots), begun.tasks, begun.width) == (0, 0, 1.0)
+
+
+async def test_another_life_of_the_id_begins_with_nothing(bench: Bench) -> None:
+    await bench.open(2)
+    await settle(bench, 0, kind("a"), seconds=1)
+    await bench.redis.delete(bench.key(""))
+    await bench.claim()
+    assert (await state(bench)).series == b""
+    assert await counts(bench) == {}
 
 
 async def test_all_of_it_expires_with_the_batch(bench: Bench) -> None:

@@ -77,6 +77,19 @@ async def test_a_redriven_batch_is_open_and_not_ended(pipeline: PipelineBench) -
     assert await names(pipeline) == ([], [pipeline.batch])
 
 
+async def test_a_batch_that_has_ended_just_now_is_shown_once(pipeline: PipelineBench) -> None:
+    await end(pipeline, pipeline.batch)
+    await pipeline.context.ledger.index.note(pipeline.batch)
+    assert await names(pipeline) == ([pipeline.batch], [])
+
+
+async def test_a_batch_that_runs_is_none_that_has_ended(pipeline: PipelineBench) -> None:
+    await pipeline.submit_rows("a")
+    await pipeline.context.ledger.index.note_ended({pipeline.batch: 1.0})
+    await pipeline.context.ledger.index.forget(pipeline.batch)
+    assert await names(pipeline) == ([], [])
+
+
 async def test_a_deleted_batch_is_in_neither(pipeline: PipelineBench) -> None:
     await end(pipeline, pipeline.batch)
     await pipeline.handle("delete", {"batch": pipeline.batch})
