@@ -9,21 +9,23 @@ import sys
 import uvloop
 from aiohttp import web
 
+from pipeline import logs
 from pipeline.errors import ConfigurationError
 from pipeline.server import SHUTDOWN_TIMEOUT, create_app
 from pipeline.settings import read_secrets, read_settings
 
-log = logging.getLogger(__name__)
+# Not __name__, which is no name of the pipeline's here.
+log = logging.getLogger("pipeline")
 
 
 def main() -> None:
     """Serve until SIGTERM, then finish what is in flight."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = read_settings(os.environ)
         read_secrets(settings.secret_mount_path)
     except ConfigurationError as error:
         sys.exit(str(error))
+    logs.configure(settings.log_level)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     # The watchdog passes SIGTERM on at once, but requests for as long as its health check may take to be noticed.
@@ -42,7 +44,7 @@ def main() -> None:
 
 
 def _drain(loop: asyncio.AbstractEventLoop, delay: float) -> None:
-    log.info("asked to stop: taking requests for %g s more", delay)
+    log.info("asked to stop: requests are taken for a while", extra={"seconds": delay})
     loop.call_later(delay, _stop)
 
 

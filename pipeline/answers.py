@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 
 import msgspec
 
@@ -14,11 +15,15 @@ from pipeline.store import Store
 SMALL_RESULT = KIB
 UPLOADS = 8
 
+log = logging.getLogger(__name__)
+
 
 def make_outcome(call_id: str, item: Item, called: Called, *, retryable: bool | None = None) -> Outcome:
     """Describe what became of an item; `call_id` is its call's, `retryable` overrides what the status says."""
     result, encoding = as_json(called.reply.body)
     failed = not called.succeeded
+    if failed:
+        log.debug("item failed", extra={"index": item.index, "status": called.reply.status, "call_id": call_id})
     return Outcome(
         index=item.index,
         item=item.text[:ITEM_PREVIEW],

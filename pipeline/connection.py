@@ -1,7 +1,6 @@
 """The connection to Redis, whichever way it is deployed: one server, a cluster, or a primary with sentinels."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from functools import cached_property, partial
 from typing import Any, cast
@@ -11,19 +10,19 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import Connection, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
-from redis.backoff import EqualJitterBackoff, NoBackoff
+from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
-from redis.exceptions import AuthenticationError, NoScriptError, RedisError
+from redis.exceptions import AuthenticationError, NoScriptError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pipeline.bundles import Bundles
 from pipeline.errors import UnavailableError
-from pipeline.redis_errors import REDIS_ERRORS, code, explain, passes
+from pipeline.metrics import Metrics
+from pipeline.patience import asks_for_now, patiently
+from pipeline.redis_errors import REDIS_ERRORS, code, explain
 from pipeline.redis_url import RedisAddress, parse_redis_url
 
 MINIMUM_VERSION = (6, 2)
-# Seconds for which a call waits for Redis to come back: OpenFaaS CE never repeats a callback that was refused.
-PATIENCE = 15.0
 MAX_CONNECTIONS = 64
 POOL_TIMEOUT = 5.0
 SENTINEL_REFUSES = (
@@ -47,11 +46,13 @@ class PatientScript(AsyncScript):
 class PatientRedis(Redis):
     """One server, or the primary that sentinels name. A call is tried again, from the choice of a connection on."""
 
+    metrics: Metrics
+
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Run a command, for up to PATIENCE seconds; raises what redis-py raises."""
         is_script = args[0] == "EVALSHA"
         call = partial(self._bundles.run, args) if is_script else partial(super().execute_command, *args, **options)
-        return await (call() if _asks_for_now(args) else _patiently(call, self._leave_replica))
+        return await (call() if asks_for_now(args) else patiently(call, self._leave_replica, self.metrics))
 
     @cached_property
     def _bundles(self) -> Bundles:
@@ -70,10 +71,12 @@ class PatientRedis(Redis):
 class PatientCluster(RedisCluster):
     """A cluster. redis-py follows MOVED and ASK; its own attempts know no pause, so that a restart outlasts them."""
 
+    metrics: Metrics
+
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Run a command, for up to PATIENCE seconds; raises what redis-py raises."""
         call = partial(self._execute_with_a_map, *args, **options)
-        return await (call() if _asks_for_now(args) else _patiently(call, self._remember_startup))
+        return await (call() if asks_for_now(args) else patiently(call, self._remember_startup, self.metrics))
 
     def register_script(self, script: Any) -> Any:
         """Return the script, to be called with keys and arguments."""
@@ -121,29 +124,19 @@ async def _go_on(_error: Exception) -> None:
     """There is nothing to do before the next attempt."""
 
 
-def _asks_for_now(args: tuple[Any, ...]) -> bool:
-    """Whoever asks if Redis answers wants to know about now."""
-    return bool(args[0] == "PING")
-
-
-async def _patiently(call: Callable[[], Awaitable[Any]], between: Callable[[Exception], Awaitable[None]]) -> Any:
-    loop = asyncio.get_running_loop()
-    end = loop.time() + PATIENCE
-    try:
-        return await call()
-    except REDIS_ERRORS as error:
-        if not passes(error):
-            raise
-    retry = Retry(EqualJitterBackoff(cap=1, base=0.05), -1, cast("tuple[type[RedisError], ...]", REDIS_ERRORS))
-    return await retry.call_with_retry(call, between, lambda error: passes(error) and loop.time() < end)
-
-
 @asynccontextmanager
-async def open_redis(url: str, password: str | None) -> AsyncIterator[Redis]:
+async def open_redis(url: str, password: str | None, metrics: Metrics | None = None) -> AsyncIterator[Redis]:
     """Open a pool of connections that lives as long as the context; nothing is sent yet.
 
     A cluster's client has the same methods, but no transactions.
     """
+    async with _open(url, password) as client:
+        client.metrics = metrics or Metrics()
+        yield cast("Redis", client)
+
+
+@asynccontextmanager
+async def _open(url: str, password: str | None) -> AsyncIterator[PatientRedis | PatientCluster]:
     address = parse_redis_url(url)
     # No attempts below the patient ones, which would multiply.
     once: dict[str, Any] = {"retry": Retry(NoBackoff(), 0), "password": password}
@@ -152,13 +145,13 @@ async def open_redis(url: str, password: str | None) -> AsyncIterator[Redis]:
         if address.kind == "cluster":
             cluster = _cluster(address, options)
             cleanup.push_async_callback(cluster.close_all)
-            yield cast("Redis", cluster)
+            yield cluster
         elif address.kind == "sentinel":
             sentinel = await cleanup.enter_async_context(aclosing(_sentinel(address, options, password)))
             yield await cleanup.enter_async_context(aclosing(_primary(sentinel, address.service, options)))
         else:
             pool = BlockingConnectionPool(max_connections=MAX_CONNECTIONS, timeout=POOL_TIMEOUT, **options)
-            yield await cleanup.enter_async_context(aclosing(PatientRedis.from_pool(pool)))
+            yield await cleanup.enter_async_context(aclosing(cast("PatientRedis", PatientRedis.from_pool(pool))))
 
 
 def _cluster(address: RedisAddress, options: Mapping[str, Any]) -> PatientCluster:

@@ -14,6 +14,7 @@ from pipeline.background import Background
 from pipeline.errors import ConfigurationError
 from pipeline.gateway import Gateway
 from pipeline.ledger import Ledger
+from pipeline.metrics import Metrics
 from pipeline.settings import Secrets, Settings, read_secrets
 from pipeline.signing import Signer
 from pipeline.snapshot import Snapshots
@@ -39,6 +40,7 @@ class Context:
     """The open clients of one process; `closing` is set when it is to end."""
 
     settings: Settings
+    metrics: Metrics
     background: Background
     access: Access
     signer: Signer
@@ -58,16 +60,17 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
     secrets = read_secrets(path)
     access = Access(secrets.tokens, lambda: _read_again(path).tokens)
     signer = Signer(secrets.keys, lambda: _read_again(path).keys)
+    metrics, prefix = Metrics(), settings.function_name
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        ledger = await enter(Ledger.connect(settings.redis_url, secrets.redis_password, settings.function_name))
-        store = await enter(Store.connect(settings, secrets, lambda: read_secrets(path)))
-        gateway = await enter(Gateway.connect(settings.gateway_url, settings.function_name, signer))
+        ledger = await enter(Ledger.connect(settings.redis_url, secrets.redis_password, prefix, metrics))
+        store = await enter(Store.connect(settings, secrets, lambda: read_secrets(path), metrics))
+        gateway = await enter(Gateway.connect(settings.gateway_url, prefix, signer, metrics))
         background = await enter(Background.opened())
         remembered = (Snapshots(store), Specs(store, settings.function_name), Phases(ledger))
         closing = asyncio.Event()
         stack.callback(closing.set)
-        yield Context(settings, background, access, signer, ledger, store, gateway, *remembered, closing)
+        yield Context(settings, metrics, background, access, signer, ledger, store, gateway, *remembered, closing)
 
 
 def _read_again(path: Path) -> Secrets:

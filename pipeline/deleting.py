@@ -42,14 +42,14 @@ async def disown_outlived(context: Context, batch: str) -> bool:
     except MissingObjectError:
         if phase.state == "deleting":
             return False
-        log.warning("batch %s: it is deleted, and Redis holds it from an old copy", batch)
+        log.warning("the batch is deleted, and Redis holds it from an old copy", extra={"batch": batch})
         await context.ledger.control.disown(batch, phase.epoch)
         # What was done by that ledger meanwhile may have left objects.
         await delete_batch(context, batch)
         return True
     if not submission.is_later(phase.epoch):
         return False
-    log.warning("batch %s: Redis holds an earlier life of this id", batch)
+    log.warning("Redis holds an earlier life of this id", extra={"batch": batch})
     await context.ledger.control.disown(batch, phase.epoch)
     return True
 
@@ -68,7 +68,7 @@ async def _delete(context: Context, batch: str, *, go_on: bool) -> Deletion:
         await context.specs.erase(batch, still_ours)
     if await context.ledger.control.forget(batch, owner):
         await _leave(context, batch)
-        log.info("batch %s: deleted", batch)
+        log.info("batch deleted", extra={"batch": batch})
     return found
 
 

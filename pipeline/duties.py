@@ -20,6 +20,8 @@ async def write_due_segment(context: Context, batch: str, generation: int, numbe
     if answers:
         await write_segment(context.store, batch, generation, epoch, number, answers)
         await context.ledger.segment_written(batch, generation, number, epoch)
+        context.metrics.segments.inc()
+        log.debug("segment written", extra={"batch": batch, "generation": generation, "segment": number})
 
 
 async def enqueue_reduce(context: Context, batch: str, generation: int) -> None:
@@ -36,7 +38,7 @@ async def _enqueue(context: Context, mode: Purpose, batch: str, generation: int)
     try:
         await context.gateway.enqueue(mode, Identity(batch, generation))
     except UnavailableError as error:
-        log.warning("batch %s: %s is put off: %s", batch, mode, error)
+        log.warning("%s is put off", mode, extra={"batch": batch, "error": str(error)})
 
 
 async def stop(context: Context, batch: str) -> Cancelled:

@@ -1,6 +1,7 @@
 """The OpenFaaS gateway: enqueue messages for this function, call the model function. The only HTTP client."""
 
 import io
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import aiohttp
 from yarl import URL
 
 from pipeline.errors import UnavailableError
+from pipeline.metrics import Metrics
 from pipeline.models import CALLBACK_PATH, DIRECT_PATH, MIB
 from pipeline.signing import Identity, Purpose, Signer
 
@@ -37,22 +39,32 @@ def too_large() -> Reply:
 class Gateway:
     """The gateway as this function uses it; connections are kept alive for the life of the context."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, function_name: str, signer: Signer) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        function_name: str,
+        signer: Signer,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._session = session
         self._queues = f"{url}/async-function"
         self._functions = f"{url}/function"
         self._own = function_name
         self._signer = signer
+        self._metrics = metrics or Metrics()
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, url: str, function_name: str, signer: Signer) -> AsyncIterator[Self]:
+    async def connect(
+        cls, url: str, function_name: str, signer: Signer, metrics: Metrics | None = None
+    ) -> AsyncIterator[Self]:
         """Open the client; nothing is sent yet."""
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
         # No cookies: one that a model function sets would go to every other function behind the gateway.
         jar = aiohttp.DummyCookieJar()
         async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, auto_decompress=True) as session:
-            yield cls(session, url, function_name, signer)
+            yield cls(session, url, function_name, signer, metrics)
 
     async def enqueue(self, mode: Purpose, identity: Identity, function: str = "") -> None:
         """Queue one message for this function; a task's names the callback that brings its answer home.
@@ -88,6 +100,12 @@ class Gateway:
 
     async def invoke(self, function: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Reply:  # noqa: ASYNC109
         """Call the model function once; never raises for what it or the way to it does."""
+        started = time.monotonic()
+        reply = await self._invoke(function, body, headers, timeout)
+        self._metrics.called(reply.status, time.monotonic() - started)
+        return reply
+
+    async def _invoke(self, function: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Reply:  # noqa: ASYNC109
         limits = aiohttp.ClientTimeout(total=timeout)
         url = URL(f"{self._functions}/{quote(function)}", encoded=True)
         # aiohttp warns of large bytes, which it would have to write in one piece.

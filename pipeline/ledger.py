@@ -19,6 +19,7 @@ from pipeline.control import Control
 from pipeline.envelopes import Envelope
 from pipeline.index import Index
 from pipeline.measures import bucket_of
+from pipeline.metrics import Metrics
 from pipeline.models import MIB
 from pipeline.replies import MICROSECONDS, Brief, Claim, FailVerdict, Lease, Pass, Phase, Repairs, Settled, State
 from pipeline.scripts import DUTY_LEASE, LEDGER_TTL, Scripts, microseconds
@@ -86,9 +87,11 @@ class Ledger:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, url: str, password: str | None, prefix: str) -> AsyncIterator[Self]:
+    async def connect(
+        cls, url: str, password: str | None, prefix: str, metrics: Metrics | None = None
+    ) -> AsyncIterator[Self]:
         """Open a pool of connections that lives as long as the context; nothing is sent yet."""
-        async with open_redis(url, password) as redis:
+        async with open_redis(url, password, metrics) as redis:
             yield cls(redis, prefix)
 
     async def ping(self) -> None:
@@ -172,14 +175,8 @@ class Ledger:
 
         `attempts` of these make it 'exhausted'; 0 does not count this one.
         """
-        arguments = (
-            identity.generation,
-            identity.task,
-            identity.attempt,
-            attempts,
-            microseconds(backoff),
-            identity.epoch,
-        )
+        attempt = (identity.generation, identity.task, identity.attempt)
+        arguments = (*attempt, attempts, microseconds(backoff), identity.epoch)
         (verdict,) = await self._run("fail", identity.batch, *arguments)
         return cast("FailVerdict", verdict.decode())
 
@@ -226,13 +223,14 @@ class Ledger:
         state = reply[0].decode()
         if state in {"", "gone"}:
             return Repairs(state)
-        _, generation, function, epoch, opening, reduce, delete, segments, release, exhausted, ended = reply
+        _, generation, function, epoch, opening, reduce, delete, segments, release, exhausted, ended, lost = reply
         return Repairs(
             *(state, int(generation or 0), (function or b"").decode(), (epoch or b"").decode()),
             *(bool(opening), bool(reduce), bool(delete), tuple(segments)),
             release=tuple((int(task), int(attempt)) for task, attempt in release),
             exhausted=tuple(exhausted),
             ended=ended.decode(),
+            lost=lost,
         )
 
     async def state(self, batch: str) -> State | None:

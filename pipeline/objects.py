@@ -15,6 +15,7 @@ REJECTED = frozenset(
     {"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired"}
 )
 MISSING = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload"})
+CHANGED = frozenset({"PreconditionFailed", "412"})
 THROTTLED = frozenset({"429", "503", "ServiceUnavailable", "SlowDown", "TooManyRequests"})
 
 
@@ -65,7 +66,7 @@ def body_errors(key: str) -> Iterator[None]:
 def _said(key: str, code: str) -> Exception:
     if code in MISSING:
         return MissingObjectError(key)
-    if code in {"PreconditionFailed", "412"}:
+    if code in CHANGED:
         return BadRequestError(f"{key!r} changed while it was being read")
     if code in DENIED:
         return DeniedError(

@@ -64,11 +64,13 @@ async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     verdict, tasks = await context.ledger.begin(new.name, new.owner, generation)
     if verdict == "lost":
         return None
+    context.metrics.opened.inc()
+    log.info("batch opened", extra={"batch": new.name, "items": manifest.items, "tasks": manifest.tasks})
     try:
         await release_first(context, new.name, 0, spec.function, tasks)
     except UnavailableError as error:
         # The batch is open, and what is missing is due: its submitter is told so, not that it failed.
-        log.warning("batch %s: its first releases are put off: %s", new.name, error)
+        log.warning("the first releases are put off", extra={"error": str(error)})
     if verdict == "reducing":
         await enqueue_reduce(context, new.name, 0)
     return manifest
@@ -79,6 +81,9 @@ async def abandon(context: Context, name: str, owner: str, reason: str = "") -> 
     if not await context.ledger.abandon(name, owner, reason):
         return
     if reason:
+        context.metrics.ended("failed")
+        # Not the reason, which may quote the input: the status has it.
+        log.info("batch ended", extra={"batch": name, "state": "failed"})
         await context.snapshots.drop(name, 0)
         await close_batch(context, name)
     else:
@@ -108,7 +113,7 @@ async def reopen(context: Context, name: str) -> bool:
     if claimed.verdict == "deleting":
         raise ConflictError(f"batch {name!r} is being deleted")
     if claimed.verdict == "claimed":
-        log.warning("batch %s: Redis has forgotten it, and it is opened again", name)
+        log.warning("Redis has forgotten the batch, and it is opened again", extra={"batch": name})
         await enqueue_open(context, name)
     return True
 

@@ -69,7 +69,8 @@ async def rebuild(context: Context, new: NewBatch) -> Begun | None:
         fields |= {f"epoch_{number}": claimed["epoch"] for number in range(current)}
     state = await context.ledger.restore(new.name, new.owner, fields, bitmap, tasks, remaining)
     if state != "lost":
-        log.warning("batch %s: its ledger is rebuilt; %d of %d tasks are left", new.name, remaining, tasks)
+        context.metrics.rebuilt.inc()
+        log.warning("the ledger is rebuilt", extra={"batch": new.name, "tasks": tasks, "left": remaining})
     return state
 
 

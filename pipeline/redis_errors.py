@@ -76,6 +76,11 @@ def explain(error: BaseException) -> str:
     return f"Redis cannot serve this now ({type(cause).__name__}){': ' if words else ''}{words}"
 
 
+def kind(error: BaseException) -> str:
+    """Name the error in a word: Redis' own for it, or that of its class."""
+    return code(error).lower().replace(" ", "_") or type(_cause(error)).__name__
+
+
 def _cause(error: BaseException) -> BaseException:
     """A cluster that cannot be reached hides why."""
     while isinstance(error, RedisClusterException) and (cause := error.__cause__ or error.__context__):

@@ -30,8 +30,10 @@ async def release(context: Context, of: Pass, tasks: Sequence[tuple[int, int]]) 
         for task, attempt in waiting:
             try:
                 await _enqueue(context, of, Identity(of.batch, of.generation, task, attempt, of.epoch))
+                context.metrics.released("accepted")
             except (UnavailableError, MissingObjectError) as error:
-                log.warning("batch %s: release of task %d is put off: %s", of.batch, task, error)
+                context.metrics.released("refused")
+                log.warning("a release is put off", extra={"batch": of.batch, "task": task, "error": str(error)})
                 refused.append(task)
 
     if len(tasks) == 1:

@@ -22,7 +22,7 @@ async def repeated(action: Callable[[], Awaitable[object]], every: float) -> Asy
             try:
                 await action()
             except UnavailableError as error:
-                log.warning("a lease could not be renewed: %s", error)
+                log.warning("a lease could not be renewed", extra={"error": str(error)})
 
     task = asyncio.create_task(repeat())
     try:

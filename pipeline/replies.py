@@ -57,7 +57,8 @@ class Settled:
 class Repairs:
     """What a sweep took over: `release` holds (task, attempt) pairs, `exhausted` tasks that were lost too often.
 
-    `ended` is when it ended, by Redis' clock, and names that end.
+    `ended` is when it ended, by Redis' clock, and names that end. `lost` counts those of `release` that were lost, or
+    that ask whether the queue still carries.
     """
 
     state: str
@@ -71,6 +72,7 @@ class Repairs:
     release: tuple[tuple[int, int], ...] = ()
     exhausted: tuple[int, ...] = ()
     ended: str = ""
+    lost: int = 0
 
 
 @dataclass(frozen=True)

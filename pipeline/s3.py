@@ -11,7 +11,8 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
 from pipeline.errors import ConfigurationError
-from pipeline.objects import DENIED, REJECTED
+from pipeline.metrics import Metrics
+from pipeline.objects import CHANGED, DENIED, MISSING, REJECTED, THROTTLED
 from pipeline.settings import Secrets, Settings
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ ATTEMPTS = 6
 READ_TIMEOUT = 60.0
 # HEAD of an object with an expired token is answered with a bare 400.
 _RENEWABLE = DENIED | REJECTED | {"400"}
+_KINDS = ((MISSING | CHANGED, ""), (DENIED, "denied"), (REJECTED, "credentials"), (THROTTLED, "throttled"))
 _SIGNED = "pipeline_signed_with"
 _RENEWED = "pipeline_renewed"
 
@@ -31,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def open_clients(
-    settings: Settings, secrets: Secrets, reload: Callable[[], Secrets]
+    settings: Settings, secrets: Secrets, reload: Callable[[], Secrets], metrics: Metrics
 ) -> AsyncIterator[tuple["S3Client", "S3Client"]]:
     """Open the client, and the one that signs URLs for people, who may reach S3 elsewhere; nothing is sent yet.
 
@@ -57,6 +59,7 @@ async def open_clients(
         events = client.meta.events
         events.register("before-sign.s3", renewal.signing)
         events.register("response-received.s3", _name_throttling)
+        events.register("needs-retry.s3", partial(_count, metrics))
         events.register("needs-retry.s3", renewal.answered)
         yield client, public
 
@@ -107,6 +110,17 @@ def _name_throttling(parsed_response: dict[str, Any] | None, **_: object) -> Non
     metadata = (parsed_response or {}).get("ResponseMetadata", {})
     if parsed_response and metadata.get("HTTPStatusCode") == HTTPStatus.TOO_MANY_REQUESTS:
         parsed_response["Error"] = {**parsed_response.get("Error", {}), "Code": "SlowDown"}
+
+
+def _count(metrics: Metrics, response: Any, **_: object) -> None:
+    """Count what failed of each attempt; what is not there, or has changed, is no failure of S3."""
+    if response is None:
+        metrics.s3_failed("connection")
+    elif response[0].status_code >= HTTPStatus.BAD_REQUEST:
+        code = _code(response[1])
+        kind = next((name for codes, name in _KINDS if code in codes), "other")
+        if kind:
+            metrics.s3_failed(kind)
 
 
 def _code(answer: dict[str, Any]) -> str:

@@ -9,11 +9,14 @@ from contextlib import aclosing
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 from aiohttp.log import server_logger
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4 as EXPOSITION
+from structlog.contextvars import bind_contextvars
 
 from pipeline.context import Context, open_context
 from pipeline.errors import BadRequestError, PipelineError, TooLargeError, UnavailableError
 from pipeline.handler import handle
 from pipeline.models import MIB, Event, Response
+from pipeline.observing import STREAM, observed
 from pipeline.repeating import end
 from pipeline.settings import Settings
 from pipeline.sweeping import sweep_all
@@ -43,7 +46,8 @@ def create_app(settings: Settings) -> web.Application:
     app.on_shutdown.append(_end_streams)
     app.router.add_get("/_/health", _health)
     app.router.add_get("/_/ready", _ready)
-    app.router.add_route("*", "/{path:(?s:.*)}", _serve)
+    app.router.add_get("/metrics", _metrics)
+    app.router.add_route("*", "/{path:(?s:.*)}", _observe)
     return app
 
 
@@ -56,6 +60,16 @@ def _quote_no_request(record: logging.LogRecord) -> bool:
     if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | web.RequestPayloadError):
         record.exc_info = None
     return True
+
+
+async def _observe(request: web.Request) -> web.StreamResponse:
+    event = Event(b"", request.headers, request.method, request.query, request.path)
+    with observed(request.app[CONTEXT].metrics, event) as answer:
+        response = await _serve(request)
+        answer.status = response.status
+        if not isinstance(response, web.Response):
+            answer.mode = STREAM
+    return response
 
 
 async def _serve(request: web.Request) -> web.StreamResponse:
@@ -122,8 +136,13 @@ async def _ready(request: web.Request) -> web.Response:
     return web.Response(text="OK")
 
 
+async def _metrics(request: web.Request) -> web.Response:
+    return web.Response(body=request.app[CONTEXT].metrics.exposition(), headers={"Content-Type": EXPOSITION})
+
+
 async def _timer(context: Context) -> None:
     """Sweep while batches are open, and look for them now and then while none is; replicas take turns by jitter."""
+    bind_contextvars(mode="timer")
     open_batches = 0
     while True:
         pause = context.settings.sweep_interval * (1 if open_batches else IDLE_FACTOR)
@@ -131,6 +150,6 @@ async def _timer(context: Context) -> None:
         try:
             open_batches = await sweep_all(context)
         except UnavailableError as error:
-            log.warning("sweep: %s", error)
+            log.warning("open batches could not be swept", extra={"error": str(error)})
         except Exception:
             log.exception("sweep: an error without a name")

@@ -82,6 +82,7 @@ class Settings(BaseModel):
     ack_wait: Annotated[float, Field(gt=0, le=86400)] = 60
     openfaas_pro: bool = False
     drain_delay: Annotated[float, Field(ge=0, le=600)] = 5
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     max_rows: Annotated[int, Field(ge=1)] = 10_000_000
     retention: Annotated[float, Field(gt=0)] | None = None
     sweep_interval: Annotated[float, Field(gt=0, le=3600)] = 1

@@ -20,6 +20,7 @@ async def settle(context: Context, identity: Identity, answer: bytes, seconds: f
     """
     envelope, lines = decode_envelope(answer)
     settled = await context.ledger.settle(identity, envelope, answer if lines else b"", seconds)
+    context.metrics.settled(settled.verdict, envelope.succeeded, envelope.failed)
     batch, generation = identity.batch, identity.generation
     if settled.release:
         of = Pass(batch, identity.epoch, generation, settled.function)

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Self
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from pipeline.errors import UnavailableError
+from pipeline.metrics import Metrics
 from pipeline.models import MIB
 from pipeline.objects import (
     MISSING,
@@ -64,10 +65,15 @@ class Store:
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, settings: Settings, secrets: Secrets, reload: Callable[[], Secrets] | None = None
+        cls,
+        settings: Settings,
+        secrets: Secrets,
+        reload: Callable[[], Secrets] | None = None,
+        metrics: Metrics | None = None,
     ) -> AsyncIterator[Self]:
         """Open the client; nothing is sent yet. `reload` reads the secrets again when S3 refuses these."""
-        async with open_clients(settings, secrets, reload or (lambda: secrets)) as (client, public):
+        async with open_clients(settings, secrets, reload or (lambda: secrets), metrics or Metrics()) as clients:
+            client, public = clients
             yield cls(client, settings.s3_bucket, public)
 
     async def head(self, key: str) -> ObjectInfo:
@@ -199,7 +205,7 @@ class Store:
                     aborted += 1
         except DeniedError as error:
             if self._may_list_uploads:
-                log.warning("unfinished uploads stay until they are aborted otherwise: %s", error)
+                log.warning("unfinished uploads stay until they are aborted otherwise", extra={"error": str(error)})
             self._may_list_uploads = False
         return aborted
 

@@ -3,6 +3,8 @@
 import logging
 import time
 
+from structlog.contextvars import bound_contextvars
+
 from pipeline.context import Context
 from pipeline.deleting import delete_batch, disown_outlived
 from pipeline.duties import stop
@@ -19,7 +21,7 @@ async def _recall(context: Context, batch: str) -> None:
     if marker is None or state is None or not marker.cancelled or marker.base != state.number("base"):
         return
     if state["outcome"] == "done" and state["state"] in {"running", "paused"}:
-        log.warning("batch %s: its cancel was forgotten", batch)
+        log.warning("Redis has forgotten a cancel", extra={"batch": batch})
         await stop(context, batch)
 
 
@@ -39,7 +41,7 @@ async def survey(context: Context) -> None:
         if batch in noted:
             await _recall(context, batch)
         else:
-            log.warning("batch %s: open in S3, and not in the index", batch)
+            log.warning("a batch is open in S3, and not in the index", extra={"batch": batch})
             await context.ledger.index.note(batch)
     # The rest may take its time, and nobody else is to begin with it meanwhile.
     await context.ledger.index.surveyed()
@@ -53,8 +55,9 @@ async def survey(context: Context) -> None:
     if retention is None:
         return
     for batch in [batch for batch, at in ended if time.time() - at > retention][:MOST_DELETED]:
-        log.info("batch %s: ended over %g s ago", batch, retention)
-        try:
-            await delete_batch(context, batch)
-        except PipelineError as error:
-            log.warning("batch %s: it could not be deleted: %s", batch, error)
+        with bound_contextvars(batch=batch):
+            log.info("the batch's retention is over")
+            try:
+                await delete_batch(context, batch)
+            except PipelineError as error:
+                log.warning("the batch could not be deleted", extra={"error": str(error)})

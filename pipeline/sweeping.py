@@ -3,6 +3,8 @@
 import logging
 import time
 
+from structlog.contextvars import bound_contextvars
+
 from pipeline.context import Context
 from pipeline.deleting import disown_outlived, go_on_deleting
 from pipeline.duties import close_batch, enqueue_open, enqueue_reduce, write_due_segment
@@ -29,12 +31,9 @@ async def sweep_all(context: Context) -> int:
         await _survey(context)
     noted = await context.ledger.index.batches()
     for batch, since in noted:
-        try:
-            await _sweep(context, batch, since)
-        except PipelineError as error:
-            log.warning("batch %s: %s", batch, error)
-        except Exception:
-            log.exception("batch %s: an error without a name", batch)
+        with bound_contextvars(batch=batch):
+            await _sweep_and_say(context, batch, since)
+    context.metrics.swept(len(noted))
     return len(noted)
 
 
@@ -42,7 +41,16 @@ async def _survey(context: Context) -> None:
     try:
         await survey(context)
     except PipelineError as error:
-        log.warning("what is open could not be compared with S3: %s", error)
+        log.warning("what is open could not be compared with S3", extra={"error": str(error)})
+
+
+async def _sweep_and_say(context: Context, batch: str, since: float) -> None:
+    try:
+        await _sweep(context, batch, since)
+    except PipelineError as error:
+        log.warning("the batch could not be swept", extra={"error": str(error)})
+    except Exception:
+        log.exception("sweep: an error without a name")
 
 
 async def sweep_batch(context: Context, batch: str) -> None:
@@ -81,8 +89,9 @@ async def _take_over(context: Context, batch: str, repairs: Repairs) -> None:
     generation = repairs.generation
     if repairs.open:
         await enqueue_open(context, batch)
+    context.metrics.lost.inc(repairs.lost)
     if repairs.release:
-        log.info("batch %s: releasing %d tasks", batch, len(repairs.release))
+        log.info("tasks are released by the sweep", extra={"tasks": len(repairs.release)})
         await release(context, Pass(batch, repairs.epoch, generation, repairs.function), repairs.release)
     for number in repairs.segments:
         await write_due_segment(context, batch, generation, number)

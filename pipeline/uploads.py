@@ -103,4 +103,7 @@ class Upload:
             async with asyncio.timeout(ABORT_TIMEOUT):
                 await self.abort()
         except (PipelineError, TimeoutError) as error:
-            log.warning("the unfinished upload of %r stays in S3: %s", self.key, error or "no answer to its abort")
+            log.warning(
+                "the unfinished upload stays in S3",
+                extra={"upload": self.key, "error": str(error or "no answer to its abort")},
+            )

@@ -31,9 +31,7 @@ SLACK = 60.0
 POLL = 0.1
 NO_TTL = -1
 # aiohttp says so of what is no HTTP, and of the rest of a request that nobody has read. What is worse has a traceback.
-_REFUSED = re.compile(r"ERROR aiohttp\.server (Error handling request from \S+|Unhandled exception)$")
-_TIME = re.compile(r"^\S+ \S+ (?=[A-Z]+ )")
-_UNNAMED = re.compile(r"Traceback|an error without a name| (ERROR|CRITICAL) |never (awaited|retrieved)")
+_REFUSED = re.compile(r"Error handling request from \S+|Unhandled exception")
 
 
 @dataclass
@@ -117,9 +115,21 @@ async def _aftermath(stage: Stage, seen: Seen) -> list[str]:
 
 def log_problems(log: str, token: str) -> list[str]:
     """Return the lines of the function's log that should not be there, without repetitions."""
-    lines = [line for line in log.splitlines() if _UNNAMED.search(line) and not _REFUSED.search(line)]
-    problems = [f"logged: {line}" for line in sorted({_TIME.sub("", line) for line in lines})]
+    problems = sorted({problem for line in log.splitlines() if (problem := _wrong_with(line))})
     return problems + ["the token is in the log"] * (token in log)
+
+
+def _wrong_with(line: str) -> str:
+    """Return what is wrong with a line of the log, '' for nothing; what is no event should not be there."""
+    try:
+        event = json.loads(line)
+    except json.JSONDecodeError:
+        return f"logged: {line}"
+    refused = event["logger"] == "aiohttp.server" and _REFUSED.fullmatch(event["event"])
+    if "exception" not in event and (refused or event["level"] not in {"error", "critical"}):
+        return ""
+    said = " ".join([event["level"], event["logger"], event["event"], *event.get("exception", "").splitlines()[-1:]])
+    return f"logged: {said}"
 
 
 async def _end(stage: Stage, batch: str, seen: Seen) -> list[str]:

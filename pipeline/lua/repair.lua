@@ -2,8 +2,8 @@
 -- ARGV  1 silence: time after which a message that a worker took must have been answered  2 duty lease  3 losses allowed
 --       4 most releases in one sweep  5 expire_at  6 shortest time between two sweeps
 -- Returns {state, generation, function, epoch, open 0 or 1, reduce 0 or 1, delete 0 or 1, {segment ...},
---          {{task, attempt} ...}, {exhausted task ...}, when it ended}; state 'gone' when there is no such batch, '' when another
---          replica has just swept it
+--          {{task, attempt} ...}, {exhausted task ...}, when it ended, how many of the released were lost}; state 'gone' when
+--          there is no such batch, '' when another replica has just swept it
 local state, generation, fn, swept_at, epoch = get('state', 'generation', 'function', 'swept_at', 'epoch')
 if not state then return {'gone'} end
 if swept_at and now - swept_at < tonumber(ARGV[6]) then return {''} end
@@ -21,7 +21,7 @@ if (state == 'running' or state == 'paused') and now > tonumber(deadline_at) the
   state, closing_at = 'closing', now
 end
 
-local released, exhausted = {}, {}
+local released, exhausted, lost = {}, {}, 0
 local function release(task)
   call('ZADD', INFLIGHT, now, task)
   released[#released + 1] = {task, tonumber(call('HGET', ATTEMPTS, task) or 0)}
@@ -38,6 +38,7 @@ local function lose(task)
   else
     call('HINCRBY', ATTEMPTS, task, 1)
     call('HINCRBY', LEDGER, 'retried', 1)
+    lost = lost + 1
     release(task)
   end
 end
@@ -54,6 +55,7 @@ if state == 'running' then
     call('HSET', LEDGER, 'probed_at', now)
     if oldest then
       call('HINCRBY', ATTEMPTS, oldest, 1)
+      lost = lost + 1
       release(oldest)
     end
   end
@@ -105,4 +107,4 @@ for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
   end
 end
 keep()
-return {state, generation, fn or '', epoch, open, reduce, delete, segments, released, exhausted, get('ended') or ''}
+return {state, generation, fn or '', epoch, open, reduce, delete, segments, released, exhausted, get('ended') or '', lost}

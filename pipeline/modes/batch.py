@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import orjson
+from structlog.contextvars import bind_contextvars
 from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
 from pipeline.batchspec import BatchSpec, Submission, parse_spec
@@ -35,6 +36,7 @@ async def batch(event: Event, context: Context) -> Response:
     first and the last come from the query. Raises BadRequestError, ConflictError, UnavailableError.
     """
     name = check_batch_id(event.headers.get("X-Batch-Id") or str(uuid.uuid4()))
+    bind_contextvars(batch=name)
     spec, body = _read_request(event, context, name)
     await context.phases.check_server()
     if body is None:

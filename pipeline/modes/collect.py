@@ -8,6 +8,7 @@ from pipeline.calls import Called
 from pipeline.context import Context
 from pipeline.errors import ForbiddenError
 from pipeline.gateway import RESULT_LIMIT, Reply, too_large
+from pipeline.logs import bound
 from pipeline.models import DIRECT_PATH, SIGNATURE_HEADER, Event, Response
 from pipeline.settling import settle, settle_called, settle_failed, settle_skipped
 from pipeline.signing import Identity
@@ -32,7 +33,7 @@ async def collect(event: Event, context: Context) -> Response:
     """
     if event.path.rstrip("/") == DIRECT_PATH:
         return await _collect_direct(event, context)
-    identity = context.signer.verify_query("callback", event.query)
+    identity = bound(context.signer.verify_query("callback", event.query))
     try:
         context.signer.verify_answer(identity, event.body, event.headers.get(SIGNATURE_HEADER, ""))
     except ForbiddenError:
@@ -46,8 +47,9 @@ async def collect(event: Event, context: Context) -> Response:
 
 async def _collect_direct(event: Event, context: Context) -> Response:
     """Settle a direct task with what the model function answered: nothing of it is signed, and none of it steers."""
-    identity = context.signer.verify_query("direct callback", event.query)
+    identity = bound(context.signer.verify_query("direct callback", event.query))
     called = _called(event)
+    context.metrics.called(called.reply.status, called.duration)
     if not called.succeeded and context.settings.openfaas_pro and not _is_final(event):
         await context.ledger.extend(identity)
         return Response.json(200, {"verdict": "extended"})
@@ -77,9 +79,10 @@ def _seconds(event: Event) -> float | None:
 
 async def _fail(context: Context, identity: Identity, event: Event) -> str:
     """The callback brings no usable answer: the task runs again later, or its items have failed."""
+    context.metrics.unanswered.inc()
     given = event.headers.get("X-Function-Status", "")
     status = int(given) if FAILED_STATUS.fullmatch(given) else LOST_STATUS
-    log.warning("batch %s: task %d brought no answer (%s)", identity.batch, identity.task, given[:40] or "no status")
+    log.warning("the task brought no answer", extra={"status": given if STATUS.fullmatch(given) else None})
     # Overload says nothing of the task: it waits for its turn, and only the deadline ends that.
     attempts = 0 if status in BUSY else await _attempts(context, identity)
     backoff = random.uniform(0.5, 1) * min(BACKOFF_CAP, 2**identity.attempt)  # noqa: S311

@@ -5,6 +5,7 @@ import uuid
 from pipeline.context import Context
 from pipeline.deleting import delete_batch
 from pipeline.errors import BadRequestError, PipelineError, UnavailableError
+from pipeline.logs import bound
 from pipeline.models import Event, Response
 from pipeline.opening import NewBatch, abandon, claim, open_batch
 from pipeline.rebuilding import rebuild
@@ -20,7 +21,7 @@ async def open_queued(event: Event, context: Context) -> Response:
     An input that cannot be read ends the batch as failed, with the reason. Raises ForbiddenError.
     """
     owner = uuid.uuid4().hex
-    name = context.signer.verify_query("open", event.query).batch
+    name = bound(context.signer.verify_query("open", event.query)).batch
     try:
         submission = await context.specs.read(name)
     except MissingObjectError:

@@ -1,5 +1,6 @@
 """`reduce`: run the retryable failures again as the next generation, else write the summary and end the batch."""
 
+import logging
 import uuid
 from dataclasses import dataclass, replace
 
@@ -8,6 +9,7 @@ from pipeline.context import Context
 from pipeline.duties import close_batch, enqueue_reduce, mark_open, write_due_segment
 from pipeline.errors import PipelineError, UnavailableError
 from pipeline.ledger import REDUCE_LEASE
+from pipeline.logs import bound
 from pipeline.models import Event, Response
 from pipeline.planning import chosen_chunk, is_final, plan
 from pipeline.releasing import release_first
@@ -19,6 +21,8 @@ from pipeline.summary import Totals, Writer, write_summary
 from pipeline.uploads import Upload
 
 GENERATION_BACKOFF = 1.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ async def reduce(event: Event, context: Context) -> Response:
     Run twice it writes the same bytes. Raises ForbiddenError, and UnavailableError when Redis or S3 cannot be
     reached: the reduce stays due.
     """
-    identity = context.signer.verify_query("reduce", event.query)
+    identity = bound(context.signer.verify_query("reduce", event.query))
     job = _Job(context, identity.batch, identity.generation, uuid.uuid4().hex)
     lease = await job.lease()
     verdict: str = lease.verdict
@@ -126,6 +130,7 @@ async def _run_again(job: _Job, state: State, spec: BatchSpec, again: _Again) ->
     verdict, tasks = await context.ledger.begin(batch, job.owner, new)
     if verdict == "lost":
         return verdict
+    log.info("generation begun", extra={"generation": generation, "items": count, "tasks": manifest.tasks})
     await mark_open(context, batch)
     await release_first(context, batch, generation, spec.function, tasks)
     if verdict == "reducing":
@@ -175,6 +180,8 @@ async def _end(job: _Job, state: State, segments: list[Segment]) -> str:
     ended = await context.ledger.finish(batch, job.owner, job.generation, written.succeeded, written.failed)
     if not ended:
         return "lost"
+    context.metrics.ended(ended)
+    log.info("batch ended", extra={"state": ended, "succeeded": written.succeeded, "failed": written.failed})
     await close_batch(context, batch)
     await context.store.abort_uploads(batch)
     return ended

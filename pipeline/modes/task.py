@@ -15,6 +15,7 @@ from pipeline.context import Context
 from pipeline.envelopes import encode_answer
 from pipeline.errors import ForbiddenError
 from pipeline.gateway import Reply
+from pipeline.logs import bound
 from pipeline.models import SIGNATURE_HEADER, Event, Outcome, Response
 from pipeline.replies import Phase
 from pipeline.signing import Identity
@@ -30,7 +31,7 @@ async def task(event: Event, context: Context) -> Response:
     UnavailableError when Redis or S3 cannot be reached.
     """
     end = time.monotonic() + context.settings.task_timeout
-    identity = context.signer.verify_query("task", event.query)
+    identity = bound(context.signer.verify_query("task", event.query))
     outcomes = await _run(context, identity, event.query.get("function", ""), end)
     body = encode_answer(outcomes)
     headers = {"Content-Type": "application/x-ndjson", SIGNATURE_HEADER: context.signer.answer(identity, body)}
@@ -75,7 +76,9 @@ class _Job:
 
     async def _call(self, body: bytes, call_id: str) -> Called:
         headers = {**self.spec.headers, "Content-Type": self.spec.item_type, "X-Call-Id": call_id}
-        return await call(self.context.gateway, self.spec, body, headers, self.end, self.turn)
+        called = await call(self.context.gateway, self.spec, body, headers, self.end, self.turn)
+        self.context.metrics.tried(called.attempts)
+        return called
 
     async def call_each(self, items: list[Item]) -> list[Outcome]:
         """Call the items side by side, a bounded number at once."""

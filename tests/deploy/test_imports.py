@@ -11,9 +11,10 @@ from tests.deploy.images import HANDLER, ROOT
 # From the bottom up; a module may import from the rows under its own. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "replies", "redis_url", "redis_errors"}),
-    frozenset({"settings", "signing", "repeating", "background", "bundles", "objects", "measures"}),
+    frozenset({"settings", "signing", "repeating", "background", "bundles", "objects", "measures", "metrics"}),
+    frozenset({"patience"}),
     frozenset({"connection"}),
-    frozenset({"models", "s3", "uploads", "scripts"}),
+    frozenset({"logs", "models", "s3", "uploads", "scripts"}),
     frozenset({"failures", "streaming"}),
     frozenset({"envelopes"}),
     frozenset({"access", "batchspec", "control", "index", "store", "gateway", "cutting", "unpacking", "status"}),
@@ -24,17 +25,19 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"rebuilding", "requests", "sweeping"}),
     frozenset({f"modes.{path.stem}" for path in (HANDLER / "modes").glob("*.py") if path.stem != "__init__"}),
     frozenset({"handler"}),
+    frozenset({"observing"}),
     frozenset({"server"}),
     frozenset({"__main__"}),
 )
 # Who may talk to the outside, so that each of these has one place where its errors are known.
 OWNERS = {
-    "redis": {"bundles", "connection", "control", "index", "ledger", "redis_errors", "scripts"},
+    "redis": {"bundles", "connection", "control", "index", "ledger", "patience", "redis_errors", "scripts"},
     "aiobotocore": {"s3"},
     "botocore": {"objects"},
+    "prometheus_client": {"metrics", "server"},
     "aiohttp": {"gateway", "objects", "server", "__main__"},
 }
-DISTRIBUTIONS = {"async_lru": "async-lru", "backports": "backports.zstd"}
+DISTRIBUTIONS = {"async_lru": "async-lru", "backports": "backports.zstd", "prometheus_client": "prometheus-client"}
 
 
 def modules() -> dict[str, Path]:

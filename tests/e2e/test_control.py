@@ -131,7 +131,7 @@ async def test_a_replica_that_is_asked_to_stop_takes_requests_until_nobody_sends
         log = running.stack.directory / "pipeline-0.log"
         (pid,) = running.stack.pids("pipeline")
         os.kill(pid, signal.SIGTERM)
-        await wait_until(lambda: "asked to stop: taking requests for 2 s more" in log.read_text())
+        await wait_until(lambda: "asked to stop: requests are taken for a while" in log.read_text())
         status, _ = await running.call("cancel", query={"batch": "nosuch"})
         assert status == 404
         await wait_until(lambda: running.stack.restarts("pipeline") == 1)

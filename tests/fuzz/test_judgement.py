@@ -127,16 +127,25 @@ async def test_a_connection_that_ends_early_is_no_answer(sent: bytes) -> None:
             await ask(server.sockets[0].getsockname()[1], request(b"GET", b"/"))
 
 
+def logged(level: str, logger: str, event: str, **fields: str) -> str:
+    return json.dumps({"level": level, "logger": logger, "event": event, **fields}) + "\n"
+
+
 def test_a_log_with_an_exception_or_a_token_is_a_problem() -> None:
-    fine = (
-        "2026-11-24 22:40:11,042 WARNING pipeline.server Redis cannot serve this\n"
-        "2026-11-24 22:40:11,042 ERROR aiohttp.server Error handling request from 127.0.0.1\n"
-        "2026-11-24 22:40:11,042 ERROR aiohttp.server Unhandled exception\n"
-    )
-    assert log_problems(fine, "a-token") == []
-    bad = "2026-11-24 22:40:11,042 ERROR pipeline.server an error without a name\nTraceback (most recent call last):\n"
-    assert log_problems(fine + bad + bad + "a-token\n", "a-token") == [
-        "logged: ERROR pipeline.server an error without a name",
-        "logged: Traceback (most recent call last):",
+    fine = [
+        logged("warning", "pipeline.server", "Redis cannot serve this"),
+        logged("error", "aiohttp.server", "Error handling request from 127.0.0.1"),
+        logged("error", "aiohttp.server", "Unhandled exception"),
+    ]
+    assert log_problems("".join(fine), "a-token") == []
+    bad = [
+        logged("error", "pipeline.server", "an error without a name"),
+        logged("error", "aiohttp.server", "Unhandled exception", exception="Traceback:\nKeyError: 1"),
+        "RuntimeWarning: coroutine 'f' was never awaited\n",
+    ]
+    assert log_problems("".join([*fine, *bad, *bad, logged("info", "x", "a-token")]), "a-token") == [
+        "logged: RuntimeWarning: coroutine 'f' was never awaited",
+        "logged: error aiohttp.server Unhandled exception KeyError: 1",
+        "logged: error pipeline.server an error without a name",
         "the token is in the log",
     ]

@@ -17,6 +17,7 @@ from pipeline.context import Context, Phases
 from pipeline.gateway import Gateway
 from pipeline.ledger import Ledger
 from pipeline.local.services import RedisServer, S3Info, redis_server, s3_server
+from pipeline.metrics import Metrics
 from pipeline.settings import Secrets, Settings
 from pipeline.signing import Signer
 from pipeline.snapshot import Snapshots
@@ -117,9 +118,13 @@ async def pipeline(redis: Redis, store: Store, gateway: FakeGateway, s3: S3Info,
     )
     signer = Signer((KEY,), lambda: (KEY,))
     ledger = Ledger(redis, name)
-    client = Gateway(gateway.session, gateway.url, name, signer)
+    metrics = Metrics()
+    client = Gateway(gateway.session, gateway.url, name, signer, metrics)
     remembered = (Snapshots(store), Specs(store, name), Phases(ledger))
-    context = Context(settings, Background(), Access(), signer, ledger, store, client, *remembered, asyncio.Event())
+    context = Context(
+        *(settings, metrics, Background(), Access(), signer, ledger, store, client, *remembered),
+        closing=asyncio.Event(),
+    )
     return PipelineBench(context, redis, gateway, name)
 
 

@@ -187,7 +187,7 @@ async def test_one_of_the_named_nodes_is_enough_to_find_the_others(cluster: Redi
 async def test_a_cluster_that_refuses_the_password_says_so_at_once(
     cluster: RedisNodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.connection.PATIENCE", 1e9)
+    monkeypatch.setattr("pipeline.patience.PATIENCE", 1e9)
     for password, words in ((None, "it demands a password"), ("wrong", "it refuses the password")):
         async with Ledger.connect(cluster.url, password, "prefix") as ledger:
             with pytest.raises(UnavailableError, match=words):

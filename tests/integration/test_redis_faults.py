@@ -36,13 +36,13 @@ async def ours(node: Node, name: str) -> AsyncIterator[Lives]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a call give up at once what it would wait for."""
-    monkeypatch.setattr("pipeline.connection.PATIENCE", 0)
+    monkeypatch.setattr("pipeline.patience.PATIENCE", 0)
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a call wait for ever for what passes by itself: what comes at once is not waited for."""
-    monkeypatch.setattr("pipeline.connection.PATIENCE", 1e9)
+    monkeypatch.setattr("pipeline.patience.PATIENCE", 1e9)
 
 
 async def test_a_restart_in_the_middle_of_lives_is_waited_for(ours: Lives, node: Node) -> None:
@@ -68,7 +68,7 @@ async def test_a_client_that_never_reached_redis_waits_too(node: Node, name: str
 
 
 async def test_what_does_not_come_back_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.connection.PATIENCE", 0.2)
+    monkeypatch.setattr("pipeline.patience.PATIENCE", 0.2)
     async with Ledger.connect(f"redis://{HOST}:{free_port()}", PASSWORD, "prefix") as ledger:
         with pytest.raises(UnavailableError, match="there is no connection to it"):
             await ledger.phase("batch")

@@ -90,7 +90,7 @@ async def test_a_name_that_no_sentinel_knows_is_said(watched: Watched) -> None:
 
 @EITHER_WAY
 async def test_a_wrong_password_is_said_at_once(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.connection.PATIENCE", 1e9)
+    monkeypatch.setattr("pipeline.patience.PATIENCE", 1e9)
     by_sentinel = watched.sentinels[0].password is not None
     for password, words in ((None, "it demands a password"), ("wrong", "it refuses the password")):
         async with Ledger.connect(watched.url, password, "prefix") as ledger:

@@ -21,8 +21,10 @@ class Sweep(Reference):
             self.start_closing("failed")
         released: list[tuple[int, int]] = []
         exhausted: list[int] = []
+        lost = 0
         if batch.state == "running":
             self._find_lost(released, exhausted)
+            lost = len(released)
             self._release_due(released)
             if self.clock >= now.not_before:
                 released += [(task, 0) for task in self.fresh(now.tasks)]
@@ -40,6 +42,7 @@ class Sweep(Reference):
             segments=tuple(int(duty[2:]) for duty in taken if duty[0] == "s"),
             release=tuple(released),
             exhausted=tuple(exhausted),
+            lost=lost,
         )
 
     def _find_lost(self, released: list[tuple[int, int]], exhausted: list[int]) -> None:

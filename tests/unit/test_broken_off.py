@@ -11,6 +11,7 @@ from aiohttp import web
 
 from pipeline import server
 from pipeline.errors import PipelineError
+from pipeline.metrics import Metrics
 from pipeline.models import Response
 from pipeline.settings import Settings, read_settings
 from tests.support import wait_until
@@ -25,7 +26,7 @@ CUT_OFF = {
 
 @asynccontextmanager
 async def without_services(settings: Settings) -> AsyncIterator[Any]:
-    yield SimpleNamespace(settings=settings, closing=asyncio.Event())
+    yield SimpleNamespace(settings=settings, metrics=Metrics(), closing=asyncio.Event())
 
 
 @pytest.mark.parametrize("sent", CUT_OFF.values(), ids=CUT_OFF)

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from pipeline.gateway import Reply
+from pipeline.metrics import Metrics
 from pipeline.models import Outcome
 from pipeline.modes.task import _Job
 from pipeline.signing import Identity
@@ -21,7 +22,7 @@ ITEMS = [Item(6, "a"), Item(7, 'say "b"'), Item(8, "")]
 
 
 async def called(clock: Clock, gateway: FakeGateway, items: list[Item]) -> list[Outcome]:
-    context = cast("Context", SimpleNamespace(gateway=gateway))
+    context = cast("Context", SimpleNamespace(gateway=gateway, metrics=Metrics()))
     job = _Job(context, IDENTITY, spec(chunk_call=True, headers={"X-A": "1"}), clock.now + 60, None)
     return await job.call_chunk(items)
 

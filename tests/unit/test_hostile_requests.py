@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestServer
 
 from pipeline import server
 from pipeline.access import Access
+from pipeline.metrics import Metrics
 from pipeline.settings import Settings, read_settings
 from pipeline.signing import Signer
 from tests.unit.fakes import KEY
@@ -24,7 +25,8 @@ HUGE = b"9" * 4400
 @asynccontextmanager
 async def without_services(settings: Settings) -> AsyncIterator[Any]:
     """A context of which a request that is refused in time needs no more."""
-    yield SimpleNamespace(settings=settings, access=Access((TOKEN,)), signer=Signer((KEY,)), closing=asyncio.Event())
+    known = {"access": Access((TOKEN,)), "signer": Signer((KEY,))}
+    yield SimpleNamespace(settings=settings, metrics=Metrics(), closing=asyncio.Event(), **known)
 
 
 @pytest.fixture

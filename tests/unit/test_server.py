@@ -23,6 +23,7 @@ from pipeline.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from pipeline.metrics import Metrics
 from pipeline.models import Event, Response
 from pipeline.segments import MissingSegmentError
 from pipeline.settings import Settings, read_settings
@@ -54,7 +55,7 @@ class Stub:
     @asynccontextmanager
     async def open_context(self, settings: Settings) -> AsyncIterator[Any]:
         self.opened.append(settings)
-        parts = {"ledger": _Part(self, "Redis"), "store": _Part(self, "S3")}
+        parts = {"ledger": _Part(self, "Redis"), "store": _Part(self, "S3"), "metrics": Metrics()}
         yield SimpleNamespace(settings=settings, closing=self.closing, **parts)
         self.closed += 1
 

@@ -56,6 +56,8 @@ BAD_VALUES = (
     ("sweep_interval", "inf"),
     ("drain_delay", "-1"),
     ("drain_delay", "soon"),
+    ("log_level", "verbose"),
+    ("log_level", "INFO"),
     ("port", "-1"),
     ("port", "65536"),
     ("port", "80.5"),
