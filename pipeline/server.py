@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from importlib.resources import files
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
@@ -47,6 +48,7 @@ def create_app(settings: Settings) -> web.Application:
     app.router.add_get("/_/health", _health)
     app.router.add_get("/_/ready", _ready)
     app.router.add_get("/metrics", _metrics)
+    app.router.add_get("/openapi.yaml", _describing((files("pipeline") / "openapi.yaml").read_bytes()))
     app.router.add_route("*", "/{path:(?s:.*)}", _observe)
     return app
 
@@ -138,6 +140,13 @@ async def _ready(request: web.Request) -> web.Response:
 
 async def _metrics(request: web.Request) -> web.Response:
     return web.Response(body=request.app[CONTEXT].metrics.exposition(), headers={"Content-Type": EXPOSITION})
+
+
+def _describing(document: bytes) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def describe(_request: web.Request) -> web.Response:
+        return web.Response(body=document, content_type="application/yaml")
+
+    return describe
 
 
 async def _timer(context: Context) -> None:

@@ -42,9 +42,14 @@ def modes() -> dict[str, Any]:
     return found
 
 
+def fixed() -> set[str]:
+    """Return the paths that have one answer to GET, whatever X-Mode says."""
+    return {path for path, methods in description()["paths"].items() if path != "/" and "get" in methods}
+
+
 def responses(mode: str) -> Mapping[str, Any]:
     """Return the responses of a mode, each with its reference followed; without a mode there is only a refusal."""
-    if mode in {"/_/health", "/_/ready"}:
+    if mode in fixed():
         found: dict[str, Any] = description()["paths"][mode]["get"]["responses"]
         return found
     if mode == NO_MODE:

@@ -173,7 +173,7 @@ def mode_of(request: Request) -> str:
     """Return the mode that the description gives a request."""
     path, _, _ = request.target.partition(b"?")
     path = unquote_to_bytes(path)
-    if request.method in {b"GET", b"HEAD"} and path in {b"/_/health", b"/_/ready"}:
+    if request.method in {b"GET", b"HEAD"} and path.decode(errors="replace") in description.fixed():
         return path.decode()
     if path.rstrip(b"/") == b"/collect":
         return "collect"

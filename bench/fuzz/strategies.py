@@ -13,6 +13,8 @@ from bench.fuzz.steps import POOL, USES, Call, Change, Purpose, Signed, Step, Us
 MODES = tuple(mode.encode() for mode in description.modes())
 _CONTROLS = (b"status", b"cancel", b"pause", b"resume", b"tune", b"redrive", b"delete")
 _NAMES = [name.encode() for name in values.FIELDS]
+_fixed = st.sampled_from([path.encode() for path in sorted(description.fixed())])
+_NO_TOKEN = ((b"Authorization", b""),)
 _pool = st.integers(0, POOL - 1)
 _query_value = (
     st.sampled_from([b"1", b"0", b"5", b"auto", b"0.5", b"true", b"20%", b"nan", b"-1"]) | values.raw_query_part
@@ -66,8 +68,7 @@ honest_looks = st.one_of(
     st.builds(Call, st.just(b"tune"), _pool, query=_tunings),
     st.just(Call(b"sweep")),
     st.just(Call(None, method=b"GET")),
-    st.just(Call(None, method=b"GET", path=b"/_/ready")),
-    st.just(Call(None, method=b"GET", path=b"/_/health")),
+    st.builds(Call, st.none(), method=st.just(b"GET"), path=_fixed, headers=st.just(_NO_TOKEN)),
     st.builds(Call, st.none(), _pool, method=st.just(b"GET"), path=st.just(b"/status")),
 )
 strangers = st.builds(
@@ -123,6 +124,7 @@ hostile_calls = st.builds(
     st.sampled_from(["query", "header"]),
     st.sampled_from([b"POST", b"GET", b"HEAD", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"QUERY"]),
     st.sampled_from([b"/", b"/collect", b"/collect/", b"//collect", b"/COLLECT", b"/status", b"/%63ollect", b"/a/../b"])
+    | _fixed
     | values.raw_query_part.map(lambda part: b"/" + part.replace(b"?", b"")),
     st.lists(
         st.tuples(st.sampled_from([b"batch", b"sig", b"window", b"rate"]) | values.raw_query_part, _query_value),

@@ -105,7 +105,7 @@ def files(folder: Path) -> set[Path]:
 
 def test_the_image_holds_the_whole_function_and_nothing_else(folder: Path) -> None:
     shipped = {path.relative_to("pipeline") for path in files(folder) if path.parts[0] == "pipeline"}
-    source = {path for path in HANDLER.rglob("*") if path.suffix in {".py", ".lua"}}
+    source = {path for path in HANDLER.rglob("*") if path.suffix in {".py", ".lua", ".yaml"}}
     wanted = {path.relative_to(HANDLER) for path in source if "local" not in path.parts[len(HANDLER.parts) :]}
     assert {path for path in shipped if path.suffix} == wanted
     assert {path.name for path in folder.iterdir()} == {"pipeline", "requirements.txt"}
@@ -139,6 +139,13 @@ async def test_a_request_without_a_mode_is_told_the_modes(served: Served) -> Non
     assert status == 400
     assert "X-Mode" in text
     assert all(mode in text for mode in MODES)
+
+
+async def test_it_describes_itself_and_counts(served: Served) -> None:
+    assert await request(served.url + "/openapi.yaml") == (200, (HANDLER / "openapi.yaml").read_text())
+    status, text = await request(served.url + "/metrics")
+    assert status == 200
+    assert "pipeline_build_info" in text
 
 
 async def test_sigterm_ends_it_in_the_watchdogs_time(served: Served) -> None:

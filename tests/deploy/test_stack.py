@@ -9,9 +9,9 @@ from pipeline.errors import ConfigurationError
 from pipeline.handler import MODES, resolve_mode
 from pipeline.local.stack import ALLOCATOR
 from pipeline.models import Event
-from pipeline.server import SHUTDOWN_TIMEOUT
+from pipeline.server import SHUTDOWN_TIMEOUT, create_app
 from pipeline.settings import Settings, read_secrets, read_settings
-from tests.deploy.images import DOCKERFILE, HANDLER, ROOT, function, image_environment, seconds, stack
+from tests.deploy.images import DOCKERFILE, HANDLER, ROOT, function, image_environment, instructions, seconds, stack
 
 UPSTREAM_TIMEOUT = 60.0
 ACK_WAIT = 60.0
@@ -181,6 +181,18 @@ def test_the_cron_annotation_is_one_that_wakes_the_sweep() -> None:
 def test_readiness_is_asked_where_it_is_answered() -> None:
     ready = function("pipeline")["annotations"]["com.openfaas.ready.http.path"]
     assert ready == image_environment()["ready_path"] == "/_/ready"
+
+
+def test_prometheus_asks_where_it_is_answered() -> None:
+    annotations = function("pipeline")["annotations"]
+    exposed = next(one.text for one in instructions() if one.name == "EXPOSE")
+    assert (annotations["prometheus.io.scrape"], annotations["prometheus.io.port"]) == ("true", exposed)
+    paths = [resource.canonical for resource in create_app(read_settings(environment())).router.resources()]
+    assert annotations["prometheus.io.path"] in paths[:-1], "the last one takes every path"
+
+
+def test_the_watchdog_leaves_the_lines_of_the_log_as_they_are() -> None:
+    assert image_environment()["prefix_logs"] == "false"
 
 
 def test_annotations_and_labels_are_strings() -> None:

@@ -1,20 +1,24 @@
 """The description of the API says what the code does."""
 
+import tomllib
 from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from bench.fuzz.description import description, modes, resolve
+from bench.fuzz.description import description, fixed, modes, resolve
 from pipeline import errors
 from pipeline.batchspec import MOST_HEADERS, MOST_PROBLEMS, BatchSpec
 from pipeline.errors import PipelineError
 from pipeline.handler import MODES, Signed
 from pipeline.listing import SHOWN_BATCHES
+from pipeline.metrics import VERSION
 from pipeline.models import BATCH_ID, CALLBACK_PATH, DIRECT_PATH, KIB, RESERVED_IDS
 from pipeline.modes.tune import Tuning
 from pipeline.replies import ENDED
-from pipeline.server import BODY_LIMIT, ERROR_HEADERS
+from pipeline.server import BODY_LIMIT, ERROR_HEADERS, create_app
+from pipeline.settings import read_settings
+from tests.deploy.images import ROOT
 
 WORDS = {"title", "description"}
 SUCCESSES = {200, 201, 202}
@@ -44,6 +48,11 @@ def test_it_is_openapi() -> None:
     assert [str(error) for error in OpenAPIV31SpecValidator(description()).iter_errors()] == []
 
 
+def test_its_version_is_the_packages() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert description()["info"]["version"] == VERSION == project["version"]
+
+
 def test_the_modes_are_those_of_the_handler() -> None:
     assert set(modes()) == set(MODES)
     assert parameter("X-Mode")["schema"]["enum"] == list(MODES)
@@ -53,7 +62,10 @@ def test_the_modes_are_those_of_the_handler() -> None:
 
 
 def test_the_paths_are_those_of_the_server() -> None:
-    assert set(description()["paths"]) == {"/", CALLBACK_PATH, DIRECT_PATH, "/_/health", "/_/ready"}
+    *served, rest = create_app(read_settings({"s3_bucket": "rows"})).router.resources()
+    assert rest.canonical == "/{path}"
+    assert fixed() == {resource.canonical for resource in served}
+    assert set(description()["paths"]) == {"/", CALLBACK_PATH, DIRECT_PATH} | fixed()
 
 
 def test_the_specification_is_that_of_the_code() -> None:

@@ -26,11 +26,16 @@ def answer(status: int, document: object, headers: Mapping[str, str] = JSON) -> 
     return Answer(status, message, json.dumps(document).encode())
 
 
+def answer_of(text: str, content_type: str) -> Answer:
+    return Answer(200, answer(200, None, {"Content-Type": content_type}).headers, text.encode())
+
+
 GOOD = {
     "a batch": ("batch", answer(201, {"batch_id": "a", "batch_size": 1, "tasks": 1, "status_url": URL})),
     "a refusal": ("batch", answer(400, {"error": "the body is empty", "problems": ["a: is needed"]})),
     "no mode": (NO_MODE, answer(400, {"error": "the header X-Mode is missing"})),
     "unavailable": ("sweep", answer(503, {"error": "Redis cannot serve this"}, {**JSON, "Retry-After": "2"})),
+    "what is counted": ("/metrics", answer_of("# HELP pipeline_requests_total", "text/plain; version=0.0.4")),
     "a verdict": ("collect", answer(200, {"verdict": "settled"})),
 }
 WRONG = {
@@ -45,6 +50,8 @@ WRONG = {
     "when to try again": ("sweep", answer(503, {"error": "Redis cannot serve this"}), "Retry-After of 503 is None"),
     "a scheme": ("sweep", answer(401, {"error": "a token is needed"}), "WWW-Authenticate of 401 is None"),
     "no JSON": ("sweep", answer(200, {"open": 1}, {"Content-Type": "text/html"}), "content type 'text/html'"),
+    "nothing counted": ("/metrics", answer_of("", "text/plain"), "the body of 200: : '' does not match"),
+    "another document": ("/openapi.yaml", answer_of("openapi: 3.1.0", "text/plain"), "content type 'text/plain'"),
     "half of it": (
         "sweep",
         Answer(200, answer(200, {}).headers, b'{"open"'),
@@ -79,6 +86,9 @@ def request(method: bytes, target: bytes, *headers: tuple[bytes, bytes]) -> Requ
         (request(b"POST", b"/", (b"x-mode", b"nosuch"), (b"X-Mode", b"batch")), NO_MODE),
         (request(b"GET", b"/_/ready"), "/_/ready"),
         (request(b"POST", b"/_/ready"), NO_MODE),
+        (request(b"GET", b"/metrics?batch=a", (b"X-Mode", b"batch")), "/metrics"),
+        (request(b"HEAD", b"/%6fpenapi.yaml"), "/openapi.yaml"),
+        (request(b"GET", b"/metrics/"), "status"),
     ],
 )
 def test_a_request_has_the_mode_that_the_description_gives_it(sent: Request, mode: str) -> None:

@@ -8,8 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from pipeline import server
 from pipeline.errors import (
@@ -28,6 +30,7 @@ from pipeline.models import Event, Response
 from pipeline.segments import MissingSegmentError
 from pipeline.settings import Settings, read_settings
 from pipeline.store import MissingObjectError
+from tests.deploy.images import HANDLER
 
 SETTINGS = read_settings({"s3_bucket": "rows", "sweep_interval": "3600"})
 Client = TestClient[web.Request, web.Application]
@@ -246,6 +249,17 @@ async def test_health_is_its_own_and_readiness_that_of_redis(
     async with client.get("/_/ready") as response:
         expected = (200, "OK") if ready else (503, f"{out_of_reach} cannot be reached")
         assert (response.status, await response.text()) == expected
+    assert stub.events == []
+
+
+async def test_it_serves_its_description(client: Client, stub: Stub) -> None:
+    async with client.get("/openapi.yaml") as response:
+        served = await response.read()
+        assert (response.status, response.headers["Content-Type"]) == (200, "application/yaml")
+    assert served == (HANDLER / "openapi.yaml").read_bytes()
+    document = yaml.safe_load(served)
+    assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+    assert {"/metrics", "/openapi.yaml"} < set(document["paths"])
     assert stub.events == []
 
 
