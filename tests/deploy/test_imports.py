@@ -34,7 +34,7 @@ OWNERS = {
     "redis": {"bundles", "connection", "control", "index", "ledger", "patience", "redis_errors", "scripts"},
     "aiobotocore": {"s3"},
     "botocore": {"objects"},
-    "prometheus_client": {"metrics", "server"},
+    "prometheus_client": {"metrics", "server", "__main__"},
     "aiohttp": {"gateway", "objects", "server", "__main__"},
 }
 DISTRIBUTIONS = {"async_lru": "async-lru", "backports": "backports.zstd", "prometheus_client": "prometheus-client"}
