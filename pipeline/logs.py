@@ -66,9 +66,11 @@ def bind_call(mode: str, headers: Mapping[str, str]) -> None:
         bind_contextvars(call_id=call_id)
 
 
-def bound(identity: Identity) -> Identity:
-    """Bind an identity whose signature was verified, and return it."""
-    bind_contextvars(batch=identity.batch, generation=identity.generation, task=identity.task, attempt=identity.attempt)
+def bound(identity: Identity, *, task: bool = True) -> Identity:
+    """Bind an identity whose signature was verified, and return it; without a `task`, only its batch and generation."""
+    bind_contextvars(batch=identity.batch, generation=identity.generation)
+    if task:
+        bind_contextvars(task=identity.task, attempt=identity.attempt)
     return identity
 
 

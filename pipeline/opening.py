@@ -65,7 +65,7 @@ async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     if verdict == "lost":
         return None
     context.metrics.opened.inc()
-    log.info("batch opened", extra={"batch": new.name, "items": manifest.items, "tasks": manifest.tasks})
+    log.info("batch opened", extra={"items": manifest.items, "tasks": manifest.tasks})
     try:
         await release_first(context, new.name, 0, spec.function, tasks)
     except UnavailableError as error:
@@ -83,7 +83,7 @@ async def abandon(context: Context, name: str, owner: str, reason: str = "") -> 
     if reason:
         context.metrics.ended("failed")
         # Not the reason, which may quote the input: the status has it.
-        log.info("batch ended", extra={"batch": name, "state": "failed"})
+        log.info("batch ended", extra={"state": "failed"})
         await context.snapshots.drop(name, 0)
         await close_batch(context, name)
     else:

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.batchspec import BatchSpec
 from pipeline.handler import MODES
+from pipeline.metrics import Metrics
 from pipeline.settings import Settings
 
 README = Path(__file__).parent.parent / "README.md"
@@ -42,6 +43,17 @@ def test_every_mode_has_its_row() -> None:
 def test_every_secret_has_its_row() -> None:
     optional = ["pipeline-token", "s3-token"]
     assert sorted(_table("secret")) == sorted(["pipeline-key", "redis-password", "s3-key", "s3-secret", *optional])
+
+
+def test_every_metric_has_its_row() -> None:
+    metrics = Metrics()
+    metrics.answered("status", 200, 0)
+    text = metrics.exposition().decode()
+    counted = {name for name in re.findall(r"^# TYPE (pipeline_\w+) ", text, re.MULTILINE) if "_created" not in name}
+    rows = " ".join(f"`{name}`" for name in _table("metric"))
+    assert set(re.findall(r"`(pipeline_\w+)", rows)) == counted
+    asked = re.findall(r"\bpipeline_\w+", README.read_text())
+    assert set(asked) == counted
 
 
 @pytest.mark.parametrize(

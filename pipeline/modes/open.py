@@ -21,7 +21,7 @@ async def open_queued(event: Event, context: Context) -> Response:
     An input that cannot be read ends the batch as failed, with the reason. Raises ForbiddenError.
     """
     owner = uuid.uuid4().hex
-    name = bound(context.signer.verify_query("open", event.query)).batch
+    name = bound(context.signer.verify_query("open", event.query), task=False).batch
     try:
         submission = await context.specs.read(name)
     except MissingObjectError:

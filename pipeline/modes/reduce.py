@@ -44,7 +44,7 @@ async def reduce(event: Event, context: Context) -> Response:
     Run twice it writes the same bytes. Raises ForbiddenError, and UnavailableError when Redis or S3 cannot be
     reached: the reduce stays due.
     """
-    identity = bound(context.signer.verify_query("reduce", event.query))
+    identity = bound(context.signer.verify_query("reduce", event.query), task=False)
     job = _Job(context, identity.batch, identity.generation, uuid.uuid4().hex)
     lease = await job.lease()
     verdict: str = lease.verdict

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import io
+import json
+import logging
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from pipeline.local.demo.report import Ended, item_of, label_of, print_files, print_report, reason_of
+from pipeline.local.demo.report import Ended, item_of, label_of, print_files, print_report, readable, reason_of
+from pipeline.logs import formatter
 
 
 def entry(url: str, result: Any, status: int | None = 200) -> dict[str, Any]:
@@ -131,3 +136,22 @@ def test_files_are_named_on_lines_that_can_be_copied() -> None:
         "         s3://bucket/b-1.json",
         "Input and outcomes: s3://bucket/b-1/ (7 objects)",
     ]
+
+
+def test_a_line_of_the_log_is_made_readable() -> None:
+    said = logging.makeLogRecord(
+        {"name": "pipeline.server", "levelname": "ERROR", "msg": "an error without a name", "status": 500}
+    )
+    try:
+        json.loads("[")
+    except ValueError:
+        said.exc_info = sys.exc_info()
+    first, *traceback = readable(formatter().format(said)).splitlines()
+    assert re.fullmatch(r"\S+Z \[error\] an error without a name +\[pipeline.server\] status=500", first)
+    assert traceback[0] == "Traceback (most recent call last):"
+    assert traceback[-1].startswith("json.decoder.JSONDecodeError")
+
+
+@pytest.mark.parametrize("line", ["settings: s3_bucket: Field required", "", "{", "[]", "1", '{"a": 1}'])
+def test_what_is_no_event_stays_as_it_is(line: str) -> None:
+    assert readable(line) == line

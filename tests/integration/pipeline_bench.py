@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 from multidict import CIMultiDict
 from redis.asyncio import Redis
+from structlog.contextvars import clear_contextvars
 
 from pipeline.context import Context, Phases
 from pipeline.handler import handle
@@ -99,6 +100,8 @@ class PipelineBench:
             return await handle(event, self.context)
         finally:
             await self.context.background.idle()
+            # In the server each request has a context of its own.
+            clear_contextvars()
 
     async def submit(
         self, body: str | bytes, headers: Headers | None = None, query: Mapping[str, str] | None = None, batch: str = ""

@@ -6,18 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 from botocore.retries.standard import ExponentialBackoff
+from redis.asyncio import Redis
 
 from pipeline.errors import UnavailableError
 from pipeline.ledger import Ledger
 from pipeline.local.ports import HOST, free_port
 from pipeline.local.services import RedisServer, S3Info
 from pipeline.metrics import Metrics
+from pipeline.modes import batch as batch_module
 from pipeline.store import MissingObjectError, Store
 from tests.counts import Counts, parse, rises
 from tests.integration.conftest import connection
 from tests.integration.direct_calls import Direct
 from tests.integration.lost_redis import go_on, lose_redis
-from tests.integration.pipeline_bench import PipelineBench, answering
+from tests.integration.pipeline_bench import CSV, PipelineBench, answering
 from tests.integration.s3_proxy import Fault, S3Proxy, drop, refuse
 from tests.unit.lines import Lines
 
@@ -131,6 +133,27 @@ async def test_direct_calls_are_counted_as_calls(direct: Direct) -> None:
     assert counts["items_settled_total{outcome=failed}"] == counts["items_settled_total{outcome=succeeded}"] == 1
 
 
+async def test_a_direct_call_that_is_put_off_says_whose_it_was(direct: Direct, lines: Lines) -> None:
+    await direct.submit("a")
+    await direct.bring(direct.calls.pop(), 503, b"hunter2")
+    (said,) = known(lines, "the task brought no answer")
+    assert said == {"batch": direct.pipeline.batch, "generation": 0, "task": 0, "attempt": 0, "status": "503"}
+    assert "hunter2" not in lines.text
+
+
+async def test_an_opening_that_is_given_up_is_an_end(
+    pipeline: PipelineBench, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_module, "INLINE_SNAPSHOT", 3)
+    assert (await pipeline.submit("hunter1,hunter2\na,b\n", CSV)).status == 202
+    await pipeline.deliver_all()
+    assert (await pipeline.status())["state"] == "failed"
+    assert counted(pipeline)["batches_ended_total{state=failed}"] == 1
+    (said,) = known(lines, "batch ended")
+    assert said == {"batch": pipeline.batch, "generation": 0, "state": "failed"}
+    assert "hunter" not in lines.text
+
+
 async def test_the_sweep_counts_what_is_open(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
     await pipeline.sweep()
@@ -178,7 +201,10 @@ async def test_a_ledger_that_is_rebuilt_is_counted_and_said(pipeline: PipelineBe
     assert (said["batch"], said["tasks"], said["left"]) == (pipeline.batch, 2, 2)
 
 
-async def test_errors_of_redis_are_counted_by_their_kind(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_errors_of_redis_are_counted_by_their_kind(
+    server: RedisServer, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await redis.script_flush()
     monkeypatch.setattr("pipeline.patience.PATIENCE", 0)
     for url, password, kind in (
         (f"redis://{HOST}:{free_port()}", None, "ConnectionError"),

@@ -14,6 +14,7 @@ from pipeline.specs import Marker, Specs
 from pipeline.store import Check, ObjectInfo
 from tests.integration.overtaking import before_it_is_closed
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
+from tests.unit.lines import Lines
 
 
 async def test_another_functions_batch_in_the_same_bucket_is_left_alone(pipeline: PipelineBench) -> None:
@@ -209,7 +210,7 @@ async def test_every_open_batch_is_swept_however_many_there_are(pipeline: Pipeli
 
 
 async def test_a_batch_that_s3_does_not_delete_keeps_no_other_from_it(
-    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     first, second = f"{pipeline.batch}-1", f"{pipeline.batch}-2"
@@ -227,7 +228,8 @@ async def test_a_batch_that_s3_does_not_delete_keeps_no_other_from_it(
 
     monkeypatch.setattr(pipeline.context.specs, "erase", denied)
     await pipeline.redis.delete(f"{pipeline.name}:epoch")
-    await pipeline.sweep()
+    with Lines.taken() as lines:
+        await pipeline.sweep()
     assert [batch for batch, _ in await pipeline.context.specs.ended_batches()] == [first]
-    (said,) = [record for record in caplog.records if record.message == "the batch could not be deleted"]
-    assert said.error == "S3 left 1 of 3 objects undeleted (AccessDenied)"  # type: ignore[attr-defined]
+    (said,) = [line for line in lines.all() if line["event"] == "the batch could not be deleted"]
+    assert (said["batch"], said["error"]) == (first, "S3 left 1 of 3 objects undeleted (AccessDenied)")

@@ -2,14 +2,18 @@
 
 import asyncio
 import secrets
+import socket
 from pathlib import Path
 
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 
 from pipeline.context import open_context
-from pipeline.errors import ForbiddenError
+from pipeline.errors import ForbiddenError, UnavailableError
+from pipeline.s3 import ATTEMPTS
 from pipeline.settings import read_settings
 from pipeline.signing import Identity, Signer
+from tests.counts import parse
 
 
 def _write(folder: Path, *keys: str) -> None:
@@ -31,6 +35,27 @@ async def test_what_goes_on_in_the_background_ends_before_the_clients_do(tmp_pat
     async with open_context(settings) as context:
         context.background.start(work())
     assert done == ["work"]
+
+
+async def test_the_clients_of_a_context_count_in_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write(tmp_path, secrets.token_hex(16))
+    monkeypatch.setattr("pipeline.patience.PATIENCE", 0)
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        closed = f"//127.0.0.1:{held.getsockname()[1]}"
+        given = {"redis_url": f"redis:{closed}", "s3_endpoint": f"http:{closed}", "gateway_url": f"http:{closed}"}
+        settings = read_settings({"s3_bucket": "bucket", "secret_mount_path": str(tmp_path), **given})
+        async with open_context(settings) as context:
+            with pytest.raises(UnavailableError):
+                await context.ledger.phase("batch")
+            with pytest.raises(UnavailableError):
+                await context.store.head("key")
+            await context.gateway.invoke("model", b"", {}, 5)
+            counts = parse(context.metrics.exposition())
+    assert counts["redis_errors_total{kind=ConnectionError}"] == 1
+    assert counts["s3_errors_total{kind=connection}"] == ATTEMPTS
+    assert counts["model_call_seconds_count{status=5xx}"] == 1
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["readable", "unreadable"])

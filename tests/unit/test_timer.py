@@ -9,6 +9,7 @@ import pytest
 from pipeline import server
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
+from tests.unit.lines import Lines
 
 
 class Enough(BaseException):
@@ -54,3 +55,13 @@ async def test_the_timer_waits(
     monkeypatch: pytest.MonkeyPatch, results: list[int | Exception], waits: list[float]
 ) -> None:
     assert await sweeps(monkeypatch, results) == waits
+
+
+async def test_what_the_timer_says_is_said_to_be_its(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Lines.taken() as lines:
+        await sweeps(monkeypatch, [UnavailableError("Redis"), ValueError("a bug")])
+    said = [(line["mode"], line["event"], line.get("error")) for line in lines.all()]
+    assert said == [
+        ("timer", "open batches could not be swept", "Redis"),
+        ("timer", "sweep: an error without a name", None),
+    ]

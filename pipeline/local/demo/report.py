@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
+from structlog.dev import ConsoleRenderer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,3 +131,13 @@ def print_files(console: Console, local: Path, summary: str, folder: str, object
     console.print(f"Summary: [bold]{escape(str(local))}[/]", soft_wrap=True, highlight=False)
     console.print(f"         {escape(summary)}", soft_wrap=True, highlight=False)
     console.print(f"Input and outcomes: {escape(folder)} ({objects} objects)", soft_wrap=True, highlight=False)
+
+
+def readable(line: str) -> str:
+    """Return a line of the function's log as a person reads it, its traceback on lines below; others as they are."""
+    try:
+        event = json.loads(line)
+        event["timestamp"] = event.pop("time")
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return line
+    return ConsoleRenderer(colors=False, pad_event_to=0, pad_level=False)(None, "", event)

@@ -15,7 +15,7 @@ from pipeline.local.demo.client import PipelineClient, RefusedError, Status
 from pipeline.local.demo.hints import print_hints
 from pipeline.local.demo.options import Options, Table, check_answers, parse_function, read_table
 from pipeline.local.demo.pictures import image_urls, picture_server
-from pipeline.local.demo.report import Ended, print_files, print_report
+from pipeline.local.demo.report import Ended, print_files, print_report, readable
 from pipeline.local.demo.watch import watch
 from pipeline.local.stack import LocalStack, local_stack
 
@@ -100,7 +100,7 @@ async def _report(console: Console, bucket: Bucket, batch_id: str, last: Status,
 def _print_log(console: Console, log: Path) -> None:
     # The folder goes with the stack, so that afterwards it would be too late to look.
     lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    console.print("\n".join(map(readable, lines)), markup=False, highlight=False, soft_wrap=True)
 
 
 def _write(path: Path, content: bytes) -> None:
