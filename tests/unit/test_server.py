@@ -30,6 +30,7 @@ from pipeline.models import Event, Response
 from pipeline.segments import MissingSegmentError
 from pipeline.settings import Settings, read_settings
 from pipeline.store import MissingObjectError
+from tests.counts import parse
 from tests.deploy.images import HANDLER
 
 SETTINGS = read_settings({"s3_bucket": "rows", "sweep_interval": "3600"})
@@ -250,6 +251,28 @@ async def test_health_is_its_own_and_readiness_that_of_redis(
         expected = (200, "OK") if ready else (503, f"{out_of_reach} cannot be reached")
         assert (response.status, await response.text()) == expected
     assert stub.events == []
+
+
+async def test_it_serves_what_it_has_counted(client: Client, stub: Stub) -> None:
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        yield b"a piece"
+
+    for answer in (Response(202, b""), Response(200, b"", {}, pieces())):
+        stub.answer = answer
+        async with client.get("/?batch=a") as response:
+            await response.read()
+    stub.error = UnavailableError("Redis is away")
+    async with client.post("/collect"):
+        pass
+    async with client.get("/metrics") as response:
+        assert (response.status, response.headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+        counts = parse(await response.text())
+    # What answers on a path of its own is no mode.
+    assert {name for name in counts if name.startswith("requests_total")} == {
+        *("requests_total{mode=status,status=202}", "requests_total{mode=stream,status=200}"),
+        "requests_total{mode=collect,status=503}",
+    }
+    assert len(stub.events) == 3
 
 
 async def test_it_serves_its_description(client: Client, stub: Stub) -> None:
