@@ -12,6 +12,7 @@ from pipeline.modes.collect import collect
 from pipeline.modes.delete import delete
 from pipeline.modes.open import open_queued
 from pipeline.modes.outputs import outputs
+from pipeline.modes.page import page
 from pipeline.modes.pause import pause, resume
 from pipeline.modes.redrive import redrive
 from pipeline.modes.reduce import reduce
@@ -46,16 +47,22 @@ MODES: Mapping[str, Mode | Signed] = {
     "open": Signed(open_queued),
     "sweep": sweep,
 }
+# No X-Mode names it: what a browser asks for when somebody opens the address.
+PAGE = "page"
 HEADERS_ONCE = frozenset({"x-mode", "x-batch-id", "authorization", "content-type"})
 
 
 async def handle(event: Event, context: Context) -> Response:
     """Answer a request in its mode; raises BadRequestError naming the modes when it has none.
 
-    Every mode that is not Signed needs a token where there are tokens: raises UnauthorizedError.
+    Every mode that is not Signed needs a token where there are tokens: raises UnauthorizedError. The page's shell needs
+    none: it has no data in it.
     """
     _check_once(event)
-    mode = MODES[resolve_mode(event)]
+    name = resolve_mode(event)
+    if name == PAGE:
+        return await page(event)
+    mode = MODES[name]
     if isinstance(mode, Signed):
         return await mode.mode(event, context)
     context.access.check(event)
@@ -63,7 +70,7 @@ async def handle(event: Event, context: Context) -> Response:
 
 
 def resolve_mode(event: Event) -> str:
-    """Return the mode of a request.
+    """Return the mode of a request: one of MODES, or PAGE.
 
     On the callback path only the signed URL counts, whatever X-Mode says: a callback carries headers that the called
     function chose. A cron-connector sends no X-Mode but its own X-Connector (OpenFaaS docs, scheduling).
@@ -74,7 +81,7 @@ def resolve_mode(event: Event) -> str:
     if mode in MODES:
         return mode
     if not mode and event.method in {"GET", "HEAD"}:
-        return "status"
+        return PAGE if _is_browser(event) else "status"
     if not mode and event.headers.get("X-Connector", "") == "cron-connector":
         return "sweep"
     given = f"unknown X-Mode {mode[:40]!r}" if mode else "the header X-Mode is missing"
@@ -83,6 +90,11 @@ def resolve_mode(event: Event) -> str:
 
 def _is_callback(event: Event) -> bool:
     return event.path.rstrip("/") in {CALLBACK_PATH, DIRECT_PATH}
+
+
+def _is_browser(event: Event) -> bool:
+    accepted = event.headers.get("Accept", "").lower()
+    return "text/html" in accepted and "text/event-stream" not in accepted
 
 
 def _check_once(event: Event) -> None:

@@ -20,6 +20,7 @@ from pipeline.local.stack import ALLOCATOR
 from tests.deploy.images import HANDLER, copy_image_files, function, image_environment, in_context, seconds
 from tests.support import wait_until
 
+SHIPPED = {".py", ".lua", ".yaml", ".html", ".css", ".js"}
 SECRETS = {"s3-key": "AKIA", "s3-secret": "hidden", "redis-password": "hidden", "pipeline-key": "k" * 32}
 
 
@@ -105,7 +106,7 @@ def files(folder: Path) -> set[Path]:
 
 def test_the_image_holds_the_whole_function_and_nothing_else(folder: Path) -> None:
     shipped = {path.relative_to("pipeline") for path in files(folder) if path.parts[0] == "pipeline"}
-    source = {path for path in HANDLER.rglob("*") if path.suffix in {".py", ".lua", ".yaml"}}
+    source = {path for path in HANDLER.rglob("*") if path.suffix in SHIPPED}
     wanted = {path.relative_to(HANDLER) for path in source if "local" not in path.parts[len(HANDLER.parts) :]}
     assert {path for path in shipped if path.suffix} == wanted
     assert {path.name for path in folder.iterdir()} == {"pipeline", "requirements.txt"}

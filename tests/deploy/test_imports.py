@@ -10,7 +10,7 @@ from tests.deploy.images import HANDLER, ROOT
 
 # From the bottom up; a module may import from the rows under its own. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "replies", "redis_url", "redis_errors"}),
+    frozenset({"errors", "replies", "redis_url", "redis_errors", "shell"}),
     frozenset({"settings", "signing", "repeating", "background", "bundles", "objects", "measures", "metrics"}),
     frozenset({"patience"}),
     frozenset({"connection"}),

@@ -1,0 +1,154 @@
+// The documents of a batch, or of the list, as they change: streamed, or asked for where no stream comes through.
+// Not by EventSource, which can send no Authorization.
+
+// The server says something every 5 s at least.
+const SILENCE = 9000;
+const POLL_PAUSE = 2000;
+const REOPEN_PAUSE = 500;
+const LONGEST_PAUSE = 30000;
+const FINAL = new Set([400, 401, 403, 404]);
+
+/** Wait, or less where `signal` says so. */
+function pause(milliseconds, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", () => resolve(clearTimeout(timer)), { once: true });
+  });
+}
+
+/** Twice as long each time, of which half is chance: many pages do not come back at the same moment. */
+function backoff(failures) {
+  return Math.min(LONGEST_PAUSE, 500 * 2 ** failures) * (0.5 + Math.random() / 2);
+}
+
+/** Events of a stream (HTML Standard, Server-sent events): objects with `id`, `event` and `data`. */
+async function* eventsOf(body, heard) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  let fields = {};
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    heard();
+    // A \r at the end may be half of a \r\n.
+    const lines = (rest + value).split(/\r\n|\n|\r(?!$)/);
+    rest = lines.pop();
+    for (const line of lines) {
+      const [, name, text] = /^([^:]*):? ?(.*)$/s.exec(line);
+      if (line !== "") fields[name] = name === "data" && "data" in fields ? `${fields.data}\n${text}` : text;
+      else if ("data" in fields) yield fields;
+      if (line === "") fields = {};
+    }
+  }
+}
+
+/**
+ * Follows what `query` names. Tells its listener: `document(found)`, `refused(error)`, `ended()`, and `link(state)` where
+ * state is live, polling, waiting or idle.
+ */
+class Feed {
+  #query;
+  #listener;
+  #running = null;
+  #newest = "";
+  #streams = true;
+  #failures = 0;
+
+  constructor(query, listener) {
+    this.#query = query;
+    this.#listener = listener;
+  }
+
+  stop() {
+    this.#running?.abort();
+    this.#running = null;
+  }
+
+  /** Begin, or go on after the newest document that came. */
+  async start() {
+    this.stop();
+    const running = new AbortController();
+    this.#running = running;
+    this.#streams = true;
+    while (!running.signal.aborted) {
+      try {
+        if (await (this.#streams ? this.#read(running.signal) : this.#poll(running.signal))) break;
+      } catch (error) {
+        if (running.signal.aborted) return;
+        await this.#refused(error, running.signal);
+        if (FINAL.has(error.status)) return;
+      }
+    }
+    if (!running.signal.aborted) this.#listener.link("idle");
+  }
+
+  async #refused(error, signal) {
+    const refusal = error instanceof Refusal ? error : new Refusal(0, "The connection broke off.");
+    this.#failures += 1;
+    this.#listener.link(FINAL.has(refusal.status) ? "off" : "waiting");
+    // One that breaks off now and then is no news.
+    if (refusal.status || this.#failures > 1) this.#listener.refused(refusal);
+    if (FINAL.has(refusal.status)) return;
+    await pause(Math.max(backoff(this.#failures), 1000 * Math.min(refusal.retryAfter, 30)), signal);
+  }
+
+  /** Read one stream to its end; says whether that is the end of all. */
+  async #read(outer) {
+    const inner = new AbortController();
+    const signal = AbortSignal.any([outer, inner.signal]);
+    let heardAnything = false;
+    let timer = 0;
+    const listen = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => inner.abort(), SILENCE);
+    };
+    listen();
+    try {
+      const headers = this.#newest ? { "Last-Event-ID": this.#newest } : {};
+      const asked = { method: "GET", accept: "text/event-stream", headers, signal };
+      const response = await call("status", this.#query, asked);
+      if (!(response.headers.get("Content-Type") ?? "").startsWith("text/event-stream")) {
+        this.#streams = false;
+        return this.#take(documentOf(await response.text()), "polling");
+      }
+      for await (const found of eventsOf(response.body, () => { heardAnything = true; listen(); })) {
+        if (this.#takeEvent(found)) return true;
+      }
+      if (!heardAnything) throw new Refusal(0, "The stream ended without a word.");
+      await pause(REOPEN_PAUSE, outer);
+      return false;
+    } catch (error) {
+      if (outer.aborted || heardAnything || !inner.signal.aborted) throw error;
+      // Something on the way keeps the stream until it is whole.
+      this.#streams = false;
+      return false;
+    } finally {
+      clearTimeout(timer);
+      inner.abort();
+    }
+  }
+
+  #takeEvent({ id, event, data }) {
+    if (event === "error") throw new Refusal(0, String(documentOf(data).error ?? "The stream broke off."));
+    if (event === "end") {
+      this.#listener.ended();
+      return true;
+    }
+    if (id) this.#newest = id;
+    if (event === "status") this.#take(documentOf(data), "live");
+    return false;
+  }
+
+  async #poll(signal) {
+    this.#take(await callForDocument("status", this.#query, { method: "GET", signal }), "polling");
+    await pause(POLL_PAUSE, signal);
+    return false;
+  }
+
+  #take(found, link) {
+    this.#failures = 0;
+    this.#listener.link(link);
+    this.#listener.document(found);
+    return false;
+  }
+}
