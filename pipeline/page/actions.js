@@ -79,7 +79,8 @@ async function press(mode) {
     go("");
     announce(`Batch ${batch} is deleted.`);
   } else {
-    announce(answer.redriven === 0 ? "Nothing failed, so nothing runs again." : `Asked to ${mode} batch ${batch}.`);
+    // What comes of it is announced as the state that it leads to.
+    if (answer.redriven === 0) announce("Nothing failed, so nothing runs again.");
     follow();
   }
 }

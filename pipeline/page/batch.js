@@ -60,14 +60,14 @@ function drawProgress(view, status) {
     left: counted(left),
     retried: counted(status.retried),
   });
-  document.title = `${percent === null ? "" : `${percent}% `}${shown(status.state)} – ${shown(status.batch_id)}`;
+  document.title = `${percent === null ? "" : `${percent}% `}${shown(status.state)} · ${shown(status.batch_id)}`;
 }
 
 function drawPace(view, status, running) {
   fill(view, {
     rate: perSecond(status.rate),
     "eta-label": running ? "Time left" : "Ended",
-    eta: running ? etaOf(status) : moment(status.ended),
+    eta: running ? etaOf(status) : dayAndTime(status.ended),
   });
 }
 

@@ -3,11 +3,11 @@
 const CHART_HEIGHT = 100;
 const SLOTS_SHOWN = 30;
 
-/** The next higher of 1, 2, 5, 10, 20, ...: a scale that does not move with every bar. */
+/** The next higher round number: a scale that does not move with every bar. */
 function roundUp(value) {
   if (value <= 0) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
+  return [1, 1.5, 2, 3, 4, 6, 8, 10].map((step) => step * power).find((step) => step >= value);
 }
 
 function readThroughput(found) {

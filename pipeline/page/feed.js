@@ -21,7 +21,7 @@ function backoff(failures) {
   return Math.min(LONGEST_PAUSE, 500 * 2 ** failures) * (0.5 + Math.random() / 2);
 }
 
-/** Events of a stream (HTML Standard, Server-sent events): objects with `id`, `event` and `data`. */
+/** Events of a stream (HTML Standard, Server-sent events): objects with `id`, `event` and `data`, or with a `comment`. */
 async function* eventsOf(body, heard) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -35,16 +35,18 @@ async function* eventsOf(body, heard) {
     rest = lines.pop();
     for (const line of lines) {
       const [, name, text] = /^([^:]*):? ?(.*)$/s.exec(line);
-      if (line !== "") fields[name] = name === "data" && "data" in fields ? `${fields.data}\n${text}` : text;
-      else if ("data" in fields) yield fields;
-      if (line === "") fields = {};
+      if (line === "") {
+        if ("data" in fields) yield fields;
+        fields = {};
+      } else if (name === "") yield { comment: text };
+      else fields[name] = name === "data" && "data" in fields ? `${fields.data}\n${text}` : text;
     }
   }
 }
 
 /**
- * Follows what `query` names. Tells its listener: `document(found)`, `refused(error)`, `ended()`, and `link(state)` where
- * state is live, polling, waiting or idle.
+ * Follows what `query` names. Tells its listener: `document(found)`, `refused(error)`, and `link(state)` where state is
+ * live, polling, waiting, off (it has given up) or idle (the batch has ended).
  */
 class Feed {
   #query;
@@ -111,7 +113,11 @@ class Feed {
         this.#streams = false;
         return this.#take(documentOf(await response.text()), "polling");
       }
-      for await (const found of eventsOf(response.body, () => { heardAnything = true; listen(); })) {
+      const heard = () => {
+        heardAnything = true;
+        listen();
+      };
+      for await (const found of eventsOf(response.body, heard)) {
         if (this.#takeEvent(found)) return true;
       }
       if (!heardAnything) throw new Refusal(0, "The stream ended without a word.");
@@ -128,27 +134,31 @@ class Feed {
     }
   }
 
-  #takeEvent({ id, event, data }) {
-    if (event === "error") throw new Refusal(0, String(documentOf(data).error ?? "The stream broke off."));
-    if (event === "end") {
-      this.#listener.ended();
-      return true;
-    }
+  #takeEvent({ id, event, data, comment }) {
+    if (comment !== undefined) this.#alive("live");
+    if (event === "error") throw new Refusal(503, shown(documentOf(data).error ?? "The stream broke off."));
+    if (event === "end") return true;
     if (id) this.#newest = id;
     if (event === "status") this.#take(documentOf(data), "live");
     return false;
   }
 
   async #poll(signal) {
-    this.#take(await callForDocument("status", this.#query, { method: "GET", signal }), "polling");
+    const found = await callForDocument("status", this.#query, { method: "GET", signal });
+    if (this.#take(found, "polling")) return true;
     await pause(POLL_PAUSE, signal);
     return false;
   }
 
+  /** Says whether the batch has ended. */
   #take(found, link) {
+    this.#alive(link);
+    this.#listener.document(found);
+    return ENDED.has(found.state);
+  }
+
+  #alive(link) {
     this.#failures = 0;
     this.#listener.link(link);
-    this.#listener.document(found);
-    return false;
   }
 }

@@ -6,7 +6,7 @@ function drawList(found) {
   show(byId("list-empty"), open.length + ended.length === 0);
   drawRows("open", open);
   drawRows("ended", ended);
-  document.title = `${open.length ? `${open.length} open – ` : ""}Batches – ${functionName()}`;
+  document.title = `${open.length ? `${open.length} open · ` : ""}Batches · ${functionName()}`;
 }
 
 function briefsOf(found) {
@@ -29,9 +29,14 @@ function drawRow(row, brief) {
   fill(row, {
     id: shown(brief.batch_id),
     function: brief.function ? shown(brief.function) : "",
-    created: ago(brief.ended ?? brief.created),
-    counts: whole ? countsOf(whole, bad, percent) : NONE,
+    created: whenOf(brief),
+    counts: whole ? countsOf(whole, bad, percent) : "not counted yet",
   });
+}
+
+function whenOf(brief) {
+  const since = ago(brief.ended ?? brief.created);
+  return brief.function && since ? `· ${since}` : since;
 }
 
 function countsOf(whole, bad, percent) {

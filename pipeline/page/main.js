@@ -9,7 +9,8 @@ const LINKS = {
   off: "Not connected",
 };
 
-const place = { batch: "", feed: null };
+// `moved`: since the page was opened somebody has gone to another place on it.
+const place = { batch: "", feed: null, moved: false };
 
 function functionName() {
   const found = /\/function\/([^/]+)/.exec(location.pathname);
@@ -20,17 +21,17 @@ function functionName() {
   }
 }
 
-/** Show one view; the focus goes to its heading when it is another than before. */
+/** Show one view; the focus goes to its heading, as it would go to a page that is opened. */
 function showView(name) {
   const view = byId(`view-${name}`);
   if (!view.hidden) return;
-  const shownBefore = VIEWS.find((other) => !byId(`view-${other}`).hidden);
   for (const other of VIEWS) show(byId(`view-${other}`), other === name);
   window.scrollTo(0, 0);
-  if (name !== "token" && shownBefore !== "wait") view.querySelector("h1")?.focus({ preventScroll: true });
+  if (place.moved) view.querySelector("h1").focus({ preventScroll: true });
 }
 
 function drawLink(state) {
+  if (state === "live" || state === "polling") setNote(byId("feed-problem"), "");
   setAttribute(byId("connection"), "data-link", state);
   setText(byId("connection-text"), LINKS[state]);
 }
@@ -44,19 +45,18 @@ function refuse(error) {
     keepToken("");
     showView("token");
     askForToken(tried ? shown(error.message) : "");
-    document.title = `Token needed – ${functionName()}`;
+    document.title = `Token needed · ${functionName()}`;
   } else if (FINAL.has(error.status)) {
     setNote(byId("feed-problem"), "");
     setText(byId("problem-text"), shown(error.message));
     showView("problem");
-    document.title = `${error.status} – ${place.batch || functionName()}`;
+    document.title = `${error.status} · ${place.batch || functionName()}`;
   } else {
     setNote(byId("feed-problem"), `${shown(error.message)}\nTrying again.`);
   }
 }
 
 function draw(found) {
-  setNote(byId("feed-problem"), "");
   if (place.batch) drawBatch(found);
   else drawList(found);
   showView(place.batch ? "batch" : "list");
@@ -69,7 +69,6 @@ function follow() {
     document: draw,
     refused: refuse,
     link: drawLink,
-    ended: () => {},
   });
   place.feed = feed;
   if (!document.hidden) feed.start();
@@ -79,6 +78,7 @@ function follow() {
 function arrive() {
   const batch = new URLSearchParams(location.search).get("batch") ?? "";
   if (batch !== place.batch) {
+    place.moved = place.feed !== null;
     setNote(byId("action-problem"), "");
     setNote(byId("feed-problem"), "");
     actions.batch = "";

@@ -5,6 +5,7 @@ const NONE = "–";
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const SHORT = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 const MOMENT = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
+const DAY = new Intl.DateTimeFormat("en", { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
 const TIME = new Intl.DateTimeFormat("en", { timeStyle: "medium" });
 const AGO = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const UNITS = ["B", "KB", "MB", "GB", "TB"];
@@ -48,6 +49,11 @@ function ticking(value) {
 /** Seconds since 1970. */
 function moment(value) {
   return numberOf(value) === null ? NONE : MOMENT.format(value * 1000);
+}
+
+/** The same without the year. */
+function dayAndTime(value) {
+  return numberOf(value) === null ? NONE : DAY.format(value * 1000);
 }
 
 function timeOfDay(value) {

@@ -46,6 +46,7 @@ class Service:
     seen: list[Seen] = field(default_factory=list)
     version: int = 1
     live: int = 0
+    breaking: str = ""
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _cut: int = 0
 
@@ -126,6 +127,9 @@ class Service:
     async def _write(self, response: web.StreamResponse, batch: str, newest: str, cut: int) -> None:
         if newest == str(self.version):
             await response.write(b": nothing new\n\n")
+        if self.breaking:
+            await response.write(f"event: error\ndata: {json.dumps({'error': self.breaking})}\n\n".encode())
+            return
         while cut == self._cut and (not batch or batch in self.batches):
             if newest != str(self.version):
                 newest, data = str(self.version), json.dumps(self._document(batch))
@@ -152,7 +156,7 @@ async def served(service: Service) -> AsyncIterator[Served]:
     """Serve on 127.0.0.1 and a free port."""
     app = web.Application()
     app.router.add_route("*", f"{PREFIX}{{path:.*}}", service.serve)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -1,0 +1,33 @@
+"""A browser for the tests of a module, and a tab of a service of its own for each test."""
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from bench.browser import open_browser
+from tests.page.service import Served, Service, served
+from tests.page.visitor import Visitor, visitor_of
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with open_browser(os.environ) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def service() -> AsyncIterator[Served]:
+    async with served(Service()) as listening:
+        yield listening
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def visitor(browser: Browser, service: Served, request: pytest.FixtureRequest) -> AsyncIterator[Visitor]:
+    """A tab; options of its context come by indirect parameters. Whatever it saw and must not fails the test."""
+    context, opened = await visitor_of(browser, service, **getattr(request, "param", {}))
+    yield opened
+    await context.close()
+    assert opened.wrong == []
