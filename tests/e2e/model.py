@@ -14,6 +14,8 @@ HOSTILE_HEADERS = {
     "X-Function-Status": "500",
     "X-Callback-Url": "http://127.0.0.1:1/",
 }
+# What would run, or look like the page's own, in a browser that took it for HTML.
+MARKUP = """<img src=x onerror=alert(1)><script>alert(2)</script></script><b>"it's & bold"</b>"""
 
 
 async def answer(request: web.Request) -> web.Response:
@@ -35,6 +37,8 @@ async def answer(request: web.Request) -> web.Response:
             return web.Response(status=int(argument), text="as asked")
         case "flaky":
             return _flaky(text)
+        case "markup":
+            return web.Response(status=422, text=MARKUP)
     body = {"binary": b"\xff\xfe\x00", "nonsense": b'{"half":'}.get(word)
     headers = {**HOSTILE_HEADERS, "X-Mode": argument} if word == "hostile" else None
     return web.Response(body=body) if body else web.json_response(result_of(text), headers=headers)
