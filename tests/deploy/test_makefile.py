@@ -1,12 +1,14 @@
 """`make` hands on what a user gives, and makes its own .venv or says in one line why it cannot."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from bench.browser import NAMES
 from tests.deploy.images import ROOT
 
 SHOW_ARGUMENTS = "#!/bin/sh\nprintf '%s\\n' \"$@\"\n"
@@ -37,9 +39,13 @@ def write_program(path: Path, text: str) -> Path:
     return path
 
 
-def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    return subprocess.run(["make", *arguments], cwd=folder, env=outer, capture_output=True, text=True, check=False)
+    program = shutil.which("make")
+    assert program
+    return subprocess.run(
+        [program, *arguments], cwd=folder, env=outer | environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture
@@ -141,3 +147,58 @@ def test_a_new_lock_means_a_new_venv(ready: Path) -> None:
     result = make(ready, ".venv/.installed", "PYTHON=./python")
     assert "Setting up .venv" in result.stderr
     assert stamp.exists()
+
+
+@pytest.fixture
+def bare(ready: Path) -> dict[str, str]:
+    """Return the environment of a machine without a browser, whose root has apt-get."""
+    programs = ready / "programs"
+    write_program(programs / "id", "#!/bin/sh\necho 0\n")
+    write_program(programs / "apt-get", '#!/bin/sh\necho "apt-get $*, with $PATH" >&2\n')
+    return {"PATH": str(programs), "BROWSER_PATH": "", "APPLICATIONS": str(ready / "Applications")}
+
+
+TESTS = ["-m", "pytest", "--numprocesses", "2", "--dist", "loadfile"]
+
+
+def test_root_on_debian_is_given_a_browser_before_the_tests(ready: Path, bare: dict[str, str]) -> None:
+    result = make(ready, "test", **bare)
+    assert arguments(result)[1:] == TESTS
+    path = f"{bare['PATH']}:/usr/sbin:/sbin"
+    assert result.stderr.splitlines() == [
+        f"apt-get update, with {path}",
+        f"apt-get install --yes --no-install-recommends chromium, with {path}",
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_browser_that_is_there_is_taken(ready: Path, bare: dict[str, str], name: str) -> None:
+    write_program(Path(bare["PATH"]) / name, "#!/bin/sh\n")
+    assert make(ready, "test", **bare).stderr == ""
+
+
+@pytest.mark.parametrize("name", ["Google Chrome", "Chromium"])
+def test_an_app_of_a_mac_is_taken(ready: Path, bare: dict[str, str], name: str) -> None:
+    (Path(bare["APPLICATIONS"]) / f"{name}.app").mkdir(parents=True)
+    assert make(ready, "test", **bare).stderr == ""
+
+
+def test_a_browser_that_is_named_is_taken(ready: Path, bare: dict[str, str]) -> None:
+    assert make(ready, "test", **bare | {"BROWSER_PATH": "/opt/chrome"}).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("program", "text"),
+    [("id", "#!/bin/sh\necho 1000\n"), ("apt-get", None), ("apt-get", "#!/bin/sh\nexit 100\n")],
+    ids=["not root", "no apt-get", "no network"],
+)
+def test_where_none_can_be_installed_it_is_said_and_the_tests_run(
+    ready: Path, bare: dict[str, str], program: str, text: str | None
+) -> None:
+    path = Path(bare["PATH"]) / program
+    path.unlink()
+    if text is not None:
+        write_program(path, text)
+    result = make(ready, "test", **bare)
+    assert arguments(result)[1:] == TESTS
+    assert "install one (Debian: apt-get install chromium; macOS: brew install --cask chromium)" in result.stderr
