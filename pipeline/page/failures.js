@@ -6,6 +6,11 @@ function drawFailures(found) {
   setChildren(byId("failure-rows"), groups, (group) => `${group.status_code} ${group.kind}`, "failure-template", drawGroup);
 }
 
+/** What somebody has opened is of one batch. */
+function forgetFailures() {
+  drawFailures([]);
+}
+
 function drawGroup(node, group) {
   const example = group.example ?? {};
   const place = numberOf(example.index);

@@ -44,6 +44,36 @@ async function* eventsOf(body, heard) {
   }
 }
 
+/** Aborts its signal when nothing is heard for too long. */
+class Patience {
+  #abort = new AbortController();
+  #timer = 0;
+  heardAnything = false;
+
+  constructor() {
+    this.#wait();
+  }
+
+  get signal() {
+    return this.#abort.signal;
+  }
+
+  heard() {
+    this.heardAnything = true;
+    this.#wait();
+  }
+
+  end() {
+    clearTimeout(this.#timer);
+    this.#abort.abort();
+  }
+
+  #wait() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#abort.abort(), SILENCE);
+  }
+}
+
 /**
  * Follows what `query` names. Tells its listener: `document(found)`, `refused(error)`, and `link(state)` where state is
  * live, polling, waiting, off (it has given up) or idle (the batch has ended).
@@ -96,42 +126,34 @@ class Feed {
 
   /** Read one stream to its end; says whether that is the end of all. */
   async #read(outer) {
-    const inner = new AbortController();
-    const signal = AbortSignal.any([outer, inner.signal]);
-    let heardAnything = false;
-    let timer = 0;
-    const listen = () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => inner.abort(), SILENCE);
-    };
-    listen();
+    const patience = new Patience();
     try {
-      const headers = this.#newest ? { "Last-Event-ID": this.#newest } : {};
-      const asked = { method: "GET", accept: "text/event-stream", headers, signal };
-      const response = await call("status", this.#query, asked);
-      if (!(response.headers.get("Content-Type") ?? "").startsWith("text/event-stream")) {
-        this.#streams = false;
-        return this.#take(documentOf(await response.text()), "polling");
-      }
-      const heard = () => {
-        heardAnything = true;
-        listen();
-      };
-      for await (const found of eventsOf(response.body, heard)) {
-        if (this.#takeEvent(found)) return true;
-      }
-      if (!heardAnything) throw new Refusal(0, "The stream ended without a word.");
-      await pause(REOPEN_PAUSE, outer);
-      return false;
+      const ended = await this.#readWith(patience, AbortSignal.any([outer, patience.signal]));
+      if (!ended && this.#streams) await pause(REOPEN_PAUSE, outer);
+      return ended;
     } catch (error) {
-      if (outer.aborted || heardAnything || !inner.signal.aborted) throw error;
+      if (outer.aborted || patience.heardAnything || !patience.signal.aborted) throw error;
       // Something on the way keeps the stream until it is whole.
       this.#streams = false;
       return false;
     } finally {
-      clearTimeout(timer);
-      inner.abort();
+      patience.end();
     }
+  }
+
+  async #readWith(patience, signal) {
+    const headers = this.#newest ? { "Last-Event-ID": this.#newest } : {};
+    const asked = { method: "GET", accept: "text/event-stream", headers, signal };
+    const response = await call("status", this.#query, asked);
+    if (!(response.headers.get("Content-Type") ?? "").startsWith("text/event-stream")) {
+      this.#streams = false;
+      return this.#take(documentOf(await response.text()), "polling");
+    }
+    for await (const found of eventsOf(response.body, () => patience.heard())) {
+      if (this.#takeEvent(found)) return true;
+    }
+    if (!patience.heardAnything) throw new Refusal(0, "The stream ended without a word.");
+    return false;
   }
 
   #takeEvent({ id, event, data, comment }) {

@@ -10,7 +10,7 @@ const LINKS = {
 };
 
 // `moved`: since the page was opened somebody has gone to another place on it.
-const place = { batch: "", feed: null, moved: false };
+const place = { batch: null, feed: null, moved: false };
 
 function functionName() {
   const found = /\/function\/([^/]+)/.exec(location.pathname);
@@ -39,7 +39,9 @@ function drawLink(state) {
 /** What cannot be shown: a token is asked for, a batch is gone, or the server has a moment of trouble. */
 function refuse(error) {
   if (error.status === 401) {
+    // Nothing is asked before there is a token: an answer would empty the field that it is being written into.
     place.feed?.stop();
+    place.feed = null;
     drawLink("off");
     const tried = readToken() !== "";
     keepToken("");
@@ -78,7 +80,8 @@ function follow() {
 function arrive() {
   const batch = new URLSearchParams(location.search).get("batch") ?? "";
   if (batch !== place.batch) {
-    place.moved = place.feed !== null;
+    place.moved = place.batch !== null;
+    forgetFailures();
     setNote(byId("action-problem"), "");
     setNote(byId("feed-problem"), "");
     actions.batch = "";
@@ -90,7 +93,8 @@ function arrive() {
 }
 
 function go(batch) {
-  history.pushState(null, "", addressOf(batch ? { batch } : ""));
+  const address = addressOf(batch ? { batch } : "");
+  if (address.href !== location.href) history.pushState(null, "", address);
   arrive();
 }
 

@@ -5,16 +5,12 @@ from playwright.async_api import expect
 
 from tests.page.documents import ended, status
 from tests.page.service import PREFIX, Seen
-from tests.page.visitor import Visitor
+from tests.page.visitor import HIDE, Visitor
 from tests.support import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 REBUILT = "Redis has lost batch 'monday', and it is being rebuilt: try again in a moment"
-HIDE = """hidden => {
-    Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
-    document.dispatchEvent(new Event("visibilitychange"));
-}"""
 
 
 def asked(visitor: Visitor) -> list[Seen]:

@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.page.documents import brief, ended, status
-from tests.page.visitor import Visitor
+from tests.page.visitor import HIDE, Visitor
 from tests.support import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -103,6 +103,40 @@ async def test_the_token_is_asked_for_kept_in_this_tab_and_forgotten(visitor: Vi
     await expect(field).to_be_visible()
     assert await page.evaluate(kept) == [[], [], "", "Token needed · pipeline"]
     assert TOKEN not in await page.content()
+
+
+async def test_a_token_that_is_being_written_stays_while_somebody_looks_for_it_in_another_tab(visitor: Visitor) -> None:
+    visitor.service.token = TOKEN
+    await visitor.open()
+    field = visitor.page.get_by_label("Token", exact=True)
+    await field.fill(TOKEN[:5])
+    for hidden in (True, False):
+        await visitor.page.evaluate(HIDE, hidden)
+    await field.press("End")
+    await visitor.page.keyboard.type(TOKEN[5:])
+    await visitor.page.keyboard.press("Enter")
+    await expect(visitor.page.get_by_role("heading", name="No batches yet")).to_be_visible()
+
+
+async def test_the_same_place_twice_is_one_step_back(visitor: Visitor) -> None:
+    await prepare(visitor)
+    await visitor.open("monday")
+    for name in ("All batches", "pipeline"):
+        await visitor.page.get_by_role("link", name=name).click()
+        await expect(visitor.page.get_by_role("link", name="monday")).to_be_visible()
+    await visitor.page.go_back()
+    await expect(visitor.field("id")).to_have_text("monday")
+
+
+async def test_what_was_opened_of_one_batch_is_closed_in_the_next(visitor: Visitor) -> None:
+    await prepare(visitor)
+    await visitor.open("monday")
+    await visitor.page.locator("summary").first.click()
+    await visitor.page.get_by_role("link", name="All batches").click()
+    await visitor.page.get_by_role("link", name="tuesday").click()
+    await expect(visitor.field("id")).to_have_text("tuesday")
+    await expect(visitor.page.locator("summary").first).to_be_visible()
+    assert await visitor.page.locator("details[open]").count() == 0
 
 
 async def test_another_tab_knows_no_token(visitor: Visitor) -> None:

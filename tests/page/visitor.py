@@ -13,6 +13,11 @@ AXE = Axe()
 # What a browser says of every answer that is an error, whoever asked for it.
 OF_THE_NETWORK = "Failed to load resource: the server responded with a status of"
 VIOLATIONS = "document.addEventListener('securitypolicyviolation', (e) => console.error('POLICY', e.violatedDirective))"
+# A browser without a window never hides a tab.
+HIDE = """hidden => {
+    Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
 PATIENCE = 15_000
 expect.set_options(timeout=PATIENCE)
 
