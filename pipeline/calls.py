@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -73,6 +73,16 @@ def retry_after(value: str) -> float | None:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def call_headers(spec: BatchSpec, call_id: str) -> dict[str, str]:
+    """Return the headers of a call to the model function."""
+    return {**spec.headers, "Content-Type": spec.item_type, "X-Call-Id": call_id}
+
+
+def chunk_body(texts: Sequence[str]) -> bytes:
+    """Return the body of the one call for a whole chunk."""
+    return orjson.dumps(texts)
 
 
 async def call(

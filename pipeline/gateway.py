@@ -23,6 +23,15 @@ TIMED_OUT = 504
 
 
 @dataclass(frozen=True)
+class Request:
+    """A POST as it is sent; the client adds only what every HTTP request has."""
+
+    url: URL
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+
+@dataclass(frozen=True)
 class Reply:
     """A model function's reply; `status` is 502 for a broken connection and 504 for none in time, as the gateway's."""
 
@@ -74,24 +83,28 @@ class Gateway:
         headers = {"X-Mode": mode, "X-Call-Id": identity.call_id(purpose=mode)}
         if mode == "task":
             headers["X-Callback-Url"] = self._callback(CALLBACK_PATH, "callback", identity)
-        await self._queue(f"{self._own}?{self._signer.query(mode, identity, function)}", headers)
+        await self.queue(self._queued(f"{self._own}?{self._signer.query(mode, identity, function)}", headers))
 
-    async def enqueue_call(self, identity: Identity, function: str, body: bytes, headers: Mapping[str, str]) -> None:
-        """Queue one call of a model function, whose reply the queue-worker brings home as it is.
-
-        Raises UnavailableError unless the gateway took it (202).
-        """
+    def direct_call(self, identity: Identity, function: str, body: bytes, headers: Mapping[str, str]) -> Request:
+        """Return what is queued for one call of a model function whose reply the queue-worker brings home as it is."""
         callback = self._callback(DIRECT_PATH, "direct callback", identity)
-        await self._queue(quote(function), {**headers, "X-Callback-Url": callback}, body)
+        return self._queued(quote(function), {**headers, "X-Callback-Url": callback}, body)
+
+    def call(self, function: str, body: bytes, headers: Mapping[str, str]) -> Request:
+        """Return one call of a model function."""
+        return Request(URL(f"{self._functions}/{quote(function)}", encoded=True), headers, body)
 
     def _callback(self, path: str, purpose: Purpose, identity: Identity) -> str:
         return f"{self._functions}/{self._own}{path}?{self._signer.query(purpose, identity)}"
 
-    async def _queue(self, target: str, headers: Mapping[str, str], body: bytes | None = None) -> None:
-        url = URL(f"{self._queues}/{target}", encoded=True)
+    def _queued(self, target: str, headers: Mapping[str, str], body: bytes | None = None) -> Request:
+        return Request(URL(f"{self._queues}/{target}", encoded=True), headers, body)
+
+    async def queue(self, request: Request) -> None:
+        """Send what is to be queued; raises UnavailableError unless the gateway took it (202)."""
         try:
             async with self._session.post(
-                url, data=body, headers=headers, timeout=ENQUEUE_TIMEOUT, allow_redirects=False
+                request.url, data=request.body, headers=request.headers, timeout=ENQUEUE_TIMEOUT, allow_redirects=False
             ) as response:
                 if response.status != 202:  # noqa: PLR2004
                     raise UnavailableError(f"the gateway refused a message with {response.status}")
@@ -107,12 +120,12 @@ class Gateway:
 
     async def _invoke(self, function: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Reply:  # noqa: ASYNC109
         limits = aiohttp.ClientTimeout(total=timeout)
-        url = URL(f"{self._functions}/{quote(function)}", encoded=True)
+        request = self.call(function, body, headers)
         # aiohttp warns of large bytes, which it would have to write in one piece.
         data = body if len(body) <= MIB else io.BytesIO(body)
         try:
             async with self._session.post(
-                url, data=data, headers=headers, timeout=limits, allow_redirects=False
+                request.url, data=data, headers=request.headers, timeout=limits, allow_redirects=False
             ) as response:
                 pieces, size = [], 0
                 async for piece in response.content.iter_any():

@@ -1,26 +1,20 @@
 """Open a batch: claim its id, snapshot the input, begin generation 0, release the first window."""
 
-import asyncio
 import logging
-import tempfile
 import uuid
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import polars as pl
-
-from pipeline.batchspec import TURNS, BatchSpec, Submission
+from pipeline.batchspec import TURNS, Submission
 from pipeline.context import Context
 from pipeline.deleting import delete_batch
 from pipeline.duties import close_batch, enqueue_open, enqueue_reduce
 from pipeline.errors import ConflictError, UnavailableError
+from pipeline.inputs import open_input
 from pipeline.ledger import OPENING_LEASE, ClaimKind
-from pipeline.planning import auto_chunk, plan
+from pipeline.planning import plan
 from pipeline.releasing import release_first
 from pipeline.repeating import repeated
 from pipeline.replies import Claim
-from pipeline.rows import PREFERRED_COLUMN, choose_column, count_lines, open_rows, read_rows
 from pipeline.snapshot import Manifest
 from pipeline.specs import Marker
 from pipeline.store import MissingObjectError
@@ -58,9 +52,10 @@ async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     """
     spec = new.submission.spec
 
-    async with repeated(lambda: claim(context, new, kind="renewed"), OPENING_LEASE / 3):
-        manifest, chunk = await _snapshot(context, new, spec)
-    generation = plan(spec, 0, 0, manifest, chunk, manifest.items)
+    renewal = repeated(lambda: claim(context, new, kind="renewed"), OPENING_LEASE / 3)
+    async with renewal, open_input(context, new.submission) as given:
+        manifest = await context.snapshots.write(new.name, 0, given.frames, given.column, given.chunk)
+    generation = plan(spec, 0, 0, manifest, given.chunk, manifest.items)
     verdict, tasks = await context.ledger.begin(new.name, new.owner, generation)
     if verdict == "lost":
         return None
@@ -125,24 +120,3 @@ async def discard(context: Context, new: NewBatch) -> None:
         await context.store.delete(f"{new.name}/spec.json")
         await context.specs.erase(new.name)
         await abandon(context, new.name, new.owner)
-
-
-async def _snapshot(context: Context, new: NewBatch, spec: BatchSpec) -> tuple[Manifest, int]:
-    """Return the manifest, and the items a task."""
-    with tempfile.TemporaryDirectory(prefix="pipeline-") as folder:
-        path = Path(folder) / "input"
-        await context.store.download(spec.input, new.submission.etag, path)
-        rows = await asyncio.to_thread(open_rows, path)
-        if rows is None:
-            column, frames, chunk = spec.column or PREFERRED_COLUMN, _nothing(), 1
-        else:
-            column = choose_column(rows, spec.column)
-            chosen = spec.chunk
-            chunk = auto_chunk(await count_lines(rows), spec, context.settings) if chosen == "auto" else chosen
-            frames = read_rows(rows, column, context.settings.max_rows)
-        return await context.snapshots.write(new.name, 0, frames, column, chunk), chunk
-
-
-async def _nothing() -> AsyncIterator[pl.DataFrame]:
-    return
-    yield

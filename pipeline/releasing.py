@@ -6,11 +6,14 @@ import random
 from collections.abc import Sequence
 
 from pipeline.batchspec import BatchSpec
+from pipeline.calls import call_headers
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
+from pipeline.gateway import Gateway, Request
 from pipeline.models import KIB
 from pipeline.replies import Pass
 from pipeline.signing import Identity
+from pipeline.snapshot import Item
 from pipeline.store import MissingObjectError
 
 RELEASES_AT_ONCE = 16
@@ -61,16 +64,24 @@ async def _enqueue(context: Context, of: Pass, identity: Identity) -> None:
 
 
 async def _call_directly(context: Context, spec: BatchSpec, identity: Identity) -> bool:
-    """Enqueue the call of a task's only item; says no for one that is too large for a message.
+    """Enqueue the call of a task's only item; says no for one that is too large for a message."""
+    (item,) = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
+    message = direct_call(context.gateway, spec, identity, item)
+    if message is None:
+        return False
+    await context.gateway.queue(message)
+    return True
+
+
+def direct_call(gateway: Gateway, spec: BatchSpec, identity: Identity, item: Item) -> Request | None:
+    """Return what is queued for a direct call of this item, None for one that is too large for a message.
 
     X-Timeout is how a watchdog is told of a call's own limit (OpenFaaS docs, of-watchdog).
     """
-    (item,) = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
     body = item.text.encode()
     if len(body) > LARGEST_DIRECT_ITEM:
-        return False
-    headers = {**spec.headers, "Content-Type": spec.item_type, "X-Call-Id": identity.call_id(item.index)}
+        return None
+    headers = call_headers(spec, identity.call_id(item.index))
     if "x-timeout" not in map(str.lower, headers):
         headers["X-Timeout"] = f"{max(1, round(1000 * spec.timeout))}ms"
-    await context.gateway.enqueue_call(identity, spec.function, body, headers)
-    return True
+    return gateway.direct_call(identity, spec.function, body, headers)

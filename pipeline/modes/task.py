@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import msgspec
-import orjson
 
 from pipeline.answers import make_outcome, shed
 from pipeline.batchspec import BatchSpec
-from pipeline.calls import Called, Turn, call
+from pipeline.calls import Called, Turn, call, call_headers, chunk_body
 from pipeline.context import Context
 from pipeline.envelopes import encode_answer
 from pipeline.errors import ForbiddenError
@@ -75,7 +74,7 @@ class _Job:
     turn: Turn | None
 
     async def _call(self, body: bytes, call_id: str) -> Called:
-        headers = {**self.spec.headers, "Content-Type": self.spec.item_type, "X-Call-Id": call_id}
+        headers = call_headers(self.spec, call_id)
         called = await call(self.context.gateway, self.spec, body, headers, self.end, self.turn)
         self.context.metrics.tried(called.attempts)
         return called
@@ -111,7 +110,7 @@ class _Job:
         A failure of a whole chunk says nothing of its items: they are worth another attempt one by one.
         """
         call_id = self.identity.call_id()
-        called = await self._call(orjson.dumps([item.text for item in items]), call_id)
+        called = await self._call(chunk_body([item.text for item in items]), call_id)
         together = True if len(items) > 1 else None
         if not called.succeeded:
             return [make_outcome(call_id, item, called, retryable=together) for item in items]

@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"access", "batchspec", "control", "index", "store", "gateway", "cutting", "unpacking", "status"}),
     frozenset({"ledger", "rows", "snapshot", "specs", "segments", "calls"}),
     frozenset({"context", "answers", "planning", "summary"}),
-    frozenset({"duties", "deleting", "releasing", "listing"}),
+    frozenset({"duties", "deleting", "inputs", "listing", "releasing"}),
     frozenset({"settling", "opening", "surveying"}),
     frozenset({"rebuilding", "requests", "sweeping"}),
     frozenset({f"modes.{path.stem}" for path in (HANDLER / "modes").glob("*.py") if path.stem != "__init__"}),

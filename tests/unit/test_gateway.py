@@ -87,7 +87,7 @@ async def test_a_direct_call_goes_to_the_model_function_and_its_answer_to_a_rout
     http: mocked_requests, gateway: Gateway, signer: Signer
 ) -> None:
     sent = Sent(http, "http://gateway:8080/async-function/model.other", status=202)
-    await gateway.enqueue_call(IDENTITY, "model.other", b"item", {"X-Call-Id": "c1"})
+    await gateway.queue(gateway.direct_call(IDENTITY, "model.other", b"item", {"X-Call-Id": "c1"}))
     (options,) = sent.options
     assert (options["data"], options["headers"]["X-Call-Id"]) == (b"item", "c1")
     callback = urlsplit(options["headers"]["X-Callback-Url"])
@@ -98,7 +98,7 @@ async def test_a_direct_call_goes_to_the_model_function_and_its_answer_to_a_rout
 async def test_a_direct_call_that_is_not_taken_is_an_error(http: mocked_requests, gateway: Gateway) -> None:
     Sent(http, "http://gateway:8080/async-function/model", status=500)
     with pytest.raises(UnavailableError, match=r"^the gateway refused a message with 500$"):
-        await gateway.enqueue_call(IDENTITY, "model", b"item", {})
+        await gateway.queue(gateway.direct_call(IDENTITY, "model", b"item", {}))
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 404, 413, 429, 500, 502, 503])

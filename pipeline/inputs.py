@@ -1,0 +1,54 @@
+"""Open the input of a batch: its columns, the items a task, and its rows, read with bounded memory through a folder."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.batchspec import Submission
+from pipeline.context import Context
+from pipeline.planning import auto_chunk
+from pipeline.rows import PREFERRED_COLUMN, choose_column, count_lines, open_rows, read_rows
+
+
+@dataclass(frozen=True)
+class Input:
+    """A CSV: the column of the items, all columns there are, the items a task, and the rows as `read_rows` has them."""
+
+    column: str
+    columns: list[str]
+    chunk: int
+    frames: AsyncIterator[pl.DataFrame]
+
+
+@asynccontextmanager
+async def open_input(context: Context, submission: Submission, body: bytes | None = None) -> AsyncIterator[Input]:
+    """Open a submission's input; `body` is the CSV where it is not in the bucket yet.
+
+    Raises BadRequestError when it cannot be read, MissingObjectError when it is gone.
+    """
+    spec = submission.spec
+    with tempfile.TemporaryDirectory(prefix="pipeline-") as folder:
+        path = Path(folder) / "input"
+        if body is None:
+            await context.store.download(spec.input, submission.etag, path)
+        else:
+            await asyncio.to_thread(path.write_bytes, body)
+        rows = await asyncio.to_thread(open_rows, path)
+        if rows is None:
+            yield Input(spec.column or PREFERRED_COLUMN, [], 1, _nothing())
+            return
+        column = choose_column(rows, spec.column)
+        chosen = spec.chunk
+        chunk = auto_chunk(await count_lines(rows), spec, context.settings) if chosen == "auto" else chosen
+        columns = rows.collect_schema().names()
+        yield Input(column, columns, chunk, read_rows(rows, column, context.settings.max_rows))
+
+
+async def _nothing() -> AsyncIterator[pl.DataFrame]:
+    return
+    yield
