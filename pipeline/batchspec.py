@@ -134,6 +134,8 @@ class BatchSpec(BaseModel):
     inline_limit: Annotated[int, Field(ge=0, le=4 * MIB)] = 64 * KIB
     content_type: Annotated[str, Field(pattern=r"^[\x21-\x7e][\x20-\x7e]*$", max_length=256)] | None = None
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = Field(default_factory=dict)
+    # Asks something of one request, so it is no part of the batch.
+    dry_run: Annotated[bool, Field(exclude=True)] = False
 
     @model_validator(mode="after")
     def _a_chunk_call_sends_json(self) -> Self:

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from dataclasses import dataclass
 
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
@@ -11,6 +12,14 @@ from pipeline.scripts import DUTY_LEASE
 from pipeline.store import MissingObjectError
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outlived:
+    """A ledger of an earlier life of an id, whose batch is deleted, or whose id is another's by now."""
+
+    epoch: str
+    is_deleted: bool
 
 
 async def delete_batch(context: Context, batch: str) -> Deletion:
@@ -34,24 +43,32 @@ async def disown_outlived(context: Context, batch: str) -> bool:
     Says whether it was one. The specification is written before anything runs, and is the last of the objects to go.
     Raises ConflictError where the batch in the bucket is another function's.
     """
+    outlived = await find_outlived(context, batch)
+    if outlived is None:
+        return False
+    await context.ledger.control.disown(batch, outlived.epoch)
+    if outlived.is_deleted:
+        log.warning("the batch is deleted, and Redis holds it from an old copy", extra={"batch": batch})
+        # What was done by that ledger meanwhile may have left objects.
+        await delete_batch(context, batch)
+    else:
+        log.warning("Redis holds an earlier life of this id", extra={"batch": batch})
+    return True
+
+
+async def find_outlived(context: Context, batch: str) -> Outlived | None:
+    """Return the ledger that Redis holds from an old copy, None where it holds none or the batch's own.
+
+    Raises ConflictError where the batch in the bucket is another function's.
+    """
     phase = await context.ledger.phase(batch)
     if phase is None or phase.state == "opening":
-        return False
+        return None
     try:
         submission = await context.specs.read(batch)
     except MissingObjectError:
-        if phase.state == "deleting":
-            return False
-        log.warning("the batch is deleted, and Redis holds it from an old copy", extra={"batch": batch})
-        await context.ledger.control.disown(batch, phase.epoch)
-        # What was done by that ledger meanwhile may have left objects.
-        await delete_batch(context, batch)
-        return True
-    if not submission.is_later(phase.epoch):
-        return False
-    log.warning("Redis holds an earlier life of this id", extra={"batch": batch})
-    await context.ledger.control.disown(batch, phase.epoch)
-    return True
+        return None if phase.state == "deleting" else Outlived(phase.epoch, is_deleted=True)
+    return Outlived(phase.epoch, is_deleted=False) if submission.is_later(phase.epoch) else None
 
 
 async def _delete(context: Context, batch: str, *, go_on: bool) -> Deletion:

@@ -32,7 +32,8 @@ async def open_input(context: Context, submission: Submission, body: bytes | Non
     Raises BadRequestError when it cannot be read, MissingObjectError when it is gone.
     """
     spec = submission.spec
-    with tempfile.TemporaryDirectory(prefix="pipeline-") as folder:
+    # A thread that still unpacks when its caller gives up may write into the folder while it is removed.
+    with tempfile.TemporaryDirectory(prefix="pipeline-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "input"
         if body is None:
             await context.store.download(spec.input, submission.etag, path)

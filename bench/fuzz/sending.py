@@ -74,9 +74,12 @@ class Sender:
         answer = await ask(self.stage.port, request, bodiless=not _beyond_the_server(request))
         problems = self._judge(mode, request, answer)
         name = batch.decode(errors="replace") if batch else ""
-        if mode == "batch" and answer.status in {200, 201, 202} and answer.has_body:
-            self.seen.accepted.add(json.loads(answer.body)["batch_id"])
-        elif step.fresh and BAD_REQUEST <= answer.status < SERVER_ERROR:
+        is_taken = mode == "batch" and answer.status in {200, 201, 202} and answer.has_body
+        document: dict[str, Any] = json.loads(answer.body) if is_taken else {}
+        is_tried = "dry_run" in document
+        if is_taken and not is_tried:
+            self.seen.accepted.add(document["batch_id"])
+        elif step.fresh and (is_tried or BAD_REQUEST <= answer.status < SERVER_ERROR):
             problems += await self._leftovers(name)
         if mode == "delete" and answer.status == 200:  # noqa: PLR2004
             self.seen.deleted.add(json.loads(answer.body)["batch_id"] if answer.has_body else name)
@@ -112,7 +115,7 @@ class Sender:
         found = await self.stage.keys(batch)
         for prefix in (batch, f"open/pipeline/{batch}", f"ended/pipeline/{batch}"):
             found += await self.stage.objects(prefix)
-        return [f"a refused batch left {found}"] if found else []
+        return [f"a batch that is none left {found}"] if found else []
 
     async def _signed(self, step: Signed) -> list[str]:
         queries = self.stage.record.queries[step.purpose]

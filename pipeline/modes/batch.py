@@ -16,12 +16,14 @@ from pipeline.batchspec import BatchSpec, Submission, parse_spec
 from pipeline.context import Context
 from pipeline.deleting import disown_outlived
 from pipeline.duties import enqueue_open, mark_open
-from pipeline.errors import BadRequestError, ConflictError, TooLargeError, UnavailableError
+from pipeline.errors import BadRequestError, TooLargeError, UnavailableError
+from pipeline.ids import another, being_deleted, find_kept
 from pipeline.models import KIB, MIB, RESERVED_IDS, Event, Response, check_batch_id
 from pipeline.opening import NewBatch, abandon, claim, discard, open_batch, reopen
 from pipeline.specs import Marker
 from pipeline.status import status_url
 from pipeline.store import MissingObjectError, ObjectInfo
+from pipeline.trying import try_out
 
 INLINE_SNAPSHOT = 64 * MIB
 JOIN_PATIENCE = 5.0
@@ -30,7 +32,7 @@ CSV_TYPES = frozenset({"text/csv", "application/csv"})
 
 
 async def batch(event: Event, context: Context) -> Response:
-    """Open a batch: 201 with its size, or 202 where the snapshot is made by a queued invocation.
+    """Open a batch: 201 with its size, or 202 where the snapshot is made by a queued invocation. A dry run: 200.
 
     The body is the key of a CSV, a JSON specification, or the CSV itself (Content-Type text/csv); options of the
     first and the last come from the query. Raises BadRequestError, ConflictError, UnavailableError.
@@ -46,17 +48,19 @@ async def batch(event: Event, context: Context) -> Response:
         found = ObjectInfo(spec.input, "", len(body))
         source = hashlib.sha256(body).hexdigest()
     submission = Submission(spec.model_dump(exclude_defaults=True), found.etag, found.size, source)
-    new = NewBatch(name, submission, uuid.uuid4().hex)
     queued = found.size > INLINE_SNAPSHOT
+    if spec.dry_run:
+        return Response.json(200, await try_out(context, name, submission, body, queued=queued))
+    new = NewBatch(name, submission, uuid.uuid4().hex)
     await context.ledger.index.note(name)
     claimed = await claim(context, new, hand_on=queued)
     if claimed.verdict in {"exists", "conflict"} and await disown_outlived(context, name):
         await context.ledger.index.note(name)
         claimed = await claim(context, new, hand_on=queued)
     if claimed.verdict == "deleting":
-        raise UnavailableError(f"batch {name!r} is being deleted: try again in a moment, or choose another id")
+        raise being_deleted(name)
     if claimed.verdict == "conflict":
-        raise ConflictError(f"batch {name!r} exists with another specification or another input: choose another id")
+        raise another(name)
     if claimed.verdict == "exists":
         return await _joined(context, name)
     try:
@@ -94,24 +98,15 @@ async def _joined(context: Context, name: str) -> Response:
 async def _known(context: Context, new: NewBatch) -> Response | None:
     """Look for what Redis may have forgotten of a claimed id: a batch that has ended answers as it is, None is free.
 
-    Raises ConflictError for the id of another batch, and for one under which there are objects that are no batch's.
+    Raises ConflictError.
     """
-    name = new.name
-    try:
-        earlier = await context.specs.read(name)
-    except MissingObjectError:
-        if await context.specs.is_foreign(name) and await context.specs.read_status(name) is None:
-            raise ConflictError(
-                f"the bucket holds objects under {name!r} that are no batch's: choose another id"
-            ) from None
+    kept = await find_kept(context, new.name, new.submission.digest)
+    if kept is None:
         return None
-    ended = await context.specs.read_status(name)
-    if earlier.digest != new.submission.digest:
-        raise ConflictError(f"batch {name!r} had another specification or another input: choose another id")
-    if ended is None:
+    if kept.status is None:
         return await _forgotten(context, new)
-    size = {"batch_size": ended["items"], "tasks": ended["tasks"], "state": ended["state"]}
-    return Response.json(200, {"batch_id": name, **size, "status_url": status_url(context.settings, name)})
+    size = {"batch_size": kept.status["items"], "tasks": kept.status["tasks"], "state": kept.status["state"]}
+    return Response.json(200, {"batch_id": new.name, **size, "status_url": status_url(context.settings, new.name)})
 
 
 async def _forgotten(context: Context, new: NewBatch) -> Response | None:

@@ -85,6 +85,7 @@ BAD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("headers", {"X-A": "1", "x-a": "2"}),
     ("headers", {f"X-{number}": "" for number in range(65)}),
     ("headers", {"X-A": "a" * (16 * 1024 - 2)}),
+    ("dry_run", "perhaps"),
 )
 
 GOOD_FIELDS: tuple[tuple[str, Any], ...] = (
@@ -121,6 +122,7 @@ GOOD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("headers", {f"X-{number}": "" for number in range(64)}),
     ("headers", {"X-A": "a" * (16 * 1024 - 3)}),
     ("input", "a%2F..%0Ab c+d"),
+    ("dry_run", True),
     ("headers", {"X-A": "", "Authorization": "Bearer\tx", "x!#$%&'*+.^_`|~-9": "~"}),
 )
 
