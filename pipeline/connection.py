@@ -203,20 +203,30 @@ async def check_server(redis: Redis) -> None:
     In a cluster every primary is asked.
     """
     with unavailable():
-        if isinstance(redis, RedisCluster):
-            await redis.initialize()
-            answers = [await redis.info("everything", target_nodes=node) for node in redis.get_primaries()]
-        else:
-            answers = [await redis.info("everything")]
+        answers = await server_infos(redis)
     for info in answers:
-        _check(info)
+        check_policy(info)
+        check_version(info)
 
 
-def _check(info: Mapping[str, Any]) -> None:
+async def server_infos(redis: Redis) -> list[Mapping[str, Any]]:
+    """Return what INFO says, of each primary in a cluster; raises what redis-py raises."""
+    if not isinstance(redis, RedisCluster):
+        return [await redis.info("everything")]
+    await redis.initialize()
+    return [await redis.info("everything", target_nodes=node) for node in redis.get_primaries()]
+
+
+def check_policy(info: Mapping[str, Any]) -> None:
+    """Raise UnavailableError when a server may evict keys."""
     policy = info.get("maxmemory_policy", "noeviction")
-    version = str(info.get("redis_version", "0"))
     if policy != "noeviction":
         raise UnavailableError(f"Redis evicts keys (maxmemory-policy {policy}): set it to noeviction")
+
+
+def check_version(info: Mapping[str, Any]) -> None:
+    """Raise UnavailableError when a server is too old."""
+    version = str(info.get("redis_version", "0"))
     if tuple(int(part) for part in version.split(".")[:2]) < MINIMUM_VERSION:
         raise UnavailableError(f"Redis {version} is too old: 6.2 or newer is needed")
 

@@ -11,13 +11,20 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from pipeline.clocks import http_time
 from pipeline.errors import UnavailableError
 from pipeline.metrics import Metrics
-from pipeline.models import CALLBACK_PATH, DIRECT_PATH, MIB
+from pipeline.models import CALLBACK_PATH, DIRECT_PATH, MIB, PROBE_PATH
 from pipeline.signing import Identity, Purpose, Signer
 
 ENQUEUE_TIMEOUT = aiohttp.ClientTimeout(total=10)
+LOOK_TIMEOUT = aiohttp.ClientTimeout(total=5)
 RESULT_LIMIT = 32 * MIB
+# What a message of this function is answered to, where somebody waits for that.
+_CALLBACKS: Mapping[str, tuple[str, Purpose]] = {
+    "task": (CALLBACK_PATH, "callback"),
+    "probe": (PROBE_PATH, "probe callback"),
+}
 BROKEN = 502
 TIMED_OUT = 504
 
@@ -40,6 +47,14 @@ class Reply:
     retry_after: str = ""
 
 
+@dataclass(frozen=True)
+class Look:
+    """An answer of the gateway itself; `date` is its time in seconds since 1970, None where it does not tell."""
+
+    status: int
+    date: float | None
+
+
 def too_large() -> Reply:
     """Return what stands for a result over RESULT_LIMIT."""
     return Reply(413, f"the result is over {RESULT_LIMIT // MIB} MiB".encode())
@@ -57,6 +72,7 @@ class Gateway:
         metrics: Metrics | None = None,
     ) -> None:
         self._session = session
+        self._url = url
         self._queues = f"{url}/async-function"
         self._functions = f"{url}/function"
         self._own = function_name
@@ -76,13 +92,13 @@ class Gateway:
             yield cls(session, url, function_name, signer, metrics)
 
     async def enqueue(self, mode: Purpose, identity: Identity, function: str = "") -> None:
-        """Queue one message for this function; a task's names the callback that brings its answer home.
+        """Queue one message for this function; a task's, or a probe's, names the callback that brings its answer home.
 
         Raises UnavailableError unless the gateway took it (202).
         """
         headers = {"X-Mode": mode, "X-Call-Id": identity.call_id(purpose=mode)}
-        if mode == "task":
-            headers["X-Callback-Url"] = self._callback(CALLBACK_PATH, "callback", identity)
+        if mode in _CALLBACKS:
+            headers["X-Callback-Url"] = self._callback(*_CALLBACKS[mode], identity)
         await self.queue(self._queued(f"{self._own}?{self._signer.query(mode, identity, function)}", headers))
 
     def direct_call(self, identity: Identity, function: str, body: bytes, headers: Mapping[str, str]) -> Request:
@@ -108,6 +124,15 @@ class Gateway:
             ) as response:
                 if response.status != 202:  # noqa: PLR2004
                     raise UnavailableError(f"the gateway refused a message with {response.status}")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UnavailableError(f"the gateway cannot be reached ({type(error).__name__})") from error
+
+    async def look(self, path: str) -> Look:
+        """GET a path of the gateway itself; raises UnavailableError unless it answers, whatever that is."""
+        url = URL(f"{self._url}{path}", encoded=True)
+        try:
+            async with self._session.get(url, timeout=LOOK_TIMEOUT, allow_redirects=False) as response:
+                return Look(response.status, http_time(response.headers.get("Date", "")))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UnavailableError(f"the gateway cannot be reached ({type(error).__name__})") from error
 

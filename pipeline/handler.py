@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 from pipeline.context import Context
 from pipeline.errors import BadRequestError
-from pipeline.models import CALLBACK_PATH, DIRECT_PATH, Event, Response
+from pipeline.models import CALLBACK_PATH, DIRECT_PATH, PROBE_PATH, Event, Response
 from pipeline.modes.batch import batch
 from pipeline.modes.cancel import cancel
 from pipeline.modes.collect import collect
 from pipeline.modes.delete import delete
+from pipeline.modes.doctor import doctor
 from pipeline.modes.open import open_queued
 from pipeline.modes.outputs import outputs
 from pipeline.modes.page import page
 from pipeline.modes.pause import pause, resume
+from pipeline.modes.probe import probe
 from pipeline.modes.redrive import redrive
 from pipeline.modes.reduce import reduce
 from pipeline.modes.status import status
@@ -46,9 +48,12 @@ MODES: Mapping[str, Mode | Signed] = {
     "delete": delete,
     "open": Signed(open_queued),
     "sweep": sweep,
+    "doctor": doctor,
+    "probe": Signed(probe),
 }
 # No X-Mode names it: what a browser asks for when somebody opens the address.
 PAGE = "page"
+CALLBACKS = {CALLBACK_PATH: "collect", DIRECT_PATH: "collect", PROBE_PATH: "probe"}
 HEADERS_ONCE = frozenset({"x-mode", "x-batch-id", "authorization", "content-type"})
 
 
@@ -72,11 +77,11 @@ async def handle(event: Event, context: Context) -> Response:
 def resolve_mode(event: Event) -> str:
     """Return the mode of a request: one of MODES, or PAGE.
 
-    On the callback path only the signed URL counts, whatever X-Mode says: a callback carries headers that the called
+    On a callback's path only the signed URL counts, whatever X-Mode says: a callback carries headers that the called
     function chose. A cron-connector sends no X-Mode but its own X-Connector (OpenFaaS docs, scheduling).
     """
     if _is_callback(event):
-        return "collect"
+        return CALLBACKS[event.path.rstrip("/")]
     mode = event.headers.get("X-Mode", "").strip().lower()
     if mode in MODES:
         return mode
@@ -89,7 +94,7 @@ def resolve_mode(event: Event) -> str:
 
 
 def _is_callback(event: Event) -> bool:
-    return event.path.rstrip("/") in {CALLBACK_PATH, DIRECT_PATH}
+    return event.path.rstrip("/") in CALLBACKS
 
 
 def _is_browser(event: Event) -> bool:

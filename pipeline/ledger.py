@@ -21,6 +21,7 @@ from pipeline.index import Index
 from pipeline.measures import bucket_of
 from pipeline.metrics import Metrics
 from pipeline.models import MIB
+from pipeline.probing import Probing
 from pipeline.replies import MICROSECONDS, Brief, Claim, FailVerdict, Lease, Pass, Phase, Repairs, Settled, State
 from pipeline.scripts import DUTY_LEASE, LEDGER_TTL, Scripts, microseconds
 from pipeline.signing import Identity
@@ -77,11 +78,12 @@ class Generation:
 
 
 class Ledger:
-    """The ledgers of all batches under one prefix, with their `index`, and what is asked of them (`control`)."""
+    """The ledgers of all batches under one prefix: their `index`, what people ask (`control`), and `probing`."""
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self.index = Index(redis, prefix)
         self.control = Control(redis, prefix)
+        self.probing = Probing(redis, prefix)
         self._redis = redis
         self._run = Scripts(redis, prefix, *_NAMES).run
 

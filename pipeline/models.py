@@ -11,13 +11,15 @@ import orjson
 from pipeline.errors import BadRequestError
 
 BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-RESERVED_IDS = frozenset({"open", "ended"})
+# Folders of the bucket that are no batch's: two with marks, and one for what `doctor` tries.
+RESERVED_IDS = frozenset({"open", "ended", "doctor"})
 KIB = 1024
 MIB = 1024 * KIB
 ITEM_PREVIEW = KIB
 SIGNATURE_HEADER = "X-Pipeline-Signature"
 CALLBACK_PATH = "/collect"
 DIRECT_PATH = "/collect/direct"
+PROBE_PATH = "/collect/probe"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def check_batch_id(value: str) -> str:
     if not BATCH_ID.fullmatch(value) or value in RESERVED_IDS:
         raise BadRequestError(
             f"X-Batch-Id {value[:80]!r} is not a batch id: 1 to 64 letters, digits, '.', '_' or '-', "
-            "starting with a letter or digit, other than 'open' and 'ended'"
+            "starting with a letter or digit, other than 'open', 'ended' and 'doctor'"
         )
     return value
 

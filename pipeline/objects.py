@@ -1,12 +1,14 @@
 """What an object in S3 is, and what S3's errors mean."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import ClientPayloadError
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
+from pipeline.clocks import http_time
 from pipeline.errors import BadRequestError, NotFoundError, UnavailableError
 
 # An answer to HEAD has no body, so its code is the bare status.
@@ -61,6 +63,11 @@ def body_errors(key: str) -> Iterator[None]:
         yield
     except (HTTPClientError, ClientPayloadError) as error:
         raise BrokenBodyError(f"S3 broke off in the middle of {key!r} ({type(error).__name__})") from error
+
+
+def time_of(response: Mapping[str, Any]) -> float | None:
+    """Return when S3 says that it answered, by its own clock, in seconds since 1970; None where it does not say."""
+    return http_time(response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
 
 
 def _said(key: str, code: str) -> Exception:

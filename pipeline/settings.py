@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo
 
 from pipeline.errors import ConfigurationError
 from pipeline.redis_url import parse_redis_url
+from pipeline.watchdog import Watchdog, read_watchdog
 
 FUNCTION_NAME = r"^[a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?$"
 FUNCTION_PATTERN = re.compile(r"[-a-z0-9.*?\[\]!]{1,128}")
@@ -88,6 +89,17 @@ class Settings(BaseModel):
     sweep_interval: Annotated[float, Field(gt=0, le=3600)] = 1
     port: Annotated[int, Field(ge=0, le=65535)] = 5000
 
+    _watchdog: Watchdog = PrivateAttr(default_factory=Watchdog)
+
+    def model_post_init(self, context: Any) -> None:
+        """Keep what the watchdog reads from the environment, which is given as `context`."""
+        self._watchdog = read_watchdog(context or {})
+
+    @property
+    def watchdog(self) -> Watchdog:
+        """What is known of the watchdog: no settings of the function, but they have to agree."""
+        return self._watchdog
+
     def allows(self, function: str) -> bool:
         """Say whether a batch may call this model function."""
         return _matches(function, self.allowed_functions)
@@ -105,7 +117,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     """
     given = {name: value for name in Settings.model_fields if (value := environment.get(name))}
     try:
-        return Settings.model_validate(given)
+        return Settings.model_validate(given, context=environment)
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise ConfigurationError("settings: " + "; ".join(lines)) from None
@@ -132,24 +144,26 @@ def read_secrets(path: Path) -> Secrets:
 
     Raises ConfigurationError naming the secret that is missing, empty or too short.
     """
-    keys = _lines(path, "pipeline-key", "a key")
-    tokens = _lines(path, "pipeline-token", "a token") if (path / "pipeline-token").exists() else ()
+    keys = read_lines(path, "pipeline-key", "a key")
+    tokens = read_lines(path, "pipeline-token", "a token") if (path / "pipeline-token").exists() else ()
     password, s3_token = (_optional(path, name) for name in ("redis-password", "s3-token"))
-    return Secrets(_secret(path, "s3-key"), _secret(path, "s3-secret"), password, keys, tokens, s3_token)
+    return Secrets(read_secret(path, "s3-key"), read_secret(path, "s3-secret"), password, keys, tokens, s3_token)
 
 
 def _optional(path: Path, name: str) -> str | None:
-    return _secret(path, name) if (path / name).exists() else None
+    return read_secret(path, name) if (path / name).exists() else None
 
 
-def _lines(path: Path, name: str, each: str) -> tuple[bytes, ...]:
-    lines = _secret(path, name).split()
+def read_lines(path: Path, name: str, each: str) -> tuple[bytes, ...]:
+    """Read a secret that may hold several, one a line; raises ConfigurationError."""
+    lines = read_secret(path, name).split()
     if any(len(line) < MINIMUM_KEY_LENGTH for line in lines):
         raise ConfigurationError(f"secret {name}: expected at least {MINIMUM_KEY_LENGTH} characters {each}")
     return tuple(line.encode() for line in lines)
 
 
-def _secret(path: Path, name: str) -> str:
+def read_secret(path: Path, name: str) -> str:
+    """Read a secret; raises ConfigurationError when it is missing or empty."""
     try:
         value = (path / name).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:

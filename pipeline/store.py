@@ -20,6 +20,7 @@ from pipeline.objects import (
     ObjectInfo,
     body_errors,
     s3_errors,
+    time_of,
 )
 from pipeline.s3 import open_clients
 from pipeline.settings import Secrets, Settings
@@ -162,6 +163,18 @@ class Store:
                 entries += page.get("Contents", [])
         return sorted(entries, key=lambda entry: entry["Key"])
 
+    async def clock(self) -> float | None:
+        """Return S3's time in seconds since 1970, None where it does not tell; it tells with a refusal too."""
+        try:
+            with s3_errors(""):
+                answer = await self._client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
+        except UnavailableError as error:
+            told = time_of(getattr(error.__cause__, "response", {}))
+            if told is None:
+                raise
+            return told
+        return time_of(answer)
+
     async def copy(self, source: ObjectInfo, key: str) -> None:
         """Copy an object inside the bucket, over 5 GiB by parts."""
         if source.size <= COPY_LIMIT:
@@ -199,7 +212,7 @@ class Store:
         """
         aborted = 0
         try:
-            for upload in await self._uploads(batch):
+            for upload in await self.uploads(batch):
                 if upload.key == f"{batch}.json" or upload.key.startswith(f"{batch}/"):
                     await upload.abort()
                     aborted += 1
@@ -209,7 +222,8 @@ class Store:
             self._may_list_uploads = False
         return aborted
 
-    async def _uploads(self, prefix: str) -> Uploads:
+    async def uploads(self, prefix: str) -> Uploads:
+        """Return the multipart uploads under a prefix that are neither completed nor aborted."""
         found: Uploads = []
         with s3_errors(prefix):
             async for page in self._client.get_paginator("list_multipart_uploads").paginate(

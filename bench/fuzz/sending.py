@@ -25,6 +25,7 @@ RECENT = 200
 SERVER_ERROR = 500
 BAD_REQUEST = 400
 UNAUTHORIZED = 401
+_CALLBACKS = {b"/collect": "collect", b"/collect/direct": "collect", b"/collect/probe": "probe"}
 _TEXT = re.compile(rb"[\x21-\x7e]*")
 
 
@@ -131,13 +132,14 @@ class Sender:
             headers = [pair for pair in headers if pair[0].lower() != b"content-encoding"]
             headers.append((b"X-Pipeline-Signature", chosen.signature))
             body, answer_of = chosen.body + step.body, fields_of(chosen.query)
-        if step.mode != "collect":
+        is_callback = step.mode.startswith("collect")
+        if not is_callback:
             headers = [pair for pair in headers if pair[0].lower() != b"x-mode"]
             headers.append((b"X-Mode", step.mode.encode()))
-        path = b"/collect?" if step.mode == "collect" else b"/?"
+        path = f"/{step.mode if is_callback else ''}?".encode()
         request = Request(b"POST", path + query, headers, body)
         answer = await ask(self.stage.port, request)
-        problems = self._judge(step.mode, request, answer)
+        problems = self._judge(mode_of(request), request, answer)
         genuine = USES[step.purpose] == step.mode and is_as_signed(original, query)
         if not genuine and answer.status not in {400, 403, 413}:
             problems.append(f"{answer.status} {answer.body[:100]!r} for {query!r}, which nobody has signed")
@@ -178,8 +180,8 @@ def mode_of(request: Request) -> str:
     path = unquote_to_bytes(path)
     if request.method in {b"GET", b"HEAD"} and path.decode(errors="replace") in description.fixed():
         return path.decode()
-    if path.rstrip(b"/") == b"/collect":
-        return "collect"
+    if path.rstrip(b"/") in _CALLBACKS:
+        return _CALLBACKS[path.rstrip(b"/")]
     headers: dict[bytes, bytes] = {}
     for name, value in request.headers:
         headers.setdefault(name.lower(), value)

@@ -20,6 +20,7 @@ from bench.fuzz.wire import Answer, Request, ask
 from pipeline.local.functions import FunctionSpec
 from pipeline.local.probes import s3_client
 from pipeline.local.stack import LocalStack, local_stack
+from pipeline.models import PROBE_PATH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -64,7 +65,8 @@ class Record:
         if exchange.function == PIPELINE and exchange.kind == "enqueue":
             self.queries[exchange.headers["X-Mode"]].append(_query(exchange.path))
             if callback := exchange.headers.get("X-Callback-Url"):
-                self.queries["callback"].append(_query(callback))
+                path = urlsplit(callback).path
+                self.queries["probe callback" if path.endswith(PROBE_PATH) else "callback"].append(_query(callback))
         if exchange.function == PIPELINE and exchange.kind == "message":
             signature = answer.headers.get("X-Pipeline-Signature", "")
             if signature:

@@ -7,10 +7,17 @@ from typing import Literal
 
 POOL = 3
 Batch = int | bytes | None
-Purpose = Literal["task", "open", "reduce", "callback"]
-Use = Literal["task", "open", "reduce", "collect"]
-# The mode that a URL of each purpose is for.
-USES: dict[Purpose, Use] = {"task": "task", "open": "open", "reduce": "reduce", "callback": "collect"}
+Purpose = Literal["task", "open", "reduce", "callback", "probe", "probe callback"]
+Use = Literal["task", "open", "reduce", "collect", "probe", "collect/probe"]
+# The mode, or the path, that a URL of each purpose is for.
+USES: dict[Purpose, Use] = {
+    "task": "task",
+    "open": "open",
+    "reduce": "reduce",
+    "callback": "collect",
+    "probe": "probe",
+    "probe callback": "collect/probe",
+}
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ honest_controls = st.builds(Call, st.sampled_from(_CONTROLS), _pool, st.sampled_
 honest_looks = st.one_of(
     st.builds(Call, st.just(b"tune"), _pool, query=_tunings),
     st.just(Call(b"sweep")),
+    st.just(Call(b"doctor")),
     st.just(Call(None, method=b"GET")),
     st.builds(Call, st.none(), method=st.just(b"GET"), path=_fixed, headers=st.just(_NO_TOKEN)),
     st.builds(Call, st.none(), _pool, method=st.just(b"GET"), path=st.just(b"/status")),
@@ -124,7 +125,20 @@ hostile_calls = st.builds(
     st.one_of(_pool, st.none(), values.raw_query_part),
     st.sampled_from(["query", "header"]),
     st.sampled_from([b"POST", b"GET", b"HEAD", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"QUERY"]),
-    st.sampled_from([b"/", b"/collect", b"/collect/", b"//collect", b"/COLLECT", b"/status", b"/%63ollect", b"/a/../b"])
+    st.sampled_from(
+        [
+            b"/",
+            b"/collect",
+            b"/collect/",
+            b"/collect/direct",
+            b"/collect/probe",
+            b"//collect",
+            b"/COLLECT",
+            b"/status",
+            b"/%63ollect",
+            b"/a/../b",
+        ]
+    )
     | _fixed
     | values.raw_query_part.map(lambda part: b"/" + part.replace(b"?", b"")),
     st.lists(
@@ -157,7 +171,14 @@ _CHANGES = [
 ]
 # The queue holds few openings: only a large input, or a batch that Redis has forgotten, makes one.
 _CALLBACK: tuple[Purpose, Use] = ("callback", "collect")
-_USES: list[tuple[Purpose, Use]] = [("task", "task"), _CALLBACK, _CALLBACK, _CALLBACK, ("reduce", "reduce")]
+_USES: list[tuple[Purpose, Use]] = [
+    ("task", "task"),
+    _CALLBACK,
+    _CALLBACK,
+    _CALLBACK,
+    ("reduce", "reduce"),
+    ("probe callback", "collect/probe"),
+]
 _misused = st.tuples(st.sampled_from([*USES]), st.sampled_from([*USES.values()]))
 signed_steps = st.builds(
     lambda use, *rest: Signed(*use, *rest),

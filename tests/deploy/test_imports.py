@@ -10,18 +10,23 @@ from tests.deploy.images import HANDLER, ROOT
 
 # From the bottom up; a module may import from the rows under its own. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "replies", "redis_url", "redis_errors", "shell"}),
+    frozenset({"errors", "replies", "redis_url", "redis_errors", "shell", "clocks", "watchdog"}),
     frozenset({"settings", "signing", "repeating", "background", "bundles", "objects", "measures", "metrics"}),
     frozenset({"patience"}),
     frozenset({"connection"}),
     frozenset({"logs", "models", "s3", "uploads", "scripts"}),
     frozenset({"failures", "streaming"}),
     frozenset({"envelopes"}),
-    frozenset({"access", "batchspec", "control", "index", "store", "gateway", "cutting", "unpacking", "status"}),
+    frozenset(
+        {"access", "batchspec", "control", "index", "probing", "store", "gateway", "cutting", "unpacking", "status"}
+    ),
     frozenset({"ledger", "rows", "snapshot", "specs", "segments", "calls"}),
     frozenset({"context", "answers", "planning", "summary"}),
     frozenset({"duties", "deleting", "ids", "inputs", "listing", "releasing"}),
     frozenset({"settling", "opening", "surveying"}),
+    frozenset({"checks.report"}),
+    frozenset(f"checks.{path.stem}" for path in (HANDLER / "checks").glob("*.py"))
+    - {"checks.__init__", "checks.report"},
     frozenset({"rebuilding", "requests", "sweeping", "trying"}),
     frozenset({f"modes.{path.stem}" for path in (HANDLER / "modes").glob("*.py") if path.stem != "__init__"}),
     frozenset({"handler"}),
@@ -31,7 +36,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 # Who may talk to the outside, so that each of these has one place where its errors are known.
 OWNERS = {
-    "redis": {"bundles", "connection", "control", "index", "ledger", "patience", "redis_errors", "scripts"},
+    "redis": {*("bundles", "connection", "control", "index", "ledger"), *("patience", "probing", "redis_errors", "scripts")},
     "aiobotocore": {"s3"},
     "botocore": {"objects"},
     "prometheus_client": {"metrics", "server", "__main__"},
@@ -74,7 +79,7 @@ def outer_imports(path: Path) -> set[str]:
 def test_every_module_has_its_layer() -> None:
     placed = [name for layer in LAYERS for name in layer]
     assert len(placed) == len(set(placed))
-    packages = {"__init__", "modes.__init__"}
+    packages = {"__init__", "modes.__init__", "checks.__init__"}
     assert set(modules()) - packages == set(placed)
 
 
@@ -95,6 +100,7 @@ def test_packages_import_nothing() -> None:
     assert {name: imports(path) for name, path in modules().items() if name.endswith("__init__")} == {
         "__init__": set(),
         "modes.__init__": set(),
+        "checks.__init__": set(),
     }
 
 

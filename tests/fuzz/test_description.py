@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.handler import MODES, Signed
 from pipeline.listing import SHOWN_BATCHES
 from pipeline.metrics import VERSION
-from pipeline.models import BATCH_ID, CALLBACK_PATH, DIRECT_PATH, KIB, RESERVED_IDS
+from pipeline.models import BATCH_ID, CALLBACK_PATH, DIRECT_PATH, KIB, PROBE_PATH, RESERVED_IDS
 from pipeline.modes.tune import Tuning
 from pipeline.replies import ENDED
 from pipeline.server import BODY_LIMIT, ERROR_HEADERS, create_app
@@ -65,7 +65,7 @@ def test_the_paths_are_those_of_the_server() -> None:
     *served, rest = create_app(read_settings({"s3_bucket": "rows"})).router.resources()
     assert rest.canonical == "/{path}"
     assert fixed() == {resource.canonical for resource in served}
-    assert set(description()["paths"]) == {"/", CALLBACK_PATH, DIRECT_PATH} | fixed()
+    assert set(description()["paths"]) == {"/", CALLBACK_PATH, DIRECT_PATH, PROBE_PATH} | fixed()
 
 
 def test_the_specification_is_that_of_the_code() -> None:

@@ -25,6 +25,7 @@ from pipeline.specs import Specs
 from pipeline.store import Store
 from tests.integration.bench import Bench
 from tests.integration.direct_calls import Direct
+from tests.integration.doctors import Doctor
 from tests.integration.fake_gateway import FakeGateway, fake_gateway
 from tests.integration.pipeline_bench import PipelineBench
 from tests.integration.s3_proxy import S3Proxy, s3_proxy
@@ -131,6 +132,11 @@ async def pipeline(redis: Redis, store: Store, gateway: FakeGateway, s3: S3Info,
 @pytest.fixture
 def direct(pipeline: PipelineBench) -> Direct:
     return Direct(pipeline)
+
+
+@pytest.fixture
+def doctor(pipeline: PipelineBench, tmp_path: Path) -> Doctor:
+    return Doctor(pipeline, tmp_path)
 
 
 def connection(info: S3Info) -> tuple[Settings, Secrets]:

@@ -38,7 +38,8 @@ class Message:
 class FakeGateway:
     """`queues` holds what was sent to each function, `refusals` what is answered instead of 202.
 
-    What is queued for a function that is `held` is not answered before its event.
+    What is queued for a function that is `held` is not answered before its event. `looks` are the answers of the
+    gateway itself, by path.
     """
 
     url: str
@@ -47,6 +48,7 @@ class FakeGateway:
     refusals: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     models: dict[str, Model] = field(default_factory=dict)
     held: dict[str, asyncio.Event] = field(default_factory=dict)
+    looks: dict[str, tuple[int, Mapping[str, str]]] = field(default_factory=dict)
 
     async def enqueue(self, request: web.Request) -> web.Response:
         """Take a message, or refuse it with the next status that is waiting."""
@@ -66,6 +68,11 @@ class FakeGateway:
             return web.Response(status=404, text="error finding function")
         return await model(request, await request.read())
 
+    async def look(self, request: web.Request) -> web.Response:
+        """Answer for the gateway itself, as a healthy one that knows every function."""
+        status, headers = self.looks.get(request.path_qs, (200, {}))
+        return web.Response(status=status, headers=headers)
+
 
 @asynccontextmanager
 async def fake_gateway() -> AsyncIterator[FakeGateway]:
@@ -76,6 +83,7 @@ async def fake_gateway() -> AsyncIterator[FakeGateway]:
         gateway = FakeGateway("", session)
         app.router.add_post("/async-function/{function}", gateway.enqueue)
         app.router.add_post("/function/{function}", gateway.invoke)
+        app.router.add_get("/{path:healthz|system/.*}", gateway.look)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()

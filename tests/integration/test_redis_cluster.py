@@ -1,6 +1,7 @@
 """The ledger on a real cluster: nodes restart, fail over, and hand their slots on while batches run."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -225,3 +226,17 @@ async def test_a_whole_batch_runs_on_a_cluster(pipeline: PipelineBench, ours: Li
     assert [entry["url"] for entry in summary["failures"]["results"]] == ["bad"]
     assert (await bench.status())["state"] == "done"
     assert await bench.sweep() == {"open": 0}
+
+
+async def test_the_doctor_asks_every_primary(ours: Lives) -> None:
+    probing = ours.bench(0).ledger.probing
+    servers = await probing.servers()
+    assert [info["role"] for info in servers] == ["master"] * 3
+    assert abs(await probing.clock() - time.time()) < 60
+    assert await probing.saves() is False
+    for number in BATCHES:
+        await probing.begin(str(number))
+        assert await probing.note(str(number), "invoked", "200")
+        assert await probing.seen(str(number)) == {"invoked": "200"}
+        await probing.end(str(number))
+        assert not await probing.note(str(number), "invoked", "200")

@@ -114,7 +114,9 @@ CLOSED = Closed(Access((TOKEN,))).typed
 
 
 def test_only_what_asks_for_a_signature_needs_no_token() -> None:
-    assert {name for name, mode in MODES.items() if isinstance(mode, Signed)} == {"task", "collect", "reduce", "open"}
+    assert {name for name, mode in MODES.items() if isinstance(mode, Signed)} == {
+        *("task", "collect", "reduce", "open", "probe")
+    }
 
 
 @pytest.mark.parametrize("name", [name for name, mode in MODES.items() if not isinstance(mode, Signed)])

@@ -7,14 +7,14 @@ from pipeline.errors import BadRequestError
 from pipeline.models import Event, batch_of, check_batch_id
 
 
-@pytest.mark.parametrize("name", ["a", "7", "a.b", "a..b", "A_b-c.9", "x" * 64, "opened", "OPEN", "open."])
+@pytest.mark.parametrize("name", ["a", "7", "a.b", "a..b", "A_b-c.9", "x" * 64, "opened", "doctors", "OPEN", "open."])
 def test_a_batch_id_is(name: str) -> None:
     assert check_batch_id(name) == name
 
 
 NOT_IDS = (
     *("", ".", "..", "../a", "a/b", "/a", ".a", "-a", "_a", "a b", "a{b}", "{a}"),
-    *("a:b", "a%2Fb", "ä", "٣", "x" * 65, "a\n", "\na", "a\x00", "open", "\udcff"),
+    *("a:b", "a%2Fb", "ä", "٣", "x" * 65, "a\n", "\na", "a\x00", "open", "ended", "doctor", "\udcff"),
 )
 
 

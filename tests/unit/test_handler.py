@@ -16,7 +16,7 @@ from pipeline.models import Event, Response
 
 MODE_NAMES = (
     *("batch", "task", "collect", "reduce", "status", "outputs", "cancel"),
-    *("pause", "resume", "tune", "redrive", "delete", "open", "sweep"),
+    *("pause", "resume", "tune", "redrive", "delete", "open", "sweep", "doctor", "probe"),
 )
 CRON = {"X-Connector": "cron-connector"}
 
@@ -36,6 +36,9 @@ RESOLVED: dict[str, tuple[Event, str]] = {
     "the callback's path against X-Mode cancel": (event(path="/collect", X_Mode="cancel"), "collect"),
     "the callback's path against an unknown mode": (event(path="/collect", X_Mode="nonsense"), "collect"),
     "the callback's path against the cron connector": (event(path="/collect", X_Connector="cron-connector"), "collect"),
+    "a direct callback's path against X-Mode": (event(path="/collect/direct", X_Mode="batch"), "collect"),
+    "a probe's callback's path": (event(path="/collect/probe"), "probe"),
+    "a probe's callback's path against X-Mode": (event(path="/collect/probe/", X_Mode="batch"), "probe"),
     "a GET on the callback's path": (event("GET", "/collect"), "collect"),
     "another path has no mode of its own": (event(path="/task", X_Mode="status"), "status"),
     "a GET": (event("GET"), "status"),
@@ -55,7 +58,7 @@ def test_the_mode_is_resolved_of(given: Event, mode: str) -> None:
 
 LISTED = (
     "the modes are: batch, task, collect, reduce, status, outputs, cancel, pause, resume, tune, redrive, delete, open, "
-    "sweep"
+    "sweep, doctor, probe"
 )
 
 UNRESOLVED: dict[str, tuple[Event, str]] = {

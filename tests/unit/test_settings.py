@@ -104,7 +104,7 @@ def test_a_redis_url_is_taken_as_it_is(url: str) -> None:
 
 
 def test_unknown_variables_are_ignored() -> None:
-    assert read_settings(MINIMAL | {"fprocess": "python -m pipeline", "PATH": "/bin"}) == read_settings(MINIMAL)
+    assert read_settings(MINIMAL | {"HOSTNAME": "pipeline-7", "PATH": "/bin"}) == read_settings(MINIMAL)
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:

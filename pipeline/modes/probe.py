@@ -1,0 +1,21 @@
+"""`probe`: a message that `doctor` sends through the queue arrives, and its callback does."""
+
+import re
+
+from pipeline.context import Context
+from pipeline.models import PROBE_PATH, Event, Response
+
+STATUS = re.compile(r"[1-5][0-9][0-9]")
+
+
+async def probe(event: Event, context: Context) -> Response:
+    """Note that the message, or its callback, has arrived; nothing is noted that nobody waits for.
+
+    Raises ForbiddenError, and UnavailableError when Redis cannot be reached.
+    """
+    is_callback = event.path.rstrip("/") == PROBE_PATH
+    identity = context.signer.verify_query("probe callback" if is_callback else "probe", event.query)
+    status = event.headers.get("X-Function-Status", "") if is_callback else "200"
+    said = status if STATUS.fullmatch(status) else "none"
+    is_awaited = await context.ledger.probing.note(identity.batch, "called back" if is_callback else "invoked", said)
+    return Response.json(200, {"verdict": "noted" if is_awaited else "unknown"})

@@ -1,0 +1,92 @@
+"""doctor on a whole platform: all is well, until something is not."""
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from pipeline.local.functions import FunctionSpec
+from pipeline.local.probes import s3_client
+from pipeline.local.services import redis_server
+from pipeline.local.stack import LocalStack, local_stack
+from tests.deploy.images import function, image_environment
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+TOKEN = "a-token-of-the-tests"
+QUEUE = "queue: there and back"
+TIMEOUTS = {"exec_timeout", "read_timeout", "write_timeout", "task_timeout", "ack_wait"}
+# Nobody here goes on sending requests to a replica that is asked to stop.
+AT_ONCE = {"healthcheck_interval": "0s"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sound(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
+    """A platform as README says it is to be: a Redis that keeps what it is told, a token, timeouts as in stack.yml."""
+    log = tmp_path_factory.mktemp("doctor") / "calls.ndjson"
+    model = FunctionSpec("echo", (sys.executable, "-m", "tests.e2e.model"), {"MODEL_LOG": str(log)})
+    timeouts = {name: value for name, value in function("pipeline")["environment"].items() if name in TIMEOUTS}
+    async with contextlib.AsyncExitStack() as cleanup:
+        redis = await cleanup.enter_async_context(redis_server(appendonly=True))
+        stack = await cleanup.enter_async_context(local_stack([model], redis=redis, pipeline_replicas=0))
+        (stack.secrets_dir / "pipeline-token").write_text(TOKEN)
+        await stack.add_pipeline(1, {"mode": image_environment()["mode"], **timeouts, **AT_ONCE})
+        yield stack
+
+
+async def examined(stack: LocalStack) -> dict[str, dict[str, Any]]:
+    url = f"{stack.gateway_url}/function/pipeline"
+    headers = {"X-Mode": "doctor", "Authorization": f"Bearer {TOKEN}"}
+    async with aiohttp.ClientSession() as http, http.post(url, headers=headers) as response:
+        assert response.status == 200, await response.text()
+        return {check["name"]: check for check in (await response.json())["checks"]}
+
+
+async def test_where_everything_is_as_it_should_be_all_is_ok(sound: LocalStack) -> None:
+    checks = await examined(sound)
+    # How long things take is this machine's business.
+    slow = {"redis: round trip", "s3: round trip", "gateway: reached"}
+    assert [check for name, check in checks.items() if check["status"] != "ok" and name not in slow] == []
+    assert checks[QUEUE]["found"].startswith("a message came home in ")
+    assert checks["model function: deployed"]["found"] == "the gateway answers 200 for 'echo'"
+    assert checks["timeouts: a task"]["found"] == "task_timeout 50 s, exec_timeout 55 s"
+    assert checks["redis: persistence"]["found"] == "appendonly"
+    assert TOKEN not in str(checks)
+    async with s3_client(sound.s3) as s3:
+        answer = await s3.list_objects_v2(Bucket=sound.s3.bucket, Prefix="doctor/")
+    assert answer["KeyCount"] == 0
+
+
+async def test_only_who_has_a_token_is_told(sound: LocalStack) -> None:
+    url = f"{sound.gateway_url}/function/pipeline"
+    async with aiohttp.ClientSession() as http, http.post(url, headers={"X-Mode": "doctor"}) as response:
+        assert response.status == 401
+
+
+async def test_a_queue_that_is_down_has_failed(sound: LocalStack) -> None:
+    sound.gateway.queue_down = True
+    check = (await examined(sound))[QUEUE]
+    sound.gateway.queue_down = False
+    assert (check["status"], check["found"]) == ("failed", "the gateway refused a message with 500")
+
+
+async def test_queue_workers_that_do_not_reach_the_gateway_are_told_by_their_callback(sound: LocalStack) -> None:
+    sound.gateway.cut_off = True
+    check = (await examined(sound))[QUEUE]
+    sound.gateway.cut_off = False
+    assert (check["status"], check["found"]) == (
+        *("failed", "the callback came, and says that the call was answered 503"),
+    )
+
+
+async def test_a_secret_that_goes_is_missed(sound: LocalStack) -> None:
+    path = sound.secrets_dir / "s3-secret"
+    held = path.read_text()
+    path.unlink()
+    check = (await examined(sound))["secret: s3-secret"]
+    path.write_text(held)
+    assert check["status"] == "failed"
+    assert held not in str(check)
