@@ -11,6 +11,7 @@ import polars as pl
 
 from pipeline.batchspec import Submission
 from pipeline.context import Context
+from pipeline.errors import UnavailableError
 from pipeline.planning import auto_chunk
 from pipeline.rows import PREFERRED_COLUMN, choose_column, count_lines, open_rows, read_rows
 
@@ -29,7 +30,7 @@ class Input:
 async def open_input(context: Context, submission: Submission, body: bytes | None = None) -> AsyncIterator[Input]:
     """Open a submission's input; `body` is the CSV where it is not in the bucket yet.
 
-    Raises BadRequestError when it cannot be read, MissingObjectError when it is gone.
+    Raises BadRequestError when it cannot be read, MissingObjectError when it is gone, UnavailableError.
     """
     spec = submission.spec
     # A thread that still unpacks when its caller gives up may write into the folder while it is removed.
@@ -38,7 +39,7 @@ async def open_input(context: Context, submission: Submission, body: bytes | Non
         if body is None:
             await context.store.download(spec.input, submission.etag, path)
         else:
-            await asyncio.to_thread(path.write_bytes, body)
+            await asyncio.to_thread(_write, path, body)
         rows = await asyncio.to_thread(open_rows, path)
         if rows is None:
             yield Input(spec.column or PREFERRED_COLUMN, [], 1, _nothing())
@@ -48,6 +49,13 @@ async def open_input(context: Context, submission: Submission, body: bytes | Non
         chunk = auto_chunk(await count_lines(rows), spec, context.settings) if chosen == "auto" else chosen
         columns = rows.collect_schema().names()
         yield Input(column, columns, chunk, read_rows(rows, column, context.settings.max_rows))
+
+
+def _write(path: Path, body: bytes) -> None:
+    try:
+        path.write_bytes(body)
+    except OSError as error:
+        raise UnavailableError(f"the input cannot be kept under {path.parent}: {error.strerror}") from error
 
 
 async def _nothing() -> AsyncIterator[pl.DataFrame]:

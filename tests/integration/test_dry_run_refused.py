@@ -1,7 +1,10 @@
 """dry_run: what the submission would be refused for is refused in the same words."""
 
 import asyncio
+import errno
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +49,16 @@ async def test_an_evicting_redis_is_refused_too(pipeline: Pipeline, monkeypatch:
     monkeypatch.setattr(pipeline.redis, "info", evicting)
     kind, words, _ = await refused(pipeline, ROWS, CSV, TRIED)
     assert (kind, "set it to noeviction" in words) == (UnavailableError, True)
+
+
+async def test_a_full_disk_is_said(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_path: Path, _body: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    kind, words, _ = await refused(pipeline, ROWS, CSV, TRIED)
+    assert kind is UnavailableError
+    assert re.fullmatch(r"the input cannot be kept under /\S+: No space left on device", words)
 
 
 async def test_an_input_that_takes_longer_than_a_task_may_is_given_up(
