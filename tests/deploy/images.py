@@ -11,6 +11,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 HANDLER = ROOT / "pipeline"
+# What is never in the image.
+OUTSIDE = frozenset({"local", "client", "cli"})
 DOCKERFILE = HANDLER / "Dockerfile"
 SUBSTITUTION = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.handler import MODES
 from pipeline.local.stack import ALLOCATOR
-from tests.deploy.images import HANDLER, copy_image_files, function, image_environment, in_context, seconds
+from tests.deploy.images import HANDLER, OUTSIDE, copy_image_files, function, image_environment, in_context, seconds
 from tests.support import wait_until
 
 SHIPPED = {".py", ".lua", ".yaml", ".html", ".css", ".js"}
@@ -107,7 +107,7 @@ def files(folder: Path) -> set[Path]:
 def test_the_image_holds_the_whole_function_and_nothing_else(folder: Path) -> None:
     shipped = {path.relative_to("pipeline") for path in files(folder) if path.parts[0] == "pipeline"}
     source = {path for path in HANDLER.rglob("*") if path.suffix in SHIPPED}
-    wanted = {path.relative_to(HANDLER) for path in source if "local" not in path.parts[len(HANDLER.parts) :]}
+    wanted = {path.relative_to(HANDLER) for path in source if path.relative_to(HANDLER).parts[0] not in OUTSIDE}
     assert {path for path in shipped if path.suffix} == wanted
     assert {path.name for path in folder.iterdir()} == {"pipeline", "requirements.txt"}
 
@@ -117,7 +117,15 @@ def test_the_build_context_holds_what_is_copied_and_not_the_laptops_stack(folder
     assert shipped
     assert all(in_context(HANDLER / path.relative_to(folder / "pipeline")) for path in shipped)
     assert in_context(HANDLER / "requirements.txt")
-    for outside in ("local/stack.py", "local/demo/run.py", "modes/__pycache__/x.pyc", "__pycache__/x.pyc", "notes.md"):
+    for outside in (
+        "local/stack.py",
+        "local/demo/run.py",
+        "client/batch.py",
+        "cli/app.py",
+        "modes/__pycache__/x.pyc",
+        "__pycache__/x.pyc",
+        "notes.md",
+    ):
         assert not in_context(HANDLER / outside), outside
 
 

@@ -6,7 +6,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from tests.deploy.images import HANDLER, ROOT
+from tests.deploy.images import HANDLER, OUTSIDE, ROOT
 
 # From the bottom up; a module may import from the rows under its own. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
@@ -34,6 +34,24 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"server"}),
     frozenset({"__main__"}),
 )
+# The client and the command line, which are never in the image: from the bottom up, above these of the function.
+CLIENT_BASE = frozenset({"replies", "models", "cutting", "calls"})
+CLIENT_LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"client.text"}),
+    frozenset({"client.errors"}),
+    frozenset({"client.documents", "client.joining", "client.patience", "client.sources"}),
+    frozenset({"client.downloads", "client.transport"}),
+    frozenset({"client.batch"}),
+    frozenset({"client.pipeline"}),
+    frozenset({"client.sync"}),
+    frozenset({"client"}),
+    frozenset({"cli.watching", "cli.running"}),
+    frozenset({"cli.show"}),
+    frozenset({"cli.following"}),
+    frozenset({"cli.doctor", "cli.results", "cli.steering", "cli.submitting"}),
+    frozenset({"cli.app"}),
+    frozenset({"cli.__main__"}),
+)
 # Who may talk to the outside, so that each of these has one place where its errors are known.
 OWNERS = {
     "redis": {*("bundles", "connection", "control", "index", "ledger"), *("patience", "probing", "redis_errors", "scripts")},
@@ -46,8 +64,15 @@ DISTRIBUTIONS = {"async_lru": "async-lru", "backports": "backports.zstd", "prome
 
 
 def modules() -> dict[str, Path]:
-    paths = [path for path in HANDLER.rglob("*.py") if path.relative_to(HANDLER).parts[0] != "local"]
+    paths = [path for path in HANDLER.rglob("*.py") if path.relative_to(HANDLER).parts[0] not in OUTSIDE]
     return {".".join(path.relative_to(HANDLER).with_suffix("").parts): path for path in paths}
+
+
+def client_modules() -> dict[str, Path]:
+    paths = [path for folder in ("client", "cli") for path in (HANDLER / folder).rglob("*.py")]
+    named = {".".join(path.relative_to(HANDLER).with_suffix("").parts): path for path in paths}
+    # What the package gives is imported by its own name.
+    return {name.removesuffix(".__init__") if name != "cli.__init__" else name: path for name, path in named.items()}
 
 
 def imports(path: Path) -> set[str]:
@@ -95,6 +120,26 @@ def test_imports_point_down_only() -> None:
     assert wrong == [], "these point up, sideways, or out of the function"
 
 
+def test_the_client_points_down_only_and_needs_little_of_the_function() -> None:
+    paths = client_modules()
+    assert sorted(name for layer in CLIENT_LAYERS for name in layer) == sorted(paths.keys() - {"cli.__init__"})
+    below = set(CLIENT_BASE)
+    names = below | set(paths)
+    wrong = []
+    for layer in CLIENT_LAYERS:
+        for name in sorted(layer):
+            wrong += [f"{name} -> {target}" for target in inner_imports(paths[name], names) - below]
+        below |= layer
+    assert wrong == []
+
+
+def test_the_extra_client_is_enough_for_the_command_line() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extra = {re.split(r"[<>=~!; ]", line, maxsplit=1)[0] for line in project["optional-dependencies"]["client"]}
+    used = {DISTRIBUTIONS.get(name, name) for path in client_modules().values() for name in outer_imports(path)}
+    assert used - declared() == extra
+
+
 def test_packages_import_nothing() -> None:
     """A name that is re-exported would be imported past its layer."""
     assert {name: imports(path) for name, path in modules().items() if name.endswith("__init__")} == {
@@ -111,10 +156,11 @@ def test_only_the_owner_talks_to_a_service() -> None:
     assert users == OWNERS
 
 
+def declared() -> set[str]:
+    requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    return {re.split(r"[\[<>=~!; ]", requirement, maxsplit=1)[0] for requirement in requirements}
+
+
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
-    declared = {
-        re.split(r"[\[<>=~!; ]", requirement, maxsplit=1)[0]
-        for requirement in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    }
     used = {DISTRIBUTIONS.get(name, name) for path in modules().values() for name in outer_imports(path)}
-    assert used == declared
+    assert used == declared()

@@ -1,0 +1,1 @@
+"""The command line: `pipeline submit`, `status`, `results` and so on. It is the client with words around it."""

@@ -1,0 +1,71 @@
+"""Fetch what a batch brought."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from pipeline.cli.following import BatchId
+from pipeline.cli.running import Exit, Setup
+from pipeline.cli.show import FIRST_ROWS, show_frame
+
+WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
+    ".parquet": lambda frame, path: frame.write_parquet(path),
+    ".csv": lambda frame, path: frame.write_csv(path),
+    ".ndjson": lambda frame, path: frame.write_ndjson(path),
+}
+SUMMARY = ".json"
+To = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Where to write: .parquet, .csv or .ndjson for one row an item with all columns of the input, .json for "
+        "the summary. Without it the first rows are shown.",
+    ),
+]
+
+
+async def results(setup: Setup, batch_id: BatchId, *, to: To = None) -> Exit:
+    """Fetch the outcomes of an ended batch, one row an item in input order."""
+    suffix = to.suffix.lower() if to else ""
+    if to and suffix not in {*WRITERS, SUMMARY}:
+        raise typer.BadParameter(f"{to} names no format: expected one of {', '.join([*WRITERS, SUMMARY])}")
+    if to and not to.absolute().parent.is_dir():
+        raise typer.BadParameter(f"{to} cannot be written: there is no folder {to.parent}")
+    async with setup.pipeline() as pipeline:
+        batch = pipeline.batch(batch_id)
+        if to and suffix == SUMMARY:
+            if not await batch.save_summary(to):
+                setup.say(f"error: batch {batch_id} has no summary: it was never opened")
+                return Exit.FLAWED
+            _written(setup, batch_id, to, None)
+            return Exit.DONE
+        frame = await batch.frame()
+    if to:
+        await asyncio.to_thread(_write, frame, to)
+        _written(setup, batch_id, to, frame.height)
+    elif setup.as_json:
+        setup.document({"batch_id": batch_id, "rows": frame.height, "first": frame.head(FIRST_ROWS).to_dicts()})
+    else:
+        show_frame(setup.out, frame)
+    return Exit.DONE
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    """Write a frame; the file is there whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        WRITERS[path.suffix.lower()](frame, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _written(setup: Setup, batch_id: str, path: Path, rows: int | None) -> None:
+    if setup.as_json:
+        setup.document({"batch_id": batch_id, "to": str(path), "rows": rows})
+    else:
+        setup.show(f"Wrote {path}" + ("" if rows is None else f": {rows} rows"))

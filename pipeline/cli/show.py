@@ -1,0 +1,130 @@
+"""What the commands print for people. Texts of the function, of models and of rows go through `one_line`, as Text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.cli.watching import pace_of
+from pipeline.client.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import polars as pl
+    from rich.console import Console
+
+    from pipeline.client import Brief, Check, DryRun, Progress
+
+CELL_LETTERS = 200
+FIRST_ROWS = 10
+COLOURS = {"done": "green", "ok": "green", "warning": "yellow", "paused": "yellow", "failed": "red", "cancelled": "red"}
+
+
+def cell(value: Any) -> Text:
+    """Make text of a value, of one line and no more than 200 characters; None is empty."""
+    text = "" if value is None else one_line(str(value), CELL_LETTERS)
+    return Text(text, style=COLOURS.get(text, ""))
+
+
+def table(console: Console, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a table."""
+    shown = Table()
+    for heading in headings:
+        shown.add_column(cell(heading), overflow="fold")
+    for row in rows:
+        shown.add_row(*(cell(value) for value in row))
+    console.print(shown)
+
+
+def facts(console: Console, pairs: Iterable[tuple[str, Any]]) -> None:
+    """Print names and values, those without a value left out."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        if value not in (None, ""):
+            grid.add_row(Text(name), cell(value))
+    console.print(grid)
+
+
+def show_progress(console: Console, progress: Progress) -> None:
+    """Print a batch: how far it is, and what failed."""
+    latency = progress.latency
+    facts(
+        console,
+        [
+            ("batch", progress.batch_id),
+            ("state", progress.state),
+            ("reason", progress.reason),
+            ("trouble", progress.trouble),
+            ("function", progress.function),
+            ("items", f"{progress.items}: {progress.succeeded} succeeded, {progress.failed} failed"),
+            ("tasks", f"{progress.settled} of {progress.tasks} settled, {progress.in_flight} in flight"),
+            ("generation", progress.generation or None),
+            ("pace", pace_of(progress)),
+            ("latency", latency and f"p50 {latency.p50} s, p99 {latency.p99} s"),
+            ("created", moment(progress.created)),
+            ("ended", moment(progress.ended)),
+            ("elapsed", f"{progress.elapsed:.1f} s"),
+            ("summary", progress.links.summary),
+        ],
+    )
+    if progress.failures:
+        examples = [(kind.count, kind.kind, kind.example.item if kind.example else "") for kind in progress.failures]
+        table(console, ["failed", "how", "for example"], examples)
+
+
+def show_briefs(console: Console, briefs: Sequence[Brief]) -> None:
+    """Print batches, one a line."""
+    headings = ["batch", "state", "function", "items", "succeeded", "failed", "created", "ended"]
+    rows = [
+        (b.batch_id, b.state, b.function, b.items, b.succeeded, b.failed, moment(b.created), moment(b.ended))
+        for b in briefs
+    ]
+    table(console, headings, rows)
+
+
+def show_dry_run(console: Console, found: DryRun) -> None:
+    """Print what a submission would do."""
+    facts(
+        console,
+        [
+            ("input", found.input),
+            ("column", f"{found.column} (of {', '.join(found.columns)})"),
+            ("items", found.items),
+            ("tasks", f"{found.tasks} of {found.chunk} items"),
+            ("calls", f"{found.calls} of the model function, if each succeeds"),
+            ("messages", f"{found.messages} in the queue, if nothing is retried"),
+        ],
+    )
+    if found.first_calls:
+        calls = [(call.method, call.url, call.body) for call in found.first_calls]
+        table(console, ["first calls", "address", "body"], calls)
+    console.print("Nothing was written, queued or called.")
+
+
+def show_checks(console: Console, checks: Sequence[Check]) -> None:
+    """Print checks, and what to do below them."""
+    table(console, ["check", "status", "found"], [(check.name, check.status, check.found) for check in checks])
+    for check in checks:
+        if check.advice:
+            line = Text.assemble(cell(check.name), ": ", one_line(check.advice))
+            console.print(line, soft_wrap=True)
+
+
+def show_frame(console: Console, frame: pl.DataFrame) -> None:
+    """Print the first rows of a frame."""
+    table(console, frame.columns, frame.head(FIRST_ROWS).rows())
+    if frame.height > FIRST_ROWS:
+        console.print(f"The first {FIRST_ROWS} of {frame.height} rows: --to FILE writes them all.")
+
+
+def moment(seconds: float | None) -> str | None:
+    """Write a time of day in UTC, to the second."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="seconds").replace("+00:00", " UTC")

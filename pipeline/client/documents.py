@@ -1,0 +1,226 @@
+"""The pipeline's answers, typed. What an older or newer function leaves out has its default, what it adds is ignored.
+
+Times are in seconds since 1970, durations in seconds.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from pipeline.client.errors import BrokenError
+from pipeline.replies import ENDED
+
+OK = 200
+Document = TypeVar("Document")
+
+
+class Links(msgspec.Struct, frozen=True):
+    """Where more is: the status by HTTP, the summary as `s3://bucket/key` once there is one."""
+
+    status: str | None = None
+    summary: str | None = None
+
+
+class Throughput(msgspec.Struct, frozen=True):
+    """Items settled in each slot of `width` seconds since the present run began, oldest first."""
+
+    width: int = 1
+    counts: tuple[int, ...] = ()
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Durations of so many tasks, in seconds: each is the upper edge of its bucket."""
+
+    tasks: int = 0
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    max: float | None = None
+
+
+class Example(msgspec.Struct, frozen=True):
+    """One failed item: `index` is its row, from 0. The texts are the model function's and the input's."""
+
+    index: int | None = None
+    item: str = ""
+    result: str = ""
+    call_id: str | None = None
+    generation: int = 0
+
+
+class FailureKind(msgspec.Struct, frozen=True):
+    """Items that failed alike: `count` now, `retried` that ran again since; `at` is the newest one's time."""
+
+    kind: str = ""
+    status_code: int | None = None
+    count: int = 0
+    retried: int = 0
+    at: float | None = None
+    example: Example | None = None
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """A batch at one moment.
+
+    Items are counted in `items`, `succeeded`, `failed`, `retried`; tasks of the present generation in `tasks`,
+    `released`, `in_flight`, `settled`. `rate` is in items a second. Counts are 0 while the batch is being opened.
+    """
+
+    state: str
+    batch_id: str = ""
+    reason: str | None = None
+    trouble: str | None = None
+    function: str | None = None
+    generation: int = 0
+    window: int | None = None
+    rate_limit: float | None = None
+    items: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    retried: int = 0
+    tasks: int = 0
+    released: int = 0
+    in_flight: int = 0
+    settled: int = 0
+    rate: float = 0.0
+    eta: float | None = None
+    created: float | None = None
+    started: float | None = None
+    completed: float | None = None
+    ended: float | None = None
+    elapsed: float = 0.0
+    links: Links = Links()
+    throughput: Throughput | None = None
+    latency: Latency | None = None
+    failures: tuple[FailureKind, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will change any more, unless the batch is redriven."""
+        return self.state in ENDED
+
+    @property
+    def flawless(self) -> bool:
+        """Whether it is `done` without a failed item."""
+        return self.state == "done" and not self.failed
+
+
+class Brief(msgspec.Struct, frozen=True):
+    """A batch in a list; what is not known of it (any more) is None."""
+
+    batch_id: str
+    state: str | None = None
+    function: str | None = None
+    items: int | None = None
+    succeeded: int | None = None
+    failed: int | None = None
+    created: float | None = None
+    ended: float | None = None
+    status_url: str | None = None
+
+
+class Batches(msgspec.Struct, frozen=True):
+    """The open batches, oldest first, and the ended ones, newest first; at most 100 each."""
+
+    open: tuple[Brief, ...] = ()
+    ended: tuple[Brief, ...] = ()
+
+
+class Link(msgspec.Struct, frozen=True):
+    """An object that can be read at `url` until the link expires; `size` is in bytes. The URL is a secret."""
+
+    key: str
+    url: str
+    size: int = 0
+    generation: int = 0
+
+
+class Outputs(msgspec.Struct, frozen=True):
+    """What an ended batch left: its summary, and on request what `frame` is made of.
+
+    `snapshot` are Parquet parts of the input in order, `column` is the one of the items, `segments` are outcomes, in
+    the order in which later ones overlay earlier ones.
+    """
+
+    batch_id: str = ""
+    expires: float | None = None
+    summary: Link | None = None
+    snapshot: tuple[Link, ...] = ()
+    column: str | None = None
+    segments: tuple[Link, ...] = ()
+
+
+class FirstCall(msgspec.Struct, frozen=True):
+    """A call of the model function that would be made; `body` is cut at 1 KiB."""
+
+    method: str = "POST"
+    url: str = ""
+    headers: dict[str, str] = {}
+    body: str = ""
+
+
+class DryRun(msgspec.Struct, frozen=True):
+    """What a submission would do: `calls` where each succeeds, `messages` where nothing is retried."""
+
+    dry_run: bool
+    input: str | None = None
+    column: str | None = None
+    columns: tuple[str, ...] = ()
+    items: int = 0
+    chunk: int | str = 1
+    tasks: int = 0
+    calls: int = 0
+    messages: int = 0
+    first_calls: tuple[FirstCall, ...] = ()
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One check: `status` is `ok`, `warning` or `failed`; `advice` is empty where there is nothing to do."""
+
+    name: str
+    status: str
+    found: str = ""
+    advice: str = ""
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """The function's own checks, and the time by its clock."""
+
+    checks: tuple[Check, ...]
+    now: float | None = None
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """The answer to a submission: sizes are None while the snapshot is still being made."""
+
+    batch_id: str
+    batch_size: int | None = None
+    tasks: int | None = None
+    state: str | None = None
+    status_url: str | None = None
+
+
+class Redriven(msgspec.Struct, frozen=True):
+    """The answer to a redrive: `redriven` is 0 where nothing had failed."""
+
+    redriven: int | None = None
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """The answer to a deletion: `deleted` once nothing is left."""
+
+    deleted: bool = False
+
+
+def read(document: Any, shape: type[Document]) -> Document:
+    """Read an answer; a null counts as left out. Raises BrokenError for one that is not of this shape."""
+    try:
+        return msgspec.convert(_without_nulls(document), shape)
+    except msgspec.ValidationError as error:
+        raise BrokenError(OK, f"the answer is not the pipeline's: {error}") from error
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(part) for name, part in value.items() if part is not None}
+    return [_without_nulls(part) for part in value] if isinstance(value, list) else value

@@ -1,0 +1,98 @@
+"""Read objects of the bucket by links that need no credentials."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+from yarl import URL
+
+from pipeline.client.errors import BrokenError, RefusedError, UnreachableError
+from pipeline.client.patience import patiently
+from pipeline.models import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from pipeline.client.documents import Link
+    from pipeline.client.patience import Tell
+
+AT_ONCE = 8
+# No limit for a whole object, which may be large: only for a silence.
+TIMEOUT = ClientTimeout(total=None, sock_connect=10, sock_read=60)
+
+
+class Downloads:
+    """Reads links through a session that carries no token; no error shows a link, since it is a key to the object."""
+
+    def __init__(self, session: ClientSession, patience: float, tell: Tell | None) -> None:
+        self._session = session
+        self._patience = patience
+        self._tell = tell
+
+    async def all(self, links: Sequence[Link]) -> list[bytes]:
+        """Read objects, eight at a time; returns them in the order of the links. Raises as `get`."""
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def one(link: Link) -> bytes:
+            async with slots:
+                return await self.get(link)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(link)) for link in links]
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def get(self, link: Link) -> bytes:
+        """Read an object; raises RefusedError for a link that has expired, UnreachableError, BrokenError."""
+
+        async def once() -> bytes:
+            async with self._opened(link) as response:
+                return await response.read()
+
+        return await patiently(once, self._patience, self._tell)
+
+    async def save(self, link: Link, path: Path) -> None:
+        """Write an object to a file, which is there whole or not at all; raises as `get`, and OSError."""
+        partial = path.with_name(f".{path.name}.partial")
+
+        async def once() -> None:
+            async with self._opened(link) as response:
+                with partial.open("wb") as file:
+                    async for piece in response.content.iter_chunked(MIB):
+                        file.write(piece)
+
+        try:
+            await patiently(once, self._patience, self._tell)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def _opened(self, link: Link) -> AsyncIterator[ClientResponse]:
+        try:
+            where = URL(link.url).origin()
+        except ValueError as error:
+            raise BrokenError(HTTPStatus.OK, f"the link to {link.key} is no address") from error
+        try:
+            # The signature covers the address as it is written.
+            async with self._session.get(URL(link.url, encoded=True), timeout=TIMEOUT) as response:
+                if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise BrokenError(response.status, f"S3 at {where} does not give {link.key}")
+                if not response.ok:
+                    raise RefusedError(
+                        response.status, f"S3 at {where} does not give {link.key}: has its link expired?"
+                    )
+                yield response
+        except (ClientError, TimeoutError) as error:
+            reason = type(error).__name__ if isinstance(error, ClientError) else "no answer in time"
+            raise UnreachableError(
+                f"S3 at {where} cannot be reached from here for {link.key} ({reason}): "
+                "the address is the function's setting s3_endpoint"
+            ) from error

@@ -1,0 +1,97 @@
+"""The pipeline at a gateway: submit batches, find them, ask how it is."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+from aiohttp import ClientSession, ClientTimeout
+
+from pipeline.client.batch import Batch
+from pipeline.client.documents import Batches, Diagnosis, DryRun, Opened, read
+from pipeline.client.downloads import Downloads
+from pipeline.client.sources import make_request
+from pipeline.client.transport import Transport, make_target
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Unpack
+
+    from pipeline.client.patience import Tell
+    from pipeline.client.sources import Source, SpecFields
+
+FUNCTION = "pipeline"
+PATIENCE = 60.0
+# A snapshot of 64 MiB is made before the answer.
+SUBMIT_TIMEOUT = ClientTimeout(total=300)
+
+
+class Pipeline:
+    """The function `pipeline` at a gateway; an async context manager.
+
+    `patience` is for how many seconds a call that meets no answer, or one that may pass, is sent again; `tell` hears
+    the error before each wait. Raises ValueError for a URL or a token that cannot be used. Every call raises what
+    `pipeline.client.errors` lists.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        function: str = FUNCTION,
+        *,
+        token: str | None = None,
+        patience: float = PATIENCE,
+        tell: Tell | None = None,
+    ) -> None:
+        self._target = make_target(url, function, token, patience, tell)
+        self._cleanup = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        # Two: what reads the bucket knows nothing of the gateway, no cookie either.
+        enter = self._cleanup.enter_async_context
+        self._transport = Transport(self._target, await enter(ClientSession()))
+        self._downloads = Downloads(await enter(ClientSession()), self._target.patience, self._target.tell)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._cleanup.aclose()
+
+    async def submit(self, source: Source, *, batch_id: str | None = None, **fields: Unpack[SpecFields]) -> Batch:
+        """Start a batch over a file (Path), a CSV (bytes) or an object of the bucket (str: its key).
+
+        It carries an id in any case, made here unless given, so that sending it twice starts one batch. A file over
+        64 MiB is packed. Raises SourceError for one that cannot be sent.
+        """
+        name = batch_id or new_id()
+        opened = read(await self._submit(source, dict(fields), {"X-Batch-Id": name}), Opened)
+        return self.batch(opened.batch_id)
+
+    async def dry_run(self, source: Source, **fields: Unpack[SpecFields]) -> DryRun:
+        """Say what a submission would do, without writing, queueing or calling anything; raises as `submit`."""
+        return read(await self._submit(source, {**fields, "dry_run": True}, {}), DryRun)
+
+    def batch(self, batch_id: str) -> Batch:
+        """Return a batch by its id; nothing is asked yet."""
+        return Batch(batch_id, self._transport, self._downloads)
+
+    async def list(self) -> Batches:
+        """Return the open batches and those that ended lately."""
+        return read(await self._transport.call("status", method="GET"), Batches)
+
+    async def doctor(self) -> Diagnosis:
+        """Let the function check its settings and the services it uses."""
+        return read(await self._transport.call("doctor"), Diagnosis)
+
+    async def _submit(self, source: Source, fields: dict[str, Any], headers: dict[str, str]) -> Any:
+        request = await asyncio.to_thread(make_request, source, fields)
+        request["headers"] |= headers
+        return await self._transport.call("batch", limit=SUBMIT_TIMEOUT, **request)
+
+
+def new_id() -> str:
+    """Make an id for a batch that nobody else has."""
+    return str(uuid.uuid4())

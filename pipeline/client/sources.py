@@ -1,0 +1,95 @@
+"""What is submitted: a CSV from here, or the key of one in the bucket."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypedDict
+
+import orjson
+from backports import zstd
+
+from pipeline.client.errors import SourceError
+from pipeline.models import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+# A file of this machine, the bytes of a CSV (plain, gzip or zstd), or the key of an object of the bucket.
+Source = Path | bytes | str
+BODY_LIMIT = 64 * MIB
+_PIECE = MIB
+_PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+
+
+class SpecFields(TypedDict, total=False):
+    """The fields of a specification besides its input, as the README has them; what is left out has its default."""
+
+    function: str
+    column: str
+    chunk: int | Literal["auto"]
+    chunk_call: bool
+    direct: bool
+    concurrency: int
+    window: int
+    rate: float
+    attempts: int
+    timeout: float
+    tolerate: int | str
+    deadline: float
+    inline_limit: int
+    content_type: str
+    headers: dict[str, str]
+
+
+class Request(TypedDict):
+    """The parts of a submission's HTTP request."""
+
+    query: dict[str, str]
+    body: bytes
+    headers: dict[str, str]
+
+
+def make_request(source: Source, fields: Mapping[str, Any]) -> Request:
+    """Make a submission of a source; reads and packs a file, so it takes a while.
+
+    Raises SourceError for a file that cannot be read or is too large, and for `headers` along with a CSV; TypeError
+    for a field that there is not.
+    """
+    unknown = sorted(fields.keys() - SpecFields.__annotations__.keys() - {"dry_run"})
+    if unknown:
+        raise TypeError(f"there is no field {unknown[0]!r}; the fields are: {', '.join(SpecFields.__annotations__)}")
+    if isinstance(source, str):
+        spec = orjson.dumps({"input": source, **fields})
+        return Request(query={}, body=spec, headers={"Content-Type": "application/json"})
+    if "headers" in fields:
+        raise SourceError("headers do not travel with a CSV: put it into S3 and give its key")
+    query = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in fields.items()}
+    return Request(query=query, body=read_csv(source), headers={"Content-Type": "text/csv"})
+
+
+def read_csv(source: Path | bytes, limit: int = BODY_LIMIT) -> bytes:
+    """Return what is sent of a CSV: its bytes, packed with zstd where they are over `limit`; raises SourceError."""
+    name = str(source) if isinstance(source, Path) else "the CSV"
+    try:
+        with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file:
+            body = file.read(limit + 1)
+            if len(body) <= limit:
+                return body
+            packed = None if body.startswith(_PACKED) else _pack(body, file, limit)
+    except OSError as error:
+        raise SourceError(f"{name} cannot be read: {error.strerror}") from error
+    if packed is None:
+        raise SourceError(f"{name} is over {limit // MIB} MiB even when packed: put it into S3 and give its key")
+    return packed
+
+
+def _pack(head: bytes, rest: BinaryIO, limit: int) -> bytes | None:
+    """Pack a file with zstd, None as soon as that is over the limit; the same file gives the same bytes."""
+    packer = zstd.ZstdCompressor()
+    packed = bytearray(packer.compress(head))
+    while len(packed) <= limit and (piece := rest.read(_PIECE)):
+        packed += packer.compress(piece)
+    packed += packer.flush()
+    return bytes(packed) if len(packed) <= limit else None

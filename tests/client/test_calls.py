@@ -1,0 +1,308 @@
+"""Calls of the pipeline: what is sent, what comes back, and what is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline.client import BrokenError, CallError, Pipeline, RefusedError, UnreachableError
+from pipeline.local.ports import free_port
+from tests.client.contract import TOKEN, Answer, called, contract, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pipeline.client import Batch
+
+QUICK = {"Retry-After": "0"}
+OPENED = Answer({"batch_id": "b-1", "batch_size": 10, "tasks": 10, "status_url": "http://x"}, 201)
+
+
+async def test_a_key_is_submitted_as_a_specification() -> None:
+    async with called() as (server, pipeline):
+        server.answer("batch", OPENED)
+        batch = await pipeline.submit("data/demo.csv", function="classify", chunk="auto", headers={"X-Extra": "1"})
+    assert batch.id == "b-1"
+    (request,) = server.seen
+    assert (request.method, request.query, request.headers["Content-Type"]) == ("POST", {}, "application/json")
+    expected = b'{"input":"data/demo.csv","function":"classify","chunk":"auto","headers":{"X-Extra":"1"}}'
+    assert request.body == expected
+
+
+async def test_a_csv_is_submitted_as_it_is_with_its_fields_in_the_query() -> None:
+    async with called() as (server, pipeline):
+        server.answer("batch", OPENED)
+        await pipeline.submit(b"url\nx\n", function="classify", chunk_call=True, rate=2.5, tolerate="5%")
+    (request,) = server.seen
+    assert (request.body, request.headers["Content-Type"]) == (b"url\nx\n", "text/csv")
+    assert request.query == {"function": "classify", "chunk_call": "true", "rate": "2.5", "tolerate": "5%"}
+
+
+async def test_a_submission_that_is_sent_again_carries_the_same_id() -> None:
+    async with called() as (server, pipeline):
+        server.answer("batch", Answer({"error": "later"}, 503, headers=QUICK), OPENED)
+        await pipeline.submit(b"url\nx\n")
+        await pipeline.submit(b"url\nx\n")
+        await pipeline.submit(b"url\nx\n", batch_id="monday")
+    first, again, other, named = (request.headers["X-Batch-Id"] for request in server.seen)
+    assert first == again != other
+    assert named == "monday"
+    assert {request.body for request in server.seen} == {b"url\nx\n"}
+
+
+async def test_a_field_that_there_is_not_is_no_submission() -> None:
+    fields: Any = {"windw": 3}
+    async with called() as (server, pipeline):
+        with pytest.raises(TypeError, match="there is no field 'windw'; the fields are: function, column"):
+            await pipeline.submit("a.csv", **fields)
+    assert server.seen == []
+
+
+async def test_a_dry_run_is_asked_for_in_the_specification() -> None:
+    found = {
+        "dry_run": True,
+        "input": "a.csv",
+        "column": "url",
+        "columns": ["url", "id"],
+        "items": 3,
+        "chunk": 2,
+        "tasks": 2,
+        "calls": 3,
+        "messages": 4,
+        "first_calls": [{"method": "POST", "url": "http://g/function/f", "headers": {"X-Call-Id": "1"}, "body": "x"}],
+    }
+    async with called() as (server, pipeline):
+        server.answer("batch", found)
+        by_key = await pipeline.dry_run("a.csv", function="f")
+        by_body = await pipeline.dry_run(b"url\n")
+    assert by_key == by_body
+    assert (by_key.items, by_key.columns, by_key.first_calls[0].headers) == (3, ("url", "id"), {"X-Call-Id": "1"})
+    assert server.seen[0].body == b'{"input":"a.csv","function":"f","dry_run":true}'
+    assert server.seen[1].query == {"dry_run": "true"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "act", "query"),
+    [
+        ("cancel", lambda batch: batch.cancel(), {}),
+        ("pause", lambda batch: batch.pause(), {}),
+        ("resume", lambda batch: batch.resume(), {}),
+        ("redrive", lambda batch: batch.redrive(), {}),
+        ("delete", lambda batch: batch.delete(), {}),
+        ("tune", lambda batch: batch.tune(window=3), {"window": "3"}),
+        ("tune", lambda batch: batch.tune(window=3, rate=0.25), {"window": "3", "rate": "0.25"}),
+        ("tune", lambda batch: batch.tune(rate=0), {"rate": "0"}),
+    ],
+)
+async def test_a_batch_is_steered_by_its_mode(
+    mode: str, act: Callable[[Batch], Awaitable[object]], query: dict[str, str]
+) -> None:
+    async with called() as (server, pipeline):
+        server.answer(mode, Answer({"batch_id": "b-1"}, 202))
+        await act(pipeline.batch("b-1"))
+    (request,) = server.seen
+    assert (request.method, request.mode, request.query) == ("POST", mode, {"batch": "b-1", **query})
+
+
+async def test_what_was_redriven_and_deleted_is_told() -> None:
+    async with called() as (server, pipeline):
+        batch = pipeline.batch("b-1")
+        server.answer("redrive", {"redriven": 0}, Answer({"batch_id": "b-1"}, 202))
+        server.answer("delete", Answer({"batch_id": "b-1"}, 202), {"deleted": True})
+        assert [await batch.redrive(), await batch.redrive()] == [False, True]
+        assert [await batch.delete(), await batch.delete()] == [False, True]
+
+
+async def test_a_deletion_whose_answer_was_lost_is_one() -> None:
+    gone = Answer({"error": "there is no batch 'b-1'"}, 404)
+    async with called() as (server, pipeline):
+        server.answer("delete", Answer(status=502, text="bad gateway", headers=QUICK), gone)
+        assert await pipeline.batch("b-1").delete()
+        with pytest.raises(RefusedError, match="there is no batch"):
+            await pipeline.batch("b-1").delete()
+
+
+async def test_a_batch_is_followed_to_its_end_through_what_may_pass() -> None:
+    async with called() as (server, pipeline):
+        server.answer(
+            "status",
+            {"state": "opening", "items": None, "eta": None},
+            Answer(status=500, text="no replica", headers=QUICK),
+            progress("running", 3),
+            Answer(status=429, text="busy", headers=QUICK),
+            progress("done", 9, 1),
+        )
+        batch = pipeline.batch("b-1")
+        seen = [each async for each in batch.follow(interval=0)]
+        assert [(each.state, each.items) for each in seen] == [("opening", 0), ("running", 10), ("done", 10)]
+        assert (await batch.wait()).failed == 1
+        assert [each.state async for each in batch] == ["done"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "message"),
+    [
+        (
+            Answer({"error": "not valid", "problems": ["chunk: too big", "column: empty"]}, 400),
+            RefusedError,
+            "refused (400): not valid; chunk: too big; column: empty",
+        ),
+        (Answer({"error": "taken", "batch_id": None}, 409), RefusedError, "refused (409): taken"),
+        (Answer(status=404, text="error finding function"), RefusedError, "refused (404): error finding function"),
+        (Answer({"error": "internal error"}, 500), BrokenError, "failed (500): internal error"),
+        (Answer(status=502, text="Bad\n gateway\x1b[31m\n"), BrokenError, "failed (502): Bad gateway�[31m"),
+        (Answer([1], 400), RefusedError, "refused (400): [1]"),
+        (Answer(text="<html>"), BrokenError, "failed (200): the answer is not the pipeline's, but <html>"),
+        (
+            Answer(status=301, text="moved", headers={"Location": "https://x/"}),
+            RefusedError,
+            "refused (301): the gateway leads to https://x/: give the address that answers by itself",
+        ),
+    ],
+)
+async def test_an_error_is_one_line_in_the_words_of_the_pipeline(
+    answer: Answer, kind: type[CallError], message: str
+) -> None:
+    async with called(patience=0) as (server, pipeline):
+        server.answer("status", answer)
+        with pytest.raises(kind) as raised:
+            await pipeline.list()
+    assert str(raised.value) == message
+
+
+async def test_an_answer_of_another_shape_is_broken() -> None:
+    async with called() as (server, pipeline):
+        server.answer("status", {"state": 7})
+        with pytest.raises(BrokenError, match=r"the answer is not the pipeline's: Expected `str`, got `int`"):
+            await pipeline.batch("b-1").status()
+
+
+async def test_problems_and_status_can_be_read_of_an_error() -> None:
+    async with called() as (server, pipeline):
+        server.answer("batch", Answer({"error": "not valid", "problems": ["chunk: too big"]}, 400))
+        with pytest.raises(RefusedError) as raised:
+            await pipeline.submit("a.csv")
+    assert (raised.value.status, raised.value.error, raised.value.problems) == (400, "not valid", ("chunk: too big",))
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_what_may_pass_is_sent_again_after_the_time_it_asks_for(status: int) -> None:
+    told: list[str] = []
+    async with called(tell=lambda error: told.append(str(error))) as (server, pipeline):
+        server.answer("cancel", Answer({"error": "later"}, status, headers={"Retry-After": "0"}), {"batch_id": "b"})
+        await pipeline.batch("b").cancel()
+    assert len(server.seen) == 2
+    assert len(told) == 1
+    assert "later" in told[0]
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 409, 500])
+async def test_what_does_not_pass_is_asked_once(status: int) -> None:
+    async with called() as (server, pipeline):
+        server.answer("cancel", Answer({"error": "no"}, status, headers=QUICK))
+        with pytest.raises(CallError):
+            await pipeline.batch("b").cancel()
+    assert len(server.seen) == 1
+
+
+async def test_an_answer_that_asks_for_more_than_the_patience_is_final() -> None:
+    async with called(patience=30) as (server, pipeline):
+        server.answer("cancel", Answer({"error": "much later"}, 503, headers={"Retry-After": "31"}))
+        with pytest.raises(BrokenError, match="much later"):
+            await asyncio.wait_for(pipeline.batch("b").cancel(), 10)
+    assert len(server.seen) == 1
+
+
+async def test_a_gateway_that_is_not_there_is_tried_again_and_then_told() -> None:
+    told: list[CallError] = []
+    url = f"http://127.0.0.1:{free_port()}"
+    async with Pipeline(url, patience=1, tell=told.append) as pipeline:
+        with pytest.raises(UnreachableError, match=f"{url} cannot be reached: ") as raised:
+            await pipeline.list()
+    assert told
+    assert raised.value.attempts == len(told) + 1
+
+
+async def test_the_token_goes_to_the_function_and_into_no_error() -> None:
+    async with called(token=TOKEN) as (server, pipeline):
+        server.answer("status", Answer({"error": "the token is not known"}, 401))
+        with pytest.raises(RefusedError) as raised:
+            await pipeline.list()
+        assert server.seen[0].headers["Authorization"] == f"Bearer {TOKEN}"
+    assert TOKEN not in f"{raised.value!r} {raised.value.__dict__}"
+
+
+async def test_a_redirect_takes_the_token_nowhere() -> None:
+    async with contract() as other, called(token=TOKEN) as (server, pipeline):
+        where = f"{other.url}/function/pipeline"
+        server.answer("status", Answer(status=307, text="there", headers={"Location": where}))
+        with pytest.raises(RefusedError, match="leads to"):
+            await pipeline.list()
+    assert other.seen == []
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "message"),
+    [
+        ("gateway:8080", None, "the gateway's URL is not usable"),
+        ("", None, "the gateway's URL is not usable"),
+        ("http://", None, "the gateway's URL is not usable"),
+        ("http://[", None, "the gateway's URL is not usable"),
+        ("http://host?x=1", None, "the gateway's URL is not usable"),
+        ("http://ada:secret@host", None, "the gateway's URL names a user"),
+        ("http://host", "", "the token is not usable"),
+        ("http://host", "secret\nsecond", "the token is not usable"),
+        ("http://host", "secret\u00e9", "the token is not usable"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_without_its_secret(url: str, token: str | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as raised:
+        Pipeline(url, token=token)
+    assert "secret" not in str(raised.value)
+
+
+async def test_a_gateway_may_be_below_a_path_and_the_function_have_another_name() -> None:
+    async with Pipeline("https://example.org/openfaas/", "other") as pipeline:
+        assert pipeline.batch("b 1").page == "https://example.org/openfaas/function/other/?batch=b+1"
+
+
+async def test_the_list_is_read_as_older_and_newer_functions_give_it() -> None:
+    older = {"open": [{"batch_id": "a", "status_url": "http://x"}]}
+    newer = {"open": [], "ended": [{"batch_id": "b", "state": None, "items": 3, "more": 1}], "later": {}}
+    async with called() as (server, pipeline):
+        server.answer("status", older, newer)
+        first, second = await pipeline.list(), await pipeline.list()
+    assert [brief.batch_id for brief in first.open] == ["a"]
+    assert first.ended == ()
+    assert (second.ended[0].state, second.ended[0].items) == (None, 3)
+
+
+async def test_every_field_of_a_status_is_read() -> None:
+    kind = {"kind": "422: no", "status_code": 422, "count": 2, "retried": 1, "at": 9.5}
+    example = {"index": 4, "item": "x", "result": "no", "call_id": "c", "generation": 1}
+    document = progress(
+        "running",
+        links={"status": "http://x", "summary": None},
+        throughput={"width": 2, "counts": [1, 2]},
+        latency={"tasks": 3, "p50": 0.1, "p90": 0.2, "p99": 0.3, "max": 0.4},
+        failures=[{**kind, "example": example}],
+    )
+    async with called() as (server, pipeline):
+        server.answer("status", document)
+        found = await pipeline.batch("b-1").status()
+    assert found.throughput is not None
+    assert found.latency is not None
+    assert (found.throughput.counts, found.latency.p99, found.links.summary) == ((1, 2), 0.3, None)
+    (failure,) = found.failures
+    assert failure.example is not None
+    assert (failure.count, failure.example.index) == (2, 4)
+
+
+async def test_the_doctors_checks_are_read() -> None:
+    checks = [{"name": "redis", "status": "failed", "found": "allkeys-lru", "advice": "set noeviction"}]
+    async with called() as (server, pipeline):
+        server.answer("doctor", {"checks": checks, "now": 7.5})
+        found = await pipeline.doctor()
+    assert (found.now, found.checks[0].advice) == (7.5, "set noeviction")

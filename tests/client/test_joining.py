@@ -1,0 +1,121 @@
+"""The frame of a batch, of the Parquet parts and the segments that the function writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import polars as pl
+import pytest
+
+from pipeline.client.joining import OUTCOME_TYPES, join, overlay
+from pipeline.cutting import INDEX, ITEM, Cutter
+from pipeline.models import Outcome
+from pipeline.snapshot import _to_parquet
+
+
+def parts(rows: pl.DataFrame, column: str, chunk: int = 2) -> list[bytes]:
+    """Cut rows as an opening does, a part a task."""
+    cutter = Cutter(chunk, part_bytes=1)
+    indices = pl.int_range(rows.height, dtype=pl.Int64, eager=True).alias(INDEX)
+    frame = rows.rename({column: ITEM}).with_columns(indices)
+    return [_to_parquet(part) for part in [*cutter.feed(frame), *cutter.rest()]]
+
+
+def segment(*outcomes: Outcome) -> bytes:
+    return b"\n".join(map(msgspec.json.encode, outcomes))
+
+
+def outcome(index: int, result: str = "null", *, failed: bool = False, **more: Any) -> Outcome:
+    given = {"status_code": 500 if failed else 200, "attempts": 1, "duration": 0.5, "call_id": f"call-{index}", **more}
+    status: Any = "failed" if failed else "succeeded"
+    return Outcome(index=index, item="", status=status, result=msgspec.Raw(result.encode()), **given)
+
+
+ROWS = pl.DataFrame({"id": ["1", "2", "3"], "url": ["a", "b", "c"], "note": ["x", None, "z"]})
+
+
+def test_every_row_is_there_once_in_order_with_all_its_columns() -> None:
+    segments = [segment(outcome(2, '"three"'), outcome(0, '{"label": "one"}'))]
+    frame = join(parts(ROWS, "url"), segments, "url")
+    assert frame.columns == [*ROWS.columns, *OUTCOME_TYPES]
+    assert frame.select(ROWS.columns).equals(ROWS)
+    assert frame.get_column("status").to_list() == ["succeeded", "not run", "succeeded"]
+    assert frame.get_column("result").to_list() == ['{"label": "one"}', None, '"three"']
+    assert frame.row(1)[4:] == (None,) * 7
+    assert frame.row(2, named=True) == {
+        "id": "3",
+        "url": "c",
+        "note": "z",
+        "status": "succeeded",
+        "status_code": 200,
+        "result": '"three"',
+        "attempts": 1,
+        "duration": 0.5,
+        "call_id": "call-2",
+        "result_ref": None,
+        "encoding": None,
+    }
+
+
+def test_every_result_is_json() -> None:
+    written = ["1", '"1"', "null", "[1, 2]", '"a \\"b\\""', "true"]
+    rows = pl.DataFrame({"url": [str(number) for number in range(len(written))]})
+    frame = join(parts(rows, "url"), [segment(*(outcome(at, text) for at, text in enumerate(written)))], "url")
+    assert frame.get_column("result").to_list() == written
+
+
+def test_a_result_that_did_not_travel_is_its_reference_and_bytes_say_so() -> None:
+    segments = [segment(outcome(0, ref="b/refs/0.0.0.f"), outcome(1, '"AAE="', encoding="base64"))]
+    frame = join(parts(ROWS, "url"), segments, "url")
+    found = frame.select("result", "result_ref", "encoding").rows()[:2]
+    assert found == [(None, "b/refs/0.0.0.f", None), ('"AAE="', None, "base64")]
+
+
+@pytest.mark.parametrize(
+    ("generations", "result"),
+    [
+        ([outcome(0, '"old"', failed=True), outcome(0, '"new"', failed=True)], '"new"'),
+        ([outcome(0, '"old"', failed=True), outcome(0, '"new"')], '"new"'),
+        ([outcome(0, '"old"'), outcome(0, '"new"', failed=True)], '"old"'),
+        ([outcome(0, '"old"'), outcome(0, '"new"')], '"old"'),
+        ([outcome(0, '"1"', failed=True), outcome(0, '"2"'), outcome(0, '"3"', failed=True)], '"2"'),
+    ],
+)
+def test_later_segments_overlay_earlier_ones_but_for_a_success(generations: list[Outcome], result: str) -> None:
+    found = overlay([segment(each) for each in generations])
+    assert found.get_column("result").to_list() == [result]
+
+
+def test_inside_one_segment_the_same_holds() -> None:
+    found = overlay([segment(outcome(0, '"1"', failed=True), outcome(0, '"2"', failed=True), outcome(1, '"3"'))])
+    assert found.sort(INDEX).get_column("result").to_list() == ['"2"', '"3"']
+
+
+def test_a_column_of_the_input_gives_way_to_an_outcomes() -> None:
+    rows = pl.DataFrame({"status": ["s"], "result": ["r"], "input.status": ["i"]})
+    frame = join(parts(rows, "result"), [segment(outcome(0, '"x"'))], "result")
+    assert frame.columns[:4] == ["input.input.status", "input.result", "input.status", "status"]
+    assert frame.row(0)[:4] == ("s", "r", "i", "succeeded")
+
+
+@pytest.mark.parametrize("name", ["*", "^.*$", "pipeline", ""])
+def test_no_name_of_a_column_is_a_pattern(name: str) -> None:
+    rows = pl.DataFrame({name: ["a"], "other": ["b"]})
+    frame = join(parts(rows, "other"), [], "other")
+    assert frame.columns[:2] == [name, "other"]
+    assert frame.get_column(name).to_list() == ["a"]
+    assert join(parts(rows, name), [], name).get_column(name).to_list() == ["a"]
+
+
+def test_an_input_without_rows_is_a_frame_without_rows() -> None:
+    frame = join([], [], "url")
+    assert frame.columns == ["url", *OUTCOME_TYPES]
+    assert frame.height == 0
+
+
+def test_what_is_no_part_and_no_segment_is_an_error() -> None:
+    with pytest.raises(pl.exceptions.PolarsError):
+        join([b"no parquet"], [], "url")
+    with pytest.raises(msgspec.MsgspecError):
+        join(parts(ROWS, "url"), [b"no json"], "url")

@@ -1,0 +1,124 @@
+"""The client that waits: the same calls, in scripts and where a loop runs already."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.client import Batch, Pipeline, RefusedError, SyncBatch, SyncPipeline
+from tests.client.contract import Answer, Contract, contract, progress
+from tests.client.test_outputs import SUMMARY, with_parts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def public(kind: type) -> set[str]:
+    return {name for name in vars(kind) if not name.startswith("_")}
+
+
+def test_everything_can_be_done_without_async() -> None:
+    assert public(Pipeline) == public(SyncPipeline)
+    assert public(Batch) == public(SyncBatch) - {"id"}
+
+
+def work(server: Contract, path: Path) -> list[object]:
+    """Do everything once."""
+    with SyncPipeline(server.url, patience=0) as pipeline:
+        batch = pipeline.submit(b"url\nx\n", batch_id="b-1")
+        batch.pause()
+        batch.resume()
+        batch.tune(window=3)
+        batch.cancel()
+        return [
+            batch.id,
+            batch.page,
+            [each.state for each in batch],
+            [each.state for each in batch.follow(interval=0)],
+            batch.wait().state,
+            batch.status().succeeded,
+            pipeline.dry_run("a.csv").items,
+            pipeline.list().open[0].batch_id,
+            pipeline.doctor().now,
+            batch.redrive(),
+            batch.summary(),
+            batch.save_summary(path),
+            batch.outputs(parts=True).column,
+            batch.frame().height,
+            batch.delete(),
+        ]
+
+
+@pytest.fixture
+def threads() -> set[threading.Thread]:
+    return set(threading.enumerate())
+
+
+async def test_every_call_waits_for_its_answer(tmp_path: Path, threads: set[threading.Thread]) -> None:
+    path = tmp_path / "summary.json"
+    async with contract() as server:
+        with_parts(server)
+        done = progress("done", 10)
+        server.answer("batch", {"batch_id": "b-1"}, {"dry_run": True, "items": 3})
+        server.answer("status", done, progress("running"), done, done, done, {"open": [{"batch_id": "a"}]})
+        server.answer("doctor", {"checks": [], "now": 7.5})
+        for mode in ("pause", "resume", "tune", "cancel", "redrive"):
+            server.answer(mode, Answer({"batch_id": "b-1"}, 202))
+        server.answer("delete", {"deleted": True})
+        found = await asyncio.to_thread(work, server, path)
+    page = f"{server.url}/function/pipeline/?batch=b-1"
+    expected = ["b-1", page, ["done"], ["running", "done"], "done", 10, 3, "a", 7.5, True]
+    assert found[:10] == expected
+    assert found[11:] == [True, "url", 3, True]
+    assert path.read_bytes() == SUMMARY
+    assert [each for each in threading.enumerate() if each not in threads and each.name == "pipeline-client"] == []
+
+
+async def test_it_works_where_a_loop_runs_already() -> None:
+    """As in a notebook; the server answers from a thread of its own."""
+    started, stop = threading.Event(), threading.Event()
+    servers: list[Contract] = []
+
+    async def serve() -> None:
+        async with contract() as server:
+            server.answer("status", progress("done", 10))
+            servers.append(server)
+            started.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    started.wait()
+    try:
+        with SyncPipeline(servers[0].url) as pipeline:
+            assert asyncio.get_running_loop().is_running()
+            assert pipeline.batch("b-1").wait().state == "done"
+    finally:
+        stop.set()
+        thread.join()
+
+
+async def test_errors_are_those_of_the_client() -> None:
+    async with contract() as server:
+        server.answer("status", Answer({"error": "there is no batch 'b-1'"}, 404))
+
+        def look() -> None:
+            with SyncPipeline(server.url) as pipeline:
+                pipeline.batch("b-1").status()
+
+        with pytest.raises(RefusedError, match="there is no batch"):
+            await asyncio.to_thread(look)
+
+
+async def test_following_can_be_left_in_the_middle() -> None:
+    async with contract() as server:
+        server.answer("status", progress("running"))
+
+        def look() -> str:
+            with SyncPipeline(server.url) as pipeline:
+                return next(iter(pipeline.batch("b-1"))).state
+
+        assert await asyncio.to_thread(look) == "running"
