@@ -1,0 +1,109 @@
+"""`pipeline results`: one row an item, in the format that the file's name says."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from pipeline.cli.show import FIRST_ROWS
+from pipeline.client.joining import OUTCOME_TYPES
+from tests.cli.cases import run
+from tests.client.contract import Answer, contract
+from tests.client.test_joining import ROWS, parts
+from tests.client.test_outputs import SUMMARY, files, with_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
+    "frame.parquet": pl.read_parquet,
+    "frame.csv": lambda path: pl.read_csv(path, infer_schema=False),
+    "frame.NDJSON": pl.read_ndjson,
+}
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
+async def test_a_frame_is_written(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    async with contract() as server:
+        with_parts(server)
+        result = await run(server, "results", "b-1", "--to", str(path))
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"Wrote {path}: 3 rows\n", "")
+    frame = READERS[name](path)
+    assert frame.columns == [*ROWS.columns, *OUTCOME_TYPES]
+    assert frame.get_column("result").to_list() == ['"one"', '"two"', None]
+    assert files(tmp_path) == [path]
+
+
+async def test_the_summary_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    async with contract() as server:
+        with_parts(server)
+        result = await run(server, "results", "b-1", "--to", str(path), "--json")
+    assert json.loads(result.stdout) == {"batch_id": "b-1", "to": str(path), "rows": None}
+    assert path.read_bytes() == SUMMARY
+
+
+async def test_without_a_file_the_first_rows_are_shown() -> None:
+    rows = pl.DataFrame({"url": [f"row-{number:02}" for number in range(FIRST_ROWS + 1)]})
+    async with contract() as server:
+        links = [server.link(f"b/{n}.parquet", body) for n, body in enumerate(parts(rows, "url", chunk=4))]
+        with_parts(server, snapshot=links, segments=[])
+        told = await run(server, "results", "b-1")
+        document = json.loads((await run(server, "results", "b-1", "--json")).stdout)
+    assert "row-09" in told.stdout
+    assert "row-10" not in told.stdout
+    assert told.stdout.endswith("The first 10 of 11 rows: --to FILE writes them all.\n")
+    assert (document["rows"], len(document["first"])) == (11, FIRST_ROWS)
+    assert document["first"][9]["url"] == "row-09"
+    assert document["first"][9]["status"] == "not run"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("frame.xlsx", "names no format: expected one of .parquet, .csv, .ndjson, .json"),
+        ("frame", "names no format"),
+        ("missing/frame.csv", "cannot be written: there is no folder"),
+    ],
+)
+async def test_a_file_that_cannot_be_written_is_known_before_anything_is_asked(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    async with contract() as server:
+        result = await run(server, "results", "b-1", "--to", str(tmp_path / name))
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("name", ["frame.csv", "summary.json"])
+async def test_a_file_that_turns_out_not_to_be_writable_is_one_line(tmp_path: Path, name: str) -> None:
+    """A folder has its name."""
+    (tmp_path / name).mkdir()
+    async with contract() as server:
+        with_parts(server)
+        result = await run(server, "results", "b-1", "--to", str(tmp_path / name))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert files(tmp_path) == [tmp_path / name]
+
+
+async def test_a_batch_without_a_summary_says_so(tmp_path: Path) -> None:
+    async with contract() as server:
+        server.answer("outputs", {"batch_id": "b-1", "expires": 1, "summary": None})
+        result = await run(server, "results", "b-1", "--to", str(tmp_path / "summary.json"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "error: batch b-1 has no summary: it was never opened\n"
+
+
+async def test_a_batch_that_runs_is_refused(tmp_path: Path) -> None:
+    async with contract() as server:
+        server.answer("outputs", Answer({"error": "batch 'b-1' has not ended: it is running"}, 409))
+        result = await run(server, "results", "b-1", "--to", str(tmp_path / "frame.csv"))
+    assert (result.exit_code, result.stderr) == (3, "error: refused (409): batch 'b-1' has not ended: it is running\n")
