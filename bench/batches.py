@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import ClientError, ClientSession
 from botocore.exceptions import BotoCoreError
@@ -15,19 +15,22 @@ from bench.errors import BenchError
 from bench.figures import BARE, Case, Run
 from bench.meters import meter
 from bench.processes import watched
+from bench.times import times_of
 from bench.ways import WAYS, called_at_once
+from pipeline.client import Pipeline, Progress
 from pipeline.local.demo.bucket import open_bucket
-from pipeline.local.demo.client import PipelineClient
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from bench.platforms import Platform
     from bench.processes import Pids
+    from pipeline.client import SpecFields
     from pipeline.local.stack import S3Info
 
 DEADLINE_SECONDS = 600
 BETWEEN_LOOKS = 0.02
+BETWEEN_POLLS = 0.2
 FUNCTION = "function"
 
 
@@ -41,7 +44,7 @@ async def warm_up(platform: Platform, ways: Sequence[str], parallelism: int) -> 
 async def run_batch(platform: Platform, case: Case, *, repeat: int) -> Run:
     """Put the input, run it and measure until the summary can be read; the bare queue has neither.
 
-    Raises BenchError when an item failed, the batch did not end well or S3 refused; RefusedError when the pipeline did.
+    Raises BenchError when an item failed, the batch did not end well or S3 refused; CallError when the pipeline did.
     """
     fields = WAYS[case.way]
     key = "" if fields is None else await put_input(platform.s3, case.items)
@@ -51,18 +54,19 @@ async def run_batch(platform: Platform, case: Case, *, repeat: int) -> Run:
             await measured.start()
         usage = await cleanup.enter_async_context(watched(_groups(platform, case), FUNCTION))
         if fields is None:
-            status = await _run_bare(platform, case)
+            done = await _run_bare(platform, case)
         else:
-            status = await _run_pipeline(platform, case, {**fields, "input": key})
+            done = await _run_pipeline(platform, case, key, fields)
         cpu_ms = {name: ms / case.items for name, ms in usage.cpu_ms().items()}
         traffic = await measured.traffic(case.items) if measured is not None else None
+    times = times_of(done)
     return Run(
         case=case,
         repeat=repeat,
-        seconds=status["completed"] - status["started"],
-        total_seconds=status["ended"] - status["created"],
-        at_once=called_at_once(case.items, status["tasks"]),
-        retried=status["retried"],
+        seconds=times.completed - times.started,
+        total_seconds=times.ended - times.created,
+        at_once=called_at_once(case.items, done.tasks),
+        retried=done.retried,
         cpu_ms=cpu_ms,
         peak_rss_mb=usage.peak_rss_mb.get(FUNCTION),
         traffic=traffic,
@@ -77,29 +81,27 @@ def _groups(platform: Platform, case: Case) -> dict[str, Pids]:
     return {FUNCTION: groups[own], **others} if groups else {}
 
 
-async def _run_pipeline(platform: Platform, case: Case, fields: Mapping[str, Any]) -> dict[str, Any]:
-    spec = {
+async def _run_pipeline(platform: Platform, case: Case, key: str, fields: SpecFields) -> Progress:
+    spec: SpecFields = {
         **fields,
         "function": platform.functions[case.model_ms],
         # More in the queue than are worked on: else the workers would wait for the window, not for work.
         "window": max(128, 2 * case.parallelism),
         "deadline": DEADLINE_SECONDS,
     }
-    async with PipelineClient(platform.gateway_url) as client:
-        batch = await client.start(spec)
-        async for _ in client.follow(batch):
-            pass
-    status = await read_status(platform.gateway_url, batch)
-    if status["state"] != "done" or status["succeeded"] != case.items:
+    async with Pipeline(platform.gateway_url) as pipeline:
+        batch = await pipeline.submit(key, **spec)
+        last = await batch.wait(BETWEEN_POLLS)
+    if last.state != "done" or last.succeeded != case.items:
         raise BenchError(
-            f"batch {status['batch_id']} is {status['state']} with {status['succeeded']} of {case.items} items "
-            f"succeeded: {status['reason'] or 'the summary says why'}"
+            f"batch {last.batch_id} is {last.state} with {last.succeeded} of {case.items} items "
+            f"succeeded: {last.reason or 'the summary says why'}"
         )
-    return status
+    return last
 
 
-async def _run_bare(platform: Platform, case: Case) -> dict[str, Any]:
-    """Send every item through the bare queue; returns what a status document would say of it."""
+async def _run_bare(platform: Platform, case: Case) -> Progress:
+    """Send every item through the bare queue; returns what a batch would tell."""
     url = f"{platform.gateway_url}/function/{BARE}"
     query = {"items": str(case.items), "function": platform.functions[case.model_ms]}
     started = time.time()
@@ -117,7 +119,7 @@ async def _run_bare(platform: Platform, case: Case) -> dict[str, Any]:
     if seen["failed"]:
         raise BenchError(f"{seen['failed']:g} of {case.items} calls through the bare queue failed")
     end = seen["last"]
-    return {"created": started, "started": started, "completed": end, "ended": end, "tasks": case.items, "retried": 0}
+    return Progress("done", created=started, started=started, completed=end, ended=end, tasks=case.items)
 
 
 async def put_input(s3: S3Info, items: int) -> str:
@@ -130,14 +132,3 @@ async def put_input(s3: S3Info, items: int) -> str:
     except (BotoCoreError, S3Error) as error:
         raise BenchError(f"the input cannot be put to {s3.endpoint}: {error}") from error
     return key
-
-
-async def read_status(gateway_url: str, batch: str) -> dict[str, Any]:
-    """Read a batch's status document; raises BenchError."""
-    url = f"{gateway_url}/function/pipeline"
-    try:
-        async with ClientSession(raise_for_status=True) as session, session.get(url, params={"batch": batch}) as answer:
-            document: dict[str, Any] = await answer.json()
-    except (ClientError, TimeoutError) as error:
-        raise BenchError(f"the status of {batch} cannot be read: {error}") from error
-    return document

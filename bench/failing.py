@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from bench.errors import BenchError
-from pipeline.local.demo.client import RefusedError
+from pipeline.client import CallError
 from pipeline.local.errors import LocalError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def in_one_line() -> Iterator[None]:
     """Say on one line why the block failed, with exit code 1; an interrupt says nothing and is 130."""
     try:
         yield
-    except (BenchError, LocalError, RefusedError) as error:
+    except (BenchError, LocalError, CallError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:

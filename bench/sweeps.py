@@ -49,7 +49,7 @@ class Sweep:
 async def sweep(plan: Sweep, where: AbstractAsyncContextManager[platforms.Opener], console: Console) -> list[Run]:
     """Run everything, repeats outermost: what slows the machine for a while then slows all cases, not one.
 
-    Raises BenchError, LocalError, RefusedError.
+    Raises BenchError, LocalError, CallError.
     """
     runs: list[Run] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

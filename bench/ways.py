@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.figures import BARE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pipeline.client import SpecFields
+
 # Fields of the specification; None is no batch of the pipeline's.
-WAYS: Mapping[str, Mapping[str, Any] | None] = {
+WAYS: Mapping[str, SpecFields | None] = {
     BARE: None,
     "chunk 1": {"chunk": 1},
     "direct": {"chunk": 1, "direct": True},
@@ -23,7 +25,8 @@ CONCURRENCY = 8
 
 def side_by_side(way: str) -> int:
     """Return how many items a task of this way calls side by side; `auto` depends on the batch and is 1 here."""
-    chunk = (WAYS[way] or {}).get("chunk", 1)
+    fields = WAYS[way]
+    chunk = 1 if fields is None else fields.get("chunk", 1)
     return 1 if chunk == "auto" else min(CONCURRENCY, chunk)
 
 

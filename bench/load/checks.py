@@ -8,10 +8,11 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from redis.asyncio import Redis
 
+    from pipeline.client import Progress
     from pipeline.local.demo.bucket import Bucket
 
 # The sweep cleans up what is left one lease later.
@@ -20,11 +21,11 @@ NO_TTL = -1
 INDEX = "pipeline:open"
 
 
-def summary_problems(batch: str, rows: Sequence[str], status: Mapping[str, Any], summary: Any) -> list[str]:
+def summary_problems(batch: str, rows: Sequence[str], status: Progress, summary: Any) -> list[str]:
     """Say what is wrong with a batch whose items all succeed: [] when each is in the summary once and in order."""
     found = []
-    if status["state"] != "done":
-        found.append(f"{batch} is {status['state']}: {status['reason']}")
+    if status.state != "done":
+        found.append(f"{batch} is {status.state}: {status.reason}")
     if summary is None:
         return [*found, f"{batch} has no summary"]
     for name in ("results", "failures"):
@@ -37,13 +38,13 @@ def summary_problems(batch: str, rows: Sequence[str], status: Mapping[str, Any],
         found.append(f"{batch}: the results are not the rows, each once and in order")
     if any(entry["result"] != {"length": len(entry["item"])} for entry in summary["results"]["results"]):
         found.append(f"{batch}: a result is not its item's")
-    told = (status["items"], status["succeeded"], status["failed"])
+    told = (status.items, status.succeeded, status.failed)
     if told != (len(rows), len(rows), 0):
         found.append(f"{batch}: the status tells {told} items, succeeded and failed instead of {len(rows)} and none")
     return found
 
 
-async def batch_problems(bucket: Bucket, batch: str, rows: Sequence[str], status: Mapping[str, Any]) -> list[str]:
+async def batch_problems(bucket: Bucket, batch: str, rows: Sequence[str], status: Progress) -> list[str]:
     """Read the summary of an ended batch and say what is wrong with it."""
     content = await bucket.get(f"{batch}.json")
     summary = None if content is None else json.loads(content)

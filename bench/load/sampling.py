@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from bench.batches import read_status
 from bench.errors import BenchError
 from bench.load.figures import Sample
 from bench.processes import MIB
-from pipeline.local.demo.client import ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
 
     from redis.asyncio import Redis
 
+    from pipeline.client import Pipeline, Progress
     from pipeline.local.messages import Message
     from pipeline.local.stack import LocalStack
     from pipeline.local.worker import CallbackRecord
@@ -42,13 +40,14 @@ class Deepest:
 
 
 class Sampler:
-    """Keeps what it sees: `statuses` are the last status documents by batch, `refused` the callbacks without a 200."""
+    """Keeps what it sees: `statuses` are the last progress by batch, `refused` the callbacks without a 200."""
 
-    def __init__(self, stack: LocalStack, redis: Redis) -> None:
+    def __init__(self, stack: LocalStack, pipeline: Pipeline, redis: Redis) -> None:
         self.samples: list[Sample] = []
-        self.statuses: dict[str, dict[str, Any]] = {}
+        self.statuses: dict[str, Progress] = {}
         self.refused = 0
         self._stack = stack
+        self._pipeline = pipeline
         self._redis = redis
         self._processes = _processes(stack)
         self._started = time.monotonic()
@@ -57,17 +56,17 @@ class Sampler:
     @property
     def done(self) -> int:
         """Items counted so far."""
-        return sum(status["succeeded"] + status["failed"] for status in self.statuses.values())
+        return sum(status.succeeded + status.failed for status in self.statuses.values())
 
     async def look(self, batches: Sequence[str]) -> Sample:
-        """Take one sample; raises BenchError when a process has ended or no status is to be had."""
-        open_ones = [batch for batch in batches if self.statuses.get(batch, {}).get("state") not in ENDED]
-        found = await asyncio.gather(*(read_status(self._stack.gateway_url, batch) for batch in open_ones))
+        """Take one sample; raises BenchError when a process has ended, CallError when no status is to be had."""
+        open_ones = [batch for batch in batches if batch not in self.statuses or not self.statuses[batch].over]
+        found = await asyncio.gather(*(self._pipeline.batch(batch).status() for batch in open_ones))
         self.statuses.update(zip(open_ones, found, strict=True))
         sample = Sample(
             seconds=time.monotonic() - self._started,
             done=self.done,
-            ended=sum(status["state"] in ENDED for status in self.statuses.values()),
+            ended=sum(status.over for status in self.statuses.values()),
             waiting=self._stack.gateway.queue_depth(),
             collects_ms=tuple(self._collects()),
             rss_mb=self._rss(),

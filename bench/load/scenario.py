@@ -6,24 +6,27 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 
-from bench.batches import read_status
+from bench.batches import BETWEEN_POLLS
 from bench.load.checks import batch_problems, leftovers
 from bench.load.figures import Ended
 from bench.load.sampling import SECONDS, Deepest, Sampler
 from bench.platforms import model_spec
+from bench.times import times_of
+from pipeline.client import Pipeline
 from pipeline.local.demo.bucket import open_bucket
-from pipeline.local.demo.client import PipelineClient
 from pipeline.local.stack import local_stack
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.load.figures import Sample
+    from pipeline.client import Progress
     from pipeline.local.demo.bucket import Bucket
     from pipeline.local.stack import LocalStack
 
@@ -65,7 +68,7 @@ class Site:
 
     load: Load
     stack: LocalStack
-    client: PipelineClient
+    pipeline: Pipeline
     bucket: Bucket
     redis: Redis
 
@@ -75,15 +78,14 @@ class Site:
         key = f"bench/{name}.csv"
         await self.bucket.put(key, "".join(f"{row}\n" for row in ("item", *rows)).encode())
         before = time.time()
-        options = {"chunk": self.load.chunk, "window": self.load.window, "deadline": DEADLINE_SECONDS}
-        return await self.client.start({"input": key, "function": MODEL, **options}), before
+        chunk, window = self.load.chunk, self.load.window
+        batch = await self.pipeline.submit(key, function=MODEL, chunk=chunk, window=window, deadline=DEADLINE_SECONDS)
+        return batch.id, before
 
     async def run_small(self, name: str, problems: list[str]) -> Ended:
         """Run one small batch to its end and check it."""
         batch, before = await self.submit(name, self.load.small)
-        async for _ in self.client.follow(batch):
-            pass
-        status = await read_status(self.stack.gateway_url, batch)
+        status = await self.pipeline.batch(batch).wait(BETWEEN_POLLS)
         problems += await batch_problems(self.bucket, batch, rows_of(name, self.load.small), status)
         return ended(status, before)
 
@@ -91,7 +93,7 @@ class Site:
 async def run_load(load: Load, console: Console) -> Result:
     """Start a stack, run the load on it and check what it left.
 
-    Raises BenchError, LocalError, RefusedError when it cannot be run; what a batch did wrong is in the result.
+    Raises BenchError, LocalError, CallError when it cannot be run; what a batch did wrong is in the result.
     """
     async with AsyncExitStack() as cleanup:
         enter = cleanup.enter_async_context
@@ -100,7 +102,7 @@ async def run_load(load: Load, console: Console) -> Result:
         site = Site(
             load,
             stack,
-            await enter(PipelineClient(stack.gateway_url)),
+            await enter(Pipeline(stack.gateway_url)),
             await enter(open_bucket(stack.s3)),
             await enter(Redis.from_url(stack.redis_url, password=stack.redis_password)),
         )
@@ -113,7 +115,7 @@ async def run_load(load: Load, console: Console) -> Result:
 async def _run_all(site: Site, alone: list[Ended], problems: list[str], console: Console) -> Result:
     load = site.load
     deepest = Deepest(site.stack)
-    sampler = Sampler(site.stack, site.redis)
+    sampler = Sampler(site.stack, site.pipeline, site.redis)
     # Before anything runs: the memory at the start.
     await sampler.look([])
     names = [f"load-{number:02}" for number in range(load.batches)]
@@ -121,7 +123,7 @@ async def _run_all(site: Site, alone: list[Ended], problems: list[str], console:
     ids = [batch for batch, _ in submitted]
     columns = (TextColumn("items"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     # Drawn at each look: a thread that redraws would take its time from the gateway.
-    with Progress(*columns, console=console, auto_refresh=False) as progress:
+    with Bar(*columns, console=console, auto_refresh=False) as progress:
         bar = progress.add_task("items", total=load.batches * load.items)
         task = asyncio.create_task(_amid(site, sampler, problems))
         try:
@@ -149,13 +151,13 @@ def rows_of(name: str, items: int) -> list[str]:
     return [f"{name}-item-{index:07}" for index in range(items)]
 
 
-def ended(status: dict[str, Any], before: float) -> Ended:
-    """Read a final status; `before` is the time of the submission in seconds since 1970."""
+def ended(status: Progress, before: float) -> Ended:
+    """Read a final status; `before` is the time of the submission in seconds since 1970. Raises BenchError."""
     return Ended(
-        batch=status["batch_id"],
-        items=status["items"],
-        seconds=status["ended"] - before,
-        state=status["state"],
-        succeeded=status["succeeded"],
-        retried=status["retried"],
+        batch=status.batch_id,
+        items=status.items,
+        seconds=times_of(status).ended - before,
+        state=status.state,
+        succeeded=status.succeeded,
+        retried=status.retried,
     )

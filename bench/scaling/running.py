@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
 
-from bench.batches import put_input, read_status
+from bench.batches import BETWEEN_POLLS, put_input
 from bench.errors import BenchError
 from bench.platforms import Platform, model_spec, pids
 from bench.processes import Usage
 from bench.scaling.counters import read_counts, stored_bytes
 from bench.scaling.figures import PROCESSES, Case, Run
 from bench.scaling.memory import sampled
+from bench.times import times_of
+from pipeline.client import Pipeline
 from pipeline.local.demo.bucket import open_bucket
-from pipeline.local.demo.client import PipelineClient
 from pipeline.local.stack import local_stack
 
 if TYPE_CHECKING:
     from bench.scaling.counters import Counts
     from bench.scaling.memory import Memory
+    from bench.times import Times
+    from pipeline.client import Progress
     from pipeline.local.demo.bucket import Bucket
 
 MODEL = "model-0ms"
@@ -43,18 +46,15 @@ class _Site:
     async def put(self, case: Case) -> str:
         return await put_input(self.platform.s3, case.items)
 
-    async def run(self, case: Case, key: str) -> dict[str, Any]:
+    async def run(self, case: Case, key: str) -> Progress:
         """Run a batch of the CSV under `key` to its end; returns its final status."""
-        spec = {"input": key, "function": MODEL, "chunk": case.chunk, "chunk_call": case.chunk > 1}
-        async with PipelineClient(self.platform.gateway_url) as client:
-            batch = await client.start(spec)
-            async for _ in client.follow(batch):
-                pass
-        return await read_status(self.platform.gateway_url, batch)
+        async with Pipeline(self.platform.gateway_url) as pipeline:
+            batch = await pipeline.submit(key, function=MODEL, chunk=case.chunk, chunk_call=case.chunk > 1)
+            return await batch.wait(BETWEEN_POLLS)
 
-    async def check(self, case: Case, status: dict[str, Any]) -> None:
+    async def check(self, case: Case, status: Progress) -> None:
         """Raise BenchError unless every item is a result in the summary."""
-        batch, state = status["batch_id"], status["state"]
+        batch, state = status.batch_id, status.state
         if state != "done" or await self._count(batch) != case.items:
             raise BenchError(f"batch {batch} is {state}, and its summary lacks some of {case.items} results")
 
@@ -72,7 +72,7 @@ class _Site:
 async def run_case(case: Case, workers: int, result_bytes: int) -> Run:
     """Start a stack with so many queue-workers, warm it up and run the batch; results have about `result_bytes`.
 
-    Raises BenchError, LocalError, RefusedError.
+    Raises BenchError, LocalError, CallError.
     """
     async with AsyncExitStack() as cleanup:
         enter = cleanup.enter_async_context
@@ -95,13 +95,14 @@ async def _measure(site: _Site, case: Case) -> Run:
     cpu = usage.cpu_ms()
     after = await site.counts()
     await site.check(case, status)
-    stored = await stored_bytes(site.bucket, status["batch_id"])
+    stored = await stored_bytes(site.bucket, status.batch_id)
+    times = times_of(status)
     figures: dict[str, Any] = {
-        "open_seconds": status["started"] - status["created"],
-        "map_seconds": status["completed"] - status["started"],
-        "reduce_seconds": status["ended"] - status["completed"],
+        "open_seconds": times.started - times.created,
+        "map_seconds": times.completed - times.started,
+        "reduce_seconds": times.ended - times.completed,
         **{f"{name}_cpu_ms": cpu[name] for name in PROCESSES},
-        **_memory(memory, status),
+        **_memory(memory, times),
         "redis_bytes": after.redis_peak - before.redis_used,
         "redis_scripts": after.redis_scripts - before.redis_scripts,
         "redis_commands": after.redis_commands - before.redis_commands,
@@ -111,11 +112,10 @@ async def _measure(site: _Site, case: Case) -> Run:
     return Run(case.items, case.chunk, **figures)
 
 
-def _memory(memory: Memory, status: dict[str, Any]) -> dict[str, float]:
+def _memory(memory: Memory, times: Times) -> dict[str, float]:
     """Return the peaks by phase; the ledger's clock is this machine's."""
-    created, started, completed, ended = (status[name] for name in ("created", "started", "completed", "ended"))
     return {
-        "opening_rss_mb": memory.peak("pipeline", created, started),
-        **{f"{name}_rss_mb": memory.peak(name, started, completed) for name in PROCESSES},
-        "reduce_rss_mb": memory.peak("pipeline", completed, ended),
+        "opening_rss_mb": memory.peak("pipeline", times.created, times.started),
+        **{f"{name}_rss_mb": memory.peak(name, times.started, times.completed) for name in PROCESSES},
+        "reduce_rss_mb": memory.peak("pipeline", times.completed, times.ended),
     }

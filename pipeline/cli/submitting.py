@@ -13,7 +13,8 @@ from pipeline.client import Pipeline, Source, SpecFields
 from pipeline.client.pipeline import new_id
 
 
-def _chunk(given: str) -> int | str:
+def parse_chunk(given: str) -> int | str:
+    """Read `auto` or a number from 1; raises typer.BadParameter."""
     if given == "auto" or (given.isdecimal() and int(given)):
         return given if given == "auto" else int(given)
     raise typer.BadParameter("expected a number from 1 or `auto`")
@@ -25,7 +26,7 @@ Function = Annotated[str | None, typer.Option(metavar="NAME", help="The model fu
 Column = Annotated[
     str | None, typer.Option(metavar="NAME", help="The items' column; by default `url` or the only one.")
 ]
-Chunk = Annotated[Any, typer.Option(parser=_chunk, metavar="N|auto", help="Items a task.")]
+Chunk = Annotated[Any, typer.Option(parser=parse_chunk, metavar="N|auto", help="Items a task.")]
 ChunkCall = Annotated[bool | None, typer.Option("--chunk-call", help="One call a chunk, with a JSON array of items.")]
 Direct = Annotated[bool | None, typer.Option("--direct", help="The queue-workers call the model function themselves.")]
 Concurrency = Annotated[int | None, typer.Option(metavar="N", help="Items of a task that are called side by side.")]

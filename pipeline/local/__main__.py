@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
+from pipeline.cli.submitting import parse_chunk
+from pipeline.client import CallError
 from pipeline.local.demo import run
-from pipeline.local.demo.client import RefusedError
 from pipeline.local.demo.options import Options, UserError
 from pipeline.local.errors import LocalError
 
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 Result = TypeVar("Result")
-
-
-def _chunk(given: str) -> int | str:
-    if given == "auto" or (given.isdecimal() and int(given)):
-        return given if given == "auto" else int(given)
-    raise typer.BadParameter("expected a number from 1 or `auto`")
 
 
 Csv = Annotated[Path | None, typer.Option(help="A CSV to run over; without it, one of photos that fail now and then.")]
@@ -39,7 +34,7 @@ Column = Annotated[str | None, typer.Option(help="The column whose cells are sen
 Count = Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows of the CSV that is made.")]
 Workers = Annotated[int, typer.Option(min=1, max=64, help="Queue-workers: messages worked on at the same time.")]
 Chunk = Annotated[
-    Any, typer.Option(parser=_chunk, metavar="ROWS|auto", help="Rows a queue message stands for; by default 1.")
+    Any, typer.Option(parser=parse_chunk, metavar="ROWS|auto", help="Rows a queue message stands for; by default 1.")
 ]
 ChunkCall = Annotated[
     bool,
@@ -89,7 +84,7 @@ def up(
 def _run(work: Coroutine[Any, Any, Result]) -> Result:
     try:
         return asyncio.run(work)
-    except (UserError, LocalError, RefusedError) as error:
+    except (UserError, LocalError, CallError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 from typer.testing import CliRunner
@@ -15,6 +16,7 @@ from bench.load.checks import leftovers, summary_problems
 from bench.load.figures import Ended, Sample, latency, memory, second_half, slope, spread
 from bench.load.report import figures, markdown, write, write_samples
 from bench.load.scenario import Load, Result, ended
+from pipeline.client import Progress
 from pipeline.local.demo.bucket import open_bucket
 from pipeline.local.services import redis_server, s3_server
 
@@ -30,7 +32,7 @@ MACHINE = {
     "python": "3.11",
 }
 ROWS = ["a", "bb"]
-STATUS: dict[str, Any] = {"state": "done", "reason": None, "items": 2, "succeeded": 2, "failed": 0}
+STATUS = Progress("done", items=2, succeeded=2)
 
 
 def sample(seconds: float, rss: float, *, done: int = 0, over: int = 0, collects: tuple[float, ...] = ()) -> Sample:
@@ -134,7 +136,8 @@ def test_the_figures_of_a_run() -> None:
 
 
 def test_a_time_counts_from_the_submission() -> None:
-    status = {"batch_id": "b", "items": 2, "ended": 110.5, "state": "done", "succeeded": 2, "retried": 1}
+    counts = Progress("done", "b", items=2, succeeded=2, retried=1)
+    status = msgspec.structs.replace(counts, created=99.0, started=101.0, completed=110.0, ended=110.5)
 
     assert ended(status, 100.0) == Ended("b", 2, 10.5, "done", 2, 1)
 
@@ -185,7 +188,7 @@ def test_a_good_summary_has_no_problems() -> None:
     ],
 )
 def test_a_bad_batch_is_noticed(status: dict[str, Any], found: Any, problem: str) -> None:
-    problems = summary_problems("b", ROWS, {**STATUS, **status}, found)
+    problems = summary_problems("b", ROWS, msgspec.structs.replace(STATUS, **status), found)
 
     assert any(text.startswith(problem) for text in problems), problems
 

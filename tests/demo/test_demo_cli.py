@@ -149,6 +149,6 @@ def test_a_command_and_a_url_are_told_apart() -> None:
 
 
 def test_the_specification_says_only_what_was_asked_for() -> None:
-    assert Options().spec("k", "c", "f") == {"input": "k", "column": "c", "function": "f"}
-    asked = Options(chunk="auto", chunk_call=True).spec("k", "c", "f")
-    assert asked == {"input": "k", "column": "c", "function": "f", "chunk": "auto", "chunk_call": True}
+    assert Options().fields("c", "f") == {"column": "c", "function": "f"}
+    asked = Options(chunk="auto", chunk_call=True).fields("c", "f")
+    assert asked == {"column": "c", "function": "f", "chunk": "auto", "chunk_call": True}

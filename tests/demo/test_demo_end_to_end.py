@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import re
 import shlex
 import signal
 import subprocess
@@ -11,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from aiohttp import ClientSession
 
-from pipeline.local.demo.client import PipelineClient
+from pipeline.client import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +39,9 @@ def test_the_demo_classifies_its_photos_and_reports(tmp_path: Path) -> None:
     ended = demo_process(tmp_path, "--count", "30", "--chunk", "3")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "29 succeeded, 1 failed" in ended.stdout
+    assert re.search(
+        r"^Watch it: http://127.0.0.1:\d+/function/pipeline/\?batch=[0-9a-f-]{36}$", ended.stdout, re.MULTILINE
+    )
     assert "espresso" in ended.stdout
     assert "Egyptian cat" in ended.stdout
     assert "422: the picture's host answered 404" in ended.stdout
@@ -86,6 +92,22 @@ async def test_the_first_line_that_up_prints_works_at_once() -> None:
         body, url = words[-2], words[-1]
         async with ClientSession() as session, session.post(url, data=body, headers=headers) as response:
             assert (await response.json())["batch_id"] == "demo-1"
-        async with PipelineClient(url.removesuffix("/function/pipeline")) as client:
-            statuses = [status async for status in client.follow("demo-1")]
-    assert (statuses[-1].state, statuses[-1].succeeded) == ("done", 4)
+        async with Pipeline(url.removesuffix("/function/pipeline")) as pipeline:
+            last = await pipeline.batch("demo-1").wait(interval=0.1)
+    assert (last.state, last.succeeded) == ("done", 4)
+
+
+async def test_the_command_lines_that_up_prints_work(tmp_path: Path) -> None:
+    with up_process() as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        page = re.fullmatch(r"Open (http://127.0.0.1:\d+/function/pipeline/) in a browser, Ctrl-C ends it\.\n", first)
+        assert page is not None
+        line = lines_after("From the command line", process.stdout)
+        submit = await asyncio.create_subprocess_exec(
+            *shlex.split(line), cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE
+        )
+        output, _ = await submit.communicate()
+    assert submit.returncode == 0
+    assert f"Watch it: {page[1]}?batch=demo-0" in output.decode()
+    assert "4 succeeded, 0 failed" in output.decode()

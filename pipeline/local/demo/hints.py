@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING, Any
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import Console
 
+    from pipeline.client import SpecFields
     from pipeline.local.stack import LocalStack
 
 
-def hints(stack: LocalStack, spec: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """Make the lines, in groups under a heading; `spec` is a batch over the CSV that is in place already."""
-    body = shlex.quote(json.dumps(spec))
+def hints(stack: LocalStack, key: str, fields: SpecFields) -> list[tuple[str, list[str]]]:
+    """Make the lines, in groups under a heading, for a batch over the CSV that is in place already, under `key`."""
+    body = shlex.quote(json.dumps({"input": key, **fields}))
     url = f"{stack.gateway_url}/function/pipeline"
     faas = f"faas-cli invoke pipeline --gateway {stack.gateway_url} -H X-Mode=batch"
     objects = f"{stack.s3.endpoint}/{stack.s3.bucket}"
-    key, secret = (shlex.quote(str(stack.secrets_dir / name)) for name in ("s3-key", "s3-secret"))
+    s3_key, s3_secret = (shlex.quote(str(stack.secrets_dir / name)) for name in ("s3-key", "s3-secret"))
     signed = (
         f"curl --aws-sigv4 aws:amz:{stack.s3.region}:s3 -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' "
-        f'--user "$(cat {key}):$(cat {secret})"'
+        f'--user "$(cat {s3_key}):$(cat {s3_secret})"'
     )
     return [
+        ("From the command line", command_lines(stack.gateway_url, key, fields)),
         ("Start a batch", [f"curl -sS -H 'X-Mode: batch' -H 'X-Batch-Id: demo-1' -d {body} {url}"]),
         ("or with faas-cli", [f"echo {body} | {faas} -H X-Batch-Id=demo-2"]),
         ("See how it is doing", [f"curl -sS '{url}?batch=demo-1'"]),
@@ -41,10 +43,24 @@ def hints(stack: LocalStack, spec: Mapping[str, Any]) -> list[tuple[str, list[st
     ]
 
 
-def print_hints(console: Console, stack: LocalStack, spec: Mapping[str, Any]) -> None:
+def command_lines(gateway_url: str, key: str, fields: SpecFields) -> list[str]:
+    """Make lines of the command line: start a batch, look at it, fetch what it brought."""
+    installed = Path(sys.executable).with_name("pipeline")
+    words = [str(installed)] if installed.exists() else [sys.executable, "-m", "pipeline.cli"]
+    program = shlex.join(words)
+    options = [f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}") for name, value in fields.items()]
+    gateway = f"--gateway {gateway_url}"
+    return [
+        f"{program} submit --key {shlex.join([key, *options])} --id demo-0 --watch {gateway}",
+        f"{program} results demo-0 --to demo-0.parquet {gateway}",
+        f"{program} doctor {gateway}",
+    ]
+
+
+def print_hints(console: Console, stack: LocalStack, key: str, fields: SpecFields) -> None:
     """Print the lines unbroken, so that they can be copied."""
-    console.print(f"The gateway listens at [bold]{stack.gateway_url}[/], Ctrl-C ends it.", soft_wrap=True)
-    for heading, lines in hints(stack, spec):
+    console.print(f"Open {stack.gateway_url}/function/pipeline/ in a browser, Ctrl-C ends it.", soft_wrap=True)
+    for heading, lines in hints(stack, key, fields):
         console.print(f"\n[bold]{heading}[/]", highlight=False)
         for line in lines:
             console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -8,10 +8,11 @@ import symtable
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
+from pipeline.client import SpecFields
 from pipeline.local.functions import FunctionSpec
 
 MODEL_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -38,15 +39,17 @@ class Options:
     column: str | None = None
     count: int = 200
     workers: int = 4
-    chunk: int | str | None = None
+    chunk: int | Literal["auto"] | None = None
     chunk_call: bool = False
 
-    def spec(self, key: str, column: str, function: str) -> dict[str, Any]:
-        """Make the specification of a batch over the CSV at `key`."""
-        spec: dict[str, Any] = {"input": key, "column": column, "function": function}
+    def fields(self, column: str, function: str) -> SpecFields:
+        """Make the specification of a batch, without its input."""
+        fields = SpecFields(column=column, function=function)
         if self.chunk is not None:
-            spec["chunk"] = self.chunk
-        return {**spec, "chunk_call": True} if self.chunk_call else spec
+            fields["chunk"] = self.chunk
+        if self.chunk_call:
+            fields["chunk_call"] = True
+        return fields
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ import signal
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pipeline.cli.watching import watch
+from pipeline.client import BrokenError, Pipeline, Progress, SpecFields, UnreachableError
 from pipeline.local.demo.bucket import Bucket, open_bucket
-from pipeline.local.demo.client import PipelineClient, RefusedError, Status
 from pipeline.local.demo.hints import print_hints
 from pipeline.local.demo.options import Options, Table, check_answers, parse_function, read_table
 from pipeline.local.demo.pictures import image_urls, picture_server
 from pipeline.local.demo.report import Ended, print_files, print_report, readable
-from pipeline.local.demo.watch import watch
 from pipeline.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:
@@ -26,41 +26,42 @@ if TYPE_CHECKING:
 
 INPUT_KEY = "data/demo.csv"
 LOG_LINES = 30
+BETWEEN_POLLS = 0.2
 OUTPUT_FOLDER = Path("build/demo")
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A stack that runs, its bucket with the input in it, and what a batch over that input says."""
+    """A stack that runs, its bucket with the input in it, and the specification of a batch over that input."""
 
     stack: LocalStack
     bucket: Bucket
-    spec: dict[str, Any]
+    fields: SpecFields
 
 
 async def demo(console: Console, options: Options) -> bool:
     """Run one batch, show it, report it and download its summary; returns whether it ended `done`.
 
-    Raises `UserError`, `LocalError` or `RefusedError` for what the user can put right.
+    Raises `UserError`, `LocalError` or `CallError` for what the user can put right.
     """
     async with _ready(console, options) as ready:
-        console.print(f"Running [bold]{ready.spec['function']}[/] over s3://{ready.bucket.name}/{INPUT_KEY}")
+        console.print(f"Running [bold]{ready.fields['function']}[/] over s3://{ready.bucket.name}/{INPUT_KEY}")
         try:
-            async with PipelineClient(ready.stack.gateway_url) as client:
-                batch_id = await client.start(ready.spec)
-                last = await watch(console, client.follow(batch_id))
-        except RefusedError as error:
-            if error.broken:
-                await asyncio.to_thread(_print_log, console, ready.stack.directory / "pipeline-0.log")
+            async with Pipeline(ready.stack.gateway_url) as pipeline:
+                batch = await pipeline.submit(INPUT_KEY, **ready.fields)
+                console.print(f"Watch it: {batch.page}", markup=False, highlight=False, soft_wrap=True)
+                last = await watch(console, batch.follow(BETWEEN_POLLS))
+        except (BrokenError, UnreachableError):
+            await asyncio.to_thread(_print_log, console, ready.stack.directory / "pipeline-0.log")
             raise
-        await _report(console, ready.bucket, batch_id, last, ready.spec["column"])
+        await _report(console, ready.bucket, batch.id, last, ready.fields["column"])
     return last.state == "done"
 
 
 async def up(console: Console, options: Options) -> None:
     """Keep a stack until Ctrl-C or SIGTERM, and print how to use it; raises like `demo`."""
     async with _ready(console, options) as ready:
-        print_hints(console, ready.stack, ready.spec)
+        print_hints(console, ready.stack, INPUT_KEY, ready.fields)
         await _interrupted()
         console.print("Stopping.")
 
@@ -78,14 +79,14 @@ async def _ready(console: Console, options: Options) -> AsyncIterator[Ready]:
             local = await stack.enter_async_context(local_stack([function], workers=options.workers))
         bucket = await stack.enter_async_context(open_bucket(local.s3))
         await bucket.put(INPUT_KEY, table.content)
-        yield Ready(local, bucket, options.spec(INPUT_KEY, table.column, function.name))
+        yield Ready(local, bucket, options.fields(table.column, function.name))
 
 
 def _pictures_table(base_url: str, count: int) -> Table:
     return Table("\n".join(["url", *image_urls(base_url, count), ""]).encode(), "url")
 
 
-async def _report(console: Console, bucket: Bucket, batch_id: str, last: Status, column: str) -> None:
+async def _report(console: Console, bucket: Bucket, batch_id: str, last: Progress, column: str) -> None:
     content = await bucket.get(f"{batch_id}.json")
     summary = json.loads(content) if content is not None else None
     print_report(console, Ended(batch_id, last.state, last.elapsed, last.reason, summary), column)

@@ -1,0 +1,63 @@
+"""The progress bar of the command line and of the demo."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from pipeline.cli.watching import pace_of, watch
+from pipeline.client import Progress, RefusedError
+from tests.client.contract import Answer, called, progress
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+RUNNING = Progress("running", items=200, succeeded=90, failed=10, rate=25.0, eta=4.0, elapsed=4.0)
+
+
+async def test_a_batch_is_watched_to_its_end() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    async with called() as (server, pipeline):
+        server.answer("status", {"state": "opening", "items": None}, progress("running", 3), progress("done", 9, 1))
+        last = await watch(console, pipeline.batch("b-1").follow(interval=0))
+    assert (last.state, last.succeeded, last.failed, last.elapsed) == ("done", 9, 1, 4.0)
+    assert isinstance(console.file, io.StringIO)
+    line = console.file.getvalue().splitlines()[-1]
+    assert line.startswith("done ")
+    assert line.rstrip().endswith("10/10 9 succeeded 1 failed 2.5 items/s")
+
+
+async def test_a_batch_that_is_gone_ends_the_watching() -> None:
+    async with called() as (server, pipeline):
+        server.answer("status", Answer({"error": "there is no batch 'b-1'"}, 404))
+        with pytest.raises(RefusedError, match="there is no batch"):
+            await watch(Console(file=io.StringIO()), pipeline.batch("b-1").follow())
+
+
+async def test_nothing_to_watch_is_an_error() -> None:
+    async def nothing() -> AsyncIterator[Progress]:
+        no_progress: list[Progress] = []
+        for each in no_progress:
+            yield each
+
+    with pytest.raises(ValueError, match="there was no progress to show"):
+        await watch(Console(file=io.StringIO()), nothing())
+
+
+@pytest.mark.parametrize(
+    ("changed", "pace"),
+    [
+        ({}, "25.0 items/s, 0:04 to go"),
+        ({"eta": 3700.2}, "25.0 items/s, 61:40 to go"),
+        ({"eta": None}, "25.0 items/s"),
+        ({"rate": 0.0, "eta": None}, ""),
+        ({"rate": 0.0}, "0:04 to go"),
+        ({"state": "done"}, "25.0 items/s"),
+    ],
+)
+def test_pace_is_told_in_words(changed: dict[str, object], pace: str) -> None:
+    assert pace_of(msgspec.structs.replace(RUNNING, **changed)) == pace
