@@ -24,7 +24,7 @@ class Links(msgspec.Struct, frozen=True):
 class Throughput(msgspec.Struct, frozen=True):
     """Items settled in each slot of `width` seconds since the present run began, oldest first."""
 
-    width: int = 1
+    width: float = 1.0
     counts: tuple[int, ...] = ()
 
 

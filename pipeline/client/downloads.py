@@ -94,5 +94,5 @@ class Downloads:
             reason = type(error).__name__ if isinstance(error, ClientError) else "no answer in time"
             raise UnreachableError(
                 f"S3 at {where} cannot be reached from here for {link.key} ({reason}): "
-                "the address is the function's setting s3_endpoint"
+                "the address is the function's setting s3_public_endpoint"
             ) from error

@@ -121,7 +121,9 @@ async def test_an_s3_that_cannot_be_reached_from_here_is_named_without_its_signa
     async with called(patience=0) as (server, pipeline):
         link = {"key": "b-1.json", "url": f"http://127.0.0.1:{free_port()}/b-1.json?{SIGNATURE}"}
         with_parts(server, summary=link)
-        with pytest.raises(UnreachableError, match=r"cannot be reached from here.*setting s3_endpoint") as raised:
+        with pytest.raises(
+            UnreachableError, match=r"cannot be reached from here.*setting s3_public_endpoint"
+        ) as raised:
             await pipeline.batch("b-1").summary()
     assert SIGNATURE not in str(raised.value)
 
