@@ -65,7 +65,8 @@ clean: ## remove what the other targets made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Without the stamp the folder is half made, so it is begun anew. Debian keeps ensurepip in a package of its own: where
-# it is missing, the pip that is there installs into a venv without one.
+# it is missing, the pip that is there installs into a venv without one. Last comes the project itself, as a link to here:
+# it brings the command `pipeline`, and takes what builds it from the lock.
 $(STAMP): requirements.lock
 	@command -v $(PYTHON) >/dev/null || { echo 'error: $(PYTHON) not found: install Python 3.11 or newer' >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -77,5 +78,7 @@ $(STAMP): requirements.lock
 	  $(PYTHON) -m venv --clear --without-pip $(VENV) && pip='$(PYTHON) -m pip --python $(VENV)/bin/python'; \
 	else \
 	  echo 'error: $(PYTHON) has no venv: install it (Debian and Ubuntu: apt-get install python3-venv)' >&2; exit 1; \
-	fi && $$pip --disable-pip-version-check install --quiet --no-input --require-hashes -r requirements.lock
+	fi && pip="$$pip --disable-pip-version-check install --quiet --no-input" \
+	&& $$pip --require-hashes -r requirements.lock \
+	&& $$pip --no-deps --no-build-isolation --editable .
 	@touch $@

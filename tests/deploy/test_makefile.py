@@ -19,6 +19,14 @@ rm -rf "$4" && mkdir -p "$4/bin"
 printf '#!/bin/sh\\necho "$*"; test ! -e "no network"\\n' > "$4/bin/python"
 chmod +x "$4/bin/python"
 """
+# One whose ensurepip is in a package of its own, and whose pip works on the venv from outside.
+DEBIANS_PYTHON = """#!/bin/sh
+case "$*" in
+  *ensurepip*) exit 1;;
+  "-m venv"*) mkdir -p .venv/bin && printf '#!/bin/sh\\n' > .venv/bin/python && chmod +x .venv/bin/python;;
+  "-m pip"*) echo "$*";;
+esac
+"""
 HOSTILE = 'it\'s a "b" $HOME `x` \\ *.csv'
 
 
@@ -133,9 +141,22 @@ def test_a_half_made_venv_is_made_anew(folder: Path) -> None:
     result = make(folder, "demo", "PYTHON=./python")
     assert result.returncode == 0, result.stderr
     assert stamp.exists()
+    install = "-m pip --disable-pip-version-check install --quiet --no-input"
     assert result.stdout.splitlines() == [
-        "-m pip --disable-pip-version-check install --quiet --no-input --require-hashes -r requirements.lock",
+        f"{install} --require-hashes -r requirements.lock",
+        f"{install} --no-deps --no-build-isolation --editable .",
         "-m pipeline.local demo",
+    ]
+
+
+def test_without_ensurepip_the_pip_that_is_there_installs_into_the_venv(folder: Path) -> None:
+    write_program(folder / "python", DEBIANS_PYTHON)
+    result = make(folder, ".venv/.installed", "PYTHON=./python")
+    assert result.returncode == 0, result.stderr
+    install = "-m pip --python .venv/bin/python --disable-pip-version-check install --quiet --no-input"
+    assert result.stdout.splitlines() == [
+        f"{install} --require-hashes -r requirements.lock",
+        f"{install} --no-deps --no-build-isolation --editable .",
     ]
 
 
