@@ -1,16 +1,26 @@
 """The README's tables and the code agree."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from pipeline.batchspec import BatchSpec
+from pipeline.cli.app import app
+from pipeline.cli.running import Exit
+from pipeline.client import Batch, Pipeline
+from pipeline.client.joining import OUTCOME_TYPES
 from pipeline.handler import MODES
 from pipeline.metrics import Metrics
 from pipeline.settings import Settings
 
 README = Path(__file__).parent.parent / "README.md"
+GROUP = get_command(app)
+assert isinstance(GROUP, TyperGroup)
+COMMANDS = GROUP.commands
 
 
 def _table(heading: str) -> dict[str, str]:
@@ -75,6 +85,37 @@ def test_defaults_are_as_the_tables_say(
     expected = {name: value.lower() if value in {"True", "False"} else value for name, value in defaults.items()}
     table = _table(heading)
     assert {name: table[name] for name in fields} == expected
+
+
+def test_every_command_has_its_row() -> None:
+    assert sorted(_table("command")) == sorted(COMMANDS)
+
+
+def test_every_exit_code_has_its_row() -> None:
+    assert _table("exit code").keys() == {str(code.value) for code in Exit}
+
+
+def _examples() -> list[list[str]]:
+    """Return the command lines of the README, without the program."""
+    return [shlex.split(line)[1:] for line in README.read_text().splitlines() if line.startswith("pipeline ")]
+
+
+@pytest.mark.parametrize("words", _examples(), ids=" ".join)
+def test_an_example_of_the_command_line_is_understood(words: list[str]) -> None:
+    command, *arguments = words
+    COMMANDS[command].make_context(command, arguments)
+
+
+def test_every_command_has_an_example() -> None:
+    assert {words[0] for words in _examples()} == set(COMMANDS)
+
+
+def test_every_method_of_the_client_is_named() -> None:
+    text = README.read_text()
+    part = text[text.index("### From Python") : text.index("### All modes")]
+    methods = {name for kind in (Pipeline, Batch) for name in vars(kind) if not name.startswith("_")}
+    assert [name for name in methods - {"page"} if not re.search(rf"`{name}[(`]", part)] == []
+    assert [name for name in OUTCOME_TYPES if f"`{name}`" not in part] == []
 
 
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", README.read_text())))
