@@ -41,4 +41,5 @@ def again(setup: Setup, batch_id: str) -> str:
     words = ["pipeline", "status", batch_id, "--watch"]
     words += ["--gateway", setup.gateway] if setup.gateway != GATEWAY else []
     words += ["--pipeline-name", setup.name] if setup.name != FUNCTION else []
+    words += ["--token-file", str(setup.token_file)] if setup.token_file else []
     return shlex.join(words)

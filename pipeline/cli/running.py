@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,7 +56,8 @@ class Setup:
 
     gateway: str
     name: str
-    token: str | None
+    token_file: Path | None
+    token: str | None = field(repr=False)
     patience: float
     as_json: bool
     out: Console
@@ -125,7 +126,7 @@ def _setup(
     as_json: AsJson = False,
 ) -> Setup:
     token = _read_token(token_file)
-    return Setup(gateway, pipeline_name, token, patience, as_json, Console(), Console(stderr=True))
+    return Setup(gateway, pipeline_name, token_file, token, patience, as_json, Console(), Console(stderr=True))
 
 
 def _read_token(path: Path | None) -> str | None:
@@ -149,6 +150,8 @@ def _run(work: Coroutine[Any, Any, Exit]) -> Exit:
     except CallError as error:
         typer.echo(f"error: {error}", err=True)
         return _code(error)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         typer.echo(f"error: {one_line(str(error))}", err=True)
         return Exit.USAGE

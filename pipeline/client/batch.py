@@ -82,7 +82,7 @@ class Batch:
     async def tune(self, *, window: int | None = None, rate: float | None = None) -> None:
         """Change how many tasks are under way at most, and the calls a second (0: no limit)."""
         given = {"window": window, "rate": rate}
-        await self._ask("tune", **{name: f"{value:g}" for name, value in given.items() if value is not None})
+        await self._ask("tune", **{name: str(value) for name, value in given.items() if value is not None})
 
     async def redrive(self) -> bool:
         """Run again what failed or never ran; returns False where there is nothing of the kind."""

@@ -20,6 +20,8 @@ PASSING = frozenset(
 )
 # What only reads may be asked again after this one too.
 PASSING_FOR_READS = PASSING | {HTTPStatus.INTERNAL_SERVER_ERROR}
+# In seconds, whatever an answer asks for.
+SHORTEST = 0.05
 Result = TypeVar("Result")
 Tell = Callable[[CallError], None]
 
@@ -33,7 +35,7 @@ class _Wait(wait_base):
     def __call__(self, retry_state: RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome else None
         asked = error.retry_after if isinstance(error, AnswerError) else None
-        return self._growing(retry_state) if asked is None else asked
+        return self._growing(retry_state) if asked is None else max(asked, SHORTEST)
 
 
 async def patiently(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import ClientSession, ClientTimeout
@@ -28,6 +29,14 @@ PATIENCE = 60.0
 SUBMIT_TIMEOUT = ClientTimeout(total=300)
 
 
+@dataclass(frozen=True)
+class _Open:
+    """What an open client calls through."""
+
+    transport: Transport
+    downloads: Downloads
+
+
 class Pipeline:
     """The function `pipeline` at a gateway; an async context manager.
 
@@ -47,17 +56,20 @@ class Pipeline:
     ) -> None:
         self._target = make_target(url, function, token, patience, tell)
         self._cleanup = AsyncExitStack()
+        self._open: _Open | None = None
 
     async def __aenter__(self) -> Self:
         # Two: what reads the bucket knows nothing of the gateway, no cookie either.
         enter = self._cleanup.enter_async_context
-        self._transport = Transport(self._target, await enter(ClientSession()))
-        self._downloads = Downloads(await enter(ClientSession()), self._target.patience, self._target.tell)
+        transport = Transport(self._target, await enter(ClientSession()))
+        downloads = Downloads(await enter(ClientSession()), self._target.patience, self._target.tell)
+        self._open = _Open(transport, downloads)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._open = None
         await self._cleanup.aclose()
 
     async def submit(self, source: Source, *, batch_id: str | None = None, **fields: Unpack[SpecFields]) -> Batch:
@@ -76,20 +88,26 @@ class Pipeline:
 
     def batch(self, batch_id: str) -> Batch:
         """Return a batch by its id; nothing is asked yet."""
-        return Batch(batch_id, self._transport, self._downloads)
+        return Batch(batch_id, self._opened.transport, self._opened.downloads)
 
     async def list(self) -> Batches:
         """Return the open batches and those that ended lately."""
-        return read(await self._transport.call("status", method="GET"), Batches)
+        return read(await self._opened.transport.call("status", method="GET"), Batches)
 
     async def doctor(self) -> Diagnosis:
         """Let the function check its settings and the services it uses."""
-        return read(await self._transport.call("doctor"), Diagnosis)
+        return read(await self._opened.transport.call("doctor"), Diagnosis)
+
+    @property
+    def _opened(self) -> _Open:
+        if self._open is None:
+            raise RuntimeError("the client is not open: use it inside `async with Pipeline(...)`")
+        return self._open
 
     async def _submit(self, source: Source, fields: dict[str, Any], headers: dict[str, str]) -> Any:
         request = await asyncio.to_thread(make_request, source, fields)
         request["headers"] |= headers
-        return await self._transport.call("batch", limit=SUBMIT_TIMEOUT, **request)
+        return await self._opened.transport.call("batch", limit=SUBMIT_TIMEOUT, **request)
 
 
 def new_id() -> str:

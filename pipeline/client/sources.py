@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypedDict
 
-import orjson
 from backports import zstd
 
 from pipeline.client.errors import SourceError
@@ -61,12 +61,21 @@ def make_request(source: Source, fields: Mapping[str, Any]) -> Request:
     if unknown:
         raise TypeError(f"there is no field {unknown[0]!r}; the fields are: {', '.join(SpecFields.__annotations__)}")
     if isinstance(source, str):
-        spec = orjson.dumps({"input": source, **fields})
-        return Request(query={}, body=spec, headers={"Content-Type": "application/json"})
+        return Request(
+            query={}, body=_to_json({"input": source, **fields}), headers={"Content-Type": "application/json"}
+        )
     if "headers" in fields:
         raise SourceError("headers do not travel with a CSV: put it into S3 and give its key")
     query = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in fields.items()}
     return Request(query=query, body=read_csv(source), headers={"Content-Type": "text/csv"})
+
+
+def _to_json(spec: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(spec, allow_nan=False).encode()
+    except ValueError as error:
+        # Others write a null for it, which would be the field's default.
+        raise SourceError("a field is not a number, or is infinite") from error
 
 
 def read_csv(source: Path | bytes, limit: int = BODY_LIMIT) -> bytes:

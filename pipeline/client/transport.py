@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ class Target:
 
     gateway: URL
     function: str
-    token: str | None
+    token: str | None = field(repr=False)
     patience: float
     tell: Tell | None
 

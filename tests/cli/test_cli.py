@@ -3,142 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.batchspec import BatchSpec
 from tests.cli.cases import run
 from tests.client.contract import TOKEN, Answer, contract, progress
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-OPENED = Answer({"batch_id": "b-1", "batch_size": 10, "tasks": 10}, 201)
 ACCEPTED = Answer({"batch_id": "b-1"}, 202)
-EVERY_FIELD: dict[str, tuple[list[str], Any]] = {
-    "function": (["--function", "f"], "f"),
-    "column": (["--column", "c"], "c"),
-    "chunk": (["--chunk", "auto"], "auto"),
-    "chunk_call": (["--chunk-call"], True),
-    "direct": (["--direct"], True),
-    "concurrency": (["--concurrency", "2"], 2),
-    "window": (["--window", "3"], 3),
-    "rate": (["--rate", "0.5"], 0.5),
-    "attempts": (["--attempts", "4"], 4),
-    "timeout": (["--timeout", "5.5"], 5.5),
-    "tolerate": (["--tolerate", "5%"], "5%"),
-    "deadline": (["--deadline", "60"], 60),
-    "inline_limit": (["--inline-limit", "0"], 0),
-    "content_type": (["--content-type", "text/html"], "text/html"),
-    "headers": (["--header", "X-A: 1", "--header", "X-B:x: y"], {"X-A": "1", "X-B": "x: y"}),
-}
-
-
-@pytest.fixture
-def rows(tmp_path: Path) -> Path:
-    path = tmp_path / "rows.csv"
-    path.write_text("url\nx\n")
-    return path
-
-
-def test_every_field_has_its_option() -> None:
-    assert {*EVERY_FIELD, "input"} == set(BatchSpec.model_fields) - {"dry_run"}
-
-
-async def test_every_field_is_sent_as_it_is_given() -> None:
-    options = [word for words, _ in EVERY_FIELD.values() for word in words]
-    async with contract() as server:
-        server.answer("batch", OPENED)
-        result = await run(server, "submit", "--key", "data/a.csv", "--id", "monday", *options)
-    assert (result.exit_code, result.stderr) == (0, "")
-    (request,) = server.seen
-    assert request.headers["X-Batch-Id"] == "monday"
-    assert json.loads(request.body) == {"input": "data/a.csv"} | {
-        name: value for name, (_, value) in EVERY_FIELD.items()
-    }
-
-
-async def test_a_file_is_sent_and_how_to_watch_it_is_told(rows: Path) -> None:
-    async with contract() as server:
-        server.answer("batch", OPENED)
-        result = await run(server, "submit", str(rows), "--function", "f")
-    assert result.exit_code == 0
-    (request,) = server.seen
-    assert (request.body, request.query) == (b"url\nx\n", {"function": "f"})
-    page = f"{server.url}/function/pipeline/?batch=b-1"
-    watch = f"pipeline status b-1 --watch --gateway {server.url}"
-    assert result.stdout.splitlines() == ["Batch b-1", f"Watch it: {page} or {watch}"]
-
-
-async def test_a_submission_as_json_is_one_document(rows: Path) -> None:
-    async with contract() as server:
-        server.answer("batch", OPENED)
-        result = await run(server, "submit", str(rows), "--json")
-    assert json.loads(result.stdout) == {"batch_id": "b-1", "page": f"{server.url}/function/pipeline/?batch=b-1"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["missing.csv"], "there is no file missing.csv here; for an object of the bucket say --key missing.csv"),
-        ([], "there is no input: give a CSV, or --key KEY"),
-        (["ROWS", "--key", "a.csv"], "there are two inputs: give a CSV, or --key KEY"),
-        (["--key", "a.csv", "--header", "X-A"], "--header is not understood: expected 'NAME: VALUE'"),
-        (["--key", "a.csv", "--header", "X-A: 1", "--header", "X-A: 2"], "the header X-A is given twice"),
-        (["--key", "a.csv", "--chunk", "0"], "expected a number from 1 or `auto`"),
-        (["ROWS", "--header", "X-A: 1"], "headers do not travel with a CSV: put it into S3 and give its key"),
-    ],
-)
-async def test_a_submission_that_cannot_be_made_is_a_usage_error(
-    rows: Path, arguments: list[str], message: str
-) -> None:
-    async with contract() as server:
-        result = await run(server, "submit", *(str(rows) if word == "ROWS" else word for word in arguments))
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert message in result.stderr
-    assert server.seen == []
-
-
-async def test_a_dry_run_says_what_would_be_done(rows: Path) -> None:
-    call = {"method": "POST", "url": "http://g/function/f", "headers": {}, "body": "a [bold]row"}
-    found = {"dry_run": True, "input": "x", "column": "url", "columns": ["url", "id"], "items": 30, "chunk": 7}
-    server_answer = {**found, "tasks": 5, "calls": 31, "messages": 6, "first_calls": [call]}
-    async with contract() as server:
-        server.answer("batch", server_answer)
-        told = await run(server, "submit", str(rows), "--dry-run")
-        document = await run(server, "submit", str(rows), "--dry-run", "--json")
-    assert told.exit_code == 0
-    for text in ("url (of url, id)", "5 of 7 items", "31 of the model function", "6 in the queue", "a [bold]row"):
-        assert text in told.stdout
-    assert told.stdout.endswith("Nothing was written, queued or called.\n")
-    assert json.loads(document.stdout)["first_calls"] == [call]
-    assert {request.query["dry_run"] for request in server.seen} == {"true"}
-
-
-@pytest.mark.parametrize(
-    ("final", "code"),
-    [
-        (progress("done", 10), 0),
-        (progress("done", 9, 1), 1),
-        (progress("cancelled", 3), 1),
-        (progress("failed", 3, 7, reason="7 items failed, and 1 are tolerated"), 1),
-    ],
-)
-async def test_watching_ends_as_the_batch_does(rows: Path, final: dict[str, Any], code: int) -> None:
-    async with contract() as server:
-        server.answer("batch", OPENED)
-        server.answer("status", final)
-        server.answer("redrive", ACCEPTED)
-        results = [
-            await run(server, "submit", str(rows), "--watch"),
-            await run(server, "status", "b-1", "--watch"),
-            await run(server, "status", "b-1"),
-            await run(server, "redrive", "b-1", "--watch"),
-        ]
-    assert [result.exit_code for result in results] == [code] * 4
-    counts = f"{final['succeeded']} succeeded, {final['failed']} failed"
-    assert all(counts in result.stdout and result.stderr == "" for result in results)
 
 
 async def test_a_batch_that_runs_is_no_failure() -> None:
@@ -147,17 +22,6 @@ async def test_a_batch_that_runs_is_no_failure() -> None:
         result = await run(server, "status", "b-1")
     assert result.exit_code == 0
     assert "0:01 to go" in result.stdout
-
-
-async def test_watching_as_json_is_a_line_an_update(rows: Path) -> None:
-    async with contract() as server:
-        server.answer("batch", OPENED)
-        server.answer("status", progress("opening"), progress("done", 9, 1))
-        result = await run(server, "submit", str(rows), "--watch", "--json")
-    assert (result.exit_code, result.stderr) == (1, "")
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [(line["state"], line["failed"]) for line in lines] == [("opening", 0), ("done", 1)]
-    assert lines[1]["batch_id"] == "b-1"
 
 
 @pytest.mark.parametrize(

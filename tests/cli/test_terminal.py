@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.client.text import one_line
 from tests.cli.cases import run
-from tests.client.contract import Answer, Contract, contract, progress
+from tests.client.contract import TOKEN, Answer, Contract, contract, progress
 from tests.client.test_joining import ROWS, outcome, parts, segment
 from tests.client.test_outputs import with_parts
 from tests.support import wait_until
@@ -40,7 +40,7 @@ def commands(text: str) -> list[str]:
         ("a\x1b[31mb\x9bc\x7f", "a�[31mb�c�"),
         ("a\u202eb\u200bc\ud800", "a�b�c�"),
         ("a\u2028b", "a b"),
-        ("日本語 é 🙂", "日本語 é 🙂"),
+        ("日本語 é 👩\u200d💻 ب\u200cب", "日本語 é 👩\u200d💻 ب\u200cب"),
     ],
 )
 def test_a_line_has_no_control_characters(text: str, line: str) -> None:
@@ -101,14 +101,16 @@ async def process(server: Contract, *arguments: str) -> asyncio.subprocess.Proce
     return await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe, stderr=pipe)
 
 
-async def test_ctrl_c_says_that_the_batch_goes_on() -> None:
+async def test_ctrl_c_says_that_the_batch_goes_on(tmp_path: Path) -> None:
     async with contract() as server:
         server.answer("status", progress("running", 3))
-        child = await process(server, "status", "b-1", "--watch")
+        file = tmp_path / "a token"
+        file.write_text(TOKEN)
+        child = await process(server, "status", "b-1", "--watch", "--token-file", str(file))
         await wait_until(lambda: len(server.seen) > 1)
         child.send_signal(signal.SIGINT)
         _, said = await child.communicate()
-        again = f"pipeline status b-1 --watch --gateway {server.url}"
+        again = f"pipeline status b-1 --watch --gateway {server.url} --token-file '{file}'"
         assert said.decode() == f"Batch b-1 goes on. Watch it again: {again}\n"
         assert child.returncode == 130
 

@@ -57,6 +57,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         make_request(tmp_path / "missing.csv", {})
 
 
+@pytest.mark.parametrize("rate", [float("nan"), float("inf")])
+def test_what_is_no_number_is_not_left_out(rate: float) -> None:
+    with pytest.raises(SourceError, match="a field is not a number, or is infinite"):
+        make_request("a.csv", {"rate": rate})
+
+
 def test_headers_do_not_travel_with_a_csv() -> None:
     with pytest.raises(SourceError, match="headers do not travel with a CSV: put it into S3 and give its key"):
         make_request(b"url\n", {"headers": {"X-Extra": "1"}})
