@@ -11,7 +11,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 from yarl import URL
 
 from pipeline.client.errors import BrokenError, RefusedError, UnreachableError
-from pipeline.client.patience import patiently
+from pipeline.client.patience import PASSING_FOR_READS, patiently
 from pipeline.models import MIB
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Downloads:
             async with self._opened(link) as response:
                 return await response.read()
 
-        return await patiently(once, self._patience, self._tell)
+        return await patiently(once, self._patience, self._tell, PASSING_FOR_READS)
 
     async def save(self, link: Link, path: Path) -> None:
         """Write an object to a file, which is there whole or not at all; raises as `get`, and OSError."""
@@ -69,7 +69,7 @@ class Downloads:
                         file.write(piece)
 
         try:
-            await patiently(once, self._patience, self._tell)
+            await patiently(once, self._patience, self._tell, PASSING_FOR_READS)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)

@@ -39,7 +39,7 @@ class _Wait(wait_base):
 
 
 async def patiently(
-    work: Callable[[], Awaitable[Result]], patience: float, tell: Tell | None, passing: frozenset[int] = PASSING
+    work: Callable[[], Awaitable[Result]], patience: float, tell: Tell | None, passing: frozenset[int]
 ) -> Result:
     """Do `work` until it is answered, for no longer than `patience` seconds; raises its last CallError.
 

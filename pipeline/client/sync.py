@@ -46,7 +46,6 @@ class _Loop:
 
     def close(self) -> None:
         """End the thread."""
-        self.run(self._loop.shutdown_asyncgens())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

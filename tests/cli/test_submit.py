@@ -145,7 +145,10 @@ async def test_watching_as_json_is_a_line_an_update(rows: Path) -> None:
     async with contract() as server:
         server.answer("batch", OPENED)
         server.answer("status", progress("opening"), progress("done", 9, 1))
+        server.answer("redrive", ACCEPTED)
         result = await run(server, "submit", str(rows), "--watch", "--json")
+        redriven = await run(server, "redrive", "b-1", "--watch", "--json")
+    assert [json.loads(line)["state"] for line in redriven.stdout.splitlines()] == ["done"]
     assert (result.exit_code, result.stderr) == (1, "")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [(line["state"], line["failed"]) for line in lines] == [("opening", 0), ("done", 1)]

@@ -10,7 +10,10 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
 
+from pipeline.cli.following import again
+from pipeline.cli.running import GATEWAY, Setup
 from pipeline.client.text import one_line
 from tests.cli.cases import run
 from tests.client.contract import TOKEN, Answer, Contract, contract, progress
@@ -113,6 +116,11 @@ async def test_ctrl_c_says_that_the_batch_goes_on(tmp_path: Path) -> None:
         again = f"pipeline status b-1 --watch --gateway {server.url} --token-file '{file}'"
         assert said.decode() == f"Batch b-1 goes on. Watch it again: {again}\n"
         assert child.returncode == 130
+
+
+def test_how_to_go_on_names_what_is_not_the_default() -> None:
+    setup = Setup(GATEWAY, "other", None, None, 60, False, Console(), Console())  # noqa: FBT003
+    assert again(setup, "b-1") == "pipeline status b-1 --watch --pipeline-name other"
 
 
 async def test_ctrl_c_during_a_submission_names_the_batch(tmp_path: Path) -> None:

@@ -31,6 +31,16 @@ async def test_a_batch_is_watched_to_its_end() -> None:
     assert line.rstrip().endswith("10/10 9 succeeded 1 failed 2.5 items/s")
 
 
+async def test_no_state_commands_the_terminal() -> None:
+    async def hostile() -> AsyncIterator[Progress]:
+        yield Progress("[red]run\x1b[2J[/]")
+
+    console = Console(file=io.StringIO(), width=120)
+    await watch(console, hostile())
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines()[-1].startswith("[red]run�[2J[/] ")
+
+
 async def test_a_batch_that_is_gone_ends_the_watching() -> None:
     async with called() as (server, pipeline):
         server.answer("status", Answer({"error": "there is no batch 'b-1'"}, 404))

@@ -41,6 +41,7 @@ class Seen:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    raw: str = ""
 
 
 @dataclass
@@ -76,7 +77,9 @@ class Contract:
     async def give(self, request: web.Request) -> web.Response:
         """Answer as S3 does."""
         key = request.match_info["key"]
-        self.seen.append(Seen("GET", request.path, "", dict(request.query), dict(request.headers), b""))
+        self.seen.append(
+            Seen("GET", request.path, "", dict(request.query), dict(request.headers), b"", request.raw_path)
+        )
         if self.object_answers:
             return _response(self.object_answers.pop(0))
         return web.Response(body=self.objects[key])

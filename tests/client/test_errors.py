@@ -104,6 +104,7 @@ async def test_the_token_goes_to_the_function_and_into_no_error() -> None:
         with pytest.raises(RefusedError) as raised:
             await pipeline.list()
         assert server.seen[0].headers["Authorization"] == f"Bearer {TOKEN}"
+        assert not {"Content-Length", "Transfer-Encoding"} & server.seen[0].headers.keys()
     assert TOKEN not in f"{raised.value!r} {raised.value.__dict__}"
 
 

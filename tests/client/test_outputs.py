@@ -97,8 +97,17 @@ async def test_a_batch_that_was_never_opened_left_nothing(tmp_path: Path) -> Non
 async def test_what_s3_cannot_give_just_now_is_read_again() -> None:
     async with called() as (server, pipeline):
         with_parts(server)
-        server.object_answers = [Answer(status=503, text="SlowDown")]
+        server.object_answers = [Answer(status=503, text="SlowDown"), Answer(status=500, text="InternalError")]
         assert (await pipeline.batch("b-1").frame()).height == 3
+
+
+async def test_a_link_is_read_as_it_is_signed() -> None:
+    async with called() as (server, pipeline):
+        path = "/bucket/b%201.json?X-Amz-Credential=a%2Fb%3A&x=a%20b"
+        server.objects["b 1.json"] = SUMMARY
+        with_parts(server, summary={"key": "b 1.json", "url": server.url + path})
+        assert await pipeline.batch("b-1").summary() is not None
+    assert server.seen[-1].raw == path
 
 
 @pytest.mark.parametrize("read", ["summary", "frame", "save"])

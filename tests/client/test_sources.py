@@ -43,7 +43,7 @@ def test_what_is_too_large_is_packed_the_same_each_time(tmp_path: Path) -> None:
         assert unpacked.read() == ROWS
 
 
-@pytest.mark.parametrize("content", [NOISE, gzip.compress(NOISE), zstd.compress(NOISE)])
+@pytest.mark.parametrize("content", [NOISE, gzip.compress(NOISE), zstd.compress(NOISE), b"\x1f\x8b" + bytes(LIMIT)])
 def test_what_is_too_large_even_when_packed_goes_by_s3(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(content)

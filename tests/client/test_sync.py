@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline.client import Batch, Pipeline, RefusedError, SyncBatch, SyncPipeline
+from pipeline.client.sync import _Loop
 from tests.client.contract import Answer, Contract, contract, progress
 from tests.client.test_outputs import SUMMARY, with_parts
 
@@ -99,6 +101,35 @@ async def test_it_works_where_a_loop_runs_already() -> None:
     finally:
         stop.set()
         thread.join()
+
+
+def test_an_interrupt_ends_what_is_waited_for() -> None:
+    main = threading.get_ident()
+    started, cancelled = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    def interrupt() -> None:
+        started.wait()
+        signal.pthread_kill(main, signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    loop = _Loop()
+    thread = threading.Thread(target=interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            thread.start()
+            loop.run(work())
+        assert cancelled.wait(30)
+    finally:
+        thread.join()
+        loop.close()
+        signal.signal(signal.SIGINT, before)
 
 
 async def test_errors_are_those_of_the_client() -> None:
