@@ -1,0 +1,180 @@
+"""What the README says of each call: the state of the batch before it, what is answered, and what is true then."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import orjson
+
+from tests.e2e.cluster import ENDED
+from tests.readme.reading import Command, blocks, section, spans
+from tests.readme.stage import INPUT, ROWS, Call, Stage
+from tests.support import wait_until
+
+Status = dict[str, Any]
+Check = Callable[[Stage, Call, Status], Awaitable[None]]
+# What the command line calls otherwise than the mode, and its commands that name no batch, or not first.
+_MODES = {"submit": "batch", "results": "outputs", "list": "status"}
+_WITHOUT_BATCH = {"submit", "list", "doctor"}
+STATES = ("opening", "running", "paused", "closing", "reducing", "done", "cancelled", "failed", "deleting")
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What a printed call wants: a mode, and the batch that it is about."""
+
+    mode: str
+    batch: str
+
+    @classmethod
+    def of(cls, command: Command) -> Self:
+        """Read it from a command line; a call that names no batch gets one that is there."""
+        *_, words = command.parts()
+        if words[0] != "pipeline":
+            named = re.search(r"(?:batch=|X-Batch-Id[:=] ?)([\w-]+)", command.text)
+            asked = re.search(r"X-Mode[:=] ?(\w+)", command.text)
+            return cls(asked[1] if asked else "status", named[1] if named else "monday")
+        name, *given = words[1:]
+        named = re.search(r"--id[ =]([\w-]+)", command.text)
+        batch = given[0] if name not in _WITHOUT_BATCH else named[1] if named else "monday"
+        return cls(_MODES.get(name, name), batch)
+
+
+async def prepare(stage: Stage, intent: Intent) -> Status:
+    """Bring a batch into the state in which a call makes sense; returns its status, {} where there is none yet."""
+    assert intent.mode in _CHECKS, f"no way to check what mode {intent.mode} does: {sorted(_CHECKS)}"
+    before = {"batch": stage.absent, "outputs": stage.failed, "redrive": stage.failed, "delete": stage.failed}
+    await {**before, "resume": stage.paused, "doctor": stage.failed}.get(intent.mode, stage.running)(intent.batch)
+    status = {} if intent.mode == "batch" else await stage.cluster.status(intent.batch)
+    stage.calls.clear()
+    return status
+
+
+async def check(stage: Stage, intent: Intent, before: Status) -> Call:
+    """Check the call that was made, and what has become of the batch; returns the call."""
+    *_, call = (call for call in stage.calls if call.mode == intent.mode)
+    if not call.body:  # a stream
+        call = replace(call, body=orjson.dumps(await stage.cluster.status(intent.batch)))
+    await _CHECKS[intent.mode](stage, call, before)
+    return call
+
+
+async def _submitted(stage: Stage, call: Call, _before: Status) -> None:
+    if call.document.get("dry_run"):
+        assert (call.status, call.document["items"]) == (200, len(ROWS))
+        assert await stage.cluster.keys(f"{call.document.get('batch_id', 'monday')}/") == []
+        return
+    assert call.status == 201
+    (fields,) = {text for _, text, _ in spans() if text.startswith('{"batch_id"')}
+    assert set(call.document) == set(re.findall(r"\w+", fields))
+    assert call.document["batch_size"] == len(ROWS)
+    async with stage.cluster.http.get(call.document["status_url"]) as response:
+        assert (await response.json())["function"] == "inception"
+    batch = call.document["batch_id"]
+    assert (await stage.ended(batch))["state"] == "done"
+    summary = await stage.cluster.summary(batch)
+    assert summary["results"]["count"] + summary["failures"]["count"] == len(ROWS)
+
+
+async def _status(_stage: Stage, call: Call, _before: Status) -> None:
+    assert call.status == 200
+    if "batch" not in call.query:
+        assert set(call.document) == {"open", "ended"}
+        return
+    told = section("Watch it").partition("gives ")[2].partition("\n\n")[0]
+    names = set(re.findall(r"`(\w+)`", told))
+    assert names >= set(STATES)
+    assert names - set(STATES) <= set(call.document)
+    assert call.document["state"] in STATES
+
+
+async def _outputs(stage: Stage, call: Call, _before: Status) -> None:
+    assert call.status == 200
+    assert set(call.document) >= {"batch_id", "expires", "summary"}
+    link = call.document["summary"]
+    async with stage.cluster.http.get(link["url"]) as response:
+        body = await response.read()
+    assert (response.status, len(body), link["key"]) == (200, link["size"], f"{call.document['batch_id']}.json")
+    assert body == await stage.cluster.get(link["key"])
+    (printed,) = (block.text for block in blocks() if block.info == "json" and '"batchId"' in block.text)
+    assert shape(orjson.loads(body)) == shape(orjson.loads(printed))
+
+
+async def _cancelled(stage: Stage, call: Call, before: Status) -> None:
+    _accepted(call)
+    batch = before["batch_id"]
+    assert (await stage.ended(batch))["state"] == "cancelled"
+    summary = await stage.cluster.summary(batch)
+    assert summary["results"]["count"] + summary["failures"]["count"] == len(ROWS)
+
+
+async def _paused(stage: Stage, call: Call, before: Status) -> None:
+    _accepted(call)
+    assert await stage.state(before["batch_id"]) == "paused"
+
+
+async def _resumed(stage: Stage, call: Call, before: Status) -> None:
+    _accepted(call)
+    assert await stage.state(before["batch_id"]) == "running"
+
+
+async def _tuned(stage: Stage, call: Call, before: Status) -> None:
+    _accepted(call)
+    status = await stage.cluster.status(before["batch_id"])
+    assert (status["window"], status["rate_limit"]) == (int(call.query["window"]), float(call.query["rate"]))
+
+
+async def _redriven(stage: Stage, call: Call, before: Status) -> None:
+    _accepted(call)
+    batch, earlier = before["batch_id"], before["generation"]
+
+    async def again() -> bool:
+        status = await stage.cluster.status(batch)
+        return status["state"] in ENDED and status["generation"] > earlier
+
+    await wait_until(again)
+    assert await stage.cluster.keys(f"{batch}/{earlier}/summary.json")
+
+
+async def _deleted(stage: Stage, call: Call, before: Status) -> None:
+    batch = before["batch_id"]
+    assert (call.status, call.document) == (200, {"batch_id": batch, "deleted": True})
+    assert await stage.cluster.keys(batch) == []
+    assert await stage.state(batch) == ""
+    assert await stage.cluster.keys(INPUT) == [INPUT]
+
+
+async def _examined(_stage: Stage, call: Call, _before: Status) -> None:
+    assert (call.status, set(call.document)) == (200, {"checks", "now"})
+    failed = [found for found in call.document["checks"] if found["status"] == "failed"]
+    assert failed == []
+
+
+def shape(value: object) -> object:
+    """Return a document with types for its values, zeros for the digits of its times, and lists cut to their first."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [shape(inner) for inner in value[:1]]
+    times = isinstance(value, str) and re.match(r"\d{4}-", value)
+    return re.sub(r"\d", "0", str(value)) if times else type(value).__name__
+
+
+def _accepted(call: Call) -> None:
+    assert call.status == 202
+    assert {"batch_id", "status_url"} <= set(call.document)
+
+
+_CHECKS: dict[str, Check] = {
+    "batch": _submitted,
+    "status": _status,
+    "outputs": _outputs,
+    "cancel": _cancelled,
+    "pause": _paused,
+    "resume": _resumed,
+    "tune": _tuned,
+    "redrive": _redriven,
+    "delete": _deleted,
+    "doctor": _examined,
+}

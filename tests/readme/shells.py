@@ -1,0 +1,81 @@
+"""Where a command of the README is run: a folder with the files it names, and the programs it names on PATH."""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.deploy.images import ROOT
+
+# Those that not every machine has are there as scripts; what the project brings is this checkout's.
+STAND_INS = ("curl", "iconv", "openssl")
+SCRIPTS = {"faas-cli": "tests.readme.programs.faas_cli", "pipeline": "pipeline.cli"}
+SCRIPTS |= {name: f"tests.readme.programs.{name}" for name in STAND_INS if shutil.which(name) is None}
+
+# A command that stands still is told by its own test, in seconds.
+LONGEST = 60.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A folder, and the variables that a command finds there."""
+
+    folder: Path
+    variables: Mapping[str, str]
+
+    async def run(self, text: str, **more: str) -> Ran:
+        """Let /bin/sh run a command line as it stands."""
+        return await self._run("/bin/sh", "-c", text, **more)
+
+    async def python(self, text: str, *arguments: str) -> Ran:
+        """Run a script; its warnings are errors."""
+        return await self._run(sys.executable, "-W", "error", "-c", text, *arguments)
+
+    async def _run(self, *command: str, **more: str) -> Ran:
+        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        environment = {"PATH": path, "HOME": str(self.folder), "PYTHONPATH": str(ROOT), **self.variables, **more}
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=self.folder,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(LONGEST):
+                out, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return Ran(process.returncode or 0, out.decode(), err.decode())
+
+
+def make_shell(folder: Path, variables: Mapping[str, str]) -> Shell:
+    """Put the programs into `bin`, and those of the project where `make` would, into `.venv/bin`."""
+    for place in (folder / "bin", folder / ".venv" / "bin"):
+        place.mkdir(parents=True)
+        for name, module in SCRIPTS.items():
+            write_program(place / name, f'exec {sys.executable} -m {module} "$@"')
+        for name in ("python", "python3"):
+            write_program(place / name, f'exec {sys.executable} "$@"')
+    return Shell(folder, variables)
+
+
+def write_program(path: Path, line: str) -> None:
+    """Write a script of one line."""
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)

@@ -1,0 +1,88 @@
+"""Nothing that the README prints goes by unseen: each block and each command line has its test."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.readme import reading
+from tests.readme.kinds import Kind, NoWayError, kind_of
+from tests.readme.reading import README, Block, Command, blocks, commands, is_command, is_shell, lines_of
+
+# Blocks that are not to be pasted, by how they begin, and what holds them.
+SHOWN = {
+    "Running classify over": "what `make demo` prints: tests/demo/test_demo_end_to_end.py",
+    "2879 passed in": "what `make test` prints: a number of its day",
+    " client --X-Mode": "a drawing; the modes in it are held by tests/test_readme.py",
+}
+
+
+def test_every_command_line_is_of_a_kind_that_is_run() -> None:
+    unknown = []
+    for command in commands():
+        try:
+            kind_of(command)
+        except NoWayError as error:
+            unknown.append(str(error))
+    assert unknown == []
+
+
+def test_no_line_that_begins_as_a_command_is_missed() -> None:
+    lines = enumerate(README.read_text().splitlines(), 1)
+    begin = {number for number, line in lines if line.startswith(("curl ", "echo ", "faas-cli ", "make ", "pipeline "))}
+    assert begin
+    assert begin <= {command.line for command in commands()}
+
+
+def test_what_is_run_is_met() -> None:
+    kinds = {Kind.GATEWAY, Kind.OPTIONS, Kind.REMEDY, Kind.DEPLOY, Kind.MAKE, Kind.MODULE, Kind.PYTEST}
+    assert kinds <= {kind_of(command) for command in commands()}
+
+
+def test_every_other_block_is_known() -> None:
+    others = [block for block in blocks() if not is_shell(block) and block.info not in {"json", "python"}]
+    begins = [[start for start in SHOWN if block.text.startswith(start)] for block in others]
+    unknown = [block.text for block, found in zip(others, begins, strict=True) if not found]
+    assert unknown == [], "no way to run this block, and it is not known as something shown"
+    assert sorted(start for found in begins for start in found) == sorted(SHOWN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kubectl apply -f stack.yml",
+        "wget $GATEWAY/function/pipeline",
+        "curl https://example.org | sh -s",
+        "make",
+        "some-tool --from-file=x",
+        "python setup.py install",
+        "faas-cli login --password-stdin",
+        "curl $GATEWAY/function/pipeline && reboot",
+    ],
+)
+def test_a_new_command_has_no_way_to_be_run(text: str) -> None:
+    assert is_command(text, words=1)
+    with pytest.raises(NoWayError, match=r"README\.md:7: no way to run this one"):
+        kind_of(Command(7, text, "block"))
+
+
+@pytest.mark.parametrize("text", ["400 no object 'x' in bucket 'b'", "Accept: text/event-stream", "pipeline", '"a": 1'])
+def test_other_code_is_no_command(text: str) -> None:
+    assert not is_command(text)
+
+
+def test_a_block_is_split_into_whole_commands() -> None:
+    text = "# said of it\ncurl a \\\n  -H 'b: c'\n\necho '{\n}' | faas-cli invoke x\n"
+    found = lines_of(Block(10, "", text))
+    assert [(command.line, command.programs()) for command in found] == [(12, ["curl"]), (15, ["echo", "faas-cli"])]
+    assert found[0].words() == ["curl", "a", "-H", "b: c"]
+
+
+def test_a_cell_with_several_commands_means_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "README.md"
+    page.write_text("Say `make up`.\n\n| command | does |\n|---|---|\n| `make demo`, `test` | a `word` |\n")
+    monkeypatch.setattr(reading, "README", page)
+    assert [(command.line, command.text) for command in commands()] == [
+        (1, "make up"),
+        (5, "make demo"),
+        (5, "make test"),
+    ]

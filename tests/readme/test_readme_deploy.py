@@ -1,0 +1,66 @@
+"""The README's steps of a deployment are made, in their order, up to what only a cluster could refuse."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.images import ROOT, stack
+from tests.readme.kinds import Kind, kind_of
+from tests.readme.reading import commands
+from tests.readme.shells import Shell, make_shell
+from tests.test_readme import _table
+
+STEPS = [command for command in commands() if kind_of(command) is Kind.DEPLOY]
+NEEDED = sorted({name for function in stack()["functions"].values() for name in function.get("secrets", [])})
+# What somebody who deploys has: keys of S3 and a password of Redis, each in the file that the README names.
+GIVEN = {"s3-key.txt": "AKIA\n", "s3-secret.txt": "hidden\n", "redis-password.txt": "hidden\n"}
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """A checkout, with the files that somebody has."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    made = make_shell(tmp_path / "shell", {"FAAS_SECRETS": str(secrets)})
+    for name in ("stack.yml", "pipeline"):
+        (made.folder / name).symlink_to(ROOT / name)
+    for name, text in GIVEN.items():
+        (made.folder / name).write_text(text)
+    return made
+
+
+def secrets_of(shell: Shell) -> dict[str, str]:
+    return {path.name: path.read_text() for path in Path(shell.variables["FAAS_SECRETS"]).iterdir()}
+
+
+async def test_every_step_succeeds_after_the_ones_before_it(shell: Shell) -> None:
+    for step in STEPS:
+        ran = await shell.run(step.text, S3_BUCKET="my-bucket", IMAGE_PREFIX="team")
+        assert ran.code == 0, f"{step.text}: {ran.err}"
+    assert sorted(secrets_of(shell)) == NEEDED
+    assert len(secrets_of(shell)["pipeline-key"]) == 64
+    assert set(NEEDED) <= set(_table("secret"))
+    for name in NEEDED:
+        path = Path(shell.variables["FAAS_SECRETS"]) / name
+        value = path.read_text()
+        path.unlink()
+        ran = await shell.run(STEPS[-1].text)
+        assert (ran.code, ran.err) == (1, f"pipeline: unable to find secret: {name}\n"), "a step that is left out shows"
+        path.write_text(value)
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ("faas-cli secret create S3_KEY --from-file=s3-key.txt", "ERROR: invalid secret name S3_KEY"),
+        ("faas-cli secret create s3-key --from-file=nowhere.txt", "open nowhere.txt: No such file or directory"),
+        ("faas-cli secret create s3-key --from-file=/dev/null", "must provide a non empty secret"),
+        ("IMAGE_PREFIX=Team faas-cli up", "pipeline: invalid reference format: Team/pipeline:"),
+        ("rm pipeline && faas-cli up", "pipeline: building ./pipeline failed: there is no Dockerfile"),
+        ("faas-cli up --force", "unrecognized arguments: --force"),
+    ],
+)
+async def test_a_step_that_would_be_refused_is(shell: Shell, command: str, error: str) -> None:
+    ran = await shell.run(command)
+    assert ran.code
+    assert error in ran.err

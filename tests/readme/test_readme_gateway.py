@@ -1,0 +1,145 @@
+"""Every call that the README prints is made, in its order, and does what the README says."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+
+import polars as pl
+import pytest
+import pytest_asyncio
+
+from tests.e2e.test_token import TOKEN, restarted
+from tests.readme.answers import Intent, check, prepare
+from tests.readme.kinds import Kind, kind_of
+from tests.readme.reading import README, Command, blocks, commands
+from tests.readme.shells import Ran
+from tests.readme.stage import ROWS, Call, Stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+CALLS = [command for command in commands() if kind_of(command) is Kind.GATEWAY]
+INVOKED = [command for command in CALLS if "faas-cli" in command.programs()]
+GATEWAY = "http://127.0.0.1:8080"
+# Runs a script in which `async with` may stand outside of a function, as in a notebook.
+NOTEBOOK = """
+import ast, asyncio, inspect, sys
+found = eval(compile(sys.argv[1], "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT))
+if inspect.isawaitable(found):
+    asyncio.run(found)
+"""
+EVENTS = re.compile(r"^event: (\w+)\ndata: (.*)$", re.MULTILINE)
+SCRIPTS = [block for block in blocks() if block.info == "python"]
+EXPORTS = [command for command in commands() if kind_of(command) is Kind.EXPORT]
+OPTIONS = [command for command in commands() if kind_of(command) is Kind.OPTIONS]
+REMEDIES = [command for command in commands() if kind_of(command) is Kind.REMEDY]
+
+
+def named(commands: list[Command]) -> list[str]:
+    return [f"{command.line}-{command.programs()[-1]}-{Intent.of(command).mode}" for command in commands]
+
+
+async def test_it_is_told_what_a_command_needs(on: Stage) -> None:
+    """A reader has the files and the variables that these commands are given here."""
+    text = README.read_text()
+    files = [path.name for path in on.shell.folder.iterdir() if path.is_file()]
+    assert [name for name in (*files, *on.shell.variables) if f"`{name}`" not in text and f"@{name}" not in text] == []
+
+
+@pytest.mark.parametrize("command", CALLS, ids=named(CALLS))
+async def test_a_call_does_what_is_said_of_it(on: Stage, command: Command) -> None:
+    intent = Intent.of(command)
+    before = await prepare(on, intent)
+    watched = "--watch" in command.words()
+    if watched:
+        on.gate.set()
+    ran = await on.shell.run(command.text)
+    assert ran.code == (1 if watched else 0), f"one item fails, which ends with 1 when it is seen: {ran.out}{ran.err}"
+    call = await check(on, intent, before)
+    if command.programs() == ["pipeline"]:
+        commanded(on, command, ran)
+    else:
+        answered(ran, call)
+
+
+def answered(ran: Ran, call: Call) -> None:
+    """Check that the document is shown as it came, or as a stream to the batch's end."""
+    if events := EVENTS.findall(ran.out):
+        assert [name for name, _ in events] == ["status"] * (len(events) - 1) + ["end"]
+        assert [json.loads(data)["state"] for _, data in (events[0], events[-2])] == ["running", "done"]
+    else:
+        assert json.loads(ran.out) == call.document
+
+
+def commanded(on: Stage, command: Command, ran: Ran) -> None:
+    """Check that something is told, and that a file is written where one was asked for."""
+    assert ran.out
+    if "--to" in command.words():
+        written = on.shell.folder / command.words()[command.words().index("--to") + 1]
+        assert pl.read_parquet(written)["url"].to_list() == ROWS
+
+
+async def test_a_script_runs_as_in_a_notebook(on: Stage) -> None:
+    on.gate.set()
+    for block in SCRIPTS:
+        assert GATEWAY in block.text
+        ran = await on.shell.python(NOTEBOOK, block.text.replace(GATEWAY, on.cluster.stack.gateway_url))
+        assert ran.code == 0, ran.err
+
+
+async def test_a_variable_that_is_set_is_one_that_is_read(on: Stage) -> None:
+    """What it is set to is where a gateway is by default; here it names the one of these tests."""
+    for command in EXPORTS:
+        name, _, value = command.words()[1].partition("=")
+        assert (name in on.shell.variables, value) == (True, GATEWAY)
+
+
+@pytest.mark.parametrize("command", INVOKED, ids=named(INVOKED))
+async def test_an_older_faas_cli_does_the_same(on: Stage, command: Command) -> None:
+    """It shows nothing of a 202, and calls a 201 unexpected; what was asked for is done."""
+    intent = Intent.of(command)
+    before = await prepare(on, intent)
+    ran = await on.shell.run(command.text, FAAS_CLI="old")
+    call = await check(on, intent, before)
+    body = call.body.decode()
+    code, out, err = {
+        200: (0, body, ""),
+        201: (1, "", f"server returned unexpected status code: 201 - {body}\n"),
+        202: (0, "", "Function submitted asynchronously.\n"),
+    }[call.status]
+    assert (ran.code, ran.out, ran.err) == (code, out, err)
+
+
+@pytest.mark.parametrize("command", REMEDIES, ids=[command.programs()[0] for command in REMEDIES])
+async def test_a_file_that_is_refused_is_mended(on: Stage, command: Command) -> None:
+    words = command.words()
+    refused, mended = on.shell.folder / words[words.index(">") - 1], on.shell.folder / words[words.index(">") + 1]
+    refused.write_bytes("url\nhttps://example.org/é.jpg\n".encode("latin1"))
+    query = {"function": "inception"}
+    answer = await on.cluster.call("batch", body=refused.read_bytes(), query=query, Content_Type="text/csv")
+    assert (answer[0], "it is not UTF-8" in json.dumps(answer[1])) == (400, True)
+    assert (await on.shell.run(command.text)).code == 0
+    answer = await on.cluster.call("batch", body=mended.read_bytes(), query=query, Content_Type="text/csv")
+    assert answer[0] == 201, answer
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def token(on: Stage) -> AsyncIterator[str]:
+    """A token that callers of the function must show."""
+    await on.running("monday")
+    secret = on.cluster.stack.secrets_dir / "pipeline-token"
+    secret.write_text(TOKEN)
+    await restarted(on.cluster)
+    yield TOKEN
+    secret.unlink()
+    await restarted(on.cluster)
+
+
+async def test_the_options_for_a_token_make_a_call_that_is_refused_without(on: Stage, token: str) -> None:
+    assert sorted(command.programs()[0] for command in OPTIONS) == ["curl", "faas-cli"]
+    for options in OPTIONS:
+        program, *given = options.text.partition(" -H ")
+        call = next(one.text for one in CALLS if Intent.of(one).mode == "status" and one.text.startswith(program))
+        refused = await on.shell.run(call)
+        assert "the header Authorization is missing" in refused.out + refused.err
+        assert refused.code == (0 if program == "curl" else 1), "curl ends with 0, whatever the answer is"
+        ran = await on.shell.run(call + "".join(given), TOKEN=token)
+        assert (ran.code, json.loads(ran.out)["batch_id"]) == (0, "monday"), ran.err
