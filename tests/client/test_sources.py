@@ -24,7 +24,7 @@ def test_the_limit_is_the_functions() -> None:
 
 
 def test_the_fields_are_those_of_a_specification() -> None:
-    assert {*SpecFields.__annotations__, "input"} == set(BatchSpec.model_fields)
+    assert {*SpecFields.__annotations__, "input", "dry_run"} == set(BatchSpec.model_fields)
 
 
 def test_what_fits_is_sent_as_it_is(tmp_path: Path) -> None:

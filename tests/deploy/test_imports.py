@@ -54,7 +54,10 @@ CLIENT_LAYERS: tuple[frozenset[str], ...] = (
 )
 # Who may talk to the outside, so that each of these has one place where its errors are known.
 OWNERS = {
-    "redis": {*("bundles", "connection", "control", "index", "ledger"), *("patience", "probing", "redis_errors", "scripts")},
+    "redis": {
+        *("bundles", "connection", "control", "index", "ledger"),
+        *("patience", "probing", "redis_errors", "scripts"),
+    },
     "aiobotocore": {"s3"},
     "botocore": {"objects"},
     "prometheus_client": {"metrics", "server", "__main__"},
