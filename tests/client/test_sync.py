@@ -121,9 +121,9 @@ def test_an_interrupt_ends_what_is_waited_for() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     loop = _Loop()
     thread = threading.Thread(target=interrupt)
+    thread.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            thread.start()
             loop.run(work())
         assert cancelled.wait(30)
     finally:
