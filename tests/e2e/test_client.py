@@ -151,6 +151,19 @@ async def test_the_command_line_from_submission_to_deletion(steady: Cluster, tmp
     assert (code, out, err) == (3, "", "error: refused (404): there is no batch 'lines'\n")
 
 
+async def test_the_doctor_finds_its_way_to_the_function(steady: Cluster) -> None:
+    code, out, err = await command(steady, "doctor", "--json")
+    checks = {check["name"]: check["status"] for check in json.loads(out)["checks"]}
+    assert (checks["gateway: reachable"], checks["clock: as this machine's"], err) == ("ok", "ok", "")
+    assert code == ("failed" in checks.values())
+    code, out, _ = await command(steady, "doctor", "--pipeline-name", "nosuch")
+    assert code == 1
+    assert "the gateway knows no function nosuch" in out
+    code, out, _ = await command(steady, "doctor", "--pipeline-name", "echo")
+    assert code == 1
+    assert "echo does not serve" in out
+
+
 async def test_the_token_is_shown_and_said_nowhere(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("client-token")
     async with cluster(folder, workers=2) as running:
