@@ -1,10 +1,11 @@
 """What can go wrong when the pipeline is called.
 
 CallError
- ├─ SourceError       the input cannot be sent as it is; nothing was asked
- ├─ RefusedError      the answer is a 4xx: the request has to change
- ├─ UnreachableError  there is no answer
- └─ BrokenError       the answer is a 5xx, or cannot be understood: the function's log says more
+ ├─ SourceError          the input cannot be sent as it is; nothing was asked
+ ├─ UnreachableError     there is no answer
+ └─ AnswerError          there is one, with a status
+     ├─ RefusedError     a 4xx (or 3xx): the request has to change
+     └─ BrokenError      a 5xx, or one that cannot be understood: the function's log says more
 
 Each message is one line, and none holds a token.
 """
@@ -34,6 +35,8 @@ class AnswerError(CallError):
     `retry_after` is in seconds, None where the answer asks for none.
     """
 
+    said = "answered"
+
     def __init__(
         self, status: int, error: str, problems: Sequence[str] = (), *, retry_after: float | None = None
     ) -> None:
@@ -42,8 +45,6 @@ class AnswerError(CallError):
         self.error = error
         self.problems = tuple(problems)
         self.retry_after = retry_after
-
-    said = "answered"
 
 
 class RefusedError(AnswerError):
