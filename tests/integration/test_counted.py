@@ -21,7 +21,7 @@ from tests.integration.direct_calls import Direct
 from tests.integration.lost_redis import go_on, lose_redis
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
 from tests.integration.s3_proxy import Fault, S3Proxy, drop, refuse
-from tests.unit.lines import Lines
+from tests.lines import Lines
 
 
 def counted(pipeline: PipelineBench) -> Counts:

@@ -14,7 +14,7 @@ from pipeline.specs import Marker, Specs
 from pipeline.store import Check, ObjectInfo
 from tests.integration.overtaking import before_it_is_closed
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
-from tests.unit.lines import Lines
+from tests.lines import Lines
 
 
 async def test_another_functions_batch_in_the_same_bucket_is_left_alone(pipeline: PipelineBench) -> None:

@@ -16,7 +16,7 @@ from pipeline.errors import UnavailableError
 from pipeline.logs import FIELDS, LONGEST_TEXT
 from pipeline.signing import Identity
 from tests.deploy.test_imports import modules
-from tests.unit.lines import Lines
+from tests.lines import Lines
 
 CALL_ID = "6c8ee0f5-6a1b-5d0c-9d53-1f0f0a5e7a51"
 log = logging.getLogger("pipeline.test")

@@ -11,7 +11,7 @@ from pipeline.metrics import Metrics
 from pipeline.models import Event
 from pipeline.observing import CHANGES, observed
 from tests.counts import parse
-from tests.unit.lines import Lines
+from tests.lines import Lines
 
 CALL_ID = "6c8ee0f5-6a1b-5d0c-9d53-1f0f0a5e7a51"
 log = logging.getLogger("pipeline.test")

@@ -9,7 +9,7 @@ import pytest
 from pipeline import server
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
-from tests.unit.lines import Lines
+from tests.lines import Lines
 
 
 class Enough(BaseException):
