@@ -80,3 +80,13 @@ async def test_what_breaks_on_the_way_is_one_failure_and_leaves_nothing(
     checks = await doctor.examine()
     assert bad(checks) == KNOWN | {"s3: s3:GetObject": "failed"}
     assert await store.list(f"doctor/{doctor.pipeline.name}/") == []
+
+
+async def test_what_could_not_be_deleted_is_deleted_otherwise(
+    doctor: Doctor, far: Store, proxy: S3Proxy, store: Store
+) -> None:
+    doctor.connect(store=far)
+    proxy.spoils = lambda request: request.method == "DELETE" and is_single(request)
+    proxy.faults += [drop] * 100
+    assert bad(await doctor.examine()) == KNOWN | {"s3: s3:DeleteObject": "failed"}
+    assert await store.list(f"doctor/{doctor.pipeline.name}/") == []

@@ -91,6 +91,14 @@ async def test_what_nobody_waits_for_is_not_noted(pipeline: PipelineBench, redis
     assert await redis.keys(f"{pipeline.name}:*") == []
 
 
+async def test_what_is_noted_has_an_end_too(pipeline: PipelineBench, redis: Redis) -> None:
+    await pipeline.context.ledger.probing.begin(IDENTITY.batch)
+    answer = await pipeline.handle("probe", pipeline.signed("probe", IDENTITY))
+    assert document(answer) == {"verdict": "noted"}
+    assert await pipeline.context.ledger.probing.seen(IDENTITY.batch) == {"invoked": "200"}
+    assert [0 < await redis.ttl(key) <= PROBE_TTL for key in await redis.keys(f"{pipeline.name}:*")] == [True] * 2
+
+
 async def test_a_probe_that_comes_too_late_is_not_noted(doctor: Doctor, redis: Redis) -> None:
     kept: list[Message] = []
 

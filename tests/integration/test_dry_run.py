@@ -105,6 +105,7 @@ async def test_it_counts_what_the_batch_has(pipeline: Pipeline, body: bytes, que
     opened = document(await pipeline.submit(body, CSV, query))
     assert (said["items"], said["tasks"]) == (opened["batch_size"], opened["tasks"])
     assert said["messages"] == opened["tasks"] + 1
+    assert len(said["first_calls"]) == min(3, said["calls"])
     assert said["calls"] == opened["tasks" if "chunk_call" in query else "batch_size"]
 
 

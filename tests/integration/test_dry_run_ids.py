@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -31,8 +32,16 @@ async def a_deletion(pipeline: Pipeline) -> None:
     await pipeline.context.ledger.control.delete(pipeline.batch, "somebody")
 
 
+async def another_claim_that_was_given_up(pipeline: Pipeline) -> None:
+    submission = await of_rows(pipeline)
+    other = msgspec.structs.replace(submission, source="another")
+    await pipeline.context.ledger.claim(pipeline.batch, "another", other)
+    await pipeline.bench().age(lease_until=-1)
+
+
 TAKEN: dict[str, tuple[Occupy, type[PipelineError], str]] = {
     "another batch": (another_batch, ConflictError, "exists with another specification"),
+    "a claim of another batch": (another_claim_that_was_given_up, ConflictError, "exists with another specification"),
     "a forgotten batch": (another_batch_that_redis_forgot, ConflictError, "had another specification"),
     "foreign objects": (foreign_objects, ConflictError, "that are no batch's: choose another id"),
     "a deletion": (a_deletion, UnavailableError, "is being deleted: try again in a moment"),
@@ -114,3 +123,10 @@ async def test_a_ledger_from_an_old_copy_of_redis_is_no_batch(pipeline: Pipeline
     rows = ROWS + b"4,d\n" * is_another
     assert "exists" not in await tried(pipeline, rows)
     assert (await pipeline.submit(rows, CSV)).status == 201
+
+
+async def test_a_batch_that_had_no_snapshot_yet_when_redis_forgot_it_is_none(pipeline: Pipeline) -> None:
+    await running_and_forgotten(pipeline)
+    await pipeline.context.snapshots.drop(pipeline.batch, 0)
+    assert "exists" not in await tried(pipeline, ROWS)
+    assert (await pipeline.submit(ROWS, CSV)).status == 201
