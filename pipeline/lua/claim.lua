@@ -12,10 +12,11 @@ local queued = ARGV[7] == 'queued'
 if not state then
   if ARGV[7] ~= 'new' then return {'unknown', ''} end
   epoch = string.format('%x', math.max(now, ARGV[12] + 1))
-  call('DEL', SERIES, FAILURES)
   call('HSET', LEDGER, 'schema', 1, 'state', 'opening', 'digest', ARGV[2], 'window', ARGV[5], 'function', ARGV[6],
     'created', now, 'epoch', epoch, 'expire_at', ARGV[4],
     'generation', 0, 'outcome', 'done', 'succeeded', 0, 'failed', 0, 'retried', 0, 'ahead', ARGV[10])
+  -- Not before the first write that Redis refuses when it is out of memory.
+  call('DEL', SERIES, FAILURES)
   if ARGV[9] ~= '' then call('HSET', LEDGER, 'rate', ARGV[9]) end
   for field, value in pairs(cjson.decode(ARGV[11])) do call('HSET', LEDGER, field, value) end
   if tonumber(get('rate') or 1) == 0 then call('HDEL', LEDGER, 'rate') end
