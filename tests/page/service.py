@@ -134,9 +134,9 @@ class Service:
             if newest != str(self.version):
                 newest, data = str(self.version), json.dumps(self._document(batch))
                 await response.write(f"id: {newest}\nevent: status\ndata: {data}\n\n".encode())
-                if self._document(batch).get("state") in ENDED:
-                    await response.write(b"event: end\ndata: {}\n\n")
-                    return
+            if self._document(batch).get("state") in ENDED:
+                await response.write(b"event: end\ndata: {}\n\n")
+                return
             async with self._changed:
                 if newest == str(self.version) and cut == self._cut:
                     await self._changed.wait()

@@ -11,6 +11,8 @@ from tests.support import wait_until
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 REBUILT = "Redis has lost batch 'monday', and it is being rebuilt: try again in a moment"
+# No silence is too long, so that nothing but what a test does ends a stream.
+ENDLESS_PATIENCE = "const real = setTimeout; setTimeout = (call, wait) => wait < 5000 ? real(call, wait) : 0"
 
 
 def asked(visitor: Visitor) -> list[Seen]:
@@ -102,6 +104,7 @@ async def test_only_a_change_of_state_is_announced(visitor: Visitor) -> None:
 
 
 async def test_a_hidden_tab_stops_and_goes_on_when_it_is_seen(visitor: Visitor) -> None:
+    await visitor.page.add_init_script(ENDLESS_PATIENCE)
     await visitor.service.put(status())
     await visitor.open("monday")
     await visitor.page.evaluate(HIDE, True)  # noqa: FBT003 - the argument of a script

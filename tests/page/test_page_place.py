@@ -50,6 +50,7 @@ async def test_everything_is_reached_by_the_keyboard(visitor: Visitor) -> None:
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("link", name="monday")).to_be_focused()
     await page.keyboard.press("Enter")
+    await expect(page).to_have_url(f"{visitor.served.url}?batch=monday")
     await expect(page.locator("#batch-title")).to_be_focused()
     for name in ("Pause", "Cancel"):
         await page.keyboard.press("Tab")
@@ -91,6 +92,8 @@ async def test_the_token_is_asked_for_kept_in_this_tab_and_forgotten(visitor: Vi
     await field.press("Enter")
     await expect(page.locator("#token-problem")).to_have_text("401: the token is not known")
     await expect(field).to_have_value("")
+    assert await page.evaluate("sessionStorage.length") == 0
+    await expect(visitor.button("Forget token")).to_be_hidden()
     await field.fill(TOKEN)
     await visitor.button("Continue").click()
     await expect(visitor.field("succeeded")).to_have_text("1,180")

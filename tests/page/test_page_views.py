@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.page.documents import NOW, brief, ended, failure, outputs, status
-from tests.page.visitor import Visitor
+from tests.page.visitor import HIDE, Visitor
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -74,7 +74,7 @@ async def test_numbers_change_in_place_and_focus_details_and_selection_stay(visi
 async def test_the_list_shows_open_and_ended_batches_as_they_change(visitor: Visitor) -> None:
     service = visitor.service
     old = {"batch_id": "old", "status_url": "http://gateway/"}
-    service.briefs = {"open": [brief("monday"), old], "ended": [brief("sunday", state="done", ended=NOW)]}
+    service.briefs = {"open": [brief("monday"), old], "ended": [brief("friday"), brief("sunday", ended=NOW)]}
     await visitor.open()
     page = visitor.page
     row = page.locator("#open-rows > li").first
@@ -82,7 +82,7 @@ async def test_the_list_shows_open_and_ended_batches_as_they_change(visitor: Vis
     await expect(row).to_contain_text("59% of 2,000, 12 failed")
     await expect(page.locator("#open-rows > li").nth(1)).to_contain_text("unknown")
     await page.get_by_role("link", name="sunday").focus()
-    service.briefs = {"open": [old], "ended": [brief("monday", state="failed"), brief("sunday", state="done")]}
+    service.briefs = {"open": [old], "ended": [brief("monday", state="failed"), brief("sunday"), brief("friday")]}
     await service.notify()
     await expect(page.locator("#ended-rows > li").first).to_contain_text("failed")
     await expect(page.locator("#open-rows > li")).to_have_count(1)
@@ -129,9 +129,14 @@ async def test_hostile_text_of_a_model_is_text_and_breaks_nothing(visitor: Visit
     for name in ("reason", "trouble", "kind", "item", "result", "call"):
         shown = await visitor.field(name).text_content()
         assert shown is not None
+        assert not [sign for sign in shown if sign < " " and sign not in "\n\t"]
         visible = {chr(0x2400 + code): chr(code) for code in range(32)}
         assert "".join(visible.get(sign, sign) for sign in shown) == hostile
     assert await visitor.page.locator("#view-batch img, #view-batch b, #view-batch script").count() == 0
+    for part, most in ((".kind", 80), (".text", 200)):
+        box = await visitor.page.locator(f"#failure-rows {part}").bounding_box()
+        assert box is not None
+        assert box["height"] < most
     assert await visitor.overflow() == 0
     # Everything below is still where it can be reached, and nothing is on top of it.
     await visitor.page.locator("#failure-rows summary").click(trial=True)
@@ -162,6 +167,13 @@ async def test_outputs_are_links_to_web_addresses_in_a_new_tab(visitor: Visitor)
     await visitor.button("Show all parts").click()
     await expect(links).to_have_count(4)
     await expect(visitor.page.locator("#output-rows > li").nth(2)).to_contain_text("Outcomes, generation 0 · 51 KB")
+    # Told of the same end once more, nothing is asked for again.
+    await visitor.service.change("monday", trouble="told again")
+    for hidden in (True, False):
+        await visitor.page.evaluate(HIDE, hidden)
+    await expect(visitor.field("trouble")).to_have_text("told again")
+    await visitor.link_is("Up to date")
+    await expect(links).to_have_count(4)
     assert [one.query for one in visitor.service.requests("outputs")] == [
         {"batch": "monday"},
         {"batch": "monday", "parts": "true"},
