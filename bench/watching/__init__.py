@@ -1,0 +1,1 @@
+"""What it costs to watch a batch, and whether the page stays responsive over a large one."""
