@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from aiohttp import ClientSession
 from playwright.async_api import expect
 
 from bench.browser import NoBrowserError, open_browser
 from bench.errors import BenchError
 from bench.failing import in_one_line
+from pipeline.client import Pipeline
 from pipeline.local.functions import FunctionSpec
 from pipeline.local.stack import local_stack
 
@@ -44,19 +44,16 @@ async def _run(out: Path, items: int) -> None:
     model = FunctionSpec("classify", (sys.executable, "-m", "pipeline.local.serve", str(MODEL)))
     try:
         async with open_browser(os.environ) as browser, local_stack([model], workers=WORKERS) as stack:
-            url = f"{stack.gateway_url}/function/pipeline"
-            await _submit(url, items)
-            await _take(browser, f"{url}?batch={BATCH}", int(items * SHARE), out)
+            async with Pipeline(stack.gateway_url) as pipeline:
+                batch = await pipeline.submit(_rows(items), batch_id=BATCH)
+            await _take(browser, batch.page, int(items * SHARE), out)
     except NoBrowserError as error:
         raise BenchError(str(error)) from error
 
 
-async def _submit(url: str, items: int) -> None:
-    rows = "\n".join(["url", *(f"https://shop.example/pictures/{number:04}.jpg" for number in range(1, items + 1)), ""])
-    headers = {"X-Mode": "batch", "X-Batch-Id": BATCH, "Content-Type": "text/csv"}
-    async with ClientSession(headers=headers) as session, session.post(url, data=rows.encode()) as response:
-        if not response.ok:
-            raise BenchError(f"the batch was refused: {await response.text()}")
+def _rows(items: int) -> bytes:
+    pictures = (f"https://shop.example/pictures/{number:04}.jpg" for number in range(1, items + 1))
+    return "\n".join(["url", *pictures, ""]).encode()
 
 
 async def _take(browser: Browser, url: str, settled: int, out: Path) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from bench.errors import BenchError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from pipeline.client import SpecFields
 
 Way = Literal["pipeline", "original", "celery", "lithops", "dask"]
 WAYS: tuple[Way, ...] = ("pipeline", "original", "celery", "lithops", "dask")
@@ -28,16 +26,16 @@ class Form:
     name: str
     words: str
     chunk: int | Literal["auto"] = 1
-    spec: Mapping[str, Any] = field(default_factory=dict)
+    spec: SpecFields = field(default_factory=SpecFields)
 
 
 # One item at a time within a task: then no form has more calls under way at once than there are workers.
-ONE_BY_ONE = {"concurrency": 1}
-CALL = {"chunk_call": True}
+ONE_BY_ONE = SpecFields(concurrency=1)
+CALL = SpecFields(chunk_call=True)
 
 FORMS: tuple[Form, ...] = (
     Form("pipeline", "pipeline", "chunk 1"),
-    Form("pipeline", "pipeline-direct", "direct calls", spec={"direct": True}),
+    Form("pipeline", "pipeline-direct", "direct calls", spec=SpecFields(direct=True)),
     Form("pipeline", "pipeline-auto", "chunk auto", "auto"),
     Form("pipeline", "pipeline-auto-call", "chunk auto, called once a chunk", "auto", CALL),
     Form("pipeline", "pipeline-chunk", f"chunk {CHUNK}", CHUNK, ONE_BY_ONE),

@@ -16,6 +16,7 @@ from bench.comparison import tools
 from bench.comparison.peers import DRIVER, MODEL, Layout, Peer, environment, peer
 from bench.errors import BenchError
 from bench.platforms import model_spec
+from pipeline.client import Pipeline
 from pipeline.local.functions import FunctionSpec
 from pipeline.local.stack import LocalStack, local_stack
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from bench.comparison.forms import Form, Way
     from bench.processes import Pids
+    from pipeline.client import SpecFields
     from pipeline.local.services import RedisServer, S3Server
 
 PATIENCE = ClientTimeout(total=None)
@@ -88,7 +90,7 @@ async def stage(
         found: Peer | None = None
         if way == "pipeline":
             await stack.add_pipeline(replicas, settings or {})
-            submit = _pipeline(stack, http)
+            submit = _pipeline(await enter(Pipeline(stack.gateway_url)))
         elif way == "original":
             await _add_original(stack, layout, replicas)
             submit = _original(stack, http)
@@ -108,11 +110,10 @@ async def _add_original(stack: LocalStack, layout: Layout, replicas: int) -> Non
     await asyncio.gather(*map(stack.add_function, specs))
 
 
-def _pipeline(stack: LocalStack, http: ClientSession) -> Submit:
+def _pipeline(pipeline: Pipeline) -> Submit:
     async def submit(batch: str, key: str, form: Form) -> None:
-        spec = {"input": key, "function": MODEL, "column": "item", "chunk": form.chunk, **form.spec}
-        headers = {"X-Mode": "batch", "X-Batch-Id": batch}
-        await _accepted(http, f"{stack.gateway_url}/function/pipeline", headers=headers, json=spec)
+        spec: SpecFields = {"function": MODEL, "column": "item", "chunk": form.chunk, **form.spec}
+        await pipeline.submit(key, batch_id=batch, **spec)
 
     return submit
 
