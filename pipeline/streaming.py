@@ -7,6 +7,7 @@ Server-Sent Events").
 
 import asyncio
 import hashlib
+import itertools
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
@@ -17,7 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.models import Response
 
 EVENT_STREAM = "text/event-stream"
-# Well below a write timeout of 60 s, the gateway's default.
+# Well below a write timeout of 60 s, the gateway's default, however long a look at the document takes.
 LONGEST = 25.0
 BETWEEN = 1.0
 # The document's own time, and what follows from it alone: it would say every second that something is new.
@@ -43,9 +44,10 @@ def stream(first: dict[str, Any], read: Read, is_over: Over, seen: str, closing:
 async def _events(
     document: dict[str, Any], read: Read, is_over: Over, seen: str, closing: asyncio.Event
 ) -> AsyncGenerator[bytes, None]:
+    end = asyncio.get_running_loop().time() + LONGEST
     # At once, so that whoever is in between passes the headers on.
     yield b": this stream ends by itself, and is gone on with by Last-Event-ID\n\n"
-    for beat in range(1, int(LONGEST / BETWEEN) + 1):
+    for beat in itertools.count(1):
         version = version_of(document)
         if version != seen:
             yield _event("status", document, version)
@@ -55,10 +57,13 @@ async def _events(
         if is_over(document):
             yield _event("end", {})
             return
-        if await _ends_within(closing, BETWEEN):
-            return
         try:
-            document = await read()
+            async with asyncio.timeout_at(end):
+                if await _ends_within(closing, BETWEEN):
+                    return
+                document = await read()
+        except TimeoutError:
+            return
         except PipelineError as error:
             yield _event("error", {"error": str(error)})
             return

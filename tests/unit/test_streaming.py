@@ -1,6 +1,7 @@
 """A stream of events: what has changed, in the standard's format, until it ends itself."""
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ DONE = {"state": "done", "settled": 2, "elapsed": 3.0, "eta": None, "rate": 0.6}
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "BETWEEN", 0.001)
-    monkeypatch.setattr(streaming, "LONGEST", 0.0201)
+    monkeypatch.setattr(streaming, "LONGEST", 3600)
 
 
 def reading(documents: Iterator[dict[str, Any] | Exception]) -> streaming.Read:
@@ -70,10 +71,36 @@ async def test_who_goes_on_is_told_only_what_is_new(seen: str) -> None:
     assert rest == [*([] if seen == version_of(RUNNING) else [told(RUNNING)]), told(DONE), "event: end\ndata: {}"]
 
 
-async def test_it_shows_that_it_lives_and_ends_by_itself() -> None:
-    _, first, *rest = await events(*[RUNNING] * 30)
+async def test_it_shows_that_it_lives() -> None:
+    _, first, *rest, _, _ = await events(*[RUNNING] * 20, DONE)
     assert first == told(RUNNING)
     assert rest == [": nothing new"] * 4
+
+
+async def test_it_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "LONGEST", 0.01)
+    response = stream(RUNNING, reading(itertools.repeat(RUNNING)), lambda _: False, "", asyncio.Event())
+    assert response.stream is not None
+    pieces = [piece async for piece in response.stream]
+    assert {piece.decode().strip() for piece in pieces[2:]} <= {": nothing new"}
+
+
+async def test_it_ends_by_itself_also_while_a_look_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "LONGEST", 0.01)
+    given_up = asyncio.Event()
+
+    async def read() -> dict[str, Any]:
+        try:
+            return await asyncio.Future()
+        finally:
+            given_up.set()
+
+    response = stream(RUNNING, read, lambda _: False, "", asyncio.Event())
+    assert response.stream is not None
+    async with asyncio.timeout(10):
+        _, *rest = [piece async for piece in response.stream]
+    assert [piece.decode().strip() for piece in rest] == [told(RUNNING)]
+    assert given_up.is_set()
 
 
 async def test_an_error_ends_it_in_words() -> None:
@@ -83,7 +110,6 @@ async def test_an_error_ends_it_in_words() -> None:
 
 async def test_it_ends_with_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "BETWEEN", 3600)
-    monkeypatch.setattr(streaming, "LONGEST", 7200)
     closing = asyncio.Event()
     closing.set()
     assert len(await events(RUNNING, closing=closing)) == 2
