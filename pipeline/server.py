@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from importlib.resources import files
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http import HttpProcessingError
 from aiohttp.log import server_logger
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4 as EXPOSITION
@@ -23,6 +23,8 @@ from pipeline.settings import Settings
 from pipeline.sweeping import sweep_all
 
 BODY_LIMIT = 64 * MIB
+# Seconds without a word in the middle of a body after which it has broken off.
+SILENCE = 20.0
 ERROR_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "2"}}
 IDLE_FACTOR = 5
 SHUTDOWN_TIMEOUT = 60.0
@@ -42,7 +44,7 @@ def create_app(settings: Settings) -> web.Application:
             await end(timer)
 
     server_logger.addFilter(_quote_no_request)
-    app = web.Application(client_max_size=BODY_LIMIT)
+    app = web.Application()
     app.cleanup_ctx.append(clients)
     app.on_shutdown.append(_end_streams)
     app.router.add_get("/_/health", _health)
@@ -106,13 +108,28 @@ async def _send(request: web.Request, response: Response, pieces: AsyncGenerator
 async def _read(request: web.Request) -> bytes:
     """Read the body whole: it comes chunked, so no header says how long it is."""
     try:
-        return await request.read()
+        return await _whole(request.content)
     except web.RequestPayloadError as error:
         raise BadRequestError(f"the body cannot be read ({type(error).__name__})") from None
     except ConnectionError:
         raise BadRequestError("the body broke off: the client has gone away") from None
-    except web.HTTPRequestEntityTooLarge:
-        raise TooLargeError(f"the body is over {BODY_LIMIT // MIB} MiB: put the CSV into S3 and send its key") from None
+    except TimeoutError:
+        # Also what cannot be unpacked to its end: aiohttp's parser then says nothing to who waits for the rest.
+        raise BadRequestError(
+            f"the body broke off: nothing more of it came, or could be unpacked, in {SILENCE:g} s"
+        ) from None
+
+
+async def _whole(content: StreamReader) -> bytes:
+    """Read to the end; raises TooLargeError above BODY_LIMIT, TimeoutError where nothing comes for SILENCE seconds."""
+    body, clock = bytearray(), asyncio.get_running_loop().time
+    async with asyncio.timeout(SILENCE) as patience:
+        async for piece in content.iter_any():
+            body += piece
+            if len(body) > BODY_LIMIT:
+                raise TooLargeError(f"the body is over {BODY_LIMIT // MIB} MiB: put the CSV into S3 and send its key")
+            patience.reschedule(clock() + SILENCE)
+    return bytes(body)
 
 
 def _answer(error: PipelineError) -> Response:

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.test_utils import TestServer
 
 from pipeline import server
 from pipeline.errors import PipelineError
@@ -62,6 +63,45 @@ async def test_a_client_that_goes_away_is_no_error_without_a_name(
     assert refused == ["the body broke off: the client has gone away", "read"]
     assert "Traceback" not in caplog.text
     assert "without a name" not in caplog.text
+
+
+BODY = b"[" * 200_000
+STUCK = {
+    # These bytes are the beginning of a stream of deflate that never ends.
+    "a body that is no deflate": b"Content-Encoding: deflate\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY,
+    "a chunked body that is no deflate": b"Content-Encoding: deflate\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY),
+    "a body that stops": b"Content-Length: 100\r\n\r\n{",
+}
+
+
+@pytest.mark.parametrize("sent", STUCK.values(), ids=STUCK)
+async def test_a_body_that_does_not_come_to_its_end_is_answered(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(server, "open_context", without_services)
+    monkeypatch.setattr(server, "SILENCE", 0.1)
+    async with TestServer(server.create_app(SETTINGS)) as running:
+        assert running.port is not None
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(HEAD + sent)
+        async with asyncio.timeout(10):
+            head, _, body = (await reader.readuntil(b"}")).partition(b"\r\n\r\n")
+        writer.close()
+    assert head.split()[1] == b"400"
+    assert b"the body broke off: nothing more of it came, or could be unpacked, in 0.1 s" in body
+
+
+class Slow:
+    """A body that comes in pieces, each long before the patience is over, all of them together after it."""
+
+    async def iter_any(self) -> AsyncGenerator[bytes, None]:
+        for _ in range(4):
+            await asyncio.sleep(server.SILENCE / 3)
+            yield b"piece "
+
+
+async def test_a_body_that_comes_slowly_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "SILENCE", 0.9)
+    assert await server._whole(cast("StreamReader", Slow())) == b"piece " * 4
 
 
 async def test_a_stream_ends_when_its_reader_has_gone_away(
