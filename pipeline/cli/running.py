@@ -3,9 +3,11 @@
 import asyncio
 import functools
 import inspect
+import io
 import itertools
 import json
 import os
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -125,6 +127,9 @@ def _setup(
     patience: Patience = PATIENCE,
     as_json: AsJson = False,
 ) -> Setup:
+    # A terminal that cannot show a letter is shown its number, as stderr does by itself.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     token = _read_token(token_file)
     return Setup(gateway, pipeline_name, token_file, token, patience, as_json, Console(), Console(stderr=True))
 

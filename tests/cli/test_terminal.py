@@ -96,12 +96,23 @@ async def test_no_stranger_commands_the_terminal(more: list[str]) -> None:
         assert SAFE in output, arguments
 
 
-async def process(server: Contract, *arguments: str) -> asyncio.subprocess.Process:
-    """Start the command line as a process of its own."""
+async def process(server: Contract, *arguments: str, encoding: str = "utf-8") -> asyncio.subprocess.Process:
+    """Start the command line as a process of its own, on a terminal of this encoding."""
     command = [sys.executable, "-m", "pipeline.cli", *arguments, "--gateway", server.url]
-    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "PYTHONIOENCODING": encoding}
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe, stderr=pipe)
+
+
+@pytest.mark.parametrize("watch", [[], ["--watch"]])
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", b"caf\\xe9 \\u65e5"), ("latin-1", b"caf\xe9 \\u65e5")])
+async def test_a_terminal_is_shown_what_it_has_no_letters_for(encoding: str, shown: bytes, watch: list[str]) -> None:
+    async with contract() as server:
+        server.answer("status", progress("done", 10, reason="café 日"))
+        child = await process(server, "status", "b-1", *watch, encoding=encoding)
+        output, said = await child.communicate()
+    assert shown in output
+    assert (child.returncode, said) == (0, b"")
 
 
 async def test_ctrl_c_says_that_the_batch_goes_on(tmp_path: Path) -> None:
