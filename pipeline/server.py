@@ -8,6 +8,7 @@ from contextlib import aclosing
 from importlib.resources import files
 
 from aiohttp import StreamReader, web
+from aiohttp.hdrs import METH_HEAD
 from aiohttp.http import HttpProcessingError
 from aiohttp.log import server_logger
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4 as EXPOSITION
@@ -86,7 +87,8 @@ async def _serve(request: web.Request) -> web.StreamResponse:
     except Exception:
         log.exception("an error without a name")
         response = Response.json(500, {"error": "internal error: the function's log says more"})
-    if response.stream is None:
+    # Nothing follows the head that HEAD asks for: whatever did would be read as the next answer.
+    if response.stream is None or request.method == METH_HEAD:
         return web.Response(status=response.status, body=response.body, headers=dict(response.headers))
     return await _send(request, response, response.stream)
 

@@ -136,6 +136,20 @@ async def test_a_stream_is_sent_as_it_comes_and_ends_with_its_reader(client: Cli
     await asyncio.wait_for(ended.wait(), 30)
 
 
+async def test_nothing_of_a_stream_follows_the_answer_to_a_head(stub: Stub) -> None:
+    stub.answer = Response(200, b"", {"Content-Type": "text/event-stream"}, _told(asyncio.Event(), asyncio.Event()))
+    async with TestServer(server.create_app(SETTINGS)) as running:
+        assert running.port is not None
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET /_/health HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(10):
+            first = await reader.readuntil(b"\r\n\r\n")
+            second = await reader.readuntil(b"OK\r\n")
+        writer.close()
+    assert b"Content-Type: text/event-stream" in first
+    assert second == b"HTTP/1.1 200 OK\r\n"
+
+
 async def test_streams_end_when_the_server_does(stub: Stub) -> None:
     ended = asyncio.Event()
     async with TestClient(TestServer(server.create_app(SETTINGS))) as client:
