@@ -11,6 +11,7 @@ import typer
 from pipeline.cli.following import BatchId
 from pipeline.cli.running import Exit, Setup
 from pipeline.cli.show import FIRST_ROWS, show_frame
+from pipeline.client.files import written_whole
 
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
     ".parquet": lambda frame, path: frame.write_parquet(path),
@@ -56,12 +57,8 @@ async def results(setup: Setup, batch_id: BatchId, *, to: To = None) -> Exit:
 
 def _write(frame: pl.DataFrame, path: Path) -> None:
     """Write a frame; the file is there whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with written_whole(path) as partial:
         WRITERS[path.suffix.lower()](frame, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _written(setup: Setup, batch_id: str, path: Path, rows: int | None) -> None:

@@ -11,6 +11,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 from yarl import URL
 
 from pipeline.client.errors import BrokenError, RefusedError, UnreachableError
+from pipeline.client.files import written_whole
 from pipeline.client.patience import PASSING_FOR_READS, patiently
 from pipeline.models import MIB
 
@@ -60,19 +61,15 @@ class Downloads:
 
     async def save(self, link: Link, path: Path) -> None:
         """Write an object to a file, which is there whole or not at all; raises as `get`, and OSError."""
-        partial = path.with_name(f".{path.name}.partial")
+        with written_whole(path) as partial:
 
-        async def once() -> None:
-            async with self._opened(link) as response:
-                with partial.open("wb") as file:
-                    async for piece in response.content.iter_chunked(MIB):
-                        file.write(piece)
+            async def once() -> None:
+                async with self._opened(link) as response:
+                    with partial.open("wb") as file:
+                        async for piece in response.content.iter_chunked(MIB):
+                            file.write(piece)
 
-        try:
             await patiently(once, self._patience, self._tell, PASSING_FOR_READS)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     @asynccontextmanager
     async def _opened(self, link: Link) -> AsyncIterator[ClientResponse]:

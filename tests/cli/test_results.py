@@ -94,6 +94,20 @@ async def test_a_file_that_turns_out_not_to_be_writable_is_one_line(tmp_path: Pa
     assert files(tmp_path) == [tmp_path / name]
 
 
+@pytest.mark.parametrize("name", ["frame.csv", "summary.json"])
+async def test_nothing_else_in_the_folder_is_written_to(tmp_path: Path, name: str) -> None:
+    """What another put there is theirs, and a link leads to a file of somebody's."""
+    theirs, link = tmp_path / "theirs", tmp_path / f".{name}.partial"
+    theirs.write_text("theirs")
+    link.symlink_to(theirs)
+    async with contract() as server:
+        with_parts(server)
+        result = await run(server, "results", "b-1", "--to", str(tmp_path / name))
+    assert result.exit_code == 0
+    assert (theirs.read_text(), link.is_symlink()) == ("theirs", True)
+    assert sorted(files(tmp_path)) == sorted([theirs, link, tmp_path / name])
+
+
 async def test_a_batch_without_a_summary_says_so(tmp_path: Path) -> None:
     async with contract() as server:
         server.answer("outputs", {"batch_id": "b-1", "expires": 1, "summary": None})

@@ -37,7 +37,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 # The client and the command line, which are never in the image: from the bottom up, above these of the function.
 CLIENT_BASE = frozenset({"replies", "models", "cutting", "calls"})
 CLIENT_LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"client.text"}),
+    frozenset({"client.files", "client.text"}),
     frozenset({"client.errors"}),
     frozenset({"client.documents", "client.joining", "client.patience", "client.sources"}),
     frozenset({"client.downloads", "client.transport"}),
