@@ -32,18 +32,18 @@ class Watchdog:
 
     @property
     def read_timeout(self) -> float:
-        """Seconds in which a request must have been read."""
-        return self._seconds("read_timeout", _DEFAULT)
+        """Seconds in which a request must have been read, infinite where there is no limit (Go, `http.Server`)."""
+        return self._seconds("read_timeout", _DEFAULT) or math.inf
 
     @property
     def write_timeout(self) -> float:
-        """Seconds in which the answer must have been written."""
-        return self._seconds("write_timeout", _DEFAULT)
+        """Seconds in which the answer must have been written, infinite where there is no limit."""
+        return self._seconds("write_timeout", _DEFAULT) or math.inf
 
     @property
     def healthcheck_interval(self) -> float:
         """Seconds for which requests are taken after SIGTERM."""
-        return self._seconds("healthcheck_interval", self.write_timeout)
+        return self._seconds("healthcheck_interval", self._seconds("write_timeout", _DEFAULT))
 
     @property
     def max_inflight(self) -> int:

@@ -57,7 +57,9 @@ def test_what_is_not_set_has_the_watchdogs_default() -> None:
 
 
 def test_no_limit_is_no_limit() -> None:
-    assert read_watchdog({"exec_timeout": "0s"}).exec_timeout == math.inf
+    watchdog = read_watchdog({"exec_timeout": "0s", "read_timeout": "0", "write_timeout": "0s"})
+    assert (watchdog.exec_timeout, watchdog.read_timeout, watchdog.write_timeout) == (math.inf, math.inf, math.inf)
+    assert watchdog.healthcheck_interval == 0
 
 
 async def test_those_of_stack_yml_agree() -> None:
@@ -119,6 +121,12 @@ async def test_what_does_not_agree_is_found(change: dict[str, str], name: str, s
     assert {status for status, _ in found.values()} == {"ok"}
 
 
-@pytest.mark.parametrize("given", [{"max_inflight": "256"}, {"max_inflight": "0"}, {"exec_timeout": "50.5s"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"max_inflight": "256"}, {"max_inflight": "0"}, {"exec_timeout": "50.5s"}),
+        {"read_timeout": "0", "write_timeout": "0s"},
+    ],
+)
 async def test_at_the_edge_they_agree(given: dict[str, str]) -> None:
     assert {status for status, _ in (await verdicts(**{**AGREED, **given})).values()} == {"ok"}
