@@ -124,7 +124,11 @@ def show_frame(console: Console, frame: pl.DataFrame) -> None:
 
 
 def moment(seconds: float | None) -> str | None:
-    """Write a time of day in UTC, to the second."""
+    """Write a time of day in UTC, to the second; what is none of any calendar as it is."""
     if seconds is None:
         return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="seconds").replace("+00:00", " UTC")
+    try:
+        time = datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:g}"
+    return time.isoformat(sep=" ", timespec="seconds").replace("+00:00", " UTC")

@@ -216,7 +216,7 @@ def read(document: Any, shape: type[Document]) -> Document:
     """Read an answer; a null counts as left out. Raises BrokenError for one that is not of this shape."""
     try:
         return msgspec.convert(_without_nulls(document), shape)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise BrokenError(OK, f"the answer is not the pipeline's: {error}") from error
 
 

@@ -55,6 +55,14 @@ def test_a_long_line_is_cut() -> None:
     assert one_line("abcd", 4) == "abcd"
 
 
+@pytest.mark.parametrize("seconds", [1e300, -1e12, 1e17])
+async def test_a_time_of_no_calendar_is_a_number(seconds: float) -> None:
+    async with contract() as server:
+        server.answer("status", progress("done", 10, ended=seconds))
+        result = await run(server, "status", "b-1")
+    assert (result.exit_code, f"{seconds:g}" in result.stdout) == (0, True)
+
+
 def say_hostile_things(server: Contract) -> None:
     example = {"index": 1, "item": HOSTILE, "result": HOSTILE, "call_id": HOSTILE, "generation": 0}
     failures = [{"kind": HOSTILE, "status_code": 422, "count": 1, "retried": 0, "at": 1, "example": example}]

@@ -45,6 +45,13 @@ async def test_an_error_is_one_line_in_the_words_of_the_pipeline(
     assert str(raised.value) == message
 
 
+async def test_an_answer_that_is_nested_too_deep_is_broken() -> None:
+    async with called() as (server, pipeline):
+        server.answer("status", Answer(text='{"state": "done", "x": ' + "[" * 900 + "]" * 900 + "}"))
+        with pytest.raises(BrokenError, match="the answer is not the pipeline's: "):
+            await pipeline.batch("b-1").status()
+
+
 async def test_an_answer_of_another_shape_is_broken() -> None:
     async with called() as (server, pipeline):
         server.answer("status", {"state": 7})
