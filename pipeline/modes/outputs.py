@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from pipeline.batchspec import Submission
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, ConflictError
 from pipeline.models import Event, Response, batch_of
@@ -17,7 +18,7 @@ EXPIRES = 3600
 async def outputs(event: Event, context: Context) -> Response:
     """Link the outputs of the batch named by `?batch=` or X-Batch-Id; with `?parts=true` what they are made of, too.
 
-    Raises BadRequestError, NotFoundError, ConflictError for a batch that has not ended.
+    Raises BadRequestError, NotFoundError, ConflictError for a batch that has not ended, or is another function's.
     """
     name = batch_of(event)
     parts = event.query.get("parts", "false")
@@ -27,8 +28,21 @@ async def outputs(event: Event, context: Context) -> Response:
     state = await known_state(context, name, phase.state if phase else "")
     if state not in ENDED:
         raise ConflictError(f"batch {name!r} has no outputs yet: it is {state}")
-    document = {"batch_id": name, "expires": int(time.time()) + EXPIRES, "summary": await _summary(context, name)}
-    return Response.json(200, document | (await _parts(context, name) if parts == "true" else {}))
+    submission = await _submission(context, name)
+    document = {
+        "batch_id": name,
+        "expires": int(time.time()) + EXPIRES,
+        "summary": await _summary(context, name) if submission else None,
+    }
+    return Response.json(200, document | (await _parts(context, name, submission) if parts == "true" else {}))
+
+
+async def _submission(context: Context, name: str) -> Submission | None:
+    """Return what the batch was asked to do; None where there is none, so that nothing under its name is its own."""
+    try:
+        return await context.specs.read(name)
+    except MissingObjectError:
+        return None
 
 
 async def _summary(context: Context, name: str) -> dict[str, Any] | None:
@@ -40,13 +54,15 @@ async def _summary(context: Context, name: str) -> dict[str, Any] | None:
     return await _link(context, found.key, found.size)
 
 
-async def _parts(context: Context, name: str) -> dict[str, Any]:
+async def _parts(context: Context, name: str, submission: Submission | None) -> dict[str, Any]:
     """Link the snapshot's parts and the segments, later generations after earlier ones."""
+    nothing: dict[str, Any] = {"column": None, "snapshot": [], "segments": []}
+    if submission is None:
+        return nothing
     try:
-        submission = await context.specs.read(name)
         column = (await context.snapshots.manifest(name, 0)).column
     except MissingObjectError:
-        return {"column": None, "snapshot": [], "segments": []}
+        return nothing
     snapshot = [pair for pair in await context.store.sizes(f"{name}/input/0/") if pair[0].endswith(".parquet")]
     segments = await every_segment(context.store, name, submission.epoch)
     return {

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
+import orjson
 import polars as pl
 import pytest
 
@@ -83,6 +84,25 @@ async def test_a_batch_that_never_opened_has_none(pipeline: PipelineBench) -> No
     await pipeline.context.ledger.abandon(pipeline.batch, "opener", "no column")
     found = await outputs(pipeline, parts="true")
     assert [found[name] for name in ("summary", "column", "snapshot", "segments")] == [None, None, [], []]
+
+
+@pytest.mark.parametrize("parts", ["false", "true"])
+async def test_no_link_leads_to_what_is_another_functions(pipeline: PipelineBench, parts: str) -> None:
+    """Two deployments may share a bucket, and each may have a token of its own."""
+    await ended(pipeline)
+    store, spec = pipeline.context.store, f"{pipeline.batch}/spec.json"
+    await pipeline.redis.delete(*[key async for key in pipeline.redis.scan_iter(match=f"{pipeline.name}:*")])
+    await store.put(spec, orjson.dumps(orjson.loads(await store.get(spec)) | {"owner": "another"}))
+    pipeline.forget()
+    with pytest.raises(ConflictError, match="in this bucket is another function's, 'another'"):
+        await outputs(pipeline, parts=parts)
+
+
+async def test_no_link_leads_to_what_is_no_batchs(pipeline: PipelineBench) -> None:
+    store = pipeline.context.store
+    await store.put(f"{pipeline.batch}/status.json", b'{"state": "done"}')
+    await store.put(f"{pipeline.batch}.json", b"somebody's")
+    assert (await outputs(pipeline))["summary"] is None
 
 
 async def test_a_batch_that_runs_has_no_outputs_yet(pipeline: PipelineBench) -> None:
