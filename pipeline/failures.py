@@ -20,7 +20,8 @@ _VARIABLE = (
     (re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://\S+", re.ASCII | re.IGNORECASE), "URL"),
     (re.compile(r"'[^']*'|\"[^\"]*\""), "'…'"),
     (re.compile(r"\b(0x)?(?=[a-f-]*\d)[0-9a-f]{4,}(-[0-9a-f]{4,})*\b", re.ASCII | re.IGNORECASE), "#"),
-    (re.compile(r"\d+(\.\d+)?"), "#"),
+    # With what the line above has left of fractions, versions and addresses.
+    (re.compile(r"(\d+|#)(\.(\d+|#))*"), "#"),
 )
 
 

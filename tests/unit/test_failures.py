@@ -36,6 +36,8 @@ def failed(index: int, result: Any = "no", **fields: Any) -> Outcome:
         ("the picture cannot be decoded", "the picture cannot be decoded"),
         ("\n\n  no such row: 17\nTraceback", "no such row: #"),
         ("took 30.5 s, 7 tries", "took # s, # tries"),
+        ("took 30.5017 s, 0.12345678 of it in 10.0.0.1234", "took # s, # of it in #"),
+        ("10.12.0.7:8080 refused", "#:# refused"),
         ("id 0x7fe3a1 and 9b2d6c01-11aa-42ce-8d64-cafe00000001", "id # and #"),
         ("GET https://example.org/a?b=1 failed", "GET URL failed"),
         ("no column 'price' in \"rows\"", "no column '…' in '…'"),
