@@ -33,7 +33,7 @@ class Batch:
     """A batch by its id, whether it exists or not; every method raises RefusedError (404) where it does not.
 
     All of them raise what `pipeline.client.errors` lists. Steering is safe to repeat: what is asked for twice is done
-    once.
+    once. But a redrive whose answer was lost, and that has ended before it is asked for again, is another one then.
     """
 
     id: str
