@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
+import pty
 import re
 import shlex
 import signal
@@ -13,11 +15,16 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from aiohttp import ClientSession
+from rich.console import Console
 
 from pipeline.client import Pipeline
+from pipeline.local.demo import run
+from pipeline.local.demo.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pytest
 
 ROOT = Path(__file__).parents[2]
 HANDLER = """
@@ -49,6 +56,34 @@ def test_the_demo_classifies_its_photos_and_reports(tmp_path: Path) -> None:
     summary = json.loads(copy.read_bytes())
     assert (summary["results"]["count"], summary["failures"]["count"]) == (29, 1)
     assert f"s3://pipeline-local/{summary['batchId']}.json" in ended.stdout
+
+
+async def test_at_a_terminal_the_page_stays_until_it_is_ended(tmp_path: Path) -> None:
+    master, terminal = pty.openpty()
+    command = [sys.executable, "-m", "pipeline.local", "demo", "--count", "4"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "TERM": "xterm", "COLUMNS": "120"}
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=tmp_path, env=environment, stdout=terminal, stderr=terminal
+    )
+    os.close(terminal)
+    shown = b""
+    while b"The page stays" not in shown:
+        shown += await asyncio.to_thread(os.read, master, 4096)
+    page = re.search(rb"http://127.0.0.1:\d+/function/pipeline/\?batch=[0-9a-f-]{36}", shown)
+    assert page is not None
+    async with ClientSession() as session, session.get(page[0].decode()) as response:
+        assert (await response.json())["state"] == "done"
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 0
+    os.close(master)
+
+
+async def test_nobody_has_to_end_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(run, "LINGER", 0.01)
+    console = Console(force_terminal=True, file=io.StringIO())
+    assert await run.demo(console, Options(count=4))
 
 
 def test_the_users_own_function_runs_over_the_users_own_csv(tmp_path: Path) -> None:

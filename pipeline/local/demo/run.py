@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 INPUT_KEY = "data/demo.csv"
 LOG_LINES = 30
 BETWEEN_POLLS = 0.2
+# Somebody who reads the report first finds the page's address after that.
+LINGER = 60.0
 OUTPUT_FOLDER = Path("build/demo")
 
 
@@ -42,6 +44,8 @@ class Ready:
 async def demo(console: Console, options: Options) -> bool:
     """Run one batch, show it, report it and download its summary; returns whether it ended `done`.
 
+    Where somebody looks on, at a terminal, the page of the batch stays for a while.
+
     Raises `UserError`, `LocalError` or `CallError` for what the user can put right.
     """
     async with _ready(console, options) as ready:
@@ -55,6 +59,9 @@ async def demo(console: Console, options: Options) -> bool:
             await asyncio.to_thread(_print_log, console, ready.stack.directory / "pipeline-0.log")
             raise
         await _report(console, ready.bucket, batch.id, last, ready.fields["column"])
+        if console.is_terminal:
+            console.print(f"The page stays for {LINGER:g} s, Ctrl-C ends it; `make up` keeps it.", highlight=False)
+            await _interrupted(LINGER)
     return last.state == "done"
 
 
@@ -109,13 +116,16 @@ def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-async def _interrupted() -> None:
+async def _interrupted(within: float | None = None) -> None:
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked.set)
     try:
-        await asked.wait()
+        async with asyncio.timeout(within):
+            await asked.wait()
+    except TimeoutError:
+        return
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
