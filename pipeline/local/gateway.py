@@ -124,8 +124,8 @@ class LocalGateway:
         self._queue.wipe()
 
     def _application(self) -> web.Application:
-        # aiohttp's limit on a body is not the gateway's, which is checked where it applies.
-        app = web.Application(client_max_size=0)
+        # aiohttp's limit on a body is not the gateway's, which is checked where it applies; nor does Go unpack one.
+        app = web.Application(client_max_size=0, handler_args={"auto_decompress": False})
         app.router.add_route("*", f"/function/{_TARGET}", self._function)
         app.router.add_post(f"/async-function/{_TARGET}", self._enqueue)
         app.router.add_get("/system/functions", self._list)

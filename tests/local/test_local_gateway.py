@@ -1,6 +1,7 @@
 """The synchronous route, its limits, and what faas-cli reads."""
 
 import asyncio
+import gzip
 
 import pytest
 from aiohttp import ClientConnectionError, web
@@ -40,6 +41,16 @@ async def test_passes_a_body_on_in_chunks_and_the_answer_back() -> None:
         (call,) = stand_in.recorder.requests
         assert call.body == large
         assert (call.headers["Transfer-Encoding"], "Content-Length" in call.headers) == ("chunked", False)
+
+
+async def test_a_packed_body_is_the_functions_to_unpack() -> None:
+    async with platform() as stand_in:
+        url, packed = stand_in.url("/function/pipeline"), gzip.compress(b"unpacked")
+        async with stand_in.client.post(url, data=packed, headers={"Content-Encoding": "gzip"}) as response:
+            assert response.status == 200
+        (call,) = stand_in.recorder.requests
+    # The one that records is aiohttp's, which unpacks by itself what still is packed.
+    assert (call.body, call.headers["Content-Encoding"]) == (b"unpacked", "gzip")
 
 
 async def test_events_are_passed_on_as_they_come_to_who_accepts_them() -> None:
