@@ -6,8 +6,9 @@ import re
 
 from pipeline.calls import Called
 from pipeline.context import Context
-from pipeline.errors import ForbiddenError
-from pipeline.gateway import RESULT_LIMIT, Reply, too_large
+from pipeline.encodings import unpack_body
+from pipeline.errors import BadRequestError, ForbiddenError
+from pipeline.gateway import BROKEN, RESULT_LIMIT, Reply, too_large
 from pipeline.logs import bound
 from pipeline.models import DIRECT_PATH, SIGNATURE_HEADER, Event, Response
 from pipeline.settling import settle, settle_called, settle_failed, settle_skipped
@@ -66,9 +67,14 @@ def _called(event: Event) -> Called:
     """Read a callback as the reply of a call; the queue-worker's own headers say how it went."""
     given = event.headers.get("X-Function-Status", "")
     status = int(given) if STATUS.fullmatch(given) else LOST_STATUS
-    if len(event.body) > RESULT_LIMIT:
+    seconds = _seconds(event) or 0.0
+    try:
+        body = unpack_body(event.body, event.headers.get("Content-Encoding", ""), RESULT_LIMIT + 1)
+    except BadRequestError:
+        return Called(Reply(BROKEN, b"the answer is not packed as its Content-Encoding says"), 1, seconds)
+    if len(body) > RESULT_LIMIT:
         return Called(too_large(), 1, 0.0)
-    return Called(Reply(status, event.body), 1, _seconds(event) or 0.0)
+    return Called(Reply(status, body), 1, seconds)
 
 
 def _seconds(event: Event) -> float | None:

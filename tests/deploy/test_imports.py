@@ -11,7 +11,9 @@ from tests.deploy.images import HANDLER, OUTSIDE, ROOT
 # From the bottom up; a module may import from the rows under its own. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "replies", "redis_url", "redis_errors", "shell", "clocks", "watchdog"}),
-    frozenset({"settings", "signing", "repeating", "background", "bundles", "objects", "measures", "metrics"}),
+    frozenset(
+        {"settings", "signing", "repeating", "background", "encodings", "bundles", "objects", "measures", "metrics"}
+    ),
     frozenset({"patience"}),
     frozenset({"connection"}),
     frozenset({"logs", "models", "s3", "uploads", "scripts"}),

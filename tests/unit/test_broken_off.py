@@ -65,29 +65,37 @@ async def test_a_client_that_goes_away_is_no_error_without_a_name(
     assert "without a name" not in caplog.text
 
 
-BODY = b"[" * 200_000
-STUCK = {
-    # These bytes are the beginning of a stream of deflate that never ends.
-    "a body that is no deflate": b"Content-Encoding: deflate\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY,
-    "a chunked body that is no deflate": b"Content-Encoding: deflate\r\nTransfer-Encoding: chunked\r\n\r\n"
-    b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY),
-    "a body that stops": b"Content-Length: 100\r\n\r\n{",
-}
-
-
-@pytest.mark.parametrize("sent", STUCK.values(), ids=STUCK)
-async def test_a_body_that_does_not_come_to_its_end_is_answered(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
-    monkeypatch.setattr(server, "open_context", without_services)
-    monkeypatch.setattr(server, "SILENCE", 0.1)
+async def answer_to(sent: bytes) -> tuple[bytes, bytes]:
+    """Send a request; returns the status and the body of its answer, which come while the connection stays open."""
     async with TestServer(server.create_app(SETTINGS)) as running:
         assert running.port is not None
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
-        writer.write(HEAD + sent)
+        writer.write(sent)
         async with asyncio.timeout(10):
             head, _, body = (await reader.readuntil(b"}")).partition(b"\r\n\r\n")
         writer.close()
-    assert head.split()[1] == b"400"
-    assert b"the body broke off: nothing more of it came, or could be unpacked, in 0.1 s" in body
+    return head.split()[1], body
+
+
+async def test_a_body_that_stops_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "open_context", without_services)
+    monkeypatch.setattr(server, "SILENCE", 0.1)
+    status, body = await answer_to(HEAD + b"Content-Length: 100\r\n\r\n{")
+    assert (status, b"the body broke off: nothing more of it came in 0.1 s" in body) == (b"400", True)
+
+
+@pytest.mark.parametrize("letter", [b"[", b"x", b"\x08"])
+@pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"zstd"])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_large_body_that_is_not_packed_as_it_says_is_answered(
+    monkeypatch: pytest.MonkeyPatch, letter: bytes, encoding: bytes, *, chunked: bool
+) -> None:
+    monkeypatch.setattr(server, "open_context", without_services)
+    sent = letter * 1_000_000
+    length = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(sent)
+    head = HEAD + b"Content-Encoding: %s\r\n%s\r\n\r\n" % (encoding, length)
+    status, body = await answer_to(head + (b"%x\r\n%s\r\n0\r\n\r\n" % (len(sent), sent) if chunked else sent))
+    assert (status, b"it is not packed with %s, as it says" % encoding in body) == (b"400", True)
 
 
 class Slow:
