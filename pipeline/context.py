@@ -15,6 +15,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.gateway import Gateway
 from pipeline.ledger import Ledger
 from pipeline.metrics import Metrics
+from pipeline.replies import Brief
 from pipeline.settings import Secrets, Settings, read_secrets
 from pipeline.signing import Signer
 from pipeline.snapshot import Snapshots
@@ -22,17 +23,26 @@ from pipeline.specs import Specs
 from pipeline.store import Store
 
 PHASE_TTL = 1.0
+ENDED_TTL = 30.0
 SERVER_CHECK_TTL = 60.0
 
 log = logging.getLogger(__name__)
 
 
 class Phases:
-    """Where the batches stand, remembered for a second, so that a cancel bites at once and costs little."""
+    """Where the batches stand, remembered for a second, so that a cancel bites at once and costs little.
+
+    How one has `ended` stays as it is, and is asked for by that end, so that a list is not read anew each second.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self.get = alru_cache(maxsize=1024, ttl=PHASE_TTL)(ledger.phase)
+        self.ended = alru_cache(maxsize=1024, ttl=ENDED_TTL)(self._brief)
         self.check_server = alru_cache(maxsize=1, ttl=SERVER_CHECK_TTL)(ledger.check_server)
+
+    async def _brief(self, batch: str, _ended: float) -> Brief | None:
+        return await self._ledger.brief(batch)
 
 
 @dataclass(frozen=True)
