@@ -78,9 +78,12 @@ async def _ask(pipeline: Pipeline) -> Answered:
         diagnosis = await pipeline.doctor()
     except CallError as error:
         return Answered(None, error, None)
-    # Between the question and the answer.
-    here = (before + time.time()) / 2
-    return Answered(diagnosis, None, None if diagnosis.now is None else diagnosis.now - here)
+    return Answered(diagnosis, None, None if diagnosis.now is None else _beyond(diagnosis.now, before, time.time()))
+
+
+def _beyond(now: float, before: float, after: float) -> float:
+    """Say how far a clock is off at least: it was read at any moment between a question and its answer."""
+    return now - min(max(now, before), after)
 
 
 def _function(setup: Setup, answered: Answered) -> Check:

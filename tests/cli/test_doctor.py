@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -127,3 +129,14 @@ async def test_clocks_that_differ_are_a_warning(off: int, direction: str) -> Non
     clock = found["clock: as this machine's"]
     assert (code, clock["status"]) == (0, "warning")
     assert re.fullmatch(rf"the other side is \d+ s {direction}", clock["found"])
+
+
+async def test_an_answer_that_took_long_is_no_difference_of_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each look at the clock is a minute after the one before: at the gateway, then before and after the question.
+    ticks = itertools.count(1_000_000.0, 60.0)
+    monkeypatch.setattr("pipeline.cli.doctor.time", SimpleNamespace(time=lambda: next(ticks)))
+    async with contract() as server:
+        server.answer("doctor", {"checks": [], "now": 1_000_119.0})
+        _, found = await checks(server)
+    assert next(ticks) == 1_000_180.0
+    assert found["clock: as this machine's"]["status"] == "ok"
