@@ -117,7 +117,8 @@ def _error(response: ClientResponse, document: Any, body: bytes) -> AnswerError:
         return RefusedError(status, f"the gateway leads to {there}: give the address that answers by itself")
     kind = BrokenError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else RefusedError
     if not isinstance(document, dict) or "error" not in document:
-        return kind(status, _shown(body), retry_after=wait)
+        # A proxy's 504 is often no more than its status.
+        return kind(status, _shown(body) if body.strip() else f"{response.reason}, and no more", retry_after=wait)
     problems = document.get("problems")
     listed = [str(problem) for problem in problems] if isinstance(problems, list) else []
     return kind(status, str(document["error"]), listed, retry_after=wait)

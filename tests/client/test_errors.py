@@ -26,6 +26,7 @@ OPENED = Answer({"batch_id": "b-1", "batch_size": 10, "tasks": 10, "status_url":
         (Answer(status=404, text="error finding function"), RefusedError, "refused (404): error finding function"),
         (Answer({"error": "internal error"}, 500), BrokenError, "failed (500): internal error"),
         (Answer(status=502, text="Bad\n gateway\x1b[31m\n"), BrokenError, "failed (502): Bad gateway�[31m"),
+        (Answer(status=504, text=" "), BrokenError, "failed (504): Gateway Timeout, and no more"),
         (Answer([1], 400), RefusedError, "refused (400): [1]"),
         (Answer(text="<html>"), BrokenError, "failed (200): the answer is not the pipeline's, but <html>"),
         (
