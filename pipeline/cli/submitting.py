@@ -9,7 +9,7 @@ import typer
 from pipeline.cli.following import Watch, again, follow
 from pipeline.cli.running import Exit, Setup
 from pipeline.cli.show import show_dry_run
-from pipeline.client import Pipeline, Source, SpecFields
+from pipeline.client import BrokenError, Pipeline, Source, SpecFields, UnreachableError
 from pipeline.client.pipeline import new_id
 
 
@@ -104,8 +104,9 @@ async def _submit(
 ) -> Exit:
     try:
         batch = await pipeline.submit(source, batch_id=name, **fields)
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, BrokenError, UnreachableError):
         setup.say(f"Batch {name} may have been started. See: {again(setup, name)}")
+        setup.say(f"Submitted again with --id {name} it is started once.")
         raise
     if setup.as_json and not watch:
         setup.document({"batch_id": batch.id, "page": batch.page})

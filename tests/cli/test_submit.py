@@ -100,6 +100,24 @@ async def test_a_submission_that_cannot_be_made_is_a_usage_error(
     assert server.seen == []
 
 
+@pytest.mark.parametrize("answer", [Answer({"error": "later"}, 503), Answer(status=504, text=" ")])
+async def test_a_submission_without_a_good_answer_names_the_batch(rows: Path, answer: Answer) -> None:
+    async with contract() as server:
+        server.answer("batch", answer)
+        result = await run(server, "submit", str(rows), "--patience", "0")
+    name = server.seen[0].headers["X-Batch-Id"]
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert f"Batch {name} may have been started. See: pipeline status {name} --watch" in result.stderr
+    assert f"Submitted again with --id {name} it is started once.\n" in result.stderr
+
+
+async def test_a_submission_that_is_refused_started_nothing(rows: Path) -> None:
+    async with contract() as server:
+        server.answer("batch", Answer({"error": "no such column"}, 400))
+        result = await run(server, "submit", str(rows))
+    assert (result.exit_code, result.stderr) == (3, "error: refused (400): no such column\n")
+
+
 async def test_a_dry_run_says_what_would_be_done(rows: Path) -> None:
     call = {"method": "POST", "url": "http://g/function/f", "headers": {}, "body": "a [bold]row"}
     found = {"dry_run": True, "input": "x", "column": "url", "columns": ["url", "id"], "items": 30, "chunk": 7}
