@@ -16,7 +16,15 @@ from pipeline.client.pipeline import FUNCTION
 if TYPE_CHECKING:
     from pipeline.client import Batch
 
-BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch's id.")]
+
+def checked_id(given: str | None) -> str | None:
+    """Refuse an empty id, as of a shell's variable that is not set; raises typer.BadParameter."""
+    if given == "":
+        raise typer.BadParameter("the id is empty; `pipeline list` shows those there are")
+    return given
+
+
+BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch's id.", callback=checked_id)]
 Watch = Annotated[bool, typer.Option("--watch", help="Follow it to its end; Ctrl-C leaves it running.")]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from pipeline.cli.following import Watch, again, follow
+from pipeline.cli.following import Watch, again, checked_id, follow
 from pipeline.cli.running import Exit, Setup
 from pipeline.cli.show import show_dry_run
 from pipeline.client import BrokenError, Pipeline, Source, SpecFields, UnreachableError
@@ -42,7 +42,10 @@ Headers = Annotated[
     list[str] | None,
     typer.Option("--header", metavar="'NAME: VALUE'", help="A further header of a call; may be repeated."),
 ]
-Id = Annotated[str | None, typer.Option("--id", metavar="ID", help="The batch's id; by default one is made.")]
+Id = Annotated[
+    str | None,
+    typer.Option("--id", metavar="ID", help="The batch's id; by default one is made.", callback=checked_id),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")]
 
 
@@ -121,6 +124,8 @@ def _source(csv: Path | None, key: str | None) -> Source:
         raise typer.BadParameter("there is no input: give a CSV, or --key KEY for an object of the bucket")
     if csv is not None and key is not None:
         raise typer.BadParameter("there are two inputs: give a CSV, or --key KEY for an object of the bucket")
+    if csv is not None and csv.is_dir():
+        raise typer.BadParameter(f"{csv} is a folder: give a CSV, or --key KEY for an object of the bucket")
     if csv is not None and not csv.is_file():
         raise typer.BadParameter(f"there is no file {csv} here; for an object of the bucket say --key {csv}")
     return csv or key or ""

@@ -76,9 +76,9 @@ class Pipeline:
         """Start a batch over a file (Path), a CSV (bytes) or an object of the bucket (str: its key).
 
         It carries an id in any case, made here unless given, so that sending it twice starts one batch. A file over
-        64 MiB is packed. Raises SourceError for one that cannot be sent.
+        64 MiB is packed. Raises SourceError for one that cannot be sent, ValueError for an id that is empty.
         """
-        name = batch_id or new_id()
+        name = new_id() if batch_id is None else _named(batch_id)
         opened = read(await self._submit(source, dict(fields), {"X-Batch-Id": name}), Opened)
         return self.batch(opened.batch_id)
 
@@ -87,8 +87,8 @@ class Pipeline:
         return read(await self._submit(source, {**fields, "dry_run": True}, {}), DryRun)
 
     def batch(self, batch_id: str) -> Batch:
-        """Return a batch by its id; nothing is asked yet."""
-        return Batch(batch_id, self._opened.transport, self._opened.downloads)
+        """Return a batch by its id; nothing is asked yet. Raises ValueError for one that is empty."""
+        return Batch(_named(batch_id), self._opened.transport, self._opened.downloads)
 
     async def list(self) -> Batches:
         """Return the open batches and those that ended lately."""
@@ -108,6 +108,12 @@ class Pipeline:
         request = await asyncio.to_thread(make_request, source, fields)
         request["headers"] |= headers
         return await self._opened.transport.call("batch", limit=SUBMIT_TIMEOUT, **request)
+
+
+def _named(batch_id: str) -> str:
+    if not batch_id:
+        raise ValueError("the batch's id is empty")
+    return batch_id
 
 
 def new_id() -> str:

@@ -63,6 +63,14 @@ async def test_tuning_nothing_is_a_usage_error() -> None:
     assert "there is nothing to change: give --window or --rate" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["status", "cancel", "pause", "resume", "redrive", "results", "delete"])
+async def test_an_empty_id_is_a_usage_error(command: str) -> None:
+    async with contract() as server:
+        result = await run(server, command, "")
+    assert (result.exit_code, result.stdout, server.seen) == (2, "", [])
+    assert "the id is empty; `pipeline list` shows those there are" in result.stderr
+
+
 async def test_batches_are_listed() -> None:
     listed = {
         "open": [{"batch_id": "monday", "status_url": "http://x"}],

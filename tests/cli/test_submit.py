@@ -81,6 +81,8 @@ async def test_a_submission_as_json_is_one_document(rows: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["."], ". is a folder: give a CSV, or --key KEY"),
+        (["ROWS", "--id", ""], "the id is empty; `pipeline list` shows those there are"),
         (["missing.csv"], "there is no file missing.csv here; for an object of the bucket say --key missing.csv"),
         ([], "there is no input: give a CSV, or --key KEY"),
         (["ROWS", "--key", "a.csv"], "there are two inputs: give a CSV, or --key KEY"),

@@ -184,3 +184,12 @@ async def test_the_doctors_checks_are_read() -> None:
         server.answer("doctor", {"checks": checks, "now": 7.5})
         found = await pipeline.doctor()
     assert (found.now, found.checks[0].advice) == (7.5, "set noeviction")
+
+
+async def test_an_empty_id_is_that_of_no_batch() -> None:
+    async with called() as (server, pipeline):
+        with pytest.raises(ValueError, match="the batch's id is empty"):
+            pipeline.batch("")
+        with pytest.raises(ValueError, match="the batch's id is empty"):
+            await pipeline.submit("a.csv", batch_id="")
+    assert server.seen == []
