@@ -33,7 +33,7 @@ async def watch(console: Console, progresses: AsyncIterable[Progress]) -> Progre
             bar.update(
                 task,
                 description=one_line(last.state),
-                total=last.items or None,
+                total=last.items if last.over else last.items or None,
                 completed=last.succeeded + last.failed,
                 succeeded=last.succeeded,
                 failed=last.failed,

@@ -39,6 +39,11 @@ function originOf(status) {
   return parts.join(" · ");
 }
 
+/** What is said in place of a count: an input may have no rows. */
+function uncounted(state) {
+  return state === "done" ? "no items" : "not counted yet";
+}
+
 /** How many items of it succeeded, failed and are left, as numbers whatever is missing. */
 function progressOf({ items, succeeded, failed }) {
   const [whole, good, bad] = [items, succeeded, failed].map((value) => numberOf(value) ?? 0);
@@ -51,10 +56,10 @@ function drawProgress(view, status) {
   const counts = `${counted(good)} succeeded, ${counted(bad)} failed, ${counted(left)} left`;
   setBar(bar, good, bad, whole);
   setAttribute(bar, "aria-valuenow", percent ?? 0);
-  setAttribute(bar, "aria-valuetext", whole ? `${percent}%: ${counts}` : "not known yet");
+  setAttribute(bar, "aria-valuetext", whole ? `${percent}%: ${counts}` : uncounted(status.state));
   fill(view, {
     percent: percent === null ? NONE : `${percent}%`,
-    of: whole ? `${counted(good + bad)} of ${several(whole, "item")}` : "Items are not counted yet",
+    of: whole ? `${counted(good + bad)} of ${several(whole, "item")}` : uncounted(status.state),
     succeeded: counted(good),
     failed: counted(bad),
     left: counted(left),

@@ -30,7 +30,7 @@ function drawRow(row, brief) {
     id: shown(brief.batch_id),
     function: brief.function ? shown(brief.function) : "",
     created: whenOf(brief),
-    counts: whole ? countsOf(whole, bad, percent) : "not counted yet",
+    counts: whole ? countsOf(whole, bad, percent) : uncounted(brief.state),
   });
 }
 

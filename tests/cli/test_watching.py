@@ -31,6 +31,15 @@ async def test_a_batch_is_watched_to_its_end() -> None:
     assert line.rstrip().endswith("10/10 9 succeeded 1 failed 2.5 items/s")
 
 
+async def test_a_batch_without_items_is_watched_to_its_end() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    async with called() as (server, pipeline):
+        server.answer("status", progress("opening", items=0), progress("done", items=0, rate=0.0))
+        await watch(console, pipeline.batch("b-1").follow(interval=0))
+    assert isinstance(console.file, io.StringIO)
+    assert " 0/0 0 succeeded 0 failed" in console.file.getvalue().splitlines()[-1]
+
+
 async def test_no_state_commands_the_terminal() -> None:
     async def hostile() -> AsyncIterator[Progress]:
         yield Progress("[red]run\x1b[2J[/]")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 from playwright.async_api import expect
@@ -88,6 +89,22 @@ async def test_the_list_shows_open_and_ended_batches_as_they_change(visitor: Vis
     await expect(page.locator("#open-rows > li")).to_have_count(1)
     await expect(page.get_by_role("link", name="sunday")).to_be_focused()
     await expect(page).to_have_title("1 open · Batches · pipeline")
+
+
+async def test_a_batch_of_no_rows_has_no_items_once_it_is_done(visitor: Visitor) -> None:
+    nothing: dict[str, Any] = {"items": 0, "succeeded": 0, "failed": 0}
+    visitor.service.briefs = {
+        "open": [brief("opening", state="opening", **nothing)],
+        "ended": [brief("empty", state="done", **nothing)],
+    }
+    await visitor.open()
+    await expect(visitor.page.locator("#open-rows > li")).to_contain_text("not counted yet")
+    await expect(visitor.page.locator("#ended-rows > li")).to_contain_text("no items")
+    await visitor.service.put(ended(**nothing))
+    await visitor.open("monday")
+    await expect(visitor.field("of")).to_have_text("no items")
+    bar = visitor.page.get_by_role("progressbar", name="Progress")
+    await expect(bar).to_have_attribute("aria-valuetext", "no items")
 
 
 async def test_without_batches_it_says_how_to_start_one(visitor: Visitor) -> None:
