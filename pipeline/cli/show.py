@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 CELL_LETTERS = 200
 FIRST_ROWS = 10
+WIDEST = 100_000
 COLOURS = {"done": "green", "ok": "green", "warning": "yellow", "paused": "yellow", "failed": "red", "cancelled": "red"}
 
 
@@ -32,12 +34,27 @@ def cell(value: Any) -> Text:
 
 def table(console: Console, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print a table."""
+    console.print(_table(headings, rows))
+
+
+def records(console: Console, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table, or each row by itself where the table would break ids and numbers: they are there to be copied."""
+    shown = _table(headings, rows)
+    if not rows or Measurement.get(console, console.options.update(width=WIDEST), shown).minimum <= console.width:
+        console.print(shown)
+        return
+    for row in rows:
+        facts(console, zip(headings, row, strict=True))
+        console.print()
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     shown = Table()
     for heading in headings:
         shown.add_column(cell(heading), overflow="fold")
     for row in rows:
         shown.add_row(*(cell(value) for value in row))
-    console.print(shown)
+    return shown
 
 
 def facts(console: Console, pairs: Iterable[tuple[str, Any]]) -> None:
@@ -66,7 +83,7 @@ def show_progress(console: Console, progress: Progress) -> None:
             ("tasks", f"{progress.settled} of {progress.tasks} settled, {progress.in_flight} in flight"),
             ("generation", progress.generation or None),
             ("pace", pace_of(progress)),
-            ("latency", latency and f"p50 {latency.p50} s, p99 {latency.p99} s"),
+            ("latency", latency and f"p50 {latency.p50:.3f} s, p99 {latency.p99:.3f} s"),
             ("created", moment(progress.created)),
             ("ended", moment(progress.ended)),
             ("elapsed", f"{progress.elapsed:.1f} s"),
@@ -85,7 +102,7 @@ def show_briefs(console: Console, briefs: Sequence[Brief]) -> None:
         (b.batch_id, b.state, b.function, b.items, b.succeeded, b.failed, moment(b.created), moment(b.ended))
         for b in briefs
     ]
-    table(console, headings, rows)
+    records(console, headings, rows)
 
 
 def show_dry_run(console: Console, found: DryRun) -> None:
@@ -118,7 +135,7 @@ def show_checks(console: Console, checks: Sequence[Check]) -> None:
 
 def show_frame(console: Console, frame: pl.DataFrame) -> None:
     """Print the first rows of a frame."""
-    table(console, frame.columns, frame.head(FIRST_ROWS).rows())
+    records(console, frame.columns, frame.head(FIRST_ROWS).rows())
     if frame.height > FIRST_ROWS:
         console.print(f"The first {FIRST_ROWS} of {frame.height} rows: --to FILE writes them all.")
 

@@ -85,6 +85,25 @@ async def test_batches_are_listed() -> None:
     assert nothing.stdout == "There are no batches.\n"
 
 
+async def test_durations_of_tasks_are_told_to_the_millisecond() -> None:
+    async with contract() as server:
+        server.answer("status", progress("running", latency={"tasks": 3, "p50": 0.107635, "p99": 2.435496}))
+        told = await run(server, "status", "b-1")
+    assert "p50 0.108 s, p99 2.435 s" in told.stdout
+
+
+@pytest.mark.parametrize(("columns", "lines"), [("250", 5), ("80", 7)])
+async def test_an_id_is_whole_in_a_terminal_of_any_width(columns: str, lines: int) -> None:
+    batch = "3dac75d6-30a3-4449-89be-7e7cdea85754"
+    briefs = [{"batch_id": batch, "state": "done", "function": "classify", "items": 20, "succeeded": 19, "failed": 1}]
+    async with contract() as server:
+        server.answer("status", {"ended": briefs})
+        told = await run(server, "list", COLUMNS=columns)
+    assert batch in told.stdout
+    assert len(told.stdout.splitlines()) == lines
+    assert ("batch      3dac75d6" in told.stdout) == (columns == "80")
+
+
 async def test_the_token_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\nthe older one\n")

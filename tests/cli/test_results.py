@@ -121,3 +121,23 @@ async def test_a_batch_that_runs_is_refused(tmp_path: Path) -> None:
         server.answer("outputs", Answer({"error": "batch 'b-1' has not ended: it is running"}, 409))
         result = await run(server, "results", "b-1", "--to", str(tmp_path / "frame.csv"))
     assert (result.exit_code, result.stderr) == (3, "error: refused (409): batch 'b-1' has not ended: it is running\n")
+
+
+async def test_in_a_narrow_terminal_each_row_stands_by_itself() -> None:
+    rows = pl.DataFrame({"url": ["row-0", "row-1"]})
+    async with contract() as server:
+        with_parts(server, snapshot=[server.link("b/0.parquet", body) for body in parts(rows, "url")], segments=[])
+        narrow = await run(server, "results", "b-1", COLUMNS="60")
+        with_parts(
+            server, snapshot=[server.link("b/1.parquet", body) for body in parts(rows.head(0), "url")], segments=[]
+        )
+        empty = await run(server, "results", "b-1", COLUMNS="60")
+    assert [line.split() for line in narrow.stdout.splitlines()] == [
+        ["url", "row-0"],
+        ["status", "not", "run"],
+        [],
+        ["url", "row-1"],
+        ["status", "not", "run"],
+        [],
+    ]
+    assert "url" in empty.stdout
