@@ -26,7 +26,10 @@ _VARIABLE = (
 
 
 class Example(msgspec.Struct, frozen=True, rename="camel"):
-    """A failed item of a kind: `item` and `result` are cut, and are whatever user and model function wrote."""
+    """A failed item of a kind: `item` and `result` are cut, and end in `…` then.
+
+    Both are whatever user and model function wrote.
+    """
 
     index: int
     item: str
@@ -70,7 +73,8 @@ def group_failures(outcomes: Sequence[Outcome]) -> tuple[Failures, ...]:
 def _describe(kind: str, failed: Sequence[Outcome]) -> Failures:
     retryable = sum(outcome.retryable for outcome in failed)
     last = failed[-1]
-    example = Example(last.index, last.item[:ITEM_LENGTH], _text(last.result)[:RESULT_LENGTH], last.call_id)
+    item, result = _cut(last.item, ITEM_LENGTH), _cut(_text(last.result), RESULT_LENGTH)
+    example = Example(last.index, item, result, last.call_id)
     return Failures(kind, last.status_code, len(failed) - retryable, retryable, example)
 
 
@@ -80,6 +84,10 @@ def kind_of(result: msgspec.Raw) -> str:
     for pattern, mark in _VARIABLE:
         line = pattern.sub(mark, line)
     return " ".join(line.split())[:KIND_LENGTH]
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _text(result: msgspec.Raw) -> str:

@@ -72,8 +72,10 @@ def test_failures_are_grouped_with_the_last_of_each_as_example() -> None:
         failed(6, "r" * 2000, status_code=422),
     ]
     assert group_failures(outcomes) == (
-        Failures("500: no row #", 500, 1, 1, Example(5, "i" * ITEM_LENGTH, "no row 5", "call-5")),
-        Failures("422: " + "r" * KIND_LENGTH, 422, 1, 0, Example(6, "row 6", "r" * RESULT_LENGTH, "call-6")),
+        Failures("500: no row #", 500, 1, 1, Example(5, "i" * (ITEM_LENGTH - 1) + "…", "no row 5", "call-5")),
+        Failures(
+            "422: " + "r" * KIND_LENGTH, 422, 1, 0, Example(6, "row 6", "r" * (RESULT_LENGTH - 1) + "…", "call-6")
+        ),
     )
 
 
@@ -85,3 +87,8 @@ def test_kinds_beyond_the_most_are_counted_together() -> None:
         *((f"500: {chr(ord('a') + index)}", 1) for index in range(1, MOST_KINDS)),
         (OTHER_KINDS, 3),
     ]
+
+
+def test_an_example_that_just_fits_is_not_cut() -> None:
+    (group,) = group_failures([failed(1, "r" * RESULT_LENGTH, item="i" * ITEM_LENGTH)])
+    assert (group.example.item, group.example.result) == ("i" * ITEM_LENGTH, "r" * RESULT_LENGTH)
