@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.batchspec import BatchSpec, Rate, Window, too_slow
+from pipeline.batchspec import BatchSpec, Window, too_slow
 from pipeline.context import Context
 from pipeline.duties import mark_open
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
@@ -22,7 +22,7 @@ class Tuning(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     window: Window | None = None
-    rate: Annotated[float, Field(ge=0, le=0)] | Rate | None = None
+    rate: Annotated[float, Field(ge=0, le=10_000)] | None = None
 
 
 async def tune(event: Event, context: Context) -> Response:
@@ -36,7 +36,8 @@ async def tune(event: Event, context: Context) -> Response:
         wanted = Tuning.model_validate(given)
     except ValidationError as error:
         problems = [f"{e['loc'][0]}: {e['msg']}" for e in error.errors()]
-        raise BadRequestError("expected ?window= from 1 to 10000, or ?rate= up to 10000", problems) from None
+        expected = "expected ?window= from 1 to 10000, or ?rate= up to 10000, where 0 lifts the limit"
+        raise BadRequestError(expected, problems) from None
     if wanted == Tuning():
         raise BadRequestError("nothing to change: expected ?window= or ?rate=")
     await _check_rate(context, name, wanted)

@@ -130,8 +130,9 @@ async def test_a_bad_change_says_what_was_expected(
 ) -> None:
     await pipeline.submit_rows("a")
     before = await pipeline.bench().dump()
-    with pytest.raises(BadRequestError, match=problem):
+    with pytest.raises(BadRequestError, match=problem) as refused:
         await ask(pipeline, "tune", **query)
+    assert len(refused.value.problems) == len(query)
     assert await pipeline.bench().dump() == before
     pipeline.queue.clear()
 
