@@ -39,6 +39,13 @@ def test_a_missing_function_is_one_clear_line(tmp_path: Path) -> None:
     assert result.stderr == f"error: the function {tmp_path}/handler.py cannot be read: No such file or directory\n"
 
 
+def test_a_folder_is_no_function(tmp_path: Path) -> None:
+    result = run("--function", str(tmp_path))
+    assert (result.exit_code, result.stdout) == (1, "")
+    told = f"error: the function {tmp_path} is a folder: give the Python file in it, a command or a URL\n"
+    assert result.stderr == told
+
+
 def test_a_url_where_nothing_answers_is_one_clear_line() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     result = run("--function", url)

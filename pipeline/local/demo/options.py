@@ -113,6 +113,8 @@ def parse_function(given: str | None) -> FunctionSpec:
         return FunctionSpec(name=_name_for(path), command=command)
     if not given.strip():
         raise UserError("--function is empty: give a Python file, a command or a URL")
+    if path.is_dir():
+        raise UserError(f"the function {given} is a folder: give the Python file in it, a command or a URL")
     return FunctionSpec(name="function", command=("/bin/sh", "-c", given), ready_path="/")
 
 
