@@ -107,9 +107,11 @@ async def _submit(
 ) -> Exit:
     try:
         batch = await pipeline.submit(source, batch_id=name, **fields)
-    except (asyncio.CancelledError, BrokenError, UnreachableError):
+    except asyncio.CancelledError:
         setup.say(f"Batch {name} may have been started. See: {again(setup, name)}")
-        setup.say(f"Submitted again with --id {name} it is started once.")
+        raise
+    except (BrokenError, UnreachableError):
+        setup.say(f"Submit it again with --id {name}: if it was started all the same, it is not started twice.")
         raise
     if setup.as_json and not watch:
         setup.document({"batch_id": batch.id, "page": batch.page})
