@@ -10,11 +10,19 @@ const FITS = {
   delete: ({ state }) => ENDED.has(state),
 };
 const QUESTIONS = {
-  cancel: ["Cancel this batch?", "What is in flight settles, and the summary is written with what there is. You can redrive the rest later.", "Cancel the batch"],
-  delete: ["Delete this batch?", "Its summary and all its other objects are deleted from the bucket. Your own input stays. This cannot be undone.", "Delete it"],
+  cancel: () => ["Cancel this batch?", "What is in flight settles, and the summary is written with what there is. You can redrive the rest later.", "Cancel the batch"],
+  delete: () => ["Delete this batch?", "Its summary and all its other objects are deleted from the bucket. Your own input stays. This cannot be undone.", "Delete it"],
+  redrive: () => ["Redrive this batch?", `It runs ${missing(batchShown.status)}. Everything else stays.`, "Redrive it"],
 };
 
 const actions = { batch: "", busy: false, fits: {} };
+
+/** What a redrive runs: it may be far more than has failed. */
+function missing(status) {
+  const { bad, left } = progressOf(status);
+  const parts = [[bad, "failed item"], [left, "item"]].filter(([count]) => count);
+  return parts.map(([count, noun]) => several(count, noun) + (noun === "item" ? " that never ran" : "")).join(" and ");
+}
 
 function drawActions(status) {
   if (actions.batch !== status.batch_id) clearTuning();
@@ -71,7 +79,7 @@ async function act(mode, query = {}) {
 
 async function press(mode) {
   const { batch } = actions;
-  if (QUESTIONS[mode] && !(await confirmed(...QUESTIONS[mode]))) return;
+  if (QUESTIONS[mode] && !(await confirmed(...QUESTIONS[mode]()))) return;
   if (actions.batch !== batch) return;
   const answer = await act(mode);
   if (answer === null || actions.batch !== batch) return;

@@ -11,7 +11,7 @@ from tests.support import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NAMES = ("Pause", "Resume", "Redrive failed", "Cancel", "Delete")
+NAMES = ("Pause", "Resume", "Redrive", "Cancel", "Delete")
 FITTING = {
     "opening": {"Pause", "Cancel", "Apply"},
     "running": {"Pause", "Cancel", "Apply"},
@@ -21,10 +21,10 @@ FITTING = {
     "deleting": set[str](),
 }
 ENDED = {
-    "done": (ended(), {"Redrive failed", "Delete"}),
+    "done": (ended(), {"Redrive", "Delete"}),
     "done without failures": (ended(succeeded=2000, failed=0), {"Delete"}),
-    "cancelled": (ended(state="cancelled", succeeded=5, failed=0), {"Redrive failed", "Delete"}),
-    "failed": (ended(state="failed"), {"Redrive failed", "Delete"}),
+    "cancelled": (ended(state="cancelled", succeeded=5, failed=0), {"Redrive", "Delete"}),
+    "failed": (ended(state="failed"), {"Redrive", "Delete"}),
     "never opened": (ended(state="failed", started=None, items=0, succeeded=0, failed=0), {"Delete"}),
 }
 
@@ -83,13 +83,33 @@ async def test_a_redrive_is_followed_until_it_ends(visitor: Visitor) -> None:
     service.on_control = lambda _mode, batch, _query: service.batches.update({batch: status(generation=1)})
     await visitor.open("monday")
     await visitor.link_is("Up to date")
-    await visitor.button("Redrive failed").click()
+    await visitor.button("Redrive").click()
+    await visitor.button("Redrive it").click()
     await expect(visitor.field("generation")).to_have_text("1")
     await visitor.link_is("Live")
     await expect(visitor.page.locator("#outputs")).to_be_hidden()
     await service.put(ended(generation=1, succeeded=2000, failed=0))
     await expect(visitor.page.locator("#output-rows a")).to_have_count(1)
     assert len(service.requests("outputs")) == 2
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "failed", "said"),
+    [
+        (1988, 12, "It runs 12 failed items."),
+        (1999, 1, "It runs 1 failed item."),
+        (5, 0, "It runs 1,995 items that never ran."),
+        (1900, 1, "It runs 1 failed item and 99 items that never ran."),
+    ],
+)
+async def test_a_redrive_says_first_what_it_runs(visitor: Visitor, succeeded: int, failed: int, said: str) -> None:
+    await visitor.service.put(ended(state="cancelled", succeeded=succeeded, failed=failed))
+    await visitor.open("monday")
+    await visitor.button("Redrive").click()
+    await expect(visitor.page.get_by_role("dialog")).to_contain_text(said)
+    await visitor.page.keyboard.press("Escape")
+    await expect(visitor.page.locator("#confirm")).to_be_hidden()
+    assert visitor.service.requests("redrive") == []
 
 
 async def test_a_deleted_batch_leads_to_the_list(visitor: Visitor) -> None:
