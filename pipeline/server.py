@@ -129,6 +129,9 @@ async def _read(request: web.Request) -> bytes:
 
 async def _whole(content: StreamReader) -> bytes:
     """Read to the end; raises TooLargeError above BODY_LIMIT, TimeoutError where nothing comes for SILENCE seconds."""
+    if content.is_eof():
+        # All of it is here, as that of a task or a callback mostly is: there is nothing to wait for.
+        return _within_limit(content.read_nowait())
     body, clock = bytearray(), asyncio.get_running_loop().time
     async with asyncio.timeout(SILENCE) as patience:
         async for piece in content.iter_any():

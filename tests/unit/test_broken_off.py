@@ -5,13 +5,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from aiohttp import StreamReader, web
 from aiohttp.test_utils import TestServer
 
 from pipeline import server
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, TooLargeError
 from pipeline.metrics import Metrics
 from pipeline.models import Response
 from pipeline.settings import Settings, read_settings
@@ -101,6 +102,9 @@ async def test_a_large_body_that_is_not_packed_as_it_says_is_answered(
 class Slow:
     """A body that comes in pieces, each long before the patience is over, all of them together after it."""
 
+    def is_eof(self) -> bool:
+        return False
+
     async def iter_any(self) -> AsyncGenerator[bytes, None]:
         for _ in range(4):
             await asyncio.sleep(server.SILENCE / 3)
@@ -110,6 +114,21 @@ class Slow:
 async def test_a_body_that_comes_slowly_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "SILENCE", 0.9)
     assert await server._whole(cast("StreamReader", Slow())) == b"piece " * 4
+
+
+def arrived(body: bytes) -> StreamReader:
+    content = StreamReader(Mock(_reading_paused=False), 2**16, loop=asyncio.get_running_loop())
+    content.feed_data(body)
+    content.feed_eof()
+    return content
+
+
+async def test_a_body_that_is_there_already_is_held_against_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BODY_LIMIT", 3)
+    assert await server._whole(arrived(b"abc")) == b"abc"
+    too_large = arrived(b"abcd")
+    with pytest.raises(TooLargeError):
+        await server._whole(too_large)
 
 
 async def test_a_stream_ends_when_its_reader_has_gone_away(
