@@ -51,7 +51,12 @@ async def batch(event: Event, context: Context) -> Response:
     queued = found.size > INLINE_SNAPSHOT
     if spec.dry_run:
         return Response.json(200, await try_out(context, name, submission, body, queued=queued))
-    new = NewBatch(name, submission, uuid.uuid4().hex)
+    return await _submit(context, NewBatch(name, submission, uuid.uuid4().hex), body, queued=queued)
+
+
+async def _submit(context: Context, new: NewBatch, body: bytes | None, *, queued: bool) -> Response:
+    """Claim the id and open the batch, or answer with the one that the same submission has opened before."""
+    name = new.name
     await context.ledger.index.note(name)
     claimed = await claim(context, new, hand_on=queued)
     if claimed.verdict in {"exists", "conflict"} and await disown_outlived(context, name):
@@ -69,7 +74,7 @@ async def batch(event: Event, context: Context) -> Response:
         await abandon(context, name, new.owner)
         raise
     if known is None:
-        new = replace(new, submission=msgspec.structs.replace(submission, epoch=claimed.epoch))
+        new = replace(new, submission=msgspec.structs.replace(new.submission, epoch=claimed.epoch))
         return await _open(context, new, body, queued=queued)
     await abandon(context, name, new.owner)
     return known

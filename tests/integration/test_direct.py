@@ -2,18 +2,15 @@
 
 import base64
 import dataclasses
-import gzip
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 import pytest
-from backports import zstd
 
 from pipeline import releasing
 from pipeline.envelopes import decode_envelope
 from pipeline.errors import BadRequestError, ForbiddenError
-from pipeline.gateway import RESULT_LIMIT
 from pipeline.models import DIRECT_PATH
 from pipeline.releasing import release
 from pipeline.replies import Pass
@@ -158,45 +155,6 @@ async def test_the_duration_is_what_the_queue_worker_says_if_it_is_one(direct: D
     bench = direct.pipeline.bench()
     answers: Any = await bench.redis.lrange(bench.key("outcomes"), 0, -1)
     assert [orjson.loads(decode_envelope(answer)[1])["duration"] for answer in answers] == [1.25, 0.0]
-
-
-async def test_a_large_result_is_stored_and_referred_to(direct: Direct) -> None:
-    await direct.submit("a", inline_limit="2000")
-    await direct.work(lambda _: (200, b"x" * 5000))
-    (entry,) = (await direct.pipeline.summary())["results"]["results"]
-    assert await direct.pipeline.context.store.get(entry["resultRef"]) == orjson.dumps("x" * 5000)
-
-
-async def test_a_result_over_the_limit_is_not_taken(direct: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.modes.collect.RESULT_LIMIT", 100)
-    await direct.submit("a", "b", attempts="1")
-    sizes = iter([100, 101])
-    await direct.work(lambda _: (200, b"1" * next(sizes)))
-    summary = await direct.pipeline.summary()
-    assert [entry["statusCode"] for entry in summary["failures"]["results"]] == [413]
-    assert summary["results"]["count"] == 1
-
-
-@pytest.mark.parametrize(
-    ("encoding", "body", "result", "status"),
-    [
-        ("gzip", gzip.compress(b'"packed"'), "packed", 200),
-        ("deflate", b"[" * 200_000, "the answer is not packed as its Content-Encoding says", 502),
-        ("zstd", b"no zstd", "the answer is not packed as its Content-Encoding says", 502),
-        ("zstd", zstd.compress(b"1" * (RESULT_LIMIT + 1)), "the result is over 32 MiB", 413),
-        ("br", b"left as it is", "left as it is", 200),
-    ],
-)
-async def test_an_answer_is_unpacked_or_is_a_failure(
-    direct: Direct, encoding: str, body: bytes, result: str, status: int
-) -> None:
-    await direct.submit("a", attempts="1")
-    verdict = await direct.bring(direct.calls.pop(0), 200, body, Content_Encoding=encoding)
-    assert verdict == {"verdict": "settled"}
-    await direct.work(lambda _: (200, b""))
-    summary = await direct.pipeline.summary()
-    (entry,) = summary["results"]["results"] + summary["failures"]["results"]
-    assert (entry["statusCode"], entry["result"]) == (status, result)
 
 
 async def test_an_item_that_no_message_holds_goes_by_a_task(direct: Direct, monkeypatch: pytest.MonkeyPatch) -> None:

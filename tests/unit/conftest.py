@@ -1,4 +1,4 @@
-"""What the unit tests share: a gateway client whose requests never leave the process, and a faked clock."""
+"""What the unit tests share: a gateway client whose requests never leave the process, a faked clock, the server."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -7,11 +7,14 @@ from unittest.mock import Mock
 import aioresponses.core
 import pytest
 from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient, TestServer
 from aioresponses import aioresponses as mocked_requests
 
+from pipeline import server
 from pipeline.gateway import Gateway
 from pipeline.signing import Signer
 from tests.unit.fakes import KEY, Clock
+from tests.unit.served import SETTINGS, Client, Stub
 
 
 class WritableResponse(ClientResponse):
@@ -46,3 +49,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr("pipeline.calls.time", faked)
     monkeypatch.setattr("asyncio.sleep", faked.sleep)
     return faked
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> Stub:
+    stub = Stub()
+    monkeypatch.setattr(server, "handle", stub.handle)
+    monkeypatch.setattr(server, "open_context", stub.open_context)
+    monkeypatch.setattr(server, "BODY_LIMIT", 100_000)
+    return stub
+
+
+@pytest.fixture
+async def client(stub: Stub) -> AsyncIterator[Client]:
+    async with TestClient(TestServer(server.create_app(SETTINGS))) as client:
+        assert stub.opened == [SETTINGS]
+        yield client

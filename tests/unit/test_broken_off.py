@@ -1,11 +1,12 @@
 """A client that goes away in the middle of its request is not an error of the function."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 
 import pytest
 from aiohttp import StreamReader, web
@@ -99,21 +100,26 @@ async def test_a_large_body_that_is_not_packed_as_it_says_is_answered(
     assert (status, b"it is not packed with %s, as it says" % encoding in body) == (b"400", True)
 
 
-class Slow:
-    """A body that comes in pieces, each long before the patience is over, all of them together after it."""
+class Pieces:
+    """A body of which four pieces come."""
 
     def is_eof(self) -> bool:
         return False
 
     async def iter_any(self) -> AsyncGenerator[bytes, None]:
         for _ in range(4):
-            await asyncio.sleep(server.SILENCE / 3)
             yield b"piece "
 
 
-async def test_a_body_that_comes_slowly_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "SILENCE", 0.9)
-    assert await server._whole(cast("StreamReader", Slow())) == b"piece " * 4
+async def test_each_piece_of_a_body_is_waited_for_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(3600.0, 3600.0)
+    patience = MagicMock()
+    patience.__aenter__.return_value = patience
+    monkeypatch.setattr(asyncio, "timeout", Mock(return_value=patience))
+    monkeypatch.setattr(asyncio, "get_running_loop", lambda: SimpleNamespace(time=lambda: next(clock)))
+    assert await server._whole(cast("StreamReader", Pieces())) == b"piece " * 4
+    until = [call.args[0] for call in patience.reschedule.call_args_list]
+    assert until == [hour * 3600 + server.SILENCE for hour in range(1, 5)]
 
 
 def arrived(body: bytes) -> StreamReader:

@@ -1,15 +1,10 @@
 """The server: requests become events, errors become statuses, and nothing leaks."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -25,69 +20,12 @@ from pipeline.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from pipeline.metrics import Metrics
-from pipeline.models import Event, Response
+from pipeline.models import Response
 from pipeline.segments import MissingSegmentError
-from pipeline.settings import Settings, read_settings
 from pipeline.store import MissingObjectError
 from tests.counts import parse
 from tests.deploy.images import HANDLER
-
-SETTINGS = read_settings({"s3_bucket": "rows", "sweep_interval": "3600"})
-Client = TestClient[web.Request, web.Application]
-
-
-@dataclass
-class Stub:
-    """A handler and its context: remembers events, answers or raises what it is told to, and can be out of reach."""
-
-    answer: Response = field(default_factory=lambda: Response(200, b"OK"))
-    error: BaseException | None = None
-    out_of_reach: str = ""
-    events: list[Event] = field(default_factory=list)
-    opened: list[Settings] = field(default_factory=list)
-    closed: int = 0
-    closing: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def handle(self, event: Event, context: Any) -> Response:
-        assert context.settings is SETTINGS
-        self.events.append(event)
-        if self.error is not None:
-            raise self.error
-        return self.answer
-
-    @asynccontextmanager
-    async def open_context(self, settings: Settings) -> AsyncIterator[Any]:
-        self.opened.append(settings)
-        parts = {"ledger": _Part(self, "Redis"), "store": _Part(self, "S3"), "metrics": Metrics()}
-        yield SimpleNamespace(settings=settings, closing=self.closing, **parts)
-        self.closed += 1
-
-
-@dataclass
-class _Part:
-    stub: Stub
-    name: str
-
-    async def ping(self) -> None:
-        if self.stub.out_of_reach == self.name:
-            raise UnavailableError(f"{self.name} cannot be reached")
-
-
-@pytest.fixture
-def stub(monkeypatch: pytest.MonkeyPatch) -> Stub:
-    stub = Stub()
-    monkeypatch.setattr(server, "handle", stub.handle)
-    monkeypatch.setattr(server, "open_context", stub.open_context)
-    monkeypatch.setattr(server, "BODY_LIMIT", 100_000)
-    return stub
-
-
-@pytest.fixture
-async def client(stub: Stub) -> AsyncIterator[Client]:
-    async with TestClient(TestServer(server.create_app(SETTINGS))) as client:
-        assert stub.opened == [SETTINGS]
-        yield client
+from tests.unit.served import SETTINGS, Client, Stub
 
 
 async def test_a_request_becomes_an_event(client: Client, stub: Stub) -> None:
@@ -110,58 +48,6 @@ async def test_a_response_is_sent_as_it_is(client: Client, stub: Stub) -> None:
         assert (response.status, await response.read()) == (202, b"\x00\xff")
         assert response.headers["Content-Type"] == "application/x-ndjson"
         assert response.headers["X-Pipeline-Signature"] == "id.mac"
-
-
-async def _told(go_on: asyncio.Event, ended: asyncio.Event) -> AsyncGenerator[bytes, None]:
-    """Two pieces, the second once it is asked for; `ended` when nobody reads any more."""
-    try:
-        yield b"first"
-        await go_on.wait()
-        while True:
-            yield b"second"
-            await asyncio.sleep(0)
-    finally:
-        ended.set()
-
-
-async def test_a_stream_is_sent_as_it_comes_and_ends_with_its_reader(client: Client, stub: Stub) -> None:
-    go_on, ended = asyncio.Event(), asyncio.Event()
-    stub.answer = Response(200, b"", {"Content-Type": "text/event-stream"}, _told(go_on, ended))
-    async with client.get("/") as response:
-        assert response.headers["Content-Type"] == "text/event-stream"
-        assert await response.content.readexactly(5) == b"first"
-        go_on.set()
-        assert await response.content.readexactly(6) == b"second"
-        response.close()
-    await asyncio.wait_for(ended.wait(), 30)
-
-
-async def test_nothing_of_a_stream_follows_the_answer_to_a_head(stub: Stub) -> None:
-    stub.answer = Response(200, b"", {"Content-Type": "text/event-stream"}, _told(asyncio.Event(), asyncio.Event()))
-    async with TestServer(server.create_app(SETTINGS)) as running:
-        assert running.port is not None
-        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
-        writer.write(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET /_/health HTTP/1.1\r\nHost: x\r\n\r\n")
-        async with asyncio.timeout(10):
-            first = await reader.readuntil(b"\r\n\r\n")
-            second = await reader.readuntil(b"OK\r\n")
-        writer.close()
-    assert b"Content-Type: text/event-stream" in first
-    assert second == b"HTTP/1.1 200 OK\r\n"
-
-
-async def test_streams_end_when_the_server_does(stub: Stub) -> None:
-    ended = asyncio.Event()
-    async with TestClient(TestServer(server.create_app(SETTINGS))) as client:
-        stub.answer = Response(200, b"", {}, _told(stub.closing, ended))
-        response = await client.get("/")
-        assert await response.content.readexactly(5) == b"first"
-        assert not stub.closing.is_set()
-        closing = asyncio.create_task(client.server.close())
-        assert await response.content.readexactly(6) == b"second"
-        response.close()
-        await closing
-    assert ended.is_set()
 
 
 async def pieces(count: int, size: int) -> AsyncIterator[bytes]:
