@@ -168,10 +168,9 @@ class BatchSpec(BaseModel):
             return int(items * Decimal(self.tolerate.rstrip("%")) / 100)
         return self.tolerate
 
-    @property
-    def item_type(self) -> str:
-        """The Content-Type of a call to the model function."""
-        return self.content_type or ("application/json" if self.chunk_call else "text/plain; charset=utf-8")
+    def item_type(self, *, json: bool) -> str:
+        """Return the Content-Type of a call to the model function; `json`: the items are JSON."""
+        return self.content_type or ("application/json" if self.chunk_call or json else "text/plain; charset=utf-8")
 
 
 class Submission(msgspec.Struct, frozen=True):

@@ -75,14 +75,14 @@ def retry_after(value: str) -> float | None:
         return None
 
 
-def call_headers(spec: BatchSpec, call_id: str) -> dict[str, str]:
-    """Return the headers of a call to the model function."""
-    return {**spec.headers, "Content-Type": spec.item_type, "X-Call-Id": call_id}
+def call_headers(spec: BatchSpec, call_id: str, *, json: bool) -> dict[str, str]:
+    """Return the headers of a call to the model function; `json`: the items are JSON."""
+    return {**spec.headers, "Content-Type": spec.item_type(json=json), "X-Call-Id": call_id}
 
 
-def chunk_body(texts: Sequence[str]) -> bytes:
-    """Return the body of the one call for a whole chunk."""
-    return orjson.dumps(texts)
+def chunk_body(texts: Sequence[str], *, json: bool) -> bytes:
+    """Return the body of the one call for a whole chunk: an array of the items, as they are where they are JSON."""
+    return orjson.dumps(list(map(orjson.Fragment, texts)) if json else texts)
 
 
 async def call(

@@ -11,6 +11,7 @@ INDEX = "pipeline.index"
 ITEM = "pipeline.item"
 TASK_BYTES = 8 * MIB
 PART_BYTES = 8 * MIB
+FIXED_BYTES = 8
 
 
 @dataclass
@@ -99,5 +100,35 @@ class Cutter:
 
 
 def _sizes(frame: pl.DataFrame) -> pl.Series:
-    """Return the bytes of each row: all its columns are kept."""
-    return frame.select(pl.sum_horizontal(pl.col(pl.String).str.len_bytes().cast(pl.Int64))).to_series()
+    """Return the bytes of each row: all its columns are kept. The pipeline's own numbers count for nothing."""
+    sizes = frame.select(pl.sum_horizontal(pl.col(pl.String).str.len_bytes().cast(pl.Int64))).to_series()
+    for column in frame.iter_columns():
+        if column.dtype != pl.String and column.name not in {INDEX, TASK}:
+            sizes = sizes + cell_sizes(column)
+    return sizes
+
+
+def cell_sizes(column: pl.Series) -> pl.Series:
+    """Return about how many bytes each cell of a column takes: those of text and bytes, and 8 of what has a fixed size.
+
+    What is nested takes what is in it together.
+    """
+    fixed = pl.Series([FIXED_BYTES], dtype=pl.Int64).new_from_index(0, len(column))
+    match column.dtype:
+        case pl.String():
+            sizes = column.str.len_bytes().cast(pl.Int64).fill_null(0)
+        case pl.Binary():
+            sizes = column.bin.size().cast(pl.Int64).fill_null(0)
+        case pl.Struct():
+            sizes = sum((cell_sizes(field) for field in column.struct.unnest().iter_columns()), fixed)
+        case pl.Array():
+            sizes = cell_sizes(column.arr.to_list())
+        case pl.List():
+            within = cell_sizes(column.explode(empty_as_null=False, keep_nulls=False))
+            ends = column.list.len().fill_null(0).cast(pl.Int64).cum_sum()
+            starts = ends.shift(1, fill_value=0)
+            sums = pl.concat([pl.Series([0], dtype=pl.Int64), within.cum_sum()])
+            sizes = sums.gather(ends) - sums.gather(starts) + fixed
+        case _:
+            sizes = fixed
+    return sizes

@@ -14,13 +14,14 @@ from pipeline.context import Context
 from pipeline.errors import UnavailableError
 from pipeline.planning import auto_chunk
 from pipeline.rows import PREFERRED_COLUMN, choose_column, count_lines, open_rows, read_rows
+from pipeline.snapshot import Shape
 
 
 @dataclass(frozen=True)
 class Input:
     """A CSV: the column of the items, all columns there are, the items a task, and the rows as `read_rows` has them."""
 
-    column: str
+    shape: Shape
     columns: list[str]
     chunk: int
     frames: AsyncIterator[pl.DataFrame]
@@ -42,13 +43,13 @@ async def open_input(context: Context, submission: Submission, body: bytes | Non
             await asyncio.to_thread(_write, path, body)
         rows = await asyncio.to_thread(open_rows, path)
         if rows is None:
-            yield Input(spec.column or PREFERRED_COLUMN, [], 1, _nothing())
+            yield Input(Shape(spec.column or PREFERRED_COLUMN), [], 1, _nothing())
             return
         column = choose_column(rows, spec.column)
         chosen = spec.chunk
         chunk = auto_chunk(await count_lines(rows), spec, context.settings) if chosen == "auto" else chosen
         columns = rows.collect_schema().names()
-        yield Input(column, columns, chunk, read_rows(rows, column, context.settings.max_rows))
+        yield Input(Shape(column), columns, chunk, read_rows(rows, column, context.settings.max_rows))
 
 
 def _write(path: Path, body: bytes) -> None:

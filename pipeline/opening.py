@@ -54,7 +54,7 @@ async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
 
     renewal = repeated(lambda: claim(context, new, kind="renewed"), OPENING_LEASE / 3)
     async with renewal, open_input(context, new.submission) as given:
-        manifest = await context.snapshots.write(new.name, 0, given.frames, given.column, given.chunk)
+        manifest = await context.snapshots.write(new.name, 0, given.frames, given.shape, given.chunk)
     generation = plan(spec, 0, 0, manifest, given.chunk, manifest.items)
     verdict, tasks = await context.ledger.begin(new.name, new.owner, generation)
     if verdict == "lost":

@@ -81,7 +81,7 @@ def direct_call(gateway: Gateway, spec: BatchSpec, identity: Identity, item: Ite
     body = item.text.encode()
     if len(body) > LARGEST_DIRECT_ITEM:
         return None
-    headers = call_headers(spec, identity.call_id(item.index))
+    headers = call_headers(spec, identity.call_id(item.index), json=item.json)
     if "x-timeout" not in map(str.lower, headers):
         headers["X-Timeout"] = f"{max(1, round(1000 * spec.timeout))}ms"
     return gateway.direct_call(identity, spec.function, body, headers)

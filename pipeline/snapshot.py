@@ -6,6 +6,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import msgspec
 import polars as pl
@@ -21,22 +22,45 @@ UPLOADS = 4
 ITEMS_AT_ONCE = 500
 
 
+class Shape(msgspec.Struct, frozen=True):
+    """How a snapshot holds its items, which the input calls `column`.
+
+    `derived`: the column ITEM is made from others, which stay; else it is the input's `column` itself, at its place.
+    `json_items`: an item is JSON, else text.
+    """
+
+    column: str
+    derived: bool = False
+    json_items: bool = False
+
+
 class Manifest(msgspec.Struct, frozen=True):
-    """What a snapshot holds. `first_tasks` and `first_indices` give the first task and item of each part."""
+    """What a snapshot holds. `first_tasks` and `first_indices` give the first task and item of each part.
+
+    The rest is its Shape.
+    """
 
     column: str
     items: int
     tasks: int
     first_tasks: list[int]
     first_indices: list[int]
+    derived: bool = False
+    json_items: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        """How it holds its items."""
+        return Shape(self.column, self.derived, self.json_items)
 
 
 # Made once an item by each task and once more by the summary: a Struct takes a fifth of a dataclass's time.
 class Item(msgspec.Struct, frozen=True):
-    """One row's cell, as it is sent to the model function."""
+    """One row's item, as it is sent to the model function: JSON where `json` says so, else text."""
 
     index: int
     text: str
+    json: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,10 +80,11 @@ class _Part:
     starts: Sequence[int]
     indices: pl.Series
     texts: pl.Series
+    json_items: bool
 
     def rows(self, start: int, end: int) -> list[Item]:
         indices, texts = (column.slice(start, end - start).to_list() for column in (self.indices, self.texts))
-        return list(map(Item, indices, texts))
+        return list(map(Item, indices, texts, repeat(self.json_items)))
 
     def task(self, task: int) -> list[Item]:
         place = task - self.first_task
@@ -75,11 +100,11 @@ class Snapshots:
         self._manifest = alru_cache(maxsize=CACHED_MANIFESTS)(self._read_manifest)
 
     async def write(
-        self, batch: str, generation: int, frames: AsyncIterator[pl.DataFrame], column: str, chunk: int
+        self, batch: str, generation: int, frames: AsyncIterator[pl.DataFrame], shape: Shape, chunk: int
     ) -> Manifest:
         """Write a generation's rows, the manifest last; the same rows give the same objects.
 
-        `frames` are those of `read_rows` or `select`; `column` is what the input calls the items.
+        `frames` are those of an input or of `select`, all of one schema.
         """
         cutter = Cutter(chunk)
         first_tasks: list[int] = []
@@ -107,7 +132,9 @@ class Snapshots:
                 await send(group, await asyncio.to_thread(cutter.rest))
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
-        manifest = Manifest(column, cutter.items, cutter.tasks, first_tasks, first_indices)
+        manifest = Manifest(
+            *(shape.column, cutter.items, cutter.tasks, first_tasks, first_indices, shape.derived, shape.json_items)
+        )
         await self._store.put(_manifest_key(batch, generation), msgspec.json.encode(manifest))
         return manifest
 
@@ -118,7 +145,7 @@ class Snapshots:
         """
         manifest = await self._manifest(batch, generation, epoch)
         number = bisect_right(manifest.first_tasks, task) - 1
-        part = await self._part(batch, generation, number, epoch)
+        part = await self._part(batch, generation, number, epoch, json_items=manifest.json_items)
         return part.task(task)
 
     async def manifest(self, batch: str, generation: int) -> Manifest:
@@ -128,7 +155,7 @@ class Snapshots:
     async def all_items(self, batch: str, manifest: Manifest) -> AsyncIterator[list[Item]]:
         """Yield every item of the batch in input order, ITEMS_AT_ONCE at a time; `manifest` is generation 0's."""
         for number in range(len(manifest.first_tasks)):
-            part = await self._read_part(batch, 0, number)
+            part = await self._read_part(batch, 0, number, json_items=manifest.json_items)
             for start in range(0, part.starts[-1], ITEMS_AT_ONCE):
                 yield part.rows(start, start + ITEMS_AT_ONCE)
 
@@ -147,7 +174,7 @@ class Snapshots:
         """Yield the tasks of a generation, a part at a time."""
         manifest = await self.manifest(batch, generation)
         for number in range(len(manifest.first_tasks)):
-            part = await self._read_part(batch, generation, number)
+            part = await self._read_part(batch, generation, number, json_items=manifest.json_items)
             yield Cut(part.first_task, part.starts, part.indices.to_list())
 
     async def select(self, batch: str, indices: Sequence[int]) -> AsyncIterator[pl.DataFrame]:
@@ -165,18 +192,21 @@ class Snapshots:
     async def _read_manifest(self, batch: str, generation: int, _epoch: str = "") -> Manifest:
         return msgspec.json.decode(await self._store.get(_manifest_key(batch, generation)), type=Manifest)
 
-    async def _read_part(self, batch: str, generation: int, number: int, _epoch: str = "") -> _Part:
+    async def _read_part(
+        self, batch: str, generation: int, number: int, _epoch: str = "", *, json_items: bool
+    ) -> _Part:
         body = await self._store.get(_part_key(batch, generation, number))
-        return await asyncio.to_thread(_from_parquet, body)
+        return await asyncio.to_thread(_from_parquet, body, json_items=json_items)
 
 
-def _from_parquet(body: bytes) -> _Part:
+def _from_parquet(body: bytes, *, json_items: bool) -> _Part:
     rows = pl.read_parquet(io.BytesIO(body), columns=[TASK, INDEX, ITEM])
     sizes = rows.group_by(TASK, maintain_order=True).len()
     ends = sizes.get_column("len").cast(pl.Int64).cum_sum().to_list()
     # Not a list: where each row is a task, that would be most of the part's memory.
     starts = array("q", [0, *ends])
-    return _Part(sizes.item(0, TASK), starts, rows.get_column(INDEX), rows.get_column(ITEM))
+    texts = rows.get_column(ITEM).fill_null("null" if json_items else "")
+    return _Part(sizes.item(0, TASK), starts, rows.get_column(INDEX), texts, json_items)
 
 
 def _to_parquet(part: pl.DataFrame) -> bytes:

@@ -13,7 +13,7 @@ import orjson
 from pipeline.models import Outcome
 from pipeline.repeating import end
 from pipeline.segments import Segment, merge
-from pipeline.snapshot import Manifest, Snapshots
+from pipeline.snapshot import Item, Manifest, Snapshots
 from pipeline.store import PART_SIZE, ObjectInfo, Store, Upload
 
 Record = Callable[[Upload], Awaitable[None]]
@@ -161,7 +161,7 @@ async def _write_entries(
             for item, outcome in some:
                 if outcome is None and status == "failed":
                     entry: dict[str, object] = {
-                        name: item,
+                        name: _shown(item),
                         "result": totals.not_run,
                         "statusCode": None,
                         "callId": None,
@@ -182,7 +182,7 @@ async def _write_entries(
 
 async def _with_items(
     snapshots: Snapshots, totals: Totals, merged: AsyncIterator[dict[int, Outcome]]
-) -> AsyncIterator[list[tuple[str, Outcome | None]]]:
+) -> AsyncIterator[list[tuple[Item, Outcome | None]]]:
     """Pair every item of the snapshot with its outcome, some at a time; both come in input order."""
     known: dict[int, Outcome] = {}
     last: float = -1
@@ -191,12 +191,16 @@ async def _with_items(
             outcomes = await anext(merged, None)
             known |= outcomes or {}
             last = next(reversed(outcomes)) if outcomes else math.inf
-        yield [(item.text, known.pop(item.index, None)) for item in items]
+        yield [(item, known.pop(item.index, None)) for item in items]
 
 
-def _entry(name: str, item: str, outcome: Outcome) -> dict[str, object]:
+def _shown(item: Item) -> object:
+    return orjson.Fragment(item.text) if item.json else item.text
+
+
+def _entry(name: str, item: Item, outcome: Outcome) -> dict[str, object]:
     entry: dict[str, object] = {
-        name: item,
+        name: _shown(item),
         "result": orjson.Fragment(bytes(outcome.result)),
         "statusCode": outcome.status_code,
         "callId": outcome.call_id,

@@ -56,14 +56,14 @@ async def try_out(
     return {
         "dry_run": True,
         "input": spec.input,
-        "column": given.column,
+        "column": given.shape.column,
         "columns": given.columns,
         "items": cutter.items,
         "chunk": given.chunk,
         "tasks": cutter.tasks,
         "calls": calls,
         "messages": int(queued) + cutter.tasks + 1,
-        "first_calls": [_shown(call) for call in _calls(context, name, spec, rows)],
+        "first_calls": [_shown(call) for call in _calls(context, name, spec, rows, json=given.shape.json_items)],
         **there,
     }
 
@@ -107,16 +107,17 @@ async def _cut(given: Input, cutter: Cutter, *, whole_tasks: bool) -> list[Row]:
     return first
 
 
-def _calls(context: Context, name: str, spec: BatchSpec, rows: list[Row]) -> Iterator[Request]:
+def _calls(context: Context, name: str, spec: BatchSpec, rows: list[Row], *, json: bool) -> Iterator[Request]:
     if spec.chunk_call:
         for task, group in groupby(rows, key=itemgetter(0)):
-            body = chunk_body([text for _, _, text in group])
-            yield context.gateway.call(spec.function, body, call_headers(spec, Identity(name, 0, task).call_id()))
+            body = chunk_body([text for _, _, text in group], json=json)
+            headers = call_headers(spec, Identity(name, 0, task).call_id(), json=json)
+            yield context.gateway.call(spec.function, body, headers)
         return
     for task, index, text in rows:
-        identity, item = Identity(name, 0, task), Item(index, text)
+        identity, item = Identity(name, 0, task), Item(index, text, json)
         message = direct_call(context.gateway, spec, identity, item) if spec.direct else None
-        headers = call_headers(spec, identity.call_id(index))
+        headers = call_headers(spec, identity.call_id(index), json=json)
         yield message or context.gateway.call(spec.function, text.encode(), headers)
 
 

@@ -81,7 +81,9 @@ def _outcomes(outcomes: list[Outcome]) -> pl.DataFrame:
 
 def _inputs(rows: pl.DataFrame, column: str) -> dict[str, pl.Series]:
     """Return the input's own columns, under names that no outcome has."""
-    own = [series for series in rows.get_columns() if series.name not in {INDEX, TASK}]
+    # Items that are made from a column stand beside it.
+    hidden = {INDEX, TASK, ITEM} if column in rows.columns else {INDEX, TASK}
+    own = [series for series in rows.get_columns() if series.name not in hidden]
     names = [column if series.name == ITEM else series.name for series in own]
     named: dict[str, pl.Series] = {}
     for series, name in zip(own, names, strict=True):

@@ -116,12 +116,12 @@ async def _failed_items(job: _Job, state: State, spec: BatchSpec, segments: list
 async def _run_again(job: _Job, state: State, spec: BatchSpec, again: _Again) -> str:
     """Begin the next generation with these items, one a task; a redrive of rows that never ran keeps its chunks."""
     context, batch, generation = job.context, job.batch, job.generation + 1
-    column = (await context.snapshots.manifest(batch, 0)).column
+    shape = (await context.snapshots.manifest(batch, 0)).shape
     frames = context.snapshots.select(batch, again.indices)
     count = len(again.indices)
     chunk = 1 if again.failed == count else chosen_chunk(count, spec, context.settings)
     base = generation if state["redrive"] else state.number("base")
-    manifest = await context.snapshots.write(batch, generation, frames, column, chunk)
+    manifest = await context.snapshots.write(batch, generation, frames, shape, chunk)
     new = replace(
         plan(spec, generation, base, manifest, chunk, state.number("batch_size")),
         delay=0 if state["redrive"] else GENERATION_BACKOFF * 2 ** (generation - base - 1),

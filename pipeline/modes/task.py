@@ -73,8 +73,8 @@ class _Job:
     end: float
     turn: Turn | None
 
-    async def _call(self, body: bytes, call_id: str) -> Called:
-        headers = call_headers(self.spec, call_id)
+    async def _call(self, body: bytes, call_id: str, *, json: bool) -> Called:
+        headers = call_headers(self.spec, call_id, json=json)
         called = await call(self.context.gateway, self.spec, body, headers, self.end, self.turn)
         self.context.metrics.tried(called.attempts)
         return called
@@ -99,7 +99,7 @@ class _Job:
 
     async def _call_item(self, item: Item) -> Outcome:
         call_id = self.identity.call_id(item.index)
-        outcome = make_outcome(call_id, item, await self._call(item.text.encode(), call_id))
+        outcome = make_outcome(call_id, item, await self._call(item.text.encode(), call_id, json=item.json))
         # At once, so that a chunk of large results is never in memory together.
         (kept,) = await shed(self.context.store, self.identity, [outcome], self.spec.inline_limit)
         return kept
@@ -110,7 +110,8 @@ class _Job:
         A failure of a whole chunk says nothing of its items: they are worth another attempt one by one.
         """
         call_id = self.identity.call_id()
-        called = await self._call(chunk_body([item.text for item in items]), call_id)
+        json = items[0].json
+        called = await self._call(chunk_body([item.text for item in items], json=json), call_id, json=json)
         together = True if len(items) > 1 else None
         if not called.succeeded:
             return [make_outcome(call_id, item, called, retryable=together) for item in items]

@@ -8,7 +8,7 @@ import pytest
 from pipeline import snapshot as snapshot_module
 from pipeline.cutting import INDEX, ITEM, Cutter
 from pipeline.errors import BadRequestError
-from pipeline.snapshot import Item, Snapshots
+from pipeline.snapshot import Item, Shape, Snapshots
 from pipeline.store import MissingObjectError, Store
 
 ROWS = 1000
@@ -41,7 +41,7 @@ EPOCH = "e1"
 
 @pytest.mark.parametrize("chunk", [1, 7, 100])
 async def test_every_task_has_its_items_and_together_they_are_the_input(store: Store, name: str, chunk: int) -> None:
-    manifest = await Snapshots(store).write(name, 0, frames(), "url", chunk)
+    manifest = await Snapshots(store).write(name, 0, frames(), Shape("url"), chunk)
     assert (manifest.items, manifest.tasks) == (ROWS, -(-ROWS // chunk))
     assert len(manifest.first_tasks) > 3
     reader = Snapshots(store)
@@ -56,8 +56,8 @@ async def test_every_task_has_its_items_and_together_they_are_the_input(store: S
 async def test_the_same_rows_give_the_same_objects_however_they_arrive(
     store: Store, name: str, sizes: tuple[int, ...]
 ) -> None:
-    first = await Snapshots(store).write(f"{name}.a", 0, frames(sizes), "url", 7)
-    again = await Snapshots(store).write(f"{name}.b", 0, frames(sizes), "url", 7)
+    first = await Snapshots(store).write(f"{name}.a", 0, frames(sizes), Shape("url"), 7)
+    again = await Snapshots(store).write(f"{name}.b", 0, frames(sizes), Shape("url"), 7)
     assert first == again
     keys = await store.list(f"{name}.a/")
     assert len(keys) == len(first.first_tasks) + 1
@@ -70,14 +70,14 @@ async def test_a_next_generation_is_cut_from_the_same_rows_with_all_their_column
     store: Store, name: str, wanted: list[int]
 ) -> None:
     snapshots = Snapshots(store)
-    await snapshots.write(name, 0, frames(), "url", 7)
+    await snapshots.write(name, 0, frames(), Shape("url"), 7)
     selected = pl.concat([frame async for frame in snapshots.select(name, wanted)])
     assert selected.to_dict(as_series=False) == {
         "id": [str(index) for index in wanted],
         ITEM: [item(index).text for index in wanted],
         INDEX: wanted,
     }
-    manifest = await snapshots.write(name, 1, snapshots.select(name, wanted), "url", 1)
+    manifest = await snapshots.write(name, 1, snapshots.select(name, wanted), Shape("url"), 1)
     assert manifest.tasks == len(wanted)
     for task, index in enumerate(wanted):
         assert await snapshots.items(name, EPOCH, 1, task) == [item(index)]
@@ -89,7 +89,7 @@ async def test_the_parts_in_memory_are_bounded_and_a_part_is_read_once(
     store: Store, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshot_module, "CACHED_PARTS", 2)
-    await Snapshots(store).write(name, 0, frames(), "url", 7)
+    await Snapshots(store).write(name, 0, frames(), Shape("url"), 7)
     reader = Snapshots(store)
     manifest = await reader.manifest(name, 0)
     for _ in range(2):
@@ -102,7 +102,7 @@ async def test_the_parts_in_memory_are_bounded_and_a_part_is_read_once(
 
 
 async def test_an_empty_input_has_no_tasks(store: Store, name: str) -> None:
-    manifest = await Snapshots(store).write(name, 0, frames(()), "url", 1)
+    manifest = await Snapshots(store).write(name, 0, frames(()), Shape("url"), 1)
     assert (manifest.items, manifest.tasks, manifest.first_tasks) == (0, 0, [])
     assert [items async for items in Snapshots(store).all_items(name, manifest)] == []
 
@@ -111,7 +111,7 @@ async def test_a_snapshot_that_is_not_there_is_named_and_not_remembered_as_missi
     reader = Snapshots(store)
     with pytest.raises(MissingObjectError, match=rf"{name}/input/0\.json"):
         await reader.items(name, EPOCH, 0, 0)
-    await reader.write(name, 0, frames(), "url", 1)
+    await reader.write(name, 0, frames(), Shape("url"), 1)
     assert await reader.items(name, EPOCH, 0, 0) == [item(0)]
 
 
@@ -122,13 +122,60 @@ async def test_rows_that_cannot_be_read_leave_no_manifest_and_keep_their_error(s
         raise BadRequestError("row 1000 is broken")
 
     with pytest.raises(BadRequestError, match="row 1000 is broken"):
-        await Snapshots(store).write(name, 0, broken(), "url", 1)
+        await Snapshots(store).write(name, 0, broken(), Shape("url"), 1)
     assert f"{name}/input/0.json" not in await store.list(f"{name}/")
 
 
 async def test_what_is_remembered_is_remembered_for_one_life_of_an_id(store: Store, name: str) -> None:
     reader = Snapshots(store)
-    await reader.write(name, 0, frames(), "url", 1)
+    await reader.write(name, 0, frames(), Shape("url"), 1)
     assert await reader.items(name, EPOCH, 0, 0) == [item(0)]
-    await reader.write(name, 0, reader.select(name, [5, 6]), "url", 1)
+    await reader.write(name, 0, reader.select(name, [5, 6]), Shape("url"), 1)
     assert await reader.items(name, "e2", 0, 0) == [item(5)]
+
+
+TYPED = pl.DataFrame(
+    {
+        "id": [1, 2, None],
+        "price": pl.Series(["1.50", None, "2.25"]).cast(pl.Decimal(10, 2)),
+        "at": pl.Series([1, 2, 3]).cast(pl.Datetime("us", "Europe/Berlin")),
+        "day": pl.Series([1, None, 3], dtype=pl.Int32).cast(pl.Date),
+        "tags": [["a"], [], None],
+        "place": [{"x": 1.5, "y": None}, {"x": None, "y": "q"}, None],
+        "raw": [b"\xff", None, b""],
+        "none": pl.Series([None] * 3, dtype=pl.String),
+        ITEM: ['{"id":1}', '{"id":2}', None],
+        INDEX: pl.Series(range(3), dtype=pl.Int64),
+    }
+)
+
+
+async def test_columns_keep_their_types_in_every_generation(store: Store, name: str) -> None:
+    async def each() -> AsyncIterator[pl.DataFrame]:
+        for place in range(TYPED.height):
+            yield TYPED.slice(place, 1)
+
+    snapshots = Snapshots(store)
+    await snapshots.write(name, 0, each(), Shape("item", derived=True, json_items=True), 1)
+    selected = [frame async for frame in snapshots.select(name, [0, 1, 2])]
+    assert pl.concat(selected).equals(TYPED)
+    assert {tuple(frame.schema.items()) for frame in selected} == {tuple(TYPED.schema.items())}
+    again = await snapshots.write(
+        name, 1, snapshots.select(name, [1, 2]), Shape("item", derived=True, json_items=True), 1
+    )
+    assert await snapshots.manifest(name, 1) == again
+    assert again.shape == Shape("item", derived=True, json_items=True)
+    assert await snapshots.items(name, EPOCH, 1, 0) == [Item(1, '{"id":2}', json=True)]
+
+
+@pytest.mark.parametrize(("json_items", "text"), [(True, "null"), (False, "")])
+async def test_a_missing_item_is_null_or_empty_text(store: Store, name: str, text: str, *, json_items: bool) -> None:
+    async def missing() -> AsyncIterator[pl.DataFrame]:
+        yield TYPED.tail(1).with_columns(pl.lit(0, pl.Int64).alias(INDEX))
+
+    snapshots = Snapshots(store)
+    manifest = await snapshots.write(name, 0, missing(), Shape("id", json_items=json_items), 1)
+    assert await snapshots.items(name, EPOCH, 0, 0) == [Item(0, text, json_items)]
+    assert [items async for items in snapshots.all_items(name, manifest)] == [[Item(0, text, json_items)]]
+    (frame,) = [frame async for frame in snapshots.select(name, [0])]
+    assert frame[ITEM].to_list() == [None]

@@ -13,19 +13,21 @@ from pipeline.cutting import INDEX, ITEM
 from pipeline.errors import UnavailableError
 from pipeline.models import Outcome
 from pipeline.segments import list_segments, write_segment
-from pipeline.snapshot import Snapshots
+from pipeline.snapshot import Shape, Snapshots
 from pipeline.store import PART_SIZE, MissingObjectError, Store, Upload
 from pipeline.summary import Totals, Writer, write_summary
 from tests.integration.outcomes import answer, outcome
 
+URL = Shape("url")
+
 
 async def summarize(
-    store: Store, name: str, rows: int, outcomes: Sequence[Outcome], *, column: str = "url"
+    store: Store, name: str, rows: int, outcomes: Sequence[Outcome], *, shape: Shape = URL, text: str = "item %d"
 ) -> tuple[bytes, list[Upload]]:
     """Write the summary of a batch with these outcomes; return its bytes and the uploads that were recorded."""
 
     async def frames() -> AsyncIterator[pl.DataFrame]:
-        texts = [f"item {n}" for n in range(rows)]
+        texts = [text % n for n in range(rows)]
         yield pl.DataFrame({ITEM: texts, INDEX: range(rows)}, schema_overrides={INDEX: pl.Int64})
 
     recorded: list[Upload] = []
@@ -35,7 +37,7 @@ async def summarize(
         recorded.append(upload)
 
     snapshots = Snapshots(store)
-    manifest = await snapshots.write(name, 0, frames(), column, 1)
+    manifest = await snapshots.write(name, 0, frames(), shape, 1)
     await write_segment(store, name, 0, "e", 0, [answer([found]) for found in outcomes])
     failed = sum(found.status == "failed" for found in outcomes)
     totals = Totals(name, manifest, 1.5, 2_000_000_000.25, len(outcomes) - failed, "not run: cancelled")
@@ -85,9 +87,18 @@ async def test_items_that_never_ran_are_failures_that_say_so_in_their_place(stor
 
 @pytest.mark.parametrize("column", ["result", "statusCode", "callId", "encoding", "resultRef"])
 async def test_a_column_with_the_name_of_a_field_is_called_item(store: Store, name: str, column: str) -> None:
-    body, _ = await summarize(store, name, 1, [outcome(0, result=b"7")], column=column)
+    body, _ = await summarize(store, name, 1, [outcome(0, result=b"7")], shape=Shape(column))
     (entry,) = orjson.loads(body)["results"]["results"]
     assert entry == {"item": "item 0", "result": 7, "statusCode": 200, "callId": "call-0"}
+
+
+async def test_an_item_that_is_json_is_shown_as_json(store: Store, name: str) -> None:
+    shape = Shape("item", derived=True, json_items=True)
+    body, _ = await summarize(store, name, 3, [outcome(0), outcome(1, "failed")], shape=shape, text='{"n":%d,"f":1.50}')
+    document = orjson.loads(body)
+    assert [entry["item"] for entry in document["results"]["results"]] == [{"n": 0, "f": 1.5}]
+    assert [entry["item"] for entry in document["failures"]["results"]] == [{"n": 1, "f": 1.5}, {"n": 2, "f": 1.5}]
+    assert b'"item":{"n":0,"f":1.50}' in body
 
 
 @pytest.mark.parametrize(
@@ -107,7 +118,7 @@ async def test_without_any_outcome_both_lists_are_there(store: Store, name: str)
         raise AssertionError
 
     snapshots = Snapshots(store)
-    totals = Totals(name, await snapshots.write(name, 0, nothing(), "url", 1), 1, 2, 0, "")
+    totals = Totals(name, await snapshots.write(name, 0, nothing(), Shape("url"), 1), 1, 2, 0, "")
     await write_summary(lambda: Writer(store, f"{name}.json", record), store, snapshots, totals, [])
     document: dict[str, Any] = orjson.loads(await store.get(f"{name}.json"))
     assert (document["failures"], document["results"]) == ({"count": 0, "results": []}, {"count": 0, "results": []})

@@ -41,6 +41,14 @@ async def test_a_chunk_is_one_call_with_one_call_id(clock: Clock) -> None:
     assert call.headers == {"X-A": "1", "Content-Type": "application/json", "X-Call-Id": IDENTITY.call_id()}
 
 
+async def test_items_that_are_json_stand_in_the_array_as_they_are(clock: Clock) -> None:
+    gateway = FakeGateway([Reply(200, b"[1,2]")])
+    outcomes = await called(clock, gateway, [Item(0, '{"a":1.50}', json=True), Item(1, "null", json=True)])
+    assert [each.item for each in outcomes] == ['{"a":1.50}', "null"]
+    (call,) = gateway.calls
+    assert call.body == b'[{"a":1.50},null]'
+
+
 DEEP = b"[" * 3000 + b"]" * 3000
 
 NONSENSE: dict[str, tuple[bytes, str]] = {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.cutting import INDEX, TASK, Cutter
+from pipeline.cutting import INDEX, TASK, Cutter, cell_sizes
 
 Frames = list[list[str]]
 
@@ -139,3 +139,29 @@ def test_a_part_is_given_as_soon_as_it_is_full_but_never_the_task_that_may_go_on
     given_parts = cutter.feed(pl.DataFrame({"url": ["a" * 20] * 3, INDEX: [0, 1, 2]}, schema=schema))
     assert [list(part[TASK]) for part in given_parts] == [[0, 0]]
     assert [list(part[TASK]) for part in cutter.rest()] == [[1]]
+
+
+SIZES: dict[str, tuple[pl.Series, list[int]]] = {
+    "text, by its bytes": (pl.Series(["ä", "", None]), [2, 0, 0]),
+    "bytes": (pl.Series([b"abc", None]), [3, 0]),
+    "numbers": (pl.Series([1, None]), [8, 8]),
+    "lists": (pl.Series([["ab", "c"], [], None, ["def"]]), [11, 8, 8, 11]),
+    "lists that begin with none": (pl.Series([None, [1, 2]], dtype=pl.List(pl.Int64)), [8, 24]),
+    "lists of lists": (pl.Series([[[1], []], [[1, 2]]]), [32, 32]),
+    "arrays": (pl.Series([["a", "bc"], None], dtype=pl.Array(pl.String, 2)), [11, 8]),
+    "structs": (pl.Series([{"a": "xy", "b": 1}, {"a": "z", "b": 2}, None]), [18, 17, 16]),
+    "no lists": (pl.Series([], dtype=pl.List(pl.String)), []),
+}
+
+
+@pytest.mark.parametrize(("column", "sizes"), SIZES.values(), ids=SIZES)
+def test_a_cells_size_is_that_of_what_is_in_it(column: pl.Series, sizes: list[int]) -> None:
+    assert cell_sizes(column).to_list() == sizes
+
+
+def test_every_column_of_a_row_counts_but_the_pipelines_own_numbers() -> None:
+    rows = pl.DataFrame({"url": ["a"] * 4, "n": [1, 2, 3, 4], "l": [["x"], [], [], []], INDEX: range(4)})
+    parts = Cutter(9, task_bytes=27)
+    assert parts.feed(rows) == []
+    (part,) = parts.rest()
+    assert list(part[TASK]) == [0, 0, 1, 1]

@@ -170,7 +170,7 @@ def test_an_unknown_field_is_named_beside_the_fields_there_are() -> None:
 def test_the_defaults_are_one_item_a_task() -> None:
     given = parse_spec(MINIMAL)
     assert (given.chunk, given.window, given.attempts, given.column) == (1, 128, 3, None)
-    assert given.item_type == "text/plain; charset=utf-8"
+    assert given.item_type(json=False) == "text/plain; charset=utf-8"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,12 @@ def test_the_defaults_are_one_item_a_task() -> None:
     ],
 )
 def test_the_content_type_of_a_call_is(fields: dict[str, Any], expected: str) -> None:
-    assert parse_spec(MINIMAL | fields).item_type == expected
+    assert parse_spec(MINIMAL | fields).item_type(json=False) == expected
+
+
+def test_an_item_that_is_json_says_so_unless_it_is_called_otherwise() -> None:
+    assert parse_spec(MINIMAL).item_type(json=True) == "application/json"
+    assert parse_spec(MINIMAL | {"content_type": "application/geo+json"}).item_type(json=True) == "application/geo+json"
 
 
 def test_a_chunk_call_sends_json_and_nothing_else() -> None:
