@@ -73,9 +73,13 @@ def group_failures(outcomes: Sequence[Outcome]) -> tuple[Failures, ...]:
 def _describe(kind: str, failed: Sequence[Outcome]) -> Failures:
     retryable = sum(outcome.retryable for outcome in failed)
     last = failed[-1]
-    item, result = _cut(last.item, ITEM_LENGTH), _cut(_text(last.result), RESULT_LENGTH)
-    example = Example(last.index, item, result, last.call_id)
-    return Failures(kind, last.status_code, len(failed) - retryable, retryable, example)
+    return Failures(kind, last.status_code, len(failed) - retryable, retryable, example_of(last))
+
+
+def example_of(outcome: Outcome) -> Example:
+    """Show one failed item of a kind."""
+    item, result = _cut(outcome.item, ITEM_LENGTH), _cut(_text(outcome.result), RESULT_LENGTH)
+    return Example(outcome.index, item, result, outcome.call_id)
 
 
 def kind_of(result: msgspec.Raw) -> str:

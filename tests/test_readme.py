@@ -12,7 +12,7 @@ from pipeline.batchspec import BatchSpec
 from pipeline.cli.app import app
 from pipeline.cli.running import Exit
 from pipeline.client import Batch, Pipeline
-from pipeline.client.joining import OUTCOME_TYPES
+from pipeline.columns import OUTCOME_TYPES
 from pipeline.handler import MODES
 from pipeline.metrics import Metrics
 from pipeline.settings import Settings

@@ -8,7 +8,8 @@ import msgspec
 import polars as pl
 import pytest
 
-from pipeline.client.joining import OUTCOME_TYPES, join, overlay
+from pipeline.client.joining import join, overlay
+from pipeline.columns import OUTCOME_TYPES
 from pipeline.cutting import INDEX, ITEM, TASK, Cutter
 from pipeline.models import Outcome
 from pipeline.snapshot import _to_parquet
@@ -121,10 +122,10 @@ def test_what_is_no_part_and_no_segment_is_an_error() -> None:
         join(parts(ROWS, "url"), [b"no json"], "url")
 
 
-def test_items_made_from_a_column_leave_it_as_it_is_and_those_of_several_stand_beside_them() -> None:
+def test_items_made_from_other_columns_are_none_of_the_inputs() -> None:
     rows = pl.DataFrame({"n": [1, 2], ITEM: ["1", "2"], INDEX: [0, 1]}, schema_overrides={INDEX: pl.Int64})
     bodies = [_to_parquet(rows.with_columns(pl.lit(0, pl.Int64).alias(TASK)))]
-    assert join(bodies, [], "n").to_dict(as_series=False)["n"] == [1, 2]
-    assert join(bodies, [], "n").columns[:2] == ["n", "status"]
-    assert join(bodies, [], "item").to_dict(as_series=False)["item"] == ["1", "2"]
-    assert join(bodies, [], "item").columns[:3] == ["n", "item", "status"]
+    for column in ("n", "item"):
+        frame = join(bodies, [], column, derived=True)
+        assert frame.columns == ["n", *OUTCOME_TYPES]
+        assert frame.get_column("n").to_list() == [1, 2]

@@ -17,13 +17,13 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"patience"}),
     frozenset({"connection"}),
     frozenset({"logs", "models", "s3", "uploads", "scripts"}),
-    frozenset({"failures", "streaming"}),
+    frozenset({"failures", "formats", "streaming"}),
     frozenset({"envelopes"}),
     frozenset(
         {"access", "batchspec", "control", "index", "probing", "store", "gateway", "cutting", "unpacking", "status"}
     ),
-    frozenset({"ledger", "rows", "snapshot", "specs", "segments", "calls"}),
-    frozenset({"context", "answers", "planning", "summary"}),
+    frozenset({"ledger", "rows", "snapshot", "specs", "segments", "calls", "columns", "tally"}),
+    frozenset({"context", "answers", "planning", "summary", "table"}),
     frozenset({"duties", "deleting", "ids", "inputs", "listing", "releasing"}),
     frozenset({"settling", "opening", "surveying"}),
     frozenset({"checks.report"}),
@@ -37,7 +37,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
 )
 # The client and the command line, which are never in the image: from the bottom up, above these of the function.
-CLIENT_BASE = frozenset({"replies", "models", "cutting", "calls"})
+CLIENT_BASE = frozenset({"replies", "models", "cutting", "calls", "columns", "formats"})
 CLIENT_LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"client.files", "client.text"}),
     frozenset({"client.errors"}),

@@ -1,0 +1,109 @@
+"""Frames as CSV and as lines of JSON. Pure: frames in, bytes out; the same rows give the same bytes.
+
+CSV keeps a missing cell (nothing) and an empty text (`""`) apart, and holds what is nested as JSON. A line of JSON has
+every column, null for what JSON does not have (NaN, infinity). In both, bytes are base64 and times are as in ISO 8601.
+"""
+
+import io
+from collections.abc import Sequence
+
+import polars as pl
+
+NULL = "null"
+
+
+def to_csv(frame: pl.DataFrame, *, header: bool) -> bytes:
+    """Write a frame as CSV."""
+    buffer = io.BytesIO()
+    cells = pl.DataFrame({series.name: _cells(series) for series in frame.get_columns()})
+    cells.write_csv(buffer, include_header=header)
+    return buffer.getvalue()
+
+
+def to_ndjson(frame: pl.DataFrame, raw: str) -> bytes:
+    """Write a frame as lines of JSON; the column `raw`, which others surround, is JSON already, of one line each."""
+    place = frame.columns.index(raw)
+    before, after = (_objects(some) for some in (frame[:, :place], frame[:, place + 1 :]))
+    name = pl.DataFrame({raw: [None]}).to_struct().struct.json_encode()[0].removesuffix(f"{NULL}}}").removeprefix("{")
+    parts = (
+        pl.lit(before.str.strip_suffix("}")),
+        pl.lit(f",{name}"),
+        pl.lit(frame.get_column(raw).fill_null(NULL)),
+        pl.lit(","),
+        pl.lit(after.str.strip_prefix("{")),
+    )
+    lines = pl.select(pl.concat_str(*parts))
+    buffer = io.BytesIO()
+    # The lines as they are: what is quoted in them is JSON's.
+    lines.write_csv(buffer, include_header=False, quote_style="never")
+    return buffer.getvalue()
+
+
+def _objects(frame: pl.DataFrame) -> pl.Series:
+    """Return each row as the text of a JSON object."""
+    columns = {series.name: _encodable(_text(series)) for series in frame.get_columns()}
+    return pl.DataFrame(columns).to_struct().struct.json_encode()
+
+
+def _cells(series: pl.Series) -> pl.Series:
+    """Return a column as one that CSV can hold."""
+    if not series.dtype.is_nested():
+        return _encodable(_text(series))
+    encoded = _encodable(series).rename("").to_frame().to_struct().struct.json_encode()
+    text = encoded.str.strip_prefix('{"":').str.strip_suffix("}")
+    return text.set(series.is_null(), None).rename(series.name)
+
+
+def _text(series: pl.Series) -> pl.Series:
+    """Return times as text, and all else as it is."""
+    if series.dtype == pl.Datetime:
+        return series.dt.to_string("iso:strict")
+    return series.dt.to_string("iso") if series.dtype == pl.Duration else series
+
+
+def _encodable(series: pl.Series) -> pl.Series:
+    """Return a column with base64 in the place of bytes, however deep they are."""
+    if not _holds_bytes(series.dtype):
+        return series
+    return series.to_frame("").select(_based(pl.first(), series.dtype)).to_series().rename(series.name)
+
+
+def _holds_bytes(kind: pl.DataType) -> bool:
+    if isinstance(kind, pl.Struct):
+        return any(_holds_bytes(part) for part in _parts(kind))
+    if isinstance(kind, pl.List | pl.Array):
+        return _holds_bytes(_inner(kind))
+    return kind == pl.Binary
+
+
+def _based(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """Encode the bytes in a value of this type."""
+    if not _holds_bytes(kind):
+        return value
+    if isinstance(kind, pl.Struct):
+        fields = [
+            _based(value.struct[place], part).alias(field.name)
+            for place, (field, part) in enumerate(zip(kind.fields, _parts(kind), strict=True))
+        ]
+        return pl.when(value.is_not_null()).then(pl.struct(fields))
+    if isinstance(kind, pl.Array):
+        return _based(value.arr.to_list(), pl.List(kind.inner))
+    if isinstance(kind, pl.List):
+        return value.list.eval(_based(pl.element(), _inner(kind)))
+    return value.bin.encode("base64")
+
+
+def _parts(kind: pl.Struct) -> Sequence[pl.DataType]:
+    return [_instance(field.dtype) for field in kind.fields]
+
+
+def _inner(kind: pl.List | pl.Array) -> pl.DataType:
+    return _instance(kind.inner)
+
+
+def _instance(kind: object) -> pl.DataType:
+    """Return a type of a schema, which polars also gives as a class."""
+    made = kind() if isinstance(kind, type) else kind
+    if not isinstance(made, pl.DataType):
+        raise TypeError(f"{kind!r} is no type of a column")
+    return made
