@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import msgspec
 import orjson
@@ -32,6 +32,8 @@ NAME_PREVIEW = 80
 TURNS = 0.6
 Window = Annotated[int, Field(ge=1, le=10_000)]
 Rate = Annotated[float, Field(gt=0, le=10_000)]
+Format = Literal["parquet", "csv", "ndjson"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 _TOLERATED = re.compile(r"\d{1,9}|(100|\d{1,2}(\.\d{1,6})?)%", re.ASCII)
 
 _WORDS = {"extra_forbidden": "there is no such field", "missing": "is needed"}
@@ -57,6 +59,14 @@ def _headers(value: dict[str, str]) -> dict[str, str]:
     if len({name.lower() for name in value}) < len(value):
         raise ValueError("a header is given twice: capitals make no difference in its name")
     return value
+
+
+def _formats(value: Any) -> tuple[str, ...]:
+    """Read a list, or what a query has in its place, with commas; in the order of FORMATS."""
+    given = [part.strip() for part in value.split(",") if value] if isinstance(value, str) else value
+    if not isinstance(given, list | tuple) or sorted(map(str, given)) != sorted({*map(str, given)} & {*FORMATS}):
+        raise ValueError(f"expected some of {', '.join(FORMATS)}, each at most once")
+    return tuple(form for form in FORMATS if form in given)
 
 
 def _no_truth(value: Any) -> Any:
@@ -133,6 +143,7 @@ class BatchSpec(BaseModel):
     deadline: Annotated[float, Field(gt=0, le=30 * 86400)] = 86400
     inline_limit: Annotated[int, Field(ge=0, le=4 * MIB)] = 64 * KIB
     content_type: Annotated[str, Field(pattern=r"^[\x21-\x7e][\x20-\x7e]*$", max_length=256)] | None = None
+    outputs: Annotated[tuple[Format, ...], BeforeValidator(_formats)] = FORMATS
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = Field(default_factory=dict)
     # Asks something of one request, so it is no part of the batch.
     dry_run: Annotated[bool, Field(exclude=True)] = False

@@ -20,10 +20,20 @@ def to_csv(frame: pl.DataFrame, *, header: bool) -> bytes:
     return buffer.getvalue()
 
 
+def to_lines_again(frame: pl.DataFrame, *, header: bool) -> bytes:
+    """Write rows as CSV that is to be an input again: one without any cell is there too, and is no blank line."""
+    blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series() if frame.width else pl.Series()
+    if blank.any():
+        first = _cells(frame.to_series(0)).cast(pl.String).set(blank, "")
+        frame = frame.with_columns(first)
+    return to_csv(frame, header=header)
+
+
 def to_ndjson(frame: pl.DataFrame, raw: str) -> bytes:
     """Write a frame as lines of JSON; the column `raw`, which others surround, is JSON already, of one line each."""
     place = frame.columns.index(raw)
-    before, after = (_objects(some) for some in (frame[:, :place], frame[:, place + 1 :]))
+    columns = frame.get_columns()
+    before, after = (_objects(some) for some in (columns[:place], columns[place + 1 :]))
     name = pl.DataFrame({raw: [None]}).to_struct().struct.json_encode()[0].removesuffix(f"{NULL}}}").removeprefix("{")
     parts = (
         pl.lit(before.str.strip_suffix("}")),
@@ -39,10 +49,10 @@ def to_ndjson(frame: pl.DataFrame, raw: str) -> bytes:
     return buffer.getvalue()
 
 
-def _objects(frame: pl.DataFrame) -> pl.Series:
+def _objects(columns: Sequence[pl.Series]) -> pl.Series:
     """Return each row as the text of a JSON object."""
-    columns = {series.name: _encodable(_text(series)) for series in frame.get_columns()}
-    return pl.DataFrame(columns).to_struct().struct.json_encode()
+    encodable = {series.name: _encodable(_text(series)) for series in columns}
+    return pl.DataFrame(encodable).to_struct().struct.json_encode()
 
 
 def _cells(series: pl.Series) -> pl.Series:

@@ -35,21 +35,8 @@ FIRST_CALLS = 10
 MOST_RELEASES = 100
 
 _NAMES = (
-    *(
-        "abandon",
-        "answers",
-        "begin",
-        "brief",
-        "claim",
-        "confirm",
-        "defer",
-        "explain",
-        "extend",
-        "fail",
-        "finish",
-        "lease",
-    ),
-    *("pace", "phase", "repair", "restore", "segment", "settle", "state"),
+    *("abandon", "answers", "begin", "brief", "claim", "confirm", "defer", "explain", "extend", "fail", "finish"),
+    *("lease", "pace", "phase", "repair", "restore", "segment", "settle", "state"),
 )
 
 _NOTHING: Mapping[str, str] = {}
@@ -75,6 +62,16 @@ class Generation:
     again: int = 0
     final: bool = False
     tolerated: int | None = None
+
+
+@dataclass(frozen=True)
+class End:
+    """What an ended batch has: the counts of its summary, the names of its other outputs, and what is to be said."""
+
+    succeeded: int
+    failed: int
+    outputs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Ledger:
@@ -153,9 +150,12 @@ class Ledger:
         arguments = (owner, orjson.dumps(fields), tasks, settled, remaining)
         return cast("Begun", (await self._run("restore", batch, *arguments)).decode())
 
-    async def explain(self, batch: str, trouble: str) -> None:
-        """Say in the ledger what an opening or a reduce stumbled over; it is tried again."""
-        await self._run("explain", batch, trouble)
+    async def explain(self, batch: str, trouble: str, excused: str = "") -> None:
+        """Say in the ledger what an opening or a reduce stumbled over; it is tried again.
+
+        `excused` is the owner of a reduce that does not count among those begun: the fault was not in what it does.
+        """
+        await self._run("explain", batch, trouble, excused)
 
     async def settle(
         self, identity: Identity, envelope: Envelope, answer: bytes, seconds: float | None = None
@@ -205,12 +205,13 @@ class Ledger:
 
     async def lease(self, batch: str, owner: str, generation: int) -> Lease:
         """Take or renew the reduce's lease for 30 s."""
-        verdict, *segments = await self._run("lease", batch, owner, generation, microseconds(REDUCE_LEASE))
-        return Lease(verdict.decode(), tuple(segments))
+        verdict, begun, *segments = await self._run("lease", batch, owner, generation, microseconds(REDUCE_LEASE))
+        return Lease(verdict.decode(), tuple(segments), begun)
 
-    async def finish(self, batch: str, owner: str, generation: int, succeeded: int, failed: int) -> str:
-        """End the batch with what its summary counts; returns its final state, or '' when the lease was lost."""
-        arguments = (owner, generation, int(time.time() + LEDGER_TTL), succeeded, failed)
+    async def finish(self, batch: str, owner: str, generation: int, end: End) -> str:
+        """End the batch; returns its final state, or '' when the lease was lost."""
+        said = (end.succeeded, end.failed, orjson.dumps(end.outputs), orjson.dumps(end.notes))
+        arguments = (owner, generation, int(time.time() + LEDGER_TTL), *said)
         return str((await self._run("finish", batch, *arguments)).decode())
 
     async def pace(self, batch: str, longest: float) -> float | None:

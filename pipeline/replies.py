@@ -77,10 +77,14 @@ class Repairs:
 
 @dataclass(frozen=True)
 class Lease:
-    """The answer to a reduce that wants to run; `segments` are still to be written."""
+    """The answer to a reduce that wants to run; `segments` are still to be written.
+
+    `begun` is how many reduces of this generation took the lease, those that were excused left out.
+    """
 
     verdict: Literal["leased", "held", "closed", "unknown"]
     segments: tuple[int, ...]
+    begun: int = 0
 
 
 class Cancelled(NamedTuple):

@@ -9,12 +9,15 @@ from async_lru import alru_cache
 
 from pipeline.batchspec import BatchSpec, Submission
 from pipeline.errors import ConflictError
+from pipeline.outputs import NAMES
 from pipeline.store import Check, MissingObjectError, Store
 
 CACHED_SPECS = 256
 CACHED_STATUSES = 1024
 STATUS_TTL = 60.0
-_OWN = re.compile(r"[^/]+(\.json|/(spec\.json|status\.json|input\.csv|(input|segments|refs)/.+|\d+/summary\.json))")
+_OWN = re.compile(
+    rf"[^/]+(\.json|/(spec\.json|status\.json|input\.csv|(input|segments|refs)/.+|\d+/summary\.json|(\d+/)?({NAMES})))"
+)
 
 
 class Marker(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -53,13 +53,20 @@ def status_document(settings: Settings, batch: str, state: State) -> dict[str, A
         "links": {
             "status": status_url(settings, batch),
             "summary": f"s3://{settings.s3_bucket}/{batch}.json" if ended and started else None,
+            "outputs": f"s3://{settings.s3_bucket}/{batch}/" if ended and _said(state, "outputs") else None,
         },
-        **_measured(read_measures(state)),
+        "notes": _said(state, "notes"),
+        **measured(read_measures(state)),
         "failures": _failures(state),
     }
 
 
-def _measured(measures: Measures) -> dict[str, Any]:
+def _said(state: State, name: str) -> list[str]:
+    """Return texts that the end of the batch left in the ledger."""
+    return msgspec.json.decode(state[name] or "[]", type=list[str])
+
+
+def measured(measures: Measures) -> dict[str, Any]:
     """Describe the run over time: items settled in each slot, and what share of the tasks took at most how long."""
     quantiles = {f"p{share}": measures.quantile(share / 100) for share in (50, 90, 99)} | {"max": measures.quantile(1)}
     return {

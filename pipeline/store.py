@@ -175,15 +175,15 @@ class Store:
             return told
         return time_of(answer)
 
-    async def copy(self, source: ObjectInfo, key: str) -> None:
-        """Copy an object inside the bucket, over 5 GiB by parts."""
+    async def copy(self, source: ObjectInfo, key: str, content_type: str = "application/json") -> None:
+        """Copy an object of this type inside the bucket, over 5 GiB by parts."""
         if source.size <= COPY_LIMIT:
             with s3_errors(key):
                 await self._client.copy_object(
                     Bucket=self.bucket, Key=key, CopySource={"Bucket": self.bucket, "Key": source.key}
                 )
             return
-        async with await self.start_upload(key) as upload:
+        async with await self.start_upload(key, content_type) as upload:
             for start in range(0, source.size, COPY_LIMIT):
                 await upload.copy_part(source, start, min(start + COPY_LIMIT, source.size))
             await upload.complete()
@@ -200,6 +200,14 @@ class Store:
     async def sizes(self, prefix: str) -> Sizes:
         """Return the keys under a prefix, sorted, each with its size in bytes; one request a thousand."""
         return [(entry["Key"], entry["Size"]) for entry in await self._entries(prefix)]
+
+    async def children(self, folder: str) -> dict[str, int]:
+        """Return the size in bytes of each object right under a folder, by key; what is deeper costs no request."""
+        with s3_errors(folder):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=folder, Delimiter="/"
+            )
+            return {entry["Key"]: entry["Size"] async for page in pages for entry in page.get("Contents", [])}
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         """Abort a multipart upload; one that is completed or gone is fine."""

@@ -45,9 +45,10 @@ class Writer:
     raises or is cancelled.
     """
 
-    def __init__(self, store: Store, key: str, record: Record) -> None:
+    def __init__(self, store: Store, key: str, record: Record, content_type: str = "application/json") -> None:
         self._store = store
         self._key = key
+        self._type = content_type
         self._record = record
         self._buffer = bytearray()
         self._upload: Upload | None = None
@@ -67,14 +68,14 @@ class Writer:
         self._buffer += data
         if len(self._buffer) >= PART_SIZE:
             if self._upload is None:
-                self._upload = await self._store.start_upload(self._key)
+                self._upload = await self._store.start_upload(self._key, self._type)
                 await self._record(self._upload)
             await self._send(self._upload)
 
     async def close(self) -> ObjectInfo:
         """Publish the object."""
         if self._upload is None:
-            return await self._store.put(self._key, bytes(self._buffer))
+            return await self._store.put(self._key, bytes(self._buffer), self._type)
         if self._buffer:
             await self._send(self._upload)
         await self._sent()

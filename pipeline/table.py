@@ -7,13 +7,14 @@ import asyncio
 import math
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar, TypeVarTuple
 
 import polars as pl
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 from pipeline.columns import input_columns, outcome_columns, table_names, table_schema
 from pipeline.cutting import INDEX
@@ -31,11 +32,13 @@ GROUP_BYTES = 64 * MIB
 # Parquet numbers its row groups with 16 bits.
 MOST_GROUPS = 30_000
 
+Given = TypeVarTuple("Given")
+Result = TypeVar("Result")
 Extract = Callable[[Sequence[bytes | None]], dict[str, pl.Series]]
 
 
-class RoomError(UnavailableError):
-    """The folder for temporary files does not take what is written there."""
+class TableError(UnavailableError):
+    """The tables cannot be made on this machine, as when its disk is full."""
 
 
 @dataclass
@@ -62,8 +65,12 @@ class Pieces:
         """Scan all rows, in order; to be called once `close` was."""
         return pl.scan_parquet(self.paths, glob=False)
 
+    def sink(self, path: Path, columns: int) -> None:
+        """Write the first columns of all rows as one Parquet file; the same rows give the same bytes."""
+        self.scan().select(pl.nth(range(columns))).sink_parquet(path, row_group_size=self.group_rows())
+
     def add(self, frame: pl.DataFrame) -> None:
-        """Take the next rows; raises RoomError."""
+        """Take the next rows."""
         self._waiting.append(frame)
         self._rows += frame.height
         self._bytes += int(frame.estimated_size())
@@ -71,7 +78,7 @@ class Pieces:
             self._flush()
 
     def close(self, nothing: pl.DataFrame) -> None:
-        """Write what is left, or `nothing` where there are no rows. Raises RoomError."""
+        """Write what is left, or `nothing` where there are no rows."""
         if not self._waiting and not self.sizes:
             self._waiting.append(nothing)
         if self._waiting:
@@ -103,8 +110,7 @@ class Pieces:
 
     def _flush(self) -> None:
         frame = pl.concat(self._waiting)
-        with room_errors(self.folder):
-            frame.write_parquet(self._path(len(self.sizes)), compression="lz4", statistics=False)
+        frame.write_parquet(self._path(len(self.sizes)), compression="lz4", statistics=False)
         self.sizes.append((frame.height, self._bytes))
         self._waiting, self._rows, self._bytes = [], 0, 0
 
@@ -135,22 +141,33 @@ class JoinedTable:
         """Scan all rows in input order."""
         return self.pieces.scan()
 
+    def inputs_of(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return some rows of the table as the input has them."""
+        return pl.DataFrame(dict(zip(self.inputs, rows.get_columns(), strict=False)))
 
-@contextmanager
-def room_errors(folder: Path) -> Iterator[None]:
-    """Turn what goes wrong with a file of the folder into a RoomError."""
+
+async def in_folder(work: Callable[[*Given], Result], *given: *Given) -> Result:
+    """Do in a thread what works with the table or its files; raises TableError for what goes wrong with them."""
+
+    def guarded() -> Result:
+        try:
+            return work(*given)
+        except (OSError, PolarsError, PanicException) as error:
+            reason = getattr(error, "strerror", None) or str(error).strip().split("\n", 1)[0]
+            raise TableError(f"the tables cannot be made under {tempfile.gettempdir()}: {reason}") from error
+
+    working = asyncio.create_task(asyncio.to_thread(guarded))
     try:
-        yield
-    except (OSError, PolarsError) as error:
-        reason = getattr(error, "strerror", None) or str(error).strip().split("\n", 1)[0]
-        raise RoomError(f"the tables of the batch cannot be kept under {folder.parent}: {reason}") from error
+        return await asyncio.shield(working)
+    finally:
+        # Nobody removes the folder while a thread still writes into it.
+        await asyncio.wait([working])
 
 
 @asynccontextmanager
 async def temporary_folder() -> AsyncIterator[Path]:
-    """Make a folder for the block, and remove it in a thread: it may hold many files. Raises RoomError."""
-    with room_errors(Path(tempfile.gettempdir()) / "any"):
-        folder = Path(tempfile.mkdtemp(prefix="pipeline-"))
+    """Make a folder for the block, and remove it in a thread: it may hold many files. Raises TableError."""
+    folder = Path(await in_folder(tempfile.mkdtemp, None, "pipeline-"))
     try:
         yield folder
     finally:
@@ -169,15 +186,15 @@ async def joined_table(
     """Join the rows of a batch and its outcomes; `manifest` is generation 0's, `segments` are those of all.
 
     `extract` is given the results of some rows, as JSON, None where there is none, and returns further columns. Raises
-    as the store, and RoomError.
+    as the store, and TableError.
     """
     async with temporary_folder() as folder:
         pieces, tally = Pieces(folder), Tally()
         nothing, inputs = _nothing(manifest, extract)
         async with aclosing(merge(store, segments)) as merged:
             async for rows, outcomes in _paired(snapshots, batch, manifest, merged):
-                inputs = await asyncio.to_thread(_join, pieces, tally, manifest, rows, outcomes, extract)
-        await asyncio.to_thread(pieces.close, nothing)
+                inputs = await in_folder(_join, pieces, tally, manifest, rows, outcomes, extract)
+        await in_folder(pieces.close, nothing)
         yield JoinedTable(table_schema(inputs), list(inputs), folder, pieces, tally)
 
 

@@ -1,7 +1,6 @@
 """A dry run: what a submission would do, with nothing written, queued or called."""
 
 import asyncio
-import re
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
@@ -16,6 +15,7 @@ from pipeline.cutting import INDEX, ITEM, TASK, Cutter
 from pipeline.deleting import find_outlived
 from pipeline.errors import UnavailableError
 from pipeline.gateway import Request
+from pipeline.hiding import shown
 from pipeline.ids import another, being_deleted, find_kept
 from pipeline.inputs import Input, open_input
 from pipeline.models import KIB
@@ -27,8 +27,6 @@ from pipeline.snapshot import Item
 MOST_CALLS = 3
 BODY_SHOWN = KIB
 CUT = "…"
-HIDDEN = "***"
-_SECRET = re.compile(r"auth|cookie|credential|key|pass|secret|session|signature|token", re.IGNORECASE)
 
 Row = tuple[int, int, str]
 
@@ -138,4 +136,4 @@ def _told(name: str, value: str) -> str:
         return CUT
     if name == "X-Callback-Url":
         return value.partition("?")[0] + "?" + CUT
-    return HIDDEN if _SECRET.search(name) else value
+    return shown(name, value)

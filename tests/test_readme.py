@@ -74,7 +74,7 @@ def test_every_metric_has_its_row() -> None:
             Settings,
             {"s3_bucket", "s3_endpoint", "s3_public_endpoint", "public_url", "model_function", "retention"},
         ),
-        ("field", BatchSpec, {"input", "function", "column", "content_type", "headers", "rate", "tolerate"}),
+        ("field", BatchSpec, {"input", "function", "column", "content_type", "headers", "rate", "tolerate", "outputs"}),
     ],
 )
 def test_defaults_are_as_the_tables_say(

@@ -12,11 +12,14 @@ from pipeline.cli.following import BatchId
 from pipeline.cli.running import Exit, Setup
 from pipeline.cli.show import FIRST_ROWS, show_frame
 from pipeline.client.files import written_whole
+from pipeline.formats import to_csv, to_ndjson
+from pipeline.outputs import results_of
 
-WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
+# For a batch that has not written this format itself.
+WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     ".parquet": lambda frame, path: frame.write_parquet(path),
-    ".csv": lambda frame, path: frame.write_csv(path),
-    ".ndjson": lambda frame, path: frame.write_ndjson(path),
+    ".csv": lambda frame, path: path.write_bytes(to_csv(frame, header=True)),
+    ".ndjson": lambda frame, path: path.write_bytes(to_ndjson(frame, "result")),
 }
 SUMMARY = ".json"
 To = Annotated[
@@ -42,6 +45,9 @@ async def results(setup: Setup, batch_id: BatchId, *, to: To = None) -> Exit:
             if not await batch.save_summary(to):
                 setup.say(f"error: batch {batch_id} has no summary: it was never opened")
                 return Exit.FLAWED
+            _written(setup, batch_id, to, None)
+            return Exit.DONE
+        if to and await batch.save_output(results_of(suffix.removeprefix(".")), to):
             _written(setup, batch_id, to, None)
             return Exit.DONE
         frame = await batch.frame()

@@ -88,6 +88,8 @@ def show_progress(console: Console, progress: Progress) -> None:
             ("ended", moment(progress.ended)),
             ("elapsed", f"{progress.elapsed:.1f} s"),
             ("summary", progress.links.summary),
+            ("outputs", progress.links.outputs),
+            *(("note", note) for note in progress.notes),
         ],
     )
     if progress.failures:

@@ -37,6 +37,10 @@ Timeout = Annotated[float | None, typer.Option(metavar="SECONDS", help="For one 
 Tolerate = Annotated[str | None, typer.Option(metavar="N|N%", help="Failed items that are tolerated, or their share.")]
 Deadline = Annotated[float | None, typer.Option(metavar="SECONDS", help="After which it ends with what there is.")]
 InlineLimit = Annotated[int | None, typer.Option(metavar="BYTES", help="Of results that a task's answer carries.")]
+Outputs = Annotated[
+    list[str] | None,
+    typer.Option("--output", metavar="FORMAT", help="Of the joined table: parquet, csv or ndjson; may be repeated."),
+]
 ContentType = Annotated[str | None, typer.Option(metavar="TYPE", help="Content-Type of a call.")]
 Headers = Annotated[
     list[str] | None,
@@ -65,6 +69,7 @@ def spec_fields(  # noqa: PLR0913 - each is an option
     deadline: Deadline = None,
     inline_limit: InlineLimit = None,
     content_type: ContentType = None,
+    outputs: Outputs = None,
     headers: Headers = None,
 ) -> SpecFields:
     """Make the fields of a specification of those options that are given."""

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import orjson
+import polars as pl
 from polars.exceptions import PolarsError
 
 from pipeline.client.documents import OK, Deleted, Outputs, Progress, Redriven, read
 from pipeline.client.errors import BrokenError, RefusedError
 from pipeline.client.joining import join
 from pipeline.client.patience import PASSING, PASSING_FOR_READS
+from pipeline.outputs import results_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-
-    import polars as pl
 
     from pipeline.client.downloads import Downloads
     from pipeline.client.transport import Transport
@@ -121,8 +123,28 @@ class Batch:
             await self.downloads.save(link, path)
         return link is not None
 
+    async def save_output(self, name: str, path: Path) -> bool:
+        """Write an output, such as `failures.csv`, to a file; returns False where there is none. Raises OSError."""
+        link = (await self.outputs()).named(name)
+        if link is not None:
+            await self.downloads.save(link, path)
+        return link is not None
+
     async def frame(self) -> pl.DataFrame:
-        """Return one row an item, in input order, with all columns of the input: see `pipeline.client.joining`."""
+        """Return one row an item, in input order, with all columns of the input: see `pipeline.columns`.
+
+        It is `results.parquet`, or made of rows and outcomes where the batch has none.
+        """
+        whole = (await self.outputs()).named(results_of("parquet"))
+        if whole is None:
+            return await self._joined()
+        body = await self.downloads.get(whole)
+        try:
+            return await asyncio.to_thread(pl.read_parquet, io.BytesIO(body))
+        except PolarsError as error:
+            raise BrokenError(OK, f"{whole.key} is no Parquet: {error}") from error
+
+    async def _joined(self) -> pl.DataFrame:
         outputs = await self.outputs(parts=True)
         if outputs.column is None:
             raise BrokenError(OK, f"batch {self.id} has no rows: it was never opened")
@@ -130,7 +152,7 @@ class Batch:
         bodies = await self.downloads.all(links)
         parts, segments = bodies[: len(outputs.snapshot)], bodies[len(outputs.snapshot) :]
         try:
-            return await asyncio.to_thread(join, parts, segments, outputs.column)
+            return await asyncio.to_thread(partial(join, derived=outputs.derived), parts, segments, outputs.column)
         except (PolarsError, msgspec.MsgspecError) as error:
             raise BrokenError(OK, f"the rows and outcomes of {self.id} cannot be read: {error}") from error
 

@@ -15,10 +15,11 @@ Document = TypeVar("Document")
 
 
 class Links(msgspec.Struct, frozen=True):
-    """Where more is: the status by HTTP, the summary as `s3://bucket/key` once there is one."""
+    """Where more is: the status by HTTP; as `s3://...` the summary and the folder of other outputs, once there are."""
 
     status: str | None = None
     summary: str | None = None
+    outputs: str | None = None
 
 
 class Throughput(msgspec.Struct, frozen=True):
@@ -93,6 +94,7 @@ class Progress(msgspec.Struct, frozen=True):
     throughput: Throughput | None = None
     latency: Latency | None = None
     failures: tuple[FailureKind, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def over(self) -> bool:
@@ -133,21 +135,28 @@ class Link(msgspec.Struct, frozen=True):
     url: str
     size: int = 0
     generation: int = 0
+    name: str = ""
 
 
 class Outputs(msgspec.Struct, frozen=True):
-    """What an ended batch left: its summary, and on request what `frame` is made of.
+    """What an ended batch left: its summary, its other outputs by `name`, and on request what they are made of.
 
-    `snapshot` are Parquet parts of the input in order, `column` is the one of the items, `segments` are outcomes, in
-    the order in which later ones overlay earlier ones.
+    `snapshot` are Parquet parts of the input in order, `column` is the one of the items unless those are `derived` from
+    others, `segments` are outcomes, in the order in which later ones overlay earlier ones.
     """
 
     batch_id: str = ""
     expires: float | None = None
     summary: Link | None = None
+    outputs: tuple[Link, ...] = ()
     snapshot: tuple[Link, ...] = ()
     column: str | None = None
+    derived: bool = False
     segments: tuple[Link, ...] = ()
+
+    def named(self, name: str) -> Link | None:
+        """Return the output of this name, None where there is none: an older batch, or one that did not ask for it."""
+        return next((link for link in self.outputs if link.name == name), None)
 
 
 class FirstCall(msgspec.Struct, frozen=True):

@@ -40,6 +40,7 @@ class SpecFields(TypedDict, total=False):
     deadline: float
     inline_limit: int
     content_type: str
+    outputs: list[Literal["parquet", "csv", "ndjson"]]
     headers: dict[str, str]
 
 
@@ -66,8 +67,14 @@ def make_request(source: Source, fields: Mapping[str, Any]) -> Request:
         )
     if "headers" in fields:
         raise SourceError("headers do not travel with a CSV: put it into S3 and give its key")
-    query = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in fields.items()}
+    query = {name: _in_a_query(value) for name, value in fields.items()}
     return Request(query=query, body=read_csv(source), headers={"Content-Type": "text/csv"})
+
+
+def _in_a_query(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _to_json(spec: Mapping[str, Any]) -> bytes:

@@ -125,6 +125,10 @@ class SyncBatch:
         """Write its summary to a file."""
         return self.loop.run(self.batch.save_summary(path))
 
+    def save_output(self, name: str, path: Path) -> bool:
+        """Write an output to a file."""
+        return self.loop.run(self.batch.save_output(name, path))
+
     def frame(self) -> pl.DataFrame:
         """Return one row an item, in input order."""
         return self.loop.run(self.batch.frame())

@@ -130,7 +130,7 @@ local function start_generation(tasks)
   call('HSET', LEDGER, 'tasks', tasks, 'next', 0, 'segments', 0, 'bytes', 0, 'pending', 0, 'trimmed', 0, 'cut', 0,
     'not_found', 0, 'heard', 0, 'heard_at', now, 'mark', 0, 'mark_at', now, 'probed_at', now, 'not_before', now,
     'first_at', now, 'owner', '', 'lease_until', 0)
-  call('HDEL', LEDGER, 'trouble', 'paced_at', 'completed', 'ended')
+  call('HDEL', LEDGER, 'trouble', 'paced_at', 'completed', 'ended', 'begun', 'excused')
   -- Its whole length at once: no settle grows it.
   if tasks > 0 then call('SETBIT', SETTLED, tasks - 1, 0) end
 end

@@ -7,6 +7,7 @@ from pipeline.batchspec import Submission
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, ConflictError
 from pipeline.models import Event, Response, batch_of
+from pipeline.outputs import CONTENT_TYPES
 from pipeline.replies import ENDED
 from pipeline.requests import known_state
 from pipeline.segments import every_segment
@@ -33,6 +34,7 @@ async def outputs(event: Event, context: Context) -> Response:
         "batch_id": name,
         "expires": int(time.time()) + EXPIRES,
         "summary": await _summary(context, name) if submission else None,
+        "outputs": await _outputs(context, name) if submission else [],
     }
     return Response.json(200, document | (await _parts(context, name, submission) if parts == "true" else {}))
 
@@ -54,19 +56,27 @@ async def _summary(context: Context, name: str) -> dict[str, Any] | None:
     return await _link(context, found.key, found.size)
 
 
+async def _outputs(context: Context, name: str) -> list[dict[str, Any]]:
+    """Link what is beside the summary, in the order of CONTENT_TYPES."""
+    sizes = await context.store.children(f"{name}/")
+    there = [(other, f"{name}/{other}") for other in CONTENT_TYPES if f"{name}/{other}" in sizes]
+    return [{"name": other} | await _link(context, key, sizes[key]) for other, key in there]
+
+
 async def _parts(context: Context, name: str, submission: Submission | None) -> dict[str, Any]:
     """Link the snapshot's parts and the segments, later generations after earlier ones."""
-    nothing: dict[str, Any] = {"column": None, "snapshot": [], "segments": []}
+    nothing: dict[str, Any] = {"column": None, "derived": False, "snapshot": [], "segments": []}
     if submission is None:
         return nothing
     try:
-        column = (await context.snapshots.manifest(name, 0)).column
+        manifest = await context.snapshots.manifest(name, 0)
     except MissingObjectError:
         return nothing
     snapshot = [pair for pair in await context.store.sizes(f"{name}/input/0/") if pair[0].endswith(".parquet")]
     segments = await every_segment(context.store, name, submission.epoch)
     return {
-        "column": column,
+        "column": manifest.column,
+        "derived": manifest.derived,
         "snapshot": [await _link(context, key, size) for key, size in snapshot],
         "segments": [
             await _link(context, segment.key, size) | {"generation": segment.generation} for segment, size in segments

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from pipeline.batchspec import BatchSpec
 from pipeline.context import Context
-from pipeline.duties import close_batch, enqueue_reduce, mark_open, write_due_segment
+from pipeline.duties import enqueue_reduce, mark_open, write_due_segment
+from pipeline.ending import Findings, Job, end_batch
 from pipeline.errors import PipelineError, UnavailableError
 from pipeline.ledger import REDUCE_LEASE
 from pipeline.logs import bound
@@ -14,28 +15,13 @@ from pipeline.models import Event, Response
 from pipeline.planning import chosen_chunk, is_final, plan
 from pipeline.releasing import release_first
 from pipeline.repeating import repeated
-from pipeline.replies import ENDED, Lease, State
+from pipeline.replies import Lease, State
 from pipeline.segments import Segment, list_segments, retryable, unsuccessful
-from pipeline.store import ObjectInfo
-from pipeline.summary import Totals, Writer, write_summary
-from pipeline.uploads import Upload
+from pipeline.table import TableError
 
 GENERATION_BACKOFF = 1.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One run of a reduce; `owner` names it in the lease, since two of one process may run at once."""
-
-    context: Context
-    batch: str
-    generation: int
-    owner: str
-
-    async def lease(self) -> Lease:
-        return await self.context.ledger.lease(self.batch, self.owner, self.generation)
 
 
 async def reduce(event: Event, context: Context) -> Response:
@@ -45,7 +31,7 @@ async def reduce(event: Event, context: Context) -> Response:
     reached: the reduce stays due.
     """
     identity = bound(context.signer.verify_query("reduce", event.query), task=False)
-    job = _Job(context, identity.batch, identity.generation, uuid.uuid4().hex)
+    job = Job(context, identity.batch, identity.generation, uuid.uuid4().hex)
     lease = await job.lease()
     verdict: str = lease.verdict
     if verdict == "leased":
@@ -57,12 +43,13 @@ async def reduce(event: Event, context: Context) -> Response:
             trouble = (
                 str(error) if named else f"an error without a name ({type(error).__name__}): see the function's log"
             )
-            await context.ledger.explain(job.batch, trouble)
+            away = isinstance(error, UnavailableError) and not isinstance(error, TableError)
+            await context.ledger.explain(job.batch, trouble, job.owner if away else "")
             raise
     return Response.json(200, {"batch_id": job.batch, "verdict": verdict})
 
 
-async def _reduce(job: _Job, lease: Lease) -> str:
+async def _reduce(job: Job, lease: Lease) -> str:
     context, batch = job.context, job.batch
     # A predecessor's: who holds the lease is the only one to upload.
     await context.store.abort_uploads(batch)
@@ -77,7 +64,9 @@ async def _reduce(job: _Job, lease: Lease) -> str:
     spec = submission.spec
     segments = await _segments(context, batch, state)
     again = await _failed_items(job, state, spec, segments)
-    return await _run_again(job, state, spec, again) if again.indices else await _end(job, state, segments)
+    if again.indices:
+        return await _run_again(job, state, spec, again)
+    return await end_batch(job, Findings(state, submission, segments, lease.begun))
 
 
 async def _segments(context: Context, batch: str, state: State) -> list[Segment]:
@@ -98,7 +87,7 @@ class _Again:
     failed: int
 
 
-async def _failed_items(job: _Job, state: State, spec: BatchSpec, segments: list[Segment]) -> _Again:
+async def _failed_items(job: Job, state: State, spec: BatchSpec, segments: list[Segment]) -> _Again:
     """Return what is to run again; a batch that was stopped runs nothing again."""
     store = job.context.store
     if state["outcome"] != "done":
@@ -113,7 +102,7 @@ async def _failed_items(job: _Job, state: State, spec: BatchSpec, segments: list
     return _Again(indices, len(indices))
 
 
-async def _run_again(job: _Job, state: State, spec: BatchSpec, again: _Again) -> str:
+async def _run_again(job: Job, state: State, spec: BatchSpec, again: _Again) -> str:
     """Begin the next generation with these items, one a task; a redrive of rows that never ran keeps its chunks."""
     context, batch, generation = job.context, job.batch, job.generation + 1
     shape = (await context.snapshots.manifest(batch, 0)).shape
@@ -136,52 +125,3 @@ async def _run_again(job: _Job, state: State, spec: BatchSpec, again: _Again) ->
     if verdict == "reducing":
         await enqueue_reduce(context, batch, generation)
     return verdict if verdict == "reducing" else f"generation {generation}"
-
-
-async def _publish(job: _Job, summary: ObjectInfo) -> bool:
-    """Make this the batch's summary, and say whether it still was to.
-
-    Who is overtaken in between puts back what has been published since.
-    """
-    context, batch = job.context, job.batch
-    if (await job.lease()).verdict != "leased":
-        return False
-    await context.store.copy(summary, f"{batch}.json")
-    if (await job.lease()).verdict == "leased":
-        return True
-    now = await context.ledger.phase(batch)
-    if now is not None and now.state in ENDED:
-        await context.store.copy(await context.store.head(f"{batch}/{now.generation}/summary.json"), f"{batch}.json")
-    return False
-
-
-async def _end(job: _Job, state: State, segments: list[Segment]) -> str:
-    """Publish the summary under its generation, then as the batch's; then the batch ends."""
-    context, batch = job.context, job.batch
-    totals = Totals(
-        batch=batch,
-        manifest=await context.snapshots.manifest(batch, 0),
-        started=state.seconds("started") or 0,
-        completed=state.seconds("completed") or 0,
-        succeeded=state.number("succeeded"),
-        not_run=f"not run: {state['reason'] or state['outcome']}",
-    )
-
-    async def still_ours(_upload: Upload) -> None:
-        if (await job.lease()).verdict != "leased":
-            raise UnavailableError(f"batch {batch}: the lease of its reduce was lost")
-
-    def new_writer() -> Writer:
-        return Writer(context.store, f"{batch}/{job.generation}/summary.json", still_ours)
-
-    written = await write_summary(new_writer, context.store, context.snapshots, totals, segments)
-    if not await _publish(job, written.object):
-        return "lost"
-    ended = await context.ledger.finish(batch, job.owner, job.generation, written.succeeded, written.failed)
-    if not ended:
-        return "lost"
-    context.metrics.ended(ended)
-    log.info("batch ended", extra={"state": ended, "succeeded": written.succeeded, "failed": written.failed})
-    await close_batch(context, batch)
-    await context.store.abort_uploads(batch)
-    return ended

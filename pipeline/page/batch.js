@@ -12,6 +12,7 @@ function drawBatch(status) {
     origin: originOf(status),
     reason: shown(status.reason),
     trouble: shown(status.trouble),
+    notes: notesOf(status).map(shown).join(" · "),
     settled: `${counted(status.settled)} of ${counted(status.tasks)}`,
     "in-flight": counted(status.in_flight),
     window: counted(status.window),
@@ -19,6 +20,7 @@ function drawBatch(status) {
     generation: counted(status.generation),
   });
   for (const note of ["reason", "trouble"]) show(view.querySelector(`[data-note="${note}"]`), Boolean(status[note]));
+  show(view.querySelector('[data-note="notes"]'), notesOf(status).length > 0);
   setBadge(byId("batch-state"), status.state);
   drawProgress(view, status);
   drawPace(view, status, running);
@@ -30,6 +32,10 @@ function drawBatch(status) {
   fill(view, { "summary-key": status.links?.summary ? shown(status.links.summary) : "" });
   drawActions(status);
   announceState(status);
+}
+
+function notesOf(status) {
+  return Array.isArray(status.notes) ? status.notes : [];
 }
 
 function originOf(status) {

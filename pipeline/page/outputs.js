@@ -1,5 +1,13 @@
 // Links to what an ended batch has written. They are signed, so they are fetched only to be shown, and they expire.
 
+const OUTPUTS = new Map([
+  ["results.parquet", "Rows and results, Parquet"],
+  ["results.csv", "Rows and results, CSV"],
+  ["results.ndjson", "Rows and results, lines of JSON"],
+  ["failures.csv", "Rows to submit again, CSV"],
+  ["failures.parquet", "Rows to submit again, Parquet"],
+  ["report.json", "Report"],
+]);
 const outputs = { batch: "", version: "", parts: false };
 
 /** Fetch the links when the batch has ended, or ended anew. */
@@ -29,6 +37,7 @@ async function fetchOutputs() {
 function drawLinks(found) {
   const links = [
     { ...found.summary, label: "Summary" },
+    ...(found.outputs ?? []).map((link) => ({ ...link, label: OUTPUTS.get(link.name) ?? "Output" })),
     ...(found.snapshot ?? []).map((link) => ({ ...link, label: "Input" })),
     ...(found.segments ?? []).map((link) => ({ ...link, label: `Outcomes, generation ${counted(link.generation)}` })),
   ].filter((link) => typeof link.url === "string");

@@ -35,8 +35,30 @@ async def test_a_frame_is_written(tmp_path: Path, name: str) -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"Wrote {path}: 3 rows\n", "")
     frame = READERS[name](path)
     assert frame.columns == [*ROWS.columns, *OUTCOME_TYPES]
-    assert frame.get_column("result").to_list() == ['"one"', '"two"', None]
+    # A line of JSON holds a result as it is, and not as text.
+    results = ["one", "two", None] if name.endswith("NDJSON") else ['"one"', '"two"', None]
+    assert frame.get_column("result").to_list() == results
     assert files(tmp_path) == [path]
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
+async def test_what_the_batch_has_written_itself_is_fetched_as_it_is(tmp_path: Path, name: str) -> None:
+    path, output = tmp_path / name, f"results.{name.rpartition('.')[2].lower()}"
+    async with contract() as server:
+        links = [server.link(f"b-1/{other}", other.encode(), name=other) for other in ("report.json", output)]
+        server.answer("outputs", {"batch_id": "b-1", "expires": 1, "summary": None, "outputs": links})
+        result = await run(server, "results", "b-1", "--to", str(path))
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"Wrote {path}\n", "")
+    assert path.read_bytes() == output.encode()
+    assert [one.query.get("parts") for one in server.seen] == [None, None]
+
+
+async def test_columns_that_csv_cannot_hold_are_json_in_it(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"url": ["a"], "tags": [["x", "y"]]})
+    async with contract() as server:
+        with_parts(server, snapshot=[server.link("b/0.parquet", body) for body in parts(rows, "url")], segments=[])
+        await run(server, "results", "b-1", "--to", str(tmp_path / "frame.csv"))
+    assert (tmp_path / "frame.csv").read_text().splitlines()[1].startswith('a,"[""x"",""y""]",not run')
 
 
 async def test_the_summary_is_written(tmp_path: Path) -> None:

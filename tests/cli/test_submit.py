@@ -31,6 +31,7 @@ EVERY_FIELD: dict[str, tuple[list[str], Any]] = {
     "deadline": (["--deadline", "60"], 60),
     "inline_limit": (["--inline-limit", "0"], 0),
     "content_type": (["--content-type", "text/html"], "text/html"),
+    "outputs": (["--output", "csv", "--output", "parquet"], ["csv", "parquet"]),
     "headers": (["--header", "X-A: 1", "--header", "X-B:x: y"], {"X-A": "1", "X-B": "x: y"}),
 }
 

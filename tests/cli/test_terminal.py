@@ -66,7 +66,8 @@ async def test_a_time_of_no_calendar_is_a_number(seconds: float) -> None:
 def say_hostile_things(server: Contract) -> None:
     example = {"index": 1, "item": HOSTILE, "result": HOSTILE, "call_id": HOSTILE, "generation": 0}
     failures = [{"kind": HOSTILE, "status_code": 422, "count": 1, "retried": 0, "at": 1, "example": example}]
-    document = progress("done", 9, 1, reason=HOSTILE, trouble=HOSTILE, function=HOSTILE, failures=failures)
+    words = dict.fromkeys(("reason", "trouble", "function"), HOSTILE)
+    document = progress("done", 9, 1, failures=failures, notes=[HOSTILE], **words)
     brief = {"batch_id": HOSTILE, "state": HOSTILE, "function": HOSTILE}
     check = {"name": HOSTILE, "status": HOSTILE, "found": HOSTILE, "advice": HOSTILE}
     call = {"method": HOSTILE, "url": HOSTILE, "headers": {}, "body": HOSTILE}

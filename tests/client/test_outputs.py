@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -45,10 +46,31 @@ async def test_the_frame_is_made_of_parts_and_segments() -> None:
     async with called() as (server, pipeline):
         with_parts(server)
         frame = await pipeline.batch("b-1").frame()
-    assert server.seen[0].query == {"batch": "b-1", "parts": "true"}
+    assert [one.query for one in server.seen[:2]] == [{"batch": "b-1"}, {"batch": "b-1", "parts": "true"}]
     assert frame.select(ROWS.columns).equals(ROWS)
     assert frame.get_column("result").to_list() == ['"one"', '"two"', None]
     assert frame.get_column("status").to_list() == ["succeeded", "succeeded", "not run"]
+
+
+async def test_the_frame_is_what_the_batch_has_written_itself() -> None:
+    written = ROWS.with_columns(pl.lit("succeeded").alias("status"))
+    body = io.BytesIO()
+    written.write_parquet(body)
+    async with called() as (server, pipeline):
+        with_parts(server, outputs=[server.link("b-1/results.parquet", body.getvalue(), name="results.parquet")])
+        frame = await pipeline.batch("b-1").frame()
+    assert frame.equals(written)
+    assert [one.path for one in server.seen] == ["/function/pipeline", "/bucket/b-1/results.parquet"]
+
+
+async def test_an_output_is_saved_by_its_name(tmp_path: Path) -> None:
+    async with called() as (server, pipeline):
+        with_parts(server, outputs=[server.link("b-1/failures.csv", b"url\n", name="failures.csv")])
+        batch = pipeline.batch("b-1")
+        assert await batch.save_output("failures.csv", tmp_path / "again.csv")
+        assert not await batch.save_output("results.csv", tmp_path / "results.csv")
+    assert (tmp_path / "again.csv").read_bytes() == b"url\n"
+    assert files(tmp_path) == [tmp_path / "again.csv"]
 
 
 async def test_many_parts_are_put_in_their_order() -> None:
@@ -149,6 +171,9 @@ async def test_objects_that_are_something_else_are_broken() -> None:
     async with called() as (server, pipeline):
         with_parts(server, segments=[server.link("b-1/broken.ndjson", b"no json")])
         with pytest.raises(BrokenError, match="the rows and outcomes of b-1 cannot be read"):
+            await pipeline.batch("b-1").frame()
+        with_parts(server, outputs=[server.link("b-1/broken.parquet", b"<html>", name="results.parquet")])
+        with pytest.raises(BrokenError, match=r"b-1/broken\.parquet is no Parquet"):
             await pipeline.batch("b-1").frame()
         with_parts(server, summary=server.link("b-1/broken.json", b"<html>"))
         with pytest.raises(BrokenError, match=r"b-1/broken\.json is no JSON"):

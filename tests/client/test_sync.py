@@ -48,6 +48,7 @@ def work(server: Contract, path: Path) -> list[object]:
             batch.redrive(),
             batch.summary(),
             batch.save_summary(path),
+            batch.save_output("none.csv", path),
             batch.outputs(parts=True).column,
             batch.frame().height,
             batch.delete(),
@@ -74,7 +75,7 @@ async def test_every_call_waits_for_its_answer(tmp_path: Path, threads: set[thre
     page = f"{server.url}/function/pipeline/?batch=b-1"
     expected = ["b-1", page, ["done"], ["running", "done"], "done", 10, 3, "a", 7.5, True]
     assert found[:10] == expected
-    assert found[11:] == [True, "url", 3, True]
+    assert found[11:] == [True, False, "url", 3, True]
     assert path.read_bytes() == SUMMARY
     assert [each for each in threading.enumerate() if each not in threads and each.name == "pipeline-client"] == []
 

@@ -134,7 +134,7 @@ def test_files_are_named_on_lines_that_can_be_copied() -> None:
     assert console.file.getvalue().splitlines() == [
         "Summary: build/demo/b-1.json",
         "         s3://bucket/b-1.json",
-        "Input and outcomes: s3://bucket/b-1/ (7 objects)",
+        "Input, outcomes and outputs: s3://bucket/b-1/ (7 objects)",
     ]
 
 

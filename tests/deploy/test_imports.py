@@ -12,7 +12,20 @@ from tests.deploy.images import HANDLER, OUTSIDE, ROOT
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "replies", "redis_url", "redis_errors", "shell", "clocks", "watchdog"}),
     frozenset(
-        {"settings", "signing", "repeating", "background", "encodings", "bundles", "objects", "measures", "metrics"}
+        {
+            "settings",
+            "signing",
+            "repeating",
+            "background",
+            "encodings",
+            "bundles",
+            "objects",
+            "measures",
+            "metrics",
+            "grouping",
+            "hiding",
+            "outputs",
+        }
     ),
     frozenset({"patience"}),
     frozenset({"connection"}),
@@ -23,9 +36,10 @@ LAYERS: tuple[frozenset[str], ...] = (
         {"access", "batchspec", "control", "index", "probing", "store", "gateway", "cutting", "unpacking", "status"}
     ),
     frozenset({"ledger", "rows", "snapshot", "specs", "segments", "calls", "columns", "tally"}),
-    frozenset({"context", "answers", "planning", "summary", "table"}),
+    frozenset({"context", "answers", "planning", "summary", "table", "report"}),
+    frozenset({"exporting"}),
     frozenset({"duties", "deleting", "ids", "inputs", "listing", "releasing"}),
-    frozenset({"settling", "opening", "surveying"}),
+    frozenset({"settling", "opening", "surveying", "ending"}),
     frozenset({"checks.report"}),
     frozenset(f"checks.{path.stem}" for path in (HANDLER / "checks").glob("*.py"))
     - {"checks.__init__", "checks.report"},
@@ -37,7 +51,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
 )
 # The client and the command line, which are never in the image: from the bottom up, above these of the function.
-CLIENT_BASE = frozenset({"replies", "models", "cutting", "calls", "columns", "formats"})
+CLIENT_BASE = frozenset({"replies", "models", "cutting", "calls", "columns", "formats", "outputs"})
 CLIENT_LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"client.files", "client.text"}),
     frozenset({"client.errors"}),

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from pipeline.ledger import End
 from tests.integration.bench import Bench
 
 Made = Callable[[Bench], Awaitable[None]]
@@ -15,7 +16,7 @@ async def ended(bench: Bench) -> None:
     await bench.segment_written(0)
     await bench.reduce()
     await bench.write(trouble="S3 was away")
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 1, 1) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(1, 1)) == "done"
 
 
 async def opening(bench: Bench) -> None:

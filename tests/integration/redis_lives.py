@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from pipeline.connection import open_redis
 from pipeline.context import Phases
-from pipeline.ledger import Ledger
+from pipeline.ledger import End, Ledger
 from tests.integration.bench import Bench
 from tests.integration.pipeline_bench import PipelineBench
 from tests.integration.redis_nodes import PASSWORD
@@ -58,7 +58,7 @@ async def end(bench: Bench, *, lossy: bool = False) -> None:
     fields = await bench.fields()
     assert (fields["state"], fields["succeeded"]) == ("reducing", str(TASKS))
     await bench.reduce()
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 0, 0) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0)) == "done"
 
 
 def over(pipeline: PipelineBench, made: Lives) -> PipelineBench:

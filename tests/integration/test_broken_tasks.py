@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from aiohttp import web
 
+from pipeline import ending
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.modes import batch as batch_module
-from pipeline.modes import reduce as reduce_module
 from pipeline.modes import task as task_module
 from tests.integration.pipeline_bench import PipelineBench, answering
 
@@ -46,7 +46,7 @@ async def test_a_reduce_that_stumbles_over_something_unknown_says_so_in_the_stat
         raise ZeroDivisionError
 
     with monkeypatch.context() as fault:
-        fault.setattr(reduce_module, "write_summary", broken)
+        fault.setattr(ending, "write_summary", broken)
         with pytest.raises(ZeroDivisionError):
             await pipeline.deliver_all()
     trouble = (await pipeline.status())["trouble"]

@@ -1,5 +1,6 @@
 """What comes late, or from a neighbour, does nothing to a batch that lives."""
 
+import asyncio
 import dataclasses
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from pipeline.errors import ConflictError, UnavailableError
 from pipeline.ledger import Ledger
+from pipeline.outputs import CONTENT_TYPES
 from pipeline.replies import Cancelled
 from pipeline.signing import Identity
 from pipeline.specs import Marker, Specs
@@ -137,8 +139,9 @@ async def test_a_reduce_that_was_overtaken_publishes_nothing(
     assert f"{pipeline.batch}.json" not in await pipeline.objects()
 
 
+@pytest.mark.parametrize("missing", [(), ("results.csv", "report.json")], ids=["all of it", "all that there is"])
 async def test_a_reduce_that_is_overtaken_while_it_publishes_puts_back_what_its_heir_published(
-    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]
 ) -> None:
     mended = False
     pipeline.serve(answering(lambda text: (200 if mended or not text.startswith("no") else 422, text)))
@@ -146,22 +149,31 @@ async def test_a_reduce_that_is_overtaken_while_it_publishes_puts_back_what_its_
     for _ in range(2):
         await pipeline.deliver(pipeline.queue.pop(0))
     reduce, store = pipeline.queue.pop(0), pipeline.context.store
-    copy = store.copy
+    copy, overtaking = store.copy, asyncio.Lock()
 
-    async def stalled(source: ObjectInfo, key: str) -> None:
+    async def stalled(source: ObjectInfo, key: str, *kind: str) -> None:
         nonlocal mended
-        monkeypatch.undo()
-        await pipeline.bench().age(lease_until=-1)
-        await pipeline.deliver(reduce)
-        mended = True
-        await pipeline.handle("redrive", {"batch": pipeline.batch})
-        await pipeline.deliver_all()
-        assert (await pipeline.summary())["results"]["count"] == 2
-        await copy(source, key)
+        async with overtaking:
+            if not mended:
+                monkeypatch.undo()
+                await pipeline.bench().age(lease_until=-1)
+                await pipeline.deliver(reduce)
+                mended = True
+                await pipeline.handle("redrive", {"batch": pipeline.batch})
+                await pipeline.deliver_all()
+                assert (await pipeline.summary())["results"]["count"] == 2
+                for name in missing:
+                    await store.delete_many([f"{pipeline.batch}/{name}", f"{pipeline.batch}/1/{name}"])
+        await copy(source, key, *kind)
 
     monkeypatch.setattr(store, "copy", stalled)
     assert (await pipeline.deliver(reduce))["verdict"] == "lost"
     assert (await pipeline.summary())["results"]["count"] == 2
+    for name in set(CONTENT_TYPES) - set(missing):
+        published = await store.get(f"{pipeline.batch}/{name}")
+        assert published == await store.get(f"{pipeline.batch}/1/{name}")
+        assert published != await store.get(f"{pipeline.batch}/0/{name}")
+    assert {f"{pipeline.batch}/{name}" for name in missing}.isdisjoint(await pipeline.objects())
     assert await pipeline.context.snapshots.generations(pipeline.batch) == [0, 1]
 
 

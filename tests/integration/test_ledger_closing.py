@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.ledger import End
 from tests.integration.bench import Bench
 
 
@@ -76,7 +77,7 @@ async def test_cancelled_while_it_is_reduced_a_batch_begins_no_generation_and_en
     await bench.reduce()
     assert await bench.ledger.control.cancel(bench.name) == ("cancelled", 0, None, False)
     assert await bench.begin(1, tasks=1, owner="reducer", again=1) == ("lost", [])
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 0, 0) == "cancelled"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0)) == "cancelled"
 
 
 async def test_a_cancelled_batch_that_is_being_reduced_is_cancelled_already(bench: Bench) -> None:

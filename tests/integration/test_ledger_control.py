@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.ledger import End
 from tests.integration.bench import Bench
 from tests.integration.ledgers import Made, closing, deleting, ended
 
@@ -11,15 +12,15 @@ async def test_an_end_forgets_its_trouble_and_the_redrive_that_led_to_it(bench: 
     assert "trouble" not in await bench.fields()
     assert (await bench.ledger.control.redrive(bench.name)).verdict == "redriven"
     await bench.reduce("next")
-    assert await bench.ledger.finish(bench.name, "next", 0, 1, 1) == "done"
+    assert await bench.ledger.finish(bench.name, "next", 0, End(1, 1)) == "done"
     assert not {"redrive", "trouble"} & (await bench.fields()).keys()
 
 
 async def test_an_end_asked_for_again_is_told_and_changes_nothing(bench: Bench) -> None:
     await ended(bench)
     before = await bench.dump()
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 0, 2) == "done"
-    assert await bench.ledger.finish(bench.name, "reducer", 1, 0, 2) == ""
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 2)) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 1, End(0, 2)) == ""
     assert await bench.dump() == before
 
 
@@ -99,7 +100,7 @@ async def test_a_redrive_is_under_way_while_its_generation_runs_but_not_in_a_del
     assert await bench.dump() == before
     await bench.settle(0, generation=1)
     await bench.reduce("last", 1)
-    assert await bench.ledger.finish(bench.name, "last", 1, 2, 0) == "done"
+    assert await bench.ledger.finish(bench.name, "last", 1, End(2, 0)) == "done"
     await bench.ledger.control.delete(bench.name, "deleter")
     asked = await bench.ledger.control.redrive(bench.name)
     assert (asked.state, asked.verdict) == ("deleting", "open")

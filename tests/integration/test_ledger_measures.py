@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.envelopes import Envelope
 from pipeline.failures import Example, Failures
+from pipeline.ledger import End
 from pipeline.measures import SLOTS, read_measures, upper_edge
 from pipeline.replies import State
 from pipeline.settings import read_settings
@@ -135,7 +136,7 @@ async def test_a_redrive_runs_every_kind_again_and_counts_its_own_time(bench: Be
     await settle(bench, 0, kind("a", 2, 1), succeeded=2, seconds=3)
     await bench.segment_written(0)
     await bench.reduce()
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 2, 3) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(2, 3)) == "done"
     ended = read_measures(await state(bench))
     assert (sum(ended.slots), ended.tasks) == (5, 1)
     await bench.write(slot_width="4000000")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.ledger import End
 from tests.integration.bench import Bench
 
 
@@ -41,8 +42,46 @@ async def test_an_expired_lease_is_taken_over(bench: Bench) -> None:
     await bench.age(lease_until=-1)
     assert (await bench.ledger.lease(bench.name, "heir", 0)).verdict == "leased"
     assert (await bench.ledger.lease(bench.name, "dead", 0)).verdict == "held"
-    assert await bench.ledger.finish(bench.name, "dead", 0, 0, 0) == ""
-    assert await bench.ledger.finish(bench.name, "heir", 0, 0, 0) == "done"
+    assert await bench.ledger.finish(bench.name, "dead", 0, End(0, 0)) == ""
+    assert await bench.ledger.finish(bench.name, "heir", 0, End(0, 0)) == "done"
+
+
+async def test_who_begins_is_counted_once_for_each_generation(bench: Bench) -> None:
+    await reducing(bench)
+    for begun, owner in enumerate(["first", "second", "third"], start=1):
+        for _ in range(2):
+            lease = await bench.ledger.lease(bench.name, owner, 0)
+            assert (lease.verdict, lease.begun) == ("leased", begun)
+        assert (await bench.ledger.lease(bench.name, "another", 0)).begun == 0
+        await bench.age(lease_until=-1)
+    await bench.ledger.lease(bench.name, "third", 0)
+    assert (await bench.begin(1, tasks=1, owner="third"))[0] == "running"
+    await bench.settle(0, generation=1)
+    assert (await bench.ledger.lease(bench.name, "fourth", 1)).begun == 1
+
+
+async def test_who_failed_by_no_fault_of_its_own_does_not_count(bench: Bench) -> None:
+    await reducing(bench)
+    await bench.reduce("first")
+    for owner in ("first", "first", "another", ""):
+        await bench.ledger.explain(bench.name, "S3 was away", owner)
+    assert (await bench.fields())["begun"] == "0"
+    assert (await bench.ledger.lease(bench.name, "first", 0)).begun == 0
+    await bench.age(lease_until=-1)
+    assert (await bench.ledger.lease(bench.name, "second", 0)).begun == 1
+    await bench.ledger.explain(bench.name, "the disk is full")
+    assert (await bench.fields())["begun"] == "1"
+
+
+async def test_the_end_says_what_there_is_until_the_next_run(bench: Bench) -> None:
+    await reducing(bench)
+    await bench.reduce()
+    await bench.ledger.finish(bench.name, "reducer", 0, End(1, 1, ("report.json",), ("the table is missing",)))
+    fields = await bench.fields()
+    assert (fields["outputs"], fields["notes"]) == ('["report.json"]', '["the table is missing"]')
+    assert {"begun", "excused"}.isdisjoint(fields)
+    await bench.ledger.control.redrive(bench.name)
+    assert {"outputs", "notes"}.isdisjoint(await bench.fields())
 
 
 async def test_nothing_is_leased_before_the_reduce_or_for_another_generation(bench: Bench) -> None:
@@ -58,7 +97,7 @@ async def test_finished_a_batch_keeps_what_it_counted_and_nothing_else(bench: Be
     await reducing(bench)
     await bench.segment_written(0, generation=0)
     await bench.reduce()
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 7, 3) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(7, 3)) == "done"
     fields = await bench.fields()
     counts = [fields[name] for name in ("state", "succeeded", "failed", "settled", "owner")]
     assert counts == ["done", "7", "3", "2", ""]
@@ -73,19 +112,19 @@ async def test_a_cancelled_batch_ends_as_cancelled_with_the_tasks_it_settled(ben
     await bench.settle(0)
     await bench.skip(1)
     await bench.reduce()
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 0, 0) == "cancelled"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0)) == "cancelled"
     assert (await bench.fields())["settled"] == "2"
 
 
 async def test_a_batch_ends_once_and_stays_as_it_is(bench: Bench) -> None:
     await reducing(bench)
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 0, 0) == ""
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0)) == ""
     await bench.reduce()
-    assert await bench.ledger.finish(bench.name, "reducer", 1, 0, 0) == ""
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 0, 0) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 1, End(0, 0)) == ""
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0)) == "done"
     before = await bench.dump()
-    assert await bench.ledger.finish(bench.name, "", 1, 0, 0) == ""
-    assert await bench.ledger.finish(bench.name, "reducer", 0, 1, 1) == "done"
+    assert await bench.ledger.finish(bench.name, "", 1, End(0, 0)) == ""
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(1, 1)) == "done"
     assert (await bench.ledger.lease(bench.name, "late", 0)).verdict == "closed"
     assert await bench.ledger.control.cancel(bench.name) == ("done", 0, None, False)
     assert (await bench.settle(0)).verdict == "closed"
@@ -96,7 +135,7 @@ async def test_a_batch_ends_once_and_stays_as_it_is(bench: Bench) -> None:
 async def test_an_ended_batch_asks_the_sweep_for_nothing(bench: Bench) -> None:
     await reducing(bench)
     await bench.reduce()
-    await bench.ledger.finish(bench.name, "reducer", 0, 0, 0)
+    await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0))
     repairs = await bench.repair()
     assert (repairs.state, repairs.release, repairs.segments, repairs.reduce) == ("done", (), (), False)
 
@@ -110,7 +149,7 @@ async def test_only_an_opening_or_a_reduce_has_trouble(bench: Bench, made: str) 
         await bench.reduce()
         await bench.ledger.explain(bench.name, "S3 was away")
         assert (await bench.fields())["trouble"] == "S3 was away"
-        await bench.ledger.finish(bench.name, "reducer", 0, 1, 0)
+        await bench.ledger.finish(bench.name, "reducer", 0, End(1, 0))
     assert await bench.state() == made
     await bench.ledger.explain(bench.name, "S3 was away")
     assert "trouble" not in await bench.fields()
@@ -121,7 +160,7 @@ async def test_another_end_than_the_one_that_was_seen_is_not_redriven(bench: Ben
     await bench.settle(0, succeeded=0, failed=1)
     await bench.segment_written(0)
     await bench.reduce()
-    await bench.ledger.finish(bench.name, "reducer", 0, 0, 1)
+    await bench.ledger.finish(bench.name, "reducer", 0, End(0, 1))
     before = await bench.dump()
     assert (await bench.ledger.control.redrive(bench.name, "1")).verdict != "redriven"
     assert await bench.dump() == before

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.ledger import End
 from tests.integration.bench import Bench
 
 
@@ -72,7 +73,7 @@ async def test_a_ledger_that_is_not_there_is_not_resurrected(bench: Bench) -> No
     await bench.defer([0], 1, generation=0)
     await bench.segment_written(0, generation=0)
     assert (await bench.ledger.lease(bench.name, "owner", 0)).verdict == "unknown"
-    assert await bench.ledger.finish(bench.name, "owner", 0, 0, 0) == ""
+    assert await bench.ledger.finish(bench.name, "owner", 0, End(0, 0)) == ""
     assert await bench.ledger.control.cancel(bench.name) == ("", 0, None, False)
     assert (await bench.repair()).state == "gone"
     assert await bench.dump() == {"hash": {}}

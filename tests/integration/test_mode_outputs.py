@@ -40,7 +40,7 @@ async def read(url: str) -> tuple[bytes, str]:
 async def test_the_summary_is_linked_and_can_be_read_without_credentials(pipeline: PipelineBench) -> None:
     await ended(pipeline)
     found = await outputs(pipeline)
-    assert set(found) == {"batch_id", "expires", "summary"}
+    assert set(found) == {"batch_id", "expires", "summary", "outputs"}
     assert found["batch_id"] == pipeline.batch
     assert 3500 < found["expires"] - time.time() < 3700
     summary = found["summary"]

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import calls
 from pipeline.errors import ForbiddenError, UnavailableError
+from pipeline.outputs import CONTENT_TYPES
 from pipeline.segments import MissingSegmentError
 from pipeline.signing import Identity
 from pipeline.store import MissingObjectError, Upload
@@ -145,6 +146,7 @@ async def test_after_a_crash_between_publishing_and_the_end_the_heir_writes_the_
         with pytest.raises(UnavailableError, match="dies here"):
             await pipeline.deliver(message)
     first = await pipeline.context.store.get(f"{pipeline.batch}.json")
+    tables = {name: await pipeline.context.store.get(f"{pipeline.batch}/{name}") for name in CONTENT_TYPES}
     assert (await pipeline.status())["state"] == "reducing"
     assert (await pipeline.deliver(message))["verdict"] == "held"
     bench = pipeline.bench()
@@ -155,6 +157,9 @@ async def test_after_a_crash_between_publishing_and_the_end_the_heir_writes_the_
     assert [answer["verdict"] for answer in await pipeline.deliver_all()] == ["done"]
     assert await pipeline.context.store.get(f"{pipeline.batch}.json") == first
     assert await pipeline.context.store.get(f"{pipeline.batch}/0/summary.json") == first
+    for name, body in tables.items():
+        assert await pipeline.context.store.get(f"{pipeline.batch}/{name}") == body
+        assert await pipeline.context.store.get(f"{pipeline.batch}/0/{name}") == body
 
 
 async def test_a_reduce_that_has_lost_its_lease_leaves_no_upload_behind(
@@ -167,17 +172,19 @@ async def test_a_reduce_that_has_lost_its_lease_leaves_no_upload_behind(
     start_upload = store.start_upload
     started: list[Upload] = []
 
-    async def overtaken(key: str) -> Upload:
-        started.append(await start_upload(key))
+    async def overtaken(key: str, kind: str) -> Upload:
+        started.append(await start_upload(key, kind))
         await bench.age(lease_until=-1)
         assert (await bench.ledger.lease(pipeline.batch, "heir", 0)).verdict == "leased"
-        return started[0]
+        return started[-1]
 
     monkeypatch.setattr(store, "start_upload", overtaken)
     with pytest.raises(UnavailableError, match="the lease of its reduce was lost"):
         await pipeline.deliver(message)
-    with pytest.raises(MissingObjectError):
-        await started[0].send(b"more")
+    assert started
+    for upload in started:
+        with pytest.raises(MissingObjectError):
+            await upload.send(b"more")
 
 
 async def test_the_upload_of_a_dead_predecessor_is_aborted(pipeline: PipelineBench) -> None:

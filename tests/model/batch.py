@@ -65,6 +65,8 @@ class Batch:
     digest: str = ""
     owner: str = ""
     lease_until: float = 0
+    begun: int = 0
+    excused: str = ""
     handed: bool = False
     openings: int = 0
     window: int = 0

@@ -29,6 +29,7 @@ def check_sight(reference: Reference, sight: Sight) -> None:
     assert (sight.fields["owner"], int(sight.fields["window"])) == (batch.owner, batch.window)
     assert float(sight.fields.get("rate", 0)) == (batch.rate or 0)
     assert int(sight.fields.get("openings", 0)) == batch.openings
+    assert int(sight.fields.get("begun", 0)) == batch.begun
     for name, value in (("paused", batch.paused), ("cancel", batch.cancelled), ("redrive", batch.redrive)):
         assert (name in sight.fields) == value
     if batch.state == "opening" or batch.state in ENDED:

@@ -68,17 +68,24 @@ class Life(Sweep):
             self.batch.round.unwritten.pop(segment, None)
             self.batch.round.due.pop(f"s:{segment}", None)
 
-    def lease(self, owner: str, generation: int) -> tuple[str, list[int]]:
+    def lease(self, owner: str, generation: int) -> tuple[str, int, list[int]]:
         batch, due = self.batch, self.batch.round.due
         if not batch.state:
-            return "unknown", []
+            return "unknown", 0, []
         if batch.state != "reducing" or generation != batch.generation:
-            return "closed", []
+            return "closed", 0, []
         if batch.owner not in {owner, ""} and batch.lease_until > self.clock:
-            return "held", []
+            return "held", 0, []
+        batch.begun += batch.owner != owner
         batch.owner, batch.lease_until = owner, self.clock + REDUCE_LEASE
         due["r"] = self.later(REDUCE_LEASE)
-        return "leased", sorted(int(duty[2:]) for duty in due if duty[0] == "s")
+        return "leased", batch.begun, sorted(int(duty[2:]) for duty in due if duty[0] == "s")
+
+    def excuse(self, owner: str) -> None:
+        batch = self.batch
+        if batch.state == "reducing" and owner == batch.owner and batch.excused != owner:
+            batch.excused = owner
+            batch.begun -= 1
 
     def finish(self, owner: str, generation: int, succeeded: int, failed: int) -> str:
         batch = self.batch
@@ -87,6 +94,7 @@ class Life(Sweep):
         if batch.state != "reducing" or (batch.owner, batch.generation) != (owner, generation):
             return ""
         batch.state, batch.owner, batch.redrive = batch.outcome, "", False
+        batch.begun, batch.excused = 0, ""
         batch.succeeded, batch.failed = succeeded, failed
         tasks, segments = batch.round.tasks, batch.round.segments
         batch.round = Round(tasks, self.now(), settled=set(range(tasks)), segments=segments)
@@ -160,7 +168,7 @@ class Life(Sweep):
         batch = self.batch
         if batch.owner != owner or batch.state != "opening":
             return "lost"
-        batch.owner, batch.lease_until = "", 0
+        batch.owner, batch.lease_until, batch.begun, batch.excused = "", 0, 0, ""
         batch.epochs = dict.fromkeys(range(old.generation), batch.epoch)
         batch.generation, batch.base, batch.batch_size = old.generation, old.base, old.batch_size
         batch.succeeded, batch.failed = found.succeeded, found.given_up + found.retryable

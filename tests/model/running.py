@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from pipeline.ledger import OPENING_LEASE, REDUCE_LEASE, Generation
+from pipeline.ledger import OPENING_LEASE, REDUCE_LEASE, End, Generation
 from pipeline.replies import ENDED
 from pipeline.signing import Identity
 from tests.model.batch import OPEN
@@ -173,12 +173,14 @@ class Running(Opening):
                 self.sweep(fate, 0.0, 110.0)
 
     @precondition(lambda self: self.batch.state == "reducing")
-    @rule(old=st.booleans(), stop=st.sampled_from(["", "", "", "leased", "written"]), fate=FATES)
+    @rule(old=st.booleans(), stop=st.sampled_from(["", "", "", "leased", "excused", "written"]), fate=FATES)
     def reduce(self, old: bool, stop: str, fate: str) -> None:  # noqa: FBT001
-        """Reduce under a lease; it may stop once it is `leased`, or once its segments are `written`."""
+        """Reduce under a lease; it may stop once it is `leased`, or `excused` then, or its segments are `written`."""
         owner, generation = self.name("reducer"), max(0, self.batch.generation - old)
         verdict, segments = self.lease(owner, generation)
-        if verdict != "leased" or stop == "leased":
+        if stop == "excused":
+            self.excuse(owner)
+        if verdict != "leased" or stop in {"leased", "excused"}:
             return
         for number in segments:
             self.write(generation, number, "told")
@@ -188,9 +190,16 @@ class Running(Opening):
 
     def lease(self, owner: str, generation: int) -> tuple[str, list[int]]:
         lease = self.ask(self.world.ledger.lease(BATCH, owner, generation))
-        verdict, segments = self.life.lease(owner, generation)
-        self.compare((lease.verdict, sorted(lease.segments)), (verdict, segments), idle=verdict != "leased")
+        verdict, begun, segments = self.life.lease(owner, generation)
+        found = (lease.verdict, lease.begun, sorted(lease.segments))
+        self.compare(found, (verdict, begun, segments), idle=verdict != "leased")
         return verdict, segments
+
+    def excuse(self, owner: str) -> None:
+        """Say, twice, that the reduce failed by no fault of its own."""
+        for _ in range(2):
+            self.ask(self.world.ledger.explain(BATCH, "S3 was away", owner))
+        self.life.excuse(owner)
 
     @precondition(lambda self: self.jobs)
     @rule(pick=PICK, fate=FATES)
@@ -201,7 +210,7 @@ class Running(Opening):
                 self.send_first(fate)
                 self.take_over(self.repair(), fate)
             return
-        ended = self.ask(self.world.ledger.finish(BATCH, job.owner, job.generation, job.succeeded, job.failed))
+        ended = self.ask(self.world.ledger.finish(BATCH, job.owner, job.generation, End(job.succeeded, job.failed)))
         ending = self.batch.state == "reducing"
         expected = self.life.finish(job.owner, job.generation, job.succeeded, job.failed)
         self.compare(ended, expected, idle=not (ending and expected))

@@ -73,14 +73,22 @@ def ended(batch: str = "monday", state: str = "done", **fields: Any) -> dict[str
     """Return a batch that has ended."""
     counts = {"succeeded": 1988, "failed": 12, "settled": 2000, "in_flight": 0, "released": 2000, "eta": None}
     times = {"completed": NOW, "ended": NOW, "elapsed": 201.5}
-    links = {"status": "http://gateway/function/pipeline/status", "summary": f"s3://bucket/{batch}.json"}
+    links = {
+        "status": "http://gateway/function/pipeline/status",
+        "summary": f"s3://bucket/{batch}.json",
+        "outputs": f"s3://bucket/{batch}/",
+    }
     return status(batch, **{"state": state, **counts, **times, "links": links, **fields})
 
 
 def outputs(batch: str = "monday", **fields: Any) -> dict[str, Any]:
     """Return links to what a batch wrote."""
     summary = {"key": f"{batch}.json", "size": 418_233, "url": f"https://s3.example/{batch}.json?X-Amz-Signature=a"}
-    return {"batch_id": batch, "expires": NOW + 900, "summary": summary, **fields}
+    others = [
+        {"name": name, "key": f"{batch}/{name}", "size": 51_007, "url": f"https://s3.example/{batch}/{name}"}
+        for name in ("results.csv", "report.json", "__proto__")
+    ]
+    return {"batch_id": batch, "expires": NOW + 900, "summary": summary, "outputs": others, **fields}
 
 
 def parts(batch: str = "monday") -> dict[str, Any]:

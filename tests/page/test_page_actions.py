@@ -89,7 +89,7 @@ async def test_a_redrive_is_followed_until_it_ends(visitor: Visitor) -> None:
     await visitor.link_is("Live")
     await expect(visitor.page.locator("#outputs")).to_be_hidden()
     await service.put(ended(generation=1, succeeded=2000, failed=0))
-    await expect(visitor.page.locator("#output-rows a")).to_have_count(1)
+    await expect(visitor.page.locator("#output-rows a")).to_have_count(4)
     assert len(service.requests("outputs")) == 2
 
 

@@ -17,7 +17,12 @@ BIDI = "\u202egnp.\u202d \u0000\u001b[31m \u2028"
 
 
 async def test_a_batch_is_shown_with_all_that_is_known_of_it(visitor: Visitor) -> None:
-    await visitor.service.put(status(trouble="S3 is slow", reason="cancelled on request", rate_limit=5.0))
+    words: dict[str, Any] = {
+        "trouble": "S3 is slow",
+        "reason": "cancelled on request",
+        "notes": ["no report", "or so"],
+    }
+    await visitor.service.put(status(rate_limit=5.0, **words))
     await visitor.open("monday")
     shown = {
         "id": "monday",
@@ -36,6 +41,7 @@ async def test_a_batch_is_shown_with_all_that_is_known_of_it(visitor: Visitor) -
         "generation": "0",
         "reason": "cancelled on request",
         "trouble": "S3 is slow",
+        "notes": "no report · or so",
         "chart-text": "now 5/s · peak 5.75/s · mean 4.27/s",
     }
     for name, text in shown.items():
@@ -139,11 +145,11 @@ async def test_what_is_missing_is_a_dash_or_not_shown(visitor: Visitor, document
 async def test_hostile_text_of_a_model_is_text_and_breaks_nothing(visitor: Visitor, hostile: str) -> None:
     group = failure(hostile, item=hostile, result=hostile, call_id=hostile)
     texts = dict.fromkeys(("reason", "trouble", "function"), hostile)
-    await visitor.service.put(status(failures=[group], **texts))
+    await visitor.service.put(status(failures=[group], notes=[hostile], **texts))
     visitor.service.briefs = {"open": [brief("monday", function=hostile, state=hostile)], "ended": []}
     await visitor.open("monday")
     await visitor.page.locator("#failure-rows summary").click()
-    for name in ("reason", "trouble", "kind", "item", "result", "call"):
+    for name in ("reason", "trouble", "notes", "kind", "item", "result", "call"):
         shown = await visitor.field(name).text_content()
         assert shown is not None
         assert not [sign for sign in shown if sign < " " and sign not in "\n\t"]
@@ -176,21 +182,24 @@ async def test_a_hostile_id_or_key_in_the_address_is_text(visitor: Visitor) -> N
 async def test_outputs_are_links_to_web_addresses_in_a_new_tab(visitor: Visitor) -> None:
     await visitor.service.put(ended())
     await visitor.open("monday")
-    links = visitor.page.locator("#output-rows a")
-    await expect(links).to_have_count(1)
-    await expect(links).to_have_attribute("href", outputs()["summary"]["url"])
-    await expect(links).to_have_attribute("rel", "noopener noreferrer")
-    await expect(links).to_have_attribute("target", "_blank")
-    await visitor.button("Show all parts").click()
+    links, rows = visitor.page.locator("#output-rows a"), visitor.page.locator("#output-rows > li")
     await expect(links).to_have_count(4)
-    await expect(visitor.page.locator("#output-rows > li").nth(2)).to_contain_text("Outcomes, generation 0 · 51 KB")
+    for place, link in enumerate([outputs()["summary"], *outputs()["outputs"]]):
+        await expect(links.nth(place)).to_have_attribute("href", link["url"])
+        await expect(links.nth(place)).to_have_attribute("rel", "noopener noreferrer")
+        await expect(links.nth(place)).to_have_attribute("target", "_blank")
+    await expect(rows.nth(1)).to_contain_text("Rows and results, CSV · 51 KB")
+    await expect(rows.nth(3)).to_contain_text("Output · 51 KB")
+    await visitor.button("Show all parts").click()
+    await expect(links).to_have_count(7)
+    await expect(rows.nth(5)).to_contain_text("Outcomes, generation 0 · 51 KB")
     # Told of the same end once more, nothing is asked for again.
     await visitor.service.change("monday", trouble="told again")
     for hidden in (True, False):
         await visitor.page.evaluate(HIDE, hidden)
     await expect(visitor.field("trouble")).to_have_text("told again")
     await visitor.link_is("Up to date")
-    await expect(links).to_have_count(4)
+    await expect(links).to_have_count(7)
     assert [one.query for one in visitor.service.requests("outputs")] == [
         {"batch": "monday"},
         {"batch": "monday", "parts": "true"},
@@ -200,7 +209,7 @@ async def test_outputs_are_links_to_web_addresses_in_a_new_tab(visitor: Visitor)
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,<script>alert(1)</script>", "//", "x"])
 async def test_an_address_that_is_not_the_webs_is_no_link(visitor: Visitor, address: str) -> None:
     await visitor.service.put(ended())
-    answer = json.dumps(outputs(summary={"key": "monday.json", "size": 1, "url": address}))
+    answer = json.dumps(outputs(summary={"key": "monday.json", "size": 1, "url": address}, outputs=[]))
 
     await visitor.page.route(
         lambda url: "batch=monday" in url,

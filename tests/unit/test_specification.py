@@ -86,6 +86,12 @@ BAD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("headers", {f"X-{number}": "" for number in range(65)}),
     ("headers", {"X-A": "a" * (16 * 1024 - 2)}),
     ("dry_run", "perhaps"),
+    ("outputs", ["xlsx"]),
+    ("outputs", "csv;ndjson"),
+    ("outputs", ["csv", "csv"]),
+    ("outputs", "csv,"),
+    ("outputs", None),
+    ("outputs", {"csv": True}),
 )
 
 GOOD_FIELDS: tuple[tuple[str, Any], ...] = (
@@ -123,6 +129,9 @@ GOOD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("headers", {"X-A": "a" * (16 * 1024 - 3)}),
     ("input", "a%2F..%0Ab c+d"),
     ("dry_run", True),
+    ("outputs", ("csv",)),
+    ("outputs", ("parquet", "csv", "ndjson")),
+    ("outputs", ()),
     ("headers", {"X-A": "", "Authorization": "Bearer\tx", "x!#$%&'*+.^_`|~-9": "~"}),
 )
 

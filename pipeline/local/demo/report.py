@@ -130,7 +130,7 @@ def print_files(console: Console, local: Path, summary: str, folder: str, object
     """Say where the summary is, here and in S3, and the folder with the batch's other objects."""
     console.print(f"Summary: [bold]{escape(str(local))}[/]", soft_wrap=True, highlight=False)
     console.print(f"         {escape(summary)}", soft_wrap=True, highlight=False)
-    console.print(f"Input and outcomes: {escape(folder)} ({objects} objects)", soft_wrap=True, highlight=False)
+    console.print(f"Input, outcomes and outputs: {escape(folder)} ({objects} objects)", soft_wrap=True, highlight=False)
 
 
 def readable(line: str) -> str:

@@ -1,0 +1,30 @@
+"""What an ended batch has beside its summary, by name: under its generation first, and then under the batch."""
+
+import re
+from collections.abc import Iterable
+
+REPORT = "report.json"
+FAILURES_CSV = "failures.csv"
+FAILURES_PARQUET = "failures.parquet"
+_PARQUET, _CSV, _NDJSON = "application/vnd.apache.parquet", "text/csv; charset=utf-8", "application/x-ndjson"
+# In the order in which they are listed.
+CONTENT_TYPES = {
+    "results.parquet": _PARQUET,
+    "results.csv": _CSV,
+    "results.ndjson": _NDJSON,
+    FAILURES_CSV: _CSV,
+    FAILURES_PARQUET: _PARQUET,
+    REPORT: "application/json",
+}
+NAMES = "|".join(map(re.escape, CONTENT_TYPES))
+
+
+def results_of(form: str) -> str:
+    """Return the name of the joined table in a format: parquet, csv or ndjson."""
+    return f"results.{form}"
+
+
+def names_of(formats: Iterable[str]) -> list[str]:
+    """Return the names that a batch has which asks for the joined table in these formats."""
+    asked = {results_of(form) for form in formats}
+    return [name for name in CONTENT_TYPES if name in asked or not name.startswith("results.")]
