@@ -22,9 +22,12 @@ async def write_snapshot(store: Store, name: str, rows: pl.DataFrame, column: st
             yield made.with_columns(pl.int_range(made.height, dtype=pl.Int64, eager=True).alias(INDEX))
 
     derived = column not in rows.columns
-    items = rows.to_struct().struct.json_encode().alias(ITEM)
-    made = rows.with_columns(items) if derived else rows.rename({column: ITEM})
+    made = rows.with_columns(_items(rows)) if derived else rows.rename({column: ITEM})
     return await Snapshots(store).write(name, 0, frames(), Shape(column, derived, derived), 1)
+
+
+def _items(rows: pl.DataFrame) -> pl.Series:
+    return rows.to_struct().struct.json_encode().alias(ITEM)
 
 
 async def write_segments(

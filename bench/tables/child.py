@@ -1,0 +1,136 @@
+"""The process that is measured: `python -m bench.tables.child`, with a Task on its standard input.
+
+It joins one batch and writes the formats that it is told to, beside a loop that has other things to do, and prints a
+Measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import msgspec
+import uvloop
+
+from bench.errors import BenchError
+from pipeline.exporting import write_tables
+from pipeline.segments import list_segments
+from pipeline.settings import Secrets, Settings
+from pipeline.snapshot import Snapshots
+from pipeline.store import ObjectInfo, Store, Upload
+from pipeline.summary import Totals, Writer, write_summary
+from pipeline.table import joined_table
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+BEAT = 0.001
+
+
+class Task(msgspec.Struct, frozen=True):
+    """Where the batch is, and what is to be made of it: its summary, the joined table in these formats, or both."""
+
+    endpoint: str
+    region: str
+    bucket: str
+    access_key: str
+    secret_key: str
+    batch: str
+    epoch: str
+    segments: int
+    summary: bool
+    tables: bool
+    formats: tuple[str, ...]
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """Seconds of the join and of all, sizes in bytes by name, the peak memory in MiB, the loop's longest hold in ms."""
+
+    join_seconds: float
+    seconds: float
+    sizes: dict[str, int]
+    before_rss_mb: float
+    peak_rss_mb: float
+    longest_hold_ms: float
+
+
+class _Heart:
+    """Beats in the loop; `longest` is the longest that it was late, in seconds."""
+
+    longest = 0.0
+
+    @asynccontextmanager
+    async def beating(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._beat())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _beat(self) -> None:
+        while True:
+            before = perf_counter()
+            await asyncio.sleep(BEAT)
+            self.longest = max(self.longest, perf_counter() - before - BEAT)
+
+
+async def _measure(task: Task) -> Measured:
+    settings = Settings(s3_bucket=task.bucket, s3_endpoint=task.endpoint, s3_region=task.region, s3_addressing="path")
+    secrets = Secrets(task.access_key, task.secret_key, None, (b"a key of the measurement",))
+    heart, sizes = _Heart(), {}
+    async with Store.connect(settings, secrets) as store:
+        snapshots = Snapshots(store)
+        manifest = await snapshots.manifest(task.batch, 0)
+        segments = await list_segments(store, task.batch, 0, task.epoch, task.segments)
+
+        async def record(_upload: Upload) -> None:
+            return
+
+        def new_writer(name: str) -> Writer:
+            return Writer(store, f"{task.batch}/0/{name}", record)
+
+        rss, started, joined = _peak(), perf_counter(), 0.0
+
+        async def summarize() -> list[ObjectInfo]:
+            totals = Totals(task.batch, manifest, 0, 0, manifest.items - sum(s.failed for s in segments), "")
+            some = (lambda: new_writer("summary.json"), store, snapshots, totals, segments)
+            return [(await write_summary(*some)).object] if task.summary else []
+
+        async def tabulate() -> list[ObjectInfo]:
+            nonlocal joined
+            if not task.tables:
+                return []
+            async with joined_table(store, snapshots, task.batch, manifest, segments) as table:
+                joined = perf_counter() - started
+                return await write_tables(table, new_writer, task.formats)
+
+        async with heart.beating():
+            summary, tables = await asyncio.gather(summarize(), tabulate())
+            seconds = perf_counter() - started
+        sizes = {each.key.rpartition("/")[2]: each.size for each in [*summary, *tables]}
+    return Measured(joined, seconds, sizes, rss, _peak(), 1000 * heart.longest)
+
+
+def _peak() -> float:
+    """Return what this process has held at most; getrusage counts what its parent held when it began."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise BenchError("this system does not say how much memory a process has held: /proc/self/status has no VmHWM")
+
+
+def main() -> None:
+    """Do the task that is on standard input."""
+    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        measured = runner.run(_measure(task))
+    sys.stdout.buffer.write(msgspec.json.encode(measured))
+
+
+if __name__ == "__main__":
+    main()

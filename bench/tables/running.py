@@ -1,0 +1,61 @@
+"""Make a batch in an S3 server of its own, and write its outputs in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bench.errors import BenchError
+from bench.tables.child import Measured, Task
+from bench.tables.made import EPOCH, make_batch
+from pipeline.local.services import s3_server
+from pipeline.settings import Secrets, Settings
+from pipeline.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pipeline.local.services import S3Info
+
+BATCH = "b"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A batch in S3."""
+
+    s3: S3Info
+    segments: int
+
+    async def measure(self, formats: tuple[str, ...] | None, *, summary: bool = False) -> Measured:
+        """Write the table in these formats, or not at all, in a new process; raises BenchError when it fails."""
+        where = (self.s3.endpoint, self.s3.region, self.s3.bucket, self.s3.access_key, self.s3.secret_key)
+        task = Task(*where, BATCH, EPOCH, self.segments, summary, formats is not None, formats or ())
+        pipe = asyncio.subprocess.PIPE
+        # The child takes the credentials from its input: every user of the machine can read a command line.
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bench.tables.child"), stdin=pipe, stdout=pipe, stderr=pipe
+        )
+        out, problem = await child.communicate(msgspec.json.encode(task))
+        if child.returncode:
+            raise BenchError(f"the measured process ended with {child.returncode}: {problem.decode()[-2000:]}")
+        return msgspec.json.decode(out, type=Measured)
+
+
+@asynccontextmanager
+async def open_stage(items: int) -> AsyncIterator[Stage]:
+    """Make a batch of so many items."""
+    async with s3_server() as server:
+        info = server.info
+        settings = Settings(
+            s3_bucket=info.bucket, s3_endpoint=info.endpoint, s3_region=info.region, s3_addressing="path"
+        )
+        secrets = Secrets(info.access_key, info.secret_key, None, (b"a key of the measurement",))
+        async with Store.connect(settings, secrets) as store:
+            _, segments = await make_batch(store, BATCH, items)
+        yield Stage(info, len(segments))
