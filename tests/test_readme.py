@@ -97,7 +97,8 @@ def test_every_exit_code_has_its_row() -> None:
 
 def _examples() -> list[list[str]]:
     """Return the command lines of the README, without the program."""
-    return [shlex.split(line)[1:] for line in README.read_text().splitlines() if line.startswith("pipeline ")]
+    whole = README.read_text().replace("\\\n", " ").splitlines()
+    return [shlex.split(line)[1:] for line in whole if line.startswith("pipeline ")]
 
 
 @pytest.mark.parametrize("words", _examples(), ids=" ".join)

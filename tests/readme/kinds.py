@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from tests.readme.reading import Command
+from tests.readme.reading import Command, chapter
 
 
 class Kind(Enum):
@@ -12,6 +12,7 @@ class Kind(Enum):
     OPTIONS = "test_readme_gateway: options for such a call"
     REMEDY = "test_readme_gateway: what mends a file"
     EXPORT = "test_readme_gateway: variables"
+    RECIPE = "test_readme_recipes"
     DEPLOY = "test_readme_deploy"
     MAKE = "test_readme_tools: make -n"
     MODULE = "test_readme_tools: read by the command line of a module"
@@ -43,6 +44,8 @@ class NoWayError(Exception):
 
 def kind_of(command: Command) -> Kind:
     """Find out how a command line is run; NoWayError for one that is of no kind."""
+    if command.line in chapter("Recipes"):
+        return Kind.RECIPE
     # What only feeds another program is no command of its own.
     found = {_kind_of_part(part) for part in command.parts() if part[:1] not in (["echo"], ["cat"])}
     kind = found.pop() if len(found) == 1 else None

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -14,7 +15,7 @@ README = ROOT / "README.md"
 ASSIGNMENT = re.compile(r"\w+=.*")
 # What begins a command line that somebody may write into a sentence or a table.
 PROGRAMS = {
-    *("curl", "echo", "faas-cli", "iconv", "make", "openssl", "pip", "pipeline", "pytest", "python", "python3"),
+    *("curl", "echo", "faas-cli", "head", "iconv", "make", "openssl", "pip", "pipeline", "pytest", "python", "python3"),
     *("apt-get", "arkade", "aws", "brew", "cat", "cd", "chromium", "docker", "export", "git", "helm", "kubectl"),
     *("mypy", "npm", "psql", "redis-cli", "ruff", "sh", "sudo", "uv", "wget"),
 }
@@ -131,6 +132,16 @@ def section(heading: str) -> str:
     return re.split(r"^#+ ", after, maxsplit=1, flags=re.MULTILINE)[0]
 
 
+def chapter(heading: str) -> range:
+    """Return the lines under a heading, from 1, with all that is under it up to a heading of its own level."""
+    headings = [token for token in _tokens() if token.type == "heading_open" and token.map]
+    lines = README.read_text().splitlines()
+    marked = [(token.map[0] + 1, int(token.tag[1:])) for token in headings if token.map]
+    begin, level = next((line, depth) for line, depth in marked if lines[line - 1] == f"{'#' * depth} {heading}")
+    end = (line for line, depth in marked if line > begin and depth <= level)
+    return range(begin, next(end, len(lines) + 1))
+
+
 def _written_out() -> Iterator[tuple[int, str]]:
     """Yield the code of sentences and tables; a single word after a command in a cell stands for its last one."""
     command, its_cell = "", 0
@@ -160,4 +171,9 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _tokens() -> list[Token]:
-    return MarkdownIt("commonmark").enable("table").parse(README.read_text())
+    return _parsed(README.read_text())
+
+
+@cache
+def _parsed(text: str) -> list[Token]:
+    return MarkdownIt("commonmark").enable("table").parse(text)

@@ -36,7 +36,7 @@ def test_no_line_that_begins_as_a_command_is_missed() -> None:
 
 
 def test_what_is_run_is_met() -> None:
-    kinds = {Kind.GATEWAY, Kind.OPTIONS, Kind.REMEDY, Kind.DEPLOY, Kind.MAKE, Kind.MODULE, Kind.PYTEST}
+    kinds = {Kind.GATEWAY, Kind.OPTIONS, Kind.REMEDY, Kind.RECIPE, Kind.DEPLOY, Kind.MAKE, Kind.MODULE, Kind.PYTEST}
     assert kinds <= {kind_of(command) for command in commands()}
 
 

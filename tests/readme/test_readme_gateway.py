@@ -11,7 +11,7 @@ import pytest_asyncio
 from tests.e2e.test_token import TOKEN, restarted
 from tests.readme.answers import Intent, check, prepare
 from tests.readme.kinds import Kind, kind_of
-from tests.readme.reading import README, Command, blocks, commands
+from tests.readme.reading import README, Command, blocks, chapter, commands
 from tests.readme.shells import Ran
 from tests.readme.stage import ROWS, Call, Stage
 
@@ -27,7 +27,7 @@ if inspect.isawaitable(found):
     asyncio.run(found)
 """
 EVENTS = re.compile(r"^event: (\w+)\ndata: (.*)$", re.MULTILINE)
-SCRIPTS = [block for block in blocks() if block.info == "python"]
+SCRIPTS = [block for block in blocks() if block.info == "python" and block.line not in chapter("Recipes")]
 EXPORTS = [command for command in commands() if kind_of(command) is Kind.EXPORT]
 OPTIONS = [command for command in commands() if kind_of(command) is Kind.OPTIONS]
 REMEDIES = [command for command in commands() if kind_of(command) is Kind.REMEDY]
