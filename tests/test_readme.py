@@ -122,6 +122,18 @@ def test_every_method_of_the_client_is_named() -> None:
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", README.read_text())))
 
 
+def test_every_link_within_the_page_leads_to_a_heading() -> None:
+    text = README.read_text()
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    linked = set(re.findall(r"\]\(#([^)]*)\)", text))
+    assert linked - anchors == set()
+    chapters = {
+        re.sub(r"[^\w -]", "", name.lower()).replace(" ", "-") for name in re.findall(r"^## (.+)$", text, re.MULTILINE)
+    }
+    assert chapters - linked == {"recipes"}, "the table at the top leads to every chapter, and to each recipe"
+
+
 def test_the_threats_name_their_tests() -> None:
     text = README.read_text()
     threats = text[text.index("## Security") : text.index("## When something is wrong")].split("\n- ")[1:]
