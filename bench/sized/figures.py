@@ -25,6 +25,7 @@ PUTS = frozenset(
 FREE = frozenset({"DeleteObject", "DeleteObjects", "AbortMultipartUpload"})
 GETS = frozenset({"GetObject", "HeadObject"})
 OPERATIONS = (*sorted(PUTS), *sorted(GETS), *sorted(FREE))
+KEYS = ("ledger", "outcomes", "inflight", "settled", "due", "remaining", "attempts", "series", "failures", "other")
 STORED = ("input", "segments", "refs", "outputs")
 MILLION = 1_000_000
 
@@ -53,21 +54,20 @@ class Row:
     """One batch, measured.
 
     `seconds` are from the first release to the last item counted. Redis is in bytes: `redis_peak` what it used at most
-    over what it used before; `redis_outcomes`, `redis_inflight` and `redis_kept` what the keys of the batch took at
-    most, the first two, and after its end. `messages` are all in the queue, `calls` those of the model function, `s3`
-    the requests by operation, `stored` the bytes in the bucket by kind.
+    over what it used before, `redis_kept` what the keys of the batch take after its end, `keys` what each took at most.
+    `messages` are all in the queue, `calls` those of the model function, `s3` the requests by operation, `stored` the
+    bytes in the bucket by kind.
     """
 
     case: Case
     seconds: float
     redis_peak: int
-    redis_outcomes: int
-    redis_inflight: int
     redis_kept: int
     messages: int
     calls: int
     failed: int
     retried: int
+    keys: Mapping[str, int]
     s3: Mapping[str, int]
     stored: Mapping[str, int]
 
@@ -115,7 +115,7 @@ class Memory:
 
     def of(self, row: Row) -> float:
         """Return what it says of a batch."""
-        return self.once + self.task * row.case.window + self.outcome * row.redis_outcomes
+        return self.once + self.task * row.case.window + self.outcome * row.keys["outcomes"]
 
 
 def requests(rows: Sequence[Row]) -> Requests:
@@ -132,9 +132,9 @@ def memory(rows: Sequence[Row]) -> Memory:
 
     A window is far below the rest, so a fit of it would be one of noise.
     """
-    task = max(row.redis_inflight / min(row.case.window, row.case.items // row.case.chunk) for row in rows)
+    task = max(row.keys["inflight"] / min(row.case.window, row.case.items // row.case.chunk) for row in rows)
     peaks = np.array([row.redis_peak - task * row.case.window for row in rows], dtype=float)
-    outcomes = np.array([row.redis_outcomes for row in rows], dtype=float)
+    outcomes = np.array([row.keys["outcomes"] for row in rows], dtype=float)
     outcome, once = np.polyfit(outcomes, peaks, 1, w=1 / peaks)
     off = np.abs(once + outcome * outcomes - peaks) / peaks
     return Memory(float(once), task, float(outcome), float(off.max()))

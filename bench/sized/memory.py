@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from bench.sized.figures import KEYS
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -15,11 +17,10 @@ BETWEEN_LOOKS = 0.02
 
 
 class Keys:
-    """The most bytes seen of each kind of key (MEMORY USAGE, all of its elements counted), and of all keys together."""
+    """The most bytes seen of each kind of key: MEMORY USAGE, all of its elements counted."""
 
     def __init__(self, redis: Redis, batch: str) -> None:
-        self.most: dict[str, int] = {}
-        self.most_together = 0
+        self.most = dict.fromkeys(KEYS, 0)
         self._redis = redis
         self._tag = f"{{{batch}}}"
 
@@ -28,13 +29,12 @@ class Keys:
         found: dict[str, int] = {}
         keys = [key.decode() async for key in self._redis.scan_iter(match=f"*{self._tag}*", count=1000)]
         for key in keys:
-            kind = key.partition(self._tag)[2].strip(":").split(":")[0] or "batch"
+            kind = key.partition(self._tag)[2].strip(":").split(":")[0] or "ledger"
+            kind = kind if kind in KEYS else "other"
             found[kind] = found.get(kind, 0) + (await self._redis.memory_usage(key, samples=0) or 0)
         for kind, size in found.items():
-            self.most[kind] = max(size, self.most.get(kind, 0))
-        together = sum(found.values())
-        self.most_together = max(together, self.most_together)
-        return together
+            self.most[kind] = max(size, self.most[kind])
+        return sum(found.values())
 
 
 @contextlib.asynccontextmanager

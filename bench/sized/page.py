@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections import defaultdict
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
@@ -27,7 +28,7 @@ FACTS = ("command", "date", "code", "cpu", "cores", "load_before", "system", "py
 
 def section(rows: Sequence[Row], speeds: Speeds) -> str:
     """Return the README's part: formulas and tables."""
-    parts = (_redis(rows), _s3(rows), _window(rows), _chunk(speeds), _attempts(rows))
+    parts = (_redis(rows), _queue(rows), _s3(rows), _window(rows), _chunk(speeds), _attempts(rows))
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
@@ -49,7 +50,7 @@ def page(rows: Sequence[Row], speeds: Speeds, machine: Mapping[str, Any]) -> str
 def _redis(rows: Sequence[Row]) -> list[str]:
     measured = [row for row in rows if row.case.group in {"size", "window", "result"}]
     fit = fit_memory(measured)
-    extra = max(row.redis_outcomes / SEGMENT_ITEMS - row.case.result_bytes for row in of_group(rows, "size"))
+    extra = max(row.keys["outcomes"] / SEGMENT_ITEMS - row.case.result_bytes for row in of_group(rows, "size"))
     kept = max(row.redis_kept for row in measured)
     chunks = sorted({row.case.chunk for row in measured})
     most: dict[tuple[int, int], int] = defaultdict(int)
@@ -75,6 +76,18 @@ def _redis(rows: Sequence[Row]) -> list[str]:
             ],
         ),
     ]
+
+
+def _queue(rows: Sequence[Row]) -> list[str]:
+    measured = of_group(rows, "size")
+    chunks = sorted({row.case.chunk for row in measured})
+    # The largest size that there is of every chunk.
+    items = min(max(row.case.items for row in of_chunk(rows, chunk)) for chunk in chunks)
+    counts = [f"{row.messages:,} at `chunk` {row.case.chunk}" for row in measured if row.case.items == items]
+    return _text(
+        "**The queue**: a message for each task, one for the reduce and one for each task that runs again; at most "
+        f"`window` of them at a time. {items:,} items are {', '.join(counts)}."
+    )
 
 
 def _s3(rows: Sequence[Row]) -> list[str]:
@@ -121,9 +134,12 @@ def _s3(rows: Sequence[Row]) -> list[str]:
 
 
 def _window(rows: Sequence[Row]) -> list[str]:
-    measured = of_group(rows, "parallelism")
-    best = min(row.seconds for row in measured)
-    case = measured[0].case
+    case = of_group(rows, "parallelism")[0].case
+    seconds: dict[int, list[float]] = defaultdict(list)
+    for row in of_group(rows, "parallelism"):
+        seconds[row.case.window].append(row.seconds)
+    middle = {window: median(values) for window, values in sorted(seconds.items())}
+    best = min(middle.values())
     return [
         *_text(
             "**`window`**: twice what the queue-workers do at once, since a task is only released when one is settled; "
@@ -131,8 +147,8 @@ def _window(rows: Sequence[Row]) -> list[str]:
         ),
         "",
         *_table(
-            ("`window`", *(str(row.case.window) for row in measured)),
-            [("of the highest throughput", *(f"{best / row.seconds:.0%}" for row in measured))],
+            ("`window`", *map(str, middle)),
+            [("of the highest throughput", *(f"{best / each:.0%}" for each in middle.values()))],
         ),
     ]
 

@@ -7,17 +7,18 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.sized.figures import OPERATIONS, STORED, Case, Row
+from bench.sized.figures import KEYS, OPERATIONS, STORED, Case, Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 _CASE = tuple(field.name for field in fields(Case))
-_FIGURES = tuple(field.name for field in fields(Row) if field.name not in {"case", "s3", "stored"})
+_FIGURES = tuple(field.name for field in fields(Row) if field.name not in {"case", "keys", "s3", "stored"})
+_KEYS = tuple(f"key_{name}" for name in KEYS)
 _S3 = tuple(f"s3_{name}" for name in OPERATIONS)
 _STORED = tuple(f"stored_{name}" for name in STORED)
-COLUMNS = (*_CASE, *_FIGURES, *_S3, *_STORED)
+COLUMNS = (*_CASE, *_FIGURES, *_KEYS, *_S3, *_STORED)
 _WORDS = {"group", "fails"}
 
 
@@ -40,7 +41,8 @@ def read_rows(path: Path) -> list[Row]:
 
 def _cells(row: Row) -> list[str]:
     figures = [f"{row.seconds:.3f}", *(str(getattr(row, name)) for name in _FIGURES[1:])]
-    counts = [*(row.s3[name] for name in OPERATIONS), *(row.stored[name] for name in STORED)]
+    parts = ((row.keys, KEYS), (row.s3, OPERATIONS), (row.stored, STORED))
+    counts = [found[name] for found, names in parts for name in names]
     return [*map(str, asdict(row.case).values()), *figures, *map(str, counts)]
 
 
@@ -51,6 +53,7 @@ def _row(line: dict[str, str]) -> Row:
         Case(**case),
         float(line["seconds"]),
         **figures,
+        keys={name: int(line[f"key_{name}"]) for name in KEYS},
         s3={name: int(line[f"s3_{name}"]) for name in OPERATIONS},
         stored={name: int(line[f"stored_{name}"]) for name in STORED},
     )

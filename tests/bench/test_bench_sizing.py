@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from bench import sizing
 from bench.errors import BenchError
 from bench.machine import ROOT
-from bench.sized.figures import FREE, GETS, OPERATIONS, PUTS, Case, Row, memory, requests
+from bench.sized.figures import FREE, GETS, KEYS, OPERATIONS, PUTS, Case, Row, memory, requests
 from bench.sized.model import fails
 from bench.sized.page import BEGIN, END, put_into, section
 from bench.sized.proxy import operation
@@ -18,7 +18,8 @@ from bench.sized.speeds import read_speeds
 
 NOTHING = dict.fromkeys(OPERATIONS, 0)
 STORED = {"input": 1, "segments": 2, "refs": 0, "outputs": 4}
-ONE = Row(Case("size", 1_000, 10), 1.5, 700_000, 290_000, 6_400, 2_000, 101, 1_000, 0, 0, NOTHING, STORED)
+HELD = {**dict.fromkeys(KEYS, 100), "outcomes": 290_000, "inflight": 6_400}
+ONE = Row(Case("size", 1_000, 10), 1.5, 700_000, 2_000, 101, 1_000, 0, 0, HELD, NOTHING, STORED)
 SMALL = (
     Case("size", 500, 10),
     Case("size", 1_000, 10),
@@ -79,13 +80,8 @@ def test_the_memory_of_a_batch_is_found_in_what_was_measured() -> None:
     def measured(window: int, outcomes: int) -> Row:
         case = replace(ONE.case, window=window, items=100_000)
         inflight = 60 * window
-        return replace(
-            ONE,
-            case=case,
-            redis_inflight=inflight,
-            redis_outcomes=outcomes,
-            redis_peak=100_000 + inflight + 2 * outcomes,
-        )
+        keys = {**HELD, "outcomes": outcomes, "inflight": inflight}
+        return replace(ONE, case=case, keys=keys, redis_peak=100_000 + inflight + 2 * outcomes)
 
     rows = [measured(32, 300_000), measured(512, 300_000), measured(128, 8_000_000)]
     found = memory(rows)
@@ -148,8 +144,9 @@ def test_small_batches_leave_rows_and_pages(tmp_path: Path, monkeypatch: pytest.
     assert tuple(each.case for each in rows) == SMALL
     for each in rows:
         check(each)
-    assert all(each.redis_peak > each.redis_outcomes > 0 for each in rows[:2])
-    assert rows[0].redis_inflight > 0
+    assert all(each.redis_peak > each.keys["outcomes"] > 0 for each in rows[:2])
+    assert rows[0].keys["inflight"] > 0
+    assert all(each.keys["other"] == 0 for each in rows)
     apart, failing = rows[2], rows[3]
     assert apart.puts > rows[0].puts
     assert apart.stored["refs"] > 10_240

@@ -146,7 +146,7 @@ async def test_an_api_is_never_called_faster_than_it_allows(kitchen: Kitchen) ->
 
 async def test_without_its_rate_it_is_refused_and_what_was_refused_runs_again(kitchen: Kitchen) -> None:
     before = kitchen.outside.geocoder.refused
-    rows = [f"{number} Side Street" for number in range(LIMIT + 2)]
+    rows = [f"{number} Side Street" for number in range(3 * LIMIT)]
     await kitchen.cluster.put("data/fast.csv", to_csv(rows, "address"))
     summary = await kitchen.run(RECIPES["geocode"].spec, input="data/fast.csv", rate=None, chunk=1, window=16)
     assert summary["results"]["count"] == len(rows)
