@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+import polars as pl
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
@@ -96,8 +97,12 @@ async def kitchen(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kit
 
 async def test_pictures_are_labelled_and_an_overloaded_host_is_asked_again(kitchen: Kitchen) -> None:
     pictures = [f"{kitchen.outside.url}/{('dark', 'light')[number % 2]}/{number}.png" for number in range(40)]
-    await kitchen.give("pictures.csv", pictures, "url")
+    await kitchen.cluster.put(
+        "data/pictures.csv", "\n".join(["url,taken", *(f"{url},2026" for url in pictures)]).encode()
+    )
     results = await kitchen.cook(RECIPES["pictures"])
+    table = pl.read_parquet(await kitchen.cluster.get("pictures/results.parquet"))
+    assert (table["url"].to_list(), set(table["taken"])) == (pictures, {"2026"})
     assert [entry["url"] for entry in results] == pictures
     assert [entry["result"]["label"] for entry in results] == ["dark", "light"] * 20
     assert sum(kitchen.outside.pictures.calls.values()) == 40 + 14, "each third one was refused once"
@@ -111,6 +116,8 @@ async def test_a_picture_that_is_none_fails_after_one_call(kitchen: Kitchen) -> 
         (rows[0], 422),
         (rows[1], 422),
     ]
+    again = await kitchen.cluster.get(f"{summary['batchId']}/failures.csv")
+    assert again.decode().splitlines() == ["url", *rows[:2]]
     assert [kitchen.outside.pictures.calls[f"/{kind}/1.png"] for kind in ("missing", "broken")] == [1, 1]
 
 
