@@ -23,6 +23,7 @@ from pydantic import (
 from pipeline.errors import BadRequestError
 from pipeline.models import KIB, MIB
 from pipeline.settings import FUNCTION_NAME, Settings
+from pipeline.specrules import MOST_TARGETS, Target, allowed, each_once, listed, not_itself, target
 
 MOST_PROBLEMS = 20
 MOST_HEADERS = 64
@@ -34,6 +35,7 @@ Window = Annotated[int, Field(ge=1, le=10_000)]
 Rate = Annotated[float, Field(gt=0, le=10_000)]
 Format = Literal["parquet", "csv", "ndjson"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+Function = Annotated[str, Field(pattern=FUNCTION_NAME), AfterValidator(not_itself), AfterValidator(allowed)]
 _TOLERATED = re.compile(r"\d{1,9}|(100|\d{1,2}(\.\d{1,6})?)%", re.ASCII)
 
 _WORDS = {"extra_forbidden": "there is no such field", "missing": "is needed"}
@@ -84,18 +86,6 @@ def _s3_key(value: str) -> str:
     return value
 
 
-def _not_itself(value: str, info: ValidationInfo) -> str:
-    if info.context and value.split(".", maxsplit=1)[0] == info.context.function_name:
-        raise ValueError("the pipeline cannot call itself")
-    return value
-
-
-def _allowed(value: str, info: ValidationInfo) -> str:
-    if info.context and not info.context.allows(value):
-        raise ValueError(f"{value!r} is not allowed; allowed are: {info.context.allowed_functions}")
-    return value
-
-
 def _within_a_task(value: float, info: ValidationInfo) -> float:
     if info.context and value > info.context.task_timeout:
         limit = info.context.task_timeout
@@ -123,13 +113,14 @@ def too_slow(calls: int, rate: float, settings: Settings) -> str:
 class BatchSpec(BaseModel):
     """What a batch is to do; times are in seconds, `inline_limit` in bytes of a task's answer.
 
-    `rate` is calls to the model function a second, `tolerate` a number of failed items or a share of them all.
+    `rate` is calls to the model function a second, `tolerate` a number of failed items or a share of them all. When the
+    batch has ended, `reduce` is called first, then each of `notify`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     input: Annotated[str, AfterValidator(_s3_key)]
-    function: Annotated[str, Field(pattern=FUNCTION_NAME), AfterValidator(_not_itself), AfterValidator(_allowed)]
+    function: Function
     column: Annotated[str, Field(min_length=1, max_length=KIB)] | None = None
     chunk: Annotated[Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"], BeforeValidator(_no_truth)] = 1
     chunk_call: bool = False
@@ -145,6 +136,13 @@ class BatchSpec(BaseModel):
     content_type: Annotated[str, Field(pattern=r"^[\x21-\x7e][\x20-\x7e]*$", max_length=256)] | None = None
     outputs: Annotated[tuple[Format, ...], BeforeValidator(_formats)] = FORMATS
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = Field(default_factory=dict)
+    reduce: Function | None = None
+    notify: Annotated[
+        tuple[Annotated[str, AfterValidator(target)], ...],
+        Field(max_length=MOST_TARGETS),
+        BeforeValidator(listed),
+        AfterValidator(each_once),
+    ] = ()
     # Asks something of one request, so it is no part of the batch.
     dry_run: Annotated[bool, Field(exclude=True)] = False
 
@@ -178,6 +176,17 @@ class BatchSpec(BaseModel):
         if isinstance(self.tolerate, str):
             return int(items * Decimal(self.tolerate.rstrip("%")) / 100)
         return self.tolerate
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Who is called when the batch has ended: the function that reduces, then who is notified."""
+        first = (Target("reduce", self.reduce),) if self.reduce else ()
+        return (*first, *(Target("notify", each) for each in self.notify))
+
+    @property
+    def shown_targets(self) -> list[tuple[str, str]]:
+        """What a status shows of them: kind and name."""
+        return [(each.kind, each.shown) for each in self.targets]
 
     def item_type(self, *, json: bool) -> str:
         """Return the Content-Type of a call to the model function; `json`: the items are JSON."""

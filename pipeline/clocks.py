@@ -1,5 +1,6 @@
-"""Times that others name."""
+"""Times as others write them."""
 
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 
@@ -9,3 +10,8 @@ def http_time(value: str) -> float | None:
         return parsedate_to_datetime(value).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def iso(seconds: float) -> str:
+    """Return a time in seconds since 1970 as ISO 8601 has it, in UTC and to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

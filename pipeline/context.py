@@ -13,14 +13,16 @@ from pipeline.access import Access
 from pipeline.background import Background
 from pipeline.errors import ConfigurationError
 from pipeline.gateway import Gateway
+from pipeline.hooks import Hooks
 from pipeline.ledger import Ledger
 from pipeline.metrics import Metrics
 from pipeline.replies import Brief
-from pipeline.settings import Secrets, Settings, read_secrets
+from pipeline.settings import Secrets, Settings, read_secrets, read_webhook_keys
 from pipeline.signing import Signer
 from pipeline.snapshot import Snapshots
 from pipeline.specs import Specs
 from pipeline.store import Store
+from pipeline.webhooks import Webhooks
 
 PHASE_TTL = 1.0
 ENDED_TTL = 30.0
@@ -57,6 +59,8 @@ class Context:
     ledger: Ledger
     store: Store
     gateway: Gateway
+    hooks: Hooks
+    webhooks: Webhooks
     snapshots: Snapshots
     specs: Specs
     phases: Phases
@@ -70,17 +74,20 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
     secrets = read_secrets(path)
     access = Access(secrets.tokens, lambda: _read_again(path).tokens)
     signer = Signer(secrets.keys, lambda: _read_again(path).keys)
+    webhooks = Webhooks(secrets.webhook_keys, lambda: _webhook_keys_again(path))
     metrics, prefix = Metrics(), settings.function_name
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         ledger = await enter(Ledger.connect(settings.redis_url, secrets.redis_password, prefix, metrics))
         store = await enter(Store.connect(settings, secrets, lambda: read_secrets(path), metrics))
         gateway = await enter(Gateway.connect(settings.gateway_url, prefix, signer, metrics))
+        hooks = await enter(Hooks.connect())
         background = await enter(Background.opened())
         remembered = (Snapshots(store), Specs(store, settings.function_name), Phases(ledger))
         closing = asyncio.Event()
         stack.callback(closing.set)
-        yield Context(settings, metrics, background, access, signer, ledger, store, gateway, *remembered, closing)
+        clients = (ledger, store, gateway, hooks)
+        yield Context(settings, metrics, background, access, signer, *clients, webhooks, *remembered, closing)
 
 
 def _read_again(path: Path) -> Secrets:
@@ -90,3 +97,12 @@ def _read_again(path: Path) -> Secrets:
     except ConfigurationError as error:
         log.warning("%s", error)
         return Secrets("", "", None, ())
+
+
+def _webhook_keys_again(path: Path) -> tuple[bytes, ...]:
+    """Read the keys that sign notifications again, whatever is wrong with the other secrets; none in the same way."""
+    try:
+        return read_webhook_keys(path)
+    except ConfigurationError as error:
+        log.warning("%s", error)
+        return ()

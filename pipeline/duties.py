@@ -5,6 +5,7 @@ from typing import TypeGuard
 
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
+from pipeline.notices import are_pending, notices_of
 from pipeline.replies import ENDED, Cancelled, State
 from pipeline.segments import write_segment
 from pipeline.signing import Identity, Purpose
@@ -84,6 +85,8 @@ async def _marker(context: Context, batch: str) -> Marker | None:
 async def close_batch(context: Context, batch: str) -> None:
     """Keep the final status of an ended batch in S3, and take it off the lists of open ones.
 
+    While somebody is still to be told of the end it stays marked in S3, for when Redis loses that.
+
     A redrive, or a deletion, may begin meanwhile or even be over, and find its marks taken away or written anew: so it
     is closed again until S3 says what the ledger says, and the index lets go of it after that.
     """
@@ -96,8 +99,10 @@ async def close_batch(context: Context, batch: str) -> None:
     if closed is None:
         return
     if state is not None and state["state"] in ENDED:
-        await context.ledger.index.note_ended({batch: state.seconds("ended") or state.now})
-        await context.ledger.index.forget(batch)
+        index = context.ledger.index
+        await index.note_ended({batch: state.seconds("ended") or state.now})
+        pending = are_pending({"notifications": notices_of(state)})
+        await (index.note_telling(batch) if pending else index.forget(batch))
     now = await context.ledger.state(batch)
     if now is None and await context.specs.exists(batch):
         # Redis has lost it; what it is to know again is in S3.
@@ -109,7 +114,9 @@ async def close_batch(context: Context, batch: str) -> None:
 
 
 def _is_news(state: State | None, closed: State | None) -> TypeGuard[State]:
-    """Say whether this is an end, and another one than the one that S3 knows of."""
+    """Say whether this is an end, and another one than S3 knows of, or one that others have been told of since."""
     if state is None or state["state"] not in ENDED:
         return False
-    return closed is None or any(state[name] != closed[name] for name in ("epoch", "generation", "ended"))
+    if closed is None or state.notices != closed.notices:
+        return True
+    return any(state[name] != closed[name] for name in ("epoch", "generation", "ended"))

@@ -12,7 +12,8 @@ from pipeline.errors import UnavailableError
 from pipeline.exporting import write_tables
 from pipeline.grouping import together
 from pipeline.ledger import End
-from pipeline.outputs import CONTENT_TYPES, REPORT, names_of
+from pipeline.notifying import tell_soon
+from pipeline.outputs import CONTENT_TYPES, REDUCED, REPORT, names_of
 from pipeline.replies import ENDED, Lease, State
 from pipeline.report import make_report
 from pipeline.segments import Segment
@@ -86,6 +87,7 @@ async def end_batch(job: Job, found: Findings) -> str:
     context.metrics.ended(ended)
     log.info("batch ended", extra={"state": ended, "succeeded": end.succeeded, "failed": end.failed})
     await close_batch(context, batch)
+    tell_soon(context, batch)
     await context.store.abort_uploads(batch)
     return ended
 
@@ -134,9 +136,9 @@ async def _publish(job: Job, summary: ObjectInfo, outputs: dict[str, ObjectInfo]
     context, batch = job.context, job.batch
     if not await job.is_leased():
         return False
-    if not outputs:
-        # Those of an earlier generation are no outputs of this one.
-        await context.store.delete_many([f"{batch}/{name}" for name in CONTENT_TYPES])
+    # Those of an earlier generation are no outputs of this one.
+    earlier = [REDUCED] if outputs else CONTENT_TYPES
+    await context.store.delete_many([f"{batch}/{name}" for name in earlier])
     await _copy(job, outputs)
     await context.store.copy(summary, f"{batch}.json")
     if await job.is_leased():

@@ -1,4 +1,7 @@
-"""The index in Redis of open batches and of the newest ended ones, and the mark of Redis having lost its memory."""
+"""The index in Redis of open batches, of those that ended and tell of it, and of the newest ended ones.
+
+And the mark of Redis having lost its memory.
+"""
 
 import time
 from collections.abc import Mapping
@@ -20,6 +23,7 @@ class Index:
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
         self._open = f"{prefix}:open"
+        self._telling = f"{prefix}:telling"
         self._ended = f"{prefix}:ended"
         self._epoch = f"{prefix}:epoch"
 
@@ -30,9 +34,25 @@ class Index:
             await self._redis.expire(self._open, LEDGER_TTL)
 
     async def forget(self, batch: str) -> None:
-        """Take a batch out of the open ones."""
+        """Take a batch out of those that are open, or tell of their end."""
         with unavailable():
             await self._redis.zrem(self._open, batch)
+            await self._redis.zrem(self._telling, batch)
+
+    async def note_telling(self, batch: str) -> None:
+        """Note that a batch has ended, that S3 knows it, and that somebody is still to be told: it is not open."""
+        with unavailable():
+            await self._redis.zadd(self._telling, {batch: time.time()}, nx=True)
+            await self._redis.expire(self._telling, LEDGER_TTL)
+            await self._redis.zrem(self._open, batch)
+
+    async def telling(self) -> list[str]:
+        """Return the batches that tell of their end."""
+        with unavailable():
+            rows = await self._redis.zrange(self._telling, 0, -1)
+            if rows:
+                await self._redis.expire(self._telling, LEDGER_TTL)
+        return [name.decode() for name in cast("list[bytes]", rows)]
 
     async def note_ended(self, batches: Mapping[str, float]) -> None:
         """Remember when batches ended, in seconds since 1970; beyond the newest 1,000 they are forgotten."""

@@ -21,6 +21,7 @@ from pipeline.index import Index
 from pipeline.measures import bucket_of
 from pipeline.metrics import Metrics
 from pipeline.models import MIB
+from pipeline.notices import Notifications
 from pipeline.probing import Probing
 from pipeline.replies import MICROSECONDS, Brief, Claim, FailVerdict, Lease, Pass, Phase, Repairs, Settled, State
 from pipeline.scripts import DUTY_LEASE, LEDGER_TTL, Scripts, microseconds
@@ -75,11 +76,15 @@ class End:
 
 
 class Ledger:
-    """The ledgers of all batches under one prefix: their `index`, what people ask (`control`), and `probing`."""
+    """The ledgers of all batches under one prefix.
+
+    Beside them their `index`, what people ask (`control`), who is told of an end (`notices`), and `probing`.
+    """
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self.index = Index(redis, prefix)
         self.control = Control(redis, prefix)
+        self.notices = Notifications(redis, prefix)
         self.probing = Probing(redis, prefix)
         self._redis = redis
         self._run = Scripts(redis, prefix, *_NAMES).run
@@ -122,8 +127,10 @@ class Ledger:
         expire_at = int(time.time() + spec.deadline + LEDGER_TTL)
         given = (owner, submission.digest, microseconds(OPENING_LEASE), expire_at, spec.window, spec.function)
         rate = "" if spec.rate is None else spec.rate
+        targets = (len(spec.targets), int(spec.reduce is not None), orjson.dumps(spec.shown_targets))
         verdict, epoch = await self._run(
-            "claim", batch, *given, kind, int(hand_on), rate, ahead, orjson.dumps(asked), int(submission.epoch, 16)
+            *("claim", batch, *given, kind, int(hand_on), rate, ahead, orjson.dumps(asked), int(submission.epoch, 16)),
+            *targets,
         )
         return Claim(verdict.decode(), epoch.decode())
 
@@ -223,18 +230,7 @@ class Ledger:
         """Sweep one batch; `silence` seconds make a taken message lost, two sweeps are `shortest` seconds apart."""
         arguments = (microseconds(silence), microseconds(DUTY_LEASE), LOSSES_ALLOWED, MOST_RELEASES)
         reply = await self._run("repair", batch, *arguments, int(time.time() + LEDGER_TTL), microseconds(shortest))
-        state = reply[0].decode()
-        if state in {"", "gone"}:
-            return Repairs(state)
-        _, generation, function, epoch, opening, reduce, delete, segments, release, exhausted, ended, lost = reply
-        return Repairs(
-            *(state, int(generation or 0), (function or b"").decode(), (epoch or b"").decode()),
-            *(bool(opening), bool(reduce), bool(delete), tuple(segments)),
-            release=tuple((int(task), int(attempt)) for task, attempt in release),
-            exhausted=tuple(exhausted),
-            ended=ended.decode(),
-            lost=lost,
-        )
+        return Repairs.read(reply)
 
     async def state(self, batch: str) -> State | None:
         """Return the batch's state, None when there is no ledger."""

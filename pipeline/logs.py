@@ -18,7 +18,7 @@ from pipeline.signing import Identity
 FIELDS = (
     *("mode", "batch", "generation", "task", "attempt", "call_id"),
     *("status", "seconds", "state", "error"),
-    *("items", "tasks", "succeeded", "failed", "left", "segment", "index", "upload"),
+    *("items", "tasks", "succeeded", "failed", "left", "segment", "index", "upload", "target"),
 )
 # OpenFaaS' gateway makes a UUID for a call that has no id; whatever else is sent as one stays out of the log.
 CALL_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

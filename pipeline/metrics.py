@@ -55,6 +55,8 @@ class Metrics:
         self.opened = self._counter("batches_opened", "Batches that were opened.")
         ends = self._counter("batches_ended", "Ends of batches; one that is redriven ends again.", "state")
         self._ends = _children(ends, "done", "cancelled", "failed")
+        told = self._counter("notifications", "Tries to tell somebody that a batch has ended.", "result")
+        self._told = _children(told, "delivered", "refused", "given up")
         self._open = self._gauge("open_batches", "Open batches, as this process' last sweep saw them.")
         self.segments = self._counter("segments_written", "Objects of outcomes that were written to S3.")
         self.rebuilt = self._counter("ledgers_rebuilt", "Ledgers that Redis had lost, rebuilt from S3.")
@@ -105,6 +107,10 @@ class Metrics:
     def ended(self, state: str) -> None:
         """Count a batch's end."""
         self._ends[state].inc()
+
+    def notified(self, result: str) -> None:
+        """Count a try to tell of an end: `delivered`, `refused` (it is tried again) or `given up`."""
+        self._told[result].inc()
 
     def swept(self, open_batches: int) -> None:
         """Remember how many batches are open."""

@@ -11,6 +11,8 @@ from pipeline.duties import close_batch, enqueue_open, enqueue_reduce
 from pipeline.errors import ConflictError, UnavailableError
 from pipeline.inputs import open_input
 from pipeline.ledger import OPENING_LEASE, ClaimKind
+from pipeline.notices import are_pending
+from pipeline.notifying import recall, tell_soon
 from pipeline.planning import plan
 from pipeline.releasing import release_first
 from pipeline.repeating import repeated
@@ -81,6 +83,7 @@ async def abandon(context: Context, name: str, owner: str, reason: str = "") -> 
         log.info("batch ended", extra={"state": "failed"})
         await context.snapshots.drop(name, 0)
         await close_batch(context, name)
+        tell_soon(context, name)
     else:
         await context.ledger.index.forget(name)
 
@@ -88,7 +91,8 @@ async def abandon(context: Context, name: str, owner: str, reason: str = "") -> 
 async def reopen(context: Context, name: str) -> bool:
     """Queue an opening for a batch that Redis has forgotten, and that S3 says is open; returns whether there is one.
 
-    An opening that finds a snapshot rebuilds the ledger. Raises ConflictError for a batch that is being deleted.
+    An opening that finds a snapshot rebuilds the ledger. One that has ended stays forgotten; where somebody is still to
+    be told of it, that is gone on with. Raises ConflictError for a batch that is being deleted.
     """
     marker = await context.specs.read_marker(name)
     if marker is None:
@@ -99,9 +103,12 @@ async def reopen(context: Context, name: str) -> bool:
         # Its submitter died before it had written all that an opening needs; another one who has the claim goes on.
         await delete_batch(context, name)
         return False
-    ended = await context.specs.read_status(name)
+    ended = await context.specs.read_end(name)
     if ended is not None and ended["generation"] >= marker.base:
-        await context.specs.close(name, ended | {"epoch": submission.epoch})
+        if are_pending(ended):
+            await recall(context, name, ended)
+        else:
+            await context.specs.close(name, ended)
         return False
     await context.ledger.index.note(name)
     claimed = await claim(context, NewBatch(name, submission, uuid.uuid4().hex), hand_on=True, marker=marker)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 
 REPORT = "report.json"
+# What the function answered that a specification names as `reduce`, once it has.
+REDUCED = "reduced.json"
 FAILURES_CSV = "failures.csv"
 FAILURES_PARQUET = "failures.parquet"
 _PARQUET, _CSV, _NDJSON = "application/vnd.apache.parquet", "text/csv; charset=utf-8", "application/x-ndjson"
@@ -15,6 +17,7 @@ CONTENT_TYPES = {
     FAILURES_CSV: _CSV,
     FAILURES_PARQUET: _PARQUET,
     REPORT: "application/json",
+    REDUCED: "application/json",
 }
 NAMES = "|".join(map(re.escape, CONTENT_TYPES))
 
@@ -25,6 +28,7 @@ def results_of(form: str) -> str:
 
 
 def names_of(formats: Iterable[str]) -> list[str]:
-    """Return the names that a batch has which asks for the joined table in these formats."""
+    """Return the names that a batch has when it ends, which asks for the joined table in these formats."""
     asked = {results_of(form) for form in formats}
-    return [name for name in CONTENT_TYPES if name in asked or not name.startswith("results.")]
+    always = (name for name in CONTENT_TYPES if not name.startswith("results.") and name != REDUCED)
+    return [name for name in CONTENT_TYPES if name in {*asked, *always}]

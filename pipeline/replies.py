@@ -58,10 +58,13 @@ class Repairs:
     """What a sweep took over: `release` holds (task, attempt) pairs, `exhausted` tasks that were lost too often.
 
     `ended` is when it ended, by Redis' clock, and names that end. `lost` counts those of `release` that were lost, or
-    that ask whether the queue still carries.
+    that ask whether the queue still carries. `notify` are the targets whose turn it is to be told of its end, `waiting`
+    says whether any is still to be told.
     """
 
     state: str
+    notify: tuple[int, ...] = ()
+    waiting: bool = False
     generation: int = 0
     function: str = ""
     epoch: str = ""
@@ -73,6 +76,23 @@ class Repairs:
     exhausted: tuple[int, ...] = ()
     ended: str = ""
     lost: int = 0
+
+    @classmethod
+    def read(cls, reply: Sequence[Any]) -> Self:
+        """Read what `repair.lua` replies."""
+        state = reply[0].decode()
+        told = (tuple(reply[1]), bool(reply[2]))
+        if state in {"", "gone"}:
+            return cls(state, *told)
+        generation, function, epoch, opening, reduce, delete, segments, release, exhausted, ended, lost = reply[3:]
+        return cls(
+            *(state, *told, int(generation or 0), (function or b"").decode(), (epoch or b"").decode()),
+            *(bool(opening), bool(reduce), bool(delete), tuple(segments)),
+            release=tuple((int(task), int(attempt)) for task, attempt in release),
+            exhausted=tuple(exhausted),
+            ended=ended.decode(),
+            lost=lost,
+        )
 
 
 @dataclass(frozen=True)
@@ -142,7 +162,8 @@ class Brief:
 class State:
     """A batch as its ledger has it. `fields` are the hash's; `now` is Redis' clock in seconds.
 
-    `series` are the counters of `measures`, and `failures` what `settle` keeps of each kind of failure.
+    `series` are the counters of `measures`, `failures` what `settle` keeps of each kind of failure, and `notices` what
+    is kept of who is told of the end.
     """
 
     fields: Mapping[str, str]
@@ -151,14 +172,16 @@ class State:
     now: float
     series: bytes = b""
     failures: Mapping[str, bytes] = field(default_factory=dict)
+    notices: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, reply: Sequence[Any]) -> Self:
         """Read what `state.lua` replies."""
-        fields, in_flight, remaining, now, series, failures = reply
+        fields, in_flight, remaining, now, series, failures, notices = reply
         pairs = {name.decode(): value.decode() for name, value in _pairs(fields)}
         kinds = {kind.decode(): kept for kind, kept in _pairs(failures)}
-        return cls(pairs, in_flight, remaining, int(now) / MICROSECONDS, series, kinds)
+        told = {name.decode(): value.decode() for name, value in _pairs(notices)}
+        return cls(pairs, in_flight, remaining, int(now) / MICROSECONDS, series, kinds, told)
 
     def __getitem__(self, name: str) -> str:
         return self.fields.get(name, "")

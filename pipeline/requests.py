@@ -23,6 +23,12 @@ async def known_state(context: Context, batch: str, state: str) -> str:
     return str(ended["state"])
 
 
+async def has_ended(context: Context, batch: str) -> bool:
+    """Say whether a batch has ended by what S3 knows of it, and is not to be redriven."""
+    marker, ended = await context.specs.read_marker(batch), await context.specs.read_status(batch)
+    return ended is not None and (marker is None or marker.base <= ended["generation"])
+
+
 def accepted(context: Context, batch: str) -> Response:
     """Answer 202: what was asked for is under way, and the status says how far."""
     return Response.json(202, {"batch_id": batch, "status_url": status_url(context.settings, batch)})

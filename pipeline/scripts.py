@@ -11,7 +11,7 @@ from pipeline.replies import MICROSECONDS
 LEDGER_TTL = 7 * 86400
 DUTY_LEASE = 30.0
 
-_PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts", "series", "failures")
+_PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts", "series", "failures", "notices")
 
 
 class Scripts:

@@ -23,7 +23,7 @@ from pipeline.models import DIRECT_PATH, MIB, Event, Response
 from pipeline.observing import STREAM, observed
 from pipeline.repeating import end
 from pipeline.settings import Settings
-from pipeline.sweeping import sweep_all
+from pipeline.sweeping import Swept, sweep_all
 
 BODY_LIMIT = 64 * MIB
 # Seconds without a word in the middle of a body after which it has broken off.
@@ -182,14 +182,17 @@ def _describing(document: bytes) -> Callable[[web.Request], Awaitable[web.Respon
 
 
 async def _timer(context: Context) -> None:
-    """Sweep while batches are open, and look for them now and then while none is; replicas take turns by jitter."""
+    """Sweep while there are batches to sweep, and look for them now and then while there are none.
+
+    Replicas take turns by jitter.
+    """
     bind_contextvars(mode="timer")
-    open_batches = 0
+    swept = Swept(0, 0)
     while True:
-        pause = context.settings.sweep_interval * (1 if open_batches else IDLE_FACTOR)
+        pause = context.settings.sweep_interval * (1 if any(swept) else IDLE_FACTOR)
         await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311
         try:
-            open_batches = await sweep_all(context)
+            swept = await sweep_all(context)
         except UnavailableError as error:
             log.warning("open batches could not be swept", extra={"error": str(error)})
         except Exception:

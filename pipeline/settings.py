@@ -9,10 +9,13 @@ from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo
+from yarl import URL
 
 from pipeline.errors import ConfigurationError
 from pipeline.redis_url import parse_redis_url
 from pipeline.watchdog import Watchdog, read_watchdog
+from pipeline.webhooks import webhook_key
+from pipeline.weburls import is_under, web_url
 
 FUNCTION_NAME = r"^[a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?$"
 FUNCTION_PATTERN = re.compile(r"[-a-z0-9.*?\[\]!]{1,128}")
@@ -51,6 +54,13 @@ def _patterns(value: str) -> str:
     return ", ".join(patterns)
 
 
+def _prefixes(value: str) -> str:
+    prefixes = [web_url(prefix.strip()) for prefix in value.split(",")]
+    if any(prefix.raw_query_string for prefix in prefixes):
+        raise ValueError("a prefix of URLs has no query")
+    return ", ".join(map(str, prefixes))
+
+
 def _allowed(value: str, info: ValidationInfo) -> str:
     patterns = info.data.get("allowed_functions", "*")
     if not _matches(value, patterns):
@@ -71,6 +81,7 @@ class Settings(BaseModel):
     public_url: HttpUrl | None = None
     function_name: Annotated[str, Field(pattern=FUNCTION_NAME)] = "pipeline"
     allowed_functions: Annotated[str, AfterValidator(_patterns)] = "*"
+    allowed_urls: Annotated[str, AfterValidator(_prefixes)] | None = None
     model_function: Annotated[str, Field(pattern=FUNCTION_NAME), AfterValidator(_allowed)] | None = None
     redis_url: Annotated[str, AfterValidator(_redis_url)] = "redis://redis-master.redis.svc.cluster.local:6379"
     s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
@@ -104,6 +115,11 @@ class Settings(BaseModel):
         """Say whether a batch may call this model function."""
         return _matches(function, self.allowed_functions)
 
+    def allows_url(self, url: str) -> bool:
+        """Say whether a batch may have this URL called, one as `web_url` spells it."""
+        prefixes = self.allowed_urls.split(", ") if self.allowed_urls else []
+        return any(is_under(URL(url), URL(prefix)) for prefix in prefixes)
+
     @property
     def silence(self) -> float:
         """Seconds after which a message that a worker took must have been answered, redelivery included."""
@@ -128,7 +144,7 @@ class Secrets:
     """What the secret files hold. `keys` are the signing keys, the newest first; the first signs, all verify.
 
     Each of `tokens` lets its bearer use the function; without any, anybody may. `s3_token` is the session token that
-    temporary credentials for S3 have.
+    temporary credentials for S3 have. `webhook_keys` sign notifications; without any, nobody is notified.
     """
 
     s3_key: str
@@ -137,6 +153,7 @@ class Secrets:
     keys: tuple[bytes, ...]
     tokens: tuple[bytes, ...] = ()
     s3_token: str | None = None
+    webhook_keys: tuple[bytes, ...] = ()
 
 
 def read_secrets(path: Path) -> Secrets:
@@ -147,7 +164,18 @@ def read_secrets(path: Path) -> Secrets:
     keys = read_lines(path, "pipeline-key", "a key")
     tokens = read_lines(path, "pipeline-token", "a token") if (path / "pipeline-token").exists() else ()
     password, s3_token = (_optional(path, name) for name in ("redis-password", "s3-token"))
-    return Secrets(read_secret(path, "s3-key"), read_secret(path, "s3-secret"), password, keys, tokens, s3_token)
+    s3_key, s3_secret = read_secret(path, "s3-key"), read_secret(path, "s3-secret")
+    return Secrets(s3_key, s3_secret, password, keys, tokens, s3_token, read_webhook_keys(path))
+
+
+def read_webhook_keys(path: Path) -> tuple[bytes, ...]:
+    """Read the keys that sign notifications, none where the secret is not mounted; raises ConfigurationError."""
+    if not (path / "webhook-key").exists():
+        return ()
+    try:
+        return tuple(map(webhook_key, read_lines(path, "webhook-key", "a key")))
+    except ValueError as error:
+        raise ConfigurationError(f"secret webhook-key: {error}") from None
 
 
 def _optional(path: Path, name: str) -> str | None:

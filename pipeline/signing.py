@@ -15,7 +15,9 @@ from urllib.parse import quote_plus
 
 from pipeline.errors import ForbiddenError
 
-Purpose = Literal["task", "reduce", "open", "callback", "direct callback", "answer", "probe", "probe callback"]
+Purpose = Literal[
+    "task", "reduce", "open", "callback", "direct callback", "answer", "probe", "probe callback", "notice"
+]
 
 _CALLS = uuid.UUID("6c8ee0f5-6a1b-5d0c-9d53-1f0f0a5e7a51")
 

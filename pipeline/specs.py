@@ -9,6 +9,7 @@ from async_lru import alru_cache
 
 from pipeline.batchspec import BatchSpec, Submission
 from pipeline.errors import ConflictError
+from pipeline.notices import are_pending
 from pipeline.outputs import NAMES
 from pipeline.store import Check, MissingObjectError, Store
 
@@ -126,10 +127,14 @@ class Specs:
         await self._store.delete_many([spec], still_ours)
 
     async def close(self, batch: str, status: dict[str, Any]) -> None:
-        """Keep the final status, with its ledger's `epoch`, for when that has expired, and mark the batch as ended."""
+        """Keep the final status, with its ledger's `epoch`, for when that has expired, and mark the batch as ended.
+
+        Its mark as an open one stays as long as somebody is to be told of the end.
+        """
         await self._store.put(f"{batch}/status.json", orjson.dumps(status))
         await self._store.put(f"{self._ended}{batch}", b"{}")
-        await self.unmark(batch)
+        if not are_pending(status):
+            await self.unmark(batch)
 
     async def unclose(self, batch: str) -> None:
         """Delete what `close` wrote of a batch that is deleted."""
@@ -141,13 +146,18 @@ class Specs:
 
     async def read_status(self, batch: str) -> dict[str, Any] | None:
         """Return the final status of an ended batch, None when it has none, or one of an earlier life of its id."""
+        document = await self.read_end(batch)
+        return None if document is None else {name: value for name, value in document.items() if name != "epoch"}
+
+    async def read_end(self, batch: str) -> dict[str, Any] | None:
+        """Return the final status with the `epoch` of its ledger, as `close` was given it."""
         try:
             document: dict[str, Any] = orjson.loads(await self._store.get(f"{batch}/status.json"))
         except MissingObjectError:
             return None
-        epoch = document.pop("epoch", None)
+        epoch = document.get("epoch")
         try:
             submission = await self._submission(batch)
         except MissingObjectError:
             return document
-        return None if epoch and submission.is_later(epoch) else document
+        return None if epoch and submission.is_later(epoch) else document | {"epoch": epoch or submission.epoch}

@@ -7,6 +7,7 @@ import msgspec
 
 from pipeline.failures import Kept
 from pipeline.measures import Measures, read_measures
+from pipeline.notices import notices_of
 from pipeline.replies import ENDED, MICROSECONDS, State
 from pipeline.settings import Settings
 
@@ -58,6 +59,7 @@ def status_document(settings: Settings, batch: str, state: State) -> dict[str, A
         "notes": _said(state, "notes"),
         **measured(read_measures(state)),
         "failures": _failures(state),
+        "notifications": notices_of(state),
     }
 
 

@@ -5,11 +5,11 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Literal, Self
 
 import orjson
 
+from pipeline.clocks import iso
 from pipeline.models import Outcome
 from pipeline.repeating import end
 from pipeline.segments import Segment, merge
@@ -124,8 +124,8 @@ async def _write(
     """Return the object, the failures, how many of them are outcomes, and the results."""
     head = {
         "batchId": totals.batch,
-        "batchStarted": _iso(totals.started),
-        "batchCompleted": _iso(totals.completed),
+        "batchStarted": iso(totals.started),
+        "batchCompleted": iso(totals.completed),
     }
     counts: list[tuple[int, int]] = []
     lists: tuple[tuple[bytes, Status, int], ...] = (
@@ -211,7 +211,3 @@ def _entry(name: str, item: Item, outcome: Outcome) -> dict[str, object]:
     if outcome.ref:
         entry["resultRef"] = outcome.ref
     return entry
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

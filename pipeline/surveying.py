@@ -30,7 +30,8 @@ async def survey(context: Context) -> None:
 
     With a retention, the batches that ended longer ago are deleted, at most 100 at a time. Raises UnavailableError.
     """
-    noted = {batch for batch, _ in await context.ledger.index.batches()}
+    index = context.ledger.index
+    noted = {batch for batch, _ in await index.batches()} | set(await index.telling())
     for batch in noted:
         try:
             await disown_outlived(context, batch)
@@ -42,16 +43,16 @@ async def survey(context: Context) -> None:
             await _recall(context, batch)
         else:
             log.warning("a batch is open in S3, and not in the index", extra={"batch": batch})
-            await context.ledger.index.note(batch)
+            await index.note(batch)
     # The rest may take its time, and nobody else is to begin with it meanwhile.
-    await context.ledger.index.surveyed()
-    retention, forgotten = context.settings.retention, not await context.ledger.index.ended(1)
+    await index.surveyed()
+    retention, forgotten = context.settings.retention, not await index.ended(1)
     if retention is None and not forgotten:
         return
-    # A batch that is redriven has both marks.
+    # A batch that is redriven, or tells of its end, has both marks.
     ended = [pair for pair in await context.specs.ended_batches() if pair[0] not in set(still_open)]
     if forgotten and ended:
-        await context.ledger.index.note_ended(dict(ended))
+        await index.note_ended(dict(ended))
     if retention is None:
         return
     for batch in [batch for batch, at in ended if time.time() - at > retention][:MOST_DELETED]:

@@ -51,7 +51,7 @@ def test_every_mode_has_its_row() -> None:
 
 
 def test_every_secret_has_its_row() -> None:
-    optional = ["pipeline-token", "s3-token"]
+    optional = ["pipeline-token", "s3-token", "webhook-key"]
     assert sorted(_table("secret")) == sorted(["pipeline-key", "redis-password", "s3-key", "s3-secret", *optional])
 
 
@@ -72,9 +72,19 @@ def test_every_metric_has_its_row() -> None:
         (
             "setting",
             Settings,
-            {"s3_bucket", "s3_endpoint", "s3_public_endpoint", "public_url", "model_function", "retention"},
+            {
+                *("s3_bucket", "s3_endpoint", "s3_public_endpoint", "public_url", "model_function", "retention"),
+                "allowed_urls",
+            },
         ),
-        ("field", BatchSpec, {"input", "function", "column", "content_type", "headers", "rate", "tolerate", "outputs"}),
+        (
+            "field",
+            BatchSpec,
+            {
+                *("input", "function", "column", "content_type", "outputs"),
+                *("headers", "rate", "tolerate", "reduce", "notify"),
+            },
+        ),
     ],
 )
 def test_defaults_are_as_the_tables_say(

@@ -5,13 +5,14 @@ from pathlib import Path
 from pipeline.checks.report import Check, failed, ok, warning
 from pipeline.context import Context
 from pipeline.errors import ConfigurationError
-from pipeline.settings import read_lines, read_secret
+from pipeline.settings import read_lines, read_secret, read_webhook_keys
 
 _NEEDED = ("s3-key", "s3-secret")
-_LINES = {"pipeline-key": "key", "pipeline-token": "token"}
+_LINES = {"pipeline-key": "key", "pipeline-token": "token", "webhook-key": "key"}
 _ABSENT = {
     "s3-token": "not mounted: the credentials for S3 are lasting ones",
     "redis-password": "not mounted: Redis is asked without a password",
+    "webhook-key": "not mounted: nobody can be told of the end of a batch",
 }
 _WRITE = "write the secret anew (README, 'Secrets')"
 
@@ -19,7 +20,7 @@ _WRITE = "write the secret anew (README, 'Secrets')"
 async def check_secrets(context: Context) -> list[Check]:
     """Read each file again, as the function does when it starts."""
     path = context.settings.secret_mount_path
-    names = ("s3-key", "s3-secret", "s3-token", "redis-password", "pipeline-key", "pipeline-token")
+    names = ("s3-key", "s3-secret", "s3-token", "redis-password", "pipeline-key", "pipeline-token", "webhook-key")
     checks = [_check(path, name) for name in names]
     is_mounted = (path / "pipeline-token").exists()
     if is_mounted and not context.access.tokens:
@@ -43,9 +44,12 @@ def _check(path: Path, name: str) -> Check:
             read_secret(path, name)
             return ok(title, "there")
         lines = len(read_lines(path, name, f"a {_LINES[name]}"))
+        if name == "webhook-key":
+            read_webhook_keys(path)
     except ConfigurationError as error:
         return failed(title, str(error), _WRITE)
     if lines == 1:
         return ok(title, "there")
-    found = f"{lines} lines: the first is used, all are accepted"
+    used = "each signs" if name == "webhook-key" else "the first is used, all are accepted"
+    found = f"{lines} lines: {used}"
     return ok(title, found, "the rotation is over once the others are taken out")

@@ -95,6 +95,9 @@ def show_progress(console: Console, progress: Progress) -> None:
     if progress.failures:
         examples = [(kind.count, kind.kind, kind.example.item if kind.example else "") for kind in progress.failures]
         table(console, ["failed", "how", "for example"], examples)
+    if progress.notifications:
+        told = [(n.target, n.kind, n.state, n.tries, n.status_code, moment(n.at)) for n in progress.notifications]
+        records(console, ["told of the end", "to", "state", "tries", "status", "last at"], told)
 
 
 def show_briefs(console: Console, briefs: Sequence[Brief]) -> None:

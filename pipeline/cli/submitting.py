@@ -46,6 +46,13 @@ Headers = Annotated[
     list[str] | None,
     typer.Option("--header", metavar="'NAME: VALUE'", help="A further header of a call; may be repeated."),
 ]
+Reduce = Annotated[
+    str | None, typer.Option(metavar="NAME", help="A function that is called at the end; its answer is kept.")
+]
+Notify = Annotated[
+    list[str] | None,
+    typer.Option("--notify", metavar="NAME|URL", help="Who is told of the end: a function or a URL; may be repeated."),
+]
 Id = Annotated[
     str | None,
     typer.Option("--id", metavar="ID", help="The batch's id; by default one is made.", callback=checked_id),
@@ -71,10 +78,12 @@ def spec_fields(  # noqa: PLR0913 - each is an option
     content_type: ContentType = None,
     outputs: Outputs = None,
     headers: Headers = None,
+    reduce: Reduce = None,
+    notify: Notify = None,
 ) -> SpecFields:
     """Make the fields of a specification of those options that are given."""
     given: dict[str, Any] = {**locals(), "headers": _headers(headers or [])}
-    return cast("SpecFields", {name: value for name, value in given.items() if value not in (None, {})})
+    return cast("SpecFields", {name: value for name, value in given.items() if value not in (None, {}, [])})
 
 
 async def submit(

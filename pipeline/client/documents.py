@@ -60,6 +60,20 @@ class FailureKind(msgspec.Struct, frozen=True):
     example: Example | None = None
 
 
+class Notification(msgspec.Struct, frozen=True):
+    """Who is told of the end: `kind` is `reduce` or `notify`, `state` is `due`, `delivered` or `given up`.
+
+    `target` is a function, or of a URL its origin; `status_code` and `at` are of the last of `tries`.
+    """
+
+    target: str = ""
+    kind: str = "notify"
+    state: str = ""
+    tries: int = 0
+    status_code: int | None = None
+    at: float | None = None
+
+
 class Progress(msgspec.Struct, frozen=True):
     """A batch at one moment.
 
@@ -95,6 +109,7 @@ class Progress(msgspec.Struct, frozen=True):
     latency: Latency | None = None
     failures: tuple[FailureKind, ...] = ()
     notes: tuple[str, ...] = ()
+    notifications: tuple[Notification, ...] = ()
 
     @property
     def over(self) -> bool:

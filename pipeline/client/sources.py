@@ -13,7 +13,7 @@ from pipeline.client.errors import SourceError
 from pipeline.models import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 # A file of this machine, the bytes of a CSV (plain, gzip or zstd), or the key of an object of the bucket.
@@ -42,6 +42,8 @@ class SpecFields(TypedDict, total=False):
     content_type: str
     outputs: list[Literal["parquet", "csv", "ndjson"]]
     headers: dict[str, str]
+    reduce: str
+    notify: Sequence[str]
 
 
 class Request(TypedDict):
@@ -65,6 +67,8 @@ def make_request(source: Source, fields: Mapping[str, Any]) -> Request:
         return Request(
             query={}, body=_to_json({"input": source, **fields}), headers={"Content-Type": "application/json"}
         )
+    if any("," in each for each in fields.get("notify", ())):
+        raise SourceError("a URL with a comma does not travel with a CSV: put it into S3 and give its key")
     if "headers" in fields:
         raise SourceError("headers do not travel with a CSV: put it into S3 and give its key")
     query = {name: _in_a_query(value) for name, value in fields.items()}
@@ -72,7 +76,7 @@ def make_request(source: Source, fields: Mapping[str, Any]) -> Request:
 
 
 def _in_a_query(value: Any) -> str:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 

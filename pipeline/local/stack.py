@@ -1,5 +1,6 @@
 """A whole OpenFaaS on a laptop: services, gateway, queue-workers and functions, in one `async with`."""
 
+import base64
 import contextlib
 import secrets
 import sys
@@ -13,6 +14,7 @@ from pipeline.local.gateway import LocalGateway
 from pipeline.local.probes import S3Info
 from pipeline.local.proxy import client_session
 from pipeline.local.services import RedisServer, S3Server, redis_server, s3_server
+from pipeline.webhooks import PREFIX
 
 __all__ = ["LocalStack", "S3Info", "local_stack"]
 
@@ -171,6 +173,7 @@ def _write_secrets(folder: Path, redis: RedisServer, s3: S3Info) -> Path:
         "s3-secret": s3.secret_key,
         "redis-password": redis.password,
         "pipeline-key": secrets.token_hex(32),
+        "webhook-key": PREFIX + base64.b64encode(secrets.token_bytes(32)).decode(),
     }
     for name, value in values.items():
         path = folder / name

@@ -11,6 +11,7 @@ else
   call('HSET', LEDGER, 'state', cancelled and 'cancelled' or 'failed', 'reason', ARGV[2], 'ended', now)
   call('HDEL', LEDGER, 'trouble')
   call('DEL', DUE)
+  start_notices()
   keep()
 end
 return 1

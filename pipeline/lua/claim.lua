@@ -5,6 +5,8 @@
 --       10 seconds that a released task may wait for its turn to call
 --       11 fields and values that a batch starts with which Redis had forgotten, as JSON
 --       12 the epoch that this one follows, as a number: Redis' clock may be behind
+--       13 how many are told of the end  14 '1' when the first of them reduces, and the others follow it
+--       15 what is shown of them, as JSON
 -- Returns {verdict, epoch}: claimed | exists | conflict | deleting | unknown (the batch is gone, and the claim not new)
 local state, digest, owner, lease_until, handed, epoch =
   get('state', 'digest', 'owner', 'lease_until', 'handed', 'epoch')
@@ -18,6 +20,8 @@ if not state then
   -- Not before the first write that Redis refuses when it is out of memory.
   call('DEL', SERIES, FAILURES)
   if ARGV[9] ~= '' then call('HSET', LEDGER, 'rate', ARGV[9]) end
+  if ARGV[13] ~= '0' then call('HSET', LEDGER, 'targets', ARGV[13], 'shown', ARGV[15]) end
+  if ARGV[14] == '1' then call('HSET', LEDGER, 'reduces', 1) end
   for field, value in pairs(cjson.decode(ARGV[11])) do call('HSET', LEDGER, field, value) end
   if tonumber(get('rate') or 1) == 0 then call('HDEL', LEDGER, 'rate') end
 elseif state == 'deleting' then

@@ -4,12 +4,13 @@
 --       7 attempts hash (task -> attempt, f:task -> failures, l:task -> losses, x:task -> extended at)
 --       8 series string (32-bit counters: SLOTS of items settled, then the durations' buckets)
 --       9 failures hash (kind -> given up, worth another attempt, run again, when, example)
+--       10 notices hash (end -> '<epoch> <generation> <ended>', target -> state, tries, status, tried at, due since;
+--          expire_at), which may be there without a ledger
 -- Times are microseconds since 1970, by Redis' own clock. Duties are 't:<task>', 's:<segment>', 'w' (first
--- window), 'r' (reduce), 'o' (open), 'd' (delete).
+-- window), 'r' (reduce), 'o' (open), 'd' (delete), 'n:<target>' (a notification of the batch's end).
 -- Positions in the list of outcomes count from the generation's first answer on: 'trimmed' of them are gone, those
 -- before 'cut' belong to segments, and 'seg:<n>' is '<first>-<end>' of a segment that is still to be written.
-local LEDGER, SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS, SERIES, FAILURES =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local LEDGER, SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS, SERIES, FAILURES, NOTICES = unpack(KEYS)
 local call = redis.call
 local clock = call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -20,7 +21,7 @@ end
 
 -- Keys that a write made anew have no TTL yet.
 local function keep()
-  local expire_at = call('HGET', LEDGER, 'expire_at')
+  local expire_at = call('HGET', LEDGER, 'expire_at') or call('HGET', NOTICES, 'expire_at')
   for _, key in ipairs(KEYS) do call('EXPIREAT', key, expire_at) end
   return expire_at
 end
@@ -124,9 +125,58 @@ local function has_ended(state)
   return state == 'done' or state == 'cancelled' or state == 'failed'
 end
 
+-- A target's state is 'held' (it follows the one that is due first), 'due', 'delivered' or 'undelivered'.
+local function notice(target)
+  local kept = call('HGET', NOTICES, target) or ''
+  local state, tries, status, at, since = string.match(kept, '^(%a+) (%d+) (%d+) (%d+) (%d+)$')
+  return state, tonumber(tries), tonumber(status), tonumber(at), tonumber(since)
+end
+
+local function keep_notice(target, state, tries, status, at, since)
+  call('HSET', NOTICES, target, string.format('%s %d %d %d %d', state, tries, status, at, since))
+end
+
+-- Its turn begins now, and so does the time after which it is given up.
+local function make_due(target)
+  local _, tries, status, at = notice(target)
+  keep_notice(target, 'due', tries, status, at, now)
+  call('ZADD', DUE, now, 'n:' .. target)
+end
+
+-- The batch has ended: its targets are told at once, or where one reduces after that one.
+local function start_notices()
+  local targets, reduces, epoch, generation, ended = get('targets', 'reduces', 'epoch', 'generation', 'ended')
+  call('DEL', NOTICES)
+  targets = tonumber(targets or 0)
+  if targets == 0 then return end
+  call('HSET', NOTICES, 'end', epoch .. ' ' .. generation .. ' ' .. ended)
+  for target = 0, targets - 1 do
+    keep_notice(target, 'held', 0, 0, 0, 0)
+    if target == 0 or not reduces then make_due(target) end
+  end
+end
+
+-- Nobody is told any more of an end that is over.
+local function drop_notices()
+  for target = 0, call('HLEN', NOTICES) - 1 do call('ZREM', DUE, 'n:' .. target) end
+  call('DEL', NOTICES)
+end
+
+-- Returns the targets whose turn it is, the longest due first, and 1 or 0: whether any is still to be told.
+local function due_notices()
+  local due, waiting = {}, 0
+  for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
+    if string.sub(duty, 1, 2) == 'n:' then due[#due + 1] = tonumber(string.sub(duty, 3)) end
+  end
+  for _, kept in ipairs(call('HVALS', NOTICES)) do
+    if string.match(kept, '^due ') or string.match(kept, '^held ') then waiting = 1 end
+  end
+  return due, waiting
+end
+
 -- What every generation starts from, also one that is rebuilt.
 local function start_generation(tasks)
-  call('DEL', SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS)
+  call('DEL', SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS, NOTICES)
   call('HSET', LEDGER, 'tasks', tasks, 'next', 0, 'segments', 0, 'bytes', 0, 'pending', 0, 'trimmed', 0, 'cut', 0,
     'not_found', 0, 'heard', 0, 'heard_at', now, 'mark', 0, 'mark_at', now, 'probed_at', now, 'not_before', now,
     'first_at', now, 'owner', '', 'lease_until', 0)

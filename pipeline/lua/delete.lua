@@ -16,6 +16,7 @@ if not state then
   call('HSET', LEDGER, 'schema', 1, 'epoch', string.format('%x', now), 'function', '', 'generation', 0)
 end
 call('HSET', LEDGER, 'state', 'deleting', 'owner', ARGV[1], 'lease_until', now + ARGV[2], 'expire_at', ARGV[3])
+drop_notices()
 call('ZADD', DUE, now + ARGV[2], 'd')
 keep()
 return {'leased', state or ''}

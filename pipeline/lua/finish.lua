@@ -10,5 +10,6 @@ call('HSET', LEDGER, 'state', outcome, 'ended', now, 'succeeded', ARGV[4], 'fail
   'settled', tasks - (call('GET', REMAINING) or 0), 'outputs', ARGV[6], 'notes', ARGV[7])
 call('HDEL', LEDGER, 'redrive', 'trouble', 'begun', 'excused')
 call('DEL', SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS)
+start_notices()
 keep()
 return outcome

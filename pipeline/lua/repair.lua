@@ -1,12 +1,13 @@
 -- The sweep of one batch: take over what is overdue, find what is lost, keep the deadline.
 -- ARGV  1 silence: time after which a message that a worker took must have been answered  2 duty lease  3 losses allowed
 --       4 most releases in one sweep  5 expire_at  6 shortest time between two sweeps
--- Returns {state, generation, function, epoch, open 0 or 1, reduce 0 or 1, delete 0 or 1, {segment ...},
---          {{task, attempt} ...}, {exhausted task ...}, when it ended, how many of the released were lost}; state 'gone' when
---          there is no such batch, '' when another replica has just swept it
+-- Returns {state, {target to notify ...}, 1 while somebody is still to be notified, generation, function, epoch,
+--          open 0 or 1, reduce 0 or 1, delete 0 or 1, {segment ...}, {{task, attempt} ...}, {exhausted task ...},
+--          when it ended, how many of the released were lost}; only the first three when there is no such batch (state
+--          'gone'), or another replica has just swept it (state '')
 local state, generation, fn, swept_at, epoch = get('state', 'generation', 'function', 'swept_at', 'epoch')
-if not state then return {'gone'} end
-if swept_at and now - swept_at < tonumber(ARGV[6]) then return {''} end
+if not state then return {'gone', due_notices()} end
+if swept_at and now - swept_at < tonumber(ARGV[6]) then return {'', {}, 0} end
 local silence, lease, cap, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 call('HSET', LEDGER, 'swept_at', now)
 -- An opening or a reduce that never succeeds does not live for ever.
@@ -98,7 +99,7 @@ end
 local open, reduce, delete, segments = 0, 0, 0, {}
 for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
   local kind = string.sub(duty, 1, 1)
-  if kind ~= 't' and kind ~= 'w' then
+  if kind ~= 't' and kind ~= 'w' and kind ~= 'n' then
     call('ZADD', DUE, now + lease, duty)
     if kind == 'o' and state == 'opening' then open = 1 end
     if kind == 'r' and state == 'reducing' then reduce = 1 end
@@ -107,4 +108,8 @@ for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
   end
 end
 keep()
-return {state, generation, fn or '', epoch, open, reduce, delete, segments, released, exhausted, get('ended') or '', lost}
+-- Not leased here: whoever makes a try takes it first.
+local notify, waiting = {}, 0
+if has_ended(state) then notify, waiting = due_notices() end
+return {state, notify, waiting, generation, fn or '', epoch, open, reduce, delete, segments, released, exhausted,
+  get('ended') or '', lost}

@@ -19,6 +19,7 @@ from pipeline.duties import enqueue_open, mark_open
 from pipeline.errors import BadRequestError, TooLargeError, UnavailableError
 from pipeline.ids import another, being_deleted, find_kept
 from pipeline.models import KIB, MIB, RESERVED_IDS, Event, Response, check_batch_id
+from pipeline.notifying import check_targets
 from pipeline.opening import NewBatch, abandon, claim, discard, open_batch, reopen
 from pipeline.specs import Marker
 from pipeline.status import status_url
@@ -40,6 +41,7 @@ async def batch(event: Event, context: Context) -> Response:
     name = check_batch_id(event.headers.get("X-Batch-Id") or str(uuid.uuid4()))
     bind_contextvars(batch=name)
     spec, body = _read_request(event, context, name)
+    check_targets(spec, context.webhooks)
     await context.phases.check_server()
     if body is None:
         found = await _find_input(context, spec.input)
@@ -77,6 +79,8 @@ async def _submit(context: Context, new: NewBatch, body: bytes | None, *, queued
         new = replace(new, submission=msgspec.structs.replace(new.submission, epoch=claimed.epoch))
         return await _open(context, new, body, queued=queued)
     await abandon(context, name, new.owner)
+    # What was noted of one that still tells of its end went with the claim.
+    await reopen(context, name)
     return known
 
 

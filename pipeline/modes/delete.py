@@ -4,7 +4,7 @@ from pipeline.context import Context
 from pipeline.deleting import delete_batch
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.models import Event, Response, batch_of
-from pipeline.requests import accepted
+from pipeline.requests import accepted, has_ended
 from pipeline.store import MissingObjectError
 
 
@@ -16,7 +16,7 @@ async def delete(event: Event, context: Context) -> Response:
     name = batch_of(event)
     phase = await context.ledger.phase(name)
     if phase is None:
-        if await context.specs.read_marker(name) is not None:
+        if not await has_ended(context, name) and await context.specs.read_marker(name) is not None:
             raise ConflictError(f"batch {name!r} cannot be deleted: it has not ended; cancel it first")
         try:
             await context.specs.read(name)

@@ -9,6 +9,7 @@ from pipeline.logs import bound
 from pipeline.models import Event, Response
 from pipeline.opening import NewBatch, abandon, claim, open_batch
 from pipeline.rebuilding import rebuild
+from pipeline.requests import has_ended
 from pipeline.store import MissingObjectError
 from pipeline.sweeping import sweep_batch
 
@@ -32,7 +33,7 @@ async def open_queued(event: Event, context: Context) -> Response:
         return Response.json(200, {"batch_id": name, "verdict": "unknown"})
     new = NewBatch(name, submission, owner)
     verdict: str = (await claim(context, new, kind="queued")).verdict
-    if verdict == "claimed" and await _has_ended(context, name):
+    if verdict == "claimed" and await has_ended(context, name):
         verdict = "ended"
     if verdict in {"conflict", "ended"}:
         # Left by a submission that died before it saw that the id is not free.
@@ -44,11 +45,6 @@ async def open_queued(event: Event, context: Context) -> Response:
         await abandon(context, name, owner, reason)
         return Response.json(200, {"batch_id": name, "verdict": "given up", "reason": reason})
     return Response.json(200, {"batch_id": name, "verdict": "opened"})
-
-
-async def _has_ended(context: Context, name: str) -> bool:
-    marker, ended = await context.specs.read_marker(name), await context.specs.read_status(name)
-    return ended is not None and (marker is None or marker.base <= ended["generation"])
 
 
 async def _hopeless(context: Context, name: str) -> str:

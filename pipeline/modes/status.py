@@ -5,6 +5,7 @@ from typing import Any
 from pipeline.context import Context
 from pipeline.listing import list_batches
 from pipeline.models import Event, Response, batch_of
+from pipeline.notices import are_pending
 from pipeline.replies import ENDED
 from pipeline.requests import known_state
 from pipeline.status import status_document
@@ -26,7 +27,12 @@ async def status(event: Event, context: Context) -> Response:
     if EVENT_STREAM not in event.headers.get("Accept", ""):
         return Response.json(200, document)
     seen = event.headers.get("Last-Event-ID", "")
-    return stream(document, read, lambda current: current.get("state") in ENDED, seen, context.closing)
+    return stream(document, read, _is_over, seen, context.closing)
+
+
+def _is_over(document: dict[str, Any]) -> bool:
+    """Say whether the batch has ended, and all are told of it: nothing of the document will change any more."""
+    return document.get("state") in ENDED and not are_pending(document)
 
 
 async def _describe(context: Context, name: str) -> dict[str, Any]:

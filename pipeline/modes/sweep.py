@@ -7,4 +7,4 @@ from pipeline.sweeping import sweep_all
 
 async def sweep(_event: Event, context: Context) -> Response:
     """Sweep every open batch; answers with how many there are. Raises UnavailableError."""
-    return Response.json(200, {"open": await sweep_all(context)})
+    return Response.json(200, {"open": (await sweep_all(context)).open})

@@ -28,6 +28,7 @@ function drawBatch(status) {
   drawChart(view, status.throughput, running);
   drawLatency(view, status.latency);
   drawFailures(status.failures);
+  drawNotices(status);
   drawOutputs(status);
   fill(view, { "summary-key": status.links?.summary ? shown(status.links.summary) : "" });
   drawActions(status);

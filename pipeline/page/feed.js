@@ -172,11 +172,11 @@ class Feed {
     return false;
   }
 
-  /** Says whether the batch has ended. */
+  /** Says whether the batch has ended, and all are told. */
   #take(found, link) {
     this.#alive(link);
     this.#listener.document(found);
-    return ENDED.has(found.state);
+    return isOver(found);
   }
 
   #alive(link) {

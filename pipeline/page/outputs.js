@@ -7,6 +7,7 @@ const OUTPUTS = new Map([
   ["failures.csv", "Rows to submit again, CSV"],
   ["failures.parquet", "Rows to submit again, Parquet"],
   ["report.json", "Report"],
+  ["reduced.json", "What the function made of it"],
 ]);
 const outputs = { batch: "", version: "", parts: false };
 
@@ -14,7 +15,7 @@ const outputs = { batch: "", version: "", parts: false };
 function drawOutputs(status) {
   const ended = ENDED.has(status.state) && numberOf(status.started) !== null;
   show(byId("outputs"), ended);
-  const version = ended ? `${status.batch_id} ${status.generation} ${status.ended}` : "";
+  const version = ended ? `${status.batch_id} ${status.generation} ${status.ended} ${reducedAt(status)}` : "";
   if (version === outputs.version) return;
   Object.assign(outputs, { batch: status.batch_id, version, parts: false });
   setChildren(byId("output-rows"), [], String, "output-template", drawOutput);

@@ -173,3 +173,18 @@ async def test_an_error_is_one_line_and_an_exit_code(answer: Answer, code: int, 
         result = await run(server, "status", "b-1", "--patience", "0", *more)
     assert result.exit_code == code
     assert result.stderr == message + "\n"
+
+
+async def test_who_is_told_of_the_end_is_shown() -> None:
+    told = [
+        {"target": "fold", "kind": "reduce", "state": "delivered", "tries": 1, "status_code": 200, "at": 1.0},
+        {"target": "https://h", "kind": "notify", "state": "due", "tries": 12, "status_code": None, "at": 2.0},
+    ]
+    async with contract() as server:
+        server.answer("status", progress("done", 10, notifications=told))
+        result = await run(server, "status", "b-1")
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert [line for line in lines if "fold" in line or "https://h" in line] != []
+    assert "given up" not in result.stdout
+    for word in ("fold", "reduce", "delivered", "200", "https://h", "due", "12"):
+        assert word in result.stdout

@@ -33,6 +33,8 @@ EVERY_FIELD: dict[str, tuple[list[str], Any]] = {
     "content_type": (["--content-type", "text/html"], "text/html"),
     "outputs": (["--output", "csv", "--output", "parquet"], ["csv", "parquet"]),
     "headers": (["--header", "X-A: 1", "--header", "X-B:x: y"], {"X-A": "1", "X-B": "x: y"}),
+    "reduce": (["--reduce", "fold"], "fold"),
+    "notify": (["--notify", "next", "--notify", "https://h/x?a,b"], ["next", "https://h/x?a,b"]),
 }
 
 

@@ -166,6 +166,9 @@ async def test_every_field_of_a_status_is_read() -> None:
         throughput={"width": 2, "counts": [1, 2]},
         latency={"tasks": 3, "p50": 0.1, "p90": 0.2, "p99": 0.3, "max": 0.4},
         failures=[{**kind, "example": example}],
+        notifications=[
+            {"target": "next", "kind": "reduce", "state": "due", "tries": 2, "status_code": None, "at": 3.5}
+        ],
     )
     async with called() as (server, pipeline):
         server.answer("status", document)
@@ -176,6 +179,11 @@ async def test_every_field_of_a_status_is_read() -> None:
     (failure,) = found.failures
     assert failure.example is not None
     assert (failure.count, failure.example.index) == (2, 4)
+    (told,) = found.notifications
+    assert (told.target, told.kind, told.state, told.tries, told.status_code, told.at) == (
+        *("next", "reduce", "due"),
+        *(2, None, 3.5),
+    )
 
 
 async def test_the_doctors_checks_are_read() -> None:

@@ -66,3 +66,11 @@ def test_what_is_no_number_is_not_left_out(rate: float) -> None:
 def test_headers_do_not_travel_with_a_csv() -> None:
     with pytest.raises(SourceError, match="headers do not travel with a CSV: put it into S3 and give its key"):
         make_request(b"url\n", {"headers": {"X-Extra": "1"}})
+
+
+def test_who_is_notified_is_a_list_with_commas_beside_a_csv() -> None:
+    assert make_request(b"url\n", {"notify": ["next", "https://h/x"]})["query"] == {"notify": "next,https://h/x"}
+    with pytest.raises(
+        SourceError, match="a URL with a comma does not travel with a CSV: put it into S3 and give its key"
+    ):
+        make_request(b"url\n", {"notify": ["https://h/x,y"]})

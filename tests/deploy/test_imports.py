@@ -10,7 +10,7 @@ from tests.deploy.images import HANDLER, OUTSIDE, ROOT
 
 # From the bottom up; a module may import from the rows under its own. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "replies", "redis_url", "redis_errors", "shell", "clocks", "watchdog"}),
+    frozenset({"errors", "replies", "redis_url", "redis_errors", "shell", "clocks", "watchdog", "webhooks", "weburls"}),
     frozenset(
         {
             "settings",
@@ -27,18 +27,20 @@ LAYERS: tuple[frozenset[str], ...] = (
             "outputs",
         }
     ),
-    frozenset({"patience"}),
+    frozenset({"patience", "specrules"}),
     frozenset({"connection"}),
     frozenset({"logs", "models", "s3", "uploads", "scripts"}),
     frozenset({"failures", "formats", "streaming"}),
-    frozenset({"envelopes"}),
+    frozenset({"envelopes", "notices"}),
     frozenset(
         {"access", "batchspec", "control", "index", "probing", "store", "gateway", "cutting", "unpacking", "status"}
     ),
-    frozenset({"ledger", "rows", "snapshot", "specs", "segments", "calls", "columns", "tally"}),
+    frozenset({"ledger", "rows", "snapshot", "specs", "segments", "calls", "columns", "tally", "hooks", "outputnames"}),
     frozenset({"context", "answers", "planning", "summary", "table", "report"}),
     frozenset({"exporting"}),
     frozenset({"duties", "deleting", "ids", "inputs", "listing", "releasing"}),
+    frozenset({"closing", "reduced"}),
+    frozenset({"notifying"}),
     frozenset({"settling", "opening", "surveying", "ending"}),
     frozenset({"checks.report"}),
     frozenset(f"checks.{path.stem}" for path in (HANDLER / "checks").glob("*.py"))
@@ -71,13 +73,13 @@ CLIENT_LAYERS: tuple[frozenset[str], ...] = (
 # Who may talk to the outside, so that each of these has one place where its errors are known.
 OWNERS = {
     "redis": {
-        *("bundles", "connection", "control", "index", "ledger"),
+        *("bundles", "connection", "control", "index", "ledger", "notices"),
         *("patience", "probing", "redis_errors", "scripts"),
     },
     "aiobotocore": {"s3"},
     "botocore": {"objects"},
     "prometheus_client": {"metrics", "server", "__main__"},
-    "aiohttp": {"gateway", "objects", "server", "__main__"},
+    "aiohttp": {"gateway", "hooks", "objects", "server", "__main__"},
 }
 DISTRIBUTIONS = {"async_lru": "async-lru", "backports": "backports.zstd", "prometheus_client": "prometheus-client"}
 

@@ -118,7 +118,7 @@ def test_the_listed_secrets_are_those_that_are_read(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Path, "read_text", record_read)
     monkeypatch.setattr(Path, "exists", record_exists)
     read_secrets(folder)
-    assert asked == {*listed, "pipeline-token", "s3-token"}, "a token is asked for only where one was made"
+    assert asked == {*listed, "pipeline-token", "s3-token", "webhook-key"}, "the rest is asked for where it was made"
 
 
 @pytest.mark.parametrize("missing", ["s3-key", "s3-secret", "pipeline-key"])

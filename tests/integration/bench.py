@@ -13,12 +13,20 @@ from pipeline.replies import FailVerdict, Pass, Repairs, Settled
 from pipeline.signing import Identity
 
 SILENCE = 100.0
-PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts", "series", "failures")
+PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts", "series", "failures", "notices")
 
 
-def submission(*, window: int = 128, etag: str = "etag", chunk: int = 1) -> Submission:
-    """A submission of one input; another etag or chunk makes it another one."""
-    return Submission({"input": "in.csv", "function": "model", "window": window, "chunk": chunk}, etag, 1, etag)
+def submission(
+    *, window: int = 128, etag: str = "etag", chunk: int = 1, targets: int = 0, reduces: bool = False
+) -> Submission:
+    """A submission of one input; another etag or chunk makes it another one.
+
+    So many `targets` are told of its end, the first of them one that reduces if it `reduces`.
+    """
+    fields: dict[str, Any] = {"input": "in.csv", "function": "model", "window": window, "chunk": chunk}
+    told = [f"told-{number}" for number in range(targets)]
+    fields |= {"reduce": told.pop(0)} if reduces else {}
+    return Submission(fields | ({"notify": told} if told else {}), etag, 1, etag)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pipeline.access import Access
 from pipeline.background import Background
 from pipeline.context import Context, Phases
 from pipeline.gateway import Gateway
+from pipeline.hooks import Hooks
 from pipeline.ledger import Ledger
 from pipeline.local.services import RedisServer, S3Info, redis_server, s3_server
 from pipeline.metrics import Metrics
@@ -23,11 +24,13 @@ from pipeline.signing import Signer
 from pipeline.snapshot import Snapshots
 from pipeline.specs import Specs
 from pipeline.store import Store
+from pipeline.webhooks import Webhooks
 from tests.integration.bench import Bench
 from tests.integration.direct_calls import Direct
 from tests.integration.doctors import Doctor
 from tests.integration.fake_gateway import FakeGateway, fake_gateway
 from tests.integration.pipeline_bench import PipelineBench
+from tests.integration.receivers import WEBHOOK_KEY, Receiver, receiver
 from tests.integration.s3_proxy import S3Proxy, s3_proxy
 
 FOLDER = Path(__file__).parent
@@ -112,7 +115,9 @@ def bench(redis: Redis, name: str) -> Bench:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def pipeline(redis: Redis, store: Store, gateway: FakeGateway, s3: S3Info, name: str) -> PipelineBench:
+async def pipeline(
+    redis: Redis, store: Store, gateway: FakeGateway, s3: S3Info, name: str
+) -> AsyncIterator[PipelineBench]:
     """The whole function with a fresh memory, around the folder's Redis, S3 and gateway."""
     settings = connection(s3)[0].model_copy(
         update={"gateway_url": gateway.url, "function_name": name, "model_function": f"{name}-model"}
@@ -122,11 +127,20 @@ async def pipeline(redis: Redis, store: Store, gateway: FakeGateway, s3: S3Info,
     metrics = Metrics()
     client = Gateway(gateway.session, gateway.url, name, signer, metrics)
     remembered = (Snapshots(store), Specs(store, name), Phases(ledger))
-    context = Context(
-        *(settings, metrics, Background(), Access(), signer, ledger, store, client, *remembered),
-        closing=asyncio.Event(),
-    )
-    return PipelineBench(context, redis, gateway, name)
+    webhooks = Webhooks((WEBHOOK_KEY,))
+    async with Hooks.connect() as told:
+        context = Context(
+            *(settings, metrics, Background(), Access(), signer, ledger, store, client, told, webhooks, *remembered),
+            closing=asyncio.Event(),
+        )
+        yield PipelineBench(context, redis, gateway, name)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def hooks() -> AsyncIterator[Receiver]:
+    """Who is told of an end at a URL."""
+    async with receiver() as running:
+        yield running
 
 
 @pytest.fixture

@@ -103,6 +103,10 @@ class PipelineBench:
             # In the server each request has a context of its own.
             clear_contextvars()
 
+    async def handle_apart(self, mode: str, query: Mapping[str, str]) -> Response:
+        """Handle a request without a wait for what goes on in the background: it may be waiting for this."""
+        return await handle(Event(b"", CIMultiDict({"X-Mode": mode}), "POST", query, "/"), self.context)
+
     async def submit(
         self, body: str | bytes, headers: Headers | None = None, query: Mapping[str, str] | None = None, batch: str = ""
     ) -> Response:

@@ -16,6 +16,7 @@ from pipeline.local.errors import FunctionStartError, LocalError
 from pipeline.local.functions import FunctionSpec
 from pipeline.local.services import RedisServer, S3Server, redis_server, s3_server
 from pipeline.local.stack import local_stack
+from pipeline.webhooks import webhook_key
 from tests.support import wait_until
 
 MODEL = FunctionSpec("model", (sys.executable, "-S", str(Path(__file__).with_name("function_process.py"))))
@@ -50,6 +51,7 @@ async def test_knows_all_that_the_pipeline_needs(redis: RedisServer, s3: S3Serve
         assert {stat.S_IMODE(path.stat().st_mode) for path in files.values()} == {0o600}
         contents = {name: path.read_text() for name, path in files.items()}
         assert len(bytes.fromhex(contents.pop("pipeline-key"))) == 32
+        assert len(webhook_key(contents.pop("webhook-key").encode())) == 32
         assert contents == {
             "s3-key": s3.info.access_key,
             "s3-secret": s3.info.secret_key,

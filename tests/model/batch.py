@@ -56,6 +56,16 @@ class Round:
 
 
 @dataclass
+class Told:
+    """Who is told of an end, which Redis names: of each target its state, its tries, and since when it is its turn."""
+
+    end: str
+    states: list[str]
+    tries: list[int]
+    since: list[float]
+
+
+@dataclass
 class Batch:
     """A claimed batch. `state` is '' where there is none; `epochs` are those of the generations before this one."""
 
@@ -89,4 +99,7 @@ class Batch:
     deadline_at: float = 0
     closing_at: float = 0
     swept_at: float | None = None
+    targets: int = 0
+    reduces: bool = False
+    told: Told | None = None
     round: Round = field(default_factory=lambda: Round(0, (0, 0)))

@@ -42,6 +42,7 @@ class Caller(RuleBasedStateMachine):
         self.names = 0
         self.sound = True
         self.window = 1
+        self.targets, self.reduces = 0, False
         self.first: list[Identity] = []
         self.sight: Sight = self.world.look()
 
@@ -63,6 +64,8 @@ class Caller(RuleBasedStateMachine):
         self.sound = False
         assert answer == expected, f"{answer} and not {expected}"
         before, self.sight = self.sight, self.world.look()
+        if self.batch.told is not None and self.batch.told.end == "?":
+            self.batch.told.end = self.sight.notices["end"]
         check_sight(self.life, self.sight)
         check_nobody_is_forgotten(self.life, self.sight)
         self._check_window(before)
@@ -82,13 +85,14 @@ class Caller(RuleBasedStateMachine):
         assert len(after.in_flight) <= max(window + OVER_THE_WINDOW, len(before.in_flight))
 
     def claim(self, owner: str, *, queued: bool = False, hand_on: bool = False, etag: str = "e") -> str:
-        made = submission(window=self.window, etag=etag)
+        made = submission(window=self.window, etag=etag, targets=self.targets, reduces=self.reduces)
         claim = self.ask(
             self.world.ledger.claim(
                 BATCH, owner, made, ahead=AHEAD, kind="queued" if queued else "new", hand_on=hand_on
             )
         )
-        verdict = self.life.claim(owner, made.digest, self.window, ahead=AHEAD, queued=queued, hand_on=hand_on)
+        told = (self.targets, self.reduces)
+        verdict = self.life.claim(owner, made.digest, self.window, told, ahead=AHEAD, queued=queued, hand_on=hand_on)
         if self.batch.epoch == "?":
             assert claim.epoch not in {identity.epoch for identity in self.history}
             self.batch.epoch = claim.epoch

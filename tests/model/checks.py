@@ -14,8 +14,11 @@ def check_sight(reference: Reference, sight: Sight) -> None:
     """Compare all that counts: a ledger that differs is wrong, or the reference is."""
     batch, now = reference.batch, reference.batch.round
     assert sight.fields.get("state", "") == batch.state
+    _check_told(reference, sight)
     if not batch.state:
-        assert sight.keys == frozenset()
+        assert sight.keys <= {f"{ROOT}:notices", f"{ROOT}:due"}
+        assert bool(sight.keys) == (batch.told is not None)
+    if not sight.keys:
         return
     _check_keys(sight)
     assert sight.due == {duty: _ahead(reference, at) for duty, at in now.due.items()}
@@ -38,16 +41,32 @@ def check_sight(reference: Reference, sight: Sight) -> None:
         _check_round(reference, sight)
 
 
+def _check_told(reference: Reference, sight: Sight) -> None:
+    """Compare who is told of the end; whose turn it is has a duty, and who waits for a turn waits for somebody's."""
+    told = reference.batch.told
+    if told is None:
+        assert sight.notices == {}
+        return
+    kept = [sight.notices[str(target)].split() for target in range(len(told.states))]
+    assert sight.notices["end"] == told.end
+    assert [each[0] for each in kept] == told.states
+    assert [int(each[1]) for each in kept] == told.tries
+    assert {duty for duty in sight.due if duty[0] == "n"} == {
+        f"n:{target}" for target, state in enumerate(told.states) if state == "due"
+    }
+    assert "held" not in told.states or "due" in told.states
+
+
 def _check_keys(sight: Sight) -> None:
     """No key but the declared ones, all of one slot, and all of them expire when the batch does."""
     assert sight.keys <= {ROOT, *(f"{ROOT}:{part}" for part in PARTS)}
     expiries = {key: at for key, at in zip(KEYS, sight.expiries, strict=True) if key in sight.keys}
-    assert set(expiries.values()) == {int(sight.fields["expire_at"])}
+    assert set(expiries.values()) == {int((sight.fields or sight.notices)["expire_at"])}
 
 
 def _check_nothing_runs(sight: Sight) -> None:
     assert (sight.settled, sight.outcomes, sight.in_flight, sight.attempts) == (frozenset(), [], {}, {})
-    assert set(sight.due) <= {"o"}
+    assert {duty for duty in sight.due if duty[0] != "n"} <= {"o"}
 
 
 def _check_round(reference: Reference, sight: Sight) -> None:
@@ -115,7 +134,7 @@ def check_nobody_is_forgotten(reference: Reference, sight: Sight) -> None:
     if state == "closing":
         assert not [duty for duty in sight.due if duty[0] in "tw"]
     if state in ENDED:
-        assert not sight.due
+        assert not [duty for duty in sight.due if duty[0] != "n"]
     assert not reference.batch.round.settled & set(sight.in_flight)
 
 

@@ -25,14 +25,28 @@ class Rebuilt:
 class Life(Sweep):
     """Each method is one script, and returns what it should."""
 
-    def claim(self, owner: str, digest: str, window: int, *, ahead: float, queued: bool, hand_on: bool) -> str:
+    def claim(
+        self,
+        owner: str,
+        digest: str,
+        window: int,
+        targets: tuple[int, bool],
+        *,
+        ahead: float,
+        queued: bool,
+        hand_on: bool,
+    ) -> str:
+        """`targets` are how many are told of the end, and whether the first of them reduces."""
         batch = self.batch
         if batch.state == "deleting":
             return "deleting"
         if not batch.state:
             if queued:
                 return "unknown"
-            batch = self.batch = Batch("opening", "?", digest=digest, window=window, ahead=ahead)
+            old = batch
+            batch = self.batch = Batch("opening", "?", digest=digest, window=window, ahead=ahead, told=old.told)
+            batch.targets, batch.reduces = targets
+            batch.round.due = old.round.due
         elif batch.digest != digest:
             return "conflict"
         elif batch.state != "opening" or (
@@ -54,6 +68,7 @@ class Life(Sweep):
         else:
             batch.state = "cancelled" if batch.cancelled else "failed"
             batch.round.due.clear()
+            self.start_notices()
         return True
 
     def confirm(self, one: Identity) -> None:
@@ -98,6 +113,7 @@ class Life(Sweep):
         batch.succeeded, batch.failed = succeeded, failed
         tasks, segments = batch.round.tasks, batch.round.segments
         batch.round = Round(tasks, self.now(), settled=set(range(tasks)), segments=segments)
+        self.start_notices()
         return batch.state
 
     def cancel(self) -> tuple[str, int, int | None, bool]:
@@ -141,6 +157,7 @@ class Life(Sweep):
             return state, batch.generation, "unopened"
         batch.state, batch.outcome, batch.redrive = "reducing", "done", True
         batch.owner, batch.lease_until, batch.cancelled, batch.paused = "", 0, False, False
+        self.drop_notices()
         batch.round.due["r"] = self.later(DUTY_LEASE)
         return state, batch.generation, "redriven"
 
@@ -154,6 +171,7 @@ class Life(Sweep):
         elif state and state not in ENDED:
             return "open", state
         batch.state, batch.owner, batch.lease_until = "deleting", owner, self.clock + DUTY_LEASE
+        self.drop_notices()
         batch.round.due["d"] = self.later(DUTY_LEASE)
         return "leased", state
 
@@ -178,6 +196,7 @@ class Life(Sweep):
         batch.cancelled = old.cancelled or old.outcome == "cancelled" or batch.cancelled
         batch.window, batch.rate, batch.deadline_at = old.window, old.rate or batch.rate, found.deadline_at
         batch.round = Round(now.tasks, self.now(), items=now.items, calls=now.calls, final=now.final)
+        batch.told = None
         batch.round.settled, batch.round.segments = set(found.settled), found.segments
         batch.round.not_found = -1 if found.succeeded + found.given_up else 0
         batch.state = "paused" if batch.paused else "running"

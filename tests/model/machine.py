@@ -101,6 +101,7 @@ class LedgerMachine(Scenes):
         self.world.ends.add(self.batch.state)
         if self.batch.state:
             assert self.repair().state in ENDED
+            self.tell_all()
             self.delete_it()
             assert self.batch.state == "deleting"
             self.forget_it()

@@ -55,9 +55,19 @@ class Opening(Caller):
         fate=FATES,
         rate=st.sampled_from([None, None, None, SLOW, FAST]),
         held=st.sampled_from([False, False, False, True]),
+        told=st.sampled_from([(0, False), (1, False), (2, False), (1, True), (3, True)]),
     )
-    def submit(self, window: int, plan: Plan, fate: str, rate: float | None, held: bool) -> None:  # noqa: FBT001
+    def submit(
+        self,
+        window: int,
+        plan: Plan,
+        fate: str,
+        rate: float | None,
+        held: bool,  # noqa: FBT001
+        told: tuple[int, bool],
+    ) -> None:
         self.window, self.plan = window, plan
+        self.targets, self.reduces = told
         owner = self.name("opener")
         self.claim(owner)
         if rate:

@@ -98,6 +98,7 @@ class Reference:
             return "lost", []
         batch.round = Round(new.tasks, self.now(), items=new.items, calls=new.calls, final=new.final)
         batch.round.not_before = self.clock + new.delay
+        batch.told = None
         batch.owner, batch.lease_until, batch.generation, batch.paced_until = "", 0, new.number, 0
         batch.begun, batch.excused = 0, ""
         if first:

@@ -6,12 +6,12 @@ from hypothesis.stateful import precondition, rule
 from pipeline.ledger import LOSSES_ALLOWED, OPENING_LEASE, REDUCE_LEASE
 from pipeline.replies import ENDED
 from tests.model.batch import OPEN
+from tests.model.notified import Notified
 from tests.model.opening import PICK
-from tests.model.running import Running
 from tests.model.world import BATCH
 
 
-class Scenes(Running):
+class Scenes(Notified):
     """Each leaves the batch wherever it then is."""
 
     def cancel_it(self) -> None:

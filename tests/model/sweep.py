@@ -4,16 +4,16 @@ from pipeline.ledger import LOSSES_ALLOWED
 from pipeline.replies import Repairs
 from pipeline.scripts import DUTY_LEASE
 from tests.model.batch import OVER_THE_WINDOW, SILENCE
-from tests.model.reference import Reference
+from tests.model.telling import Telling
 
 
-class Sweep(Reference):
+class Sweep(Telling):
     """`repair`, step by step."""
 
     def repair(self, shortest: float) -> Repairs:
         batch, now = self.batch, self.batch.round
         if not batch.state:
-            return Repairs("gone")
+            return Repairs("gone", *self.turns())
         if batch.swept_at is not None and self.clock - batch.swept_at < shortest:
             return Repairs("")
         batch.swept_at = self.clock
@@ -32,10 +32,10 @@ class Sweep(Reference):
             if now.pending:
                 self.cut(0)
             self.start_reduce(0)
-        taken = [duty for duty in self.overdue() if duty[0] not in "tw"]
+        taken = [duty for duty in self.overdue() if duty[0] not in "twn"]
         now.due |= {duty: self.later(DUTY_LEASE) for duty in taken}
         return Repairs(
-            *(batch.state, batch.generation, "model" if batch.epoch else "", batch.epoch),
+            *(batch.state, *self.turns(), batch.generation, "model" if batch.epoch else "", batch.epoch),
             open="o" in taken and batch.state == "opening",
             reduce="r" in taken and batch.state == "reducing",
             delete="d" in taken,

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 PREFIX, BATCH = "model", "batch"
 ROOT = f"{PREFIX}:{{{BATCH}}}"
-PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts", "series", "failures")
+PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts", "series", "failures", "notices")
 KEYS = (ROOT, *(f"{ROOT}:{part}" for part in PARTS))
 
 # The scripts' clock is a counter beside the batch, so that nothing depends on how fast this machine is: each script
@@ -34,7 +34,7 @@ for n, key in ipairs(KEYS) do expiries[n] = redis.call('EXPIRETIME', key) end
 return {redis.call('GET', 'clock'), redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2]) or '',
   redis.call('LRANGE', KEYS[3], 0, -1), redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES'),
   redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES'), redis.call('GET', KEYS[6]) or '0',
-  redis.call('HGETALL', KEYS[7]), expiries, redis.call('KEYS', '*')}
+  redis.call('HGETALL', KEYS[7]), expiries, redis.call('KEYS', '*'), redis.call('HGETALL', KEYS[10])}
 """
 
 
@@ -51,6 +51,7 @@ class Sight:
     attempts: dict[str, int]
     expiries: list[int]
     keys: frozenset[str]
+    notices: dict[str, str]
     now: float
     raw: list[Any]
 
@@ -101,7 +102,7 @@ class World:
 
     async def _see(self) -> Sight:
         clock, *raw = await self._look(keys=KEYS)
-        fields, bits, outcomes, in_flight, due, remaining, attempts, expiries, keys = raw
+        fields, bits, outcomes, in_flight, due, remaining, attempts, expiries, keys, notices = raw
         now = int(clock) / 1e6
         keys.remove(_CLOCK.encode())
         return Sight(
@@ -114,8 +115,12 @@ class World:
             attempts={name.decode(): int(value) for name, value in _pairs(attempts)},
             expiries=expiries,
             keys=frozenset(key.decode() for key in keys),
+            notices={name.decode(): value.decode() for name, value in _pairs(notices)},
             now=now,
-            raw=[sorted(_pairs(fields)), *raw[1:5], int(remaining), sorted(_pairs(attempts)), expiries, sorted(keys)],
+            raw=[
+                *(sorted(_pairs(fields)), *raw[1:5], int(remaining), sorted(_pairs(attempts)), expiries, sorted(keys)),
+                sorted(_pairs(notices)),
+            ],
         )
 
 

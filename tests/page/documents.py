@@ -69,6 +69,11 @@ def status(batch: str = "monday", **fields: Any) -> dict[str, Any]:
     }
 
 
+def told(**fields: Any) -> dict[str, Any]:
+    """Return one who is told of the end."""
+    return {"target": "next", "kind": "notify", "state": "due", "tries": 0, "status_code": None, "at": None, **fields}
+
+
 def ended(batch: str = "monday", state: str = "done", **fields: Any) -> dict[str, Any]:
     """Return a batch that has ended."""
     counts = {"succeeded": 1988, "failed": 12, "settled": 2000, "in_flight": 0, "released": 2000, "eta": None}

@@ -112,6 +112,11 @@ class Service:
     def _document(self, batch: str) -> dict[str, Any]:
         return self.batches[batch] if batch else dict(self.briefs)
 
+    def _is_over(self, batch: str) -> bool:
+        document = self._document(batch)
+        told = document.get("notifications")
+        return document.get("state") in ENDED and "'state': 'due'" not in str(told)
+
     async def _stream(self, request: web.Request, batch: str) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         if self.streaming == "buffered":
@@ -134,7 +139,7 @@ class Service:
             if newest != str(self.version):
                 newest, data = str(self.version), json.dumps(self._document(batch))
                 await response.write(f"id: {newest}\nevent: status\ndata: {data}\n\n".encode())
-            if self._document(batch).get("state") in ENDED:
+            if self._is_over(batch):
                 await response.write(b"event: end\ndata: {}\n\n")
                 return
             async with self._changed:

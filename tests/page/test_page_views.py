@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
-from tests.page.documents import NOW, brief, ended, failure, outputs, status
+from tests.page.documents import NOW, brief, ended, failure, outputs, status, told
 from tests.page.visitor import HIDE, Visitor
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -232,3 +232,31 @@ async def test_outputs_that_are_refused_are_told_in_the_servers_words(visitor: V
     await expect(visitor.page.locator("#outputs-problem")).to_have_text(
         "409: batch 'monday' has not ended: it is running"
     )
+
+
+async def test_who_is_told_of_the_end_is_shown_until_all_are(visitor: Visitor) -> None:
+    waiting = [told(target="fold", kind="reduce"), told(target="https://hooks.example")]
+    await visitor.service.put(status(notifications=waiting))
+    await visitor.open("monday")
+    rows = visitor.page.locator("#notice-rows > li")
+    await expect(rows).to_have_text(["fold at the end reduces", "https://hooks.example at the end is notified"])
+    tried = told(target="https://hooks.example", tries=3, at=NOW)
+    await visitor.service.put(ended(notifications=[waiting[0] | {"state": "delivered", "tries": 1, "at": NOW}, tried]))
+    await expect(rows.nth(1)).to_contain_text("due is notified \u00b7 3 tries \u00b7 no answer at")
+    await visitor.link_is("Live")
+    gone = {"state": "given up", "tries": 4, "status_code": 410}
+    await visitor.service.change("monday", notifications=[waiting[0] | {"state": "delivered"}, tried | gone])
+    await expect(rows.nth(1)).to_contain_text("given up is notified \u00b7 4 tries \u00b7 410 at")
+    await visitor.link_is("Up to date")
+    # What the function that reduces has answered is an output more.
+    assert len(visitor.service.requests("outputs")) >= 1
+
+
+@pytest.mark.parametrize(
+    "found", [None, {}, [None], [{}], [told(target="<b>x</b>", state="<i>", tries="x")]], ids=range(5)
+)
+async def test_whatever_is_said_of_who_is_told_is_text(visitor: Visitor, found: object) -> None:
+    await visitor.service.put(ended(notifications=found))
+    await visitor.open("monday")
+    await visitor.link_is("Up to date")
+    assert await visitor.page.locator("#notices :is(b, i)").count() == 0

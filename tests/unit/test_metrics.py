@@ -21,6 +21,7 @@ def test_a_process_says_what_runs_and_has_counted_nothing_yet() -> None:
         *(f"tasks_settled_total{{verdict={verdict}}}" for verdict in ("settled", "duplicate", "closed", "unknown")),
         *("items_settled_total{outcome=succeeded}", "items_settled_total{outcome=failed}"),
         *("releases_total{result=accepted}", "releases_total{result=refused}"),
+        *(f"notifications_total{{result={result}}}" for result in ("delivered", "refused", "given up")),
         *(f"batches_ended_total{{state={state}}}" for state in ("done", "cancelled", "failed")),
         *("batches_opened_total", "tasks_lost_total", "tasks_unanswered_total", "segments_written_total"),
         *("open_batches", "requests_in_flight", "model_retries_total", "ledgers_rebuilt_total"),

@@ -20,6 +20,7 @@ HELD = {
     "redis-password": "hushhushhush",
     "pipeline-key": "hushhushhushhush",
     "pipeline-token": "hushhushhushhushhush",
+    "webhook-key": "hushhushhushhushhush",
 }
 
 
@@ -41,7 +42,7 @@ async def test_secrets_that_are_there(tmp_path: Path) -> None:
     ("name", "status"),
     [
         *[(name, "failed") for name in ("s3-key", "s3-secret", "pipeline-key")],
-        *[(name, "ok") for name in ("s3-token", "redis-password")],
+        *[(name, "ok") for name in ("s3-token", "redis-password", "webhook-key")],
         ("pipeline-token", "warning"),
     ],
 )
@@ -57,10 +58,10 @@ async def test_a_secret_that_is_empty_has_failed(tmp_path: Path, name: str) -> N
     assert (found[name].status, found[name].found[-8:]) == ("failed", "is empty")
 
 
-@pytest.mark.parametrize("name", ["pipeline-key", "pipeline-token"])
+@pytest.mark.parametrize("name", ["pipeline-key", "pipeline-token", "webhook-key"])
 async def test_a_line_that_is_too_short_has_failed(tmp_path: Path, name: str) -> None:
     found = await checked(tmp_path, HELD | {name: f"{HELD[name]}\nhush"}, b"a token")
-    each = name.removeprefix("pipeline-")
+    each = name.rpartition("-")[2]
     assert found[name].found == f"secret {name}: expected at least 16 characters a {each}"
     assert found[name].status == "failed"
 
@@ -81,3 +82,15 @@ async def test_a_token_that_is_not_mounted_any_more_still_counts(tmp_path: Path)
     held = {name: value for name, value in HELD.items() if name != "pipeline-token"}
     found = (await checked(tmp_path, held, b"a token"))["pipeline-token in use"]
     assert (found.status, found.found) == ("warning", "it is not mounted any more")
+
+
+async def test_each_webhook_key_signs_while_they_are_replaced(tmp_path: Path) -> None:
+    found = await checked(
+        tmp_path, HELD | {"webhook-key": f"{HELD['webhook-key']}\n{HELD['webhook-key']}x"}, b"a token"
+    )
+    assert (found["webhook-key"].status, found["webhook-key"].found) == ("ok", "2 lines: each signs")
+
+
+async def test_a_webhook_key_that_is_no_base64_has_failed(tmp_path: Path) -> None:
+    found = (await checked(tmp_path, HELD | {"webhook-key": "whsec_hush.hush.hush"}, b"a token"))["webhook-key"]
+    assert (found.status, found.found) == ("failed", "secret webhook-key: what follows whsec_ is not base64")

@@ -1,5 +1,6 @@
 """Secrets come from files; what is wrong with one is said without showing it."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ GOOD = {
     "s3-token": b"passing\n",
     "redis-password": b"swordfish\n",
     "pipeline-key": b"0123456789abcdef\n",
+    "webhook-key": b"0123456789abcdefg\n",
 }
 
 
@@ -57,7 +59,7 @@ def test_a_secret_that_is_no_text_is_named_and_not_shown(tmp_path: Path, name: s
     assert caught.value.__suppress_context__
 
 
-@pytest.mark.parametrize("name", ["pipeline-key", "pipeline-token"])
+@pytest.mark.parametrize("name", ["pipeline-key", "pipeline-token", "webhook-key"])
 @pytest.mark.parametrize("keys", [b"0123456789abcde", b"0123456789abcdef\nshort-and-sly"])
 def test_a_key_that_is_too_short_is_refused_and_not_shown(tmp_path: Path, keys: bytes, name: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"^secret {name}: expected at least 16 characters") as caught:
@@ -93,3 +95,25 @@ def test_a_token_file_without_a_token_never_opens_the_function(tmp_path: Path, c
 def test_secrets_show_nothing_of_themselves(tmp_path: Path) -> None:
     shown = repr(read_secrets(mount(tmp_path, GOOD)))
     assert not [content for content in GOOD.values() if content.decode().strip() in shown]
+
+
+def test_webhook_keys_are_text_or_base64_and_need_not_be_there(tmp_path: Path) -> None:
+    keys = b"whsec_" + base64.b64encode(b"k" * 24) + b"\n0123456789abcdefg\n"
+    assert read_secrets(mount(tmp_path, GOOD | {"webhook-key": keys})).webhook_keys == (b"k" * 24, b"0123456789abcdefg")
+    (tmp_path / "webhook-key").unlink()
+    assert read_secrets(tmp_path).webhook_keys == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b"whsec_hunter2hunter2ab", "expected 24 to 64 bytes after whsec_"),
+        (b"whsec_" + base64.b64encode(b"k" * 65), "expected 24 to 64 bytes after whsec_"),
+        (b"whsec_hunter2hunter2hunter2hunter2hunter!", "what follows whsec_ is not base64"),
+    ],
+    ids=["too short", "too long", "no base64"],
+)
+def test_a_webhook_key_that_is_none_is_refused_and_not_shown(tmp_path: Path, line: bytes, problem: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_secrets(mount(tmp_path, GOOD | {"webhook-key": line}))
+    assert str(caught.value) == f"secret webhook-key: {problem}"

@@ -63,6 +63,7 @@ def test_a_running_batch() -> None:
         "throughput": {"width": 1.0, "counts": (0,) * 21},
         "latency": None,
         "failures": [],
+        "notifications": [],
     }
 
 
@@ -119,3 +120,35 @@ def test_a_batch_at_the_moment_it_starts_has_no_rate() -> None:
 )
 def test_the_status_url_is_the_public_one(settings: dict[str, str], expected: str) -> None:
     assert status_url(read_settings({"s3_bucket": "rows"} | settings), "b.1") == expected
+
+
+SHOWN = '[["reduce", "fold"], ["notify", "https://hooks.example.org"], ["notify", "next"]]'
+TOLD = {
+    "end": "1f 0 1060500000",
+    "0": "delivered 1 200 1060600000 1060500000",
+    "1": "due 3 0 1070000000 1060600000",
+    "2": "undelivered 9 410 1080000000 1060600000",
+}
+
+
+def notification(
+    kind: str, target: str, state: str, tries: int, status: int | None, at: float | None
+) -> dict[str, Any]:
+    return {"target": target, "kind": kind, "state": state, "tries": tries, "status_code": status, "at": at}
+
+
+def test_who_is_told_of_the_end_is_shown_with_what_became_of_it() -> None:
+    state = State(DONE | {"shown": SHOWN}, 0, 0, 1090.0, notices=TOLD)
+    assert status_document(SETTINGS, "batch-1", state)["notifications"] == [
+        notification("reduce", "fold", "delivered", 1, 200, 1060.6),
+        notification("notify", "https://hooks.example.org", "due", 3, None, 1070.0),
+        notification("notify", "next", "given up", 9, 410, 1080.0),
+    ]
+
+
+def test_who_is_to_be_told_of_the_end_is_shown_before_it() -> None:
+    assert document(RUNNING | {"shown": SHOWN})["notifications"] == [
+        notification("reduce", "fold", "due", 0, None, None),
+        notification("notify", "https://hooks.example.org", "due", 0, None, None),
+        notification("notify", "next", "due", 0, None, None),
+    ]

@@ -9,6 +9,7 @@ import pytest
 from pipeline import server
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
+from pipeline.sweeping import Swept
 from tests.lines import Lines
 
 
@@ -17,20 +18,23 @@ class Enough(BaseException):
 
 
 async def sweeps(monkeypatch: pytest.MonkeyPatch, results: list[int | Exception]) -> list[float]:
-    """Let the timer sweep with these results; returns how long it waited before each, and after the last."""
+    """Let the timer sweep with these results; returns how long it waited before each, and after the last.
+
+    A negative one counts batches that have ended and tell of it.
+    """
     waits: list[float] = []
     left = list(results)
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    async def sweep_all(_context: Context) -> int:
+    async def sweep_all(_context: Context) -> Swept:
         if not left:
             raise Enough
         result = left.pop(0)
         if isinstance(result, Exception):
             raise result
-        return result
+        return Swept(result, 0) if result >= 0 else Swept(0, -result)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     monkeypatch.setattr("random.uniform", lambda _low, high: high)
@@ -47,6 +51,7 @@ async def sweeps(monkeypatch: pytest.MonkeyPatch, results: list[int | Exception]
         ([], [25.0]),
         ([0, 0], [25.0, 25.0, 25.0]),
         ([3, 1, 0], [25.0, 5.0, 5.0, 25.0]),
+        ([-1, 0], [25.0, 5.0, 25.0]),
         ([3, UnavailableError("Redis"), 0], [25.0, 5.0, 5.0, 25.0]),
         ([UnavailableError("Redis"), ValueError("a bug"), 1], [25.0, 25.0, 25.0, 5.0]),
     ],

@@ -1,0 +1,234 @@
+"""notify: Redis is emptied, or comes back with an older memory, while somebody is still to be told of an end."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.errors import NotFoundError
+from tests.integration.lost_redis import come_back, go_on, lose_redis, memory
+from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
+from tests.integration.receivers import Receiver, allow, due_again, notified, saying
+
+OPTIONS = {"reduce": "fold", "notify": "next"}
+
+
+@pytest.fixture(autouse=True)
+def model(pipeline: PipelineBench, hooks: Receiver) -> None:
+    pipeline.serve(answering(lambda text: (422 if text == "bad" else 200, text.upper())))
+    allow(pipeline, hooks)
+
+
+@pytest.fixture
+def behind(pipeline: PipelineBench) -> Receiver:
+    """A function that is told."""
+    made = Receiver(0)
+    pipeline.gateway.models["next"] = made.model
+    return made
+
+
+async def run(pipeline: PipelineBench, *items: str, **options: str) -> dict[str, Any]:
+    await pipeline.submit_rows(*(items or ("a", "b")), **options)
+    await pipeline.deliver_all()
+    return await pipeline.status()
+
+
+async def kept(pipeline: PipelineBench) -> list[tuple[str, int, int | None]]:
+    """Who is told, as S3 has it."""
+    status = await pipeline.context.specs.read_status(pipeline.batch)
+    assert status is not None
+    return notified(status)
+
+
+async def until_told(pipeline: PipelineBench) -> None:
+    """Each turn comes at once, and the sweeps go on."""
+    for _ in range(6):
+        await pipeline.sweep()
+        await due_again(pipeline)
+
+
+async def test_who_is_still_to_be_told_is_told_and_nobody_else(
+    pipeline: PipelineBench, hooks: Receiver, behind: Receiver
+) -> None:
+    hooks.answers += [saying(500), saying(500)]
+    before = await run(pipeline, notify=f"next,{hooks.url}")
+    assert notified(before) == [("delivered", 1, 204), ("due", 1, 500)]
+    await lose_redis(pipeline)
+    await pipeline.sweep()
+    await pipeline.sweep()
+    assert await kept(pipeline) == [("delivered", 1, 204), ("due", 2, 500)]
+    assert await pipeline.context.ledger.phase(pipeline.batch) is None
+    assert [batch for batch, _ in await pipeline.context.ledger.index.batches()] == []
+    assert pipeline.mark in await pipeline.objects()
+    await until_told(pipeline)
+    assert await kept(pipeline) == [("delivered", 1, 204), ("delivered", 3, 204)]
+    assert (len(behind.calls), len(hooks.calls)) == (1, 3)
+    assert len({call.id for call in hooks.calls}) == 1
+    assert pipeline.mark not in await pipeline.objects()
+    after = await pipeline.status()
+    assert {**after, "notifications": []} == {**before, "notifications": []}
+    told = hooks.calls[2].document["data"]["status"]
+    assert {**told, "notifications": []} == {**after, "notifications": []}
+    assert notified(told) == [("delivered", 1, 204), ("due", 2, 500)]
+    assert await pipeline.context.ledger.index.telling() == []
+
+
+async def test_the_batch_is_listed_as_ended_and_found_while_redis_has_forgotten_it(
+    pipeline: PipelineBench, hooks: Receiver
+) -> None:
+    hooks.answers += [saying(500)] * 9
+    await run(pipeline, notify=hooks.url)
+    await lose_redis(pipeline)
+    await pipeline.sweep()
+    listed = document(await pipeline.handle("status"))
+    assert ([each["batch_id"] for each in listed["open"]], [each["state"] for each in listed["ended"]]) == (
+        [],
+        ["done"],
+    )
+    again = await pipeline.submit("url\na\nb\n", CSV, {"notify": hooks.url})
+    assert (again.status, document(again)["state"]) == (200, "done")
+    # What was noted of it did not go with the claim of the id.
+    assert await pipeline.context.ledger.index.telling() == [pipeline.batch]
+    hooks.answers.clear()
+    await until_told(pipeline)
+    assert (await kept(pipeline))[0][0] == "delivered"
+
+
+async def test_a_status_that_somebody_asks_for_is_enough_to_go_on(pipeline: PipelineBench, hooks: Receiver) -> None:
+    hooks.answers.append(saying(500))
+    await run(pipeline, notify=hooks.url)
+    await lose_redis(pipeline)
+    await pipeline.context.ledger.index.surveyed()
+    await pipeline.status()
+    assert len(hooks.calls) == 2
+    assert notified(await pipeline.status()) == [("delivered", 2, 204)]
+
+
+async def test_who_follows_the_function_that_reduces_still_does(pipeline: PipelineBench, behind: Receiver) -> None:
+    assert notified(await run(pipeline, **OPTIONS)) == [("due", 1, 404), ("due", 0, None)]
+    await lose_redis(pipeline)
+    await until_told(pipeline)
+    assert behind.calls == []
+    fold = Receiver(0)
+    pipeline.gateway.models["fold"] = fold.model
+    await until_told(pipeline)
+    assert (len(fold.calls), len(behind.calls)) == (1, 1)
+    assert "reduced.json" in behind.calls[0].document["data"]["outputs"]
+    assert [state for state, _, _ in await kept(pipeline)] == ["delivered", "delivered"]
+
+
+async def test_an_opening_that_failed_is_told_of(
+    pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.modes.batch.INLINE_SNAPSHOT", 3)
+    hooks.answers.append(saying(500))
+    await pipeline.submit("id,link\n1,a\n", CSV, {"notify": hooks.url})
+    await pipeline.deliver_all()
+    await lose_redis(pipeline)
+    await until_told(pipeline)
+    assert await kept(pipeline) == [("delivered", 2, 204)]
+    assert pipeline.mark not in await pipeline.objects()
+
+
+async def test_a_redrive_of_what_is_forgotten_drops_it(pipeline: PipelineBench, hooks: Receiver) -> None:
+    hooks.answers.append(saying(500))
+    await run(pipeline, "a", "bad", notify=hooks.url)
+    await lose_redis(pipeline)
+    pipeline.serve(answering(lambda text: (200, text)))
+    hooks.answers.append(saying(500))
+    await pipeline.sweep()
+    await pipeline.handle("redrive", {"batch": pipeline.batch})
+    await go_on(pipeline)
+    await until_told(pipeline)
+    states = [call.document["data"]["status"] for call in hooks.calls]
+    assert [(status["generation"], status["succeeded"]) for status in states] == [(0, 1), (0, 1), (1, 2)]
+    assert hooks.calls[0].id == hooks.calls[1].id != hooks.calls[2].id
+    assert pipeline.mark not in await pipeline.objects()
+
+
+@pytest.mark.parametrize("recalled", [False, True])
+async def test_what_is_forgotten_can_be_deleted(pipeline: PipelineBench, hooks: Receiver, *, recalled: bool) -> None:
+    hooks.answers += [saying(500)] * 9
+    await run(pipeline, notify=hooks.url)
+    await lose_redis(pipeline)
+    if recalled:
+        await pipeline.sweep()
+    await pipeline.handle("delete", {"batch": pipeline.batch})
+    assert await pipeline.objects() == []
+    told = len(hooks.calls)
+    await until_told(pipeline)
+    assert len(hooks.calls) == told
+    with pytest.raises(NotFoundError):
+        await pipeline.status()
+    assert await pipeline.context.ledger.index.telling() == []
+
+
+async def test_a_memory_from_before_the_end_tells_again_by_the_same_name(
+    pipeline: PipelineBench, hooks: Receiver
+) -> None:
+    await pipeline.submit_rows("a", notify=hooks.url)
+    await pipeline.deliver(pipeline.queue.pop(0))
+    (reduce,) = pipeline.queue
+    before = await memory(pipeline)
+    await pipeline.deliver_all()
+    await come_back(pipeline, before)
+    await pipeline.deliver(reduce)
+    await until_told(pipeline)
+    assert len({call.id for call in hooks.calls}) == 1
+    assert notified(await pipeline.status()) == [("delivered", 1, 204)]
+    assert pipeline.mark not in await pipeline.objects()
+
+
+async def test_a_memory_from_before_the_delivery_tells_again_by_the_same_name(
+    pipeline: PipelineBench, hooks: Receiver
+) -> None:
+    hooks.answers.append(saying(500))
+    await run(pipeline, notify=hooks.url)
+    before = await memory(pipeline)
+    await until_told(pipeline)
+    await come_back(pipeline, before)
+    await until_told(pipeline)
+    assert (len(hooks.calls), len({call.id for call in hooks.calls})) == (3, 1)
+    assert notified(await pipeline.status()) == [("delivered", 2, 204)]
+
+
+@pytest.mark.parametrize("mode", ["redrive", "delete"])
+async def test_a_memory_from_before_a_redrive_or_a_deletion_tells_of_no_end_that_is_over(
+    pipeline: PipelineBench, hooks: Receiver, mode: str
+) -> None:
+    hooks.answers.append(saying(500))
+    await run(pipeline, "a", "bad", notify=hooks.url)
+    before = await memory(pipeline)
+    await pipeline.handle(mode, {"batch": pipeline.batch})
+    await come_back(pipeline, before)
+    await due_again(pipeline)
+    await pipeline.sweep()
+    assert len(hooks.calls) == 1
+    if mode == "delete":
+        await until_told(pipeline)
+        assert len(hooks.calls) == 1
+        assert await pipeline.objects() == []
+        return
+    await go_on(pipeline)
+    await until_told(pipeline)
+    assert [call.document["data"]["status"]["generation"] for call in hooks.calls] == [0, 1]
+
+
+async def test_what_all_were_told_of_just_before_redis_was_lost_is_settled_in_s3(
+    pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a batch that Redis has forgotten: it was told, and S3 was away when that was to be kept."""
+    hooks.answers.append(saying(500))
+    await run(pipeline, notify=hooks.url)
+    await lose_redis(pipeline)
+
+    async def away(*_arguments: object) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as fault:
+        fault.setattr(pipeline.context.specs, "close", away)
+        await pipeline.sweep()
+    assert await kept(pipeline) == [("due", 1, 500)]
+    await pipeline.sweep()
+    assert await kept(pipeline) == [("delivered", 2, 204)]
+    assert len(hooks.calls) == 2
+    assert pipeline.mark not in await pipeline.objects()

@@ -1,0 +1,41 @@
+"""The README's receiver, deployed as printed: it verifies what it is told, and starts what comes next."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from pipeline.local.functions import FunctionSpec
+from tests.readme.reading import blocks
+from tests.readme.stage import INPUT, ROWS, Stage
+from tests.support import wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+(RECEIVER,) = (block.text for block in blocks() if block.info == "python" and "def handle(" in block.text)
+# Where the README says a gateway is and secrets are; here they are elsewhere.
+GATEWAY, SECRETS = "http://127.0.0.1:8080", "/var/openfaas/secrets"
+
+
+async def test_a_function_that_is_told_verifies_it_and_starts_what_comes_next(on: Stage, tmp_path: Path) -> None:
+    stack = on.cluster.stack
+    handler = tmp_path / "next.py"
+    assert RECEIVER.count(GATEWAY) == RECEIVER.count(SECRETS) == 1
+    handler.write_text(RECEIVER.replace(GATEWAY, stack.gateway_url).replace(SECRETS, str(stack.secrets_dir)))
+    await stack.add_function(FunctionSpec("next", (sys.executable, "-m", "pipeline.local.serve", str(handler))))
+    on.gate.set()
+    spec = orjson.dumps({"input": INPUT, "function": "inception", "notify": ["next"]})
+    assert (await on.cluster.call("batch", body=spec, X_Batch_Id="told"))[0] == 201
+
+    async def delivered() -> dict[str, Any] | None:
+        status = await on.cluster.status("told")
+        return status if status["notifications"][0]["state"] == "delivered" else None
+
+    status = await wait_until(delivered)
+    assert (status["state"], status["notifications"][0]["status_code"]) == ("done", 204)
+    following = await on.cluster.ended("told-next")
+    assert (following["state"], following["items"]) == ("done", len(ROWS))
+    forged = {"webhook-id": "x", "webhook-timestamp": "1", "webhook-signature": "v1,AAAA"}
+    async with on.cluster.http.post(f"{stack.gateway_url}/function/next", data=b"{}", headers=forged) as response:
+        assert response.status == 401

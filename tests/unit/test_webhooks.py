@@ -1,0 +1,57 @@
+"""Signatures, as the reference implementation of Standard Webhooks verifies them."""
+
+import base64
+import time
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from pipeline.webhooks import Webhooks, webhook_key
+
+BODY = b'{"type": "batch.ended"}'
+SECRET = "whsec_" + base64.b64encode(b"a key of twenty-four byte").decode()
+
+
+def signed(*keys: bytes, seconds: float = 0) -> dict[str, str]:
+    return Webhooks(keys).headers("an id", int(time.time() + seconds), BODY)
+
+
+def test_the_reference_verifies_a_key_of_its_own_form() -> None:
+    headers = signed(webhook_key(SECRET.encode()))
+    assert headers["webhook-id"] == "an id"
+    assert Webhook(SECRET).verify(BODY, headers) == {"type": "batch.ended"}
+
+
+def test_the_reference_verifies_a_key_that_is_text() -> None:
+    assert Webhook(b"a line of text").verify(BODY, signed(webhook_key(b"a line of text"))) == {"type": "batch.ended"}
+
+
+def test_either_of_two_keys_verifies_while_they_are_replaced() -> None:
+    headers = signed(b"the new key", b"the old key")
+    for key in (b"the new key", b"the old key"):
+        assert Webhook(key).verify(BODY, headers)
+    assert len(headers["webhook-signature"].split(" ")) == 2
+
+
+@pytest.mark.parametrize("changed", ["webhook-id", "webhook-timestamp", "webhook-signature", "body", "key"])
+def test_what_was_changed_on_the_way_is_refused(changed: str) -> None:
+    headers = signed(b"a key")
+    body = BODY + b" " if changed == "body" else BODY
+    if changed in headers:
+        other = str(int(headers["webhook-timestamp"]) - 1) if changed == "webhook-timestamp" else "v1,AAAA"
+        headers[changed] = other
+    with pytest.raises(WebhookVerificationError):
+        Webhook(b"another key" if changed == "key" else b"a key").verify(body, headers)
+
+
+def test_what_is_sent_again_later_is_refused() -> None:
+    with pytest.raises(WebhookVerificationError, match="too old"):
+        Webhook(b"a key").verify(BODY, signed(b"a key", seconds=-301))
+
+
+def test_a_key_that_was_replaced_signs_from_then_on_and_no_key_leaves_the_known_ones() -> None:
+    files = [(b"the new key",), ()]
+    webhooks = Webhooks((b"the old key",), lambda: files.pop(0))
+    for _ in range(2):
+        assert Webhook(b"the new key").verify(BODY, webhooks.headers("an id", int(time.time()), BODY))
+    assert files == []
