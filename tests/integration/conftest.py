@@ -134,6 +134,8 @@ async def pipeline(
             closing=asyncio.Event(),
         )
         yield PipelineBench(context, redis, gateway, name)
+    # Other tests deploy functions of the same names.
+    gateway.models.clear()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

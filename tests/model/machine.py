@@ -99,9 +99,9 @@ class LedgerMachine(Scenes):
 
     def _end(self) -> None:
         self.world.ends.add(self.batch.state)
-        if self.batch.state:
-            assert self.repair().state in ENDED
-            self.tell_all()
+        self.tell_all()
+        if self.batch.state or self.batch.told:
+            assert self.repair().state in ENDED | {"gone"}
             self.delete_it()
             assert self.batch.state == "deleting"
             self.forget_it()
