@@ -30,5 +30,5 @@ def results_of(form: str) -> str:
 def names_of(formats: Iterable[str]) -> list[str]:
     """Return the names that a batch has when it ends, which asks for the joined table in these formats."""
     asked = {results_of(form) for form in formats}
-    always = (name for name in CONTENT_TYPES if not name.startswith("results.") and name != REDUCED)
-    return [name for name in CONTENT_TYPES if name in {*asked, *always}]
+    later = {REDUCED}
+    return [name for name in CONTENT_TYPES if name in asked or not (name.startswith("results.") or name in later)]

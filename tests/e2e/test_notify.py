@@ -75,7 +75,11 @@ async def test_who_is_down_when_replicas_die_and_redis_forgets_is_told_once_it_i
         await running.ended(batch)
 
         async def refused() -> bool:
-            return bool((await running.status(batch))["notifications"][0]["status_code"] == 404)
+            """By what S3 keeps of it."""
+            if f"{batch}/status.json" not in await running.keys(f"{batch}/"):
+                return False
+            kept = orjson.loads(await running.get(f"{batch}/status.json"))
+            return bool(kept["notifications"][0]["status_code"] == 404)
 
         await wait_until(refused)
         before = running.stack.restarts("pipeline")

@@ -13,10 +13,11 @@ import polars as pl
 import pytest
 
 from pipeline import calls
+from pipeline.batchspec import FORMATS
 from pipeline.columns import OUTCOME_TYPES
 from pipeline.ending import TABLE_ATTEMPTS
 from pipeline.errors import UnavailableError
-from pipeline.outputs import CONTENT_TYPES
+from pipeline.outputs import CONTENT_TYPES, names_of
 from pipeline.specs import Specs
 from pipeline.store import MissingObjectError
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
@@ -56,7 +57,7 @@ async def test_every_row_is_in_every_format_with_what_became_of_it(pipeline: Pip
     status = await ended(pipeline)
     assert (status["state"], status["notes"]) == ("done", [])
     assert status["links"]["outputs"] == f"s3://{pipeline.context.store.bucket}/{pipeline.batch}/"
-    assert await outputs(pipeline) == await outputs(pipeline, "0/") == list(CONTENT_TYPES)
+    assert await outputs(pipeline) == await outputs(pipeline, "0/") == names_of(FORMATS)
     frame = pl.read_parquet(await output(pipeline, "results.parquet"))
     assert frame.columns == ["id", "url", "note", *OUTCOME_TYPES]
     assert frame.select("id", "url", "note", "status", "status_code", "result").rows() == [
@@ -142,7 +143,7 @@ async def test_only_the_formats_that_were_asked_for_are_written(
 
 async def test_a_redrive_replaces_all_of_them(pipeline: PipelineBench) -> None:
     await ended(pipeline, attempts="1")
-    before = {name: await output(pipeline, name) for name in CONTENT_TYPES}
+    before = {name: await output(pipeline, name) for name in names_of(FORMATS)}
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.handle("redrive", {"batch": pipeline.batch})
     assert (await pipeline.status())["links"]["outputs"] is None
@@ -297,7 +298,7 @@ async def test_an_s3_that_was_away_costs_no_output(pipeline: PipelineBench, monk
         await pipeline.bench().age(lease_until=-1)
     monkeypatch.undo()
     await pipeline.handle("reduce", reduce)
-    assert await outputs(pipeline) == list(CONTENT_TYPES)
+    assert await outputs(pipeline) == names_of(FORMATS)
 
 
 @pytest.mark.parametrize("form", ["results.parquet", "results.csv", "results.ndjson"])

@@ -7,9 +7,11 @@ import pytest
 from aiohttp import web
 
 from pipeline import gateway as gateway_module
+from pipeline.batchspec import FORMATS
 from pipeline.errors import UnavailableError
 from pipeline.notifying import tell
-from tests.integration.pipeline_bench import PipelineBench, answering
+from pipeline.outputs import names_of
+from tests.integration.pipeline_bench import PipelineBench, answering, document
 from tests.integration.receivers import Answer, Receiver, allow, due_again, notified, saying
 
 
@@ -54,11 +56,11 @@ async def test_its_answer_is_kept_before_the_others_are_told(
     first.verify()
     assert (first.document["type"], second.document["type"]) == ("batch.reduce", "batch.ended")
     address = f"s3://{pipeline.context.store.bucket}/{pipeline.batch}"
-    assert first.document["data"]["outputs"] == {"summary": f"{address}.json"}
-    assert second.document["data"]["outputs"] == {
-        "summary": f"{address}.json",
-        "reduced.json": f"{address}/reduced.json",
-    }
+    there = {"summary": f"{address}.json"} | {name: f"{address}/{name}" for name in names_of(FORMATS)}
+    assert first.document["data"]["outputs"] == there
+    assert second.document["data"]["outputs"] == there | {"reduced.json": f"{address}/reduced.json"}
+    linked = document(await pipeline.handle("outputs", {"batch": pipeline.batch}))["outputs"]
+    assert {link["name"] for link in linked} == second.document["data"]["outputs"].keys() - {"summary"}
     told = second.document["data"]["status"]["notifications"]
     assert [(each["kind"], each["target"], each["state"]) for each in told] == [
         ("reduce", "fold", "delivered"),
@@ -145,6 +147,17 @@ async def test_a_redrive_reduces_anew_and_names_nothing_older(pipeline: Pipeline
     await pipeline.deliver_all()
     assert [(await reduced(pipeline, generation))["result"] for generation in ("", "0/", "1/")] == [2, 1, 2]
     assert "reduced.json" not in fold.calls[1].document["data"]["outputs"]
+
+
+async def test_what_was_made_of_an_earlier_end_is_no_output_of_a_later_one(
+    pipeline: PipelineBench, fold: Receiver
+) -> None:
+    fold.answers += [answer(b"1"), saying(500)]
+    await run(pipeline, "bad")
+    await pipeline.handle("redrive", {"batch": pipeline.batch})
+    await pipeline.deliver_all()
+    assert f"{pipeline.batch}/reduced.json" not in await pipeline.objects()
+    assert (await reduced(pipeline, "0/"))["result"] == 1
 
 
 async def test_one_that_is_overtaken_by_a_redrive_takes_nothing_back(pipeline: PipelineBench, fold: Receiver) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from playwright.async_api import expect
 
-from tests.page.documents import NOW, brief, ended, status
+from tests.page.documents import NOW, brief, ended, status, told
 from tests.page.visitor import Visitor
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -52,10 +52,11 @@ async def failures(visitor: Visitor) -> None:
 
 
 async def over(visitor: Visitor) -> None:
-    await visitor.service.put(ended())
+    notified = [told(kind="reduce", state="delivered", tries=1, status_code=200), told(state="given up", tries=9)]
+    await visitor.service.put(ended(notifications=notified))
     await visitor.open("monday")
     await visitor.button("Show all parts").click()
-    await expect(visitor.page.locator("#output-rows a")).to_have_count(4)
+    await expect(visitor.page.locator("#output-rows a")).to_have_count(7)
 
 
 async def refused(visitor: Visitor) -> None:

@@ -89,7 +89,7 @@ async def test_when_the_batch_has_ended_nothing_is_asked_any_more(visitor: Visit
     await visitor.link_is("Up to date")
     before = len(asked(visitor))
     await visitor.page.clock.run_for(60_000)
-    await expect(visitor.page.locator("#output-rows a")).to_have_count(1)
+    await expect(visitor.page.locator("#output-rows a")).to_have_count(4)
     assert len(asked(visitor)) == before
 
 
@@ -184,7 +184,7 @@ async def test_an_answer_of_the_gateways_is_shown_as_it_is(visitor: Visitor) -> 
 async def test_every_request_goes_to_the_pages_own_address_and_names_its_mode(visitor: Visitor, path: str) -> None:
     await visitor.service.put(ended())
     await visitor.open("monday", path=path)
-    await expect(visitor.page.locator("#output-rows a")).to_have_count(1)
+    await expect(visitor.page.locator("#output-rows a")).to_have_count(4)
     assert {(one.path, one.headers["X-Mode"]) for one in visitor.service.seen} == {
         (f"{PREFIX}/{path}", "status"),
         (f"{PREFIX}/{path}", "outputs"),
