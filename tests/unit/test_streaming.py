@@ -86,7 +86,7 @@ async def test_it_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_it_ends_by_itself_also_while_a_look_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "LONGEST", 0.01)
+    monkeypatch.setattr(streaming, "LONGEST", 1)
     given_up = asyncio.Event()
 
     async def read() -> dict[str, Any]:
