@@ -30,8 +30,14 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"patience", "specrules"}),
     frozenset({"connection"}),
     frozenset({"logs", "models", "s3", "uploads", "scripts"}),
-    frozenset({"failures", "formats", "streaming"}),
+    frozenset({"failures", "formats", "streaming", "sql.functions", "sql.process"}),
     frozenset({"envelopes", "notices"}),
+    frozenset({"sql.dialect"}),
+    frozenset({"sql.syntax"}),
+    frozenset({"sql.paths", "sql.places", "sql.scopes"}),
+    frozenset({"sql.names"}),
+    frozenset({"sql.check", "sql.fields"}),
+    frozenset({"sql.queries"}),
     frozenset(
         {"access", "batchspec", "control", "index", "probing", "store", "gateway", "cutting", "unpacking", "status"}
     ),
@@ -125,7 +131,7 @@ def outer_imports(path: Path) -> set[str]:
 def test_every_module_has_its_layer() -> None:
     placed = [name for layer in LAYERS for name in layer]
     assert len(placed) == len(set(placed))
-    packages = {"__init__", "modes.__init__", "checks.__init__"}
+    packages = {"__init__", "modes.__init__", "checks.__init__", "sql.__init__"}
     assert set(modules()) - packages == set(placed)
 
 
@@ -167,6 +173,7 @@ def test_packages_import_nothing() -> None:
         "__init__": set(),
         "modes.__init__": set(),
         "checks.__init__": set(),
+        "sql.__init__": set(),
     }
 
 

@@ -1,0 +1,98 @@
+"""Joined tables made by hand, and queries of them without a process apart."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from pipeline.columns import table_schema
+from pipeline.sql.check import Query, assignments, check, check_types
+from pipeline.sql.fields import Fields
+from pipeline.sql.process import Answer, Order, answered
+
+INPUT: Mapping[str, pl.DataType] = {"url": pl.String(), "n": pl.Int64(), "k": pl.String(), "size": pl.String()}
+SCHEMA = table_schema(INPUT)
+LABELS = ["espresso", "tripod", "Egyptian cat", "moped"]
+# The fields of the results as columns, the way DuckDB takes them out of the same table.
+FIELDS = """
+    result ->> '$.label' AS label, CAST(result ->> '$.score' AS DOUBLE) AS score,
+    CAST(result ->> '$.rank' AS BIGINT) AS rank, CAST(result ->> '$.ok' AS BOOLEAN) AS ok, result ->> '$.day' AS day,
+    CAST(result ->> '$.deep.a[0].b' AS BIGINT) AS deep_b, result ->> '$.mixed' AS mixed
+"""
+
+
+def result_of(row: int) -> str | None:
+    """Return an item's result: some have none, some lack a field, and one is no object."""
+    if row % 11 == 5:
+        return None
+    if row % 13 == 7:
+        return '"no object"'
+    score = "null" if row % 7 == 3 else f"{(row % 16) / 8 - 0.5}"
+    label = "" if row % 17 == 9 else f'"label": "{LABELS[row % 4]}", '
+    mixed = f'"m{row % 3}"' if row % 2 else str(row % 3)
+    return (
+        f'{{{label}"score": {score}, "rank": {row % 5}, "ok": {"true" if row % 3 else "false"}, '
+        f'"day": "2024-0{row % 9 + 1}-1{row % 10}", "deep": {{"a": [{{"b": {row % 6}}}]}}, "mixed": {mixed}}}'
+    )
+
+
+def table(rows: int, results: Sequence[str | None]) -> pl.DataFrame:
+    """Return a joined table of these results."""
+    given: dict[str, Sequence[Any]] = {
+        "url": [f"http://host-{row % 10}/{row:04d}.jpg" for row in range(rows)],
+        "n": [None if row % 9 == 4 else row - 20 for row in range(rows)],
+        "k": [None if row % 8 == 2 else "abcdeé"[row % 6] for row in range(rows)],
+        "size": [str(row * 7 % 100) for row in range(rows)],
+        "status": ["succeeded" if row % 10 else "failed" for row in range(rows)],
+        "status_code": [200 if row % 10 else 422 for row in range(rows)],
+        "result": results,
+        "attempts": [1 + row % 2 for row in range(rows)],
+        "duration": [row / 100 for row in range(rows)],
+        "call_id": [f"call-{row}" for row in range(rows)],
+        "result_ref": [None] * rows,
+        "encoding": [None] * rows,
+    }
+    return pl.DataFrame(given, schema=SCHEMA)
+
+
+def write_pieces(folder: Path, query: Query, frame: pl.DataFrame, each: int = 20_000) -> tuple[list[Path], Fields]:
+    """Write a table as pieces, with the fields that the query reads, as the reduce does."""
+    fields = Fields(query.paths)
+    paths = []
+    for start in range(0, max(1, frame.height), each):
+        piece = frame.slice(start, each)
+        results = [None if text is None else text.encode() for text in piece.get_column("result")]
+        paths.append(folder / f"piece-{start:09d}.parquet")
+        piece.with_columns(fields.extract(results).values()).write_parquet(paths[-1])
+    return paths, fields
+
+
+def ask(folder: Path, text: str, frame: pl.DataFrame) -> tuple[Answer, pl.DataFrame]:
+    """Ask a query of a table in this process; returns the answer and all its rows."""
+    query = check(text, list(SCHEMA))
+    pieces, fields = write_pieces(folder, query, frame, each=97)
+    check_types(query, SCHEMA | fields.types())
+    types = [{name: str(kind) for name, kind in each.items()} for each in assignments(query, fields.types())]
+    order = Order(
+        text=query.text,
+        planned=list(query.planned),
+        names=query.tree.named_selects,
+        types=types,
+        # They are of a process apart, which this is none.
+        memory=0,
+        size=0,
+        seconds=0,
+        pieces=[str(piece) for piece in pieces],
+        into=str(folder),
+    )
+    answer = answered(order)
+    return answer, pl.read_parquet(folder / "sql.parquet")
+
+
+def ask_duckdb(path: Path, text: str) -> list[tuple[Any, ...]]:
+    """Ask DuckDB the same of the table in this file."""
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE VIEW results AS SELECT *, {FIELDS} FROM read_parquet('{path}')")
+        return connection.execute(text).fetchall()

@@ -1,0 +1,56 @@
+"""Fields are taken out of results as text, and typed by what was seen of them."""
+
+import polars as pl
+import pytest
+
+from pipeline.sql.fields import Fields
+
+
+def extracted(values: list[bytes | None]) -> tuple[list[str | None], pl.DataType | None]:
+    fields = Fields({"a": ("a",)})
+    (column,) = fields.extract(values).values()
+    return column.to_list(), fields.types().get("a")
+
+
+@pytest.mark.parametrize(
+    ("values", "texts", "dtype"),
+    [
+        ([b'{"a": "x"}', b'{"a": ""}'], ["x", ""], pl.String()),
+        ([b'{"a": 1}', b'{"a": -2}'], ["1", "-2"], pl.Int64()),
+        ([b'{"a": 1}', b'{"a": 2.5}'], ["1", "2.5"], pl.Float64()),
+        ([b'{"a": 1e300}'], ["1e+300"], pl.Float64()),
+        ([b'{"a": 18446744073709551615}', b'{"a": 1}'], ["18446744073709551615", "1"], pl.Float64()),
+        ([b'{"a": true}', b'{"a": false}'], ["true", "false"], pl.Boolean()),
+        ([b'{"a": true}', b'{"a": 1}'], ["true", "1"], pl.String()),
+        ([b'{"a": "x"}', b'{"a": 1}'], ["x", "1"], pl.String()),
+        ([b'{"a": [1, {"b": null}]}'], ['[1,{"b":null}]'], pl.String()),
+        ([b'{"a": null}', b"{}", b"null", None], [None] * 4, None),
+        ([b'"text"', b"[1]", b"7", b"true", b"no JSON", b""], [None] * 6, None),
+        ([b'{"a": "x", "a": 7}'], ["7"], pl.Int64()),
+    ],
+    ids=str,
+)
+def test_a_field_is_typed_by_what_was_seen(
+    values: list[bytes | None], texts: list[str | None], dtype: pl.DataType | None
+) -> None:
+    assert extracted(values) == (texts, dtype)
+
+
+def test_a_path_is_walked_by_keys_and_indices_only() -> None:
+    paths = {"p": ("a", 0, "b"), "last": ("a", -1), "key": ("0",), "no": ("a", 9), "text": ("t", 0), "n": (0,)}
+    result = b'{"a": [{"b": 1}, 2], "0": 3, "t": "xyz"}'
+    found = {name: column.to_list() for name, column in Fields(paths).extract([result]).items()}
+    assert found == {"p": ["1"], "last": ["2"], "key": ["3"], "no": [None], "text": [None], "n": [None]}
+
+
+def test_types_are_those_of_all_that_was_extracted() -> None:
+    fields = Fields({"a": ("a",), "b": ("b",)})
+    fields.extract([b'{"a": 1}'])
+    fields.extract([b'{"a": 0.5}', None])
+    assert fields.types() == {"a": pl.Float64()}
+
+
+@pytest.mark.parametrize("bomb", [b'{"a":' * 100_000, b"[" * 4_000_000, b'{"a":' * 900 + b"1" + b"}" * 900])
+def test_a_nested_result_is_no_bomb(bomb: bytes) -> None:
+    texts, _ = extracted([bomb, b'{"a": "x"}'])
+    assert texts[1] == "x"
