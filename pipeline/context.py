@@ -21,6 +21,7 @@ from pipeline.settings import Secrets, Settings, read_secrets, read_webhook_keys
 from pipeline.signing import Signer
 from pipeline.snapshot import Snapshots
 from pipeline.specs import Specs
+from pipeline.sql.queries import Queries
 from pipeline.store import Store
 from pipeline.webhooks import Webhooks
 
@@ -64,6 +65,7 @@ class Context:
     snapshots: Snapshots
     specs: Specs
     phases: Phases
+    queries: Queries
     closing: asyncio.Event
 
 
@@ -83,7 +85,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         gateway = await enter(Gateway.connect(settings.gateway_url, prefix, signer, metrics))
         hooks = await enter(Hooks.connect())
         background = await enter(Background.opened())
-        remembered = (Snapshots(store), Specs(store, settings.function_name), Phases(ledger))
+        remembered = (Snapshots(store), Specs(store, settings.function_name), Phases(ledger), Queries())
         closing = asyncio.Event()
         stack.callback(closing.set)
         clients = (ledger, store, gateway, hooks)

@@ -4,6 +4,9 @@ import logging
 import uuid
 from dataclasses import dataclass
 
+import polars as pl
+
+from pipeline.asking import check_query
 from pipeline.batchspec import TURNS, Submission
 from pipeline.context import Context
 from pipeline.deleting import delete_batch
@@ -50,12 +53,13 @@ async def claim(
 async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     """Open the batch; returns None when the claim was lost to another, who opens it.
 
-    Raises BadRequestError when the input cannot be read, MissingObjectError when it is gone.
+    Raises BadRequestError when the input cannot be read or `sql` does not fit it, MissingObjectError when it is gone.
     """
     spec = new.submission.spec
 
     renewal = repeated(lambda: claim(context, new, kind="renewed"), OPENING_LEASE / 3)
     async with renewal, open_input(context, new.submission) as given:
+        await check_query(context, spec, dict.fromkeys(given.columns, pl.String()))
         manifest = await context.snapshots.write(new.name, 0, given.frames, given.shape, given.chunk)
     generation = plan(spec, 0, 0, manifest, given.chunk, manifest.items)
     verdict, tasks = await context.ledger.begin(new.name, new.owner, generation)

@@ -14,7 +14,7 @@ from string import Template
 # In the order in which they are run: classic scripts that share their names.
 SCRIPTS = (
     *("text.js", "dom.js", "api.js", "feed.js", "token.js", "dialogs.js"),
-    *("chart.js", "failures.js", "notices.js", "outputs.js", "actions.js", "batch.js", "list.js", "main.js"),
+    *("chart.js", "failures.js", "notices.js", "sql.js", "outputs.js", "actions.js", "batch.js", "list.js", "main.js"),
 )
 
 

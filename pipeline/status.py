@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+import orjson
 
 from pipeline.failures import Kept
 from pipeline.measures import Measures, read_measures
@@ -60,6 +61,7 @@ def status_document(settings: Settings, batch: str, state: State) -> dict[str, A
         **measured(read_measures(state)),
         "failures": _failures(state),
         "notifications": notices_of(state),
+        "sql": orjson.loads(state["sql"]) if state["sql"] else None,
     }
 
 

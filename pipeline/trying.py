@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.asking import check_query
 from pipeline.batchspec import BatchSpec, Submission
 from pipeline.calls import call_headers, chunk_body
 from pipeline.context import Context
@@ -43,6 +44,7 @@ async def try_out(
     there = await _there(context, name, submission.digest)
     try:
         async with asyncio.timeout(limit), open_input(context, submission, body) as given:
+            await check_query(context, spec, dict.fromkeys(given.columns, pl.String()))
             cutter = Cutter(given.chunk)
             rows = await _cut(given, cutter, whole_tasks=spec.chunk_call)
     except TimeoutError:

@@ -57,6 +57,7 @@ honest_batches = st.builds(
             "tolerate": st.sampled_from([0, "10%"]),
             "attempts": st.sampled_from([1, 2]),
             "rate": st.sampled_from([5, 1000]),
+            "sql": st.sampled_from(["SELECT url, label FROM results LIMIT 3", "SELECT 1 FROM results", "SELECT"]),
             "dry_run": st.sampled_from([False, False, True]),
         },
     ),

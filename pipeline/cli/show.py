@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
 
-    from pipeline.client import Brief, Check, DryRun, Progress
+    from pipeline.client import Brief, Check, DryRun, Progress, SqlAnswer
 
 CELL_LETTERS = 200
 FIRST_ROWS = 10
@@ -98,6 +98,18 @@ def show_progress(console: Console, progress: Progress) -> None:
     if progress.notifications:
         told = [(n.target, n.kind, n.state, n.tries, n.status_code, moment(n.at)) for n in progress.notifications]
         records(console, ["told of the end", "to", "state", "tries", "status", "last at"], told)
+    if progress.sql:
+        show_sql(console, progress.sql)
+
+
+def show_sql(console: Console, answer: SqlAnswer) -> None:
+    """Print the first rows of what a query gave, or why there are none."""
+    if answer.error is not None:
+        facts(console, [("sql", f"error: {answer.error}")])
+        return
+    records(console, answer.columns, answer.first)
+    if answer.rows > len(answer.first):
+        console.print(f"The first {len(answer.first)} of {answer.rows} rows; all of them are in sql.csv.")
 
 
 def show_briefs(console: Console, briefs: Sequence[Brief]) -> None:

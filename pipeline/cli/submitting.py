@@ -42,6 +42,7 @@ Outputs = Annotated[
     typer.Option("--output", metavar="FORMAT", help="Of the joined table: parquet, csv or ndjson; may be repeated."),
 ]
 ContentType = Annotated[str | None, typer.Option(metavar="TYPE", help="Content-Type of a call.")]
+Sql = Annotated[str | None, typer.Option(metavar="QUERY", help="A SELECT over `results`, answered when it ends.")]
 Headers = Annotated[
     list[str] | None,
     typer.Option("--header", metavar="'NAME: VALUE'", help="A further header of a call; may be repeated."),
@@ -77,6 +78,7 @@ def spec_fields(  # noqa: PLR0913 - each is an option
     inline_limit: InlineLimit = None,
     content_type: ContentType = None,
     outputs: Outputs = None,
+    sql: Sql = None,
     headers: Headers = None,
     reduce: Reduce = None,
     notify: Notify = None,

@@ -17,6 +17,7 @@ from pipeline.client.documents import (
     Link,
     Outputs,
     Progress,
+    SqlAnswer,
 )
 from pipeline.client.errors import AnswerError, BrokenError, CallError, RefusedError, SourceError, UnreachableError
 from pipeline.client.pipeline import Pipeline
@@ -41,6 +42,7 @@ __all__ = [
     "Source",
     "SourceError",
     "SpecFields",
+    "SqlAnswer",
     "SyncBatch",
     "SyncPipeline",
     "UnreachableError",

@@ -72,6 +72,13 @@ class Notification(msgspec.Struct, frozen=True):
     tries: int = 0
     status_code: int | None = None
     at: float | None = None
+class SqlAnswer(msgspec.Struct, frozen=True):
+    """What the batch's query gave: the number of rows, and at most the first 10. `error` says why there are none."""
+
+    rows: int = 0
+    columns: tuple[str, ...] = ()
+    first: tuple[tuple[Any, ...], ...] = ()
+    error: str | None = None
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -110,6 +117,7 @@ class Progress(msgspec.Struct, frozen=True):
     failures: tuple[FailureKind, ...] = ()
     notes: tuple[str, ...] = ()
     notifications: tuple[Notification, ...] = ()
+    sql: SqlAnswer | None = None
 
     @property
     def over(self) -> bool:

@@ -41,6 +41,7 @@ class SpecFields(TypedDict, total=False):
     inline_limit: int
     content_type: str
     outputs: list[Literal["parquet", "csv", "ndjson"]]
+    sql: str
     headers: dict[str, str]
     reduce: str
     notify: Sequence[str]

@@ -29,6 +29,7 @@ function drawBatch(status) {
   drawLatency(view, status.latency);
   drawFailures(status.failures);
   drawNotices(status);
+  drawSql(status);
   drawOutputs(status);
   fill(view, { "summary-key": status.links?.summary ? shown(status.links.summary) : "" });
   drawActions(status);

@@ -63,7 +63,7 @@ def check(text: str, columns: Sequence[str]) -> Query:
         said = _said_for_polars(tree)
         rewritten, rest = (written(each, quoted=True) for each in (said, without_conditions(said)))
     except RecursionError:
-        raise BadRequestError("sql is nested too deep") from None
+        raise BadRequestError("sql: it is nested too deep") from None
     return Query(rewritten, [rewritten, rest], paths, kinds, kept)
 
 

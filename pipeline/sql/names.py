@@ -217,7 +217,7 @@ class Names:
         path = tuple(path)
         if path not in self.fields:
             if len(self.fields) == MOST_FIELDS:
-                raise BadRequestError(f"sql reads more than {MOST_FIELDS} fields of the results")
+                raise BadRequestError(f"sql: it reads more than {MOST_FIELDS} fields of the results")
             name = f"{FIELD}{len(self.fields)}"
             while name in self.columns:
                 name += "_"
@@ -231,7 +231,7 @@ class Names:
             raise BadRequestError(f"sql: the column {name[:SHOWN]!r} cannot be read: its name is a pattern to polars")
         self._parts += 1
         if self._parts > NODES_LIMIT:
-            raise BadRequestError(f"sql names more than {NODES_LIMIT} columns")
+            raise BadRequestError(f"sql: it names more than {NODES_LIMIT} columns")
         return exp.column(
             exp.to_identifier(name, quoted=True), table=exp.to_identifier(table, quoted=True) if table else None
         )

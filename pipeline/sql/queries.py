@@ -61,7 +61,7 @@ class Queries:
             answer = await _asked(order, self._plan)
         if answer.error:
             raise BadRequestError(
-                f"sql cannot be run: {query.spoken(answer.error)}",
+                f"sql: it cannot be run: {query.spoken(answer.error)}",
                 [f"the columns of results are: {listed(list(schema))}; any other name is a field of the results"],
             )
 

@@ -38,7 +38,7 @@ def parse(text: str) -> exp.Query:
     Raises BadRequestError that says what is wrong and where.
     """
     if len(text.encode()) > SQL_LIMIT:
-        raise BadRequestError(f"sql has more than {SQL_LIMIT} bytes")
+        raise BadRequestError(f"sql: it has more than {SQL_LIMIT} bytes")
     try:
         dialect = Polars()
         found = dialect.tokenize(text)
@@ -47,14 +47,14 @@ def parse(text: str) -> exp.Query:
         trees = dialect.parser().parse(found, text) if found and found[0].token_type in _FIRST else []
         tree = trees[0] if len(trees) == 1 else None
         if not isinstance(tree, exp.Query):
-            raise BadRequestError(f"sql is not one SELECT: expected for example {EXAMPLE}")
+            raise BadRequestError(f"sql: it is not one SELECT: expected for example {EXAMPLE}")
         _check_depth(tree)
         for node in tree.walk():
             _check(node)
     except ParseError as error:
-        raise BadRequestError(f"sql cannot be read: {_told(error)}") from None
+        raise BadRequestError(f"sql: it cannot be read: {_told(error)}") from None
     except TokenError:
-        raise BadRequestError("sql cannot be read: a text, a name or a comment in it does not end") from None
+        raise BadRequestError("sql: it cannot be read: a text, a name or a comment in it does not end") from None
     except RecursionError:
         raise _too_deep() from None
     return tree
@@ -87,13 +87,13 @@ def _check_depth(tree: exp.Query) -> None:
         if depth > DEPTH:
             raise _too_deep()
         if seen > NODES_LIMIT:
-            raise BadRequestError(f"sql has more than {NODES_LIMIT} parts")
+            raise BadRequestError(f"sql: it has more than {NODES_LIMIT} parts")
         waiting += [(child, depth + 1) for child in node.iter_expressions()]
 
 
 def _too_deep() -> BadRequestError:
     expected = f"expected at most {NESTING} levels of parentheses, and {DEPTH - NESTING} operators in a row"
-    return BadRequestError(f"sql is nested too deep: {expected}")
+    return BadRequestError(f"sql: it is nested too deep: {expected}")
 
 
 def _check(node: exp.Expr) -> None:

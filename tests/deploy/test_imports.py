@@ -44,7 +44,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"ledger", "rows", "snapshot", "specs", "segments", "calls", "columns", "tally", "hooks", "outputnames"}),
     frozenset({"context", "answers", "planning", "summary", "table", "report"}),
     frozenset({"exporting"}),
-    frozenset({"duties", "deleting", "ids", "inputs", "listing", "releasing"}),
+    frozenset({"asking", "duties", "deleting", "ids", "inputs", "listing", "releasing"}),
     frozenset({"closing", "reduced"}),
     frozenset({"notifying"}),
     frozenset({"settling", "opening", "surveying", "ending"}),

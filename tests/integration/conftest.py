@@ -23,6 +23,7 @@ from pipeline.settings import Secrets, Settings
 from pipeline.signing import Signer
 from pipeline.snapshot import Snapshots
 from pipeline.specs import Specs
+from pipeline.sql.queries import Queries
 from pipeline.store import Store
 from pipeline.webhooks import Webhooks
 from tests.integration.bench import Bench
@@ -131,6 +132,7 @@ async def pipeline(
     async with Hooks.connect() as told:
         context = Context(
             *(settings, metrics, Background(), Access(), signer, ledger, store, client, told, webhooks, *remembered),
+            queries=Queries(),
             closing=asyncio.Event(),
         )
         yield PipelineBench(context, redis, gateway, name)

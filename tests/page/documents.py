@@ -65,6 +65,7 @@ def status(batch: str = "monday", **fields: Any) -> dict[str, Any]:
         "throughput": {"width": 4, "counts": counts},
         "latency": {"tasks": 1192, "p50": 0.21, "p90": 0.42, "p99": 1.19, "max": 2.83},
         "failures": [failure(), failure("404: the picture's host answered 404", item="https://pictures.example/gone")],
+        "sql": None,
         **fields,
     }
 
@@ -72,6 +73,11 @@ def status(batch: str = "monday", **fields: Any) -> dict[str, Any]:
 def told(**fields: Any) -> dict[str, Any]:
     """Return one who is told of the end."""
     return {"target": "next", "kind": "notify", "state": "due", "tries": 0, "status_code": None, "at": None, **fields}
+def answer(*rows: list[Any], **fields: Any) -> dict[str, Any]:
+    """Return what a query gave, or what `fields` make of it."""
+    first = [list(row) for row in rows] or [["espresso", 812, True, 0.5], ["tripod", 401, False, None]]
+    columns = ["label", "n", "ok", "score"][: len(first[0])]
+    return {"rows": len(first), "columns": columns, "first": first, "error": None, **fields}
 
 
 def ended(batch: str = "monday", state: str = "done", **fields: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.batchspec import BatchSpec, Submission, parse_spec
 from pipeline.errors import BadRequestError
+from pipeline.settings import read_settings
 from tests.unit.fakes import spec
 
 MINIMAL: dict[str, Any] = {"input": "data/rows.csv", "function": "model"}
@@ -100,6 +101,9 @@ BAD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("notify", ["hooks.example.org/x"]),
     ("notify", ["https://hooks.example.org/#x"]),
     ("notify", ["https://user:secret@hooks.example.org/"]),
+    ("sql", ""),
+    ("sql", 1),
+    ("sql", "x" * (16 * 1024 + 1)),
     ("dry_run", "perhaps"),
     ("outputs", ["xlsx"]),
     ("outputs", "csv;ndjson"),
@@ -146,6 +150,7 @@ GOOD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("reduce", "fold.namespace"),
     ("notify", ("next", "https://hooks.example.org/a/b?c=d,e", "http://[::1]:8080/")),
     ("notify", tuple(f"told-{number}" for number in range(8))),
+    ("sql", "SELECT label FROM results"),
     ("dry_run", True),
     ("outputs", ("csv",)),
     ("outputs", ("parquet", "csv", "ndjson")),
@@ -166,6 +171,24 @@ def test_a_bad_field_is_a_problem_that_names_it(name: str, value: Any) -> None:
 @pytest.mark.parametrize(("name", "value"), GOOD_FIELDS)
 def test_a_good_field_is_taken_as_it_is(name: str, value: Any) -> None:
     assert getattr(parse_spec(MINIMAL | {name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("DROP TABLE results", "sql: it is not one SELECT: expected for example SELECT label, count(*) AS n FROM"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "sql: read_csv('/etc/passwd') is not a table: there is only results"),
+        ("SELECT 'ä" + "ä" * 9000 + "'", "sql: it has more than 16384 bytes"),
+        ("SELECT " + "(" * 5000, "sql: it is nested too deep"),
+    ],
+    ids=["a statement", "a file", "too many bytes", "a bomb"],
+)
+def test_sql_is_read_where_it_is_submitted_and_not_each_time_it_is_used(text: str, words: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        parse_spec(MINIMAL | {"sql": text}, read_settings({"s3_bucket": "rows"}))
+    (problem,) = caught.value.problems
+    assert problem.startswith(words)
+    assert parse_spec(MINIMAL | {"sql": text}).sql == text
 
 
 def test_every_field_is_tried_with_good_and_bad_values_here() -> None:

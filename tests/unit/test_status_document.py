@@ -64,6 +64,7 @@ def test_a_running_batch() -> None:
         "latency": None,
         "failures": [],
         "notifications": [],
+        "sql": None,
     }
 
 
