@@ -3,13 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import msgspec
+
+from pipeline.asking import Question, prepare_question
 from pipeline.batchspec import Submission
 from pipeline.context import Context
 from pipeline.duties import close_batch
 from pipeline.errors import UnavailableError
-from pipeline.exporting import write_tables
+from pipeline.exporting import upload, write_tables
 from pipeline.grouping import together
 from pipeline.ledger import End
 from pipeline.notifying import tell_soon
@@ -18,12 +21,16 @@ from pipeline.replies import ENDED, Lease, State
 from pipeline.report import make_report
 from pipeline.segments import Segment
 from pipeline.snapshot import Manifest
+from pipeline.sql.process import OUTPUTS as SQL_OUTPUTS
+from pipeline.sql.process import Answer
+from pipeline.sql.queries import status_of
 from pipeline.store import ObjectInfo, Upload
 from pipeline.summary import Totals, Writer, Written, write_summary
-from pipeline.table import joined_table
+from pipeline.table import JoinedTable, TableError, in_folder, joined_table
 
-# A table that kills its replica would otherwise keep its batch from ever ending.
+# A table that kills its replica would otherwise keep its batch from ever ending, and a query goes first.
 TABLE_ATTEMPTS = 3
+SQL_ATTEMPTS = 2
 
 log = logging.getLogger(__name__)
 
@@ -69,18 +76,36 @@ class Findings:
     begun: int
 
 
+@dataclass(frozen=True)
+class _Outputs:
+    """What is beside the summary, by name, and what the query gave where there was one."""
+
+    objects: dict[str, ObjectInfo] = field(default_factory=dict)
+    answer: Answer | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in the order in which they are listed."""
+        return tuple(name for name in CONTENT_TYPES if name in self.objects)
+
+    @property
+    def said(self) -> str:
+        """What the status says of the answer, as JSON."""
+        return msgspec.json.encode(status_of(self.answer)).decode() if self.answer else ""
+
+
 async def end_batch(job: Job, found: Findings) -> str:
     """End a batch; returns its final state, or 'lost' where another reduce has taken over.
 
-    From the fourth reduce of a generation on, when three were cut off, only the summary is written, and the status says
-    so. Raises as the store, and TableError.
+    From the third reduce of a generation on, when two were cut off, its query is not asked, and from the fourth on only
+    the summary is written; the status says so. Raises as the store, and TableError.
     """
     context, batch = job.context, job.batch
     summary, outputs = await _write(job, found)
-    if not await _publish(job, summary.object, outputs):
+    if not await _publish(job, summary.object, outputs.objects):
         return "lost"
-    names = tuple(name for name in CONTENT_TYPES if name in outputs)
-    end = End(summary.succeeded, summary.failed, names, () if outputs else (_given_up(found),))
+    notes = () if outputs.objects else (_given_up(found),)
+    end = End(summary.succeeded, summary.failed, outputs.names, notes, outputs.said)
     ended = await context.ledger.finish(batch, job.owner, job.generation, end)
     if not ended:
         return "lost"
@@ -92,8 +117,8 @@ async def end_batch(job: Job, found: Findings) -> str:
     return ended
 
 
-async def _write(job: Job, found: Findings) -> tuple[Written, dict[str, ObjectInfo]]:
-    """Write all objects under the generation; returns the summary, and the others by their names."""
+async def _write(job: Job, found: Findings) -> tuple[Written, _Outputs]:
+    """Write all objects under the generation; returns the summary, and the others."""
     context, batch, state = job.context, job.batch, found.state
     manifest = await context.snapshots.manifest(batch, 0)
     totals = Totals(
@@ -112,20 +137,51 @@ async def _write(job: Job, found: Findings) -> tuple[Written, dict[str, ObjectIn
         some = (new_summary, context.store, context.snapshots, totals, found.segments)
         summary = group.create_task(write_summary(*some))
         tables = group.create_task(_write_tables(job, found, manifest)) if found.begun <= TABLE_ATTEMPTS else None
-    return summary.result(), tables.result() if tables else {}
+    return summary.result(), tables.result() if tables else _Outputs(answer=_unasked(found))
 
 
-async def _write_tables(job: Job, found: Findings, manifest: Manifest) -> dict[str, ObjectInfo]:
+async def _write_tables(job: Job, found: Findings, manifest: Manifest) -> _Outputs:
     context, batch = job.context, job.batch
     later = [context.snapshots.manifest(batch, number + 1) for number in range(job.generation)]
     manifests = [manifest, *await asyncio.gather(*later)]
-    async with joined_table(context.store, context.snapshots, batch, manifest, found.segments) as table:
+    question = await _question(job, found, manifest)
+    extract = question.fields.extract if isinstance(question, Question) else None
+    async with joined_table(context.store, context.snapshots, batch, manifest, found.segments, extract) as table:
         written = await write_tables(table, job.new_writer, found.submission.spec.outputs)
+        answer = await _ask(job, question, table, written) if isinstance(question, Question) else question
         report = make_report(batch, found.state, found.submission, manifests, table.tally)
     async with job.new_writer(REPORT) as writer:
         await writer.write(report)
         written.append(await writer.close())
-    return {each.key.rpartition("/")[2]: each for each in written}
+    return _Outputs({each.key.rpartition("/")[2]: each for each in written}, answer)
+
+
+def _unasked(found: Findings) -> Answer | None:
+    """Say that the query is not asked any more, None where there is none."""
+    if found.submission.spec.sql is None:
+        return None
+    return Answer(error=f"it was given up after {SQL_ATTEMPTS} attempts in which the reduce was cut off")
+
+
+async def _question(job: Job, found: Findings, manifest: Manifest) -> Question | Answer | None:
+    """Return the batch's query, or why it is not asked; None where there is none."""
+    text = found.submission.spec.sql
+    if text is None or found.begun > SQL_ATTEMPTS:
+        return _unasked(found)
+    return await prepare_question(job.context, job.batch, text, manifest)
+
+
+async def _ask(job: Job, question: Question, table: JoinedTable, written: list[ObjectInfo]) -> Answer:
+    """Ask the query and write what it gives; what goes wrong with it does the batch no harm. Raises as the store."""
+    try:
+        folder = table.folder / "sql"
+        await in_folder(folder.mkdir)
+        answer = await question.ask(job.context, table, folder)
+        if answer.error is None:
+            written += [await upload(folder / name, job.new_writer) for name in SQL_OUTPUTS]
+    except TableError as error:
+        return Answer(error=str(error))
+    return answer
 
 
 async def _publish(job: Job, summary: ObjectInfo, outputs: dict[str, ObjectInfo]) -> bool:
@@ -137,8 +193,7 @@ async def _publish(job: Job, summary: ObjectInfo, outputs: dict[str, ObjectInfo]
     if not await job.is_leased():
         return False
     # Those of an earlier generation are no outputs of this one.
-    earlier = [REDUCED] if outputs else CONTENT_TYPES
-    await context.store.delete_many([f"{batch}/{name}" for name in earlier])
+    await context.store.delete_many([f"{batch}/{name}" for name in CONTENT_TYPES if name not in outputs])
     await _copy(job, outputs)
     await context.store.copy(summary, f"{batch}.json")
     if await job.is_leased():

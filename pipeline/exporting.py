@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -85,7 +86,12 @@ async def _write_parquet(export: _Export, name: str, pieces: Pieces, columns: in
     """Write pieces as one Parquet file here, and then to S3."""
     path = export.table.folder / name
     await in_folder(pieces.sink, path, columns)
-    async with export.new_writer(name) as writer:
+    return await upload(path, export.new_writer)
+
+
+async def upload(path: Path, new_writer: NewWriter) -> ObjectInfo:
+    """Write a file of this machine to S3, under its name. Raises as the store, and TableError."""
+    async with new_writer(path.name) as writer:
         with path.open("rb") as file:
             while part := await in_folder(file.read, PART_SIZE):
                 await writer.write(part)

@@ -67,12 +67,13 @@ class Generation:
 
 @dataclass(frozen=True)
 class End:
-    """What an ended batch has: the counts of its summary, the names of its other outputs, and what is to be said."""
+    """What an ended batch has: its summary's counts, its outputs' names, what is to be said, its query's answer."""
 
     succeeded: int
     failed: int
     outputs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    sql: str = ""
 
 
 class Ledger:
@@ -217,7 +218,7 @@ class Ledger:
 
     async def finish(self, batch: str, owner: str, generation: int, end: End) -> str:
         """End the batch; returns its final state, or '' when the lease was lost."""
-        said = (end.succeeded, end.failed, orjson.dumps(end.outputs), orjson.dumps(end.notes))
+        said = (end.succeeded, end.failed, orjson.dumps(end.outputs), orjson.dumps(end.notes), end.sql)
         arguments = (owner, generation, int(time.time() + LEDGER_TTL), *said)
         return str((await self._run("finish", batch, *arguments)).decode())
 

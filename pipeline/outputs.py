@@ -16,6 +16,9 @@ CONTENT_TYPES = {
     "results.ndjson": _NDJSON,
     FAILURES_CSV: _CSV,
     FAILURES_PARQUET: _PARQUET,
+    "sql.parquet": _PARQUET,
+    "sql.csv": _CSV,
+    "sql.json": "application/json",
     REPORT: "application/json",
     REDUCED: "application/json",
 }
@@ -28,7 +31,6 @@ def results_of(form: str) -> str:
 
 
 def names_of(formats: Iterable[str]) -> list[str]:
-    """Return the names that a batch has when it ends, which asks for the joined table in these formats."""
+    """Return the names that a batch without SQL has when it ends, which asks for the joined table in these formats."""
     asked = {results_of(form) for form in formats}
-    later = {REDUCED}
-    return [name for name in CONTENT_TYPES if name in asked or not (name.startswith("results.") or name in later)]
+    return [name for name in CONTENT_TYPES if name in asked or not name.startswith(("results.", "sql.", REDUCED))]

@@ -12,7 +12,7 @@ if not started then return {state, generation, 'unopened'} end
 local expire_at, ended = get('expire_at', 'ended')
 call('HSET', LEDGER, 'state', 'reducing', 'outcome', 'done', 'redrive', 1, 'owner', '', 'lease_until', 0,
   'expire_at', expire_at + math.ceil((now - ended) / 1000000))
-call('HDEL', LEDGER, 'trouble', 'ended', 'cancel', 'paused', 'outputs', 'notes')
+call('HDEL', LEDGER, 'trouble', 'ended', 'cancel', 'paused', 'outputs', 'notes', 'sql')
 drop_notices()
 call('ZADD', DUE, now + ARGV[1], 'r')
 keep()

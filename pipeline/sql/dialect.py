@@ -16,6 +16,7 @@ class _Tokenizer(tokens.Tokenizer):
 
 class _Parser(parser.Parser):
     # A function keeps its name and its arguments: polars is to see what was written, not a translation of it.
+    ARRAY_CONSTRUCTORS = {}  # noqa: RUF012
     FUNCTIONS = {}  # noqa: RUF012
     FUNCTION_PARSERS = {  # noqa: RUF012
         name: parser.Parser.FUNCTION_PARSERS[name]

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from pipeline.batchspec import FORMATS
 from pipeline.errors import ConflictError, UnavailableError
 from pipeline.ledger import Ledger
-from pipeline.outputs import CONTENT_TYPES
+from pipeline.outputs import names_of
 from pipeline.replies import Cancelled
 from pipeline.signing import Identity
 from pipeline.specs import Marker, Specs
@@ -169,7 +170,7 @@ async def test_a_reduce_that_is_overtaken_while_it_publishes_puts_back_what_its_
     monkeypatch.setattr(store, "copy", stalled)
     assert (await pipeline.deliver(reduce))["verdict"] == "lost"
     assert (await pipeline.summary())["results"]["count"] == 2
-    for name in set(CONTENT_TYPES) - set(missing):
+    for name in set(names_of(FORMATS)) - set(missing):
         published = await store.get(f"{pipeline.batch}/{name}")
         assert published == await store.get(f"{pipeline.batch}/1/{name}")
         assert published != await store.get(f"{pipeline.batch}/0/{name}")

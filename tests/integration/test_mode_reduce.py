@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from pipeline import calls
+from pipeline.batchspec import FORMATS
 from pipeline.errors import ForbiddenError, UnavailableError
-from pipeline.outputs import CONTENT_TYPES
+from pipeline.outputs import names_of
 from pipeline.segments import MissingSegmentError
 from pipeline.signing import Identity
 from pipeline.store import MissingObjectError, Upload
@@ -146,7 +147,7 @@ async def test_after_a_crash_between_publishing_and_the_end_the_heir_writes_the_
         with pytest.raises(UnavailableError, match="dies here"):
             await pipeline.deliver(message)
     first = await pipeline.context.store.get(f"{pipeline.batch}.json")
-    tables = {name: await pipeline.context.store.get(f"{pipeline.batch}/{name}") for name in CONTENT_TYPES}
+    tables = {name: await pipeline.context.store.get(f"{pipeline.batch}/{name}") for name in names_of(FORMATS)}
     assert (await pipeline.status())["state"] == "reducing"
     assert (await pipeline.deliver(message))["verdict"] == "held"
     bench = pipeline.bench()

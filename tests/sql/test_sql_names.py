@@ -16,6 +16,10 @@ MEANT = {
     "SELECT r.label FROM results AS r": [("label",)],
     "SELECT result.a[0].b[1] FROM results": [("a", 0, "b", 1)],
     "SELECT scores[0] FROM results": [("scores", 0)],
+    "SELECT result.list[0].array[1].map.struct FROM results": [("list", 0, "array", 1, "map", "struct")],
+    "SELECT date, text, rank, key, name, value FROM results": [
+        *[("date",), ("text",), ("rank",), ("key",), ("name",), ("value",)]
+    ],
     "SELECT result[0] FROM results": [(0,)],
     "SELECT result['a b'] FROM results": [("a b",)],
     'SELECT result."A b".c FROM results': [("A b", "c")],
