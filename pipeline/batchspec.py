@@ -24,7 +24,7 @@ from pipeline.errors import BadRequestError
 from pipeline.models import KIB, MIB
 from pipeline.settings import FUNCTION_NAME, Settings
 from pipeline.specrules import MOST_TARGETS, Target, allowed, each_once, listed, not_itself, target
-from pipeline.sql.syntax import SQL_LIMIT, parse
+from pipeline.sql.syntax import SQL_LIMIT, one_select
 
 MOST_PROBLEMS = 20
 MOST_HEADERS = 64
@@ -100,15 +100,6 @@ def _tolerated(value: Any) -> int | str:
     return value if str(value).endswith("%") else int(value)
 
 
-def _one_select(value: str, info: ValidationInfo) -> str:
-    if info.context:
-        try:
-            parse(value)
-        except BadRequestError as error:
-            raise ValueError(str(error).removeprefix("sql: ")) from None
-    return value
-
-
 def too_slow(calls: int, rate: float, settings: Settings) -> str:
     """Say what is wrong with a rate at which a task's calls do not have their turn in its time, '' where they do."""
     allowed = TURNS * settings.task_timeout
@@ -145,7 +136,7 @@ class BatchSpec(BaseModel):
     inline_limit: Annotated[int, Field(ge=0, le=4 * MIB)] = 64 * KIB
     content_type: Annotated[str, Field(pattern=r"^[\x21-\x7e][\x20-\x7e]*$", max_length=256)] | None = None
     outputs: Annotated[tuple[Format, ...], BeforeValidator(_formats)] = FORMATS
-    sql: Annotated[str, Field(min_length=1, max_length=SQL_LIMIT), AfterValidator(_one_select)] | None = None
+    sql: Annotated[str, Field(min_length=1, max_length=SQL_LIMIT), AfterValidator(one_select)] | None = None
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = Field(default_factory=dict)
     reduce: Function | None = None
     notify: Annotated[

@@ -16,7 +16,7 @@ from pipeline.exporting import upload, write_tables
 from pipeline.grouping import together
 from pipeline.ledger import End
 from pipeline.notifying import tell_soon
-from pipeline.outputs import CONTENT_TYPES, REDUCED, REPORT, names_of
+from pipeline.outputs import CONTENT_TYPES, REPORT, names_of
 from pipeline.replies import ENDED, Lease, State
 from pipeline.report import make_report
 from pipeline.segments import Segment

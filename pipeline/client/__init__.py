@@ -17,9 +17,9 @@ from pipeline.client.documents import (
     Link,
     Outputs,
     Progress,
-    SqlAnswer,
 )
 from pipeline.client.errors import AnswerError, BrokenError, CallError, RefusedError, SourceError, UnreachableError
+from pipeline.client.parts import SqlAnswer
 from pipeline.client.pipeline import Pipeline
 from pipeline.client.sources import Source, SpecFields
 from pipeline.client.sync import SyncBatch, SyncPipeline

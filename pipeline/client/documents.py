@@ -8,77 +8,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from pipeline.client.errors import BrokenError
+from pipeline.client.parts import FailureKind, Latency, Links, Notification, SqlAnswer, Throughput
 from pipeline.replies import ENDED
 
 OK = 200
 Document = TypeVar("Document")
-
-
-class Links(msgspec.Struct, frozen=True):
-    """Where more is: the status by HTTP; as `s3://...` the summary and the folder of other outputs, once there are."""
-
-    status: str | None = None
-    summary: str | None = None
-    outputs: str | None = None
-
-
-class Throughput(msgspec.Struct, frozen=True):
-    """Items settled in each slot of `width` seconds since the present run began, oldest first."""
-
-    width: float = 1.0
-    counts: tuple[int, ...] = ()
-
-
-class Latency(msgspec.Struct, frozen=True):
-    """Durations of so many tasks, in seconds: each is the upper edge of its bucket."""
-
-    tasks: int = 0
-    p50: float | None = None
-    p90: float | None = None
-    p99: float | None = None
-    max: float | None = None
-
-
-class Example(msgspec.Struct, frozen=True):
-    """One failed item: `index` is its row, from 0. The texts are the model function's and the input's."""
-
-    index: int | None = None
-    item: str = ""
-    result: str = ""
-    call_id: str | None = None
-    generation: int = 0
-
-
-class FailureKind(msgspec.Struct, frozen=True):
-    """Items that failed alike: `count` now, `retried` that ran again since; `at` is the newest one's time."""
-
-    kind: str = ""
-    status_code: int | None = None
-    count: int = 0
-    retried: int = 0
-    at: float | None = None
-    example: Example | None = None
-
-
-class Notification(msgspec.Struct, frozen=True):
-    """Who is told of the end: `kind` is `reduce` or `notify`, `state` is `due`, `delivered` or `given up`.
-
-    `target` is a function, or of a URL its origin; `status_code` and `at` are of the last of `tries`.
-    """
-
-    target: str = ""
-    kind: str = "notify"
-    state: str = ""
-    tries: int = 0
-    status_code: int | None = None
-    at: float | None = None
-class SqlAnswer(msgspec.Struct, frozen=True):
-    """What the batch's query gave: the number of rows, and at most the first 10. `error` says why there are none."""
-
-    rows: int = 0
-    columns: tuple[str, ...] = ()
-    first: tuple[tuple[Any, ...], ...] = ()
-    error: str | None = None
 
 
 class Progress(msgspec.Struct, frozen=True):

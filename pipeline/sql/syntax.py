@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+from pydantic import ValidationInfo
 from sqlglot import Token, TokenType, exp
 from sqlglot.errors import ParseError, TokenError
 
@@ -58,6 +59,16 @@ def parse(text: str) -> exp.Query:
     except RecursionError:
         raise _too_deep() from None
     return tree
+
+
+def one_select(value: str, info: ValidationInfo) -> str:
+    """Return the text of a query, which is read where it is submitted; raises ValueError as `parse` does."""
+    if info.context:
+        try:
+            parse(value)
+        except BadRequestError as error:
+            raise ValueError(str(error).removeprefix("sql: ")) from None
+    return value
 
 
 def _told(error: ParseError) -> str:

@@ -62,7 +62,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 CLIENT_BASE = frozenset({"replies", "models", "cutting", "calls", "columns", "formats", "outputs"})
 CLIENT_LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"client.files", "client.text"}),
-    frozenset({"client.errors"}),
+    frozenset({"client.errors", "client.parts"}),
     frozenset({"client.documents", "client.joining", "client.patience", "client.sources"}),
     frozenset({"client.downloads", "client.transport"}),
     frozenset({"client.batch"}),

@@ -73,6 +73,8 @@ def status(batch: str = "monday", **fields: Any) -> dict[str, Any]:
 def told(**fields: Any) -> dict[str, Any]:
     """Return one who is told of the end."""
     return {"target": "next", "kind": "notify", "state": "due", "tries": 0, "status_code": None, "at": None, **fields}
+
+
 def answer(*rows: list[Any], **fields: Any) -> dict[str, Any]:
     """Return what a query gave, or what `fields` make of it."""
     first = [list(row) for row in rows] or [["espresso", 812, True, 0.5], ["tripod", 401, False, None]]
