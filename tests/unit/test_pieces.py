@@ -76,10 +76,12 @@ async def test_what_polars_does_not_do_is_an_error_and_not_the_end_of_the_proces
 async def test_who_is_cancelled_leaves_no_folder_behind() -> None:
     begun, go_on = threading.Event(), threading.Event()
     made: list[Path] = []
+    there: list[bool] = []
 
     def write(folder: Path) -> None:
         begun.set()
         go_on.wait()
+        there.append(folder.exists())
         (folder / "late").write_text("late")
 
     async def work() -> None:
@@ -90,10 +92,12 @@ async def test_who_is_cancelled_leaves_no_folder_behind() -> None:
     working = asyncio.create_task(work())
     await asyncio.to_thread(begun.wait)
     working.cancel()
-    # Cancelled and still at work, it waits for its thread.
-    await asyncio.sleep(0)
+    # Time enough for a thread that would remove the folder at once: those of the pool begin in turn.
+    for _ in range(5):
+        await asyncio.to_thread(made.copy)
     assert not working.done()
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await working
+    assert there == [True]
     assert [folder.exists() for folder in made] == [False]
