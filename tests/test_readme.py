@@ -82,7 +82,7 @@ def test_every_metric_has_its_row() -> None:
             BatchSpec,
             {
                 *("input", "function", "column", "content_type", "outputs"),
-                *("headers", "rate", "tolerate", "reduce", "notify"),
+                *("headers", "rate", "tolerate", "reduce", "notify", "sql"),
             },
         ),
     ],

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 BEAT = 0.001
 
 
-class Task(msgspec.Struct, frozen=True):
-    """Where the batch is, and what is to be made of it: its summary, the joined table in these formats, or both."""
+class Source(msgspec.Struct, frozen=True):
+    """Where a batch is."""
 
     endpoint: str
     region: str
@@ -42,6 +42,12 @@ class Task(msgspec.Struct, frozen=True):
     batch: str
     epoch: str
     segments: int
+
+
+class Task(msgspec.Struct, frozen=True):
+    """A batch, and what is to be made of it: its summary, the joined table in these formats, or both."""
+
+    source: Source
     summary: bool
     tables: bool
     formats: tuple[str, ...]
@@ -80,24 +86,27 @@ class _Heart:
 
 
 async def _measure(task: Task) -> Measured:
-    settings = Settings(s3_bucket=task.bucket, s3_endpoint=task.endpoint, s3_region=task.region, s3_addressing="path")
-    secrets = Secrets(task.access_key, task.secret_key, None, (b"a key of the measurement",))
+    source = task.source
+    settings = Settings(
+        s3_bucket=source.bucket, s3_endpoint=source.endpoint, s3_region=source.region, s3_addressing="path"
+    )
+    secrets = Secrets(source.access_key, source.secret_key, None, (b"a key of the measurement",))
     heart, sizes = _Heart(), {}
     async with Store.connect(settings, secrets) as store:
         snapshots = Snapshots(store)
-        manifest = await snapshots.manifest(task.batch, 0)
-        segments = await list_segments(store, task.batch, 0, task.epoch, task.segments)
+        manifest = await snapshots.manifest(source.batch, 0)
+        segments = await list_segments(store, source.batch, 0, source.epoch, source.segments)
 
         async def record(_upload: Upload) -> None:
             return
 
         def new_writer(name: str) -> Writer:
-            return Writer(store, f"{task.batch}/0/{name}", record)
+            return Writer(store, f"{source.batch}/0/{name}", record)
 
-        rss, started, joined = _peak(), perf_counter(), 0.0
+        rss, started, joined = peak_of(), perf_counter(), 0.0
 
         async def summarize() -> list[ObjectInfo]:
-            totals = Totals(task.batch, manifest, 0, 0, manifest.items - sum(s.failed for s in segments), "")
+            totals = Totals(source.batch, manifest, 0, 0, manifest.items - sum(s.failed for s in segments), "")
             some = (lambda: new_writer("summary.json"), store, snapshots, totals, segments)
             return [(await write_summary(*some)).object] if task.summary else []
 
@@ -105,7 +114,7 @@ async def _measure(task: Task) -> Measured:
             nonlocal joined
             if not task.tables:
                 return []
-            async with joined_table(store, snapshots, task.batch, manifest, segments) as table:
+            async with joined_table(store, snapshots, source.batch, manifest, segments) as table:
                 joined = perf_counter() - started
                 return await write_tables(table, new_writer, task.formats)
 
@@ -113,12 +122,12 @@ async def _measure(task: Task) -> Measured:
             summary, tables = await asyncio.gather(summarize(), tabulate())
             seconds = perf_counter() - started
         sizes = {each.key.rpartition("/")[2]: each.size for each in [*summary, *tables]}
-    return Measured(joined, seconds, sizes, rss, _peak(), 1000 * heart.longest)
+    return Measured(joined, seconds, sizes, rss, peak_of(), 1000 * heart.longest)
 
 
-def _peak() -> float:
-    """Return what this process has held at most; getrusage counts what its parent held when it began."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+def peak_of(process: int | str = "self") -> float:
+    """Return what a process has held at most, in MiB; getrusage counts what its parent held when it began."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     raise BenchError("this system does not say how much memory a process has held: /proc/self/status has no VmHWM")

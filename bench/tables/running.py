@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bench.errors import BenchError
-from bench.tables.child import Measured, Task
+from bench.tables.child import Measured, Source, Task
 from bench.tables.made import EPOCH, make_batch
 from pipeline.local.services import s3_server
 from pipeline.settings import Secrets, Settings
@@ -34,17 +34,25 @@ class Stage:
 
     async def measure(self, formats: tuple[str, ...] | None, *, summary: bool = False) -> Measured:
         """Write the table in these formats, or not at all, in a new process; raises BenchError when it fails."""
+        task = Task(self.source, summary, formats is not None, formats or ())
+        return msgspec.json.decode(await run_child("bench.tables.child", task), type=Measured)
+
+    @property
+    def source(self) -> Source:
+        """Where it is."""
         where = (self.s3.endpoint, self.s3.region, self.s3.bucket, self.s3.access_key, self.s3.secret_key)
-        task = Task(*where, BATCH, EPOCH, self.segments, summary, formats is not None, formats or ())
-        pipe = asyncio.subprocess.PIPE
-        # The child takes the credentials from its input: every user of the machine can read a command line.
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bench.tables.child"), stdin=pipe, stdout=pipe, stderr=pipe
-        )
-        out, problem = await child.communicate(msgspec.json.encode(task))
-        if child.returncode:
-            raise BenchError(f"the measured process ended with {child.returncode}: {problem.decode()[-2000:]}")
-        return msgspec.json.decode(out, type=Measured)
+        return Source(*where, BATCH, EPOCH, self.segments)
+
+
+async def run_child(module: str, task: msgspec.Struct) -> bytes:
+    """Run a module with a task on its input, and return what it prints; raises BenchError when it fails."""
+    pipe = asyncio.subprocess.PIPE
+    # The child takes the credentials from its input: every user of the machine can read a command line.
+    child = await asyncio.create_subprocess_exec(*(sys.executable, "-m", module), stdin=pipe, stdout=pipe, stderr=pipe)
+    out, problem = await child.communicate(msgspec.json.encode(task))
+    if child.returncode:
+        raise BenchError(f"the measured process ended with {child.returncode}: {problem.decode()[-2000:]}")
+    return out
 
 
 @asynccontextmanager

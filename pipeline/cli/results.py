@@ -10,7 +10,8 @@ import typer
 
 from pipeline.cli.following import BatchId
 from pipeline.cli.running import Exit, Setup
-from pipeline.cli.show import FIRST_ROWS, show_frame
+from pipeline.cli.show import FIRST_ROWS, show_frame, show_sql
+from pipeline.client import Batch
 from pipeline.client.files import written_whole
 from pipeline.formats import to_csv, to_ndjson
 from pipeline.outputs import results_of
@@ -22,6 +23,7 @@ WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     ".ndjson": lambda frame, path: path.write_bytes(to_ndjson(frame, "result")),
 }
 SUMMARY = ".json"
+SQL_FORMATS = (".parquet", ".csv", ".json")
 To = Annotated[
     Path | None,
     typer.Option(
@@ -32,15 +34,21 @@ To = Annotated[
 ]
 
 
-async def results(setup: Setup, batch_id: BatchId, *, to: To = None) -> Exit:
+Sql = Annotated[bool, typer.Option("--sql", help="What the batch's query gave: .parquet, .csv or .json.")]
+
+
+async def results(setup: Setup, batch_id: BatchId, *, to: To = None, sql: Sql = False) -> Exit:
     """Fetch the outcomes of an ended batch, one row an item in input order."""
     suffix = to.suffix.lower() if to else ""
-    if to and suffix not in {*WRITERS, SUMMARY}:
-        raise typer.BadParameter(f"{to} names no format: expected one of {', '.join([*WRITERS, SUMMARY])}")
+    formats = SQL_FORMATS if sql else (*WRITERS, SUMMARY)
+    if to and suffix not in formats:
+        raise typer.BadParameter(f"{to} names no format: expected one of {', '.join(formats)}")
     if to and not to.absolute().parent.is_dir():
         raise typer.BadParameter(f"{to} cannot be written: there is no folder {to.parent}")
     async with setup.pipeline() as pipeline:
         batch = pipeline.batch(batch_id)
+        if sql:
+            return await _answer(setup, batch, to)
         if to and suffix == SUMMARY:
             if not await batch.save_summary(to):
                 setup.say(f"error: batch {batch_id} has no summary: it was never opened")
@@ -59,6 +67,23 @@ async def results(setup: Setup, batch_id: BatchId, *, to: To = None) -> Exit:
     else:
         show_frame(setup.out, frame)
     return Exit.DONE
+
+
+async def _answer(setup: Setup, batch: Batch, to: Path | None) -> Exit:
+    """Fetch, or show, what the batch's query gave."""
+    if to and await batch.save_output(f"sql{to.suffix.lower()}", to):
+        _written(setup, batch.id, to, None)
+        return Exit.DONE
+    answer = (await batch.status()).sql
+    if answer is None:
+        setup.say(f"error: batch {batch.id} was asked nothing in SQL, or has not ended")
+    elif to or answer.error is not None:
+        setup.say(f"error: the query of batch {batch.id} was not answered: {answer.error}")
+    elif setup.as_json:
+        setup.document(answer)
+    else:
+        show_sql(setup.out, answer)
+    return Exit.DONE if answer is not None and answer.error is None and not to else Exit.FLAWED
 
 
 def _write(frame: pl.DataFrame, path: Path) -> None:

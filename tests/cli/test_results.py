@@ -11,7 +11,7 @@ import pytest
 from pipeline.cli.show import FIRST_ROWS
 from pipeline.columns import OUTCOME_TYPES
 from tests.cli.cases import run
-from tests.client.contract import Answer, contract
+from tests.client.contract import Answer, contract, progress
 from tests.client.test_joining import ROWS, parts
 from tests.client.test_outputs import SUMMARY, files, with_parts
 
@@ -163,3 +163,60 @@ async def test_in_a_narrow_terminal_each_row_stands_by_itself() -> None:
         [],
     ]
     assert "url" in empty.stdout
+
+
+ANSWER = {"rows": 12, "columns": ["label", "n"], "first": [["espresso", 7], ["[bold]tripod", None]], "error": None}
+
+
+async def test_what_a_query_gave_is_shown() -> None:
+    async with contract() as server:
+        server.answer("status", progress("done", 3, 0, sql=ANSWER))
+        shown = await run(server, "results", "b-1", "--sql")
+        document = await run(server, "results", "b-1", "--sql", "--json")
+        status = await run(server, "status", "b-1")
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    for text in ("label", "espresso", "7", "[bold]tripod", "The first 2 of 12 rows; all of them are in sql.csv."):
+        assert text in shown.stdout
+        assert text in status.stdout
+    assert json.loads(document.stdout) == ANSWER
+
+
+@pytest.mark.parametrize("name", ["answer.parquet", "answer.CSV", "answer.json"])
+async def test_what_a_query_gave_is_fetched_as_it_is(tmp_path: Path, name: str) -> None:
+    path, output = tmp_path / name, f"sql.{name.rpartition('.')[2].lower()}"
+    async with contract() as server:
+        links = [server.link(f"b-1/{other}", other.encode(), name=other) for other in ("results.csv", output)]
+        server.answer("outputs", {"batch_id": "b-1", "expires": 1, "summary": None, "outputs": links})
+        result = await run(server, "results", "b-1", "--sql", "--to", str(path))
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"Wrote {path}\n", "")
+    assert path.read_bytes() == output.encode()
+
+
+@pytest.mark.parametrize("to", [[], ["--to", "answer.csv"]])
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "error: batch b-1 was asked nothing in SQL, or has not ended\n"),
+        (ANSWER | {"error": "it took more than 300 s"}, "was not answered: it took more than 300 s\n"),
+    ],
+)
+async def test_a_query_that_gave_nothing_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: list[str], answer: dict[str, object] | None, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with contract() as server:
+        server.answer("status", progress("done", 3, 0, sql=answer))
+        server.answer("outputs", {"batch_id": "b-1", "expires": 1, "summary": None, "outputs": []})
+        result = await run(server, "results", "b-1", "--sql", *to)
+        status = await run(server, "status", "b-1")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith(words)
+    assert files(tmp_path) == []
+    assert (answer is None) != ("error: it took more than 300 s" in status.stdout)
+
+
+async def test_a_query_gives_no_lines_of_json(tmp_path: Path) -> None:
+    async with contract() as server:
+        result = await run(server, "results", "b-1", "--sql", "--to", str(tmp_path / "answer.ndjson"))
+    assert result.exit_code == 2
+    assert "expected one of .parquet, .csv, .json" in " ".join(result.stderr.split())

@@ -45,8 +45,10 @@ async def answer(request: web.Request) -> web.Response:
 
 
 def result_of(text: str) -> object:
-    """Return what a well-behaved call answers: the item's length, or as many letters as `big N` asks for."""
+    """Return what a well-behaved call answers: the item's length, many letters for `big N`, a label for `label X`."""
     word, _, rest = text.partition(" ")
+    if word == "label":
+        return {"label": rest.split(" ")[0]}
     return "x" * int(rest.split(" ")[0]) if word == "big" else {"length": len(text)}
 
 
