@@ -1,11 +1,9 @@
 """The specification of a batch: what its submitter asks for, and every rule it has to keep."""
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 import orjson
@@ -20,95 +18,38 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.addresses import Address
 from pipeline.errors import BadRequestError
+from pipeline.fieldrules import (
+    FORMATS,
+    NAME_PREVIEW,
+    OutputFormat,
+    checked_headers,
+    input_address,
+    names_once,
+    no_truth,
+    output_formats,
+    tolerated,
+    too_slow,
+    within_a_task,
+)
+from pipeline.inputformat import Format, format_of
 from pipeline.models import KIB, MIB
 from pipeline.settings import FUNCTION_NAME, Settings
 from pipeline.specrules import MOST_TARGETS, Target, allowed, each_once, listed, not_itself, target
 from pipeline.sql.syntax import SQL_LIMIT, one_select
 
 MOST_PROBLEMS = 20
-MOST_HEADERS = 64
-HEADERS_LIMIT = 16 * KIB
-NAME_PREVIEW = 80
-# The share of a task's time that its calls may wait for their turn.
-TURNS = 0.6
+MOST_NAMED = 1000
 Window = Annotated[int, Field(ge=1, le=10_000)]
 Rate = Annotated[float, Field(gt=0, le=10_000)]
-Format = Literal["parquet", "csv", "ndjson"]
-FORMATS: tuple[Format, ...] = get_args(Format)
 Function = Annotated[str, Field(pattern=FUNCTION_NAME), AfterValidator(not_itself), AfterValidator(allowed)]
-_TOLERATED = re.compile(r"\d{1,9}|(100|\d{1,2}(\.\d{1,6})?)%", re.ASCII)
+ColumnName = Annotated[str, Field(min_length=1, max_length=KIB)]
+Columns = Annotated[
+    list[ColumnName], Field(min_length=1, max_length=MOST_NAMED), BeforeValidator(listed), AfterValidator(names_once)
+]
 
 _WORDS = {"extra_forbidden": "there is no such field", "missing": "is needed"}
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
-_OWN_HEADERS = frozenset({"content-length", "content-type", "transfer-encoding", "host", "connection", "expect"})
-_CONTROLS = frozenset({"Cc", "Zl", "Zp"})
-_PLATFORM_HEADERS = frozenset({"x-call-id", "x-mode", "x-batch-id", "x-callback-url"})
-
-
-def _headers(value: dict[str, str]) -> dict[str, str]:
-    size = sum(len(name) + len(content) for name, content in value.items())
-    if len(value) > MOST_HEADERS or size > HEADERS_LIMIT:
-        expected = f"expected at most {MOST_HEADERS} headers of {HEADERS_LIMIT} bytes together"
-        raise ValueError(f"{expected}, there are {len(value)} of {size} bytes")
-    for name, content in value.items():
-        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(content):
-            raise ValueError(
-                f"{name[:NAME_PREVIEW]!r} is not a header's name, or its value has characters a header cannot carry"
-            )
-        if name.lower() in _OWN_HEADERS | _PLATFORM_HEADERS:
-            raise ValueError(f"{name} is set by the pipeline" + " (content_type)" * (name.lower() == "content-type"))
-    if len({name.lower() for name in value}) < len(value):
-        raise ValueError("a header is given twice: capitals make no difference in its name")
-    return value
-
-
-def _formats(value: Any) -> tuple[str, ...]:
-    """Read a list, or what a query has in its place, with commas; in the order of FORMATS."""
-    given = [part.strip() for part in value.split(",") if value] if isinstance(value, str) else value
-    if not isinstance(given, list | tuple) or sorted(map(str, given)) != sorted({*map(str, given)} & {*FORMATS}):
-        raise ValueError(f"expected some of {', '.join(FORMATS)}, each at most once")
-    return tuple(form for form in FORMATS if form in given)
-
-
-def _no_truth(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("expected a number or 'auto'")  # noqa: TRY004
-    return value
-
-
-def _s3_key(value: str) -> str:
-    parts = value.split("/")
-    if not value or not parts[0] or {".", ".."} & set(parts) or len(value.encode()) > KIB:
-        raise ValueError("expected the key of an object: 1 to 1024 bytes, no leading slash, no '.' or '..' as a part")
-    if any(unicodedata.category(letter) in _CONTROLS for letter in value):
-        raise ValueError("expected the key of an object, without control characters and line separators")
-    return value
-
-
-def _within_a_task(value: float, info: ValidationInfo) -> float:
-    if info.context and value > info.context.task_timeout:
-        limit = info.context.task_timeout
-        raise ValueError(f"{value:g} s is over the task's own {limit:g} s (setting task_timeout)")
-    return value
-
-
-def _tolerated(value: Any) -> int | str:
-    if isinstance(value, bool) or not _TOLERATED.fullmatch(str(value)):
-        raise ValueError("expected a number of items, or a share of them as in '5%'")
-    return value if str(value).endswith("%") else int(value)
-
-
-def too_slow(calls: int, rate: float, settings: Settings) -> str:
-    """Say what is wrong with a rate at which a task's calls do not have their turn in its time, '' where they do."""
-    allowed = TURNS * settings.task_timeout
-    if calls / rate <= allowed:
-        return ""
-    return (
-        f"a chunk of {calls} at {rate:g} calls a second takes {calls / rate:g} s, and a task has {allowed:g} s for it: "
-        "expected a smaller chunk, or a higher rate"
-    )
 
 
 class BatchSpec(BaseModel):
@@ -120,24 +61,26 @@ class BatchSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    input: Annotated[str, AfterValidator(_s3_key)]
+    input: Annotated[str, AfterValidator(input_address)]
     function: Function
-    column: Annotated[str, Field(min_length=1, max_length=KIB)] | None = None
-    chunk: Annotated[Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"], BeforeValidator(_no_truth)] = 1
+    column: ColumnName | None = None
+    columns: Columns | None = None
+    format: Format | None = None
+    chunk: Annotated[Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"], BeforeValidator(no_truth)] = 1
     chunk_call: bool = False
     direct: bool = False
     concurrency: Annotated[int, Field(ge=1, le=64)] = 8
     window: Window = 128
     rate: Rate | None = None
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
-    timeout: Annotated[float, Field(gt=0, le=3600), AfterValidator(_within_a_task)] = 30
-    tolerate: Annotated[int | str, BeforeValidator(_tolerated)] | None = None
+    timeout: Annotated[float, Field(gt=0, le=3600), AfterValidator(within_a_task)] = 30
+    tolerate: Annotated[int | str, BeforeValidator(tolerated)] | None = None
     deadline: Annotated[float, Field(gt=0, le=30 * 86400)] = 86400
     inline_limit: Annotated[int, Field(ge=0, le=4 * MIB)] = 64 * KIB
     content_type: Annotated[str, Field(pattern=r"^[\x21-\x7e][\x20-\x7e]*$", max_length=256)] | None = None
-    outputs: Annotated[tuple[Format, ...], BeforeValidator(_formats)] = FORMATS
+    outputs: Annotated[tuple[OutputFormat, ...], BeforeValidator(output_formats)] = FORMATS
     sql: Annotated[str, Field(min_length=1, max_length=SQL_LIMIT), AfterValidator(one_select)] | None = None
-    headers: Annotated[dict[str, str], AfterValidator(_headers)] = Field(default_factory=dict)
+    headers: Annotated[dict[str, str], AfterValidator(checked_headers)] = Field(default_factory=dict)
     reduce: Function | None = None
     notify: Annotated[
         tuple[Annotated[str, AfterValidator(target)], ...],
@@ -147,6 +90,14 @@ class BatchSpec(BaseModel):
     ] = ()
     # Asks something of one request, so it is no part of the batch.
     dry_run: Annotated[bool, Field(exclude=True)] = False
+
+    @model_validator(mode="after")
+    def _items_are_made_one_way(self) -> Self:
+        if self.column and self.columns:
+            raise ValueError("column makes an item of one cell, columns of several: give one of the two")
+        if self.format and self.address.is_prefix:
+            raise ValueError("each object under a prefix is an item itself, so there can be no format")
+        return self
 
     @model_validator(mode="after")
     def _a_chunk_call_sends_json(self) -> Self:
@@ -168,6 +119,16 @@ class BatchSpec(BaseModel):
         if self.rate and info.context and (problem := too_slow(calls, self.rate, info.context)):
             raise ValueError(problem)
         return self
+
+    @property
+    def address(self) -> Address:
+        """Where the input is."""
+        return Address.parse(self.input)
+
+    @property
+    def input_format(self) -> Format:
+        """The input's format: what is asked for, or what its key tells."""
+        return self.format or format_of(self.input)
 
     def calls(self, items: int) -> int:
         """Return how many calls a task of so many items makes."""
@@ -192,13 +153,15 @@ class BatchSpec(BaseModel):
 
     def item_type(self, *, json: bool) -> str:
         """Return the Content-Type of a call to the model function; `json`: the items are JSON."""
-        return self.content_type or ("application/json" if self.chunk_call or json else "text/plain; charset=utf-8")
+        is_json = json or self.chunk_call or self.columns
+        return self.content_type or ("application/json" if is_json else "text/plain; charset=utf-8")
 
 
 class Submission(msgspec.Struct, frozen=True):
     """A batch's specification and the exact object it reads.
 
-    `etag` pins the input: a changed one is refused. `source` is that ETag too, or the hash of a CSV that came as body.
+    `etag` pins the input: a changed one is refused. `source` is that ETag too, or the hash of a body that is the input.
+    A prefix has neither: it is the same whatever is under it.
     `epoch` is the first of this life of the id: what is older in S3 is not this batch's. `owner` is the name of the
     function whose batch it is, since several may share a bucket.
     """

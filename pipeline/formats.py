@@ -22,7 +22,9 @@ def to_csv(frame: pl.DataFrame, *, header: bool) -> bytes:
 
 def to_lines_again(frame: pl.DataFrame, *, header: bool) -> bytes:
     """Write rows as CSV that is to be an input again: one without any cell is there too, and is no blank line."""
-    blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series() if frame.width else pl.Series()
+    blank = (
+        frame.select(pl.all_horizontal(pl.all().is_null())).to_series() if frame.width else pl.Series(dtype=pl.Boolean)
+    )
     if blank.any():
         first = _cells(frame.to_series(0)).cast(pl.String).set(blank, "")
         frame = frame.with_columns(first)

@@ -2,54 +2,123 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
-from pipeline.batchspec import Submission
+from pipeline.batchspec import BatchSpec, Submission
 from pipeline.context import Context
+from pipeline.cutting import ITEM
 from pipeline.errors import UnavailableError
+from pipeline.items import (
+    PREFERRED_COLUMN,
+    as_json,
+    as_objects,
+    as_text,
+    check_columns,
+    check_names,
+    choose_column,
+    numbered,
+)
 from pipeline.planning import auto_chunk
-from pipeline.rows import PREFERRED_COLUMN, choose_column, count_lines, open_rows, read_rows
+from pipeline.prefixes import list_prefix
+from pipeline.rows import count_lines, open_rows, read_lines
 from pipeline.snapshot import Shape
+from pipeline.tables import Table, open_table
+from pipeline.unpacking import SEPARATORS
+
+# What the items are called where each is an object of several columns.
+OBJECTS = "item"
 
 
 @dataclass(frozen=True)
 class Input:
-    """A CSV: the column of the items, all columns there are, the items a task, and the rows as `read_rows` has them."""
+    """How its items are made, the types of its own columns, the items a task, and its rows as `numbered` has them."""
 
     shape: Shape
-    columns: list[str]
+    schema: dict[str, pl.DataType]
     chunk: int
     frames: AsyncIterator[pl.DataFrame]
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """What was read of an input: `missing` is the item of a missing cell of text, None for none."""
+
+    schema: dict[str, pl.DataType]
+    json_columns: frozenset[str]
+    frames: Callable[[], AsyncIterator[pl.DataFrame]]
+    count: Callable[[], Awaitable[int]]
+    missing: str | None = None
+
+
 @asynccontextmanager
 async def open_input(context: Context, submission: Submission, body: bytes | None = None) -> AsyncIterator[Input]:
-    """Open a submission's input; `body` is the CSV where it is not in the bucket yet.
+    """Open a submission's input; `body` is the input where it is not in the bucket yet.
 
     Raises BadRequestError when it cannot be read, MissingObjectError when it is gone, UnavailableError.
     """
     spec = submission.spec
     # A thread that still unpacks when its caller gives up may write into the folder while it is removed.
     with tempfile.TemporaryDirectory(prefix="pipeline-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "input"
-        if body is None:
-            await context.store.download(spec.input, submission.etag, path)
-        else:
-            await asyncio.to_thread(_write, path, body)
-        rows = await asyncio.to_thread(open_rows, path)
-        if rows is None:
-            yield Input(Shape(spec.column or PREFERRED_COLUMN), [], 1, _nothing())
+        rows = await _open(context, submission, body, Path(folder) / "input")
+        if not rows.schema:
+            column = OBJECTS if spec.columns else spec.column or PREFERRED_COLUMN
+            yield Input(Shape(column), {}, 1, rows.frames())
             return
-        column = choose_column(rows, spec.column)
+        check_names(list(rows.schema))
+        shape, make_items = _items(spec, rows)
         chosen = spec.chunk
-        chunk = auto_chunk(await count_lines(rows), spec, context.settings) if chosen == "auto" else chosen
-        columns = rows.collect_schema().names()
-        yield Input(Shape(column), columns, chunk, read_rows(rows, column, context.settings.max_rows))
+        chunk = auto_chunk(await rows.count(), spec, context.settings) if chosen == "auto" else chosen
+        yield Input(shape, rows.schema, chunk, numbered(rows.frames(), make_items, context.settings.max_rows))
+
+
+async def _open(context: Context, submission: Submission, body: bytes | None, path: Path) -> _Rows:
+    spec, most = submission.spec, context.settings.max_rows
+    address, form = spec.address.seen_from(context.store.bucket), spec.input_format
+    store = context.store.elsewhere(address.bucket)
+    if address.is_prefix:
+        return _of_table(await list_prefix(store, address, path, most))
+    if body is None:
+        await store.download(address.key, submission.etag, path)
+    else:
+        await asyncio.to_thread(_write, path, body)
+    if form not in SEPARATORS:
+        return _of_table(await open_table(path, form, most))
+    lines = await asyncio.to_thread(open_rows, path, form)
+    if lines is None:
+        return _Rows({}, frozenset(), _nothing, _none)
+    schema = dict(lines.collect_schema())
+    return _Rows(schema, frozenset(), partial(read_lines, lines, form), partial(count_lines, lines, form), "")
+
+
+def _of_table(table: Table) -> _Rows:
+    async def count() -> int:
+        return table.rows
+
+    return _Rows(table.schema, table.json_columns, table.frames, count)
+
+
+def _items(spec: BatchSpec, rows: _Rows) -> tuple[Shape, Callable[[pl.DataFrame], pl.DataFrame]]:
+    """Return how the items are made; raises BadRequestError for columns that cannot be used."""
+    json_columns = rows.json_columns
+    if spec.columns:
+        columns = spec.columns
+        check_columns(rows.schema, columns)
+        shape = Shape(OBJECTS, derived=True, json_items=True)
+        return shape, lambda frame: frame.with_columns(as_objects(frame, columns, json_columns))
+    column = choose_column(list(rows.schema), spec.column)
+    check_columns(rows.schema, [column])
+    if column in json_columns:
+        return Shape(column, json_items=True), partial(as_text, column=column)
+    if rows.schema[column] == pl.String:
+        return Shape(column), partial(as_text, column=column, missing=rows.missing)
+    shape = Shape(column, derived=True, json_items=True)
+    return shape, lambda frame: frame.with_columns(as_json(frame, column, json_columns).alias(ITEM))
 
 
 def _write(path: Path, body: bytes) -> None:
@@ -62,3 +131,7 @@ def _write(path: Path, body: bytes) -> None:
 async def _nothing() -> AsyncIterator[pl.DataFrame]:
     return
     yield
+
+
+async def _none() -> int:
+    return 0

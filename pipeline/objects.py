@@ -32,6 +32,10 @@ class DeniedError(UnavailableError):
     """The S3 key may not do this."""
 
 
+class MissingBucketError(UnavailableError):
+    """There is no bucket of this name."""
+
+
 class BrokenBodyError(UnavailableError):
     """The connection broke while an object was being read."""
 
@@ -87,4 +91,5 @@ def _said(key: str, code: str) -> Exception:
         )
     if code in THROTTLED:
         return UnavailableError(f"S3 asks to slow down ({code}), asked for {key!r} several times")
-    return UnavailableError(f"S3 refused a request for {key!r} ({code})")
+    kind = MissingBucketError if code == "NoSuchBucket" else UnavailableError
+    return kind(f"S3 refused a request for {key!r} ({code})")

@@ -4,14 +4,13 @@ import logging
 import uuid
 from dataclasses import dataclass
 
-import polars as pl
-
 from pipeline.asking import check_query
-from pipeline.batchspec import TURNS, Submission
+from pipeline.batchspec import Submission
 from pipeline.context import Context
 from pipeline.deleting import delete_batch
 from pipeline.duties import close_batch, enqueue_open, enqueue_reduce
 from pipeline.errors import ConflictError, UnavailableError
+from pipeline.fieldrules import TURNS
 from pipeline.inputs import open_input
 from pipeline.ledger import OPENING_LEASE, ClaimKind
 from pipeline.notices import are_pending
@@ -59,7 +58,7 @@ async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
 
     renewal = repeated(lambda: claim(context, new, kind="renewed"), OPENING_LEASE / 3)
     async with renewal, open_input(context, new.submission) as given:
-        await check_query(context, spec, dict.fromkeys(given.columns, pl.String()))
+        await check_query(context, spec, given.schema)
         manifest = await context.snapshots.write(new.name, 0, given.frames, given.shape, given.chunk)
     generation = plan(spec, 0, 0, manifest, given.chunk, manifest.items)
     verdict, tasks = await context.ledger.begin(new.name, new.owner, generation)

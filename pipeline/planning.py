@@ -1,6 +1,7 @@
 """How a generation is cut into tasks, and what the ledger has to know of it."""
 
-from pipeline.batchspec import TURNS, BatchSpec
+from pipeline.batchspec import BatchSpec
+from pipeline.fieldrules import TURNS
 from pipeline.ledger import Generation
 from pipeline.settings import Settings
 from pipeline.snapshot import Manifest

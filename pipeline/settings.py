@@ -18,7 +18,8 @@ from pipeline.webhooks import webhook_key
 from pipeline.weburls import is_under, web_url
 
 FUNCTION_NAME = r"^[a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?$"
-FUNCTION_PATTERN = re.compile(r"[-a-z0-9.*?\[\]!]{1,128}")
+# Of the name of a function or a bucket.
+PATTERN = re.compile(r"[-a-z0-9.*?\[\]!]{1,128}")
 MINIMUM_KEY_LENGTH = 16
 
 
@@ -46,11 +47,12 @@ def _redis_url(value: str) -> str:
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
-def _patterns(value: str) -> str:
+def _patterns(value: str, info: ValidationInfo) -> str:
     patterns = [pattern.strip() for pattern in value.split(",")]
-    wrong = [pattern for pattern in patterns if not FUNCTION_PATTERN.fullmatch(pattern)]
+    wrong = [pattern for pattern in patterns if not PATTERN.fullmatch(pattern)]
     if wrong:
-        raise ValueError(f"{wrong[0]!r} is no name of a function, with or without *, ? and [...]")
+        named = "bucket" if info.field_name == "allowed_buckets" else "function"
+        raise ValueError(f"{wrong[0]!r} is no name of a {named}, with or without *, ? and [...]")
     return ", ".join(patterns)
 
 
@@ -68,8 +70,8 @@ def _allowed(value: str, info: ValidationInfo) -> str:
     return value
 
 
-def _matches(function: str, patterns: str) -> bool:
-    return any(fnmatchcase(function, pattern) for pattern in patterns.split(", "))
+def _matches(name: str, patterns: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns.split(", "))
 
 
 class Settings(BaseModel):
@@ -85,6 +87,7 @@ class Settings(BaseModel):
     model_function: Annotated[str, Field(pattern=FUNCTION_NAME), AfterValidator(_allowed)] | None = None
     redis_url: Annotated[str, AfterValidator(_redis_url)] = "redis://redis-master.redis.svc.cluster.local:6379"
     s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    allowed_buckets: Annotated[str, AfterValidator(_patterns)] | None = None
     s3_endpoint: HttpUrl | None = None
     s3_public_endpoint: HttpUrl | None = None
     s3_region: str = "us-east-1"
@@ -119,6 +122,10 @@ class Settings(BaseModel):
         """Say whether a batch may have this URL called, one as `web_url` spells it."""
         prefixes = self.allowed_urls.split(", ") if self.allowed_urls else []
         return any(is_under(URL(url), URL(prefix)) for prefix in prefixes)
+
+    def allows_bucket(self, bucket: str) -> bool:
+        """Say whether a batch may read its input from this bucket: the function's own always."""
+        return bucket == self.s3_bucket or _matches(bucket, self.allowed_buckets or "")
 
     @property
     def silence(self) -> float:

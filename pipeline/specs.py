@@ -17,7 +17,7 @@ CACHED_SPECS = 256
 CACHED_STATUSES = 1024
 STATUS_TTL = 60.0
 _OWN = re.compile(
-    rf"[^/]+(\.json|/(spec\.json|status\.json|input\.csv|(input|segments|refs)/.+|\d+/summary\.json|(\d+/)?({NAMES})))"
+    rf"[^/]+(\.json|/(spec\.json|status\.json|input\.(csv|tsv|parquet|ndjson|json)|(input|segments|refs)/.+|\d+/summary\.json|(\d+/)?({NAMES})))"
 )
 
 

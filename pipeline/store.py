@@ -1,4 +1,4 @@
-"""Objects in S3. Keys are relative to the one configured bucket."""
+"""Objects in S3. Keys are relative to the one configured bucket, but for what is only read: see `elsewhere`."""
 
 import asyncio
 import logging
@@ -57,11 +57,15 @@ log = logging.getLogger(__name__)
 class Store:
     """The bucket; one client that lives as long as the context."""
 
-    def __init__(self, client: "S3Client", bucket: str, public: "S3Client | None" = None) -> None:
+    def __init__(
+        self, client: "S3Client", bucket: str, public: "S3Client | None" = None, *, named: bool = False
+    ) -> None:
         self._client = client
         self._public = public or client
         self.bucket = bucket
         self._may_list_uploads = True
+        # Errors tell of which bucket they speak where it is not the one of the settings.
+        self._shown = f"s3://{bucket}/" if named else ""
 
     @classmethod
     @asynccontextmanager
@@ -77,9 +81,13 @@ class Store:
             client, public = clients
             yield cls(client, settings.s3_bucket, public)
 
+    def elsewhere(self, bucket: str | None) -> "Store":
+        """Return the store of another bucket, with the same client; None is this one."""
+        return self if bucket in {None, self.bucket} else Store(self._client, str(bucket), self._public, named=True)
+
     async def head(self, key: str) -> ObjectInfo:
         """Describe an object; raises MissingObjectError."""
-        with s3_errors(key):
+        with s3_errors(self._shown + key):
             answer = await self._client.head_object(Bucket=self.bucket, Key=key)
         return ObjectInfo(key, answer["ETag"].strip('"'), answer["ContentLength"])
 
@@ -104,10 +112,10 @@ class Store:
         # Not from the start: an empty object has no range.
         if file.tell():
             request["Range"] = f"bytes={file.tell()}-"
-        with s3_errors(key):
+        with s3_errors(self._shown + key):
             answer = await self._client.get_object(**request)
             async with answer["Body"] as body:
-                with body_errors(key):
+                with body_errors(self._shown + key):
                     async for piece in body.iter_chunks(MIB):
                         await asyncio.to_thread(file.write, piece)
 
@@ -153,14 +161,17 @@ class Store:
         """
         return [(entry["Key"], entry["LastModified"].timestamp()) for entry in await self._entries(prefix, limit)]
 
-    async def _entries(self, prefix: str, limit: int | None = None) -> Entries:
-        entries: Entries = []
-        with s3_errors(prefix):
+    async def pages(self, prefix: str, limit: int | None = None) -> AsyncIterator[Entries]:
+        """Yield what S3 says of the objects under a prefix, a thousand at a time, in its order; at most `limit`."""
+        with s3_errors(self._shown + prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=prefix, PaginationConfig={"MaxItems": limit} if limit else {}
             )
             async for page in pages:
-                entries += page.get("Contents", [])
+                yield page.get("Contents", [])
+
+    async def _entries(self, prefix: str, limit: int | None = None) -> Entries:
+        entries = [entry async for page in self.pages(prefix, limit) for entry in page]
         return sorted(entries, key=lambda entry: entry["Key"])
 
     async def clock(self) -> float | None:

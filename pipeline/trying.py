@@ -44,7 +44,7 @@ async def try_out(
     there = await _there(context, name, submission.digest)
     try:
         async with asyncio.timeout(limit), open_input(context, submission, body) as given:
-            await check_query(context, spec, dict.fromkeys(given.columns, pl.String()))
+            await check_query(context, spec, given.schema)
             cutter = Cutter(given.chunk)
             rows = await _cut(given, cutter, whole_tasks=spec.chunk_call)
     except TimeoutError:
@@ -57,7 +57,7 @@ async def try_out(
         "dry_run": True,
         "input": spec.input,
         "column": given.shape.column,
-        "columns": given.columns,
+        "columns": list(given.schema),
         "items": cutter.items,
         "chunk": given.chunk,
         "tasks": cutter.tasks,

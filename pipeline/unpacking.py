@@ -3,18 +3,20 @@
 import gzip
 import zlib
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Protocol
 
 from backports import zstd
 
 from pipeline.errors import BadRequestError, UnavailableError
+from pipeline.inputformat import PACKINGS, TITLES, Format
 from pipeline.models import MIB
 
 UNPACKED_LIMIT = 16 * 1024 * MIB
 LINE_LIMIT = 64 * MIB
 MOST_COLUMNS = 16_384
 PIECE_CELLS = 2 * MIB
-_PACKINGS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+SEPARATORS: MappingProxyType[Format, bytes] = MappingProxyType({"csv": b",", "tsv": b"\t"})
 # What the reader of CSV would take for a packed file too, and unpack without bounds.
 _ZLIB = (b"x\x01", b"x\x9c", b"x\xda")
 
@@ -23,33 +25,34 @@ class _Source(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def unpack(path: Path) -> Path:
+def unpack(path: Path, form: Format = "csv") -> Path:
     """Unpack a gzip or zstd file beside itself, a piece at a time; returns the plain file.
 
-    Raises BadRequestError for a file that is broken, packed otherwise or twice, or that holds more than 16 GiB, a
-    line over 64 MiB, a header over 1 MiB or 16,384 columns, or next to nothing in very many cells; UnavailableError
-    when there is no room for it.
+    Raises BadRequestError for a file that is broken, packed otherwise or twice, or that holds more than 16 GiB, and of
+    a CSV or TSV for a line over 64 MiB, a header over 1 MiB or 16,384 columns, or next to nothing in very many cells;
+    UnavailableError when there is no room for it.
     """
-    packing = _packing(path)
-    plain = path
-    if packing in _PACKINGS:
-        name = _PACKINGS[packing]
-        plain = path.with_suffix(".csv")
+    title, packing, plain = TITLES[form], _packing(path), path
+    if packing in PACKINGS:
+        name = PACKINGS[packing]
+        plain = path.with_suffix(f".{form}")
         try:
             with gzip.open(path) if name == "gzip" else zstd.open(path) as source, plain.open("wb") as target:
-                _pass_lines(source, target)
+                _pass(source, target, form)
         except (gzip.BadGzipFile, zstd.ZstdError, EOFError, zlib.error) as error:
-            raise BadRequestError(f"the input cannot be read as CSV: its {name} is broken ({error})") from error
+            raise BadRequestError(f"the input cannot be read as {title}: its {name} is broken ({error})") from error
         except OSError as error:
             raise UnavailableError(f"the input cannot be unpacked under {path.parent}: {error.strerror}") from error
         path.unlink()
         if _packing(plain):
-            raise BadRequestError("the input is packed twice: expected CSV, once packed with gzip or zstd, or plain")
+            raise BadRequestError(
+                f"the input is packed twice: expected {title}, once packed with gzip or zstd, or plain"
+            )
     elif packing:
-        raise BadRequestError("the input is packed with zlib: expected CSV, plain or packed with gzip or zstd")
+        raise BadRequestError(f"the input is packed with zlib: expected {title}, plain or packed with gzip or zstd")
     else:
         with path.open("rb") as source:
-            _pass_lines(source, None)
+            _pass(source, None, form)
     return plain
 
 
@@ -57,17 +60,38 @@ def _packing(path: Path) -> bytes:
     """Return the first bytes by which a packed file is known, none for a plain one."""
     with path.open("rb") as file:
         head = file.read(4)
-    return next((magic for magic in (*_PACKINGS, *_ZLIB) if head.startswith(magic)), b"")
+    return next((magic for magic in (*PACKINGS, *_ZLIB) if head.startswith(magic)), b"")
 
 
-def _pass_lines(source: _Source, target: IO[bytes] | None) -> None:
+def _pass(source: _Source, target: IO[bytes] | None, form: Format) -> None:
+    if form in SEPARATORS:
+        _pass_lines(source, target, SEPARATORS[form])
+    elif target is not None:
+        _pass_bytes(source, target)
+
+
+def _pass_bytes(source: _Source, target: IO[bytes]) -> None:
+    """Copy what is unpacked; raises BadRequestError for more than 16 GiB."""
+    size = 0
+    while piece := source.read(MIB):
+        size = _within(size + len(piece))
+        target.write(piece)
+
+
+def _within(size: int) -> int:
+    if size > UNPACKED_LIMIT:
+        raise BadRequestError(f"the input is over {UNPACKED_LIMIT // MIB} MiB when it is unpacked")
+    return size
+
+
+def _pass_lines(source: _Source, target: IO[bytes] | None, separator: bytes) -> None:
     """Copy a file, or just read it; raises BadRequestError at what a replica could not hold."""
     size, line, columns, quoted = 0, 0, 0, False
     while piece := source.read(MIB):
         size += len(piece)
-        if target is not None and size > UNPACKED_LIMIT:
-            raise BadRequestError(f"the input is over {UNPACKED_LIMIT // MIB} MiB when it is unpacked")
-        columns = columns or _count_columns(piece)
+        if target is not None:
+            _within(size)
+        columns = columns or _count_columns(piece, separator)
         end = _last_end(piece, quoted=quoted)
         line = line + len(piece) if end < 0 else len(piece) - end
         if line > LINE_LIMIT:
@@ -104,17 +128,17 @@ def _last_end(piece: bytes, *, quoted: bool) -> int:
     return -1
 
 
-def _count_columns(head: bytes) -> int:
+def _count_columns(head: bytes, separator: bytes) -> int:
     """Count the columns in a file's first MiB, a comma in a name as one more; raises BadRequestError for too many."""
     *lines, last = head.split(b"\n")
     commas, quoted = 0, False
     for line in lines:
-        commas += line.count(b",")
+        commas += line.count(separator)
         quoted ^= line.count(b'"') % 2 == 1
         if line.strip() and not quoted:
             break
     else:
-        commas = MOST_COLUMNS if len(head) == MIB else commas + last.count(b",")
+        commas = MOST_COLUMNS if len(head) == MIB else commas + last.count(separator)
     if commas >= MOST_COLUMNS:
         raise BadRequestError(
             f"the input's header is too large: expected at most {MOST_COLUMNS} columns, in at most 1 MiB with the "

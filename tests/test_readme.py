@@ -74,14 +74,14 @@ def test_every_metric_has_its_row() -> None:
             Settings,
             {
                 *("s3_bucket", "s3_endpoint", "s3_public_endpoint", "public_url", "model_function", "retention"),
-                "allowed_urls",
+                *("allowed_urls", "allowed_buckets"),
             },
         ),
         (
             "field",
             BatchSpec,
             {
-                *("input", "function", "column", "content_type", "outputs"),
+                *("input", "function", "column", "columns", "format", "content_type", "outputs"),
                 *("headers", "rate", "tolerate", "reduce", "notify", "sql"),
             },
         ),

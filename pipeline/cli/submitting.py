@@ -11,6 +11,7 @@ from pipeline.cli.running import Exit, Setup
 from pipeline.cli.show import show_dry_run
 from pipeline.client import BrokenError, Pipeline, Source, SpecFields, UnreachableError
 from pipeline.client.pipeline import new_id
+from pipeline.inputformat import Format
 
 
 def parse_chunk(given: str) -> int | str:
@@ -20,11 +21,20 @@ def parse_chunk(given: str) -> int | str:
     raise typer.BadParameter("expected a number from 1 or `auto`")
 
 
-Input = Annotated[Path | None, typer.Argument(metavar="CSV", help="A CSV of this machine: plain, gzip or zstd.")]
-Key = Annotated[str | None, typer.Option(metavar="KEY", help="In place of CSV: the key of an object of the bucket.")]
+Input = Annotated[
+    Path | None, typer.Argument(metavar="FILE", help="A CSV, TSV, Parquet, NDJSON or JSON file of this machine.")
+]
+Key = Annotated[str | None, typer.Option(metavar="KEY", help="In place of FILE: a key or a prefix/ in S3.")]
 Function = Annotated[str | None, typer.Option(metavar="NAME", help="The model function that is called for each item.")]
 Column = Annotated[
     str | None, typer.Option(metavar="NAME", help="The items' column; by default `url` or the only one.")
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--columns", metavar="NAME", help="Send a JSON object of these columns; may be repeated."),
+]
+InputFormat = Annotated[
+    Format | None, typer.Option("--format", help="What FILE or KEY is; by default what its name tells, or a CSV.")
 ]
 Chunk = Annotated[Any, typer.Option(parser=parse_chunk, metavar="N|auto", help="Items a task.")]
 ChunkCall = Annotated[bool | None, typer.Option("--chunk-call", help="One call a chunk, with a JSON array of items.")]
@@ -65,6 +75,8 @@ def spec_fields(  # noqa: PLR0913 - each is an option
     *,
     function: Function = None,
     column: Column = None,
+    columns: Columns = None,
+    format: InputFormat = None,  # noqa: A002 - the field's name
     chunk: Chunk = None,
     chunk_call: ChunkCall = None,
     direct: Direct = None,
@@ -91,18 +103,18 @@ def spec_fields(  # noqa: PLR0913 - each is an option
 async def submit(
     setup: Setup,
     fields: SpecFields,
-    csv: Input = None,
+    file: Input = None,
     *,
     key: Key = None,
     batch_id: Id = None,
     dry_run: DryRun = False,
     watch: Watch = False,
 ) -> Exit:
-    """Start a batch: run a function over each row of a CSV.
+    """Start a batch: run a function over each row of a file, or over each object under a prefix.
 
     The same --id with the same input and options is the same batch, so that a submission can be repeated.
     """
-    source = _source(csv, key)
+    source = _source(file, key)
     async with setup.pipeline() as pipeline:
         if dry_run:
             return await _dry_run(setup, pipeline, source, fields)
@@ -137,16 +149,16 @@ async def _submit(
     return await follow(setup, batch) if watch else Exit.DONE
 
 
-def _source(csv: Path | None, key: str | None) -> Source:
-    if csv is None and key is None:
-        raise typer.BadParameter("there is no input: give a CSV, or --key KEY for an object of the bucket")
-    if csv is not None and key is not None:
-        raise typer.BadParameter("there are two inputs: give a CSV, or --key KEY for an object of the bucket")
-    if csv is not None and csv.is_dir():
-        raise typer.BadParameter(f"{csv} is a folder: give a CSV, or --key KEY for an object of the bucket")
-    if csv is not None and not csv.is_file():
-        raise typer.BadParameter(f"there is no file {csv} here; for an object of the bucket say --key {csv}")
-    return csv or key or ""
+def _source(file: Path | None, key: str | None) -> Source:
+    if file is None and key is None:
+        raise typer.BadParameter("there is no input: give a file, or --key KEY for an object of the bucket")
+    if file is not None and key is not None:
+        raise typer.BadParameter("there are two inputs: give a file, or --key KEY for an object of the bucket")
+    if file is not None and file.is_dir():
+        raise typer.BadParameter(f"{file} is a folder: give a file, or --key KEY for an object of the bucket")
+    if file is not None and not file.is_file():
+        raise typer.BadParameter(f"there is no file {file} here; for an object of the bucket say --key {file}")
+    return file or key or ""
 
 
 def _headers(lines: list[str]) -> dict[str, str]:

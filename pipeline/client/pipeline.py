@@ -73,7 +73,7 @@ class Pipeline:
         await self._cleanup.aclose()
 
     async def submit(self, source: Source, *, batch_id: str | None = None, **fields: Unpack[SpecFields]) -> Batch:
-        """Start a batch over a file (Path), a CSV (bytes) or an object of the bucket (str: its key).
+        """Start a batch over a file (Path), its bytes (a CSV, or of a `format`) or what is in S3 (str: see `input`).
 
         It carries an id in any case, made here unless given, so that sending it twice starts one batch. A file over
         64 MiB is packed. Raises SourceError for one that cannot be sent, ValueError for an id that is empty.

@@ -1,26 +1,29 @@
-"""What is submitted: a CSV from here, or the key of one in the bucket."""
+"""What is submitted: an input from here, or the key of one in the bucket."""
 
 from __future__ import annotations
 
 import io
 import json
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypedDict
 
 from backports import zstd
 
 from pipeline.client.errors import SourceError
+from pipeline.inputformat import PACKINGS, TITLES, Format, content_type_of, format_of
 from pipeline.models import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-# A file of this machine, the bytes of a CSV (plain, gzip or zstd), or the key of an object of the bucket.
+# A file of this machine, the bytes of one (a CSV unless `format` says what), or the key of an object of the bucket, a
+# prefix, or the address of either in another bucket.
 Source = Path | bytes | str
 BODY_LIMIT = 64 * MIB
 _PIECE = MIB
-_PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+_PACKED = tuple(PACKINGS)
 
 
 class SpecFields(TypedDict, total=False):
@@ -28,6 +31,8 @@ class SpecFields(TypedDict, total=False):
 
     function: str
     column: str
+    columns: list[str]
+    format: Format
     chunk: int | Literal["auto"]
     chunk_call: bool
     direct: bool
@@ -58,7 +63,7 @@ class Request(TypedDict):
 def make_request(source: Source, fields: Mapping[str, Any]) -> Request:
     """Make a submission of a source; reads and packs a file, so it takes a while.
 
-    Raises SourceError for a file that cannot be read or is too large, and for `headers` along with a CSV; TypeError
+    Raises SourceError for a file that cannot be read or is too large, and for `headers` along with one; TypeError
     for a field that there is not.
     """
     unknown = sorted(fields.keys() - SpecFields.__annotations__.keys() - {"dry_run"})
@@ -70,10 +75,15 @@ def make_request(source: Source, fields: Mapping[str, Any]) -> Request:
         )
     if any("," in each for each in fields.get("notify", ())):
         raise SourceError("a URL with a comma does not travel with a CSV: put it into S3 and give its key")
+    if any("," in each for each in fields.get("columns", ())):
+        raise SourceError(
+            "a column with a comma in its name does not travel with a CSV: put it into S3 and give its key"
+        )
     if "headers" in fields:
         raise SourceError("headers do not travel with a CSV: put it into S3 and give its key")
-    query = {name: _in_a_query(value) for name, value in fields.items()}
-    return Request(query=query, body=read_csv(source), headers={"Content-Type": "text/csv"})
+    query = {name: _in_a_query(value) for name, value in fields.items() if name != "format"}
+    form: Format = fields.get("format") or (format_of(source.name) if isinstance(source, Path) else "csv")
+    return Request(query=query, body=read_input(source, form), headers={"Content-Type": content_type_of(form)})
 
 
 def _in_a_query(value: Any) -> str:
@@ -90,15 +100,19 @@ def _to_json(spec: Mapping[str, Any]) -> bytes:
         raise SourceError("a field is not a number, or is infinite") from error
 
 
-def read_csv(source: Path | bytes, limit: int = BODY_LIMIT) -> bytes:
-    """Return what is sent of a CSV: its bytes, packed with zstd where they are over `limit`; raises SourceError."""
-    name = str(source) if isinstance(source, Path) else "the CSV"
+def read_input(source: Path | bytes, form: Format = "csv", limit: int = BODY_LIMIT) -> bytes:
+    """Return what is sent of an input: its bytes, packed with zstd where they are over `limit`; raises SourceError."""
+    name = str(source) if isinstance(source, Path) else f"the {TITLES[form]}"
     try:
         with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file:
             body = file.read(limit + 1)
+            # What else is sent as JSON is a specification.
+            if form == "json" and not body.startswith(_PACKED) and body.removeprefix(BOM_UTF8).lstrip()[:1] != b"[":
+                raise SourceError(f"{name} holds no JSON array: expected one of objects, as in [{{...}}, ...]")
             if len(body) <= limit:
                 return body
-            packed = None if body.startswith(_PACKED) else _pack(body, file, limit)
+            is_packed = form == "parquet" or body.startswith(_PACKED)
+            packed = None if is_packed else _pack(body, file, limit)
     except OSError as error:
         raise SourceError(f"{name} cannot be read: {error.strerror}") from error
     if packed is None:

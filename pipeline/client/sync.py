@@ -160,7 +160,7 @@ class SyncPipeline:
         self._loop.close()
 
     def submit(self, source: Source, *, batch_id: str | None = None, **fields: Unpack[SpecFields]) -> SyncBatch:
-        """Start a batch over a file (Path), a CSV (bytes) or an object of the bucket (str: its key)."""
+        """Start a batch over a file (Path), its bytes (a CSV, or of a `format`) or what is in S3 (str: see `input`)."""
         return SyncBatch(self._loop.run(self._pipeline.submit(source, batch_id=batch_id, **fields)), self._loop)
 
     def dry_run(self, source: Source, **fields: Unpack[SpecFields]) -> DryRun:

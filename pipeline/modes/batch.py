@@ -1,26 +1,26 @@
 """`batch`: claim the id, snapshot the input, open the ledger, release the first window."""
 
 import hashlib
-import json
 import uuid
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import msgspec
-import orjson
 from structlog.contextvars import bind_contextvars
 from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
-from pipeline.batchspec import BatchSpec, Submission, parse_spec
+from pipeline.batchspec import BatchSpec, Submission
+from pipeline.bodies import read_request
 from pipeline.context import Context
 from pipeline.deleting import disown_outlived
 from pipeline.duties import enqueue_open, mark_open
-from pipeline.errors import BadRequestError, TooLargeError, UnavailableError
+from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.ids import another, being_deleted, find_kept
-from pipeline.models import KIB, MIB, RESERVED_IDS, Event, Response, check_batch_id
+from pipeline.inputformat import FORMATS, content_type_of
+from pipeline.models import MIB, RESERVED_IDS, Event, Response, check_batch_id
 from pipeline.notifying import check_targets
 from pipeline.opening import NewBatch, abandon, claim, discard, open_batch, reopen
+from pipeline.prefixes import look_at, nothing_there
 from pipeline.specs import Marker
 from pipeline.status import status_url
 from pipeline.store import MissingObjectError, ObjectInfo
@@ -28,29 +28,26 @@ from pipeline.trying import try_out
 
 INLINE_SNAPSHOT = 64 * MIB
 JOIN_PATIENCE = 5.0
-SPEC_LIMIT = 256 * KIB
-CSV_TYPES = frozenset({"text/csv", "application/csv"})
 
 
 async def batch(event: Event, context: Context) -> Response:
     """Open a batch: 201 with its size, or 202 where the snapshot is made by a queued invocation. A dry run: 200.
 
-    The body is the key of a CSV, a JSON specification, or the CSV itself (Content-Type text/csv); options of the
-    first and the last come from the query. Raises BadRequestError, ConflictError, UnavailableError.
+    The body is the key of an input, a JSON specification, or the input itself (with its Content-Type, or a JSON array);
+    options of the first and the last come from the query. Raises BadRequestError, ConflictError, UnavailableError.
     """
     name = check_batch_id(event.headers.get("X-Batch-Id") or str(uuid.uuid4()))
     bind_contextvars(batch=name)
-    spec, body = _read_request(event, context, name)
+    spec, body = read_request(event, context, name)
     check_targets(spec, context.webhooks)
     await context.phases.check_server()
     if body is None:
-        found = await _find_input(context, spec.input)
+        found, queued = await _find_input(context, spec)
         source = found.etag
     else:
-        found = ObjectInfo(spec.input, "", len(body))
+        found, queued = ObjectInfo(spec.input, "", len(body)), len(body) > INLINE_SNAPSHOT
         source = hashlib.sha256(body).hexdigest()
     submission = Submission(spec.model_dump(exclude_defaults=True), found.etag, found.size, source)
-    queued = found.size > INLINE_SNAPSHOT
     if spec.dry_run:
         return Response.json(200, await try_out(context, name, submission, body, queued=queued))
     return await _submit(context, NewBatch(name, submission, uuid.uuid4().hex), body, queued=queued)
@@ -135,7 +132,8 @@ async def _open(context: Context, new: NewBatch, body: bytes | None, *, queued: 
     try:
         await mark_open(context, name)
         if body is not None:
-            stored = await context.store.put(submission.spec.input, body, "text/csv")
+            kind = content_type_of(submission.spec.input_format)
+            stored = await context.store.put(submission.spec.input, body, kind)
             submission = msgspec.structs.replace(submission, etag=stored.etag)
         await context.specs.write(name, submission)
         if queued:
@@ -163,65 +161,28 @@ async def _describe(context: Context, name: str) -> Response:
     return Response.json(status, document | {"status_url": status_url(context.settings, name)})
 
 
-def _read_request(event: Event, context: Context, name: str) -> tuple[BatchSpec, bytes | None]:
-    """Return the specification, and the CSV where the body is one."""
-    content_type = event.headers.get("Content-Type", "").split(";")[0].strip().lower()
-    if content_type in CSV_TYPES:
-        fields = {**_options(event, context), "input": f"{name}/input.csv"}
-        return parse_spec(fields, context.settings), event.body
-    if len(event.body) > SPEC_LIMIT:
-        raise TooLargeError(
-            f"a specification has at most {SPEC_LIMIT} bytes; a CSV is sent with Content-Type: text/csv"
-        )
+async def _find_input(context: Context, spec: BatchSpec) -> tuple[ObjectInfo, bool]:
+    """Return the object that is the input, and whether its snapshot takes too long for this request.
+
+    A prefix has neither ETag nor size. Raises BadRequestError for what is not there, or is the pipeline's own.
+    """
+    address = spec.address.seen_from(context.store.bucket)
+    store = context.store.elsewhere(address.bucket)
+    if address.bucket is None and await _is_own(context, address.key):
+        raise BadRequestError(f"{address.key!r} is the pipeline's own: expected the key of an input of yours")
+    if address.is_prefix:
+        return ObjectInfo(spec.input, "", 0), await look_at(store, address)
     try:
-        text = event.body.decode().strip()
-    except UnicodeDecodeError:
-        raise BadRequestError("the body is not UTF-8: expected a key, a JSON object, or text/csv") from None
-    if not text:
-        raise BadRequestError("the body is empty: expected the key of a CSV, a JSON specification, or text/csv")
-    if text.startswith(("{", "[")):
-        return parse_spec(_json_fields(text, context), context.settings), None
-    if "\n" in text:
-        raise BadRequestError("the body has several lines: a CSV is sent with Content-Type: text/csv")
-    return parse_spec({**_options(event, context), "input": text}, context.settings), None
-
-
-def _json_fields(text: str, context: Context) -> dict[str, Any]:
-    try:
-        fields = orjson.loads(text)
-        json.loads(text, object_pairs_hook=_each_once)
-    except (orjson.JSONDecodeError, RecursionError) as error:
-        raise BadRequestError(f"the body starts like JSON but is none: {error}") from None
-    if not isinstance(fields, dict):
-        raise BadRequestError("the specification is not valid: expected a JSON object")
-    return _default_function(context) | fields
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> None:
-    """Refuse a name that an object has twice: parsers do not agree on which one counts."""
-    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-    if twice:
-        raise BadRequestError(f"the specification is not valid: {twice[0][:40]!r} is given more than once")
-
-
-def _options(event: Event, context: Context) -> dict[str, Any]:
-    """Specification fields from the query string; numbers are read by the schema."""
-    return _default_function(context) | dict(event.query)
-
-
-def _default_function(context: Context) -> dict[str, Any]:
-    default = context.settings.model_function
-    return {"function": default} if default else {}
-
-
-async def _find_input(context: Context, key: str) -> ObjectInfo:
-    folder = key.split("/", maxsplit=1)[0]
-    if folder in RESERVED_IDS or ("/" in key and key != f"{folder}/input.csv" and await context.specs.exists(folder)):
-        raise BadRequestError(f"{key!r} is the pipeline's own: expected the key of a CSV of yours")
-    try:
-        return await context.store.head(key)
+        found = await store.head(address.key)
     except MissingObjectError:
-        folder = key.rpartition("/")[0]
-        near = await context.store.list(f"{folder}/" if folder else "", limit=10)
-        there = f"there are: {', '.join(near)}" if near else "there is nothing under that prefix"
-        raise BadRequestError(f"no object {key!r} in bucket {context.store.bucket!r}; {there}") from None
+        raise await nothing_there(store, address) from None
+    return found, found.size > INLINE_SNAPSHOT
+
+
+async def _is_own(context: Context, key: str) -> bool:
+    """Say whether a key or a prefix is a mark or a batch's object, other than an input that came as a body."""
+    folder, slash, rest = key.partition("/")
+    if folder in RESERVED_IDS:
+        return True
+    is_input = rest in {f"input.{form}" for form in FORMATS}
+    return bool(slash) and not is_input and await context.specs.exists(folder)

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.batchspec import BatchSpec, Window, too_slow
+from pipeline.batchspec import BatchSpec, Window
 from pipeline.context import Context
 from pipeline.duties import mark_open
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
+from pipeline.fieldrules import too_slow
 from pipeline.models import Event, Response, batch_of
 from pipeline.planning import AUTO_CHUNK
 from pipeline.replies import ENDED

@@ -19,6 +19,8 @@ ACCEPTED = Answer({"batch_id": "b-1"}, 202)
 EVERY_FIELD: dict[str, tuple[list[str], Any]] = {
     "function": (["--function", "f"], "f"),
     "column": (["--column", "c"], "c"),
+    "columns": (["--columns", "a,b", "--columns", "c"], ["a,b", "c"]),
+    "format": (["--format", "json"], "json"),
     "chunk": (["--chunk", "auto"], "auto"),
     "chunk_call": (["--chunk-call"], True),
     "direct": (["--direct"], True),
@@ -75,6 +77,19 @@ async def test_a_file_is_sent_and_how_to_watch_it_is_told(rows: Path) -> None:
     assert result.stdout.splitlines() == ["Batch b-1", f"Watch it: {page} or {watch}"]
 
 
+async def test_a_file_is_sent_as_what_its_name_or_the_format_tells(tmp_path: Path) -> None:
+    path = tmp_path / "rows.ndjson"
+    path.write_text('{"a": 1}')
+    async with contract() as server:
+        server.answer("batch", OPENED)
+        told = await run(server, "submit", str(path), "--columns", "a", "--columns", "b")
+        said = await run(server, "submit", str(path), "--format", "tsv")
+    assert (told.exit_code, said.exit_code) == (0, 0)
+    first, second = server.seen
+    assert (first.headers["Content-Type"], first.query) == ("application/x-ndjson", {"columns": "a,b"})
+    assert (second.headers["Content-Type"], second.query) == ("text/tab-separated-values", {})
+
+
 async def test_a_submission_as_json_is_one_document(rows: Path) -> None:
     async with contract() as server:
         server.answer("batch", OPENED)
@@ -85,14 +100,17 @@ async def test_a_submission_as_json_is_one_document(rows: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["."], ". is a folder: give a CSV, or --key KEY"),
+        (["."], ". is a folder: give a file, or --key KEY"),
         (["ROWS", "--id", ""], "the id is empty; `pipeline list` shows those there are"),
         (["missing.csv"], "there is no file missing.csv here; for an object of the bucket say --key missing.csv"),
-        ([], "there is no input: give a CSV, or --key KEY"),
-        (["ROWS", "--key", "a.csv"], "there are two inputs: give a CSV, or --key KEY"),
+        ([], "there is no input: give a file, or --key KEY"),
+        (["ROWS", "--key", "a.csv"], "there are two inputs: give a file, or --key KEY"),
         (["--key", "a.csv", "--header", "X-A"], "--header is not understood: expected 'NAME: VALUE'"),
         (["--key", "a.csv", "--header", "X-A: 1", "--header", "X-A: 2"], "the header X-A is given twice"),
         (["--key", "a.csv", "--chunk", "0"], "expected a number from 1 or `auto`"),
+        (["ROWS", "--format", "xml"], "'xml' is not one of 'csv', 'tsv', 'parquet'"),
+        (["ROWS", "--columns", "a,b"], "a name with a comma does not travel with a CSV"),
+        (["ROWS", "--format", "json"], "rows.csv holds no JSON array: expected one of objects"),
         (["ROWS", "--header", "X-A: 1"], "headers do not travel with a CSV: put it into S3 and give its key"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import random
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from backports import zstd
 
 from pipeline.batchspec import BatchSpec
 from pipeline.client import SourceError, SpecFields
-from pipeline.client.sources import BODY_LIMIT, make_request, read_csv
+from pipeline.client.sources import BODY_LIMIT, make_request, read_input
 from pipeline.models import MIB
 from pipeline.server import BODY_LIMIT as SERVERS_LIMIT
 
@@ -30,25 +31,27 @@ def test_the_fields_are_those_of_a_specification() -> None:
 def test_what_fits_is_sent_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(NOISE[:LIMIT])
-    assert read_csv(path, LIMIT) == read_csv(path.read_bytes(), LIMIT) == path.read_bytes()
+    assert read_input(path, "csv", LIMIT) == read_input(path.read_bytes(), "csv", LIMIT) == path.read_bytes()
 
 
 def test_what_is_too_large_is_packed_the_same_each_time(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(ROWS)
-    packed = read_csv(path, LIMIT)
+    packed = read_input(path, "csv", LIMIT)
     assert len(packed) < LIMIT
-    assert packed == read_csv(ROWS, LIMIT)
+    assert packed == read_input(ROWS, "csv", LIMIT)
     with zstd.open(io.BytesIO(packed)) as unpacked:
         assert unpacked.read() == ROWS
 
 
-@pytest.mark.parametrize("content", [NOISE, gzip.compress(NOISE), zstd.compress(NOISE), b"\x1f\x8b" + bytes(LIMIT)])
+@pytest.mark.parametrize(
+    "content", [NOISE, gzip.compress(NOISE, mtime=0), zstd.compress(NOISE), b"\x1f\x8b" + bytes(LIMIT)]
+)
 def test_what_is_too_large_even_when_packed_goes_by_s3(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(content)
     with pytest.raises(SourceError) as raised:
-        read_csv(path, LIMIT)
+        read_input(path, "csv", LIMIT)
     assert str(raised.value) == f"{path} is over 4 MiB even when packed: put it into S3 and give its key"
 
 
@@ -74,3 +77,48 @@ def test_who_is_notified_is_a_list_with_commas_beside_a_csv() -> None:
         SourceError, match="a URL with a comma does not travel with a CSV: put it into S3 and give its key"
     ):
         make_request(b"url\n", {"notify": ["https://h/x,y"]})
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "fields", "sent_as"),
+    [
+        ("rows", b"url", {}, "text/csv"),
+        ("rows.CSV.gz", b"url", {}, "text/csv"),
+        ("rows.tsv", b"url", {}, "text/tab-separated-values"),
+        ("rows.parquet", b"PAR1", {}, "application/vnd.apache.parquet"),
+        ("rows.jsonl.zst", b"", {}, "application/x-ndjson"),
+        ("rows.json", b" \n[]", {}, "application/json"),
+        ("rows.json", b"\xef\xbb\xbf[]", {}, "application/json"),
+        ("rows.json.gz", gzip.compress(b"[]", mtime=0), {}, "application/json"),
+        ("rows.json", b"{}", {"format": "ndjson"}, "application/x-ndjson"),
+        (None, b"url", {}, "text/csv"),
+        (None, b"[]", {"format": "json"}, "application/json"),
+    ],
+    ids=str,
+)
+def test_an_input_is_sent_as_what_it_is(
+    tmp_path: Path, name: str | None, body: bytes, fields: dict[str, str], sent_as: str
+) -> None:
+    source: Path | bytes = body
+    if name:
+        source = tmp_path / name
+        source.write_bytes(body)
+    request = make_request(source, {"function": "f", **fields})
+    assert request == {"query": {"function": "f"}, "body": body, "headers": {"Content-Type": sent_as}}
+
+
+def test_what_is_sent_as_json_is_no_specification() -> None:
+    with pytest.raises(SourceError, match=r"^the JSON holds no JSON array: expected one of objects"):
+        make_request(b'{"input": "data/all.csv"}', {"format": "json"})
+
+
+def test_columns_travel_in_the_query_unless_their_names_have_commas() -> None:
+    assert make_request(b"a,b\n", {"columns": ["a", "b"]})["query"] == {"columns": "a,b"}
+    assert json.loads(make_request("k", {"columns": ["a,b"]})["body"])["columns"] == ["a,b"]
+    with pytest.raises(SourceError, match="a name with a comma does not travel with a CSV"):
+        make_request(b"a\n", {"columns": ["a,b"]})
+
+
+def test_parquet_is_never_packed() -> None:
+    with pytest.raises(SourceError, match=r"^the Parquet is over 4 MiB even when packed"):
+        read_input(bytes(LIMIT + 1), "parquet", LIMIT)

@@ -10,7 +10,21 @@ from tests.deploy.images import HANDLER, OUTSIDE, ROOT
 
 # From the bottom up; a module may import from the rows under its own. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "replies", "redis_url", "redis_errors", "shell", "clocks", "watchdog", "webhooks", "weburls"}),
+    frozenset(
+        {
+            "errors",
+            "replies",
+            "redis_url",
+            "redis_errors",
+            "shell",
+            "clocks",
+            "watchdog",
+            "webhooks",
+            "weburls",
+            "inputformat",
+            "jsonkinds",
+        }
+    ),
     frozenset(
         {
             "settings",
@@ -30,8 +44,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"patience", "specrules"}),
     frozenset({"connection"}),
     frozenset({"logs", "models", "s3", "uploads", "scripts"}),
-    frozenset({"failures", "formats", "streaming", "sql.functions", "sql.process"}),
-    frozenset({"envelopes", "notices"}),
+    frozenset({"addresses", "failures", "formats", "streaming", "sql.functions", "sql.process"}),
+    frozenset({"envelopes", "fieldrules", "notices"}),
     frozenset({"sql.dialect"}),
     frozenset({"sql.syntax"}),
     frozenset({"sql.paths", "sql.places", "sql.scopes"}),
@@ -41,10 +55,26 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset(
         {"access", "batchspec", "control", "index", "probing", "store", "gateway", "cutting", "unpacking", "status"}
     ),
-    frozenset({"ledger", "rows", "snapshot", "specs", "segments", "calls", "columns", "tally", "hooks", "outputnames"}),
-    frozenset({"context", "answers", "planning", "summary", "table", "report"}),
+    frozenset({"items", "jsonarrays", "jsonrows", "parquetrows"}),
+    frozenset(
+        {
+            "ledger",
+            "reading",
+            "rows",
+            "snapshot",
+            "specs",
+            "segments",
+            "calls",
+            "columns",
+            "tally",
+            "hooks",
+            "outputnames",
+        }
+    ),
+    frozenset({"tables"}),
+    frozenset({"context", "answers", "planning", "prefixes", "summary", "table", "report"}),
     frozenset({"exporting"}),
-    frozenset({"asking", "duties", "deleting", "ids", "inputs", "listing", "releasing"}),
+    frozenset({"asking", "bodies", "duties", "deleting", "ids", "inputs", "listing", "releasing"}),
     frozenset({"closing", "reduced"}),
     frozenset({"notifying"}),
     frozenset({"settling", "opening", "surveying", "ending"}),
@@ -59,7 +89,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
 )
 # The client and the command line, which are never in the image: from the bottom up, above these of the function.
-CLIENT_BASE = frozenset({"replies", "models", "cutting", "calls", "columns", "formats", "outputs"})
+CLIENT_BASE = frozenset({"replies", "models", "cutting", "calls", "columns", "formats", "inputformat", "outputs"})
 CLIENT_LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"client.files", "client.text"}),
     frozenset({"client.errors", "client.parts"}),

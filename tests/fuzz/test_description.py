@@ -8,8 +8,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from bench.fuzz.description import description, fixed, modes, resolve
 from pipeline import errors
-from pipeline.batchspec import MOST_HEADERS, MOST_PROBLEMS, BatchSpec
+from pipeline.batchspec import MOST_PROBLEMS, BatchSpec
 from pipeline.errors import PipelineError
+from pipeline.fieldrules import MOST_HEADERS
 from pipeline.handler import MODES, Signed
 from pipeline.listing import SHOWN_BATCHES
 from pipeline.metrics import VERSION

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline.batchspec import FORMATS
 from pipeline.errors import ConflictError, UnavailableError
+from pipeline.fieldrules import FORMATS
 from pipeline.ledger import Ledger
 from pipeline.outputs import names_of
 from pipeline.replies import Cancelled

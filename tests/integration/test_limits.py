@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from pipeline import bodies
 from pipeline.access import Access
 from pipeline.errors import BadRequestError, TooLargeError
 from pipeline.models import MIB
@@ -83,10 +84,10 @@ async def test_a_token_is_passed_on_to_nobody(pipeline: PipelineBench) -> None:
 
 async def test_a_specification_may_be_as_long_as_the_limit_and_not_a_byte_longer(pipeline: PipelineBench) -> None:
     await pipeline.context.store.put(f"{pipeline.name}.csv", ROWS)
-    body = f"{pipeline.name}.csv".encode().ljust(batch_module.SPEC_LIMIT)
+    body = f"{pipeline.name}.csv".encode().ljust(bodies.SPEC_LIMIT)
     assert (await pipeline.submit(body)).status == 201
-    with pytest.raises(TooLargeError, match=f"a specification has at most {batch_module.SPEC_LIMIT} bytes"):
+    with pytest.raises(TooLargeError, match=f"a specification has at most {bodies.SPEC_LIMIT} bytes"):
         await pipeline.submit(body + b" ", batch=f"{pipeline.name}.longer")
-    assert batch_module.SPEC_LIMIT == 262_144
+    assert bodies.SPEC_LIMIT == 262_144
     assert await pipeline.objects(f"{pipeline.name}.longer") == []
     pipeline.queue.clear()

@@ -158,7 +158,7 @@ async def test_a_key_that_is_not_there_lists_what_is(pipeline: Pipeline) -> None
         ("", {}, ["the body is empty: expected the key of a CSV, a JSON specification, or text/csv"]),
         (b"\xff", {}, ["the body is not UTF-8: expected a key, a JSON object, or text/csv"]),
         ("{no", {}, ["the body starts like JSON but is none"]),
-        ("[1]", {}, ["expected a JSON object"]),
+        ("[1]", {}, ["row 1 is no object: expected an array of objects"]),
         ("url\na", {}, ["a CSV is sent with Content-Type: text/csv"]),
         ("key", {"chnk": "7"}, ["its fields are: input, function, column", "chnk: "]),
         ("key", {"chunk": "0", "window": "x"}, ["chunk: ", "window: "]),

@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from pipeline import calls
-from pipeline.batchspec import FORMATS
 from pipeline.errors import ForbiddenError, UnavailableError
+from pipeline.fieldrules import FORMATS
 from pipeline.outputs import names_of
 from pipeline.segments import MissingSegmentError
 from pipeline.signing import Identity

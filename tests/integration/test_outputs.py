@@ -13,10 +13,10 @@ import polars as pl
 import pytest
 
 from pipeline import calls
-from pipeline.batchspec import FORMATS
 from pipeline.columns import OUTCOME_TYPES
 from pipeline.ending import TABLE_ATTEMPTS
 from pipeline.errors import UnavailableError
+from pipeline.fieldrules import FORMATS
 from pipeline.outputs import CONTENT_TYPES, names_of
 from pipeline.specs import Specs
 from pipeline.store import MissingObjectError

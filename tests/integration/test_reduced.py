@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 
 from pipeline import gateway as gateway_module
-from pipeline.batchspec import FORMATS
 from pipeline.errors import UnavailableError
+from pipeline.fieldrules import FORMATS
 from pipeline.notifying import tell
 from pipeline.outputs import names_of
 from tests.integration.pipeline_bench import PipelineBench, answering, document

@@ -1,5 +1,6 @@
-"""A submission's body: the key of a CSV, a JSON specification, or the CSV itself."""
+"""A submission's body: the key of an input, a JSON specification, or the input itself."""
 
+import gzip
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -7,10 +8,10 @@ import pytest
 from multidict import CIMultiDict
 
 from pipeline.batchspec import BatchSpec, Submission, parse_spec
+from pipeline.bodies import read_request
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, PipelineError, TooLargeError
 from pipeline.models import Event
-from pipeline.modes.batch import _read_request
 from pipeline.settings import read_settings
 
 SETTINGS = {"s3_bucket": "rows", "model_function": "default", "task_timeout": "50"}
@@ -22,13 +23,20 @@ def context(**settings: str) -> Context:
 
 def read(body: bytes, content_type: str = "", query: dict[str, str] | None = None) -> tuple[BatchSpec, bytes | None]:
     event = Event(body, CIMultiDict({"Content-Type": content_type}), "POST", query or {}, "/")
-    return _read_request(event, context(), "batch-1")
+    return read_request(event, context(), "batch-1")
 
 
 KEY = {"input": "data/rows.csv", "function": "default"}
 OWN = {"input": "batch-1/input.csv", "function": "default"}
+COLUMNS = {"input": "k", "function": "default", "columns": ["a,b"]}
+GZIPPED = gzip.compress(b"[]", mtime=0)
 OPTIONS = {"function": "other", "chunk": "7", "timeout": "2.5", "chunk_call": "true", "column": "x"}
 TYPED_OPTIONS = {"function": "other", "chunk": 7, "timeout": 2.5, "chunk_call": True, "column": "x"}
+
+
+def own(form: str) -> dict[str, Any]:
+    return {"input": f"batch-1/input.{form}", "function": "default"}
+
 
 READ: dict[str, tuple[tuple[bytes, str, dict[str, str]], dict[str, Any], bytes | None]] = {
     "a key": ((b"data/rows.csv", "", {}), KEY, None),
@@ -43,6 +51,19 @@ READ: dict[str, tuple[tuple[bytes, str, dict[str, str]], dict[str, Any], bytes |
     "a CSV with a charset": ((b"url\na\n", "Text/CSV; charset=utf-8", {}), OWN, b"url\na\n"),
     "a CSV with options": ((b"url\na\n", "application/csv", OPTIONS), OWN | TYPED_OPTIONS, b"url\na\n"),
     "a CSV never names its own place": ((b"", "text/csv", {"input": "elsewhere"}), OWN, b""),
+    "a TSV": ((b"url\n", "text/tab-separated-values", {}), own("tsv"), b"url\n"),
+    "NDJSON": ((b"{}\n", "application/x-ndjson", {}), own("ndjson"), b"{}\n"),
+    "NDJSON by its second name": ((b"{}\n", "application/ndjson", {}), own("ndjson"), b"{}\n"),
+    "NDJSON by its third name": ((b"{}\n", "application/jsonl; charset=utf-8", {}), own("ndjson"), b"{}\n"),
+    "Parquet": ((b"PAR1", "application/vnd.apache.parquet", {}), own("parquet"), b"PAR1"),
+    "a JSON array": ((b'["k"]', "application/json", {}), own("json"), b'["k"]'),
+    "a JSON array without a type": ((b" \n[{}]", "", {}), own("json"), b" \n[{}]"),
+    "a JSON array with a mark": ((b"\xef\xbb\xbf[]", "", {}), own("json"), b"\xef\xbb\xbf[]"),
+    "a packed JSON array": ((GZIPPED, "application/json", {}), own("json"), GZIPPED),
+    "a large JSON array": ((b"[" + b" " * 300_000, "", {}), own("json"), b"[" + b" " * 300_000),
+    "a body whose format is said again": ((b"", "text/csv", {"format": "csv"}), OWN, b""),
+    "columns": ((b"", "text/csv", {"columns": "a,b c"}), OWN | {"columns": ["a", "b c"]}, b""),
+    "columns in JSON": ((b'{"input": "k", "columns": ["a,b"]}', "", {}), COLUMNS, None),
     "a large CSV": ((b"x" * 300_000, "text/csv", {}), OWN, b"x" * 300_000),
 }
 
@@ -61,7 +82,6 @@ REFUSED: dict[str, tuple[bytes, dict[str, str], type[PipelineError], str]] = {
     "a large body without a type": (b"x" * 262_145, {}, TooLargeError, "at most 262144 bytes"),
     "broken JSON": (b'{"input": ', {}, BadRequestError, "starts like JSON but is none"),
     "a field twice": (b'{"input": "a", "input": "b"}', {}, BadRequestError, "'input' is given more than once"),
-    "JSON that is a list": (b'["k"]', {}, BadRequestError, "expected a JSON object"),
     "an unknown option": (b"k", {"chunks": "1"}, BadRequestError, "its fields are: input, function"),
     "an option of too many digits": (b"k", {"chunk": "9" * 5000}, BadRequestError, "is not valid"),
     "an option that is no number": (b"k", {"window": "many"}, BadRequestError, "is not valid"),
@@ -75,10 +95,31 @@ def test_a_submission_is_refused(body: bytes, query: dict[str, str], error: type
     assert reason in str(caught.value)
 
 
+def test_a_body_is_of_the_format_of_its_type() -> None:
+    with pytest.raises(BadRequestError, match=r"^the body is CSV, and format says 'tsv': leave it out$"):
+        read(b"url", "text/csv", {"format": "tsv"})
+
+
+@pytest.mark.parametrize("given", ["elsewhere", "s3://elsewhere/k", "s3://rows", "s3://", "s3://rows/", "s3://r!/k"])
+def test_an_input_elsewhere_is_read_from_the_buckets_that_are_allowed(given: str) -> None:
+    refused = {"s3://rows", "s3://", "s3://rows/", "s3://r!/k"} | ({given} if "/k" in given else set())
+    assert bool(forbidden({"input": given})) == (given in refused)
+    assert bool(forbidden({"input": given}, allowed_buckets="else*")) == (given in refused - {"s3://elsewhere/k"})
+
+
+def test_a_bucket_that_is_not_allowed_is_told_which_are() -> None:
+    for settings, allowed in (({}, "rows"), ({"allowed_buckets": "data-*,raw"}, "rows, data-*, raw")):
+        with pytest.raises(BadRequestError) as caught:
+            parse_spec(KEY | {"input": "s3://other/k"}, read_settings(SETTINGS | settings))
+        said = f"input: the bucket 'other' is not allowed; allowed are: {allowed} (setting allowed_buckets)"
+        assert caught.value.problems == (said,)
+    assert parse_spec(KEY | {"input": "s3://rows/k"}, read_settings(SETTINGS)).input == "s3://rows/k"
+
+
 def test_a_submission_needs_a_function_where_there_is_no_default() -> None:
     event = Event(b"k", CIMultiDict[str](), "POST", {}, "/")
     with pytest.raises(BadRequestError) as caught:
-        _read_request(event, context(model_function=""), "batch-1")
+        read_request(event, context(model_function=""), "batch-1")
     assert caught.value.problems == ("function: is needed",)
 
 

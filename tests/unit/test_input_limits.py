@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
+from pipeline import items as items_module
 from pipeline import rows as rows_module
 from pipeline import unpacking
 from pipeline.errors import BadRequestError, UnavailableError
@@ -34,7 +35,7 @@ async def count(folder: Path, body: bytes, most: int = 1_000_000) -> int:
 
 def test_the_limits_are_those_of_the_readme() -> None:
     assert (unpacking.UNPACKED_LIMIT, unpacking.LINE_LIMIT) == (16 * 1024 * MIB, 64 * MIB)
-    assert (rows_module.CELL_LIMIT, rows_module.BLANK_LIMIT) == (16 * MIB, 10_000_000)
+    assert (items_module.CELL_LIMIT, rows_module.BLANK_LIMIT) == (16 * MIB, 10_000_000)
 
 
 @pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
@@ -65,7 +66,7 @@ async def test_blank_lines_without_end_are_refused(tmp_path: Path, monkeypatch: 
 async def test_a_cell_that_is_no_body_of_a_call_is_refused_by_its_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int
 ) -> None:
-    monkeypatch.setattr(rows_module, "CELL_LIMIT", 10_000)
+    monkeypatch.setattr(items_module, "CELL_LIMIT", 10_000)
     body = b"url,x\n" + b"a,1\n" * before + "ä".encode() * 5000 + b",1\nb," + b"x" * 20_000 + b"\n"
     assert await count(tmp_path, body) == before + 2
     with pytest.raises(BadRequestError, match=rf"^the cell of row {before + 1} is over 0 MiB$"):

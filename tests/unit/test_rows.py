@@ -12,8 +12,9 @@ from backports import zstd
 from pipeline import unpacking
 from pipeline.cutting import INDEX, ITEM
 from pipeline.errors import BadRequestError
+from pipeline.items import choose_column as choose
 from pipeline.models import MIB
-from pipeline.rows import choose_column, count_lines, open_rows, read_rows
+from pipeline.rows import count_lines, open_rows, read_rows
 
 MANY_ROWS = 1_000_000
 
@@ -24,6 +25,10 @@ def scan(folder: Path, body: bytes) -> pl.LazyFrame:
     rows = open_rows(path)
     assert rows is not None
     return rows
+
+
+def choose_column(rows: pl.LazyFrame, wanted: str | None) -> str:
+    return choose(rows.collect_schema().names(), wanted)
 
 
 async def items_of(rows: pl.LazyFrame, column: str, most: int = MANY_ROWS) -> list[tuple[int, str]]:

@@ -35,6 +35,9 @@ BAD_VALUES = (
     ("allowed_urls", "https://hooks.example.org/?a=b"),
     ("allowed_urls", "https://*.example.org"),
     ("allowed_urls", "https://hooks.example.org/a/../b"),
+    ("allowed_buckets", "Rows"),
+    ("allowed_buckets", "rows,"),
+    ("allowed_buckets", "rows/data"),
     ("model_function", "model?x"),
     ("redis_url", "localhost:6379"),
     ("redis_url", "http://redis:6379"),
@@ -184,3 +187,25 @@ def test_a_model_function_that_is_not_allowed_is_an_error_at_the_start() -> None
 def test_settings_are_read_once_and_never_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         read_settings(MINIMAL).port = 1
+
+
+@pytest.mark.parametrize(
+    ("patterns", "bucket", "allowed"),
+    [
+        ("", "rows", True),
+        ("", "others", False),
+        ("data-*, raw", "data-2024", True),
+        ("data-*, raw", "raw", True),
+        ("data-*, raw", "raws", False),
+        ("raw", "rows", True),
+        ("*", "others", True),
+    ],
+)
+def test_a_bucket_is_allowed_by(patterns: str, bucket: str, *, allowed: bool) -> None:
+    assert read_settings(MINIMAL | {"allowed_buckets": patterns}).allows_bucket(bucket) == allowed
+
+
+def test_a_wrong_name_says_what_it_would_be_the_name_of() -> None:
+    for name in ("bucket", "function"):
+        with pytest.raises(ConfigurationError, match=f"'a b' is no name of a {name}, with or without"):
+            read_settings(MINIMAL | {f"allowed_{name}s": "a b"})

@@ -34,6 +34,19 @@ BAD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("input", "ä" * 513),
     ("input", "\ud800"),
     ("input", None),
+    ("input", "s3://"),
+    ("input", "s3://bucket"),
+    ("input", "s3://Bucket/key"),
+    ("input", "s3:///key"),
+    ("input", "s3://bucket//key"),
+    ("input", "s3://bucket/a/../b"),
+    ("columns", []),
+    ("columns", 7),
+    ("columns", ["a", "b", "a"]),
+    ("columns", [f"c{number}" for number in range(1001)]),
+    ("format", "xml"),
+    ("format", "CSV"),
+    ("format", ""),
     ("function", ""),
     ("function", "Model"),
     ("function", "model/path"),
@@ -125,7 +138,19 @@ GOOD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("function", "m"),
     ("function", "model.namespace"),
     ("function", "m" * 128),
+    ("input", "s3://bucket/key"),
+    ("input", "s3://bucket/data/"),
+    ("input", "s3://bucket/"),
+    ("input", "data/"),
     ("column", "c" * 1024),
+    ("columns", ["a"]),
+    ("columns", ["a,b", "c" * 1024]),
+    ("columns", [f"c{number}" for number in range(1000)]),
+    ("format", "csv"),
+    ("format", "tsv"),
+    ("format", "parquet"),
+    ("format", "ndjson"),
+    ("format", "json"),
     ("chunk", 1),
     ("chunk", 10_000),
     ("chunk", "auto"),
@@ -191,6 +216,30 @@ def test_sql_is_read_where_it_is_submitted_and_not_each_time_it_is_used(text: st
     assert parse_spec(MINIMAL | {"sql": text}).sql == text
 
 
+@pytest.mark.parametrize(("given", "place"), [(["a", ""], "columns.1"), ("a,", "columns.1"), ([7], "columns.0")])
+def test_a_column_that_has_no_name_is_told_by_its_place(given: Any, place: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        parse_spec(MINIMAL | {"columns": given})
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [place]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"column": "a", "columns": ["b"]}, "column makes an item of one cell, columns of several: give one of the"),
+        (
+            {"input": "data/", "format": "csv"},
+            "each object under a prefix is an item itself, so there can be no format",
+        ),
+        ({"input": "s3://b-b/", "format": "csv"}, "each object under a prefix is an item itself"),
+    ],
+)
+def test_fields_that_do_not_go_together(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        parse_spec(MINIMAL | fields)
+    assert [problem for problem in caught.value.problems if says not in problem] == []
+
+
 def test_every_field_is_tried_with_good_and_bad_values_here() -> None:
     assert {name for name, _ in BAD_FIELDS} == {name for name, _ in GOOD_FIELDS} == set(BatchSpec.model_fields)
 
@@ -229,6 +278,8 @@ def test_the_defaults_are_one_item_a_task() -> None:
     [
         ({"chunk_call": True}, "application/json"),
         ({"chunk_call": True, "content_type": "application/json"}, "application/json"),
+        ({"columns": ["a"]}, "application/json"),
+        ({"columns": ["a"], "content_type": "application/geo+json"}, "application/geo+json"),
         ({"content_type": "image/png"}, "image/png"),
     ],
 )

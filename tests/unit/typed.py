@@ -1,0 +1,38 @@
+"""Inputs of typed columns, for the tests that read them."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.inputformat import Format
+from pipeline.tables import Table, open_table
+
+MANY = 1_000_000
+
+
+async def open_body(folder: Path, body: bytes, form: Format, most: int = MANY) -> Table:
+    path = folder / "input"
+    path.write_bytes(body)
+    return await open_table(path, form, most)
+
+
+async def read(folder: Path, body: bytes, form: Format = "parquet", most: int = MANY) -> pl.DataFrame:
+    table = await open_body(folder, body, form, most)
+    frames = [frame async for frame in table.frames()]
+    assert {tuple(frame.schema.items()) for frame in frames} <= {tuple(table.schema.items())}
+    whole = pl.concat([pl.DataFrame(schema=table.schema), *frames])
+    assert whole.height == table.rows
+    return whole
+
+
+def parquet(frame: pl.DataFrame | pa.Table, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    if isinstance(frame, pl.DataFrame):
+        frame.write_parquet(buffer, **options)
+    else:
+        pq.write_table(frame, buffer, **options)
+    return buffer.getvalue()
