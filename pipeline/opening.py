@@ -2,7 +2,10 @@
 
 import logging
 import uuid
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+
+import polars as pl
 
 from pipeline.asking import check_query
 from pipeline.batchspec import Submission
@@ -59,7 +62,9 @@ async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     renewal = repeated(lambda: claim(context, new, kind="renewed"), OPENING_LEASE / 3)
     async with renewal, open_input(context, new.submission) as given:
         await check_query(context, spec, given.schema)
-        manifest = await context.snapshots.write(new.name, 0, given.frames, given.shape, given.chunk)
+        # Two replicas read the same of an object, and not of a list.
+        frames = _while_claimed(context, new, given.frames) if spec.address.is_prefix else given.frames
+        manifest = await context.snapshots.write(new.name, 0, frames, given.shape, given.chunk)
     generation = plan(spec, 0, 0, manifest, given.chunk, manifest.items)
     verdict, tasks = await context.ledger.begin(new.name, new.owner, generation)
     if verdict == "lost":
@@ -74,6 +79,16 @@ async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     if verdict == "reducing":
         await enqueue_reduce(context, new.name, 0)
     return manifest
+
+
+async def _while_claimed(
+    context: Context, new: NewBatch, frames: AsyncIterator[pl.DataFrame]
+) -> AsyncIterator[pl.DataFrame]:
+    """Yield frames while the claim is held; raises UnavailableError once another opens the batch."""
+    async for frame in frames:
+        if (await claim(context, new, kind="renewed")).verdict != "claimed":
+            raise UnavailableError(f"batch {new.name!r} is being opened by another request: try again in a moment")
+        yield frame
 
 
 async def abandon(context: Context, name: str, owner: str, reason: str = "") -> None:

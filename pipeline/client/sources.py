@@ -76,9 +76,7 @@ def make_request(source: Source, fields: Mapping[str, Any]) -> Request:
     if any("," in each for each in fields.get("notify", ())):
         raise SourceError("a URL with a comma does not travel with a CSV: put it into S3 and give its key")
     if any("," in each for each in fields.get("columns", ())):
-        raise SourceError(
-            "a column with a comma in its name does not travel with a CSV: put it into S3 and give its key"
-        )
+        raise SourceError("a name with a comma does not travel with a CSV: put it into S3 and give its key")
     if "headers" in fields:
         raise SourceError("headers do not travel with a CSV: put it into S3 and give its key")
     query = {name: _in_a_query(value) for name, value in fields.items() if name != "format"}

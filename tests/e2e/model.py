@@ -19,13 +19,19 @@ MARKUP = """<img src=x onerror=alert(1)><script>alert(2)</script></script><b>"it
 
 
 async def answer(request: web.Request) -> web.Response:
-    """Answer one item, or a JSON array of them; every call is written to the file named by MODEL_LOG."""
+    """Answer one item, or a JSON array of them; one that is no text comes back.
+
+    Every call is written to the file named by MODEL_LOG.
+    """
     text = (await request.read()).decode(errors="replace")
     call_id = request.headers.get("X-Call-Id")
     with Path(os.environ["MODEL_LOG"]).open("a") as log:  # noqa: ASYNC230
         log.write(json.dumps([call_id, text[:200], request.headers.get("X-Extra")]) + "\n")
     if request.content_type == "application/json":
-        return web.json_response([result_of(item) for item in json.loads(text)])
+        given = json.loads(text)
+        several = isinstance(given, list)
+        results = [result_of(item) if isinstance(item, str) else item for item in (given if several else [given])]
+        return web.json_response(results if several else results[0])
     word, _, rest = text.partition(" ")
     argument = rest.split(" ")[0]
     match word:

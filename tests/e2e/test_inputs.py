@@ -2,8 +2,11 @@
 
 import asyncio
 import gzip
+import io
 from collections.abc import Sequence
 
+import orjson
+import polars as pl
 import pytest
 
 from tests.e2e.cluster import Cluster, to_csv, urls
@@ -46,6 +49,46 @@ async def test_every_row_of_a_file_comes_out(steady: Cluster, body: bytes, rows:
     assert [next(iter(entry.values())) for entry in summary["results"]["results"]] == rows
     assert summary["results"]["count"] == len(rows)
     assert await steady.keys_without_ttl() == []
+
+
+TYPED = pl.DataFrame({"n": range(500), "price": [n / 4 for n in range(500)], "tags": [["a", None], None] * 250})
+
+
+async def test_rows_of_parquet_are_sent_as_objects_a_chunk_at_a_time(steady: Cluster) -> None:
+    buffer = io.BytesIO()
+    TYPED.write_parquet(buffer)
+    await steady.put("data/typed.parquet", buffer.getvalue())
+    spec = {"input": "data/typed.parquet", "function": "echo", "columns": ["tags", "n", "price"], "chunk": 40}
+    _, tried = await steady.call("batch", body=orjson.dumps(spec | {"chunk_call": True, "dry_run": True}))
+    assert (tried["columns"], tried["items"], tried["calls"]) == (TYPED.columns, 500, 13)
+    status, opened = await steady.call("batch", body=orjson.dumps(spec | {"chunk_call": True}))
+    assert (status, opened["batch_size"], opened["tasks"]) == (201, 500, 13)
+    assert (await steady.ended(opened["batch_id"]))["succeeded"] == 500
+    entries = (await steady.summary(opened["batch_id"]))["results"]["results"]
+    rows = [{"tags": row["tags"], "n": row["n"], "price": row["price"]} for row in TYPED.to_dicts()]
+    assert [entry["item"] for entry in entries] == rows
+    assert [entry["result"] for entry in entries] == rows
+
+
+async def test_objects_under_a_prefix_are_items(steady: Cluster) -> None:
+    for number in range(20):
+        await steady.put(f"pictures/{number:02d}.jpg", b"x" * number)
+    status, opened = await steady.call("batch", body=b"pictures/", query={"columns": "key,size"})
+    assert (status, opened["batch_size"]) == (201, 20)
+    assert (await steady.ended(opened["batch_id"]))["succeeded"] == 20
+    entries = (await steady.summary(opened["batch_id"]))["results"]["results"]
+    assert [entry["result"] for entry in entries] == [
+        {"key": f"pictures/{number:02d}.jpg", "size": number} for number in range(20)
+    ]
+
+
+async def test_a_file_that_breaks_its_reader_takes_no_replica_along(steady: Cluster) -> None:
+    deep = b'{"a":' + b"[" * 200_000
+    for kind, body in (("application/x-ndjson", deep), ("application/json", b"[" + deep)):
+        status, answer = await steady.call("batch", body=body, Content_Type=kind)
+        assert (status, answer["error"].partition(" ")[2]) == (400, "1 is nested too deep")
+    status, answer = await steady.call("batch", body=b"PAR1" * 5, Content_Type="application/vnd.apache.parquet")
+    assert (status, answer["error"].partition(":")[0]) == (400, "the input cannot be read as Parquet")
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ import pytest
 import pytest_asyncio
 
 from pipeline import prefixes
+from pipeline.batchspec import Submission
 from pipeline.cutting import ITEM
-from pipeline.errors import BadRequestError, ConflictError
+from pipeline.errors import BadRequestError, ConflictError, UnavailableError
 from pipeline.local.services import S3Info
 from pipeline.modes import batch as batch_module
+from pipeline.opening import NewBatch, claim, open_batch
 from pipeline.store import Store
 from tests.integration.conftest import connection
 from tests.integration.parts import put, snapshot
@@ -73,6 +75,20 @@ async def test_a_thousand_objects_and_more_are_listed_in_order(pipeline: Pipelin
     assert (await pipeline.submit(f"{pipeline.name}.in/many/")).status == 202
     await pipeline.deliver(pipeline.queue.pop())
     assert (await snapshot(pipeline))["key"].to_list() == sorted(f"{pipeline.name}.in/many/{name}" for name in names)
+    pipeline.queue.clear()
+
+
+async def test_a_list_is_not_written_over_that_of_another_who_opens_the_batch(pipeline: Pipeline) -> None:
+    await put(pipeline, "few/a", b"x")
+    submission = Submission({"input": f"{pipeline.name}.in/few/", "function": f"{pipeline.name}-model"}, "", 0, "")
+    ours, theirs = (NewBatch(pipeline.batch, submission, owner) for owner in ("ours", "theirs"))
+    assert (await claim(pipeline.context, theirs)).verdict == "claimed"
+    with pytest.raises(UnavailableError, match="is being opened by another request"):
+        await open_batch(pipeline.context, ours)
+    assert await pipeline.objects() == []
+    opened = await open_batch(pipeline.context, theirs)
+    assert opened is not None
+    assert opened.items == 1
     pipeline.queue.clear()
 
 
