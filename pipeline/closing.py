@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.context import Context
 from pipeline.duties import close_batch, mark_open
-from pipeline.notices import Ending, Notices, are_pending
+from pipeline.notices import Ending, Notices
 from pipeline.replies import ENDED
 from pipeline.status import status_document
 
@@ -45,8 +45,6 @@ async def _close_forgotten(context: Context, batch: str) -> None:
         written, notices = notices.kept, await context.ledger.notices.read(batch)
     if kept is None or written is None:
         return
-    if not are_pending(kept):
-        await context.ledger.index.forget(batch)
     phase = await context.ledger.phase(batch)
     if phase is None and not await context.specs.exists(batch):
         await context.specs.unclose(batch)

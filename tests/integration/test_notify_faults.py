@@ -262,6 +262,17 @@ async def test_a_replica_that_dies_between_the_try_and_its_record_is_followed_by
     assert notified(await pipeline.status()) == [("delivered", 2, 204)]
 
 
+@pytest.mark.parametrize(("target", "seconds"), [("url", 30 + 30), ("next", 50 + 30)])
+async def test_a_try_is_anothers_when_its_call_must_be_over(
+    pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch, target: str, seconds: float
+) -> None:
+    """A URL has 30 s to answer, a function all of the task's time; and then there is time to record it."""
+    allow(pipeline, hooks, task_timeout=50)
+    monkeypatch.setattr(Notifications, "attempted", away)
+    await run(pipeline, notify=hooks.url if target == "url" else target)
+    assert await pipeline.bench().due() == {"n:0": seconds}
+
+
 @pytest.mark.parametrize("step", ["attempt", "read"])
 async def test_a_replica_that_dies_before_the_try_leaves_it_due(
     pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch, step: str

@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 
 from pipeline.errors import NotFoundError
+from pipeline.notices import Tried
 from tests.integration.lost_redis import come_back, go_on, lose_redis, memory
+from tests.integration.overtaking import before_it_is_closed
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 from tests.integration.receivers import Receiver, allow, due_again, notified, saying
+from tests.lines import Lines
 
 OPTIONS = {"reduce": "fold", "notify": "next"}
 
@@ -160,6 +163,83 @@ async def test_what_is_forgotten_can_be_deleted(pipeline: PipelineBench, hooks: 
     with pytest.raises(NotFoundError):
         await pipeline.status()
     assert await pipeline.context.ledger.index.telling() == []
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_what_another_replica_tells_meanwhile_is_kept_in_s3_too(
+    pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch, *, forgotten: bool
+) -> None:
+    hooks.answers.append(saying(500))
+    await run(pipeline, notify=f"{hooks.url},next")
+    if forgotten:
+        hooks.answers.append(saying(500))
+        await lose_redis(pipeline)
+        await pipeline.sweep()
+    notices, end = pipeline.context.ledger.notices, (await pipeline.context.ledger.notices.read(pipeline.batch)).end
+    assert end is not None
+
+    async def told() -> None:
+        await due_again(pipeline, 1)
+        number = await notices.attempt(pipeline.batch, end, 1, 60)
+        await notices.attempted(pipeline.batch, end, 1, Tried(number, "delivered", 200, 0, 60))
+
+    before_it_is_closed(pipeline, monkeypatch, told)
+    await due_again(pipeline, 0)
+    await pipeline.sweep()
+    assert [state for state, _, _ in await kept(pipeline)] == ["delivered", "delivered"]
+    assert pipeline.mark not in await pipeline.objects()
+
+
+async def test_while_it_is_nobodys_turn_a_sweep_asks_s3_nothing(
+    pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks.answers.append(saying(500, Retry_After="600"))
+    await run(pipeline, notify=hooks.url)
+
+    async def asked(*_arguments: object) -> None:
+        raise AssertionError
+
+    await pipeline.sweep()
+    for name in ("get", "head", "list", "put"):
+        monkeypatch.setattr(pipeline.context.store, name, asked)
+    with Lines.taken() as lines:
+        for _ in range(2):
+            await pipeline.sweep()
+    assert lines.all() == []
+
+
+async def test_what_is_forgotten_and_deleted_meanwhile_leaves_nothing(
+    pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks.answers.append(saying(500))
+    await run(pipeline, notify=hooks.url)
+    await lose_redis(pipeline)
+
+    async def deleted() -> None:
+        await pipeline.handle_apart("delete", {"batch": pipeline.batch})
+
+    before_it_is_closed(pipeline, monkeypatch, deleted)
+    await pipeline.sweep()
+    assert len(hooks.calls) == 2
+    assert await pipeline.objects() == []
+    assert f"ended/{pipeline.name}/{pipeline.batch}" not in await pipeline.context.store.list("ended/")
+
+
+async def test_what_is_forgotten_and_redriven_meanwhile_keeps_its_mark(
+    pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks.answers.append(saying(500))
+    await run(pipeline, "a", "bad", notify=hooks.url)
+    await lose_redis(pipeline)
+
+    async def redriven() -> None:
+        await pipeline.handle_apart("redrive", {"batch": pipeline.batch})
+
+    before_it_is_closed(pipeline, monkeypatch, redriven)
+    await pipeline.sweep()
+    assert pipeline.mark in await pipeline.objects()
+    await go_on(pipeline)
+    assert (await pipeline.status())["generation"] == 1
 
 
 async def test_a_memory_from_before_the_end_tells_again_by_the_same_name(
