@@ -37,7 +37,7 @@ async def record(
     status: int = 200,
     backoff: float = 100,
 ) -> tuple[str, tuple[int, ...]]:
-    tried = Tried(number, verdict, status, 100, PATIENCE)
+    tried = Tried(number, verdict, status, backoff, PATIENCE)
     return await bench.ledger.notices.attempted(bench.name, end, target, tried)
 
 
