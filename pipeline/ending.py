@@ -16,7 +16,7 @@ from pipeline.exporting import upload, write_tables
 from pipeline.grouping import together
 from pipeline.ledger import End
 from pipeline.notifying import tell_soon
-from pipeline.outputs import CONTENT_TYPES, REPORT, names_of
+from pipeline.outputs import CONTENT_TYPES, FAILURES_NDJSON, FAILURES_PARQUET, REPORT, names_of
 from pipeline.replies import ENDED, Lease, State
 from pipeline.report import make_report
 from pipeline.segments import Segment
@@ -147,13 +147,19 @@ async def _write_tables(job: Job, found: Findings, manifest: Manifest) -> _Outpu
     question = await _question(job, found, manifest)
     extract = question.fields.extract if isinstance(question, Question) else None
     async with joined_table(context.store, context.snapshots, batch, manifest, found.segments, extract) as table:
-        written = await write_tables(table, job.new_writer, found.submission.spec.outputs)
+        formats, as_lines = found.submission.spec.outputs, _is_json(found)
+        written = await write_tables(table, job.new_writer, formats, as_lines=as_lines)
         answer = await _ask(job, question, table, written) if isinstance(question, Question) else question
         report = make_report(batch, found.state, found.submission, manifests, table.tally)
     async with job.new_writer(REPORT) as writer:
         await writer.write(report)
         written.append(await writer.close())
     return _Outputs({each.key.rpartition("/")[2]: each for each in written}, answer)
+
+
+def _is_json(found: Findings) -> bool:
+    """Say whether the input was JSON, so that only JSON has its cells as they were."""
+    return found.submission.spec.input_format in {"ndjson", "json"}
 
 
 def _unasked(found: Findings) -> Answer | None:
@@ -222,6 +228,7 @@ async def _put_back(job: Job, generation: int) -> None:
 
 def _given_up(found: Findings) -> str:
     """Say that there is nothing but the summary, and why."""
-    names = ", ".join(names_of(found.submission.spec.outputs))
+    again = FAILURES_NDJSON if _is_json(found) else FAILURES_PARQUET
+    names = ", ".join(names_of(found.submission.spec.outputs, again))
     reason = found.state["trouble"] or "see the function's log and its replicas' memory"
     return f"there are no {names}: writing them was given up after {TABLE_ATTEMPTS} attempts that broke off ({reason})"

@@ -10,7 +10,7 @@ import polars as pl
 from pipeline.formats import to_csv, to_lines_again, to_ndjson
 from pipeline.grouping import together
 from pipeline.models import MIB
-from pipeline.outputs import FAILURES_CSV, FAILURES_PARQUET, results_of
+from pipeline.outputs import FAILURES_CSV, FAILURES_NDJSON, FAILURES_PARQUET, results_of
 from pipeline.store import PART_SIZE, ObjectInfo
 from pipeline.summary import Writer
 from pipeline.table import JoinedTable, Pieces, in_folder
@@ -22,11 +22,15 @@ NewWriter = Callable[[str], Writer]
 
 @dataclass(frozen=True)
 class _Export:
-    """What is to be written of a table: `formats` of all rows, and the input's own columns of those to run again."""
+    """What is to be written of a table: `formats` of all rows, and the input's own columns of those to run again.
+
+    `as_lines`: with their types those are lines of JSON, else Parquet, for which they are kept in `again`.
+    """
 
     table: JoinedTable
     new_writer: NewWriter
     formats: Sequence[str]
+    as_lines: bool
     again: Pieces
 
     def texts(self, number: int) -> dict[str, bytes]:
@@ -34,24 +38,29 @@ class _Export:
         path = self.table.pieces.paths[number]
         rows = pl.read_parquet(path, glob=False).select(pl.nth(range(len(self.table.schema))))
         again = self.table.inputs_of(rows.filter(rows.get_column("status") != "succeeded"))
-        if again.height:
-            self.again.add(again)
         texts = {FAILURES_CSV: to_lines_again(again, header=not number)}
+        if self.as_lines:
+            texts[FAILURES_NDJSON] = to_ndjson(again, self.table.json_columns) if again.height else b""
+        elif again.height:
+            self.again.add(again)
         if "csv" in self.formats:
             texts[RESULTS_CSV] = to_csv(rows, header=not number)
         if "ndjson" in self.formats:
-            texts[RESULTS_NDJSON] = to_ndjson(rows, "result")
+            texts[RESULTS_NDJSON] = to_ndjson(rows, self.table.json_cells)
         return texts
 
 
-async def write_tables(table: JoinedTable, new_writer: NewWriter, formats: Sequence[str]) -> list[ObjectInfo]:
+async def write_tables(
+    table: JoinedTable, new_writer: NewWriter, formats: Sequence[str], *, as_lines: bool = False
+) -> list[ObjectInfo]:
     """Write the table in these formats, and the rows that failed or never ran; returns the objects.
 
-    `new_writer` makes the writer of an object by its name. Raises as the store, and TableError.
+    Those are written as CSV, and with their types as Parquet, or `as_lines` of JSON. `new_writer` makes the writer of an
+    object by its name. Raises as the store, and TableError.
     """
     folder = table.folder / "again"
     await in_folder(folder.mkdir)
-    export = _Export(table, new_writer, formats, Pieces(folder))
+    export = _Export(table, new_writer, formats, as_lines, Pieces(folder))
     async with together() as group:
         texts = group.create_task(_write_texts(export))
         whole = (table.pieces, len(table.schema))
@@ -72,8 +81,9 @@ async def _write_texts(export: _Export) -> list[ObjectInfo]:
                     await writers[name].write(text[start : start + MIB])
         async with together() as group:
             closing = [group.create_task(writer.close()) for writer in writers.values()]
-            again = group.create_task(_write_again(export))
-    return [*(task.result() for task in closing), again.result()]
+            if not export.as_lines:
+                closing.append(group.create_task(_write_again(export)))
+    return [task.result() for task in closing]
 
 
 async def _write_again(export: _Export) -> ObjectInfo:

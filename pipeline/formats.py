@@ -6,7 +6,10 @@ every column, null for what JSON does not have (NaN, infinity). In both, bytes a
 
 import io
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from itertools import groupby
 
+import orjson
 import polars as pl
 
 NULL = "null"
@@ -31,30 +34,30 @@ def to_lines_again(frame: pl.DataFrame, *, header: bool) -> bytes:
     return to_csv(frame, header=header)
 
 
-def to_ndjson(frame: pl.DataFrame, raw: str) -> bytes:
-    """Write a frame as lines of JSON; the column `raw`, which others surround, is JSON already, of one line each."""
-    place = frame.columns.index(raw)
-    columns = frame.get_columns()
-    before, after = (_objects(some) for some in (columns[:place], columns[place + 1 :]))
-    name = pl.DataFrame({raw: [None]}).to_struct().struct.json_encode()[0].removesuffix(f"{NULL}}}").removeprefix("{")
-    parts = (
-        pl.lit(before.str.strip_suffix("}")),
-        pl.lit(f",{name}"),
-        pl.lit(frame.get_column(raw).fill_null(NULL)),
-        pl.lit(","),
-        pl.lit(after.str.strip_prefix("{")),
-    )
-    lines = pl.select(pl.concat_str(*parts))
+def to_ndjson(frame: pl.DataFrame, raw: AbstractSet[str]) -> bytes:
+    """Write a frame as lines of JSON; the columns `raw` hold JSON already, of one line each."""
+    parts: list[pl.Expr] = []
+    for is_raw, columns in groupby(frame.get_columns(), lambda series: series.name in raw):
+        for group in ([each] for each in columns) if is_raw else [list(columns)]:
+            parts.append(pl.lit("," if parts else "{"))
+            parts += _raw_member(group[0]) if is_raw else [pl.lit(_members(group))]
+    lines = pl.select(pl.concat_str(*parts, pl.lit("}")))
     buffer = io.BytesIO()
     # The lines as they are: what is quoted in them is JSON's.
     lines.write_csv(buffer, include_header=False, quote_style="never")
     return buffer.getvalue()
 
 
-def _objects(columns: Sequence[pl.Series]) -> pl.Series:
-    """Return each row as the text of a JSON object."""
+def _raw_member(series: pl.Series) -> list[pl.Expr]:
+    """Return the name and the cells of a column that is JSON."""
+    return [pl.lit(f"{orjson.dumps(series.name).decode()}:"), pl.lit(series.fill_null(NULL))]
+
+
+def _members(columns: Sequence[pl.Series]) -> pl.Series:
+    """Return the members of a JSON object of each row."""
     encodable = {series.name: _encodable(_text(series)) for series in columns}
-    return pl.DataFrame(encodable).to_struct().struct.json_encode()
+    texts = pl.DataFrame(encodable).to_struct().struct.json_encode()
+    return texts.str.strip_prefix("{").str.strip_suffix("}")
 
 
 def _cells(series: pl.Series) -> pl.Series:

@@ -105,19 +105,19 @@ def _of_table(table: Table) -> _Rows:
 
 def _items(spec: BatchSpec, rows: _Rows) -> tuple[Shape, Callable[[pl.DataFrame], pl.DataFrame]]:
     """Return how the items are made; raises BadRequestError for columns that cannot be used."""
-    json_columns = rows.json_columns
+    json_columns, kept = rows.json_columns, tuple(name for name in rows.schema if name in rows.json_columns)
     if spec.columns:
         columns = spec.columns
         check_columns(rows.schema, columns)
-        shape = Shape(OBJECTS, derived=True, json_items=True)
+        shape = Shape(OBJECTS, derived=True, json_items=True, json_columns=kept)
         return shape, lambda frame: frame.with_columns(as_objects(frame, columns, json_columns))
     column = choose_column(list(rows.schema), spec.column)
     check_columns(rows.schema, [column])
     if column in json_columns:
-        return Shape(column, json_items=True), partial(as_text, column=column)
+        return Shape(column, json_items=True, json_columns=kept), partial(as_text, column=column)
     if rows.schema[column] == pl.String:
-        return Shape(column), partial(as_text, column=column, missing=rows.missing)
-    shape = Shape(column, derived=True, json_items=True)
+        return Shape(column, json_columns=kept), partial(as_text, column=column, missing=rows.missing)
+    shape = Shape(column, derived=True, json_items=True, json_columns=kept)
     return shape, lambda frame: frame.with_columns(as_json(frame, column, json_columns).alias(ITEM))
 
 

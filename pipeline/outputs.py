@@ -8,6 +8,7 @@ REPORT = "report.json"
 REDUCED = "reduced.json"
 FAILURES_CSV = "failures.csv"
 FAILURES_PARQUET = "failures.parquet"
+FAILURES_NDJSON = "failures.ndjson"
 _PARQUET, _CSV, _NDJSON = "application/vnd.apache.parquet", "text/csv; charset=utf-8", "application/x-ndjson"
 # In the order in which they are listed.
 CONTENT_TYPES = {
@@ -16,6 +17,7 @@ CONTENT_TYPES = {
     "results.ndjson": _NDJSON,
     FAILURES_CSV: _CSV,
     FAILURES_PARQUET: _PARQUET,
+    FAILURES_NDJSON: _NDJSON,
     "sql.parquet": _PARQUET,
     "sql.csv": _CSV,
     "sql.json": "application/json",
@@ -30,7 +32,10 @@ def results_of(form: str) -> str:
     return f"results.{form}"
 
 
-def names_of(formats: Iterable[str]) -> list[str]:
-    """Return the names that a batch without SQL has when it ends, which asks for the joined table in these formats."""
-    asked = {results_of(form) for form in formats}
-    return [name for name in CONTENT_TYPES if name in asked or not name.startswith(("results.", "sql.", REDUCED))]
+def names_of(formats: Iterable[str], again: str = FAILURES_PARQUET) -> list[str]:
+    """Return the names that a batch without SQL has when it ends, which asks for the joined table in these formats.
+
+    `again` holds the rows that are to be submitted again with their types.
+    """
+    asked = {*map(results_of, formats), FAILURES_CSV, again, REPORT}
+    return [name for name in CONTENT_TYPES if name in asked]

@@ -26,12 +26,13 @@ class Shape(msgspec.Struct, frozen=True):
     """How a snapshot holds its items, which the input calls `column`.
 
     `derived`: the column ITEM is made from others, which stay; else it is the input's `column` itself, at its place.
-    `json_items`: an item is JSON, else text.
+    `json_items`: an item is JSON, else text. `json_columns` are those of the input's whose cells are JSON text.
     """
 
     column: str
     derived: bool = False
     json_items: bool = False
+    json_columns: tuple[str, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -47,11 +48,12 @@ class Manifest(msgspec.Struct, frozen=True):
     first_indices: list[int]
     derived: bool = False
     json_items: bool = False
+    json_columns: tuple[str, ...] = ()
 
     @property
     def shape(self) -> Shape:
         """How it holds its items."""
-        return Shape(self.column, self.derived, self.json_items)
+        return Shape(self.column, self.derived, self.json_items, self.json_columns)
 
 
 # Made once an item by each task and once more by the summary: a Struct takes a fifth of a dataclass's time.
@@ -133,7 +135,8 @@ class Snapshots:
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
         manifest = Manifest(
-            *(shape.column, cutter.items, cutter.tasks, first_tasks, first_indices, shape.derived, shape.json_items)
+            *(shape.column, cutter.items, cutter.tasks, first_tasks, first_indices),
+            *(shape.derived, shape.json_items, shape.json_columns),
         )
         await self._store.put(_manifest_key(batch, generation), msgspec.json.encode(manifest))
         return manifest

@@ -123,19 +123,16 @@ class JoinedTable:
     """The table of a batch, in a folder that is there as long as the context.
 
     `schema` are its columns in order; what `extract` made of the results stands after them in the pieces, and is no
-    part of the table. `inputs` are the names of the input's own columns, which come first, as the input has them.
+    part of the table. `inputs` are the names of the input's own columns, which come first, as the input has them;
+    `json_columns` are those of them whose cells are JSON text.
     """
 
     schema: dict[str, pl.DataType]
     inputs: list[str]
+    json_columns: frozenset[str]
     folder: Path
     pieces: Pieces
     tally: Tally
-
-    @property
-    def rows(self) -> int:
-        """How many rows there are: one an item."""
-        return self.pieces.rows
 
     def scan(self) -> pl.LazyFrame:
         """Scan all rows in input order."""
@@ -144,6 +141,12 @@ class JoinedTable:
     def inputs_of(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return some rows of the table as the input has them."""
         return pl.DataFrame(dict(zip(self.inputs, rows.get_columns(), strict=False)))
+
+    @property
+    def json_cells(self) -> frozenset[str]:
+        """The columns of the table whose cells are JSON text: the result, and those of the input."""
+        named = zip(self.inputs, self.schema, strict=False)
+        return frozenset({"result", *(name for given, name in named if given in self.json_columns)})
 
 
 async def in_folder(work: Callable[[*Given], Result], *given: *Given) -> Result:
@@ -195,7 +198,7 @@ async def joined_table(
             async for rows, outcomes in _paired(snapshots, batch, manifest, merged):
                 inputs = await in_folder(_join, pieces, tally, manifest, rows, outcomes, extract)
         await in_folder(pieces.close, nothing)
-        yield JoinedTable(table_schema(inputs), list(inputs), folder, pieces, tally)
+        yield JoinedTable(table_schema(inputs), list(inputs), frozenset(manifest.json_columns), folder, pieces, tally)
 
 
 async def _paired(

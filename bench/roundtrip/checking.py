@@ -60,8 +60,13 @@ def check_csv(path: Path, table: pl.DataFrame) -> None:
     _same("results.csv", found, table)
 
 
-def check_ndjson(path: Path, table: pl.DataFrame) -> None:
-    """Raise BenchError unless results.ndjson holds the table, with each result as JSON and not as text."""
+def check_ndjson(path: Path, table: pl.DataFrame, *, from_json: bool) -> None:
+    """Raise BenchError unless results.ndjson holds the table, with each result as JSON and not as text.
+
+    `from_json`: so are the lists, which were JSON in the input.
+    """
+    if from_json:
+        table = table.with_columns(pl.col(NESTED).str.json_decode(pl.List(pl.String)))
     result = pl.Struct({"label": pl.String, "score": pl.Float64})
     types = {name: pl.String if kind == pl.Date else kind for name, kind in table.schema.items()}
     found = pl.read_ndjson(path, schema={**types, "result": result})

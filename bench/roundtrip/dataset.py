@@ -51,13 +51,12 @@ def make_rows(count: int) -> pl.DataFrame:
 
 
 def as_stored(rows: pl.DataFrame, form: Form) -> pl.DataFrame:
-    """Return the rows with the types that the format can hold."""
+    """Return the rows with the types that the format can hold; lists are JSON text where it has none for them."""
     if form.format == "parquet":
         return rows
-    if form.format not in TEXT_ONLY:
-        return rows.with_columns(pl.col("taken").cast(pl.String))
     nested = pl.format('["{}","{}"]', pl.col(NESTED).list.get(0), pl.col(NESTED).list.get(1))
-    return rows.with_columns(nested.alias(NESTED)).with_columns(pl.all().cast(pl.String))
+    stored = rows.with_columns(nested.alias(NESTED), pl.col("taken").cast(pl.String))
+    return stored.with_columns(pl.all().cast(pl.String)) if form.format in TEXT_ONLY else stored
 
 
 def write_rows(rows: pl.DataFrame, form: Form, path: Path) -> None:

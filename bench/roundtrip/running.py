@@ -83,7 +83,7 @@ async def run_form(form: Form, rows: pl.DataFrame, workers: int, folder: Path) -
             raise BenchError(f"batch {done.batch_id} is {done.state}, {done.succeeded} of {rows.height} succeeded")
         for name in OUTPUTS:
             await _fetch(bucket, f"{done.batch_id}/{name}", folder / name)
-    await asyncio.to_thread(_check, folder, as_stored(rows, form))
+    await asyncio.to_thread(_check, folder, as_stored(rows, form), from_json="json" in form.format)
     times = times_of(done)
     sizes = [(folder / name).stat().st_size / MIB for name in OUTPUTS[:3]]
     return Run(
@@ -100,10 +100,10 @@ async def _run(stack: LocalStack, key: str) -> Progress:
         return await batch.wait(BETWEEN_POLLS)
 
 
-def _check(folder: Path, expected: pl.DataFrame) -> None:
+def _check(folder: Path, expected: pl.DataFrame, *, from_json: bool) -> None:
     table = check_parquet(folder / "results.parquet", expected)
     check_csv(folder / "results.csv", table)
-    check_ndjson(folder / "results.ndjson", table)
+    check_ndjson(folder / "results.ndjson", table, from_json=from_json)
     check_sql(folder / "sql.parquet", folder / "results.parquet")
 
 

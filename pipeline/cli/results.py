@@ -20,7 +20,7 @@ from pipeline.outputs import results_of
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     ".parquet": lambda frame, path: frame.write_parquet(path),
     ".csv": lambda frame, path: path.write_bytes(to_csv(frame, header=True)),
-    ".ndjson": lambda frame, path: path.write_bytes(to_ndjson(frame, "result")),
+    ".ndjson": lambda frame, path: path.write_bytes(to_ndjson(frame, {"result"})),
 }
 SUMMARY = ".json"
 SQL_FORMATS = (".parquet", ".csv", ".json")

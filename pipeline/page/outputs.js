@@ -6,6 +6,10 @@ const OUTPUTS = new Map([
   ["results.ndjson", "Rows and results, lines of JSON"],
   ["failures.csv", "Rows to submit again, CSV"],
   ["failures.parquet", "Rows to submit again, Parquet"],
+  ["failures.ndjson", "Rows to submit again, lines of JSON"],
+  ["sql.parquet", "Answer of the query, Parquet"],
+  ["sql.csv", "Answer of the query, CSV"],
+  ["sql.json", "Answer of the query, JSON"],
   ["report.json", "Report"],
   ["reduced.json", "What the function made of it"],
 ]);

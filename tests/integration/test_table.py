@@ -22,7 +22,7 @@ async def joined(store: Store, name: str, manifest: Manifest, segments: Sequence
     async with joined_table(store, Snapshots(store), name, manifest, segments) as table:
         frame = table.scan().collect()
         assert dict(frame.schema) == table.schema
-        assert frame.height == table.rows == manifest.items
+        assert frame.height == table.pieces.rows == manifest.items
         folder = table.folder
     assert not folder.exists()
     return frame

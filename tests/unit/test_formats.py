@@ -78,7 +78,7 @@ def test_every_type_has_its_text(name: str) -> None:
     frame = pl.DataFrame({"url": ["a", "b"], "x": cells, "result": ["1", None], "status": ["s", "s"]})
     rows = list(csv.reader(io.StringIO(to_csv(frame, header=True).decode())))
     assert rows == [["url", "x", "result", "status"], ["a", text, "1", "s"], ["b", "", "", "s"]]
-    first, second = lines(to_ndjson(frame, "result"))
+    first, second = lines(to_ndjson(frame, {"result"}))
     assert first == {"url": "a", "x": value, "result": 1, "status": "s"}
     assert second == {"url": "b", "x": None, "result": None, "status": "s"}
     assert list(first) == frame.columns
@@ -100,22 +100,34 @@ def test_every_text_is_read_back(tmp_path: Path) -> None:
     assert found is not None
     assert [cell for (cell,) in found.fetchall()] == TEXTS
     assert pd.read_csv(path, keep_default_na=False, lineterminator="\n")["x"].tolist() == TEXTS
-    assert [line["x"] for line in lines(to_ndjson(frame, "result"))] == TEXTS
+    assert [line["x"] for line in lines(to_ndjson(frame, {"result"}))] == TEXTS
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=range(len(RESULTS)))
 def test_a_result_is_json_in_a_line_of_json(result: str) -> None:
     frame = pl.DataFrame({"url": ["a"], "result": [result], "status": ["succeeded"]})
-    body = to_ndjson(frame, "result")
+    body = to_ndjson(frame, {"result"})
     assert body == b'{"url":"a","result":%b,"status":"succeeded"}\n' % result.encode()
     assert lines(body) == [{"url": "a", "result": json.loads(result), "status": "succeeded"}]
+
+
+def test_other_columns_that_are_json_stand_as_json_too_wherever_they_are() -> None:
+    frame = pl.DataFrame(
+        {"a": ["[1]", None], "b": ['{"x":null}', '"t"'], "c": [1, 2], "d": ['"say"', "[]"], "e": ["[", ""]}
+    )
+    assert lines(to_ndjson(frame, {"a", "b", "d"})) == [
+        {"a": [1], "b": {"x": None}, "c": 1, "d": "say", "e": "["},
+        {"a": None, "b": "t", "c": 2, "d": [], "e": ""},
+    ]
+    assert to_ndjson(frame.select("c"), set()) == b'{"c":1}\n{"c":2}\n'
+    assert to_ndjson(frame.select(pl.col("a").alias('q"\\')), {'q"\\'}) == b'{"q\\"\\\\":[1]}\n{"q\\"\\\\":null}\n'
 
 
 @pytest.mark.parametrize("name", ["", "^x.*$", "*", "pipeline.x", 'a"b', "a,b", "a\nb", "input.result", "\u2028"])
 def test_every_name_of_a_column_is_one(name: str) -> None:
     frame = pl.DataFrame({name: ["a", None], "x1": ["b", "c"], "result": ["1", None], "status": ["s", "s"]})
     assert next(csv.reader(io.StringIO(to_csv(frame, header=True).decode()))) == frame.columns
-    assert lines(to_ndjson(frame, "result")) == [
+    assert lines(to_ndjson(frame, {"result"})) == [
         {name: "a", "x1": "b", "result": 1, "status": "s"},
         {name: None, "x1": "c", "result": None, "status": "s"},
     ]
@@ -125,7 +137,7 @@ def test_the_header_is_written_once() -> None:
     frame = pl.DataFrame({"a": ["1"]})
     assert to_csv(frame, header=True) + to_csv(frame, header=False) == b"a\n1\n1\n"
     assert to_csv(frame.clear(), header=True) == b"a\n"
-    assert to_ndjson(pl.DataFrame(schema={"a": pl.String, "result": pl.String, "b": pl.String}), "result") == b""
+    assert to_ndjson(pl.DataFrame(schema={"a": pl.String, "result": pl.String, "b": pl.String}), {"result"}) == b""
 
 
 @pytest.mark.parametrize("first", [pl.String(), pl.Int64(), pl.List(pl.Int64())], ids=str)
