@@ -34,7 +34,7 @@ async def test_a_batch_that_redis_forgot_is_not_replaced_by_another_specificatio
 )
 async def test_what_the_pipeline_keeps_is_no_input(pipeline: PipelineBench, key: str) -> None:
     await pipeline.submit_rows("a")
-    with pytest.raises(BadRequestError, match="is the pipeline's own: expected the key of a CSV of yours"):
+    with pytest.raises(BadRequestError, match="is the pipeline's own: expected the key of an input of yours"):
         await pipeline.handle("batch", body=key.format(batch=pipeline.batch).encode())
 
 
