@@ -55,8 +55,8 @@ async def write_tables(
 ) -> list[ObjectInfo]:
     """Write the table in these formats, and the rows that failed or never ran; returns the objects.
 
-    Those are written as CSV, and with their types as Parquet, or `as_lines` of JSON. `new_writer` makes the writer of an
-    object by its name. Raises as the store, and TableError.
+    Those are written as CSV, and with their types as Parquet, or `as_lines` of JSON. `new_writer` makes the writer of
+    an object by its name. Raises as the store, and TableError.
     """
     folder = table.folder / "again"
     await in_folder(folder.mkdir)
