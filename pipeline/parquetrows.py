@@ -42,7 +42,7 @@ class ParquetRows:
             raise BadRequestError(f"the input has more than {most} rows (setting max_rows)")
         if len(schema) > MOST_COLUMNS:
             raise BadRequestError(f"the input has too many columns: expected at most {MOST_COLUMNS}")
-        return cls(rows, {name: _kept(name, dtype) for name, dtype in schema.items()}, count)
+        return cls(rows, {name: kept_as(name, dtype) for name, dtype in schema.items()}, count)
 
     def _as_kept(self, frame: pl.DataFrame) -> pl.DataFrame:
         columns = zip(self.schema.items(), map(_stored, frame.iter_columns()), strict=True)
@@ -72,13 +72,13 @@ class ParquetRows:
             height = max(1, min(most, SLICE_ROWS, 2 * height, fitting))
 
 
-def _kept(name: str, dtype: pl.DataType, depth: int = 0) -> pl.DataType:
+def kept_as(name: str, dtype: pl.DataType, depth: int = 0) -> pl.DataType:
     """Return the type in which a column is kept; raises BadRequestError for one that cannot be."""
     if depth > MOST_NESTED:
         raise BadRequestError(f"the column {name[:80]!r} is nested too deep: expected at most {MOST_NESTED} levels")
 
     def inside(inner: object) -> pl.DataType:
-        return _kept(name, _typed(inner), depth + 1)
+        return kept_as(name, _typed(inner), depth + 1)
 
     kept = dtype
     match dtype:

@@ -91,13 +91,21 @@ class Store:
             answer = await self._client.head_object(Bucket=self.bucket, Key=key)
         return ObjectInfo(key, answer["ETag"].strip('"'), answer["ContentLength"])
 
-    @read_again
     async def get(self, key: str) -> bytes:
         """Read an object whole; raises MissingObjectError."""
-        with s3_errors(key):
-            answer = await self._client.get_object(Bucket=self.bucket, Key=key)
+        return await self._read({"Bucket": self.bucket, "Key": key})
+
+    async def get_range(self, found: ObjectInfo, start: int, end: int) -> bytes:
+        """Read the bytes from `start` to before `end`, or to its end, of an object, if it still is this one."""
+        where: GetObjectRequestTypeDef = {"Bucket": self.bucket, "Key": found.key, "IfMatch": f'"{found.etag}"'}
+        return await self._read(where | {"Range": f"bytes={start}-{end - 1}"})
+
+    @read_again
+    async def _read(self, request: "GetObjectRequestTypeDef") -> bytes:
+        with s3_errors(request["Key"]):
+            answer = await self._client.get_object(**request)
             async with answer["Body"] as body:
-                with body_errors(key):
+                with body_errors(request["Key"]):
                     return await body.read()
 
     async def download(self, key: str, etag: str, path: Path) -> None:

@@ -9,12 +9,14 @@ import msgspec
 from structlog.contextvars import bind_contextvars
 from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
+from pipeline.asking import check_query
 from pipeline.batchspec import BatchSpec, Submission
 from pipeline.bodies import read_request
 from pipeline.context import Context
 from pipeline.deleting import disown_outlived
 from pipeline.duties import enqueue_open, mark_open
 from pipeline.errors import BadRequestError, UnavailableError
+from pipeline.heads import read_columns
 from pipeline.ids import another, being_deleted, find_kept
 from pipeline.inputformat import FORMATS, content_type_of
 from pipeline.models import MIB, RESERVED_IDS, Event, Response, check_batch_id
@@ -50,6 +52,8 @@ async def batch(event: Event, context: Context) -> Response:
     submission = Submission(spec.model_dump(exclude_defaults=True), found.etag, found.size, source)
     if spec.dry_run:
         return Response.json(200, await try_out(context, name, submission, body, queued=queued))
+    if queued and spec.sql is not None and (columns := await read_columns(context, spec, found)) is not None:
+        await check_query(context, spec, columns)
     return await _submit(context, NewBatch(name, submission, uuid.uuid4().hex), body, queued=queued)
 
 

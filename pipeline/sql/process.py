@@ -4,6 +4,8 @@
 when stdin does: whoever asked is gone then.
 """
 
+import base64
+import io
 import json
 import os
 import resource
@@ -33,7 +35,16 @@ TYPES: Mapping[str, pl.DataType] = {
 }
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class Footer(msgspec.Struct, frozen=True, tag=True):
+    """A Parquet file without its rows, whose columns are asked for, as an empty table of IPC; limits as of an Order."""
+
+    parquet: bytes
+    memory: int
+    size: int
+    seconds: int
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """What is to be run: `text` over the Parquet files `pieces`, with the fields' types; the first that fits is taken.
 
     They fit where all of `planned` can be run over a row of nothing. With `columns`, an empty table as IPC, that is
@@ -64,11 +75,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 def main() -> None:
     """Read the order, and answer it."""
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order | Footer)
     threading.Thread(target=_end_with_the_asker, daemon=True).start()
     _limit(order)
     try:
-        answer = answered(order)
+        answer = answered(order) if isinstance(order, Order) else Answer(columns=_columns(order.parquet))
     except BaseException as error:  # noqa: BLE001  # polars panics with one that is no Exception
         answer = Answer(error=_words(error))
     sys.stdout.buffer.write(msgspec.json.encode(answer))
@@ -185,7 +196,12 @@ def _words(error: BaseException) -> str:
     return text or type(error).__name__
 
 
-def _limit(order: Order) -> None:
+def _columns(parquet: bytes) -> list[str]:
+    empty = pl.DataFrame(schema=pl.read_parquet_schema(io.BytesIO(parquet)))
+    return [base64.b64encode(empty.write_ipc(None).getvalue()).decode()]
+
+
+def _limit(order: Order | Footer) -> None:
     """Bound what this process may take; where memory runs out, it is the one to go."""
     resource.setrlimit(resource.RLIMIT_DATA, (order.memory, order.memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (order.size, order.size))

@@ -1,6 +1,7 @@
 """Ask a query of the joined table, in a process apart: it may be made to take all memory or all time."""
 
 import asyncio
+import base64
 import contextlib
 import math
 import os
@@ -17,7 +18,7 @@ import polars as pl
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.models import KIB, MIB
 from pipeline.sql.check import Query, assignments, check_types
-from pipeline.sql.process import CELL, OUTPUTS, Answer, Order
+from pipeline.sql.process import CELL, OUTPUTS, Answer, Footer, Order
 from pipeline.sql.scopes import listed
 
 MOST_BYTES = 1024 * MIB
@@ -66,6 +67,13 @@ class Queries:
                 f"sql: it cannot be run: {query.spoken(answer.error)}",
                 [f"the columns of results are: {listed(list(schema))}; any other name is a field of the results"],
             )
+
+    async def columns(self, parquet: bytes) -> dict[str, pl.DataType] | None:
+        """Return the columns of a Parquet file without its rows; None where they cannot be read, within the limits."""
+        order = Footer(parquet, self._plan.memory, MOST_BYTES, _processor_seconds(self._plan))
+        async with self._planning:
+            answer = await _asked(order, self._plan)
+        return None if answer.error else dict(pl.read_ipc(base64.b64decode(answer.columns[0])).schema)
 
     async def run(self, query: Query, pieces: Sequence[Path], types: Mapping[str, pl.DataType], into: Path) -> Answer:
         """Run the query over these Parquet files and write OUTPUTS; what goes wrong with it is in the answer.
@@ -119,9 +127,13 @@ def _order(query: Query, known: Mapping[str, pl.DataType], limits: Limits, **res
         types=[types for place, types in enumerate(tried) if types not in tried[:place]],
         memory=limits.memory,
         size=MOST_BYTES,
-        seconds=math.ceil(limits.seconds * (os.cpu_count() or 1)),
+        seconds=_processor_seconds(limits),
         **rest,
     )
+
+
+def _processor_seconds(limits: Limits) -> int:
+    return math.ceil(limits.seconds * (os.cpu_count() or 1))
 
 
 def environment() -> dict[str, str]:
@@ -131,7 +143,7 @@ def environment() -> dict[str, str]:
     return kept | polars | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
-async def _asked(order: Order, limits: Limits) -> Answer:
+async def _asked(order: Order | Footer, limits: Limits) -> Answer:
     """Run the process and return its answer; one that breaks a limit is killed, and its answer says so."""
     try:
         process = await asyncio.create_subprocess_exec(
@@ -172,7 +184,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await asyncio.shield(process.wait())
 
 
-def _death(code: int, order: Order) -> str:
+def _death(code: int, order: Order | Footer) -> str:
     if code == -signal.SIGXCPU:
         return f"it took more than {order.seconds} s of processor time"
     if code in {-signal.SIGABRT, -signal.SIGKILL}:

@@ -74,7 +74,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"tables"}),
     frozenset({"context", "answers", "planning", "prefixes", "summary", "table", "report"}),
     frozenset({"exporting"}),
-    frozenset({"asking", "bodies", "duties", "deleting", "ids", "inputs", "listing", "releasing"}),
+    frozenset({"asking", "bodies", "duties", "deleting", "heads", "ids", "inputs", "listing", "releasing"}),
     frozenset({"closing", "reduced"}),
     frozenset({"notifying"}),
     frozenset({"settling", "opening", "surveying", "ending"}),
