@@ -5,6 +5,8 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import polars as pl
+
 from pipeline.asking import check_query
 from pipeline.batchspec import Submission
 from pipeline.context import Context

@@ -5,6 +5,7 @@ when stdin does: whoever asked is gone then.
 """
 
 import base64
+import errno
 import io
 import json
 import os
@@ -81,7 +82,7 @@ def main() -> None:
     try:
         answer = answered(order) if isinstance(order, Order) else Answer(columns=_columns(order.parquet))
     except BaseException as error:  # noqa: BLE001  # polars panics with one that is no Exception
-        answer = Answer(error=_words(error))
+        answer = Answer(error=_words(error, order.size))
     sys.stdout.buffer.write(msgspec.json.encode(answer))
     sys.stdout.buffer.flush()
     # Not by way of the interpreter's end, which waits for the thread that reads.
@@ -187,10 +188,12 @@ def _cell(value: Any) -> Any:
     return value[: CELL - 1] + "…" if isinstance(value, str) and len(value) > CELL else value
 
 
-def _words(error: BaseException) -> str:
+def _words(error: BaseException, size: int) -> str:
     if isinstance(error, MemoryError):
         return "it needs more memory than it may have"
     text = str(error).strip().split("\n", 1)[0][:500]
+    if os.strerror(errno.EFBIG) in text:
+        return f"the answer has more than {size // 2**20} MiB"
     if "maximum length reached" in text:
         return "it makes more than 4,294,967,295 rows on the way to its answer"
     return text or type(error).__name__

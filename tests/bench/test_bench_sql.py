@@ -22,12 +22,13 @@ def test_each_query_is_measured_and_answered_as_by_duckdb(tmp_path: Path) -> Non
     assert list(rows[0]) == list(COLUMNS)
     assert [row["query"] for row in rows] == list(QUERIES)
     assert {row["as_duckdb"] for row in rows} == {"True"}
-    assert all(int(row["rows"]) and float(row["query_peak_rss_mb"]) for row in rows)
+    assert [row["query"] for row in rows if not int(row["rows"])] == ["top"]
+    assert all(float(row["query_peak_rss_mb"]) > 0 for row in rows)
     page = (tmp_path / "sql.md").read_text()
     assert [line for line in page.splitlines() if line.startswith("| all rows | 1,980 | ")]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.asyncio
 async def test_a_million_rows_are_asked_in_bounded_memory(tmp_path: Path) -> None:
     async with open_stage(1_000_000) as stage:

@@ -16,9 +16,9 @@ from pipeline.modes import batch as batch_module
 from pipeline.objects import ObjectInfo
 from tests.integration.pipeline_bench import PipelineBench, document
 
-TEXT = pl.String()
+TEXT: pl.DataType = pl.String()
 LINES = b"id,url\r\n" + b"".join(b"%d,%d.jpg\r\n" % (row, row) for row in range(200_000))
-BOTH = {"id": TEXT, "url": TEXT}
+BOTH: dict[str, pl.DataType] = {"id": TEXT, "url": TEXT}
 
 
 def asked(key: str) -> BatchSpec:
@@ -38,7 +38,7 @@ async def stored(pipeline: PipelineBench, body: bytes, name: str = "large.csv") 
     return await pipeline.context.store.head(key)
 
 
-TYPED = {"id": pl.Int64(), "url": TEXT, "at": pl.List(pl.Float64()), "kind": TEXT}
+TYPED: dict[str, pl.DataType] = {"id": pl.Int64(), "url": TEXT, "at": pl.List(pl.Float64()), "kind": TEXT}
 OBJECTS: dict[str, tuple[str, bytes, dict[str, pl.DataType] | None]] = {
     "lines": ("a.csv", LINES, BOTH),
     "gzip": ("a.csv.gz", gzip.compress(LINES), BOTH),

@@ -17,6 +17,7 @@ import pytest
 
 from pipeline.errors import BadRequestError
 from pipeline.models import MIB
+from pipeline.sql import queries as queries_module
 from pipeline.sql.check import check
 from pipeline.sql.process import CELL, MOST_ROWS, Answer
 from pipeline.sql.queries import SHOWN_BYTES, Limits, Queries, environment, status_of
@@ -143,6 +144,14 @@ async def test_a_query_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     answer = await run(tmp_path, ENDLESS, rows=10_000, queries=Queries(run=Limits(1, 512 * MIB)))
     assert answer.error == "it took more than 1 s"
     assert children() == []
+
+
+@pytest.mark.parametrize("most", [1, 2])
+async def test_an_answer_that_is_too_large_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """A file over the limit, or all of them together."""
+    monkeypatch.setattr(queries_module, "MOST_BYTES", most * MIB)
+    answer = await run(tmp_path, "SELECT a.url, b.url AS other FROM results a, results b", rows=150)
+    assert answer == Answer(error=f"the answer has more than {most} MiB")
 
 
 async def test_a_query_that_is_given_up_is_ended(tmp_path: Path) -> None:
