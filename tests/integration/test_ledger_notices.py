@@ -35,9 +35,8 @@ async def record(
     target: int = 0,
     *,
     status: int = 200,
-    backoff: float = 100,
 ) -> tuple[str, tuple[int, ...]]:
-    tried = Tried(number, verdict, status, backoff, PATIENCE)
+    tried = Tried(number, verdict, status, 100, PATIENCE)
     return await bench.ledger.notices.attempted(bench.name, end, target, tried)
 
 

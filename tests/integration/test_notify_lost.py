@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.errors import NotFoundError
 from pipeline.notices import Tried
+from pipeline.notifying import tell
 from tests.integration.lost_redis import come_back, go_on, lose_redis, memory
 from tests.integration.overtaking import before_it_is_closed
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
@@ -185,7 +186,7 @@ async def test_what_another_replica_tells_meanwhile_is_kept_in_s3_too(
 
     before_it_is_closed(pipeline, monkeypatch, told)
     await due_again(pipeline, 0)
-    await pipeline.sweep()
+    await tell(pipeline.context, pipeline.batch)
     assert [state for state, _, _ in await kept(pipeline)] == ["delivered", "delivered"]
     assert pipeline.mark not in await pipeline.objects()
 
