@@ -64,13 +64,14 @@ class Measured(msgspec.Struct, frozen=True):
     longest_hold_ms: float
 
 
-class _Heart:
+class Heart:
     """Beats in the loop; `longest` is the longest that it was late, in seconds."""
 
     longest = 0.0
 
     @asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
+        """Beat while the block runs."""
         task = asyncio.create_task(self._beat())
         try:
             yield
@@ -91,7 +92,7 @@ async def _measure(task: Task) -> Measured:
         s3_bucket=source.bucket, s3_endpoint=source.endpoint, s3_region=source.region, s3_addressing="path"
     )
     secrets = Secrets(source.access_key, source.secret_key, None, (b"a key of the measurement",))
-    heart, sizes = _Heart(), {}
+    heart, sizes = Heart(), {}
     async with Store.connect(settings, secrets) as store:
         snapshots = Snapshots(store)
         manifest = await snapshots.manifest(source.batch, 0)
