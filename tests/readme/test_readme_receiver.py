@@ -13,7 +13,7 @@ from tests.readme.stage import INPUT, ROWS, Stage
 from tests.support import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-(RECEIVER,) = (block.text for block in blocks() if block.info == "python" and "def handle(" in block.text)
+(RECEIVER,) = (block.text for block in blocks() if block.info == "python" and "standardwebhooks" in block.text)
 # Where the README says a gateway is and secrets are; here they are elsewhere.
 GATEWAY, SECRETS = "http://127.0.0.1:8080", "/var/openfaas/secrets"
 
