@@ -38,8 +38,9 @@ def _trim(self: generator.Generator, node: Any) -> str:
     return f"TRIM({side} {self.sql(what)} FROM {text})"
 
 
-def _interval(_self: generator.Generator, node: Any) -> str:
-    return f"INTERVAL '{node.text('this')} {node.text('unit')}'"
+def _interval(self: generator.Generator, node: Any) -> str:
+    amount = exp.Literal.string(f"{node.text('this')} {node.text('unit')}")
+    return f"INTERVAL {self.sql(amount)}"
 
 
 class _Generator(generator.Generator):

@@ -1,5 +1,6 @@
 """The SQL that a batch may ask of its results: one SELECT of known parts, as a tree. Pure."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 from pydantic import ValidationInfo
@@ -30,6 +31,8 @@ _PARTS: tuple[type[exp.Expr], ...] = (
 _JOIN_ARGS = frozenset({"this", "on", "using", "side", "kind"})
 _SET_ARGS = frozenset({"this", "expression", "with_", "distinct", "order", "limit", "offset"})
 _FIRST = frozenset({TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN})
+_WORD = re.compile(r"[a-z_]+", re.IGNORECASE | re.ASCII)
+_INTERVAL = re.compile(r"\s*(-?\d+\s*[a-z]+\s*)+", re.IGNORECASE | re.ASCII)
 _JOINS = frozenset({"", "INNER", "OUTER", "CROSS", "SEMI", "ANTI"})
 
 
@@ -176,12 +179,30 @@ def _count_problem(node: exp.Expr) -> str:
     return "" if is_whole else f"{shown(node)}: expected a number"
 
 
+def _interval_problem(node: exp.Expr) -> str:
+    """Refuse what would end the text of an interval, and go on behind it."""
+    amount = node.this
+    if isinstance(amount, exp.Literal) and _INTERVAL.fullmatch(f"{amount.name} {node.text('unit')}"):
+        return ""
+    return "what follows INTERVAL is not understood: expected for example INTERVAL '1 day'"
+
+
+def _word_problem(node: exp.Expr) -> str:
+    """Refuse what is no word: it is written without quotes, whatever is in it."""
+    return (
+        ""
+        if _WORD.fullmatch(node.name)
+        else f"{shown(node)} is not understood: expected a word as in EXTRACT(year FROM ...)"
+    )
+
+
 _PROBLEMS: Mapping[type[exp.Expr], Callable[[exp.Expr], str]] = {
     exp.Anonymous: _function_problem,
     exp.DataType: _type_problem,
     exp.Distinct: _distinct_problem,
     exp.Except: _set_problem,
     exp.Intersect: _set_problem,
+    exp.Interval: _interval_problem,
     exp.Join: _join_problem,
     exp.Limit: _count_problem,
     exp.Offset: _count_problem,
@@ -189,6 +210,7 @@ _PROBLEMS: Mapping[type[exp.Expr], Callable[[exp.Expr], str]] = {
     exp.Table: _table_problem,
     exp.TableAlias: _alias_problem,
     exp.Union: _set_problem,
+    exp.Var: _word_problem,
     exp.With: _with_problem,
 }
 

@@ -21,6 +21,18 @@ HOSTILE = {
     "a file in a scalar": ("SELECT read_csv('/etc/passwd') FROM results", "there is no function 'read_csv'"),
     "a series as a table": ("SELECT * FROM generate_series(1, 1000000000)", "is not a table"),
     "a series as a value": ("SELECT unnest(range(1000000000))", "there is no function 'unnest'"),
+    "a file behind an interval": (
+        "SELECT k FROM results WHERE day + INTERVAL '1d'' > 1 UNION SELECT k FROM read_csv(''/etc/passwd'') -- 2d' > 1",
+        "what follows INTERVAL is not understood",
+    ),
+    "a file behind a part of a time": (
+        """SELECT EXTRACT("DAY FROM k) FROM READ_CSV('X') -- " FROM k) FROM results""",
+        "expected a word as in EXTRACT",
+    ),
+    "an interval of a column": (
+        "SELECT day + INTERVAL n day AS x FROM results",
+        "expected for example INTERVAL '1 day'",
+    ),
     "another schema": ("SELECT * FROM x.results", "is not a table"),
     "DROP": ("DROP TABLE results", "is not one SELECT"),
     "CREATE": ("CREATE TABLE x AS SELECT * FROM results", "is not one SELECT"),
