@@ -7,6 +7,8 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ErrorLevel
 
 SHOWN = 80
+# A query of the largest size that is read has fewer: one that is read twice at each level would have no end.
+MOST_STEPS = 32_000
 _TRIMS = {"BOTH": "TRIM", "LEADING": "LTRIM", "TRAILING": "RTRIM"}
 
 
@@ -22,6 +24,14 @@ class _Parser(parser.Parser):
         name: parser.Parser.FUNCTION_PARSERS[name]
         for name in ("CAST", "EXTRACT", "POSITION", "SUBSTRING", "TRIM", "TRY_CAST")
     }
+    _steps = 0
+
+    def _advance(self, times: int = 1) -> None:
+        """Go to another token, also back to one for another reading; raises RecursionError after MOST_STEPS."""
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            raise RecursionError
+        super()._advance(times)
 
 
 def _ordered(self: generator.Generator, node: Any) -> str:

@@ -107,6 +107,8 @@ BOMBS = {
     "signs": "SELECT " + "- " * 6000 + "1",
     "cases": "SELECT " + "CASE WHEN TRUE THEN " * 600 + "1" + " END" * 600,
     "calls": "SELECT " + "abs(" * 2000 + "1" + ")" * 2000,
+    "what may be a type": "SELECT " + "DATE(" * 23 + "1" + ")" * 23,
+    "what may be a type of many": "SELECT " + "STRUCT(" * 23 + "1" + ")" * 23,
     "subqueries": "SELECT * FROM " + "(SELECT * FROM " * 500 + "results" + ")" * 500,
     "unions": "SELECT 1 " + "UNION SELECT 1 " * 1000,
     "casts": "SELECT 1" + "::int" * 3000,
@@ -124,6 +126,8 @@ def test_a_bomb_is_refused_in_words(text: str) -> None:
 def test_what_is_as_deep_as_allowed_is_read() -> None:
     check("SELECT " + "(" * 20 + "1" + ")" * 20 + " FROM results", COLUMNS)
     check("SELECT url FROM results WHERE " + " AND ".join(["n = 1"] * 150), COLUMNS)
+    check("SELECT " + ", ".join(["(((n)))"] * 1800) + " FROM results", COLUMNS)
+    check("SELECT " + ", ".join(["round(sum(abs(CAST(n AS DOUBLE))), 2)"] * 390) + " FROM results", COLUMNS)
     check("SELECT " + ", ".join(f"n + {place} AS c{place}" for place in range(500)) + " FROM results", COLUMNS)
 
 
