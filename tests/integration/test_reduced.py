@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from pipeline import gateway as gateway_module
+from pipeline.ending import TABLE_ATTEMPTS
 from pipeline.errors import UnavailableError
 from pipeline.fieldrules import FORMATS
 from pipeline.notifying import tell
@@ -192,3 +193,38 @@ async def test_what_is_kept_goes_with_the_batch(pipeline: PipelineBench, fold: R
     await pipeline.handle("delete", {"batch": pipeline.batch})
     assert len(fold.calls) == 1
     assert await pipeline.objects() == []
+
+
+async def test_a_redrive_that_is_cancelled_at_once_names_nothing_older(pipeline: PipelineBench, fold: Receiver) -> None:
+    """It ends under the same generation."""
+    fold.answers += [answer(b"1"), saying(500)]
+    await run(pipeline, "bad")
+    await pipeline.handle("redrive", {"batch": pipeline.batch})
+    await pipeline.handle("cancel", {"batch": pipeline.batch})
+    await pipeline.deliver_all()
+    assert "reduced.json" not in fold.calls[1].document["data"]["outputs"]
+    assert f"{pipeline.batch}/reduced.json" not in await pipeline.objects()
+
+
+async def test_what_a_reduce_left_that_was_cut_off_is_not_named(
+    pipeline: PipelineBench, fold: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipeline.submit_rows("a", "b", reduce="fold")
+    while pipeline.queue[0].mode != "reduce":
+        await pipeline.deliver(pipeline.queue.pop(0))
+    reduce = dict(pipeline.queue[0].query)
+
+    async def cut_off(*_: object) -> None:
+        raise UnavailableError("S3 is away")
+
+    monkeypatch.setattr(pipeline.context.store, "copy", cut_off)
+    with pytest.raises(UnavailableError):
+        await pipeline.handle("reduce", reduce)
+    monkeypatch.undo()
+    for number in range(TABLE_ATTEMPTS + 1):
+        await pipeline.bench().age(lease_until=-1)
+        await pipeline.context.ledger.lease(pipeline.batch, f"dead {number}", 0)
+    await pipeline.bench().age(lease_until=-1)
+    await pipeline.deliver_all()
+    assert (await pipeline.status())["links"]["outputs"] is None
+    assert fold.calls[0].document["data"]["outputs"].keys() == {"summary"}
