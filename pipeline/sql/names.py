@@ -20,7 +20,7 @@ from pipeline.sql.scopes import (
     no_table,
     table_of,
 )
-from pipeline.sql.syntax import NODES_LIMIT, references
+from pipeline.sql.syntax import NODES_LIMIT, is_path, references
 
 FIELD = "pipeline.field."
 # Marks a column that is read from the table itself, and not from what a query within the query gives.
@@ -113,7 +113,7 @@ class Names:
         return [holder]
 
     def _name(self, each: exp.Expr, scope: Scope) -> str:
-        if not isinstance(each, exp.Column) and each not in references(each):
+        if not isinstance(each, exp.Column) and not is_path(each):
             return written(each)[:SHOWN]
         reference = read_reference(each)
         parts = [*reference.dotted, *reference.extra]

@@ -172,3 +172,4 @@ SELECT count(*) FROM (SELECT label FROM results UNION SELECT k FROM results) x
 SELECT results.label FROM results ORDER BY results.score DESC, results.url
 SELECT label FROM results WHERE label = 'a' OR label = 'moped' AND NOT (score > 0 OR score < -1) ORDER BY url
 SELECT url FROM results WHERE n NOT IN (SELECT rank FROM results WHERE rank IS NOT NULL) ORDER BY url
+SELECT (SELECT max(n) FROM results), (SELECT count(*) FROM results WHERE k = 'a')
