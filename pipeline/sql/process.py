@@ -105,7 +105,7 @@ def answered(order: Order) -> Answer:
     written.with_columns(_as_cells(written.collect_schema())).sink_csv(csv, maintain_order=True, engine="streaming")
     _write_array(written, whole)
     columns = written.collect_schema().names()
-    shown = written.head(FIRST_ROWS).select(columns[:FIRST_COLUMNS]).collect()
+    shown = written.head(FIRST_ROWS).select(pl.nth(range(min(len(columns), FIRST_COLUMNS)))).collect()
     return Answer(rows, [name[:CELL] for name in columns[:FIRST_COLUMNS]], [*_first(shown)])
 
 
@@ -145,16 +145,18 @@ def _typed(table: pl.LazyFrame, types: Mapping[str, str]) -> pl.LazyFrame:
 
 def _as_cells(schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
     """Write as text what a CSV has no cell for."""
-    nested = [pl.col(name).map_batches(_as_json, pl.String()) for name, dtype in schema.items() if dtype.is_nested()]
+    kinds = enumerate(schema.values())
+    nested = [pl.nth(place).map_batches(_as_json, pl.String()) for place, dtype in kinds if dtype.is_nested()]
     return [*_as_texts(schema), *nested]
 
 
 def _as_texts(schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
-    """Write as text what JSON has no value for."""
-    binary = [pl.col(name).bin.encode("base64") for name, dtype in schema.items() if dtype == pl.Binary()]
+    """Write as text what JSON has no value for. By place: a name may be a pattern to polars."""
+    kinds = list(enumerate(schema.values()))
+    binary = [pl.nth(place).bin.encode("base64") for place, dtype in kinds if dtype == pl.Binary()]
     return [
         *binary,
-        *(pl.col(name).dt.to_string("iso") for name, dtype in schema.items() if isinstance(dtype, pl.Duration)),
+        *(pl.nth(place).dt.to_string("iso") for place, dtype in kinds if isinstance(dtype, pl.Duration)),
     ]
 
 

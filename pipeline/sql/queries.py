@@ -123,7 +123,7 @@ def _order(query: Query, known: Mapping[str, pl.DataType], limits: Limits, **res
     return Order(
         text=query.text,
         planned=list(query.planned),
-        names=list(query.tree.named_selects),
+        names=[each.output_name for each in query.tree.selects],
         types=[types for place, types in enumerate(tried) if types not in tried[:place]],
         memory=limits.memory,
         size=MOST_BYTES,

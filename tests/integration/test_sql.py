@@ -245,3 +245,19 @@ async def test_a_cancelled_batch_answers_with_what_there_is(pipeline: PipelineBe
     assert status["sql"]["error"] is None
     assert sum(n for _, n in status["sql"]["first"]) == 5
     assert dict(status["sql"]["first"])["not run"] >= 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT * FROM results",
+        'SELECT "" FROM results',
+        'SELECT array_agg(url) AS "^.*$", array_agg(label) AS n FROM results',
+        'SELECT url AS "^u.*$", url AS "*", url AS "" FROM results',
+    ],
+    ids=["all", "no name", "a pattern of what is nested", "patterns"],
+)
+async def test_names_that_mean_something_to_polars_are_names(pipeline: PipelineBench, text: str) -> None:
+    """A column without a name is what pandas writes for its index."""
+    answer = await answered(pipeline, text, ",url\n0,a\n1,b\n")
+    assert (answer["error"], answer["rows"] > 0) == (None, True)

@@ -78,7 +78,7 @@ def ask(folder: Path, text: str, frame: pl.DataFrame) -> tuple[Answer, pl.DataFr
     order = Order(
         text=query.text,
         planned=list(query.planned),
-        names=query.tree.named_selects,
+        names=[each.output_name for each in query.tree.selects],
         types=types,
         # They are of a process apart, which this is none.
         memory=0,
