@@ -76,7 +76,8 @@ async def _sweep(context: Context, batch: str, since: float | None) -> None:
     """Sweep a batch that was noted `since` then, or one that only tells of its end (None): S3 knows of that one."""
     settings = context.settings
     repairs = await context.ledger.repair(batch, settings.silence, settings.sweep_interval / 2)
-    if since is None and repairs.waiting and not repairs.notify:
+    # Nobody's turn, or no room for whose it is: then it costs no request of S3, which others would wait for.
+    if since is None and repairs.waiting and (not repairs.notify or context.hooks.slots.locked()):
         return
     if repairs.state == "gone":
         # Noted a moment ago and not claimed yet, forgotten by Redis, or long gone.

@@ -8,6 +8,7 @@ from standardwebhooks import WebhookVerificationError
 
 from pipeline import notifying
 from pipeline.clocks import iso
+from pipeline.errors import UnavailableError
 from pipeline.gateway import Reply
 from pipeline.modes import batch as batch_module
 from pipeline.notifying import tell
@@ -244,6 +245,34 @@ async def test_no_more_than_so_many_are_told_at_once_and_the_rest_stays_due(
     slots.release()
     await pipeline.sweep()
     assert len(hooks.calls) == 1
+
+
+async def test_a_sweep_that_has_no_room_to_tell_asks_s3_nothing(
+    pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many batches may wait as a target is down for, and each sweep goes through all of them."""
+    slots = pipeline.context.hooks.slots
+    hooks.answers.append(saying(500))
+    await run(pipeline, notify=hooks.url)
+    await pipeline.sweep()
+    await due_again(pipeline)
+    while not slots.locked():
+        await slots.acquire()
+
+    asked = []
+
+    async def away(*given: object) -> None:
+        asked.append(given)
+        raise UnavailableError("S3 is away")
+
+    for name in ("get", "put", "head"):
+        monkeypatch.setattr(pipeline.context.store, name, away)
+    await pipeline.sweep()
+    monkeypatch.undo()
+    assert asked == []
+    slots.release()
+    await pipeline.sweep()
+    assert len(hooks.calls) == 2
 
 
 async def test_of_two_replicas_one_makes_the_try(pipeline: PipelineBench, hooks: Receiver) -> None:
