@@ -36,6 +36,10 @@ class Question:
 
     async def ask(self, context: Context, table: JoinedTable, into: Path) -> Answer:
         """Ask the table, and write the answer to a folder; whatever goes wrong is what the answer says."""
+        if self.fields.too_large:
+            return Answer(
+                error="the fields that it reads are several times as large as the results: read fewer of them"
+            )
         types = {**table.schema, **self.fields.types()}
         try:
             return await context.queries.run(self.query, table.pieces.paths, types, into)

@@ -5,8 +5,12 @@ from collections.abc import Mapping, Sequence
 import orjson
 import polars as pl
 
+from pipeline.models import MIB
 from pipeline.sql.names import Path
 
+# Letters that the fields of some results may have: those that lie within each other are there several times.
+ROOM = 16 * MIB
+ROOM_OF_RESULTS = 3
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _KINDS: Mapping[frozenset[str], pl.DataType] = {
     frozenset({"truth"}): pl.Boolean(),
@@ -17,9 +21,13 @@ _KINDS: Mapping[frozenset[str], pl.DataType] = {
 
 
 class Fields:
-    """Takes the values at some paths out of results, as text, and remembers what they are in JSON."""
+    """Takes the values at some paths out of results, as text, and remembers what they are in JSON.
+
+    Once they are `too_large`, since many of them hold the same parts of results, it takes no more.
+    """
 
     def __init__(self, paths: Mapping[str, Path]) -> None:
+        self.too_large = False
         self._paths = paths
         self._seen: dict[str, set[str]] = {column: set() for column in paths}
 
@@ -29,10 +37,14 @@ class Fields:
         A text is itself, everything else its JSON.
         """
         found: dict[str, list[str | None]] = {column: [] for column in self._paths}
+        room = ROOM + ROOM_OF_RESULTS * sum(len(result) for result in results if result)
         for result in results:
-            document = _read(result)
+            document = None if self.too_large else _read(result)
             for column, path in self._paths.items():
-                found[column].append(self._text(column, _at(document, path)))
+                text = None if self.too_large else self._text(column, _at(document, path))
+                room -= len(text) if text else 0
+                self.too_large = self.too_large or room < 0
+                found[column].append(text)
         return {column: pl.Series(column, texts, dtype=pl.String) for column, texts in found.items()}
 
     def types(self) -> dict[str, pl.DataType]:

@@ -13,6 +13,7 @@ from pipeline.ending import SQL_ATTEMPTS
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.models import MIB
 from pipeline.specs import Specs
+from pipeline.sql import fields as fields_module
 from pipeline.sql.process import OUTPUTS, Answer
 from pipeline.sql.queries import Limits, Queries
 from pipeline.store import MissingObjectError
@@ -261,3 +262,12 @@ async def test_names_that_mean_something_to_polars_are_names(pipeline: PipelineB
     """A column without a name is what pandas writes for its index."""
     answer = await answered(pipeline, text, ",url\n0,a\n1,b\n")
     assert (answer["error"], answer["rows"] > 0) == (None, True)
+
+
+async def test_fields_far_larger_than_the_results_are_not_asked_for(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fields_module, "ROOM", -1000)
+    answer = await answered(pipeline, "SELECT result.deep, result.deep.list, label FROM results")
+    assert answer["error"].startswith("the fields that it reads are several times as large as the results")
+    assert await sql_objects(pipeline) == []

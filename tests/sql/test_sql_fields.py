@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from pipeline.models import MIB
 from pipeline.sql.fields import Fields
 
 
@@ -54,3 +55,14 @@ def test_types_are_those_of_all_that_was_extracted() -> None:
 def test_a_nested_result_is_no_bomb(bomb: bytes) -> None:
     texts, _ = extracted([bomb, b'{"a": "x"}'])
     assert texts[1] == "x"
+
+
+def test_fields_that_hold_each_other_fill_no_memory() -> None:
+    """One hundred paths may lead to the same part of a result."""
+    results = [b'{"a": ["%s"]}' % (b"x" * MIB)] * 8
+    for count, too_large in ((4, False), (100, True)):
+        fields = Fields({f"f{number}": ("a", -1 if number % 2 else 0) for number in range(count)})
+        columns = fields.extract(results).values()
+        assert fields.too_large is too_large
+        assert sum(column.str.len_bytes().sum() for column in columns) <= 50 * MIB
+        assert {len(column) for column in columns} == {8}
