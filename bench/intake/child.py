@@ -42,7 +42,8 @@ class Task(msgspec.Struct, frozen=True):
 class Measured(msgspec.Struct, frozen=True):
     """Rows that were cut, seconds to the first and to the last of them, the most MiB of memory, the loop's hold in ms.
 
-    `reader_peak_rss_mb` is that of the process which reads for this one, 0 for none.
+    `reader_peak_rss_mb` is that of the process which reads for this one, 0 for none, or more: getrusage counts what its
+    parent held when it began.
     """
 
     rows: int

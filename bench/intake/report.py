@@ -49,9 +49,9 @@ def as_page(runs: Sequence[Run], machine: dict[str, Any]) -> str:
         *("# What an input costs, by its format", "", where, ""),
         f"{runs[0].rows:,} rows of six columns, read from an S3 server on the same machine and cut into a snapshot",
         f"there. Medians of {repeats} processes each. The first seconds are until the columns are known: Parquet,",
-        "NDJSON and JSON are read whole by then, by a process of their own, whose memory is the column `reader`. The",
-        "longest hold is how long the loop was away that answers callbacks meanwhile. `as objects`: `columns` of three",
-        "names.",
+        "NDJSON and JSON are read whole by then, by a process of their own. Its memory is at most the column `reader`:",
+        "the system counts what its parent held when it began. The longest hold is how long the loop was away that",
+        "answers callbacks meanwhile. `as objects`: `columns` of three names.",
         "",
         "| input | MiB | until open, s | seconds | rows/s | peak, MiB | reader, MiB | longest hold, ms |",
         "|---|---|---|---|---|---|---|---|",
@@ -63,7 +63,8 @@ def as_page(runs: Sequence[Run], machine: dict[str, Any]) -> str:
             return float(median(getattr(run, figure) for run in some))
 
         times = f"{middle('size_mb'):.0f} | {middle('open_seconds'):.1f} | {middle('seconds'):.1f}"
-        memory = f"{middle('peak_rss_mb'):.0f} | {middle('reader_peak_rss_mb') or '':.4}".rstrip()
+        reader = f"{middle('reader_peak_rss_mb'):.0f}" if middle("reader_peak_rss_mb") else ""
+        memory = f"{middle('peak_rss_mb'):.0f} | {reader}"
         lines.append(
             f"| {name} | {times} | {middle('rows_per_second'):,.0f} | {memory} | {middle('longest_hold_ms'):.0f} |"
         )
