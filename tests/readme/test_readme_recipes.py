@@ -127,11 +127,14 @@ async def test_documents_are_read_and_a_long_one_comes_by_reference(kitchen: Kit
     texts["papers/long.txt"] = f"Long\n{LONG}"
     for key, text in texts.items():
         await kitchen.cluster.put(key, text.encode())
-    await kitchen.give("documents.csv", [f"s3://{bucket}/{key}" for key in texts], "url")
     results = await kitchen.cook(RECIPES["documents"])
+    assert [entry["url"] for entry in results] == [f"s3://{bucket}/{key}" for key in texts]
     expected = [{"title": text.split("\n")[0], "words": len(text.split()), "text": text} for text in texts.values()]
     assert [entry.get("result") for entry in results] == [*expected[:-1], None]
     assert orjson.loads(await kitchen.cluster.get(results[-1]["resultRef"])) == expected[-1]
+    table = pl.read_parquet(await kitchen.cluster.get("documents/results.parquet"))
+    assert table.select("key", "size").rows() == [(key, len(text.encode())) for key, text in texts.items()]
+    assert table.schema["modified"] == pl.Datetime("us", "UTC")
 
 
 async def test_a_document_that_is_not_there_fails_at_once(kitchen: Kitchen) -> None:
@@ -141,11 +144,20 @@ async def test_a_document_that_is_not_there_fails_at_once(kitchen: Kitchen) -> N
     assert (failure["statusCode"], failure["result"]) == (422, "there is no such object")
 
 
+def _addresses(rows: Sequence[tuple[str, str]]) -> bytes:
+    lines = [f"{number},{street},{city}" for number, (street, city) in enumerate(rows)]
+    return "\n".join(["id,street,city", *lines]).encode()
+
+
 async def test_an_api_is_never_called_faster_than_it_allows(kitchen: Kitchen) -> None:
-    rows = [f"{number} Main Street" for number in range(30)]
-    await kitchen.give("addresses.csv", rows, "address")
+    rows = [("" if number == 7 else f"{number} Main Street", "Springfield") for number in range(30)]
+    await kitchen.cluster.put("data/addresses.csv", _addresses(rows))
     results = await kitchen.cook(RECIPES["geocode"])
-    assert [(entry["address"], entry["result"]["lat"]) for entry in results] == [(row, len(row) / 2) for row in rows]
+    places = [len(", ".join(filter(None, row))) / 2 for row in rows]
+    assert [entry["result"]["lat"] for entry in results] == places
+    assert [entry["item"] for entry in results] == [{"street": street or None, "city": city} for street, city in rows]
+    table = pl.read_parquet(await kitchen.cluster.get("addresses/results.parquet"))
+    assert table["id"].to_list() == [str(number) for number in range(30)]
     geocoder, spec = kitchen.outside.geocoder, RECIPES["geocode"].spec
     assert (geocoder.taken, geocoder.refused) == (30, 0)
     assert geocoder.most_under_way <= spec["window"] * spec["concurrency"]
@@ -153,8 +165,8 @@ async def test_an_api_is_never_called_faster_than_it_allows(kitchen: Kitchen) ->
 
 async def test_without_its_rate_it_is_refused_and_what_was_refused_runs_again(kitchen: Kitchen) -> None:
     before = kitchen.outside.geocoder.refused
-    rows = [f"{number} Side Street" for number in range(3 * LIMIT)]
-    await kitchen.cluster.put("data/fast.csv", to_csv(rows, "address"))
+    rows = [(f"{number} Side Street", "Springfield") for number in range(3 * LIMIT)]
+    await kitchen.cluster.put("data/fast.csv", _addresses(rows))
     summary = await kitchen.run(RECIPES["geocode"].spec, input="data/fast.csv", rate=None, chunk=1, window=16)
     assert summary["results"]["count"] == len(rows)
     assert kitchen.outside.geocoder.refused > before
@@ -168,6 +180,8 @@ async def test_an_unreliable_language_model_answers_for_every_review(kitchen: Ki
     model = kitchen.outside.language_model
     assert set(model.answered) == {"limit", "long limit", "overload", "ramble", "nothing", "good"}
     assert model.answered["good"] == 20 + 60, "the first rows, then all of them; what was good is not asked for again"
+    assert await kitchen.cluster.get("reviews/sql.csv") == b"sentiment,reviews\ngood,60\n"
+    assert (await kitchen.cluster.status("reviews"))["sql"]["first"] == [["good", 60]]
     first = await kitchen.cluster.status("first")
     assert (first["items"], first["succeeded"]) == (20, 20)
     assert model.models["small"] >= 20
