@@ -21,6 +21,7 @@ from pipeline.items import (
     as_text,
     check_columns,
     check_names,
+    check_split,
     choose_column,
     numbered,
 )
@@ -47,13 +48,17 @@ class Input:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What was read of an input: `missing` is the item of a missing cell of text, None for none."""
+    """What was read of an input: `missing` is the item of a missing cell of text, None for none.
+
+    `separator` stands between the cells of a line, '' where there are none.
+    """
 
     schema: dict[str, pl.DataType]
     json_columns: frozenset[str]
     frames: Callable[[], AsyncIterator[pl.DataFrame]]
     count: Callable[[], Awaitable[int]]
     missing: str | None = None
+    separator: str = ""
 
 
 @asynccontextmanager
@@ -93,7 +98,8 @@ async def _open(context: Context, submission: Submission, body: bytes | None, pa
     if lines is None:
         return _Rows({}, frozenset(), _nothing, _none)
     schema = dict(lines.collect_schema())
-    return _Rows(schema, frozenset(), partial(read_lines, lines, form), partial(count_lines, lines, form), "")
+    read, count = partial(read_lines, lines, form), partial(count_lines, lines, form)
+    return _Rows(schema, frozenset(), read, count, "", SEPARATORS[form].decode())
 
 
 def _of_table(table: Table) -> _Rows:
@@ -111,6 +117,8 @@ def _items(spec: BatchSpec, rows: _Rows) -> tuple[Shape, Callable[[pl.DataFrame]
         check_columns(rows.schema, columns)
         shape = Shape(OBJECTS, derived=True, json_items=True, json_columns=kept)
         return shape, lambda frame: frame.with_columns(as_objects(frame, columns, json_columns))
+    if rows.separator and not spec.column:
+        check_split(list(rows.schema), rows.separator)
     column = choose_column(list(rows.schema), spec.column)
     check_columns(rows.schema, [column])
     if column in json_columns:

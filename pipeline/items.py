@@ -12,6 +12,7 @@ from pipeline.errors import BadRequestError
 from pipeline.models import MIB
 
 PREFERRED_COLUMN = "url"
+_SEPARATORS = ",;\t|"
 _SHOWN_COLUMNS = 50
 _SHOWN_LETTERS = 100
 CELL_LIMIT = 16 * MIB
@@ -37,6 +38,16 @@ def choose_column(names: Sequence[str], wanted: str | None) -> str:
     raise BadRequestError(f"{asked}; the columns are: {_listed(names)}")
 
 
+def check_split(names: Sequence[str], separator: str) -> None:
+    """Raise BadRequestError for a single column whose name looks like several that another separator divides."""
+    other = next((each for each in _SEPARATORS if each != separator and each in names[0]), None)
+    if len(names) == 1 and other:
+        raise BadRequestError(
+            f"the only column is {names[0][:_SHOWN_LETTERS]!r}: if {other!r} divides the cells, write {separator!r} in "
+            "its place or give the format, csv or tsv; else name it as column"
+        )
+
+
 def check_columns(schema: Mapping[str, pl.DataType], wanted: Sequence[str]) -> None:
     """Raise BadRequestError for a column that there is not, or whose cells cannot stand in JSON."""
     for name in wanted:
@@ -44,7 +55,8 @@ def check_columns(schema: Mapping[str, pl.DataType], wanted: Sequence[str]) -> N
             raise BadRequestError(f"there is no column {name!r}; the columns are: {_listed(list(schema))}")
         if _has_bytes(schema[name]):
             raise BadRequestError(
-                f"the column {name!r} holds bytes, which no item can: expected text, or other columns"
+                f"the column {name!r} holds bytes, which no item can: expected text, or other columns; what Parquet "
+                "calls JSON or UUID is bytes too, so cast it to text there"
             )
 
 

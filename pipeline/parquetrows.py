@@ -1,5 +1,6 @@
 """Read the rows of a Parquet file, in order, a slice at a time. One may break its reader: `reading` runs it apart."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.unpacking import LINE_LIMIT, MOST_COLUMNS, PIECE_CELLS
 MOST_NESTED = 32
 SLICE_ROWS = 16 * 1024
 SLICE_BYTES = 16 * MIB
+_UNKNOWN_TYPE = re.compile(r"could not import from `(\w{1,80})` type")
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,10 @@ def _typed(dtype: object) -> pl.DataType:
 
 
 def _unreadable(error: BaseException) -> BadRequestError:
+    if unknown := _UNKNOWN_TYPE.search(str(error)):
+        return BadRequestError(
+            f"the input has a column of a type that cannot be read, {unknown[1]}: leave it out, or cast it to text"
+        )
     if isinstance(error, PanicException):
         return BadRequestError("the input cannot be read as Parquet: its pages are not what its footer says")
     reason = str(error).strip().split("\n", 1)[0][:300]

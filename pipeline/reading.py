@@ -22,6 +22,7 @@ from pipeline.errors import BadRequestError, PipelineError, UnavailableError
 from pipeline.inputformat import Format
 from pipeline.jsonarrays import split_array
 from pipeline.jsonrows import JsonRows
+from pipeline.mistaken import check_kind
 from pipeline.models import MIB
 from pipeline.parquetrows import ParquetRows
 from pipeline.unpacking import UNPACKED_LIMIT, unpack
@@ -56,6 +57,7 @@ def rewrite(form: Format, path: Path, folder: Path, most: int) -> Found:
     """Read an input and write the pieces; raises BadRequestError, and UnavailableError when there is no room."""
     try:
         if form == "parquet":
+            check_kind(path, form)
             table = ParquetRows.open(path, most)
             empty, count, frames, json_columns = pl.DataFrame(schema=table.schema), table.count, table.frames(), []
         else:
@@ -72,9 +74,7 @@ def rewrite(form: Format, path: Path, folder: Path, most: int) -> Found:
 
 def _json_rows(form: Format, path: Path, folder: Path) -> JsonRows:
     plain = unpack(path, form)
-    with plain.open("rb") as file:
-        if file.read(2) in {b"\xff\xfe", b"\xfe\xff"}:
-            raise BadRequestError("the input is UTF-16, expected UTF-8: convert it with iconv -f utf-16 -t utf-8")
+    check_kind(plain, form)
     if form == "ndjson":
         return JsonRows(plain, "line")
     lines = folder / "lines"

@@ -11,9 +11,9 @@ from polars.exceptions import PolarsError
 from pipeline.errors import BadRequestError
 from pipeline.inputformat import TITLES, Format
 from pipeline.items import as_text, check_names, numbered
+from pipeline.mistaken import check_kind
 from pipeline.unpacking import SEPARATORS, unpack
 
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _NOT_UTF8 = "it is not UTF-8: convert it, for example with iconv -f latin1 -t utf-8"
 BLANK_LIMIT = 10_000_000
 
@@ -25,9 +25,7 @@ def open_rows(path: Path, form: Format = "csv") -> pl.LazyFrame | None:
     what no replica could hold; UnavailableError when there is no room for what is unpacked.
     """
     path = unpack(path, form)
-    with path.open("rb") as file:
-        if file.read(2) in _UTF16:
-            raise BadRequestError("the input is UTF-16, expected UTF-8: convert it with iconv -f utf-16 -t utf-8")
+    check_kind(path, form)
     try:
         rows = pl.scan_csv(path, infer_schema=False, glob=False, separator=SEPARATORS[form].decode())
         names = rows.collect_schema().names()

@@ -214,8 +214,13 @@ def _from_parquet(body: bytes, *, json_items: bool) -> _Part:
     ends = sizes.get_column("len").cast(pl.Int64).cum_sum().to_list()
     # Not a list: where each row is a task, that would be most of the part's memory.
     starts = array("q", [0, *ends])
-    texts = rows.get_column(ITEM).fill_null("null" if json_items else "")
+    texts = sent(rows.get_column(ITEM), json_items=json_items)
     return _Part(sizes.item(0, TASK), starts, rows.get_column(INDEX), texts, json_items)
+
+
+def sent(items: pl.Series, *, json_items: bool) -> pl.Series:
+    """Return items as they are sent, missing ones too."""
+    return items.fill_null("null" if json_items else "")
 
 
 def _to_parquet(part: pl.DataFrame) -> bytes:

@@ -23,7 +23,7 @@ from pipeline.models import KIB
 from pipeline.releasing import direct_call
 from pipeline.replies import State
 from pipeline.signing import Identity
-from pipeline.snapshot import Item
+from pipeline.snapshot import Item, sent
 
 MOST_CALLS = 3
 BODY_SHOWN = KIB
@@ -99,6 +99,7 @@ async def _cut(given: Input, cutter: Cutter, *, whole_tasks: bool) -> list[Row]:
     def keep(parts: list[pl.DataFrame]) -> None:
         for part in parts:
             rows = part.select(TASK, INDEX, ITEM).filter(pl.col(TASK) < MOST_CALLS)
+            rows = rows.with_columns(sent(rows.get_column(ITEM), json_items=given.shape.json_items))
             first.extend((rows if whole_tasks else rows.head(MOST_CALLS - len(first))).iter_rows())
 
     async for frame in given.frames:

@@ -44,7 +44,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"patience", "specrules"}),
     frozenset({"connection"}),
     frozenset({"logs", "models", "s3", "uploads", "scripts"}),
-    frozenset({"addresses", "failures", "formats", "streaming", "sql.functions", "sql.process"}),
+    frozenset({"addresses", "failures", "formats", "mistaken", "streaming", "sql.functions", "sql.process"}),
     frozenset({"envelopes", "fieldrules", "notices"}),
     frozenset({"sql.dialect"}),
     frozenset({"sql.syntax"}),

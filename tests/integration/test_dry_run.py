@@ -203,3 +203,13 @@ async def test_a_header_that_may_be_a_secret_is_shown_by_its_name(pipeline: Pipe
     headers = document(answer)["first_calls"][0]["headers"]
     assert {name: headers[name] for name in secret} == dict.fromkeys(secret, "***")
     assert headers["X-Size"] == "small"
+
+
+@pytest.mark.parametrize(("value", "shown"), [("text", ""), (1, "null"), ([1], "null")])
+async def test_a_missing_item_is_shown_as_it_is_sent(pipeline: Pipeline, value: object, shown: str) -> None:
+    lines = b"".join(orjson.dumps({"url": each}) + b"\n" for each in (None, value))
+    there = await tried(pipeline, lines, headers={"Content-Type": "application/x-ndjson"})
+    assert there["first_calls"][0]["body"] == shown
+    chunked = {"chunk": "2", "chunk_call": "true"}
+    there = await tried(pipeline, lines, chunked, headers={"Content-Type": "application/x-ndjson"})
+    assert orjson.loads(there["first_calls"][0]["body"]) == [shown if shown == "" else None, value]

@@ -87,7 +87,7 @@ async def test_a_body_of_every_format_is_kept_and_read(pipeline: Pipeline, form:
 
 async def test_the_format_is_taken_from_the_specification_before_the_key(pipeline: Pipeline) -> None:
     key = await put(pipeline, "rows.csv", BODIES["ndjson"])
-    with pytest.raises(BadRequestError, match="name the column, there is none called 'url'"):
+    with pytest.raises(BadRequestError, match="it is JSON: format ndjson reads an object a line"):
         await pipeline.submit(key)
     assert (await pipeline.submit(key, query={"format": "ndjson"})).status == 201
 
@@ -233,3 +233,14 @@ async def test_an_input_may_have_no_rows_and_no_columns(pipeline: Pipeline) -> N
         assert (answer["batch_size"], answer["tasks"]) == (0, 0)
     await pipeline.deliver_all()
     assert {(await pipeline.status(f"{pipeline.name}.{number}"))["state"] for number in range(3)} == {"done"}
+
+
+@pytest.mark.parametrize(("form", "mark"), [("csv", ";"), ("csv", "\t"), ("tsv", ","), ("csv", "|")])
+async def test_lines_that_are_divided_otherwise_are_not_taken_for_one_column(
+    pipeline: Pipeline, form: str, mark: str
+) -> None:
+    key = await put(pipeline, f"rows.{form}", f"url{mark}n\na{mark}1\n".encode())
+    with pytest.raises(BadRequestError, match=r"the only column is .*divides the cells, .* else name it as column"):
+        await pipeline.submit(key)
+    assert (await pipeline.submit(key, query={"column": f"url{mark}n"})).status == 201
+    assert (await snapshot(pipeline))[ITEM].to_list() == [f"a{mark}1"]
