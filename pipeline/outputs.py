@@ -25,6 +25,12 @@ CONTENT_TYPES = {
     REDUCED: "application/json",
 }
 NAMES = "|".join(map(re.escape, CONTENT_TYPES))
+_OUTPUT = re.compile(rf"(\d+/)?({NAMES})")
+
+
+def is_output(key: str) -> bool:
+    """Say whether a key below a batch's folder is one of its outputs, of its end or of one of its generations."""
+    return _OUTPUT.fullmatch(key) is not None
 
 
 def results_of(form: str) -> str:

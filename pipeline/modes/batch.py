@@ -22,6 +22,7 @@ from pipeline.inputformat import FORMATS, content_type_of
 from pipeline.models import MIB, RESERVED_IDS, Event, Response, check_batch_id
 from pipeline.notifying import check_targets
 from pipeline.opening import NewBatch, abandon, claim, discard, open_batch, reopen
+from pipeline.outputs import is_output
 from pipeline.prefixes import look_at, nothing_there
 from pipeline.specs import Marker
 from pipeline.status import status_url
@@ -184,9 +185,9 @@ async def _find_input(context: Context, spec: BatchSpec) -> tuple[ObjectInfo, bo
 
 
 async def _is_own(context: Context, key: str) -> bool:
-    """Say whether a key or a prefix is a mark or a batch's object, other than an input that came as a body."""
+    """Say whether a key or a prefix is a mark or a batch's object, other than one of its outputs or its input."""
     folder, slash, rest = key.partition("/")
     if folder in RESERVED_IDS:
         return True
-    is_input = rest in {f"input.{form}" for form in FORMATS}
-    return bool(slash) and not is_input and await context.specs.exists(folder)
+    is_readable = rest in {f"input.{form}" for form in FORMATS} or is_output(rest)
+    return bool(slash) and not is_readable and await context.specs.exists(folder)

@@ -15,7 +15,7 @@ import pytest
 from pipeline import calls
 from pipeline.columns import OUTCOME_TYPES
 from pipeline.ending import TABLE_ATTEMPTS
-from pipeline.errors import UnavailableError
+from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.fieldrules import FORMATS
 from pipeline.outputs import CONTENT_TYPES, names_of
 from pipeline.specs import Specs
@@ -88,6 +88,26 @@ async def test_the_rows_that_failed_are_submitted_again_as_they_are(pipeline: Pi
     assert pl.read_parquet(await output(pipeline, "results.parquet", second)).select(typed.columns).equals(typed)
     assert await output(pipeline, "failures.csv", second) == b"id,url,note\n"
     assert pl.read_parquet(await output(pipeline, "failures.parquet", second)).equals(typed.clear())
+
+
+@pytest.mark.parametrize("key", ["failures.csv", "0/failures.parquet", "results.ndjson"], ids=range(3))
+async def test_an_output_is_the_input_of_a_next_batch_by_its_key(pipeline: PipelineBench, key: str) -> None:
+    await ended(pipeline)
+    spec = {"input": f"{pipeline.batch}/{key}", "column": "url"}
+    assert (await pipeline.submit(orjson.dumps(spec), batch=f"{pipeline.name}.next")).status == 201
+    await pipeline.deliver_all()
+    entries = (await pipeline.summary(f"{pipeline.name}.next"))["failures"]["results"]
+    assert [entry["url"] for entry in entries] == ["no b", "no d"]
+
+
+@pytest.mark.parametrize(
+    "key", ["spec.json", "0/summary.json", "segments/0/x.ndjson", "failures.csv/x", "x/results.csv"], ids=range(5)
+)
+async def test_what_is_no_output_of_a_batch_is_no_input(pipeline: PipelineBench, key: str) -> None:
+    await ended(pipeline)
+    spec = {"input": f"{pipeline.batch}/{key}", "column": "url"}
+    with pytest.raises(BadRequestError, match="is the pipeline's own"):
+        await pipeline.submit(orjson.dumps(spec), batch=f"{pipeline.name}.next")
 
 
 async def test_the_report_says_what_was_asked_and_what_became_of_it(pipeline: PipelineBench) -> None:
