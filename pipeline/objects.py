@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import ClientPayloadError
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from pipeline.clocks import http_time
 from pipeline.errors import BadRequestError, NotFoundError, UnavailableError
@@ -38,6 +39,15 @@ class MissingBucketError(UnavailableError):
 
 class BrokenBodyError(UnavailableError):
     """The connection broke while an object was being read."""
+
+
+# The client's own retries end when an answer begins; this is for its body.
+read_again = retry(
+    retry=retry_if_exception_type(BrokenBodyError),
+    stop=stop_after_attempt(5),
+    wait=wait_random_exponential(multiplier=0.1, max=2),
+    reraise=True,
+)
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
 from pipeline.errors import UnavailableError
 from pipeline.metrics import Metrics
 from pipeline.models import MIB
 from pipeline.objects import (
     MISSING,
-    BrokenBodyError,
     DeniedError,
     MissingObjectError,
     ObjectInfo,
     body_errors,
+    read_again,
     s3_errors,
     time_of,
 )
@@ -43,29 +41,18 @@ Uploads = list[Upload]
 Codes = list[str]
 Check = Callable[[], Awaitable[None]]
 
-# The client's own retries end when an answer begins; this is for its body.
-read_again = retry(
-    retry=retry_if_exception_type(BrokenBodyError),
-    stop=stop_after_attempt(5),
-    wait=wait_random_exponential(multiplier=0.1, max=2),
-    reraise=True,
-)
-
 log = logging.getLogger(__name__)
 
 
 class Store:
-    """The bucket; one client that lives as long as the context."""
+    """The bucket; one client that lives as long as the context. `shown` is what errors say before a key."""
 
-    def __init__(
-        self, client: "S3Client", bucket: str, public: "S3Client | None" = None, *, named: bool = False
-    ) -> None:
+    def __init__(self, client: "S3Client", bucket: str, public: "S3Client | None" = None, shown: str = "") -> None:
         self._client = client
         self._public = public or client
         self.bucket = bucket
         self._may_list_uploads = True
-        # Errors tell of which bucket they speak where it is not the one of the settings.
-        self._shown = f"s3://{bucket}/" if named else ""
+        self._shown = shown
 
     @classmethod
     @asynccontextmanager
@@ -77,13 +64,13 @@ class Store:
         metrics: Metrics | None = None,
     ) -> AsyncIterator[Self]:
         """Open the client; nothing is sent yet. `reload` reads the secrets again when S3 refuses these."""
-        async with open_clients(settings, secrets, reload or (lambda: secrets), metrics or Metrics()) as clients:
-            client, public = clients
-            yield cls(client, settings.s3_bucket, public)
+        async with open_clients(settings, secrets, reload or (lambda: secrets), metrics or Metrics()) as made:
+            yield cls(made[0], settings.s3_bucket, made[1])
 
     def elsewhere(self, bucket: str | None) -> "Store":
         """Return the store of another bucket, with the same client; None is this one."""
-        return self if bucket in {None, self.bucket} else Store(self._client, str(bucket), self._public, named=True)
+        own = bucket in {None, self.bucket}
+        return self if own else Store(self._client, str(bucket), self._public, f"s3://{bucket}/")
 
     async def head(self, key: str) -> ObjectInfo:
         """Describe an object; raises MissingObjectError."""
