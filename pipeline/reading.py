@@ -125,7 +125,7 @@ def main(form: Format, path: str, folder: str, most: str) -> None:
     """Run within bounds of memory and time, and say on stdout what was found."""
     # What is mapped, and not what is reserved: an allocator reserves far more than it uses.
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT + 60))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     watch()
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Iterable
@@ -53,6 +54,12 @@ async def open_table(path: Path, form: Format, most: int) -> Table:
     try:
         found = msgspec.json.decode(told, type=Found | Fault)
     except msgspec.DecodeError:
+        # Not by its own limits, which end it with other signals.
+        if code == -signal.SIGKILL:
+            raise UnavailableError(
+                "the process that reads the input was killed: try again, with more memory for the function where it "
+                "happens each time"
+            ) from None
         raise BadRequestError(
             f"the input cannot be read as {TITLES[form]}: it broke its reader (exit {code}), as one does whose parts "
             f"take more than {MEMORY_LIMIT // MIB} MiB of memory"

@@ -231,6 +231,15 @@ async def test_a_disk_that_is_full_is_not_the_inputs_fault(tmp_path: Path, monke
         reading.rewrite("ndjson", tmp_path / "rows", tmp_path, 1)
 
 
+async def test_a_reader_that_another_kills_may_be_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def killed(_arguments: object) -> tuple[int, bytes]:
+        return -signal.SIGKILL, b""
+
+    monkeypatch.setattr(tables, "_run", killed)
+    with pytest.raises(UnavailableError, match=r"^the process that reads the input was killed: try again"):
+        await open_body(tmp_path, b"{}", "ndjson")
+
+
 async def test_what_is_not_the_inputs_fault_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def told(_arguments: object) -> tuple[int, bytes]:
         return 0, msgspec.json.encode(reading.Fault("no room", ours=True))
