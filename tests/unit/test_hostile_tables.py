@@ -193,7 +193,7 @@ async def test_a_caller_that_gives_up_ends_the_reader(tmp_path: Path, monkeypatc
 async def test_a_file_that_breaks_its_reader_is_refused_in_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(tables._ENVIRONMENT, "PYTHONPATH", "/nowhere")
+    monkeypatch.setitem(tables._ENVIRONMENT, "PYTHONHOME", "/nowhere")
     with pytest.raises(BadRequestError) as caught:
         await open_body(tmp_path, b"", "ndjson")
     assert str(caught.value) == (
