@@ -200,6 +200,7 @@ class Running(Opening):
         for _ in range(2):
             self.ask(self.world.ledger.explain(BATCH, "S3 was away", owner))
         self.life.excuse(owner)
+        self.compare(None, None, idle=self.batch.state not in {"opening", "reducing"})
 
     @precondition(lambda self: self.jobs)
     @rule(pick=PICK, fate=FATES)
