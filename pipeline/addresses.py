@@ -8,6 +8,7 @@ from typing import Self
 from pipeline.models import KIB
 
 SCHEME = "s3://"
+_OTHER_SCHEME = re.compile(r"(https?|s3[an]?|gs|az|abfss?|file|hdfs|ftp)://", re.IGNORECASE)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _CONTROLS = frozenset({"Cc", "Zl", "Zp"})
 
@@ -23,6 +24,10 @@ class Address:
     def parse(cls, text: str) -> Self:
         """Read a key, a prefix, or either as s3://bucket/key; raises ValueError that says what is expected."""
         if not text.startswith(SCHEME):
+            if _OTHER_SCHEME.match(text):
+                raise ValueError(
+                    "expected a key, or s3://bucket/key: what is elsewhere has to be put into a bucket first"
+                )
             return cls(None, _checked(text))
         bucket, slash, key = text.removeprefix(SCHEME).partition("/")
         if not _BUCKET.fullmatch(bucket) or not slash:

@@ -68,13 +68,18 @@ async def look_at(store: Store, address: Address) -> bool:
 
 async def nothing_there(store: Store, address: Address) -> PipelineError:
     """Return the error that says what is near an address at which there is nothing."""
-    folder = address.key.rstrip("/").rpartition("/")[0]
+    named = address.key.rstrip("/")
+    folder = named.rpartition("/")[0]
     try:
-        near = await store.list(f"{folder}/" if folder else "", limit=MOST_NEAR)
+        # What begins alike is nearer than what is beside it.
+        near = await store.list(named, limit=MOST_NEAR)
+        near = near or await store.list(f"{folder}/" if folder else "", limit=MOST_NEAR)
     except MissingBucketError as error:
         return _no_bucket(store, address, error)
     there = f"there are: {', '.join(near)}" if near else "there is nothing under that prefix"
     what = "objects under" if address.is_prefix else "object"
+    if not address.is_prefix and any(key.startswith(f"{address.key}/") for key in near):
+        there += "; a prefix, whose objects are the items, ends in a slash"
     return BadRequestError(f"no {what} {address.key!r} in bucket {store.bucket!r}; {there}")
 
 

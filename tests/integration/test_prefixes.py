@@ -104,16 +104,35 @@ async def test_a_prefix_has_at_most_so_many_objects(pipeline: Pipeline) -> None:
 async def test_a_prefix_without_objects_says_what_is_near(pipeline: Pipeline) -> None:
     key = await put(pipeline, "pictures/a.jpg", b"x")
     bucket = pipeline.context.store.bucket
-    await put(pipeline, "folder/", b"")
-    for wrong in ("picture", "folder"):
+    folder = await put(pipeline, "folder/", b"")
+    for wrong, near in {"picture": key, "folder": folder, "film": f"{folder}, {key}"}.items():
         with pytest.raises(BadRequestError) as caught:
             await pipeline.submit(f"{pipeline.name}.in/{wrong}/")
-        near = f"{pipeline.name}.in/folder/, {key}"
         assert (
             str(caught.value)
             == f"no objects under '{pipeline.name}.in/{wrong}/' in bucket '{bucket}'; there are: {near}"
         )
     assert await pipeline.objects() == []
+
+
+async def test_a_prefix_without_its_slash_is_told_of_it(pipeline: Pipeline) -> None:
+    key = await put(pipeline, "pictures/a.jpg", b"x")
+    with pytest.raises(BadRequestError) as caught:
+        await pipeline.submit(f"{pipeline.name}.in/pictures")
+    assert str(caught.value).endswith(f"there are: {key}; a prefix, whose objects are the items, ends in a slash")
+    with pytest.raises(BadRequestError) as caught:
+        await pipeline.submit(f"{pipeline.name}.in/picture")
+    assert str(caught.value).endswith(f"there are: {key}")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://example.com/a.csv", "S3://bucket/a.csv", "s3a://bucket/a.csv", "gs://b/c/"]
+)
+async def test_an_address_of_another_kind_is_refused(pipeline: Pipeline, address: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        await pipeline.submit(address)
+    (problem,) = caught.value.problems
+    assert problem == "input: expected a key, or s3://bucket/key: what is elsewhere has to be put into a bucket first"
 
 
 @pytest.mark.parametrize(
