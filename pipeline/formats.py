@@ -55,57 +55,52 @@ def _raw_member(series: pl.Series) -> list[pl.Expr]:
 
 def _members(columns: Sequence[pl.Series]) -> pl.Series:
     """Return the members of a JSON object of each row."""
-    encodable = {series.name: _encodable(_text(series)) for series in columns}
-    texts = pl.DataFrame(encodable).to_struct().struct.json_encode()
+    members = {series.name: encodable_in_json(series) for series in columns}
+    texts = pl.DataFrame(members).to_struct().struct.json_encode()
     return texts.str.strip_prefix("{").str.strip_suffix("}")
 
 
 def _cells(series: pl.Series) -> pl.Series:
     """Return a column as one that CSV can hold."""
     if not series.dtype.is_nested():
-        return _encodable(_text(series))
-    encoded = _encodable(series).rename("").to_frame().to_struct().struct.json_encode()
+        return encodable_in_json(series)
+    encoded = encodable_in_json(series).rename("").to_frame().to_struct().struct.json_encode()
     text = encoded.str.strip_prefix('{"":').str.strip_suffix("}")
     return text.set(series.is_null(), None).rename(series.name)
 
 
-def _text(series: pl.Series) -> pl.Series:
-    """Return times as text, and all else as it is."""
-    if series.dtype == pl.Datetime:
-        return series.dt.to_string("iso:strict")
-    return series.dt.to_string("iso") if series.dtype == pl.Duration else series
-
-
-def _encodable(series: pl.Series) -> pl.Series:
-    """Return a column with base64 in the place of bytes, however deep they are."""
-    if not _holds_bytes(series.dtype):
+def encodable_in_json(series: pl.Series) -> pl.Series:
+    """Return a column with text in the place of bytes (base64) and of times (ISO 8601, with a T), however deep."""
+    if not _becomes_text(series.dtype):
         return series
-    return series.to_frame("").select(_based(pl.first(), series.dtype)).to_series().rename(series.name)
+    return series.to_frame("").select(_as_text(pl.first(), series.dtype)).to_series().rename(series.name)
 
 
-def _holds_bytes(kind: pl.DataType) -> bool:
+def _becomes_text(kind: pl.DataType) -> bool:
     if isinstance(kind, pl.Struct):
-        return any(_holds_bytes(part) for part in _parts(kind))
+        return any(_becomes_text(part) for part in _parts(kind))
     if isinstance(kind, pl.List | pl.Array):
-        return _holds_bytes(_inner(kind))
-    return kind == pl.Binary
+        return _becomes_text(_inner(kind))
+    return isinstance(kind, pl.Binary | pl.Datetime | pl.Duration)
 
 
-def _based(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
-    """Encode the bytes in a value of this type."""
-    if not _holds_bytes(kind):
+def _as_text(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """Write the bytes and times in a value of this type."""
+    if not _becomes_text(kind):
         return value
     if isinstance(kind, pl.Struct):
         fields = [
-            _based(value.struct[place], part).alias(field.name)
+            _as_text(value.struct[place], part).alias(field.name)
             for place, (field, part) in enumerate(zip(kind.fields, _parts(kind), strict=True))
         ]
         return pl.when(value.is_not_null()).then(pl.struct(fields))
     if isinstance(kind, pl.Array):
-        return _based(value.arr.to_list(), pl.List(kind.inner))
+        return _as_text(value.arr.to_list(), pl.List(kind.inner))
     if isinstance(kind, pl.List):
-        return value.list.eval(_based(pl.element(), _inner(kind)))
-    return value.bin.encode("base64")
+        return value.list.eval(_as_text(pl.element(), _inner(kind)))
+    if isinstance(kind, pl.Binary):
+        return value.bin.encode("base64")
+    return value.dt.to_string("iso:strict" if isinstance(kind, pl.Datetime) else "iso")
 
 
 def _parts(kind: pl.Struct) -> Sequence[pl.DataType]:

@@ -9,6 +9,7 @@ import polars as pl
 
 from pipeline.cutting import INDEX, ITEM, TASK
 from pipeline.errors import BadRequestError
+from pipeline.formats import encodable_in_json
 from pipeline.models import MIB
 
 PREFERRED_COLUMN = "url"
@@ -73,7 +74,7 @@ def as_json(frame: pl.DataFrame, column: str, json_columns: AbstractSet[str]) ->
     """Return the cells of a column as JSON text, null for a missing one too; what is JSON text already stays so."""
     cells = frame.get_column(column)
     if column not in json_columns:
-        objects = pl.DataFrame({"": _with_iso_times(cells)}).select(pl.struct("").struct.json_encode()).to_series()
+        objects = pl.DataFrame({"": encodable_in_json(cells)}).select(pl.struct("").struct.json_encode()).to_series()
         cells = objects.str.strip_prefix('{"":').str.strip_suffix("}")
     return cells.fill_null("null").alias(ITEM)
 
@@ -115,11 +116,6 @@ def _check_items(items: pl.Series, index: int) -> None:
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(name[:_SHOWN_LETTERS] for name in names[:_SHOWN_COLUMNS])
     return shown + (", ..." if len(names) > _SHOWN_COLUMNS else "")
-
-
-def _with_iso_times(cells: pl.Series) -> pl.Series:
-    """Return times of day and date as in ISO 8601, with a T."""
-    return cells.dt.to_string("iso:strict") if cells.dtype == pl.Datetime else cells
 
 
 def _has_bytes(dtype: object) -> bool:

@@ -1,5 +1,6 @@
 """Split one JSON array of objects into a line an object, with bounded memory."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -10,6 +11,7 @@ from pipeline.models import MIB
 from pipeline.unpacking import LINE_LIMIT
 
 PIECE = MIB
+_LETTER = re.compile(r"[^ \t\r\n]")
 
 
 def split_array(path: Path, target: IO[bytes]) -> None:
@@ -85,10 +87,10 @@ class _Splitter:
     def _next(self) -> str:
         """Return the next letter that is no space, '' at the end."""
         while True:
-            while self.place < len(self.text):
-                if self.text[self.place] not in " \t\r\n":
-                    return self.text[self.place]
-                self.place += 1
+            if found := _LETTER.search(self.text, self.place):
+                self.place = found.start()
+                return found[0]
+            self.place = len(self.text)
             if not self._read(PIECE):
                 return ""
 

@@ -19,7 +19,7 @@ import polars as pl
 from pipeline.errors import BadRequestError
 from pipeline.jsonkinds import STRICT, Kind, has_type, kind_of, make_column
 from pipeline.models import MIB
-from pipeline.unpacking import LINE_LIMIT, MOST_COLUMNS, PIECE_CELLS
+from pipeline.unpacking import BLANK_LIMIT, LINE_LIMIT, MOST_COLUMNS, PIECE_CELLS
 
 NAMES_LIMIT = MIB
 _BOM = b"\xef\xbb\xbf"
@@ -43,12 +43,14 @@ class JsonRows:
     def infer(self, most: int) -> int:
         """Read all lines once, for their columns; returns how many rows they are.
 
-        Raises BadRequestError for what is no JSON object, or too many.
+        Raises BadRequestError for what is no JSON object, or too many, and for more than 10,000,000 blank lines.
         """
         count = 0
         for first, piece in self._pieces():
             rows = self._decode(piece, first)
             count += len(rows)
+            if first + piece.count(b"\n") - count > BLANK_LIMIT:
+                raise BadRequestError(f"the input has more than {BLANK_LIMIT} blank lines")
             if count > most:
                 raise BadRequestError(f"the input has more than {most} rows (setting max_rows)")
             cells: dict[str, list[msgspec.Raw]] = defaultdict(list)

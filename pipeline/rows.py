@@ -12,10 +12,9 @@ from pipeline.errors import BadRequestError
 from pipeline.inputformat import TITLES, Format
 from pipeline.items import as_text, check_names, numbered
 from pipeline.mistaken import check_kind
-from pipeline.unpacking import SEPARATORS, unpack
+from pipeline.unpacking import BLANK_LIMIT, SEPARATORS, unpack
 
 _NOT_UTF8 = "it is not UTF-8: convert it, for example with iconv -f latin1 -t utf-8"
-BLANK_LIMIT = 10_000_000
 
 
 def open_rows(path: Path, form: Format = "csv") -> pl.LazyFrame | None:

@@ -14,6 +14,7 @@ from pipeline.models import MIB
 
 UNPACKED_LIMIT = 16 * 1024 * MIB
 LINE_LIMIT = 64 * MIB
+BLANK_LIMIT = 10_000_000
 MOST_COLUMNS = 16_384
 PIECE_CELLS = 2 * MIB
 SEPARATORS: MappingProxyType[Format, bytes] = MappingProxyType({"csv": b",", "tsv": b"\t"})

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from pipeline.formats import to_csv, to_lines_again, to_ndjson
+from pipeline.items import as_json, as_objects
 
 MIDNIGHT = datetime(2026, 11, 26, tzinfo=UTC)
 TEXTS = ["", " a ", "a,b", 'a "b"', "a\nb", "a\r\nb", "\ufeff", "\u2028", "null", "NULL", "\\N", "#", "ä😀", "'"]
@@ -53,6 +54,15 @@ TYPES: dict[str, tuple[pl.Series, str, Any]] = {
     "empty list": (column("x", [[], None], pl.List(pl.Int64())), "[]", []),
     "array": (column("x", [[1, 2], None], pl.Array(pl.Int64(), 2)), "[1,2]", [1, 2]),
     "struct": (column("x", [{"b": 1, "a": [True]}, None]), '{"b":1,"a":[true]}', {"b": 1, "a": [True]}),
+    "moments in a list": (
+        column("x", [[datetime(2026, 11, 26, 1, 2, 3), None], None]),  # noqa: DTZ001
+        *('["2026-11-26T01:02:03.000000",null]', ["2026-11-26T01:02:03.000000", None]),
+    ),
+    "times in structs": (
+        column("x", [{"at": MIDNIGHT, "for": timedelta(days=1, seconds=2)}, None]),
+        '{"at":"2026-11-26T00:00:00.000000+00:00","for":"P1DT2S"}',
+        {"at": "2026-11-26T00:00:00.000000+00:00", "for": "P1DT2S"},
+    ),
     "bytes in a list": (column("x", [[b"\xff", None], None]), '["/w==",null]', ["/w==", None]),
     "bytes in an array": (column("x", [[b"a"], None], pl.Array(pl.Binary(), 1)), '["YQ=="]', ["YQ=="]),
     "bytes in structs": (
@@ -82,6 +92,14 @@ def test_every_type_has_its_text(name: str) -> None:
     assert first == {"url": "a", "x": value, "result": 1, "status": "s"}
     assert second == {"url": "b", "x": None, "result": None, "status": "s"}
     assert list(first) == frame.columns
+
+
+@pytest.mark.parametrize("name", [name for name in TYPES if "bytes" not in name])
+def test_an_item_holds_what_a_line_of_json_does(name: str) -> None:
+    cells, _, value = TYPES[name]
+    frame = pl.DataFrame({"x": cells})
+    assert [json.loads(item) for item in as_json(frame, "x", frozenset())] == [value, None]
+    assert [json.loads(item) for item in as_objects(frame, ["x"], frozenset())] == [{"x": value}, {"x": None}]
 
 
 def test_a_missing_cell_and_an_empty_text_are_not_the_same() -> None:

@@ -161,6 +161,14 @@ def test_rows_are_counted(tmp_path: Path) -> None:
         read(tmp_path, GOOD * 3, most=2)
 
 
+@pytest.mark.parametrize("end", [b"", GOOD.strip()])
+def test_blank_lines_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
+    monkeypatch.setattr(jsonrows, "BLANK_LIMIT", 1000)
+    assert read(tmp_path, GOOD + b"\n" * 999 + end)[0].height == 1 + bool(end)
+    with pytest.raises(BadRequestError, match=r"^the input has more than 1000 blank lines$"):
+        read(tmp_path, GOOD + b"\n" * 1100 + end)
+
+
 @pytest.mark.parametrize("before", [0, 5])
 def test_a_line_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
     monkeypatch.setattr(jsonrows, "LINE_LIMIT", 3 * MIB)
