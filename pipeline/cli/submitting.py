@@ -1,6 +1,7 @@
 """Start a batch."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -157,7 +158,9 @@ def _source(file: Path | None, key: str | None) -> Source:
     if file is not None and file.is_dir():
         raise typer.BadParameter(f"{file} is a folder: give a file, or --key KEY for an object of the bucket")
     if file is not None and not file.is_file():
-        raise typer.BadParameter(f"there is no file {file} here; for an object of the bucket say --key {file}")
+        # A path has no two slashes in a row.
+        given = re.sub(r"^s3:/(?!/)", "s3://", str(file))
+        raise typer.BadParameter(f"there is no file {given} here; for an object of the bucket say --key {given}")
     return file or key or ""
 
 

@@ -24,6 +24,7 @@ Source = Path | bytes | str
 BODY_LIMIT = 64 * MIB
 _PIECE = MIB
 _PACKED = tuple(PACKINGS)
+_FILE = "a file: put it into S3 and give its key"
 
 
 class SpecFields(TypedDict, total=False):
@@ -73,15 +74,20 @@ def make_request(source: Source, fields: Mapping[str, Any]) -> Request:
         return Request(
             query={}, body=_to_json({"input": source, **fields}), headers={"Content-Type": "application/json"}
         )
-    if any("," in each for each in fields.get("notify", ())):
-        raise SourceError("a URL with a comma does not travel with a CSV: put it into S3 and give its key")
-    if any("," in each for each in fields.get("columns", ())):
-        raise SourceError("a name with a comma does not travel with a CSV: put it into S3 and give its key")
+    if _with_comma(fields.get("notify")):
+        raise SourceError(f"a URL with a comma does not travel with {_FILE}")
+    if name := _with_comma(fields.get("columns")):
+        raise SourceError(f"name each column by itself; {name!r}, if it is one name, does not travel with {_FILE}")
     if "headers" in fields:
-        raise SourceError("headers do not travel with a CSV: put it into S3 and give its key")
+        raise SourceError(f"headers do not travel with {_FILE}")
     query = {name: _in_a_query(value) for name, value in fields.items() if name != "format"}
     form: Format = fields.get("format") or (format_of(source.name) if isinstance(source, Path) else "csv")
     return Request(query=query, body=read_input(source, form), headers={"Content-Type": content_type_of(form)})
+
+
+def _with_comma(names: Sequence[str] | str | None) -> str:
+    """Return the first of a list that has a comma, '' for none; a text is a list with commas already."""
+    return "" if isinstance(names, str) else next((name for name in names or () if "," in name), "")
 
 
 def _in_a_query(value: Any) -> str:

@@ -103,15 +103,19 @@ async def test_a_submission_as_json_is_one_document(rows: Path) -> None:
         (["."], ". is a folder: give a file, or --key KEY"),
         (["ROWS", "--id", ""], "the id is empty; `pipeline list` shows those there are"),
         (["missing.csv"], "there is no file missing.csv here; for an object of the bucket say --key missing.csv"),
+        (["s3://b/a.csv"], "there is no file s3://b/a.csv here; for an object of the bucket say --key s3://b/a.csv"),
         ([], "there is no input: give a file, or --key KEY"),
         (["ROWS", "--key", "a.csv"], "there are two inputs: give a file, or --key KEY"),
         (["--key", "a.csv", "--header", "X-A"], "--header is not understood: expected 'NAME: VALUE'"),
         (["--key", "a.csv", "--header", "X-A: 1", "--header", "X-A: 2"], "the header X-A is given twice"),
         (["--key", "a.csv", "--chunk", "0"], "expected a number from 1 or `auto`"),
         (["ROWS", "--format", "xml"], "'xml' is not one of 'csv', 'tsv', 'parquet'"),
-        (["ROWS", "--columns", "a,b"], "a name with a comma does not travel with a CSV"),
+        (
+            ["ROWS", "--columns", "a,b"],
+            "name each column by itself; 'a,b', if it is one name, does not travel with a file",
+        ),
         (["ROWS", "--format", "json"], "rows.csv holds no JSON array: expected one of objects"),
-        (["ROWS", "--header", "X-A: 1"], "headers do not travel with a CSV: put it into S3 and give its key"),
+        (["ROWS", "--header", "X-A: 1"], "headers do not travel with a file: put it into S3 and give its key"),
     ],
 )
 async def test_a_submission_that_cannot_be_made_is_a_usage_error(

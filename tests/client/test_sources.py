@@ -67,14 +67,14 @@ def test_what_is_no_number_is_not_left_out(rate: float) -> None:
 
 
 def test_headers_do_not_travel_with_a_csv() -> None:
-    with pytest.raises(SourceError, match="headers do not travel with a CSV: put it into S3 and give its key"):
+    with pytest.raises(SourceError, match="headers do not travel with a file: put it into S3 and give its key"):
         make_request(b"url\n", {"headers": {"X-Extra": "1"}})
 
 
 def test_who_is_notified_is_a_list_with_commas_beside_a_csv() -> None:
     assert make_request(b"url\n", {"notify": ["next", "https://h/x"]})["query"] == {"notify": "next,https://h/x"}
     with pytest.raises(
-        SourceError, match="a URL with a comma does not travel with a CSV: put it into S3 and give its key"
+        SourceError, match="a URL with a comma does not travel with a file: put it into S3 and give its key"
     ):
         make_request(b"url\n", {"notify": ["https://h/x,y"]})
 
@@ -115,8 +115,9 @@ def test_what_is_sent_as_json_is_no_specification() -> None:
 def test_columns_travel_in_the_query_unless_their_names_have_commas() -> None:
     assert make_request(b"a,b\n", {"columns": ["a", "b"]})["query"] == {"columns": "a,b"}
     assert json.loads(make_request("k", {"columns": ["a,b"]})["body"])["columns"] == ["a,b"]
-    with pytest.raises(SourceError, match="a name with a comma does not travel with a CSV"):
-        make_request(b"a\n", {"columns": ["a,b"]})
+    assert make_request(b"a,b\n", {"columns": "a,b"})["query"] == {"columns": "a,b"}
+    with pytest.raises(SourceError, match="name each column by itself; 'a,b', if it is one name, does not travel"):
+        make_request(b"a\n", {"columns": ["a", "a,b"]})
 
 
 def test_parquet_is_never_packed() -> None:

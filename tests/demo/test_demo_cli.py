@@ -90,7 +90,7 @@ def test_the_column_is_chosen(tmp_path: Path, content: str, column: str | None, 
         (b"id,text\n", None, "which column of rows.csv? Give --column, one of: id, text"),
         (b"id,text\n", "body", "the CSV rows.csv has no column 'body', its columns are: id, text"),
         (b"", None, "the CSV rows.csv has no header line"),
-        (b"\xff\xfe\x00", None, "the CSV rows.csv is not UTF-8 text"),
+        (b"\xff\xfe\x00", None, "the CSV rows.csv is not UTF-8 text; another format is submitted while `make up` runs"),
     ],
 )
 def test_a_csv_without_a_usable_column_says_why(

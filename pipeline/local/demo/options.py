@@ -68,7 +68,9 @@ def read_table(path: Path, column: str | None) -> Table:
     except OSError as error:
         raise UserError(f"the CSV {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"the CSV {path} is not UTF-8 text") from error
+        raise UserError(
+            f"the CSV {path} is not UTF-8 text; another format is submitted while `make up` runs"
+        ) from error
     if not header:
         raise UserError(f"the CSV {path} has no header line")
     return Table(content, _choose(header, column, path))
