@@ -69,8 +69,7 @@ def _is_window(node: exp.Expr) -> bool:
 def _is_aggregate(node: exp.Expr) -> bool:
     """Say whether this makes one row of many: one with OVER does not."""
     holder = node.parent.parent if isinstance(node.parent, exp.Filter) else node.parent
-    over = isinstance(holder, exp.Window) and holder.this in {node, node.parent}
-    return isinstance(node, exp.Anonymous) and node.name.lower() in AGGREGATES and not over
+    return isinstance(node, exp.Anonymous) and node.name.lower() in AGGREGATES and not isinstance(holder, exp.Window)
 
 
 def _has_aggregates(node: exp.Expr) -> bool:

@@ -39,7 +39,7 @@ class Limits:
 
 
 # Beside a replica that cuts or joins a large table, in the memory that stack.yml gives to both.
-PLAN = Limits(10, 384 * MIB)
+PLAN = Limits(20, 384 * MIB)
 RUN = Limits(300, 640 * MIB)
 
 
@@ -55,13 +55,16 @@ class Queries:
     async def plan(self, query: Query, schema: Mapping[str, pl.DataType]) -> None:
         """Raise BadRequestError unless polars can run the query over a table with these columns.
 
-        Raises UnavailableError where no process can be started.
+        Raises UnavailableError where no process can be started, and where it takes too long: the machine may be busy.
         """
         check_types(query, schema)
         columns = pl.DataFrame(schema={**schema, **dict.fromkeys(query.paths, pl.String())})
         order = _order(query, {}, self._plan, columns=columns.write_ipc(None).getvalue())
         async with self._planning:
-            answer = await _asked(order, self._plan)
+            try:
+                answer = await _asked(order, self._plan)
+            except TimeoutError:
+                raise UnavailableError(f"sql could not be planned within {self._plan.seconds:g} s: try again") from None
         if answer.error:
             raise BadRequestError(
                 f"sql: it cannot be run: {query.spoken(answer.error)}",
@@ -72,7 +75,10 @@ class Queries:
         """Return the columns of a Parquet file without its rows; None where they cannot be read, within the limits."""
         order = Footer(parquet, self._plan.memory, MOST_BYTES, _processor_seconds(self._plan))
         async with self._planning:
-            answer = await _asked(order, self._plan)
+            try:
+                answer = await _asked(order, self._plan)
+            except TimeoutError:
+                return None
         return None if answer.error else dict(pl.read_ipc(base64.b64decode(answer.columns[0])).schema)
 
     async def run(self, query: Query, pieces: Sequence[Path], types: Mapping[str, pl.DataType], into: Path) -> Answer:
@@ -88,7 +94,10 @@ class Queries:
         known = {name: dtype for name, dtype in types.items() if name in query.paths}
         order = _order(query, known, self._run, pieces=[str(piece) for piece in pieces], into=str(into))
         async with self._running:
-            answer = await _asked(order, self._run)
+            try:
+                answer = await _asked(order, self._run)
+            except TimeoutError:
+                answer = Answer(error=f"it took more than {self._run.seconds:g} s")
         if answer.error is None and await asyncio.to_thread(_size, into) > MOST_BYTES:
             return Answer(error=f"the answer has more than {MOST_BYTES // MIB} MiB")
         return msgspec.structs.replace(answer, error=query.spoken(answer.error)) if answer.error else answer
@@ -144,7 +153,10 @@ def environment() -> dict[str, str]:
 
 
 async def _asked(order: Order | Footer, limits: Limits) -> Answer:
-    """Run the process and return its answer; one that breaks a limit is killed, and its answer says so."""
+    """Run the process and return its answer; one that breaks a limit is killed, and its answer says so.
+
+    Raises TimeoutError, and UnavailableError where there can be no process.
+    """
     try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "pipeline.sql.process"),
@@ -160,8 +172,6 @@ async def _asked(order: Order | Footer, limits: Limits) -> Answer:
         async with asyncio.timeout(limits.seconds):
             text = await _answer(process, msgspec.json.encode(order) + b"\n")
             code = await process.wait()
-    except TimeoutError:
-        return Answer(error=f"it took more than {limits.seconds:g} s")
     finally:
         await _end(process)
     return msgspec.json.decode(text, type=Answer) if code == 0 and text else Answer(error=_death(code, order))

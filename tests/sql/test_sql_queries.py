@@ -15,11 +15,10 @@ import polars as pl
 import psutil
 import pytest
 
-from pipeline.errors import BadRequestError
 from pipeline.models import MIB
 from pipeline.sql import queries as queries_module
 from pipeline.sql.check import check
-from pipeline.sql.process import CELL, MOST_ROWS, Answer
+from pipeline.sql.process import CELL, MOST_ROWS, Answer, Order, answered
 from pipeline.sql.queries import SHOWN_BYTES, Limits, Queries, environment, status_of
 from tests.sql.tables import SCHEMA, result_of, table, write_pieces
 from tests.support import wait_until
@@ -146,12 +145,44 @@ async def test_a_query_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert children() == []
 
 
+def largest(folder: Path) -> int:
+    return max(path.stat().st_size for path in folder.glob("sql.*"))
+
+
 @pytest.mark.parametrize("most", [1, 2])
 async def test_an_answer_that_is_too_large_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """A file over the limit, or all of them together."""
     monkeypatch.setattr(queries_module, "MOST_BYTES", most * MIB)
     answer = await run(tmp_path, "SELECT a.url, b.url AS other FROM results a, results b", rows=150)
     assert answer == Answer(error=f"the answer has more than {most} MiB")
+    assert 0 < largest(tmp_path) <= most * MIB
+
+
+async def test_one_query_runs_at_a_time(tmp_path: Path) -> None:
+    queries, most = Queries(run=Limits(0.5, 512 * MIB)), 0
+    tasks = [asyncio.create_task(run(tmp_path, ENDLESS, 10_000, queries)) for _ in range(2)]
+    while not all(task.done() for task in tasks):
+        most = max(most, len(children()))
+        await asyncio.sleep(0.01)
+    assert [(await task).error for task in tasks] == ["it took more than 0.5 s"] * 2
+    assert most == 1
+
+
+def test_columns_that_were_not_asked_for_are_an_error(tmp_path: Path) -> None:
+    pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "piece.parquet")
+    order = Order(
+        text="SELECT n AS other FROM results",
+        types=[{}],
+        memory=0,
+        size=0,
+        seconds=0,
+        planned=[],
+        names=["n"],
+        pieces=[str(tmp_path / "piece.parquet")],
+        into=str(tmp_path),
+    )
+    with pytest.raises(ValueError, match="polars gives other columns than were asked for: other"):
+        answered(order)
 
 
 async def test_a_query_that_is_given_up_is_ended(tmp_path: Path) -> None:
@@ -187,37 +218,6 @@ async def test_a_process_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
     assert "hidden" not in environment().values()
     assert environment()["PATH"] == os.environ["PATH"]
-
-
-async def test_a_query_that_fits_is_planned() -> None:
-    queries = Queries()
-    await queries.plan(check(LABELS, COLUMNS), SCHEMA)
-    # Of each field only one type fits.
-    text = "SELECT upper(a), b * 2, NOT c, d FROM results WHERE a = 'x' AND e + 0.5 > 1 AND length(f) > 2"
-    await queries.plan(check(text, COLUMNS), SCHEMA)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("SELECT upper(n) FROM results", "expected `String`"),
-        ("SELECT n, n FROM results", "duplicate output name 'n'"),
-        ("SELECT url FROM results GROUP BY k", "'url' should participate in the GROUP BY"),
-        ("SELECT sum(n, 2) FROM results", "no function matches"),
-        ("SELECT sum(n) OVER (ORDER BY n ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM results", "is not supported"),
-        ("SELECT upper(n) FROM results WHERE n > 1", "expected `String`"),
-        ("SELECT url FROM results GROUP BY url HAVING max(upper(n)) = 'X'", "expected `String`"),
-        ("SELECT url, k FROM results HAVING count(*) > 1", "GROUP BY"),
-        ("SELECT upper(score) FROM results WHERE score * 2 > 1", "score"),
-        ("SELECT lpad('x', 2000000000, 'y') FROM results", "needs more than 384 MiB of memory"),
-        ("SELECT url FROM results WHERE size = 7", "size is text, and 7 a number"),
-    ],
-)
-async def test_what_polars_cannot_run_is_refused_before(text: str, words: str) -> None:
-    with pytest.raises(BadRequestError) as refused:
-        await Queries().plan(check(text, COLUMNS), SCHEMA)
-    assert words in str(refused.value)
-    assert "pipeline.field" not in str(refused.value)
 
 
 def test_what_the_status_says_is_bounded() -> None:
