@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,8 +16,9 @@ from bench.errors import BenchError
 from bench.failing import in_one_line
 from bench.intake.child import Measured, Task
 from bench.intake.made import CASES, make_body, make_rows
-from bench.intake.report import Run, as_page, write_rows
+from bench.intake.report import Run, as_page
 from bench.machine import describe_machine
+from bench.published import publish
 from pipeline.local.services import s3_server
 from pipeline.settings import Secrets, Settings
 from pipeline.store import Store
@@ -46,11 +46,8 @@ def main(*, rows: Rows = 1_000_000, repeats: Repeats = 3, out: Out = RESULTS) ->
     console = Console(soft_wrap=True, highlight=False, markup=False)
     with in_one_line(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runs = runner.run(_measure(rows, repeats, console))
-    out.mkdir(parents=True, exist_ok=True)
-    write_rows(out / f"{NAME}.csv", runs)
-    (out / f"{NAME}.json").write_text(json.dumps(machine, indent=2) + "\n")
     page = as_page(runs, machine)
-    (out / f"{NAME}.md").write_text(page)
+    publish(out, NAME, runs, machine, page)
     console.print(page)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +13,8 @@ from rich.console import Console
 
 from bench.failing import in_one_line
 from bench.machine import describe_machine
-from bench.tables.report import Run, as_page, write_rows
+from bench.published import publish
+from bench.tables.report import Run, as_page
 from bench.tables.running import open_stage
 
 if TYPE_CHECKING:
@@ -47,11 +47,8 @@ def main(*, items: Items = 1_000_000, repeats: Repeats = 3, out: Out = RESULTS) 
     console = Console(soft_wrap=True, highlight=False, markup=False)
     with in_one_line(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runs = runner.run(_measure(items, repeats, console))
-    out.mkdir(parents=True, exist_ok=True)
-    write_rows(out / f"{NAME}.csv", runs)
-    (out / f"{NAME}.json").write_text(json.dumps(machine, indent=2) + "\n")
     page = as_page(runs, machine)
-    (out / f"{NAME}.md").write_text(page)
+    publish(out, NAME, runs, machine, page)
     console.print(page)
 
 

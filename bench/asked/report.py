@@ -1,15 +1,14 @@
-"""Queries as rows of a file, and their medians as a page of Markdown."""
+"""The medians of queries as a page of Markdown."""
 
 from __future__ import annotations
 
-import csv
-from dataclasses import asdict, dataclass, fields
-from statistics import median
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from bench.published import heading, middle, repeats_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -27,25 +26,11 @@ class Run:
     as_duckdb: bool
 
 
-COLUMNS = tuple(field.name for field in fields(Run))
-
-
-def write_rows(path: Path, runs: Sequence[Run]) -> None:
-    """Write one row a run."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for run in runs:
-            cells = {name: f"{value:.3f}" if isinstance(value, float) else value for name, value in asdict(run).items()}
-            writer.writerow(cells)
-
-
 def as_page(runs: Sequence[Run], queries: Mapping[str, str], machine: dict[str, Any]) -> str:
     """Write the medians, and what was asked."""
-    where = f"`{machine['command']}`, {machine['date']}, {machine['code']}, {machine['cores']} cores: {machine['cpu']}"
-    repeats = max(run.repeat for run in runs) + 1
+    repeats = repeats_of(runs)
     lines = [
-        *("# What a query of a batch costs", "", where, ""),
+        *heading("What a query of a batch costs", machine),
         f"{runs[0].items:,} items of three columns, each with a result of JSON but for one of a hundred that failed.",
         f"Medians of {repeats} runs in processes of their own, as a reduce does it: the rows are joined from an S3",
         "server on the same machine, and the fields taken out meanwhile; then a process that may take 640 MiB, what it",
@@ -57,11 +42,7 @@ def as_page(runs: Sequence[Run], queries: Mapping[str, str], machine: dict[str, 
     ]
     for name in queries:
         some = [run for run in runs if run.query == name]
-
-        def middle(figure: str, some: Sequence[Run] = some) -> float:
-            return float(median(getattr(run, figure) for run in some))
-
-        times = f"{some[0].rows:,} | {middle('seconds'):.2f} | {middle('join_seconds'):.1f}"
-        memory = f"{middle('query_peak_rss_mb'):.0f} | {middle('peak_rss_mb'):.0f}"
+        times = f"{some[0].rows:,} | {middle(some, 'seconds'):.2f} | {middle(some, 'join_seconds'):.1f}"
+        memory = f"{middle(some, 'query_peak_rss_mb'):.0f} | {middle(some, 'peak_rss_mb'):.0f}"
         lines.append(f"| {name} | {times} | {memory} | {'yes' if all(run.as_duckdb for run in some) else 'no'} |")
     return "\n".join([*lines, "", *(f"- {name}: `{text}`" for name, text in queries.items()), ""])

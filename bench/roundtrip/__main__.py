@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import json
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +14,7 @@ from rich.console import Console
 
 from bench.failing import in_one_line
 from bench.machine import describe_machine
+from bench.published import publish
 from bench.roundtrip.dataset import FORMS, make_rows
 from bench.roundtrip.report import as_page
 from bench.roundtrip.running import Run, run_form
@@ -49,10 +47,8 @@ def main(*, items: Items = 1_000_000, workers: Workers = 4, only: Only = None, o
         raise typer.BadParameter(f"expected --form of {', '.join(form.name for form in FORMS)}")
     with in_one_line(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runs = runner.run(_measure(forms, items, workers, console))
-    out.mkdir(parents=True, exist_ok=True)
-    _write(out, runs, machine)
     page = as_page(runs, machine)
-    (out / "roundtrip.md").write_text(page)
+    publish(out, "roundtrip", runs, machine, page)
     console.print(page)
 
 
@@ -63,17 +59,6 @@ async def _measure(forms: Sequence[Form], items: int, workers: int, console: Con
         with tempfile.TemporaryDirectory(prefix="roundtrip-") as folder:
             runs.append(await run_form(form, rows, workers, Path(folder)))
     return runs
-
-
-def _write(out: Path, runs: Sequence[Run], machine: dict[str, object]) -> None:
-    (out / "roundtrip.json").write_text(json.dumps(machine, indent=2) + "\n")
-    with (out / "roundtrip.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, asdict(runs[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(run).items()}
-            for run in runs
-        )
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
-"""Runs as a file of rows, and their medians as a page of Markdown."""
+"""The medians of outputs as a page of Markdown."""
 
 from __future__ import annotations
 
-import csv
-from dataclasses import asdict, dataclass, fields
-from statistics import median
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from bench.published import heading, middle, repeats_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -27,25 +26,11 @@ class Run:
     longest_hold_ms: float
 
 
-COLUMNS = tuple(field.name for field in fields(Run))
-
-
-def write_rows(path: Path, runs: Sequence[Run]) -> None:
-    """Write one row a run."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for run in runs:
-            cells = {name: f"{value:.3f}" if isinstance(value, float) else value for name, value in asdict(run).items()}
-            writer.writerow(cells)
-
-
 def as_page(runs: Sequence[Run], machine: dict[str, Any]) -> str:
     """Write the medians."""
-    where = f"`{machine['command']}`, {machine['date']}, {machine['code']}, {machine['cores']} cores: {machine['cpu']}"
-    repeats = max(run.repeat for run in runs) + 1
+    repeats = repeats_of(runs)
     lines = [
-        *("# What the outputs of a batch cost", "", where, ""),
+        *heading("What the outputs of a batch cost", machine),
         f"{runs[0].items:,} items of three columns, one of a hundred failed. Medians of {repeats} processes each that",
         "read snapshot and segments from an S3 server on the same machine, and write to it. Each but `summary` writes",
         "the rows to submit again, and `none` nothing else; the last is what a reduce does. `before` is the memory of",
@@ -56,11 +41,7 @@ def as_page(runs: Sequence[Run], machine: dict[str, Any]) -> str:
     ]
     for name in dict.fromkeys(run.outputs for run in runs):
         some = [run for run in runs if run.outputs == name]
-
-        def middle(figure: str, some: Sequence[Run] = some) -> float:
-            return float(median(getattr(run, figure) for run in some))
-
-        times = f"{middle('seconds'):.1f} | {middle('join_seconds'):.1f} | {middle('size_mb'):.1f}"
-        memory = f"{middle('before_rss_mb'):.0f} | {middle('peak_rss_mb'):.0f} | {middle('longest_hold_ms'):.0f}"
-        lines.append(f"| {name} | {times} | {memory} |")
+        times = f"{middle(some, 'seconds'):.1f} | {middle(some, 'join_seconds'):.1f} | {middle(some, 'size_mb'):.1f}"
+        memory = f"{middle(some, 'before_rss_mb'):.0f} | {middle(some, 'peak_rss_mb'):.0f}"
+        lines.append(f"| {name} | {times} | {memory} | {middle(some, 'longest_hold_ms'):.0f} |")
     return "\n".join([*lines, ""])

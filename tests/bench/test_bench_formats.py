@@ -1,13 +1,14 @@
 """The measurement of the inputs of every format."""
 
 import csv
+from dataclasses import fields
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from bench.formats import app
 from bench.intake.made import CASES, make_body, make_rows
-from bench.intake.report import COLUMNS
+from bench.intake.report import Run
 
 
 def test_each_input_is_measured(tmp_path: Path) -> None:
@@ -15,7 +16,7 @@ def test_each_input_is_measured(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     with (tmp_path / "formats-in.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == list(COLUMNS)
+    assert list(rows[0]) == [field.name for field in fields(Run)]
     assert [row["input"] for row in rows] == [case.name for case in CASES]
     assert {row["rows"] for row in rows} == {"2000"}
     assert all(float(row["seconds"]) > float(row["open_seconds"]) > 0 for row in rows)

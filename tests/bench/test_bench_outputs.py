@@ -1,13 +1,14 @@
 """The measurement of the outputs, and what it has to say of a million rows."""
 
 import csv
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from bench.outputs import CASES, FORMATS, app
-from bench.tables.report import COLUMNS
+from bench.tables.report import Run
 from bench.tables.running import open_stage
 
 GIGABYTE = 1024
@@ -18,7 +19,7 @@ def test_each_output_is_measured(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     with (tmp_path / "outputs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == list(COLUMNS)
+    assert list(rows[0]) == [field.name for field in fields(Run)]
     assert [row["outputs"] for row in rows] == list(CASES)
     assert all(float(row["seconds"]) > float(row["join_seconds"]) >= 0 for row in rows)
     sizes = {row["outputs"]: float(row["size_mb"]) for row in rows}

@@ -1,13 +1,14 @@
 """The measurement of queries, and what it has to say of a million rows."""
 
 import csv
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from bench.asked.oracle import is_duckdbs
-from bench.asked.report import COLUMNS
+from bench.asked.report import Run
 from bench.sql import QUERIES, app, asked
 from bench.tables.running import open_stage
 
@@ -19,7 +20,7 @@ def test_each_query_is_measured_and_answered_as_by_duckdb(tmp_path: Path) -> Non
     assert result.exit_code == 0, result.output
     with (tmp_path / "sql.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == list(COLUMNS)
+    assert list(rows[0]) == [field.name for field in fields(Run)]
     assert [row["query"] for row in rows] == list(QUERIES)
     assert {row["as_duckdb"] for row in rows} == {"True"}
     assert [row["query"] for row in rows if not int(row["rows"])] == ["top"]
