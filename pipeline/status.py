@@ -52,16 +52,21 @@ def status_document(settings: Settings, batch: str, state: State) -> dict[str, A
         "completed": state.seconds("completed"),
         "ended": ended,
         "elapsed": round(elapsed, 3),
-        "links": {
-            "status": status_url(settings, batch),
-            "summary": f"s3://{settings.s3_bucket}/{batch}.json" if ended and started else None,
-            "outputs": f"s3://{settings.s3_bucket}/{batch}/" if ended and _said(state, "outputs") else None,
-        },
+        "links": _links(settings, batch, state),
         "notes": _said(state, "notes"),
         **measured(read_measures(state)),
         "failures": _failures(state),
         "notifications": notices_of(state),
         "sql": orjson.loads(state["sql"]) if state["sql"] else None,
+    }
+
+
+def _links(settings: Settings, batch: str, state: State) -> dict[str, str | None]:
+    address, ended = f"s3://{settings.s3_bucket}/{batch}", state.seconds("ended")
+    return {
+        "status": status_url(settings, batch),
+        "summary": f"{address}.json" if ended and state.seconds("started") else None,
+        "outputs": f"{address}/" if ended and _said(state, "outputs") else None,
     }
 
 

@@ -10,27 +10,22 @@ import pytest
 from aiohttp import web
 
 from pipeline.errors import UnavailableError
-from pipeline.hooks import ANSWER_LIMIT
-from pipeline.models import MIB
 from pipeline.notices import Notifications
 from pipeline.notifying import tell
 from pipeline.replies import MICROSECONDS
 from tests.integration.bench import Bench
-from tests.integration.pipeline_bench import PipelineBench, answering
+from tests.integration.pipeline_bench import PipelineBench
 from tests.integration.receivers import Answer, Receiver, allow, due_again, notified, saying, wait_of
-from tests.lines import Lines
+from tests.integration.told_batches import hear, run
 
 
 @pytest.fixture(autouse=True)
 def model(pipeline: PipelineBench, hooks: Receiver) -> None:
-    pipeline.serve(answering(lambda text: (200, text.upper())))
-    allow(pipeline, hooks, task_timeout=0.3)
+    hear(pipeline, hooks, task_timeout=0.3)
 
 
-async def run(pipeline: PipelineBench, **options: str) -> list[tuple[str, int, int | None]]:
-    await pipeline.submit_rows("a", "b", **options)
-    await pipeline.deliver_all()
-    return notified(await pipeline.status())
+async def told(pipeline: PipelineBench, **options: str) -> list[tuple[str, int, int | None]]:
+    return notified(await run(pipeline, **options))
 
 
 async def hang(_request: web.Request) -> web.Response:
@@ -65,7 +60,7 @@ async def test_what_is_no_2xx_is_tried_again_when_it_is_its_turn(
     pipeline: PipelineBench, hooks: Receiver, answer: Answer, status: int | None
 ) -> None:
     hooks.answers.append(answer)
-    assert await run(pipeline, notify=hooks.url) == [("due", 1, status)]
+    assert await told(pipeline, notify=hooks.url) == [("due", 1, status)]
     assert 1 <= await wait_of(pipeline) <= 2
     await due_again(pipeline)
     for _ in range(2):
@@ -78,7 +73,7 @@ async def test_what_is_no_2xx_is_tried_again_when_it_is_its_turn(
 
 async def test_a_target_that_is_down_is_told_once_when_it_is_back(pipeline: PipelineBench, hooks: Receiver) -> None:
     await hooks.down()
-    assert await run(pipeline, notify=hooks.url) == [("due", 1, None)]
+    assert await told(pipeline, notify=hooks.url) == [("due", 1, None)]
     for _ in range(3):
         await due_again(pipeline)
         await pipeline.sweep()
@@ -94,14 +89,14 @@ async def test_a_target_that_is_down_is_told_once_when_it_is_back(pipeline: Pipe
 
 async def test_nobody_is_told_before_it_is_their_turn(pipeline: PipelineBench, hooks: Receiver) -> None:
     hooks.answers.append(saying(500, Retry_After="600"))
-    await run(pipeline, notify=hooks.url)
+    await told(pipeline, notify=hooks.url)
     for _ in range(3):
         await pipeline.sweep()
     assert len(hooks.calls) == 1
 
 
 async def test_a_function_that_is_not_there_yet_is_told_when_it_is(pipeline: PipelineBench) -> None:
-    assert await run(pipeline, notify="next") == [("due", 1, 404)]
+    assert await told(pipeline, notify="next") == [("due", 1, 404)]
     behind = Receiver(0)
     pipeline.gateway.models["next"] = behind.model
     await due_again(pipeline)
@@ -130,13 +125,13 @@ async def test_a_target_may_ask_for_a_later_time(
     if asked == "date":
         asked = format_datetime(datetime.now(UTC) + timedelta(seconds=longest), usegmt=True)
     hooks.answers.append(saying(503, Retry_After=asked))
-    await run(pipeline, notify=hooks.url)
+    await told(pipeline, notify=hooks.url)
     assert least <= await wait_of(pipeline) <= longest
 
 
 async def test_a_target_that_is_gone_is_given_up_at_once(pipeline: PipelineBench, hooks: Receiver) -> None:
     hooks.answers.append(saying(410))
-    assert await run(pipeline, notify=hooks.url) == [("given up", 1, 410)]
+    assert await told(pipeline, notify=hooks.url) == [("given up", 1, 410)]
     assert await pipeline.bench().due() == {}
     assert pipeline.mark not in await pipeline.objects()
     assert await pipeline.context.ledger.index.telling() == []
@@ -153,7 +148,7 @@ async def age_turn(pipeline: PipelineBench, target: int, seconds: float) -> None
 
 async def test_a_target_is_given_up_after_a_day(pipeline: PipelineBench, hooks: Receiver) -> None:
     hooks.answers += [saying(500)] * 3
-    await run(pipeline, notify=hooks.url)
+    await told(pipeline, notify=hooks.url)
     for seconds in (86_000, 400):
         await age_turn(pipeline, 0, seconds)
         await due_again(pipeline)
@@ -163,79 +158,6 @@ async def test_a_target_is_given_up_after_a_day(pipeline: PipelineBench, hooks: 
     assert kept is not None
     assert notified(kept) == [("given up", 3, 500)]
     assert pipeline.mark not in await pipeline.objects()
-
-
-async def test_a_redirect_leads_nowhere(pipeline: PipelineBench, hooks: Receiver) -> None:
-    for status in (301, 302, 303, 307, 308):
-        hooks.answers.append(saying(status, Location=f"{hooks.origin}/hooks/elsewhere"))
-    await run(pipeline, notify=hooks.url)
-    for _ in range(4):
-        await due_again(pipeline)
-        await pipeline.sweep()
-    assert {call.path for call in hooks.calls} == {"/hooks/a-secret"}
-    assert notified(await pipeline.status()) == [("due", 5, 308)]
-
-
-async def test_a_cookie_does_not_come_back_and_no_header_of_the_pipeline_is_shown(
-    pipeline: PipelineBench, hooks: Receiver
-) -> None:
-    hooks.answers.append(saying(500, Set_Cookie="stolen=1; Path=/"))
-    await run(pipeline, notify=hooks.url)
-    await due_again(pipeline)
-    await pipeline.sweep()
-    assert {name.lower() for call in hooks.calls for name in call.headers} == {
-        *("host", "accept", "accept-encoding", "content-type", "content-length", "user-agent", "connection"),
-        *("x-call-id", "webhook-id", "webhook-timestamp", "webhook-signature"),
-    }
-
-
-async def test_no_proxy_of_the_environment_is_told(
-    pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    assert await run(pipeline, notify=hooks.url) == [("delivered", 1, 204)]
-
-
-def endless(size: int, **headers: str) -> tuple[Answer, list[int]]:
-    """An answer that goes on for so many bytes; how many were taken is counted."""
-    sent = [0]
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={name.replace("_", "-"): value for name, value in headers.items()})
-        await response.prepare(request)
-        while sent[0] < size:
-            await response.write(b"x" * 65_536)
-            sent[0] += 65_536
-        return response
-
-    return answer, sent
-
-
-async def test_an_answer_without_end_is_not_read_to_it(pipeline: PipelineBench, hooks: Receiver) -> None:
-    answer, sent = endless(1024 * MIB)
-    hooks.answers.append(answer)
-    assert await run(pipeline, notify=hooks.url) == [("delivered", 1, 200)]
-    # What lies in the buffers of two sockets is none that was read.
-    assert ANSWER_LIMIT < sent[0] < 64 * MIB
-
-
-async def test_an_answer_that_is_packed_is_not_unpacked(pipeline: PipelineBench, hooks: Receiver) -> None:
-    answer, _ = endless(65_536, Content_Encoding="gzip")
-    hooks.answers.append(answer)
-    assert await run(pipeline, notify=hooks.url) == [("delivered", 1, 200)]
-
-
-async def test_nothing_of_an_answer_is_kept_or_logged(pipeline: PipelineBench, hooks: Receiver) -> None:
-    async def telling(_request: web.Request) -> web.Response:
-        return web.Response(
-            status=500, reason="a-hostile-reason", text="a-hostile-text", headers={"X-A": "a-hostile-header"}
-        )
-
-    hooks.answers.append(telling)
-    with Lines.taken() as lines:
-        await run(pipeline, notify=hooks.url)
-    assert "hostile" not in lines.text
-    assert "hostile" not in str(await pipeline.status())
 
 
 Death = Callable[..., Awaitable[Any]]
@@ -251,7 +173,7 @@ async def test_a_replica_that_dies_between_the_try_and_its_record_is_followed_by
     """The target is told twice, by the same name, so that it can drop the second."""
     with monkeypatch.context() as fault:
         fault.setattr(Notifications, "attempted", away)
-        assert await run(pipeline, notify=hooks.url) == [("due", 1, None)]
+        assert await told(pipeline, notify=hooks.url) == [("due", 1, None)]
     # Its lease is over the time of a call.
     assert await pipeline.bench().due() == {"n:0": 30}
     await pipeline.sweep()
@@ -270,7 +192,7 @@ async def test_a_try_is_anothers_when_its_call_must_be_over(
     """A URL has 30 s to answer, a function all of the task's time; and then there is time to record it."""
     allow(pipeline, hooks, task_timeout=50)
     monkeypatch.setattr(Notifications, "attempted", away)
-    await run(pipeline, notify=hooks.url if target == "url" else target)
+    await told(pipeline, notify=hooks.url if target == "url" else target)
     assert await pipeline.bench().due() == {"n:0": seconds}
 
 
@@ -280,7 +202,7 @@ async def test_a_replica_that_dies_before_the_try_leaves_it_due(
 ) -> None:
     with monkeypatch.context() as fault:
         fault.setattr(Notifications, step, away)
-        assert await run(pipeline, notify=hooks.url) == [("due", 0, None)]
+        assert await told(pipeline, notify=hooks.url) == [("due", 0, None)]
     await pipeline.sweep()
     assert notified(await pipeline.status()) == [("delivered", 1, 204)]
     assert len(hooks.calls) == 1
@@ -292,7 +214,7 @@ async def test_a_replica_that_dies_before_the_end_is_in_s3_is_followed_by_anothe
     with monkeypatch.context() as fault:
         fault.setattr(pipeline.context.specs, "close", away)
         with pytest.raises(UnavailableError):
-            await run(pipeline, notify=hooks.url)
+            await told(pipeline, notify=hooks.url)
     assert hooks.calls == []
     await pipeline.sweep()
     assert len(hooks.calls) == 1
@@ -303,7 +225,7 @@ async def test_what_was_told_while_s3_was_away_is_kept_there_by_the_next_sweep(
     pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hooks.answers.append(saying(500))
-    await run(pipeline, notify=hooks.url)
+    await told(pipeline, notify=hooks.url)
     with monkeypatch.context() as fault:
         await due_again(pipeline)
         close = pipeline.context.specs.close
@@ -334,6 +256,6 @@ async def test_a_slow_try_that_delivers_counts_though_another_one_was_refused_me
 
     allow(pipeline, hooks, task_timeout=50)
     hooks.answers += [overtaken, saying(500)]
-    assert await run(pipeline, notify=hooks.url) == [("delivered", 2, 200)]
+    assert await told(pipeline, notify=hooks.url) == [("delivered", 2, 200)]
     await pipeline.sweep()
     assert len(hooks.calls) == 2

@@ -12,14 +12,14 @@ from pipeline.errors import UnavailableError
 from pipeline.fieldrules import FORMATS
 from pipeline.notifying import tell
 from pipeline.outputs import names_of
-from tests.integration.pipeline_bench import PipelineBench, answering, document
-from tests.integration.receivers import Answer, Receiver, allow, due_again, notified, saying
+from tests.integration.pipeline_bench import PipelineBench, document
+from tests.integration.receivers import Answer, Receiver, due_again, notified, saying
+from tests.integration.told_batches import hear
 
 
 @pytest.fixture(autouse=True)
 def model(pipeline: PipelineBench, hooks: Receiver) -> None:
-    pipeline.serve(answering(lambda text: (422 if text == "bad" else 200, text.upper())))
-    allow(pipeline, hooks)
+    hear(pipeline, hooks)
 
 
 @pytest.fixture
