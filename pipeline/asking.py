@@ -16,6 +16,9 @@ from pipeline.sql.fields import Fields
 from pipeline.sql.process import Answer
 from pipeline.table import JoinedTable
 
+NAME_SHOWN = 80
+MOST_NOTES = 10
+
 
 async def check_query(context: Context, spec: BatchSpec, inputs: Mapping[str, pl.DataType]) -> None:
     """Raise BadRequestError unless the query can be run over results with these columns of the input.
@@ -33,6 +36,13 @@ class Question:
 
     query: Query
     fields: Fields
+
+    def notes(self) -> tuple[str, ...]:
+        """Say which of its names are neither a column nor a field of any result: they may be misspelt."""
+        missing = [] if self.fields.too_large else self.fields.missing()
+        return tuple(
+            f"sql: {name[:NAME_SHOWN]!r} is no column, and no result has such a field" for name in missing[:MOST_NOTES]
+        )
 
     async def ask(self, context: Context, table: JoinedTable, into: Path) -> Answer:
         """Ask the table, and write the answer to a folder; whatever goes wrong is what the answer says."""

@@ -78,10 +78,11 @@ class Findings:
 
 @dataclass(frozen=True)
 class _Outputs:
-    """What is beside the summary, by name, and what the query gave where there was one."""
+    """What is beside the summary, by name, what the query gave where there was one, and what is to be said of them."""
 
     objects: dict[str, ObjectInfo] = field(default_factory=dict)
     answer: Answer | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -104,8 +105,7 @@ async def end_batch(job: Job, found: Findings) -> str:
     summary, outputs = await _write(job, found)
     if not await _publish(job, summary.object, outputs.objects):
         return "lost"
-    notes = () if outputs.objects else (_given_up(found),)
-    end = End(summary.succeeded, summary.failed, outputs.names, notes, outputs.said)
+    end = End(summary.succeeded, summary.failed, outputs.names, outputs.notes, outputs.said)
     ended = await context.ledger.finish(batch, job.owner, job.generation, end)
     if not ended:
         return "lost"
@@ -137,7 +137,8 @@ async def _write(job: Job, found: Findings) -> tuple[Written, _Outputs]:
         some = (new_summary, context.store, context.snapshots, totals, found.segments)
         summary = group.create_task(write_summary(*some))
         tables = group.create_task(_write_tables(job, found, manifest)) if found.begun <= TABLE_ATTEMPTS else None
-    return summary.result(), tables.result() if tables else _Outputs(answer=_unasked(found))
+    given_up = _Outputs(answer=_unasked(found), notes=(_given_up(found),))
+    return summary.result(), tables.result() if tables else given_up
 
 
 async def _write_tables(job: Job, found: Findings, manifest: Manifest) -> _Outputs:
@@ -154,7 +155,8 @@ async def _write_tables(job: Job, found: Findings, manifest: Manifest) -> _Outpu
     async with job.new_writer(REPORT) as writer:
         await writer.write(report)
         written.append(await writer.close())
-    return _Outputs({each.key.rpartition("/")[2]: each for each in written}, answer)
+    notes = question.notes() if isinstance(question, Question) else ()
+    return _Outputs({each.key.rpartition("/")[2]: each for each in written}, answer, notes)
 
 
 def _is_json(found: Findings) -> bool:

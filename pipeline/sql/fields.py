@@ -51,6 +51,10 @@ class Fields:
         """Return the type of each field that was seen at all; one of several kinds, or with parts, is its text."""
         return {column: _KINDS.get(frozenset(seen), pl.String()) for column, seen in self._seen.items() if seen}
 
+    def missing(self) -> list[str]:
+        """Return the fields, as they are asked for, that no result has."""
+        return [_spelt(path) for column, path in self._paths.items() if not self._seen[column]]
+
     def _text(self, column: str, value: object) -> str | None:
         if value is None:
             return None
@@ -61,6 +65,11 @@ class Fields:
             return None
         self._seen[column].add(kind)
         return text
+
+
+def _spelt(path: Path) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return "".join(steps).removeprefix(".")
 
 
 def _read(result: bytes | None) -> object:

@@ -199,3 +199,19 @@ async def test_a_key_that_is_replaced_signs_the_next_try(pipeline: PipelineBench
     with pytest.raises(WebhookVerificationError):
         hooks.calls[1].verify()
     assert hooks.calls[0].id == hooks.calls[1].id
+
+
+async def test_a_try_waits_for_a_key_that_is_taken_away(pipeline: PipelineBench, hooks: Receiver) -> None:
+    hooks.answers.append(saying(500))
+    await run(pipeline, notify=hooks.url)
+    webhooks = pipeline.context.webhooks
+    keys, webhooks.keys, webhooks.reload = webhooks.keys, (), tuple
+    await due_again(pipeline)
+    with Lines.taken() as lines:
+        await pipeline.sweep()
+    assert len(hooks.calls) == 1
+    assert "a notification waits for the secret webhook-key" in [line["event"] for line in lines.all()]
+    webhooks.reload = lambda: keys
+    await due_again(pipeline)
+    await pipeline.sweep()
+    hooks.calls[1].verify()

@@ -94,6 +94,18 @@ async def test_fields_and_columns_of_every_row_can_be_asked_for(
     assert (await answered(pipeline, text))["first"] == first
 
 
+async def test_a_name_that_no_result_knows_is_noted_and_others_are_not(pipeline: PipelineBench) -> None:
+    await answered(pipeline, "SELECT url, lable, result.deep.list[3].x, score FROM results WHERE id = '2'")
+    missing = ["lable", "deep.list[3].x"]
+    said = [f"sql: {name!r} is no column, and no result has such a field" for name in missing]
+    assert sorted((await pipeline.status())["notes"]) == sorted(said)
+
+
+async def test_a_query_of_what_there_is_has_no_note(pipeline: PipelineBench) -> None:
+    await answered(pipeline, LABELS)
+    assert (await pipeline.status())["notes"] == []
+
+
 async def test_a_result_that_travels_by_reference_is_null_to_a_query(pipeline: PipelineBench) -> None:
     answer = await answered(pipeline, "SELECT count(label) AS l, count(result_ref) AS r FROM results", inline_limit="0")
     assert answer["first"] == [[0, 5]]
