@@ -211,7 +211,8 @@ class Names:
                 several = place is not scope or len(scope.sources) > 1
                 return self._field(path, holders[0] if several else "")
             place = place.outer
-        raise BadRequestError(f"sql: there is no column {shown(node)}; there are: {listed(columns)}")
+        there = f"there are: {listed(columns)}" if columns else "it names no table: expected FROM results"
+        raise BadRequestError(f"sql: there is no column {shown(node)}; {there}")
 
     def _field(self, path: Sequence[str | int], table: str) -> exp.Expr:
         path = tuple(path)

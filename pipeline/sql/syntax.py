@@ -33,6 +33,8 @@ _SET_ARGS = frozenset({"this", "expression", "with_", "distinct", "order", "limi
 _FIRST = frozenset({TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN})
 _WORD = re.compile(r"[a-z_]+", re.IGNORECASE | re.ASCII)
 _INTERVAL = re.compile(r"\s*(-?\d+\s*[a-z]+\s*)+", re.IGNORECASE | re.ASCII)
+# Names what of the tree, and not of the query.
+_MISSING = "Required keyword"
 _JOINS = frozenset({"", "INNER", "OUTER", "CROSS", "SEMI", "ANTI"})
 
 
@@ -77,6 +79,10 @@ def one_select(value: str, info: ValidationInfo) -> str:
 def _told(error: ParseError) -> str:
     first = error.errors[0] if error.errors else {}
     what = str(first.get("description", "")).rstrip(".") or "there is no statement"
+    if first.get("highlight") == "`":
+        return "a name is quoted as \"name\", and a text as 'text'"
+    if _MISSING in what:
+        what = "something is missing"
     near = " near " + repr(first["highlight"][:40]) if first.get("highlight") else ""
     return f"{what}{near}, line {first.get('line', 1)}, column {first.get('col', 1)}"
 

@@ -58,6 +58,7 @@ def test_a_name_that_is_no_column_is_a_field(text: str, paths: list[tuple[str | 
 
 
 WRONG = {
+    "SELECT url results": "there is no column url; it names no table: expected FROM results",
     "SELECT x FROM result": "there is no table 'result'; there are: results",
     "WITH t AS (SELECT 1 AS x) SELECT * FROM u": "there is no table 'u'; there are: results, t",
     "WITH results AS (SELECT 1 AS x) SELECT * FROM results": "WITH names 'results', which there is already",

@@ -70,6 +70,11 @@ HOSTILE = {
     "chance": ("SELECT random() FROM results", "there is no function 'random'"),
     "an end that is missing": ("SELECT url FROM results WHERE k = 'a", "does not end"),
     "a comment without an end": ("SELECT url /* FROM results", "does not end|cannot be read"),
+    "a condition that is missing": (
+        "SELECT url FROM results WHERE",
+        "cannot be read: something is missing near 'WHERE'",
+    ),
+    "backticks": ("SELECT `url` FROM results", "a name is quoted as \"name\", and a text as 'text'"),
     "a slip": ("SELECT url FORM results", "cannot be read: .*line 1, column"),
     "a bracket too few": ("SELECT (1 FROM results", "cannot be read: .*line 1, column"),
     "an aggregate in WHERE": (
