@@ -37,7 +37,15 @@ async def run(folder: Path, text: str, rows: int = 100, queries: Queries | None 
 
 
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if MARK in child.cmdline()]
+    return [child for child in psutil.Process().children(recursive=True) if MARK in command_of(child)]
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """The command of a process, nothing for one that ends meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 async def test_an_answer_is_in_three_files_and_its_first_rows_are_told(tmp_path: Path) -> None:
