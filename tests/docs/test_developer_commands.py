@@ -16,9 +16,9 @@ from hypothesis import settings
 from typer.main import get_command
 
 from tests.deploy.images import ROOT
-from tests.readme.kinds import Kind, kind_of
-from tests.readme.reading import Command, commands
-from tests.readme.shells import Shell, make_shell
+from tests.docs.kinds import Kind, kind_of
+from tests.docs.reading import Command, commands
+from tests.docs.shells import Shell, make_shell
 
 MAKE, MODULES, PYTEST, INSTALLS, HELPS = (
     [command for command in commands() if kind_of(command) is kind]

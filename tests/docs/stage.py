@@ -17,8 +17,8 @@ from pipeline.local.functions import FunctionSpec
 from pipeline.local.probes import s3_client
 from pipeline.local.proxy import EVENT_STREAM, Answer, Exchange
 from pipeline.local.stack import local_stack
+from tests.docs.shells import Shell, make_shell
 from tests.e2e.cluster import ENDED, FAST, Cluster
-from tests.readme.shells import Shell, make_shell
 from tests.support import wait_until
 
 INPUT = "data/images.csv"

@@ -17,7 +17,7 @@ from pipeline.handler import MODES
 from pipeline.metrics import Metrics
 from pipeline.settings import Settings
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 GROUP = get_command(app)
 assert isinstance(GROUP, TyperGroup)
 COMMANDS = GROUP.commands

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from tests.readme.reading import README, Block, Command, blocks, chapter, is_shell, lines_of, spans
+from tests.docs.reading import README, Block, Command, blocks, chapter, is_shell, lines_of, spans
 
 # What the recipe of an API says that it allows, in calls a second.
 (LIMIT,) = {int(number) for number in re.findall(r"takes (\d+) calls a second", README.read_text())}

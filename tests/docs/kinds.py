@@ -2,23 +2,23 @@
 
 from enum import Enum
 
-from tests.readme.reading import Command, chapter
+from tests.docs.reading import Command, chapter
 
 
 class Kind(Enum):
     """The test that runs a command line."""
 
-    GATEWAY = "test_readme_gateway: a call to the local gateway"
-    OPTIONS = "test_readme_gateway: options for such a call"
-    REMEDY = "test_readme_gateway: what mends a file"
-    EXPORT = "test_readme_gateway: variables"
-    RECIPE = "test_readme_recipes"
-    DEPLOY = "test_readme_deploy"
-    MAKE = "test_readme_tools: make -n"
-    MODULE = "test_readme_tools: read by the command line of a module"
-    PYTEST = "test_readme_tools: tests are collected"
-    INSTALL = "test_readme_tools: it is asked for what there is"
-    HELP = "test_readme_tools: an option that --help tells"
+    GATEWAY = "test_gateway_calls: a call to the local gateway"
+    OPTIONS = "test_gateway_calls: options for such a call"
+    REMEDY = "test_gateway_calls: what mends a file"
+    EXPORT = "test_gateway_calls: variables"
+    RECIPE = "test_recipes"
+    DEPLOY = "test_deploy_steps"
+    MAKE = "test_developer_commands: make -n"
+    MODULE = "test_developer_commands: read by the command line of a module"
+    PYTEST = "test_developer_commands: tests are collected"
+    INSTALL = "test_developer_commands: it is asked for what there is"
+    HELP = "test_developer_commands: an option that --help tells"
 
 
 BEGINNINGS = {

@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from pipeline.local.functions import FunctionSpec
-from tests.readme.reading import blocks
-from tests.readme.stage import INPUT, ROWS, Stage
+from tests.docs.reading import blocks
+from tests.docs.stage import INPUT, ROWS, Stage
 from tests.support import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 import pytest_asyncio
 
+from tests.docs.answers import Intent, check, prepare
+from tests.docs.kinds import Kind, kind_of
+from tests.docs.reading import README, Command, blocks, chapter, commands
+from tests.docs.shells import Ran
+from tests.docs.stage import ROWS, Call, Stage
 from tests.e2e.test_token import TOKEN, restarted
-from tests.readme.answers import Intent, check, prepare
-from tests.readme.kinds import Kind, kind_of
-from tests.readme.reading import README, Command, blocks, chapter, commands
-from tests.readme.shells import Ran
-from tests.readme.stage import ROWS, Call, Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CALLS = [command for command in commands() if kind_of(command) is Kind.GATEWAY]

@@ -12,8 +12,8 @@ from tests.deploy.images import ROOT
 
 # Those that not every machine has are there as scripts; what the project brings is this checkout's.
 STAND_INS = ("curl", "iconv", "openssl")
-SCRIPTS = {"faas-cli": "tests.readme.programs.faas_cli", "pipeline": "pipeline.cli"}
-SCRIPTS |= {name: f"tests.readme.programs.{name}" for name in STAND_INS if shutil.which(name) is None}
+SCRIPTS = {"faas-cli": "tests.docs.programs.faas_cli", "pipeline": "pipeline.cli"}
+SCRIPTS |= {name: f"tests.docs.programs.{name}" for name in STAND_INS if shutil.which(name) is None}
 
 # A command that stands still is told by its own test, in seconds.
 LONGEST = 60.0

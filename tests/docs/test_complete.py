@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.readme import reading
-from tests.readme.kinds import Kind, NoWayError, kind_of
-from tests.readme.reading import README, Block, Command, blocks, commands, is_command, is_shell, lines_of
+from tests.docs import reading
+from tests.docs.kinds import Kind, NoWayError, kind_of
+from tests.docs.reading import README, Block, Command, blocks, commands, is_command, is_shell, lines_of
 
 # Blocks that are not to be pasted, by a pattern of how they begin, and what holds them.
 SHOWN = {
     "Running classify over": "what `make demo` prints: tests/demo/test_demo_end_to_end.py",
     r"\d+ passed in": "what `make test` prints: a number of its day",
-    " client --X-Mode": "a drawing; the modes in it are held by tests/test_readme.py",
-    "# items a second": "PromQL; the metrics in it are held by tests/test_readme.py",
+    " client --X-Mode": "a drawing; the modes in it are held by tests/docs/test_tables.py",
+    "# items a second": "PromQL; the metrics in it are held by tests/docs/test_tables.py",
 }
 
 

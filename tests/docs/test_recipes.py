@@ -17,11 +17,11 @@ from redis.asyncio import Redis
 from pipeline.local.functions import FunctionSpec
 from pipeline.local.probes import s3_client
 from pipeline.local.stack import local_stack
+from tests.docs.answers import shape
+from tests.docs.outside import KEY, Outside, outside
+from tests.docs.recipes import LIMIT, Recipe, recipes
+from tests.docs.shells import Shell, make_shell
 from tests.e2e.cluster import FAST, Cluster, to_csv
-from tests.readme.answers import shape
-from tests.readme.outside import KEY, Outside, outside
-from tests.readme.recipes import LIMIT, Recipe, recipes
-from tests.readme.shells import Shell, make_shell
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RECIPES = {recipe.function: recipe for recipe in recipes()}
