@@ -20,7 +20,7 @@ from bench.comparison.running import Plan, compare
 from bench.comparison.stage import Ground
 from bench.failing import in_one_line
 from bench.machine import describe_machine
-from pipeline.local.services import redis_server, s3_server
+from pipeline.local.services.redis_and_s3 import redis_server, s3_server
 
 RESULTS = Path(__file__).parent / "results"
 

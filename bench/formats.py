@@ -19,14 +19,14 @@ from bench.intake.made import CASES, make_body, make_rows
 from bench.intake.report import Run, as_page
 from bench.machine import describe_machine
 from bench.published import publish
-from pipeline.local.services import s3_server
-from pipeline.settings import Secrets, Settings
-from pipeline.store import Store
+from pipeline.local.services.redis_and_s3 import s3_server
+from pipeline.settings.environment import Secrets, Settings
+from pipeline.store.bucket import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.local.services import S3Info
+    from pipeline.local.services.redis_and_s3 import S3Info
 
 RESULTS = Path(__file__).parent / "results"
 NAME = "formats-in"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from bench.scaling.counters import Counts
-    from pipeline.local.messages import Callback, Message
+    from pipeline.local.openfaas.message_queue import Callback, Message
     from pipeline.local.stack import LocalStack
 
 

@@ -23,7 +23,7 @@ from bench.errors import BenchError
 from bench.failing import in_one_line
 from bench.machine import ROOT, describe_machine
 from pipeline.client import Pipeline
-from pipeline.local.functions import FunctionSpec
+from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.stack import local_stack
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from bench.failing import in_one_line
 from bench.machine import describe_machine
 from bench.platforms import MODEL
 from pipeline.client import Pipeline
-from pipeline.local.functions import FunctionSpec
-from pipeline.local.ports import HOST, free_ports
+from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.services.ports import HOST, free_ports
 from pipeline.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:

@@ -15,15 +15,15 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from bench.errors import BenchError
 from bench.figures import BARE
-from pipeline.local.functions import FunctionSpec
-from pipeline.local.services import redis_server, s3_server
+from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.services.redis_and_s3 import redis_server, s3_server
 from pipeline.local.stack import LocalStack, S3Info, local_stack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from bench.processes import Pids
-    from pipeline.local.services import Service
+    from pipeline.local.services.redis_and_s3 import Service
 
 MODEL = Path(__file__).with_name("model.py")
 BARE_FUNCTION = Path(__file__).with_name("bare.py")

@@ -15,7 +15,7 @@ from bench.browser import NoBrowserError, open_browser
 from bench.errors import BenchError
 from bench.failing import in_one_line
 from pipeline.client import Pipeline
-from pipeline.local.functions import FunctionSpec
+from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.stack import local_stack
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def main(out: Out = Path("bench/results/page.png"), items: Items = 900) -> None:
 
 
 async def _run(out: Path, items: int) -> None:
-    model = FunctionSpec("classify", (sys.executable, "-m", "pipeline.local.serve", str(MODEL)))
+    model = FunctionSpec("classify", (sys.executable, "-m", "pipeline.local.serve_handler", str(MODEL)))
     try:
         async with open_browser(os.environ) as browser, local_stack([model], workers=WORKERS) as stack:
             async with Pipeline(stack.gateway_url) as pipeline:

@@ -19,7 +19,7 @@ from bench.sized.page import page, put_into, section
 from bench.sized.rows import read_rows, write_rows
 from bench.sized.running import run_case
 from bench.sized.speeds import read_speeds
-from pipeline.local.services import s3_server
+from pipeline.local.services.redis_and_s3 import s3_server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

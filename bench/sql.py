@@ -20,7 +20,7 @@ from bench.failing import in_one_line
 from bench.machine import describe_machine
 from bench.published import publish
 from bench.tables.running import open_stage, run_child
-from pipeline.columns import OUTCOME_TYPES
+from pipeline.store.columns import OUTCOME_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from prometheus_client import disable_created_metrics
 from pipeline import logs
 from pipeline.errors import ConfigurationError
 from pipeline.server import SHUTDOWN_TIMEOUT, create_app
-from pipeline.settings import read_secrets, read_settings
+from pipeline.settings.environment import read_secrets, read_settings
 
 # Not __name__, which is no name of the pipeline's here.
 log = logging.getLogger("pipeline")

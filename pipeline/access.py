@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pipeline.errors import UnauthorizedError
-from pipeline.models import Event
+from pipeline.request import Event
 
 _EXPECTED = "expected 'Authorization: Bearer TOKEN' with a token of the secret pipeline-token"
 

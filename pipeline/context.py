@@ -10,19 +10,19 @@ from pathlib import Path
 from async_lru import alru_cache
 
 from pipeline.access import Access
-from pipeline.background import Background
+from pipeline.concurrency import Background
 from pipeline.errors import ConfigurationError
-from pipeline.gateway import Gateway
 from pipeline.hooks import Hooks
-from pipeline.ledger import Ledger
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.replies import Brief
 from pipeline.metrics import Metrics
-from pipeline.replies import Brief
-from pipeline.settings import Secrets, Settings, read_secrets, read_webhook_keys
-from pipeline.signing import Signer
-from pipeline.snapshot import Snapshots
-from pipeline.specs import Specs
-from pipeline.sql.queries import Queries
-from pipeline.store import Store
+from pipeline.openfaas.gateway import Gateway
+from pipeline.openfaas.signing import Signer
+from pipeline.settings.environment import Secrets, Settings, read_secrets, read_webhook_keys
+from pipeline.sql.runner import Queries
+from pipeline.store.batch_records import Specs
+from pipeline.store.bucket import Store
+from pipeline.store.snapshot import Snapshots
 from pipeline.webhooks import Webhooks
 
 PHASE_TTL = 1.0

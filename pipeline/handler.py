@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from pipeline.context import Context
 from pipeline.errors import BadRequestError
-from pipeline.models import CALLBACK_PATH, DIRECT_PATH, PROBE_PATH, Event, Response
 from pipeline.modes.batch import batch
 from pipeline.modes.cancel import cancel
 from pipeline.modes.collect import collect
@@ -22,6 +21,7 @@ from pipeline.modes.status import status
 from pipeline.modes.sweep import sweep
 from pipeline.modes.task import task
 from pipeline.modes.tune import tune
+from pipeline.request import CALLBACK_PATH, DIRECT_PATH, PROBE_PATH, Event, Response
 
 Mode = Callable[[Event, Context], Awaitable[Response]]
 

@@ -9,8 +9,8 @@ from typing import Self
 import aiohttp
 from yarl import URL
 
-from pipeline.gateway import Reply
-from pipeline.models import KIB
+from pipeline.openfaas.gateway import Reply
+from pipeline.request import KIB
 
 ANSWER_LIMIT = 64 * KIB
 AT_ONCE = 100

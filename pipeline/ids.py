@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.context import Context
 from pipeline.errors import ConflictError, UnavailableError
-from pipeline.store import MissingObjectError
+from pipeline.store.bucket import MissingObjectError
 
 
 @dataclass(frozen=True)

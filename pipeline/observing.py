@@ -12,7 +12,7 @@ from pipeline.errors import BadRequestError
 from pipeline.handler import MODES, Signed, resolve_mode
 from pipeline.logs import bind_call
 from pipeline.metrics import Metrics
-from pipeline.models import BATCH_ID, Event
+from pipeline.request import BATCH_ID, Event
 
 NO_MODE = "none"
 # A status that is streamed lasts as long as somebody looks at it, which says nothing of how fast a status is.

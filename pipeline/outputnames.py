@@ -1,6 +1,6 @@
 """Where the outputs of a batch are, from what is there."""
 
-from pipeline.store import Store
+from pipeline.store.bucket import Store
 
 
 async def output_addresses(store: Store, batch: str, generation: int) -> dict[str, str]:

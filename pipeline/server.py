@@ -15,15 +15,15 @@ from aiohttp.log import server_logger
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4 as EXPOSITION
 from structlog.contextvars import bind_contextvars
 
+from pipeline.batch.sweep import Swept, sweep_all
 from pipeline.context import Context, open_context
 from pipeline.encodings import unpack_body
 from pipeline.errors import BadRequestError, PipelineError, TooLargeError, UnavailableError
 from pipeline.handler import handle
-from pipeline.models import DIRECT_PATH, MIB, Event, Response
 from pipeline.observing import STREAM, observed
 from pipeline.repeating import end
-from pipeline.settings import Settings
-from pipeline.sweeping import Swept, sweep_all
+from pipeline.request import DIRECT_PATH, MIB, Event, Response
+from pipeline.settings.environment import Settings
 
 BODY_LIMIT = 64 * MIB
 # Seconds without a word in the middle of a body after which it has broken off.

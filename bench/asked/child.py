@@ -17,14 +17,14 @@ import uvloop
 
 from bench.errors import BenchError
 from bench.tables.child import Source, peak_of
-from pipeline.segments import list_segments
-from pipeline.settings import Secrets, Settings
-from pipeline.snapshot import Snapshots
-from pipeline.sql.check import check
+from pipeline.outputs.joined_table import joined_table
+from pipeline.settings.environment import Secrets, Settings
 from pipeline.sql.fields import Fields
-from pipeline.sql.queries import Queries
-from pipeline.store import Store
-from pipeline.table import joined_table
+from pipeline.sql.rewrite import check
+from pipeline.sql.runner import Queries
+from pipeline.store.bucket import Store
+from pipeline.store.segments import list_segments
+from pipeline.store.snapshot import Snapshots
 
 LOOK = 0.005
 

@@ -13,14 +13,14 @@ from multidict import CIMultiDict
 
 from bench.chaos.plan import GATEWAY_EVENTS, INNER, STATUSES, Plan, Step
 from bench.chaos.traces import FaultLog, Seen
-from pipeline.local.proxy import Answer, Exchange, pass_on
+from pipeline.local.openfaas.proxy import Answer, Exchange, pass_on
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
-    from pipeline.local.gateway import LocalGateway
-    from pipeline.local.messages import Callback, Message
+    from pipeline.local.openfaas.gateway import LocalGateway
+    from pipeline.local.openfaas.message_queue import Callback, Message
 
 POLL = 0.02
 

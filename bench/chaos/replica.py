@@ -26,7 +26,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 import pipeline
 from pipeline.__main__ import main as serve
-from pipeline.bundles import Bundles
+from pipeline.ledger.redis.pipelining import Bundles
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -97,7 +97,7 @@ def _strike(fault: str, error: Exception) -> None:
 def guard_redis() -> None:
     """Guard every command and pipeline; scripts go by their names."""
     names: dict[str, str] = {}
-    folder = Path(pipeline.__file__).parent / "lua"
+    folder = Path(pipeline.__file__).parent / "ledger" / "lua"
     bodies = {path.stem: path.read_text() for path in folder.glob("*.lua")}
 
     def register(original: Any, self: Any, script: Any) -> Any:

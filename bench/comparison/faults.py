@@ -17,7 +17,7 @@ from bench.comparison.strikes import FAULTS
 from bench.comparison.summaries import put_input, summary_of
 from bench.comparison.verdict import judge, make_items
 from bench.errors import BenchError
-from pipeline.local.proxy import pass_on
+from pipeline.local.openfaas.proxy import pass_on
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bench.comparison.stage import Ground, Stage
     from bench.comparison.strikes import Fault, Happened
     from bench.comparison.summaries import Summary
-    from pipeline.local.proxy import Answer, Exchange
+    from pipeline.local.openfaas.proxy import Answer, Exchange
 
 ITEMS = 200
 # Some faults are races.

@@ -17,7 +17,7 @@ from bench.comparison.peers import DRIVER, MODEL, Layout, Peer, environment, pee
 from bench.errors import BenchError
 from bench.platforms import model_spec
 from pipeline.client import Pipeline
-from pipeline.local.functions import FunctionSpec
+from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bench.comparison.forms import Form, Way
     from bench.processes import Pids
     from pipeline.client import SpecFields
-    from pipeline.local.services import RedisServer, S3Server
+    from pipeline.local.services.redis_and_s3 import RedisServer, S3Server
 
 PATIENCE = ClientTimeout(total=None)
 ORIGINAL = ("fan-out", "worker", "collector")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bench.comparison.forms import Way
     from bench.comparison.stage import Stage
-    from pipeline.local.messages import Callback, Message
+    from pipeline.local.openfaas.message_queue import Callback, Message
 
 PARALLELISM = 4
 # How soon a message that got no answer is taken for lost, wherever that can be set: both ways it comes to 30 s.

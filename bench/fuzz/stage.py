@@ -17,18 +17,18 @@ from yarl import URL
 
 from bench.fuzz.values import FUNCTION, INPUTS
 from bench.fuzz.wire import Answer, Request, ask
-from pipeline.local.functions import FunctionSpec
-from pipeline.local.probes import s3_client
+from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.services.probes import s3_client
 from pipeline.local.stack import LocalStack, local_stack
-from pipeline.models import PROBE_PATH
+from pipeline.request import PROBE_PATH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from types_aiobotocore_s3 import S3Client
 
-    from pipeline.local.proxy import Answer as Passed
-    from pipeline.local.proxy import Exchange
+    from pipeline.local.openfaas.proxy import Answer as Passed
+    from pipeline.local.openfaas.proxy import Exchange
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = "pipeline"

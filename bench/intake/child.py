@@ -17,11 +17,11 @@ import msgspec
 import uvloop
 
 from bench.tables.child import Heart, peak_of
-from pipeline.batchspec import Submission
-from pipeline.inputs import open_input
-from pipeline.settings import Secrets, Settings
-from pipeline.snapshot import Snapshots
-from pipeline.store import Store
+from pipeline.inputs.open_input import open_input
+from pipeline.settings.environment import Secrets, Settings
+from pipeline.spec.batch_spec import Submission
+from pipeline.store.bucket import Store
+from pipeline.store.snapshot import Snapshots
 
 if TYPE_CHECKING:
     from pipeline.context import Context

@@ -13,7 +13,7 @@ from backports import zstd
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.inputformat import Format
+    from pipeline.spec.input_format import Format
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from pipeline.client import Pipeline, Progress
-    from pipeline.local.messages import Message
+    from pipeline.local.openfaas.message_queue import Message
+    from pipeline.local.openfaas.queue_worker import CallbackRecord
     from pipeline.local.stack import LocalStack
-    from pipeline.local.worker import CallbackRecord
 
 SECONDS = 1.0
 

@@ -27,7 +27,9 @@ OUT = Path(__file__).parents[1] / "results"
 INTERRUPTED = 130
 
 PerModule = Annotated[int, typer.Option(min=1, help="Mutants of each module.")]
-Only = Annotated[str, typer.Option(help="Beginnings of paths, with commas between: pipeline/lua/,pipeline/signing.py.")]
+Only = Annotated[
+    str, typer.Option(help="Beginnings of paths, with commas between: pipeline/ledger/lua/,pipeline/openfaas/.")
+]
 Seed = Annotated[int, typer.Option(help="What chooses them.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Mutants judged side by side, each job with a Redis and an S3.")]
 Out = Annotated[Path, typer.Option(help="The folder for the results.")]

@@ -34,7 +34,7 @@ class Recorder:
 
     def pytest_sessionstart(self) -> None:
         """Listen to the one place that runs scripts."""
-        from pipeline.scripts import Scripts  # noqa: PLC0415 - the copy's, after coverage began
+        from pipeline.ledger.scripts import Scripts  # noqa: PLC0415 - the copy's, after coverage began
 
         inner = Scripts.run
 

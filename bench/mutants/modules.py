@@ -15,8 +15,8 @@ TOOLS = {"cosmic_ray": "cosmic-ray==8.7.0", "coverage": "coverage==7.17.4"}
 INSTALL = f".venv/bin/python -m pip install {' '.join(TOOLS.values())}"
 MODEL = "tests/model/test_ledger_machine.py"
 _PYTHON = (
-    *("ledger", "control", "index", "scripts", "signing", "rebuilding", "sweeping", "duties", "settling", "deleting"),
-    *("surveying", "opening"),
+    *("ledger/ledger", "ledger/commands", "ledger/index", "ledger/scripts", "openfaas/signing", "batch/rebuild"),
+    *("batch/sweep", "tasks/follow_up", "tasks/settle", "batch/delete", "batch/survey", "batch/open"),
 )
 # They start, kill or replace a Redis themselves: the one that a job is given is not theirs to end.
 _OWN_REDIS = ("test_redis_", "test_ledger_server")
@@ -28,7 +28,7 @@ def all_modules() -> list[str]:
     paths = [
         *(folder / f"{name}.py" for name in _PYTHON),
         *sorted(path for path in (folder / "modes").glob("*.py") if path.stem != "__init__"),
-        *sorted((folder / "lua").glob("*.lua")),
+        *sorted((folder / "ledger" / "lua").glob("*.lua")),
     ]
     return [path.relative_to(ROOT).as_posix() for path in paths]
 

@@ -20,7 +20,7 @@ from bench.roundtrip.dataset import as_stored, write_rows
 from bench.times import times_of
 from pipeline.client import Pipeline
 from pipeline.local.demo.bucket import open_bucket
-from pipeline.local.functions import FunctionSpec
+from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.stack import local_stack
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from bench.sized.proxy import counting_proxy
 from bench.times import times_of
 from pipeline.client import Pipeline
 from pipeline.local.demo.bucket import open_bucket
-from pipeline.local.functions import FunctionSpec
+from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.stack import local_stack
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from bench.sized.proxy import CountingProxy
     from pipeline.client import Progress
     from pipeline.local.demo.bucket import Bucket
-    from pipeline.local.messages import Message
-    from pipeline.local.services import S3Server
+    from pipeline.local.openfaas.message_queue import Message
+    from pipeline.local.services.redis_and_s3 import S3Server
     from pipeline.local.stack import LocalStack
 
 MODEL = "model"

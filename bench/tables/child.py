@@ -17,13 +17,13 @@ import msgspec
 import uvloop
 
 from bench.errors import BenchError
-from pipeline.exporting import write_tables
-from pipeline.segments import list_segments
-from pipeline.settings import Secrets, Settings
-from pipeline.snapshot import Snapshots
-from pipeline.store import ObjectInfo, Store, Upload
-from pipeline.summary import Totals, Writer, write_summary
-from pipeline.table import joined_table
+from pipeline.outputs.export import write_tables
+from pipeline.outputs.joined_table import joined_table
+from pipeline.outputs.summary import Totals, Writer, write_summary
+from pipeline.settings.environment import Secrets, Settings
+from pipeline.store.bucket import ObjectInfo, Store, Upload
+from pipeline.store.segments import list_segments
+from pipeline.store.snapshot import Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

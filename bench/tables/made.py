@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from pipeline.cutting import INDEX, ITEM
-from pipeline.segments import list_segments
-from pipeline.snapshot import Shape, Snapshots
+from pipeline.store.cutter import INDEX, ITEM
+from pipeline.store.segments import list_segments
+from pipeline.store.snapshot import Shape, Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from pipeline.segments import Segment
-    from pipeline.snapshot import Manifest
-    from pipeline.store import Store
+    from pipeline.store.bucket import Store
+    from pipeline.store.segments import Segment
+    from pipeline.store.snapshot import Manifest
 
 EPOCH = "5"
 EACH = 1_000

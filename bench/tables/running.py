@@ -13,14 +13,14 @@ import msgspec
 from bench.errors import BenchError
 from bench.tables.child import Measured, Source, Task
 from bench.tables.made import EPOCH, make_batch
-from pipeline.local.services import s3_server
-from pipeline.settings import Secrets, Settings
-from pipeline.store import Store
+from pipeline.local.services.redis_and_s3 import s3_server
+from pipeline.settings.environment import Secrets, Settings
+from pipeline.store.bucket import Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from pipeline.local.services import S3Info
+    from pipeline.local.services.redis_and_s3 import S3Info
 
 BATCH = "b"
 

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from bench import platforms
 from bench.batches import put_input
 from pipeline.client import Pipeline
-from pipeline.local.functions import FunctionSpec
+from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.stack import local_stack
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ async def halt(batch: Batch) -> Progress:
 async def open_stage(workers: int) -> AsyncIterator[Stage]:
     """Start it with so many queue-workers; raises LocalError."""
     handler = Path(__file__).with_name("picky.py")
-    command = (sys.executable, "-m", "pipeline.local.serve", str(handler))
+    command = (sys.executable, "-m", "pipeline.local.serve_handler", str(handler))
     async with AsyncExitStack() as cleanup:
         enter = cleanup.enter_async_context
         stack = await enter(local_stack([FunctionSpec(MODEL, command)], workers=workers))

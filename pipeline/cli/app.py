@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from pipeline.cli.batches import cancel, delete, list_batches, pause, redrive, resume, status, tune
+from pipeline.cli.command import command
 from pipeline.cli.doctor import doctor
 from pipeline.cli.results import results
-from pipeline.cli.running import command
-from pipeline.cli.steering import cancel, delete, list_batches, pause, redrive, resume, status, tune
-from pipeline.cli.submitting import spec_fields, submit
+from pipeline.cli.submit import spec_fields, submit
 
 HELP = """Run an OpenFaaS function over a dataset: submit batches, watch and steer them, fetch their results.
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from yarl import URL
 
-from pipeline.cli.running import Exit, Setup
+from pipeline.cli.command import Exit, Setup
 from pipeline.cli.show import show_checks
 from pipeline.client import CallError, Check, Diagnosis, Pipeline, RefusedError
 from pipeline.client.errors import AnswerError

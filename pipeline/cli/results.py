@@ -8,13 +8,13 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from pipeline.cli.following import BatchId
-from pipeline.cli.running import Exit, Setup
+from pipeline.cli.command import Exit, Setup
 from pipeline.cli.show import FIRST_ROWS, show_frame, show_sql
+from pipeline.cli.watch import BatchId
 from pipeline.client import Batch
-from pipeline.client.files import written_whole
-from pipeline.formats import to_csv, to_ndjson
-from pipeline.outputs import results_of
+from pipeline.client.whole_file import written_whole
+from pipeline.outputs.text_formats import to_csv, to_ndjson
+from pipeline.store.keys import results_of
 
 # For a batch that has not written this format itself.
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {

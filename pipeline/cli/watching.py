@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from pipeline.client.text import one_line
+from pipeline.client.one_line import one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable

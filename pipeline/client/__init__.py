@@ -21,7 +21,7 @@ from pipeline.client.documents import (
 from pipeline.client.errors import AnswerError, BrokenError, CallError, RefusedError, SourceError, UnreachableError
 from pipeline.client.parts import SqlAnswer
 from pipeline.client.pipeline import Pipeline
-from pipeline.client.sources import Source, SpecFields
+from pipeline.client.submission import Source, SpecFields
 from pipeline.client.sync import SyncBatch, SyncPipeline
 
 __all__ = [

@@ -16,9 +16,9 @@ from polars.exceptions import PolarsError
 
 from pipeline.client.documents import OK, Deleted, Outputs, Progress, Redriven, read
 from pipeline.client.errors import BrokenError, RefusedError
-from pipeline.client.joining import join
-from pipeline.client.patience import PASSING, PASSING_FOR_READS
-from pipeline.outputs import results_of
+from pipeline.client.join_table import join
+from pipeline.client.retry import PASSING, PASSING_FOR_READS
+from pipeline.store.keys import results_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -131,7 +131,7 @@ class Batch:
         return link is not None
 
     async def frame(self) -> pl.DataFrame:
-        """Return one row an item, in input order, with all columns of the input: see `pipeline.columns`.
+        """Return one row an item, in input order, with all columns of the input: see `pipeline.store.columns`.
 
         It is `results.parquet`, or made of rows and outcomes where the batch has none.
         """

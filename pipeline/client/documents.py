@@ -9,7 +9,7 @@ import msgspec
 
 from pipeline.client.errors import BrokenError
 from pipeline.client.parts import FailureKind, Latency, Links, Notification, SqlAnswer, Throughput
-from pipeline.replies import ENDED
+from pipeline.ledger.replies import ENDED
 
 OK = 200
 Document = TypeVar("Document")

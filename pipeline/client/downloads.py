@@ -11,16 +11,16 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 from yarl import URL
 
 from pipeline.client.errors import BrokenError, RefusedError, UnreachableError
-from pipeline.client.files import written_whole
-from pipeline.client.patience import PASSING_FOR_READS, patiently
-from pipeline.models import MIB
+from pipeline.client.retry import PASSING_FOR_READS, patiently
+from pipeline.client.whole_file import written_whole
+from pipeline.request import MIB
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from pipeline.client.documents import Link
-    from pipeline.client.patience import Tell
+    from pipeline.client.retry import Tell
 
 AT_ONCE = 8
 # No limit for a whole object, which may be large: only for a silence.

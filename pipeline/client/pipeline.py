@@ -13,15 +13,15 @@ from aiohttp import ClientSession, ClientTimeout
 from pipeline.client.batch import Batch
 from pipeline.client.documents import Batches, Diagnosis, DryRun, Opened, read
 from pipeline.client.downloads import Downloads
-from pipeline.client.sources import make_request
+from pipeline.client.submission import make_request
 from pipeline.client.transport import Transport, make_target
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Unpack
 
-    from pipeline.client.patience import Tell
-    from pipeline.client.sources import Source, SpecFields
+    from pipeline.client.retry import Tell
+    from pipeline.client.submission import Source, SpecFields
 
 FUNCTION = "pipeline"
 PATIENCE = 60.0

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from pipeline.client.documents import Batches, Diagnosis, DryRun, Outputs, Progress
-    from pipeline.client.patience import Tell
-    from pipeline.client.sources import Source, SpecFields
+    from pipeline.client.retry import Tell
+    from pipeline.client.submission import Source, SpecFields
 
 Result = TypeVar("Result")
 

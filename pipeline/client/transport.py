@@ -11,9 +11,9 @@ import orjson
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 from yarl import URL
 
-from pipeline.calls import retry_after
 from pipeline.client.errors import AnswerError, BrokenError, RefusedError, UnreachableError
-from pipeline.client.patience import PASSING, Tell, patiently
+from pipeline.client.retry import PASSING, Tell, patiently
+from pipeline.tasks.model_call import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from pipeline.cli.submitting import parse_chunk
+from pipeline.cli.submit import parse_chunk
 from pipeline.client import CallError
 from pipeline.local.demo import run
 from pipeline.local.demo.options import Options, UserError

@@ -7,13 +7,13 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.local.children import Children, child_processes
 from pipeline.local.errors import LocalError
-from pipeline.local.functions import Function, FunctionSpec
-from pipeline.local.gateway import LocalGateway
-from pipeline.local.probes import S3Info
-from pipeline.local.proxy import client_session
-from pipeline.local.services import RedisServer, S3Server, redis_server, s3_server
+from pipeline.local.openfaas.functions import Function, FunctionSpec
+from pipeline.local.openfaas.gateway import LocalGateway
+from pipeline.local.openfaas.proxy import client_session
+from pipeline.local.services.children import Children, child_processes
+from pipeline.local.services.probes import S3Info
+from pipeline.local.services.redis_and_s3 import RedisServer, S3Server, redis_server, s3_server
 from pipeline.webhooks import PREFIX
 
 __all__ = ["LocalStack", "S3Info", "local_stack"]

@@ -9,25 +9,25 @@ import msgspec
 from structlog.contextvars import bind_contextvars
 from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
-from pipeline.asking import check_query
-from pipeline.batchspec import BatchSpec, Submission
-from pipeline.bodies import read_request
+from pipeline.batch.delete import disown_outlived
+from pipeline.batch.dry_run import try_out
+from pipeline.batch.open import NewBatch, abandon, claim, discard, open_batch, reopen
 from pipeline.context import Context
-from pipeline.deleting import disown_outlived
-from pipeline.duties import enqueue_open, mark_open
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.heads import read_columns
 from pipeline.ids import another, being_deleted, find_kept
-from pipeline.inputformat import FORMATS, content_type_of
-from pipeline.models import MIB, RESERVED_IDS, Event, Response, check_batch_id
-from pipeline.notifying import check_targets
-from pipeline.opening import NewBatch, abandon, claim, discard, open_batch, reopen
-from pipeline.outputs import is_output
-from pipeline.prefixes import look_at, nothing_there
-from pipeline.specs import Marker
-from pipeline.status import status_url
-from pipeline.store import MissingObjectError, ObjectInfo
-from pipeline.trying import try_out
+from pipeline.inputs.check_query import read_columns
+from pipeline.inputs.s3_prefix import look_at, nothing_there
+from pipeline.notify.tell import check_targets
+from pipeline.outputs.query import check_query
+from pipeline.request import MIB, RESERVED_IDS, Event, Response, check_batch_id
+from pipeline.spec.batch_spec import BatchSpec, Submission
+from pipeline.spec.input_format import FORMATS, content_type_of
+from pipeline.spec.request_body import read_request
+from pipeline.status.document import status_url
+from pipeline.store.batch_records import Marker
+from pipeline.store.bucket import MissingObjectError, ObjectInfo
+from pipeline.store.keys import is_output
+from pipeline.tasks.follow_up import enqueue_open, mark_open
 
 INLINE_SNAPSHOT = 64 * MIB
 JOIN_PATIENCE = 5.0

@@ -4,16 +4,16 @@ import logging
 import random
 import re
 
-from pipeline.calls import Called
 from pipeline.context import Context
 from pipeline.encodings import unpack_body
 from pipeline.errors import BadRequestError, ForbiddenError
-from pipeline.gateway import BROKEN, RESULT_LIMIT, Reply, too_large
 from pipeline.logs import bound
-from pipeline.models import DIRECT_PATH, SIGNATURE_HEADER, Event, Response
-from pipeline.settling import settle, settle_called, settle_failed, settle_skipped
-from pipeline.signing import Identity
-from pipeline.store import MissingObjectError
+from pipeline.openfaas.gateway import BROKEN, RESULT_LIMIT, Reply, too_large
+from pipeline.openfaas.signing import Identity
+from pipeline.request import DIRECT_PATH, SIGNATURE_HEADER, Event, Response
+from pipeline.store.bucket import MissingObjectError
+from pipeline.tasks.model_call import Called
+from pipeline.tasks.settle import settle, settle_called, settle_failed, settle_skipped
 
 BACKOFF_CAP = 60.0
 LOST_STATUS = 502

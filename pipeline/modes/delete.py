@@ -1,11 +1,11 @@
 """`delete`: delete an ended batch, its summary and all its other objects. The user's own input stays."""
 
+from pipeline.batch.delete import delete_batch
+from pipeline.batch.lookup import accepted, has_ended
 from pipeline.context import Context
-from pipeline.deleting import delete_batch
 from pipeline.errors import ConflictError, NotFoundError
-from pipeline.models import Event, Response, batch_of
-from pipeline.requests import accepted, has_ended
-from pipeline.store import MissingObjectError
+from pipeline.request import Event, Response, batch_of
+from pipeline.store.bucket import MissingObjectError
 
 
 async def delete(event: Event, context: Context) -> Response:

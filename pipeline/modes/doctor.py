@@ -4,17 +4,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from pipeline.checks.batches import check_batches
-from pipeline.checks.bucket import check_bucket
-from pipeline.checks.clocks import check_gateway_clock, check_redis_clock, check_s3_clock
-from pipeline.checks.platform import check_gateway, check_model_function
-from pipeline.checks.queue import check_queue
-from pipeline.checks.redis_server import check_redis
-from pipeline.checks.report import Group, run
-from pipeline.checks.secret_files import check_secrets
-from pipeline.checks.timeouts import check_timeouts
 from pipeline.context import Context
-from pipeline.models import Event, Response
+from pipeline.doctor.batches import check_batches
+from pipeline.doctor.check import Group, run
+from pipeline.doctor.clocks import check_gateway_clock, check_redis_clock, check_s3_clock
+from pipeline.doctor.gateway import check_gateway, check_model_function
+from pipeline.doctor.queue import check_queue
+from pipeline.doctor.redis import check_redis
+from pipeline.doctor.s3 import check_bucket
+from pipeline.doctor.secrets import check_secrets
+from pipeline.doctor.timeouts import check_timeouts
+from pipeline.request import Event, Response
 
 GROUPS: Mapping[str, Group] = {
     "secrets": check_secrets,

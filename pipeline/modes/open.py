@@ -2,16 +2,16 @@
 
 import uuid
 
+from pipeline.batch.delete import delete_batch
+from pipeline.batch.lookup import has_ended
+from pipeline.batch.open import NewBatch, abandon, claim, open_batch
+from pipeline.batch.rebuild import rebuild
+from pipeline.batch.sweep import sweep_batch
 from pipeline.context import Context
-from pipeline.deleting import delete_batch
 from pipeline.errors import BadRequestError, PipelineError, UnavailableError
 from pipeline.logs import bound
-from pipeline.models import Event, Response
-from pipeline.opening import NewBatch, abandon, claim, open_batch
-from pipeline.rebuilding import rebuild
-from pipeline.requests import has_ended
-from pipeline.store import MissingObjectError
-from pipeline.sweeping import sweep_batch
+from pipeline.request import Event, Response
+from pipeline.store.bucket import MissingObjectError
 
 OPENINGS_ALLOWED = 5
 

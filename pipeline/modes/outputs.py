@@ -3,15 +3,15 @@
 import time
 from typing import Any
 
-from pipeline.batchspec import Submission
+from pipeline.batch.lookup import known_state
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, ConflictError
-from pipeline.models import Event, Response, batch_of
-from pipeline.outputs import CONTENT_TYPES
-from pipeline.replies import ENDED
-from pipeline.requests import known_state
-from pipeline.segments import every_segment
-from pipeline.store import MissingObjectError
+from pipeline.ledger.replies import ENDED
+from pipeline.request import Event, Response, batch_of
+from pipeline.spec.batch_spec import Submission
+from pipeline.store.bucket import MissingObjectError
+from pipeline.store.keys import CONTENT_TYPES
+from pipeline.store.segments import every_segment
 
 EXPIRES = 3600
 

@@ -1,7 +1,7 @@
 """The page: what a browser is shown. All else it reads by requests of its own, with a token where one is needed."""
 
-from pipeline.models import Event, Response
-from pipeline.shell import read_shell
+from pipeline.page.shell import read_shell
+from pipeline.request import Event, Response
 
 SHELL = read_shell()
 

@@ -1,11 +1,11 @@
 """`pause` and `resume`: release nothing for a while; what is in flight settles."""
 
+from pipeline.batch.lookup import accepted, known_state
+from pipeline.batch.sweep import sweep_batch
 from pipeline.context import Context
-from pipeline.duties import mark_open
 from pipeline.errors import ConflictError
-from pipeline.models import Event, Response, batch_of
-from pipeline.requests import accepted, known_state
-from pipeline.sweeping import sweep_batch
+from pipeline.request import Event, Response, batch_of
+from pipeline.tasks.follow_up import mark_open
 
 HOLDABLE = frozenset({"opening", "running", "paused", "reducing"})
 

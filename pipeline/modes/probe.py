@@ -3,7 +3,7 @@
 import re
 
 from pipeline.context import Context
-from pipeline.models import PROBE_PATH, Event, Response
+from pipeline.request import PROBE_PATH, Event, Response
 
 STATUS = re.compile(r"[1-5][0-9][0-9]")
 

@@ -2,16 +2,16 @@
 
 from typing import Any
 
+from pipeline.batch.delete import disown_outlived
+from pipeline.batch.lookup import accepted
+from pipeline.batch.open import reopen
 from pipeline.context import Context
-from pipeline.deleting import disown_outlived
-from pipeline.duties import enqueue_reduce, mark_open
 from pipeline.errors import ConflictError, NotFoundError
-from pipeline.models import Event, Response, batch_of
-from pipeline.opening import reopen
-from pipeline.replies import ENDED
-from pipeline.requests import accepted
-from pipeline.specs import Marker
-from pipeline.status import status_document, status_url
+from pipeline.ledger.replies import ENDED
+from pipeline.request import Event, Response, batch_of
+from pipeline.status.document import status_document, status_url
+from pipeline.store.batch_records import Marker
+from pipeline.tasks.follow_up import enqueue_reduce, mark_open
 
 
 async def redrive(event: Event, context: Context) -> Response:

@@ -4,20 +4,20 @@ import logging
 import uuid
 from dataclasses import dataclass, replace
 
-from pipeline.batchspec import BatchSpec
+from pipeline.batch.generation import chosen_chunk, is_final, plan
 from pipeline.context import Context
-from pipeline.duties import enqueue_reduce, mark_open, write_due_segment
-from pipeline.ending import Findings, Job, end_batch
 from pipeline.errors import PipelineError, UnavailableError
-from pipeline.ledger import REDUCE_LEASE
+from pipeline.ledger.ledger import REDUCE_LEASE
+from pipeline.ledger.replies import Lease, State
 from pipeline.logs import bound
-from pipeline.models import Event, Response
-from pipeline.planning import chosen_chunk, is_final, plan
-from pipeline.releasing import release_first
+from pipeline.outputs.joined_table import TableError
+from pipeline.outputs.publish import Findings, Job, end_batch
 from pipeline.repeating import repeated
-from pipeline.replies import Lease, State
-from pipeline.segments import Segment, list_segments, retryable, unsuccessful
-from pipeline.table import TableError
+from pipeline.request import Event, Response
+from pipeline.spec.batch_spec import BatchSpec
+from pipeline.store.segments import Segment, list_segments, retryable, unsuccessful
+from pipeline.tasks.follow_up import enqueue_reduce, mark_open, write_due_segment
+from pipeline.tasks.release import release_first
 
 GENERATION_BACKOFF = 1.0
 

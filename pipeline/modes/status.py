@@ -2,14 +2,14 @@
 
 from typing import Any
 
+from pipeline.batch.lookup import known_state
 from pipeline.context import Context
-from pipeline.listing import list_batches
-from pipeline.models import Event, Response, batch_of
-from pipeline.notices import are_pending
-from pipeline.replies import ENDED
-from pipeline.requests import known_state
-from pipeline.status import status_document
-from pipeline.streaming import EVENT_STREAM, stream
+from pipeline.ledger.notices import are_pending
+from pipeline.ledger.replies import ENDED
+from pipeline.request import Event, Response, batch_of
+from pipeline.status.document import status_document
+from pipeline.status.list import list_batches
+from pipeline.status.stream import EVENT_STREAM, stream
 
 
 async def status(event: Event, context: Context) -> Response:

@@ -1,8 +1,8 @@
 """`sweep`: repair what stalls, at once; the replicas' own timers do the same while they live."""
 
+from pipeline.batch.sweep import sweep_all
 from pipeline.context import Context
-from pipeline.models import Event, Response
-from pipeline.sweeping import sweep_all
+from pipeline.request import Event, Response
 
 
 async def sweep(_event: Event, context: Context) -> Response:

@@ -7,18 +7,18 @@ from functools import partial
 
 import msgspec
 
-from pipeline.answers import make_outcome, shed
-from pipeline.batchspec import BatchSpec
-from pipeline.calls import Called, Turn, call, call_headers, chunk_body
+from pipeline.answers.envelope import encode_answer
 from pipeline.context import Context
-from pipeline.envelopes import encode_answer
 from pipeline.errors import ForbiddenError
-from pipeline.gateway import Reply
+from pipeline.ledger.replies import Phase
 from pipeline.logs import bound
-from pipeline.models import SIGNATURE_HEADER, Event, Outcome, Response
-from pipeline.replies import Phase
-from pipeline.signing import Identity
-from pipeline.snapshot import Item
+from pipeline.openfaas.gateway import Reply
+from pipeline.openfaas.signing import Identity
+from pipeline.request import SIGNATURE_HEADER, Event, Outcome, Response
+from pipeline.spec.batch_spec import BatchSpec
+from pipeline.store.snapshot import Item
+from pipeline.tasks.make_outcome import make_outcome, shed
+from pipeline.tasks.model_call import Called, Turn, call, call_headers, chunk_body
 
 WRONG_SHAPE = 502
 

@@ -4,17 +4,17 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.batchspec import BatchSpec, Window
+from pipeline.batch.generation import AUTO_CHUNK
+from pipeline.batch.lookup import accepted, known_state
+from pipeline.batch.sweep import sweep_batch
 from pipeline.context import Context
-from pipeline.duties import mark_open
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
-from pipeline.fieldrules import too_slow
-from pipeline.models import Event, Response, batch_of
-from pipeline.planning import AUTO_CHUNK
-from pipeline.replies import ENDED
-from pipeline.requests import accepted, known_state
-from pipeline.store import MissingObjectError
-from pipeline.sweeping import sweep_batch
+from pipeline.ledger.replies import ENDED
+from pipeline.request import Event, Response, batch_of
+from pipeline.spec.batch_spec import BatchSpec, Window
+from pipeline.spec.field_rules import too_slow
+from pipeline.store.bucket import MissingObjectError
+from pipeline.tasks.follow_up import mark_open
 
 
 class Tuning(BaseModel):

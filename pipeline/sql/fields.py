@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 import polars as pl
 
-from pipeline.models import MIB
+from pipeline.request import MIB
 from pipeline.sql.names import Path
 
 # Letters that the fields of some results may have: those that lie within each other are there several times.

@@ -7,7 +7,7 @@ from sqlglot import exp
 
 from pipeline.errors import BadRequestError
 from pipeline.sql.dialect import SHOWN, shown, written
-from pipeline.sql.paths import Reference, read_reference
+from pipeline.sql.json_paths import Reference, read_reference
 from pipeline.sql.scopes import (
     RESULT,
     RESULTS,

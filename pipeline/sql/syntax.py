@@ -8,7 +8,7 @@ from sqlglot import Token, TokenType, exp
 from sqlglot.errors import ParseError, TokenError
 
 from pipeline.errors import BadRequestError
-from pipeline.models import KIB
+from pipeline.request import KIB
 from pipeline.sql.dialect import SHOWN, Polars, shown
 from pipeline.sql.functions import FUNCTIONS, JSON_FUNCTIONS, TYPES
 

@@ -18,7 +18,7 @@ from bench.comparison.stage import Ground, stage
 from bench.comparison.strikes import FAULTS, KILLED, Fault
 from bench.comparison.verdict import Verdict, judge, make_items, result_of
 from bench.errors import BenchError
-from pipeline.local.services import redis_server, s3_server
+from pipeline.local.services.redis_and_s3 import redis_server, s3_server
 
 ITEMS = make_items(4)
 FORM = {form.name: form for form in FORMS}

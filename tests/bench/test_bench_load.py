@@ -18,7 +18,7 @@ from bench.load.report import figures, markdown, write, write_samples
 from bench.load.scenario import Load, Result, ended
 from pipeline.client import Progress
 from pipeline.local.demo.bucket import open_bucket
-from pipeline.local.services import redis_server, s3_server
+from pipeline.local.services.redis_and_s3 import redis_server, s3_server
 
 LOAD = Load(batches=2, items=100, small=10, replicas=1, workers=2, chunk=10, window=16)
 MACHINE = {

@@ -19,7 +19,7 @@ from bench.mutants.report import Book, Scope
 from bench.mutants.touched import Touched
 from tests.bench.test_chaos_report import MACHINE
 
-MUTANT = Mutant("pipeline/lua/tune.lua", 3, range(3, 4), "== to ~=", "if a == b\n", "if a ~= b\n")
+MUTANT = Mutant("pipeline/ledger/lua/tune.lua", 3, range(3, 4), "== to ~=", "if a == b\n", "if a ~= b\n")
 
 
 def run(*arguments: str) -> Result:
@@ -27,9 +27,9 @@ def run(*arguments: str) -> Result:
 
 
 def test_what_is_not_there_to_be_changed_is_said() -> None:
-    result = run("--only", "pipeline/lua/,pipeline/nothing.py")
+    result = run("--only", "pipeline/ledger/lua/,pipeline/nothing.py")
     assert result.exit_code == 1
-    assert "--only pipeline/nothing.py: no module begins so; there are pipeline/ledger.py, " in result.output
+    assert "--only pipeline/nothing.py: no module begins so; there are pipeline/ledger/ledger.py, " in result.output
 
 
 @pytest.mark.parametrize("name", ["PIPELINE_LOCAL_REDIS_URL", "PIPELINE_LOCAL_S3_ENDPOINT"])
@@ -48,7 +48,10 @@ def test_a_missing_tool_is_said_with_what_installs_it(monkeypatch: pytest.Monkey
 
 
 def test_modules_are_chosen_by_the_beginnings_of_their_paths() -> None:
-    assert choose("pipeline/lua/fin, pipeline/sign") == ["pipeline/signing.py", "pipeline/lua/finish.lua"]
+    assert choose("pipeline/ledger/lua/fin, pipeline/openfaas/sign") == [
+        "pipeline/openfaas/signing.py",
+        "pipeline/ledger/lua/finish.lua",
+    ]
     assert choose("") == all_modules()
     with pytest.raises(BenchError):
         choose("signing.py")
@@ -67,7 +70,7 @@ def test_own_tests_come_first() -> None:
         "tests/integration/test_ledger_fail.py::a",
         "tests/integration/test_tune.py::a",
     ]
-    assert [own_first("pipeline/lua/tune.lua", test) for test in order] == [2, 1, 0]
+    assert [own_first("pipeline/ledger/lua/tune.lua", test) for test in order] == [2, 1, 0]
     assert [own_first("pipeline/modes/tune.py", test) for test in order] == [2, 2, 0]
 
 
@@ -113,9 +116,9 @@ def test_fast_tests_judge_until_the_budget_is_used_up_and_the_model_alone() -> N
 
 def test_a_run_leaves_rows_a_page_and_the_machine(tmp_path: Path) -> None:
     book = Book(tmp_path, MACHINE, Console(quiet=True))
-    book.begin(Scope({MUTANT.path: 40, "pipeline/signing.py": 30}, 1000, ("tests/unit/test_rows.py::a",)), 5)
+    book.begin(Scope({MUTANT.path: 40, "pipeline/openfaas/signing.py": 30}, 1000, ("tests/unit/test_rows.py::a",)), 5)
     case = Case(MUTANT, (Session(("a", "b"), 1.0, 1.0),), 3)
-    python = replace(case, mutant=replace(MUTANT, path="pipeline/signing.py"))
+    python = replace(case, mutant=replace(MUTANT, path="pipeline/openfaas/signing.py"))
     book.done(case, Verdict("killed", 1.0, "a"))
     book.done(case, Verdict("timeout", 1.0, ""))
     book.done(case, Verdict("survived", 1.0, ""))
@@ -130,15 +133,15 @@ def test_a_run_leaves_rows_a_page_and_the_machine(tmp_path: Path) -> None:
     assert "Controls, with nothing changed: 1 of 1 survived. Tests that may judge: 1000." in page
     assert "- `tests/unit/test_rows.py::a`" in page
     assert [line for line in page if line.startswith("| ")][1:] == [
-        "| pipeline/lua/tune.lua | 40 | 3 | 2 | 1 | 67% |",
-        "| pipeline/signing.py | 30 | 1 | 0 | 1 | 0% |",
+        "| pipeline/ledger/lua/tune.lua | 40 | 3 | 2 | 1 | 67% |",
+        "| pipeline/openfaas/signing.py | 30 | 1 | 0 | 1 | 0% |",
         "| all .py | 30 | 1 | 0 | 1 | 0% |",
         "| all .lua | 40 | 3 | 2 | 1 | 67% |",
         "| all | 70 | 4 | 2 | 2 | 50% |",
     ]
     assert page[-2:] == [
-        "- pipeline/lua/tune.lua:3, == to ~=, 2 of 3 tests: `if a == b` => `if a ~= b`",
-        "- pipeline/signing.py:3, == to ~=, no test reaches it: `if a == b` => `if a ~= b`",
+        "- pipeline/ledger/lua/tune.lua:3, == to ~=, 2 of 3 tests: `if a == b` => `if a ~= b`",
+        "- pipeline/openfaas/signing.py:3, == to ~=, no test reaches it: `if a == b` => `if a ~= b`",
     ]
     assert book.broken == []
 
@@ -148,5 +151,5 @@ def test_a_control_that_was_killed_is_no_mutant_and_is_told(tmp_path: Path) -> N
     control = Case(replace(MUTANT, code=MUTANT.source), (Session(("a",), 1.0, 1.0),), 1, control=True)
     book.done(control, Verdict("killed", 1.0, "a"))
     book.done(replace(control, control=False, mutant=MUTANT), Verdict("killed", 1.0, "a"))
-    assert book.broken == ["pipeline/lua/tune.lua:3 by a"]
+    assert book.broken == ["pipeline/ledger/lua/tune.lua:3 by a"]
     assert "Controls, with nothing changed: 0 of 1 survived." in (tmp_path / "mutation.md").read_text()

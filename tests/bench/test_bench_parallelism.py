@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from bench.parallelism import app
 from bench.platforms import MODEL
 from bench.records import COLUMNS, PROCESSES
-from pipeline.local.functions import FunctionSpec
-from pipeline.local.ports import free_port
+from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.services.ports import free_port
 from pipeline.local.stack import local_stack
 
 S3 = {

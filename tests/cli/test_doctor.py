@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.local.ports import free_port
+from pipeline.local.services.ports import free_port
 from tests.cli.cases import run
 from tests.client.contract import TOKEN, Answer, contract
 

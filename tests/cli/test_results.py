@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from pipeline.cli.show import FIRST_ROWS
-from pipeline.columns import OUTCOME_TYPES
+from pipeline.store.columns import OUTCOME_TYPES
 from tests.cli.cases import run
 from tests.client.contract import Answer, contract, progress
 from tests.client.test_joining import ROWS, parts

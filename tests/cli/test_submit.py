@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.batchspec import BatchSpec
+from pipeline.spec.batch_spec import BatchSpec
 from tests.cli.cases import run
 from tests.client.contract import Answer, contract, progress
 

@@ -14,7 +14,7 @@ from pipeline.client import Pipeline
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from pipeline.client.patience import Tell
+    from pipeline.client.retry import Tell
 
 TOKEN = "a-token-of-the-tests"
 SIGNATURE = "X-Amz-Signature=5ec4e7"

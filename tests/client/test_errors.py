@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from pipeline.client import BrokenError, CallError, Pipeline, RefusedError, UnreachableError
-from pipeline.local.ports import free_port
+from pipeline.local.services.ports import free_port
 from tests.client.contract import TOKEN, Answer, called, contract
 
 QUICK = {"Retry-After": "0"}

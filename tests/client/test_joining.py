@@ -8,11 +8,11 @@ import msgspec
 import polars as pl
 import pytest
 
-from pipeline.client.joining import join, overlay
-from pipeline.columns import OUTCOME_TYPES
-from pipeline.cutting import INDEX, ITEM, TASK, Cutter
-from pipeline.models import Outcome
-from pipeline.snapshot import _to_parquet
+from pipeline.client.join_table import join, overlay
+from pipeline.request import Outcome
+from pipeline.store.columns import OUTCOME_TYPES
+from pipeline.store.cutter import INDEX, ITEM, TASK, Cutter
+from pipeline.store.snapshot import _to_parquet
 
 
 def parts(rows: pl.DataFrame, column: str, chunk: int = 2) -> list[bytes]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from pipeline.batchspec import BatchSpec
 from pipeline.client import SourceError, SpecFields
-from pipeline.client.sources import BODY_LIMIT, make_request, read_input
-from pipeline.models import MIB
+from pipeline.client.submission import BODY_LIMIT, make_request, read_input
+from pipeline.request import MIB
 from pipeline.server import BODY_LIMIT as SERVERS_LIMIT
+from pipeline.spec.batch_spec import BatchSpec
 
 LIMIT = 4 * MIB
 ROWS = b"url\n" + b"https://example.org/picture.jpg\n" * (3 * LIMIT // 32)

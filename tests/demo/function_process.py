@@ -9,7 +9,7 @@ import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pipeline.local.ports import free_port
+from pipeline.local.services.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

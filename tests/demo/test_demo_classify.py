@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline.local.demo.pictures import picture_server
 from pipeline.local.demo.squeezenet import PictureError, prepare
-from pipeline.local.ports import free_port
+from pipeline.local.services.ports import free_port
 from tests.demo.function_process import function_process
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from pipeline.local.__main__ import app
 from pipeline.local.demo.options import Options, UserError, parse_function, read_table
-from pipeline.local.ports import free_port
+from pipeline.local.services.ports import free_port
 
 if TYPE_CHECKING:
     from typer.testing import Result
@@ -120,7 +120,7 @@ def test_a_handler_file_is_served(tmp_path: Path, code: str) -> None:
     path = write(tmp_path / "My_Model.py", code)
     spec = parse_function(str(path))
     assert spec.name == "my-model"
-    assert spec.command == (sys.executable, "-m", "pipeline.local.serve", str(path))
+    assert spec.command == (sys.executable, "-m", "pipeline.local.serve_handler", str(path))
 
 
 @pytest.mark.parametrize(

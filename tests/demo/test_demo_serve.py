@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 
-from pipeline.local.serve import Context, Event, Handler, create_app, load_handler
+from pipeline.local.serve_handler import Context, Event, Handler, create_app, load_handler
 from tests.demo.function_process import function_process
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ async def test_a_handler_file_is_served_as_a_process(tmp_path: Path) -> None:
             return {"statusCode": 201, "body": shout(" ".join(words)), "headers": {"X-Made-By": "handler"}}
         """,
     )
-    with function_process("pipeline.local.serve", str(path)) as url:
+    with function_process("pipeline.local.serve_handler", str(path)) as url:
         async with (
             ClientSession() as session,
             session.post(f"{url}/some/path?a=b", data="hello", headers={"X-Say": "say"}) as response,
@@ -128,13 +128,13 @@ async def test_a_body_of_many_megabytes_is_taken() -> None:
 )
 def test_a_file_that_cannot_be_served_says_why(tmp_path: Path, code: str, message: str) -> None:
     path = write(tmp_path, code)
-    command = [sys.executable, "-m", "pipeline.local.serve", str(path)]
+    command = [sys.executable, "-m", "pipeline.local.serve_handler", str(path)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1].startswith(f"error: {path}: {message}")
 
 
 def test_a_file_that_is_missing_says_so(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pipeline.local.serve", str(tmp_path / "handler.py")]
+    command = [sys.executable, "-m", "pipeline.local.serve_handler", str(tmp_path / "handler.py")]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (2, f"error: {tmp_path}/handler.py: no such file\n")

@@ -12,7 +12,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 HANDLER = ROOT / "pipeline"
 # What is never in the image.
-OUTSIDE = frozenset({"local", "client", "cli"})
+OUTSIDE = frozenset({"local", "client", "cli", "docs"})
 DOCKERFILE = HANDLER / "Dockerfile"
 SUBSTITUTION = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
@@ -63,21 +63,14 @@ def copy_image_files(target: Path) -> None:
         words = one.text.split()
         if one.name != "COPY" or any(word.startswith("--from") for word in words):
             continue
-        *patterns, destination = words
-        for pattern in patterns:
-            sources = sorted(HANDLER.glob(pattern))
-            assert sources, f"COPY {pattern}: nothing matches"
-            for source in sources:
-                _copy(source, target / destination, into=destination.endswith("/"))
-
-
-def _copy(source: Path, target: Path, *, into: bool) -> None:
-    if source.is_dir():  # docker copies what is in the folder, not the folder
-        shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-        return
-    path = target / source.name if into else target
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, path)
+        source, destination = words
+        files = [path for path in (HANDLER / source).rglob("*") if path.is_file()] or [HANDLER / source]
+        copied = [path for path in files if in_context(path)]
+        assert copied, f"COPY {source}: nothing matches"
+        for path in copied:
+            place = target / destination / path.relative_to(HANDLER)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
 
 
 def in_context(path: Path) -> bool:

@@ -31,7 +31,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_the_wheel_holds_the_project_and_nothing_else(names: set[str]) -> None:
-    read = {"lua/*.lua", "openapi.yaml", "page/*", "py.typed", "**/*.py"}
+    read = {"ledger/lua/*.lua", "openapi.yaml", "page/*", "py.typed", "**/*.py"}
     wanted = {str(path.relative_to(ROOT)) for pattern in read for path in HANDLER.glob(pattern)}
     assert {name for name in names if ".dist-info/" not in name} == wanted
 

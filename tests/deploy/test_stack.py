@@ -8,9 +8,9 @@ import pytest
 from pipeline.errors import ConfigurationError
 from pipeline.handler import MODES, resolve_mode
 from pipeline.local.stack import ALLOCATOR
-from pipeline.models import Event
+from pipeline.request import Event
 from pipeline.server import SHUTDOWN_TIMEOUT, create_app
-from pipeline.settings import Settings, read_secrets, read_settings
+from pipeline.settings.environment import Settings, read_secrets, read_settings
 from tests.deploy.images import DOCKERFILE, HANDLER, ROOT, function, image_environment, instructions, seconds, stack
 
 UPSTREAM_TIMEOUT = 60.0

@@ -13,9 +13,9 @@ import aiohttp
 import orjson
 from redis.asyncio import Redis
 
-from pipeline.local.functions import FunctionSpec
-from pipeline.local.probes import s3_client
-from pipeline.local.proxy import EVENT_STREAM, Answer, Exchange
+from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.openfaas.proxy import EVENT_STREAM, Answer, Exchange
+from pipeline.local.services.probes import s3_client
 from pipeline.local.stack import local_stack
 from tests.docs.shells import Shell, make_shell
 from tests.e2e.cluster import ENDED, FAST, Cluster
@@ -123,7 +123,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
     """Run the stack, with the README's objects in the bucket and its files in the shell's folder."""
     model = folder / "inception.py"
     model.write_text(MODEL)
-    inception = FunctionSpec("inception", (sys.executable, "-m", "pipeline.local.serve", str(model)))
+    inception = FunctionSpec("inception", (sys.executable, "-m", "pipeline.local.serve_handler", str(model)))
     async with contextlib.AsyncExitStack() as cleanup:
         enter = cleanup.enter_async_context
         stack = await enter(local_stack([inception], workers=16, pipeline_environment=FAST))

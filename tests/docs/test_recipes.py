@@ -14,8 +14,8 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from pipeline.local.functions import FunctionSpec
-from pipeline.local.probes import s3_client
+from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.services.probes import s3_client
 from pipeline.local.stack import local_stack
 from tests.docs.answers import shape
 from tests.docs.outside import KEY, Outside, outside
@@ -86,7 +86,7 @@ async def kitchen(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kit
             handler = folder / recipe.handler_file
             handler.parent.mkdir()
             handler.write_text(recipe.handler.text)
-            command = (sys.executable, "-m", "pipeline.local.serve", str(handler))
+            command = (sys.executable, "-m", "pipeline.local.serve_handler", str(handler))
             await stack.add_function(FunctionSpec(recipe.function, command, environment))
         http = await enter(aiohttp.ClientSession())
         s3 = await enter(s3_client(stack.s3))

@@ -8,14 +8,14 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from pipeline.batchspec import BatchSpec
 from pipeline.cli.app import app
-from pipeline.cli.running import Exit
+from pipeline.cli.command import Exit
 from pipeline.client import Batch, Pipeline
-from pipeline.columns import OUTCOME_TYPES
 from pipeline.handler import MODES
 from pipeline.metrics import Metrics
-from pipeline.settings import Settings
+from pipeline.settings.environment import Settings
+from pipeline.spec.batch_spec import BatchSpec
+from pipeline.store.columns import OUTCOME_TYPES
 
 README = Path(__file__).parents[2] / "README.md"
 GROUP = get_command(app)

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from pipeline.local.functions import FunctionSpec
+from pipeline.local.openfaas.functions import FunctionSpec
 from tests.docs.reading import blocks
 from tests.docs.stage import INPUT, ROWS, Stage
 from tests.support import wait_until
@@ -23,7 +23,7 @@ async def test_a_function_that_is_told_verifies_it_and_starts_what_comes_next(on
     handler = tmp_path / "next.py"
     assert RECEIVER.count(GATEWAY) == RECEIVER.count(SECRETS) == 1
     handler.write_text(RECEIVER.replace(GATEWAY, stack.gateway_url).replace(SECRETS, str(stack.secrets_dir)))
-    await stack.add_function(FunctionSpec("next", (sys.executable, "-m", "pipeline.local.serve", str(handler))))
+    await stack.add_function(FunctionSpec("next", (sys.executable, "-m", "pipeline.local.serve_handler", str(handler))))
     on.gate.set()
     spec = orjson.dumps({"input": INPUT, "function": "inception", "notify": ["next"]})
     assert (await on.cluster.call("batch", body=spec, X_Batch_Id="told"))[0] == 201

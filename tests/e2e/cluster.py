@@ -13,8 +13,8 @@ import aiohttp
 import orjson
 from redis.asyncio import Redis
 
-from pipeline.local.functions import FunctionSpec
-from pipeline.local.probes import s3_client
+from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.services.probes import s3_client
 from pipeline.local.stack import LocalStack, local_stack
 from tests.support import wait_until
 

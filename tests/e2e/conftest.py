@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from pipeline.local.messages import once
+from pipeline.local.openfaas.message_queue import once
 from tests.e2e.cluster import SHORT_SILENCE, Cluster, cluster
 
 

@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from pipeline.local.functions import FunctionSpec
-from pipeline.local.probes import s3_client
-from pipeline.local.services import redis_server
+from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.services.probes import s3_client
+from pipeline.local.services.redis_and_s3 import redis_server
 from pipeline.local.stack import LocalStack, local_stack
 from tests.deploy.images import function, image_environment
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pipeline.local.messages import Callback, Message
+from pipeline.local.openfaas.message_queue import Callback, Message
 from tests.e2e.cluster import Cluster, to_csv, urls
 from tests.support import wait_until
 

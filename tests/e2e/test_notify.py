@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from pipeline.local.functions import FunctionSpec
+from pipeline.local.openfaas.functions import FunctionSpec
 from tests.e2e.cluster import SHORT_SILENCE, Cluster, cluster, urls
 from tests.support import wait_until
 
@@ -39,7 +39,7 @@ async def add_next(running: Cluster, folder: Path) -> Path:
     stack, log, handler = running.stack, folder / "told.ndjson", folder / "next.py"
     key = str(stack.secrets_dir / "webhook-key")
     handler.write_text(NEXT.format(key=key, log=str(log), gateway=stack.gateway_url))
-    await stack.add_function(FunctionSpec("next", (sys.executable, "-m", "pipeline.local.serve", str(handler))))
+    await stack.add_function(FunctionSpec("next", (sys.executable, "-m", "pipeline.local.serve_handler", str(handler))))
     return log
 
 

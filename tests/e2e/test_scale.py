@@ -8,7 +8,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from pipeline.local.messages import Message
+from pipeline.local.openfaas.message_queue import Message
 from tests.e2e.cluster import Cluster, cluster, urls
 from tests.support import wait_until
 

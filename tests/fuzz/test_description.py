@@ -8,17 +8,17 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from bench.fuzz.description import description, fixed, modes, resolve
 from pipeline import errors
-from pipeline.batchspec import MOST_PROBLEMS, BatchSpec
 from pipeline.errors import PipelineError
-from pipeline.fieldrules import MOST_HEADERS
 from pipeline.handler import MODES, Signed
-from pipeline.listing import SHOWN_BATCHES
+from pipeline.ledger.replies import ENDED
 from pipeline.metrics import VERSION
-from pipeline.models import BATCH_ID, CALLBACK_PATH, DIRECT_PATH, KIB, PROBE_PATH, RESERVED_IDS
 from pipeline.modes.tune import Tuning
-from pipeline.replies import ENDED
+from pipeline.request import BATCH_ID, CALLBACK_PATH, DIRECT_PATH, KIB, PROBE_PATH, RESERVED_IDS
 from pipeline.server import BODY_LIMIT, ERROR_HEADERS, create_app
-from pipeline.settings import read_settings
+from pipeline.settings.environment import read_settings
+from pipeline.spec.batch_spec import MOST_PROBLEMS, BatchSpec
+from pipeline.spec.field_rules import MOST_HEADERS
+from pipeline.status.list import SHOWN_BATCHES
 from tests.deploy.images import ROOT
 
 WORDS = {"title", "description"}

@@ -6,11 +6,11 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from pipeline.batchspec import Submission
-from pipeline.envelopes import Envelope
-from pipeline.ledger import Begun, Generation, Ledger
-from pipeline.replies import FailVerdict, Pass, Repairs, Settled
-from pipeline.signing import Identity
+from pipeline.answers.envelope import Envelope
+from pipeline.ledger.ledger import Begun, Generation, Ledger
+from pipeline.ledger.replies import FailVerdict, Pass, Repairs, Settled
+from pipeline.openfaas.signing import Identity
+from pipeline.spec.batch_spec import Submission
 
 SILENCE = 100.0
 PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts", "series", "failures", "notices")

@@ -12,19 +12,19 @@ from botocore.retries.standard import ExponentialBackoff
 from redis.asyncio import Redis
 
 from pipeline.access import Access
-from pipeline.background import Background
+from pipeline.concurrency import Background
 from pipeline.context import Context, Phases
-from pipeline.gateway import Gateway
 from pipeline.hooks import Hooks
-from pipeline.ledger import Ledger
-from pipeline.local.services import RedisServer, S3Info, redis_server, s3_server
+from pipeline.ledger.ledger import Ledger
+from pipeline.local.services.redis_and_s3 import RedisServer, S3Info, redis_server, s3_server
 from pipeline.metrics import Metrics
-from pipeline.settings import Secrets, Settings
-from pipeline.signing import Signer
-from pipeline.snapshot import Snapshots
-from pipeline.specs import Specs
-from pipeline.sql.queries import Queries
-from pipeline.store import Store
+from pipeline.openfaas.gateway import Gateway
+from pipeline.openfaas.signing import Signer
+from pipeline.settings.environment import Secrets, Settings
+from pipeline.sql.runner import Queries
+from pipeline.store.batch_records import Specs
+from pipeline.store.bucket import Store
+from pipeline.store.snapshot import Snapshots
 from pipeline.webhooks import Webhooks
 from tests.integration.bench import Bench
 from tests.integration.direct_calls import Direct

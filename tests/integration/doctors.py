@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.checks.report import Check
-from pipeline.gateway import Gateway
-from pipeline.ledger import Ledger
-from pipeline.models import PROBE_PATH
-from pipeline.store import Store
+from pipeline.doctor.check import Check
+from pipeline.ledger.ledger import Ledger
+from pipeline.openfaas.gateway import Gateway
+from pipeline.request import PROBE_PATH
+from pipeline.store.bucket import Store
 from tests.integration.fake_gateway import Message
 from tests.integration.pipeline_bench import PipelineBench, document, query_of
 from tests.support import wait_until

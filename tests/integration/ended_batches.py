@@ -4,7 +4,7 @@ import csv
 import io
 from typing import Any
 
-from pipeline.outputs import CONTENT_TYPES
+from pipeline.store.keys import CONTENT_TYPES
 from tests.integration.pipeline_bench import CSV, PipelineBench
 
 ROWS = 'id,url,note\n1,a,"x, y"\n2,no b,\n3,c,""\n4,no d,"say ""d"""\n'

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from pipeline.ledger import End
+from pipeline.ledger.ledger import End
 from tests.integration.bench import Bench
 
 Made = Callable[[Bench], Awaitable[None]]

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from pipeline.envelopes import encode_answer
-from pipeline.models import Outcome
+from pipeline.answers.envelope import encode_answer
+from pipeline.request import Outcome
 
 
 def outcome(

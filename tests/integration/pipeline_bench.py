@@ -13,10 +13,10 @@ from structlog.contextvars import clear_contextvars
 
 from pipeline.context import Context, Phases
 from pipeline.handler import handle
-from pipeline.models import Event, Response
-from pipeline.signing import Identity, Purpose
-from pipeline.snapshot import Snapshots
-from pipeline.specs import Specs
+from pipeline.openfaas.signing import Identity, Purpose
+from pipeline.request import Event, Response
+from pipeline.store.batch_records import Specs
+from pipeline.store.snapshot import Snapshots
 from tests.integration.bench import Bench
 from tests.integration.fake_gateway import FakeGateway, Message, Model
 

@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 from standardwebhooks import Webhook
 
-from pipeline.local.ports import free_ports
+from pipeline.local.services.ports import free_ports
 from tests.integration.bench import Bench
 from tests.integration.pipeline_bench import PipelineBench
 

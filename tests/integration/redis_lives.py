@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from redis.asyncio import Redis
 
-from pipeline.connection import open_redis
 from pipeline.context import Phases
-from pipeline.ledger import End, Ledger
+from pipeline.ledger.ledger import End, Ledger
+from pipeline.ledger.redis.client import open_redis
 from tests.integration.bench import Bench
 from tests.integration.pipeline_bench import PipelineBench
 from tests.integration.redis_nodes import PASSWORD

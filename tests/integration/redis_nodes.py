@@ -12,10 +12,10 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from pipeline.local.binaries import redis_binary
-from pipeline.local.children import Children, child_processes
-from pipeline.local.daemon import Daemon
-from pipeline.local.ports import HOST, free_ports, is_listening
+from pipeline.local.services.binaries import redis_binary
+from pipeline.local.services.children import Children, child_processes
+from pipeline.local.services.daemon import Daemon
+from pipeline.local.services.ports import HOST, free_ports, is_listening
 from tests.support import wait_until
 
 PASSWORD = "the password of the nodes"

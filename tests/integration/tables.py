@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 import polars as pl
 
-from pipeline.cutting import INDEX, ITEM
-from pipeline.models import Outcome
-from pipeline.segments import Segment, list_segments, write_segment
-from pipeline.snapshot import Manifest, Shape, Snapshots
-from pipeline.store import Store
+from pipeline.request import Outcome
+from pipeline.store.bucket import Store
+from pipeline.store.cutter import INDEX, ITEM
+from pipeline.store.segments import Segment, list_segments, write_segment
+from pipeline.store.snapshot import Manifest, Shape, Snapshots
 from tests.integration.outcomes import answer
 
 EPOCH = "abc123"

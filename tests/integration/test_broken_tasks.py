@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from pipeline import ending
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.modes import batch as batch_module
 from pipeline.modes import task as task_module
+from pipeline.outputs import publish as ending
 from tests.integration.pipeline_bench import PipelineBench, answering
 
 

@@ -10,9 +10,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from pipeline.bundles import Bundles, Command
-from pipeline.connection import open_redis
-from pipeline.local.services import RedisServer
+from pipeline.ledger.redis.client import open_redis
+from pipeline.ledger.redis.pipelining import Bundles, Command
+from pipeline.local.services.redis_and_s3 import RedisServer
 
 SLOW = ("EVAL", "for i = 1, 1e6 do end return 'slow'", 0)
 

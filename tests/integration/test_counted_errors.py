@@ -7,11 +7,11 @@ from botocore.retries.standard import ExponentialBackoff
 from redis.asyncio import Redis
 
 from pipeline.errors import UnavailableError
-from pipeline.ledger import Ledger
-from pipeline.local.ports import HOST, free_port
-from pipeline.local.services import RedisServer, S3Info
+from pipeline.ledger.ledger import Ledger
+from pipeline.local.services.ports import HOST, free_port
+from pipeline.local.services.redis_and_s3 import RedisServer, S3Info
 from pipeline.metrics import Metrics
-from pipeline.store import MissingObjectError, Store
+from pipeline.store.bucket import MissingObjectError, Store
 from tests.counts import parse, rises
 from tests.integration.conftest import connection
 from tests.integration.s3_proxy import Fault, S3Proxy, drop, refuse
@@ -21,7 +21,7 @@ async def test_errors_of_redis_are_counted_by_their_kind(
     server: RedisServer, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await redis.script_flush()
-    monkeypatch.setattr("pipeline.patience.PATIENCE", 0)
+    monkeypatch.setattr("pipeline.ledger.redis.retry.PATIENCE", 0)
     for url, password, kind in (
         (f"redis://{HOST}:{free_port()}", None, "ConnectionError"),
         (server.url, "another-password", "wrongpass"),

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
-from pipeline import releasing
-from pipeline.envelopes import decode_envelope
+from pipeline.answers.envelope import decode_envelope
 from pipeline.errors import BadRequestError, ForbiddenError
-from pipeline.models import DIRECT_PATH
-from pipeline.releasing import release
-from pipeline.replies import Pass
+from pipeline.ledger.replies import Pass
+from pipeline.request import DIRECT_PATH
+from pipeline.tasks import release as releasing
+from pipeline.tasks.release import release
 from tests.integration.direct_calls import Direct
 from tests.integration.pipeline_bench import PipelineBench, answering, query_of
 

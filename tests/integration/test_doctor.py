@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.checks import bucket, platform, redis_server, report
-from pipeline.checks.report import Check
+from pipeline.doctor import check as report
+from pipeline.doctor import gateway as platform
+from pipeline.doctor import redis as redis_server
+from pipeline.doctor import s3 as bucket
+from pipeline.doctor.check import Check
 from pipeline.errors import UnavailableError
-from pipeline.gateway import Gateway
-from pipeline.local.ports import free_port
+from pipeline.local.services.ports import free_port
 from pipeline.modes import doctor as doctor_module
+from pipeline.openfaas.gateway import Gateway
 from tests.integration.doctors import KNOWN, QUEUE, Doctor, bad
 from tests.integration.pipeline_bench import CSV, document
 

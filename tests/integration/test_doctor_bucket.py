@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from aiohttp import web
 
-from pipeline.store import Store
+from pipeline.store.bucket import Store
 from tests.integration.doctors import KNOWN, Doctor, bad
 from tests.integration.s3_proxy import S3Proxy, drop, refuse
 

@@ -6,8 +6,8 @@ from email.utils import formatdate
 import pytest
 from aiohttp import web
 
-from pipeline.probing import Probing
-from pipeline.store import Store
+from pipeline.ledger.probe import Probing
+from pipeline.store.bucket import Store
 from tests.integration.doctors import KNOWN, Doctor, bad
 from tests.integration.s3_proxy import Fault, S3Proxy, refuse
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.checks import queue
+from pipeline.doctor import queue
 from pipeline.errors import ForbiddenError
-from pipeline.models import PROBE_PATH
-from pipeline.probing import PROBE_TTL
-from pipeline.signing import Identity, Purpose
+from pipeline.ledger.probe import PROBE_TTL
+from pipeline.openfaas.signing import Identity, Purpose
+from pipeline.request import PROBE_PATH
 from tests.integration.doctors import QUEUE, Doctor, bring, carry, lose
 from tests.integration.fake_gateway import Message
 from tests.integration.pipeline_bench import CSV, PipelineBench, document, query_of

@@ -13,9 +13,9 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.cutting import Cutter
-from pipeline.models import KIB, MIB
 from pipeline.modes import batch as batch_module
+from pipeline.request import KIB, MIB
+from pipeline.store.cutter import Cutter
 from tests.integration.direct_calls import Direct
 from tests.integration.pipeline_bench import CSV, document
 from tests.integration.pipeline_bench import PipelineBench as Pipeline

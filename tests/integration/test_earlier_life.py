@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import duties, settling
 from pipeline.errors import UnavailableError
 from pipeline.modes import batch as batch_module
+from pipeline.tasks import follow_up as duties
+from pipeline.tasks import settle as settling
 from tests.integration.lost_redis import come_back, go_on, memory, urls
 from tests.integration.overtaking import before_it_is_closed
 from tests.integration.pipeline_bench import PipelineBench, answering

@@ -13,14 +13,14 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import table as table_module
-from pipeline.exporting import write_tables
-from pipeline.models import Outcome
-from pipeline.outputs import CONTENT_TYPES
-from pipeline.snapshot import Snapshots
-from pipeline.store import Store, Upload
-from pipeline.summary import Writer
-from pipeline.table import joined_table
+from pipeline.outputs import joined_table as table_module
+from pipeline.outputs.export import write_tables
+from pipeline.outputs.joined_table import joined_table
+from pipeline.outputs.summary import Writer
+from pipeline.request import Outcome
+from pipeline.store.bucket import Store, Upload
+from pipeline.store.keys import CONTENT_TYPES
+from pipeline.store.snapshot import Snapshots
 from tests.integration.outcomes import outcome
 from tests.integration.tables import write_segments, write_snapshot
 

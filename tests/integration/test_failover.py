@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline import ledger as ledger_module
 from pipeline.errors import ConflictError, NotFoundError, UnavailableError
-from pipeline.ledger import Ledger
-from pipeline.store import Check
+from pipeline.ledger import ledger as ledger_module
+from pipeline.ledger.ledger import Ledger
+from pipeline.store.bucket import Check
 from tests.integration.lost_redis import come_back, go_on, lose_redis, memory, urls
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
 

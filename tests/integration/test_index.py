@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from pipeline import sweeping
+from pipeline.batch import sweep as sweeping
 from pipeline.errors import UnavailableError
-from pipeline.index import SURVEY_INTERVAL, SURVEY_LEASE
+from pipeline.ledger.index import SURVEY_INTERVAL, SURVEY_LEASE
 from tests.integration.pipeline_bench import PipelineBench, answering
 
 

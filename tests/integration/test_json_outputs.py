@@ -6,8 +6,8 @@ import orjson
 import polars as pl
 import pytest
 
-from pipeline import calls
-from pipeline.columns import OUTCOME_TYPES
+from pipeline.store.columns import OUTCOME_TYPES
+from pipeline.tasks import model_call as calls
 from tests.integration.pipeline_bench import PipelineBench, answering
 
 NDJSON = {"Content-Type": "application/x-ndjson"}

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from pipeline.errors import ConflictError, UnavailableError
-from pipeline.fieldrules import FORMATS
-from pipeline.ledger import Ledger
-from pipeline.outputs import names_of
-from pipeline.replies import Cancelled
-from pipeline.signing import Identity
-from pipeline.specs import Marker, Specs
-from pipeline.store import Check, ObjectInfo
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.replies import Cancelled
+from pipeline.openfaas.signing import Identity
+from pipeline.spec.field_rules import FORMATS
+from pipeline.store.batch_records import Marker, Specs
+from pipeline.store.bucket import Check, ObjectInfo
+from pipeline.store.keys import names_of
 from tests.integration.overtaking import before_it_is_closed
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
 from tests.lines import Lines

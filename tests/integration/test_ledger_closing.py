@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.ledger import End
+from pipeline.ledger.ledger import End
 from tests.integration.bench import Bench
 
 

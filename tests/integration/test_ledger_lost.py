@@ -1,6 +1,6 @@
 """repair: what is lost is known by evidence, not by silence."""
 
-from pipeline.ledger import LOSSES_ALLOWED
+from pipeline.ledger.ledger import LOSSES_ALLOWED
 from tests.integration.bench import SILENCE, Bench
 
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.envelopes import Envelope
-from pipeline.failures import Example, Failures
-from pipeline.ledger import End
-from pipeline.measures import SLOTS, read_measures, upper_edge
-from pipeline.replies import State
-from pipeline.settings import read_settings
-from pipeline.status import status_document
+from pipeline.answers.envelope import Envelope
+from pipeline.answers.failure_kinds import Example, Failures
+from pipeline.ledger.ledger import End
+from pipeline.ledger.measures import SLOTS, read_measures, upper_edge
+from pipeline.ledger.replies import State
+from pipeline.settings.environment import read_settings
+from pipeline.status.document import status_document
 from tests.integration.bench import Bench
 
 SETTINGS = read_settings({"s3_bucket": "rows"})

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline.ledger import End
-from pipeline.notices import Ending, Tried, Verdict
-from pipeline.replies import Repairs
+from pipeline.ledger.ledger import End
+from pipeline.ledger.notices import Ending, Tried, Verdict
+from pipeline.ledger.replies import Repairs
 from tests.integration.bench import Bench, submission
 from tests.integration.ledgers import Made, deleting
 

@@ -8,10 +8,10 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from pipeline.errors import UnavailableError
-from pipeline.ledger import Ledger
-from pipeline.local.ports import free_port
-from pipeline.local.services import redis_server
-from pipeline.replies import Settled
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.replies import Settled
+from pipeline.local.services.ports import free_port
+from pipeline.local.services.redis_and_s3 import redis_server
 from tests.integration.bench import Bench
 
 

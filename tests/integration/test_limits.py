@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from pipeline import bodies
 from pipeline.access import Access
 from pipeline.errors import BadRequestError, TooLargeError
-from pipeline.models import MIB
 from pipeline.modes import batch as batch_module
+from pipeline.request import MIB
+from pipeline.spec import request_body as bodies
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
 
 ROWS = b"url\na\nb\nc\n"

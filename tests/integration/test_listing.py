@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import index, listing
-from pipeline.surveying import survey
+from pipeline.batch.survey import survey
+from pipeline.ledger import index
+from pipeline.status import list as listing
 from tests.integration.pipeline_bench import PipelineBench, answering, document
 
 

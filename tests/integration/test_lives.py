@@ -3,9 +3,9 @@
 import pytest
 
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
+from pipeline.ledger.replies import Phase, Repairs
 from pipeline.modes import batch as batch_module
-from pipeline.replies import Phase, Repairs
-from pipeline.specs import Marker
+from pipeline.store.batch_records import Marker
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 
 

@@ -8,7 +8,7 @@ from multidict import CIMultiDict
 
 from pipeline.errors import ForbiddenError
 from pipeline.handler import handle
-from pipeline.models import SIGNATURE_HEADER, Event, Response
+from pipeline.request import SIGNATURE_HEADER, Event, Response
 from tests.integration.fake_gateway import Message
 from tests.integration.pipeline_bench import PipelineBench, answering, document, query_of
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import sweeping
-from pipeline.duties import write_due_segment
+from pipeline.batch import sweep as sweeping
 from pipeline.errors import BadRequestError, ConflictError, NotFoundError
-from pipeline.specs import Marker
+from pipeline.store.batch_records import Marker
+from pipeline.tasks.follow_up import write_due_segment
 from tests.integration.outcomes import answers
 from tests.integration.pipeline_bench import PipelineBench, answering, document
 

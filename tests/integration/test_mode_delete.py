@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline import deleting
+from pipeline.batch import delete as deleting
 from pipeline.errors import ConflictError, NotFoundError, UnavailableError
-from pipeline.replies import Deletion
-from pipeline.store import Check
+from pipeline.ledger.replies import Deletion
+from pipeline.store.bucket import Check
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 
 

@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 from backports import zstd
 
-from pipeline.cutting import INDEX, ITEM, TASK
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.inputformat import content_type_of
+from pipeline.spec.input_format import content_type_of
+from pipeline.store.cutter import INDEX, ITEM, TASK
 from tests.integration.parts import put, snapshot
 from tests.integration.pipeline_bench import PipelineBench, document
 

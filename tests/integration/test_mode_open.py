@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import ForbiddenError, UnavailableError
 from pipeline.modes import batch as batch_module
 from pipeline.modes.open import OPENINGS_ALLOWED
-from pipeline.signing import Identity
+from pipeline.openfaas.signing import Identity
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 
 

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from pipeline.errors import BadRequestError, ConflictError, NotFoundError
-from pipeline.local.probes import S3Info
-from pipeline.store import Store
+from pipeline.local.services.probes import S3Info
+from pipeline.store.bucket import Store
 from tests.integration.conftest import connection
 from tests.integration.pipeline_bench import PipelineBench, answering, document
 

@@ -7,13 +7,13 @@ from typing import Any
 import orjson
 import pytest
 
-from pipeline import calls
 from pipeline.errors import ForbiddenError, UnavailableError
-from pipeline.fieldrules import FORMATS
-from pipeline.outputs import names_of
-from pipeline.segments import MissingSegmentError
-from pipeline.signing import Identity
-from pipeline.store import MissingObjectError, Upload
+from pipeline.openfaas.signing import Identity
+from pipeline.spec.field_rules import FORMATS
+from pipeline.store.bucket import MissingObjectError, Upload
+from pipeline.store.keys import names_of
+from pipeline.store.segments import MissingSegmentError
+from pipeline.tasks import model_call as calls
 from tests.integration.pipeline_bench import PipelineBench, answering
 
 

@@ -9,10 +9,10 @@ import orjson
 import pytest
 from aiohttp import web
 
-from pipeline import calls
-from pipeline.envelopes import decode_envelope
+from pipeline.answers.envelope import decode_envelope
 from pipeline.errors import ForbiddenError
-from pipeline.models import SIGNATURE_HEADER, Outcome, Response
+from pipeline.request import SIGNATURE_HEADER, Outcome, Response
+from pipeline.tasks import model_call as calls
 from tests.integration.pipeline_bench import PipelineBench, answering, document
 
 

@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from pipeline.errors import UnavailableError
-from pipeline.notices import Notifications
-from pipeline.notifying import tell
-from pipeline.replies import MICROSECONDS
+from pipeline.ledger.notices import Notifications
+from pipeline.ledger.replies import MICROSECONDS
+from pipeline.notify.tell import tell
 from tests.integration.bench import Bench
 from tests.integration.pipeline_bench import PipelineBench
 from tests.integration.receivers import Answer, Receiver, allow, due_again, notified, saying, wait_of

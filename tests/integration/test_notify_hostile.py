@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 
 from pipeline.hooks import ANSWER_LIMIT
-from pipeline.models import MIB
+from pipeline.request import MIB
 from tests.integration.pipeline_bench import PipelineBench
 from tests.integration.receivers import Answer, Receiver, due_again, notified, saying
 from tests.integration.told_batches import hear, run

@@ -3,8 +3,8 @@
 import pytest
 
 from pipeline.errors import NotFoundError
-from pipeline.notices import Tried
-from pipeline.notifying import tell
+from pipeline.ledger.notices import Tried
+from pipeline.notify.tell import tell
 from tests.integration.lost_redis import go_on, lose_redis
 from tests.integration.overtaking import before_it_is_closed
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document

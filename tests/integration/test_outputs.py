@@ -7,11 +7,11 @@ import orjson
 import polars as pl
 import pytest
 
-from pipeline import calls
-from pipeline.columns import OUTCOME_TYPES
 from pipeline.errors import BadRequestError
-from pipeline.fieldrules import FORMATS
-from pipeline.outputs import names_of
+from pipeline.spec.field_rules import FORMATS
+from pipeline.store.columns import OUTCOME_TYPES
+from pipeline.store.keys import names_of
+from pipeline.tasks import model_call as calls
 from tests.integration.ended_batches import ROWS, cells, ended, output, outputs
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 

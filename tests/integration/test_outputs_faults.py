@@ -9,13 +9,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipeline import calls
-from pipeline.ending import TABLE_ATTEMPTS
 from pipeline.errors import UnavailableError
-from pipeline.fieldrules import FORMATS
-from pipeline.outputs import CONTENT_TYPES, names_of
-from pipeline.specs import Specs
-from pipeline.store import MissingObjectError
+from pipeline.outputs.publish import TABLE_ATTEMPTS
+from pipeline.spec.field_rules import FORMATS
+from pipeline.store.batch_records import Specs
+from pipeline.store.bucket import MissingObjectError
+from pipeline.store.keys import CONTENT_TYPES, names_of
+from pipeline.tasks import model_call as calls
 from tests.integration.ended_batches import ROWS, ended, output, outputs
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
 

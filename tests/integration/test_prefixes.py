@@ -9,14 +9,14 @@ import polars as pl
 import pytest
 import pytest_asyncio
 
-from pipeline import prefixes
-from pipeline.batchspec import Submission
-from pipeline.cutting import ITEM
+from pipeline.batch.open import NewBatch, claim, open_batch
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
-from pipeline.local.services import S3Info
+from pipeline.inputs import s3_prefix as prefixes
+from pipeline.local.services.redis_and_s3 import S3Info
 from pipeline.modes import batch as batch_module
-from pipeline.opening import NewBatch, claim, open_batch
-from pipeline.store import Store
+from pipeline.spec.batch_spec import Submission
+from pipeline.store.bucket import Store
+from pipeline.store.cutter import ITEM
 from tests.integration.conftest import connection
 from tests.integration.parts import put, snapshot
 from tests.integration.pipeline_bench import CSV, PipelineBench, document

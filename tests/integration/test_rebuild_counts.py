@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import pytest
 
-from pipeline import ledger as ledger_module
-from pipeline.segments import write_segment
+from pipeline.ledger import ledger as ledger_module
+from pipeline.store.segments import write_segment
 from tests.integration.lost_redis import go_on, lose_redis, urls
 from tests.integration.outcomes import answer, answers, outcome
 from tests.integration.pipeline_bench import PipelineBench, answering

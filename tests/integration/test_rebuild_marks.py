@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from pipeline import ledger as ledger_module
 from pipeline.errors import UnavailableError
+from pipeline.ledger import ledger as ledger_module
 from tests.integration.lost_redis import go_on, lose_redis, urls
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 

@@ -10,8 +10,8 @@ import pytest_asyncio
 from redis.asyncio import RedisCluster
 
 from pipeline.errors import UnavailableError
-from pipeline.ledger import Ledger
-from pipeline.local.ports import HOST, free_port
+from pipeline.ledger.ledger import Ledger
+from pipeline.local.services.ports import HOST, free_port
 from tests.integration.pipeline_bench import PipelineBench, answering
 from tests.integration.redis_lives import Lives, begin, end, lives, over
 from tests.integration.redis_nodes import PASSWORD, Node, RedisNodes, Service, redis_cluster
@@ -188,7 +188,7 @@ async def test_one_of_the_named_nodes_is_enough_to_find_the_others(cluster: Redi
 async def test_a_cluster_that_refuses_the_password_says_so_at_once(
     cluster: RedisNodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.patience.PATIENCE", 1e9)
+    monkeypatch.setattr("pipeline.ledger.redis.retry.PATIENCE", 1e9)
     for password, words in ((None, "it demands a password"), ("wrong", "it refuses the password")):
         async with Ledger.connect(cluster.url, password, "prefix") as ledger:
             with pytest.raises(UnavailableError, match=words):

@@ -8,11 +8,11 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from pipeline.ledger import Ledger
-from pipeline.local.ports import free_port
-from pipeline.local.services import RedisServer, redis_server
-from pipeline.models import MIB
-from pipeline.redis_errors import explain
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.redis.errors import explain
+from pipeline.local.services.ports import free_port
+from pipeline.local.services.redis_and_s3 import RedisServer, redis_server
+from pipeline.request import MIB
 from tests.integration.doctors import KNOWN, Doctor, bad
 
 

@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 
 from pipeline.errors import UnavailableError
-from pipeline.ledger import Ledger
-from pipeline.local.children import child_processes
-from pipeline.local.ports import HOST, free_port
+from pipeline.ledger.ledger import Ledger
+from pipeline.local.services.children import child_processes
+from pipeline.local.services.ports import HOST, free_port
 from tests.integration.redis_lives import Lives, begin, end, lives
 from tests.integration.redis_nodes import PASSWORD, Node, make_node
 from tests.support import wait_until
@@ -36,13 +36,13 @@ async def ours(node: Node, name: str) -> AsyncIterator[Lives]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a call give up at once what it would wait for."""
-    monkeypatch.setattr("pipeline.patience.PATIENCE", 0)
+    monkeypatch.setattr("pipeline.ledger.redis.retry.PATIENCE", 0)
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a call wait for ever for what passes by itself: what comes at once is not waited for."""
-    monkeypatch.setattr("pipeline.patience.PATIENCE", 1e9)
+    monkeypatch.setattr("pipeline.ledger.redis.retry.PATIENCE", 1e9)
 
 
 async def test_a_restart_in_the_middle_of_lives_is_waited_for(ours: Lives, node: Node) -> None:
@@ -68,7 +68,7 @@ async def test_a_client_that_never_reached_redis_waits_too(node: Node, name: str
 
 
 async def test_what_does_not_come_back_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.patience.PATIENCE", 0.2)
+    monkeypatch.setattr("pipeline.ledger.redis.retry.PATIENCE", 0.2)
     async with Ledger.connect(f"redis://{HOST}:{free_port()}", PASSWORD, "prefix") as ledger:
         with pytest.raises(UnavailableError, match="there is no connection to it"):
             await ledger.phase("batch")

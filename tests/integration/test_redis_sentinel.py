@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from pipeline.connection import open_redis
 from pipeline.errors import UnavailableError
-from pipeline.ledger import Ledger
-from pipeline.local.ports import HOST, free_port
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.redis.client import open_redis
+from pipeline.local.services.ports import HOST, free_port
 from tests.integration.pipeline_bench import PipelineBench, answering
 from tests.integration.redis_lives import Lives, begin, end, lives, over
 from tests.integration.redis_nodes import PASSWORD, SERVICE, Watched, watched_primary
@@ -90,7 +90,7 @@ async def test_a_name_that_no_sentinel_knows_is_said(watched: Watched) -> None:
 
 @EITHER_WAY
 async def test_a_wrong_password_is_said_at_once(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.patience.PATIENCE", 1e9)
+    monkeypatch.setattr("pipeline.ledger.redis.retry.PATIENCE", 1e9)
     by_sentinel = watched.sentinels[0].password is not None
     for password, words in ((None, "it demands a password"), ("wrong", "it refuses the password")):
         async with Ledger.connect(watched.url, password, "prefix") as ledger:

@@ -6,12 +6,12 @@ import orjson
 import pytest
 from aiohttp import web
 
-from pipeline import gateway as gateway_module
-from pipeline.ending import TABLE_ATTEMPTS
 from pipeline.errors import UnavailableError
-from pipeline.fieldrules import FORMATS
-from pipeline.notifying import tell
-from pipeline.outputs import names_of
+from pipeline.notify.tell import tell
+from pipeline.openfaas import gateway as gateway_module
+from pipeline.outputs.publish import TABLE_ATTEMPTS
+from pipeline.spec.field_rules import FORMATS
+from pipeline.store.keys import names_of
 from tests.integration.pipeline_bench import PipelineBench, document
 from tests.integration.receivers import Answer, Receiver, due_again, notified, saying
 from tests.integration.told_batches import hear

@@ -6,7 +6,8 @@ from contextlib import aclosing
 
 import pytest
 
-from pipeline.segments import (
+from pipeline.store.bucket import Store
+from pipeline.store.segments import (
     READ_AHEAD,
     MissingSegmentError,
     Segment,
@@ -16,7 +17,6 @@ from pipeline.segments import (
     unsuccessful,
     write_segment,
 )
-from pipeline.store import Store
 from tests.integration.outcomes import answer, answers, outcome
 from tests.support import wait_until
 

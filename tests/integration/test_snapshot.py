@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 import polars as pl
 import pytest
 
-from pipeline import snapshot as snapshot_module
-from pipeline.cutting import INDEX, ITEM, Cutter
 from pipeline.errors import BadRequestError
-from pipeline.snapshot import Item, Shape, Snapshots
-from pipeline.store import MissingObjectError, Store
+from pipeline.store import snapshot as snapshot_module
+from pipeline.store.bucket import MissingObjectError, Store
+from pipeline.store.cutter import INDEX, ITEM, Cutter
+from pipeline.store.snapshot import Item, Shape, Snapshots
 
 ROWS = 1000
 

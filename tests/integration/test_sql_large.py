@@ -8,12 +8,13 @@ import polars as pl
 import pytest
 from backports import zstd
 
-from pipeline import heads, prefixes
-from pipeline.batchspec import BatchSpec
 from pipeline.errors import BadRequestError
-from pipeline.heads import HEAD, read_columns
+from pipeline.inputs import check_query as heads
+from pipeline.inputs import s3_prefix as prefixes
+from pipeline.inputs.check_query import HEAD, read_columns
 from pipeline.modes import batch as batch_module
-from pipeline.objects import ObjectInfo
+from pipeline.spec.batch_spec import BatchSpec
+from pipeline.store.errors import ObjectInfo
 from tests.integration.pipeline_bench import PipelineBench, document
 
 TEXT: pl.DataType = pl.String()

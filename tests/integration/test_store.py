@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import s3 as s3_module
-from pipeline import store as store_module
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.local.ports import free_port
-from pipeline.local.services import S3Info
-from pipeline.models import MIB
-from pipeline.store import MissingObjectError, Store
+from pipeline.local.services.ports import free_port
+from pipeline.local.services.redis_and_s3 import S3Info
+from pipeline.request import MIB
+from pipeline.store import bucket as store_module
+from pipeline.store import client as s3_module
+from pipeline.store.bucket import MissingObjectError, Store
 from tests.integration.conftest import connection
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from pipeline.context import open_context
 from pipeline.errors import UnavailableError
-from pipeline.local.services import S3Info
-from pipeline.settings import Secrets, read_secrets
-from pipeline.store import Store
+from pipeline.local.services.redis_and_s3 import S3Info
+from pipeline.settings.environment import Secrets, read_secrets
+from pipeline.store.bucket import Store
 from tests.integration.conftest import connection
 from tests.integration.s3_proxy import S3Proxy, refuse
 

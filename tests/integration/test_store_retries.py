@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import s3 as s3_module
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.local.services import S3Info
-from pipeline.models import MIB
-from pipeline.s3 import ATTEMPTS
-from pipeline.store import Store
+from pipeline.local.services.redis_and_s3 import S3Info
+from pipeline.request import MIB
+from pipeline.store import client as s3_module
+from pipeline.store.bucket import Store
+from pipeline.store.client import ATTEMPTS
 from tests.integration.conftest import connection
 from tests.integration.s3_proxy import Fault, S3Proxy, cut, drop, refuse
 

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from pipeline import store as store_module
 from pipeline.errors import UnavailableError
-from pipeline.models import MIB
-from pipeline.store import PART_SIZE, Store, Upload
-from pipeline.summary import Writer
+from pipeline.outputs.summary import Writer
+from pipeline.request import MIB
+from pipeline.store import bucket as store_module
+from pipeline.store.bucket import PART_SIZE, Store, Upload
 from tests.integration.s3_proxy import S3Proxy, hold, lose, refuse, say
 
 

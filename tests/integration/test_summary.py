@@ -8,14 +8,14 @@ import orjson
 import polars as pl
 import pytest
 
-from pipeline import snapshot as snapshot_module
-from pipeline.cutting import INDEX, ITEM
 from pipeline.errors import UnavailableError
-from pipeline.models import Outcome
-from pipeline.segments import list_segments, write_segment
-from pipeline.snapshot import Shape, Snapshots
-from pipeline.store import PART_SIZE, MissingObjectError, Store, Upload
-from pipeline.summary import Totals, Writer, write_summary
+from pipeline.outputs.summary import Totals, Writer, write_summary
+from pipeline.request import Outcome
+from pipeline.store import snapshot as snapshot_module
+from pipeline.store.bucket import PART_SIZE, MissingObjectError, Store, Upload
+from pipeline.store.cutter import INDEX, ITEM
+from pipeline.store.segments import list_segments, write_segment
+from pipeline.store.snapshot import Shape, Snapshots
 from tests.integration.outcomes import answer, outcome
 
 URL = Shape("url")

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import polars as pl
 import pytest
 
-from pipeline import table as table_module
-from pipeline.columns import OUTCOME_TYPES
-from pipeline.segments import Segment
-from pipeline.snapshot import Manifest, Snapshots
-from pipeline.store import Store
-from pipeline.table import joined_table
+from pipeline.outputs import joined_table as table_module
+from pipeline.outputs.joined_table import joined_table
+from pipeline.store.bucket import Store
+from pipeline.store.columns import OUTCOME_TYPES
+from pipeline.store.segments import Segment
+from pipeline.store.snapshot import Manifest, Snapshots
 from tests.integration.outcomes import outcome
 from tests.integration.tables import write_segments, write_snapshot
 

@@ -9,9 +9,9 @@ from typing import Any
 from aiohttp import ClientResponse, ClientSession, web
 from multidict import CIMultiDictProxy
 
-from pipeline.local.children import child_processes
-from pipeline.local.functions import Function, FunctionSpec
-from pipeline.local.gateway import LocalGateway
+from pipeline.local.openfaas.functions import Function, FunctionSpec
+from pipeline.local.openfaas.gateway import LocalGateway
+from pipeline.local.services.children import child_processes
 
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 from aiohttp import web
 
-from pipeline.local.messages import Callback
-from pipeline.local.ports import free_port
+from pipeline.local.openfaas.message_queue import Callback
+from pipeline.local.services.ports import free_port
 from tests.local.platform import Gate, platform
 from tests.support import wait_until
 

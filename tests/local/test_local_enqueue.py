@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from pipeline.local.messages import Message
+from pipeline.local.openfaas.message_queue import Message
 from tests.local.platform import Gate, platform
 from tests.support import wait_until
 

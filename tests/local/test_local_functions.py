@@ -11,11 +11,11 @@ import psutil
 import pytest
 from aiohttp import ClientSession
 
-from pipeline.local.children import child_processes
 from pipeline.local.errors import FunctionStartError, LocalError
-from pipeline.local.functions import Function, FunctionSpec
-from pipeline.local.gateway import LocalGateway
-from pipeline.local.ports import free_port
+from pipeline.local.openfaas.functions import Function, FunctionSpec
+from pipeline.local.openfaas.gateway import LocalGateway
+from pipeline.local.services.children import child_processes
+from pipeline.local.services.ports import free_port
 from tests.support import wait_until
 
 COMMAND = (sys.executable, "-S", str(Path(__file__).with_name("function_process.py")))
@@ -121,7 +121,7 @@ async def test_a_port_that_was_taken_meanwhile_is_given_up_for_another(monkeypat
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         ports = iter([taken.getsockname()[1]])
-        monkeypatch.setattr("pipeline.local.functions.free_port", lambda: next(ports, None) or free_port())
+        monkeypatch.setattr("pipeline.local.openfaas.functions.free_port", lambda: next(ports, None) or free_port())
         async with running(FunctionSpec("model", COMMAND)) as (function, client, url):
             assert (await ask(client, url))["pid"] in function.pids()
     assert next(ports, None) is None

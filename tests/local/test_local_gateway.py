@@ -6,7 +6,7 @@ import gzip
 import pytest
 from aiohttp import ClientConnectionError, web
 
-from pipeline.local.gateway import LocalGateway
+from pipeline.local.openfaas.gateway import LocalGateway
 from tests.local.platform import Gate, platform
 from tests.support import wait_until
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from multidict import CIMultiDict
 
-from pipeline.local.proxy import Answer, Exchange
+from pipeline.local.openfaas.proxy import Answer, Exchange
 from tests.local.platform import platform
 from tests.support import wait_until
 

@@ -16,11 +16,11 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from pipeline.local.children import child_processes
 from pipeline.local.errors import LocalError, MissingBinaryError, ServiceStartError
-from pipeline.local.ports import free_port, free_ports
-from pipeline.local.probes import s3_client
-from pipeline.local.services import RedisServer, S3Info, Service, redis_server, s3_server
+from pipeline.local.services.children import child_processes
+from pipeline.local.services.ports import free_port, free_ports
+from pipeline.local.services.probes import s3_client
+from pipeline.local.services.redis_and_s3 import RedisServer, S3Info, Service, redis_server, s3_server
 
 
 def connect(server: RedisServer) -> Redis:
@@ -108,7 +108,7 @@ async def test_a_port_that_was_taken_meanwhile_is_given_up_for_others(
             free = free_ports(count, also=also)
             return [next(found, free[0]), *free[1:]]
 
-        monkeypatch.setattr("pipeline.local.services.free_ports", ports)
+        monkeypatch.setattr("pipeline.local.services.redis_and_s3.free_ports", ports)
         async with server() as running:
             assert running.own().pid is not None
     assert next(found, None) is None

@@ -13,8 +13,8 @@ from aiohttp import ClientSession
 from redis.asyncio import Redis
 
 from pipeline.local.errors import FunctionStartError, LocalError
-from pipeline.local.functions import FunctionSpec
-from pipeline.local.services import RedisServer, S3Server, redis_server, s3_server
+from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.services.redis_and_s3 import RedisServer, S3Server, redis_server, s3_server
 from pipeline.local.stack import local_stack
 from pipeline.webhooks import webhook_key
 from tests.support import wait_until

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from pipeline.local.messages import Message
+from pipeline.local.openfaas.message_queue import Message
 from tests.local.platform import Gate, platform
 from tests.support import wait_until
 

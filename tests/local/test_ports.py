@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.local.ports import free_ports
+from pipeline.local.services.ports import free_ports
 
 # ip_local_port_range of Linux begins here, that of other kernels higher.
 _OUTGOING = 32_768

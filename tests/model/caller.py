@@ -7,9 +7,9 @@ from typing import Any, ClassVar, TypeVar
 import orjson
 from hypothesis.stateful import RuleBasedStateMachine
 
-from pipeline.envelopes import Envelope
-from pipeline.replies import ENDED, Pass, Repairs
-from pipeline.signing import Identity
+from pipeline.answers.envelope import Envelope
+from pipeline.ledger.replies import ENDED, Pass, Repairs
+from pipeline.openfaas.signing import Identity
 from tests.integration.bench import submission
 from tests.model.batch import OVER_THE_WINDOW, SILENCE, Batch
 from tests.model.checks import check_nobody_is_forgotten, check_sight

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from pipeline.replies import ENDED
+from pipeline.ledger.replies import ENDED
 from tests.model.batch import OPEN, Moment
 from tests.model.reference import Reference
 from tests.model.world import KEYS, PARTS, ROOT, Sight

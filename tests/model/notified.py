@@ -6,7 +6,7 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from pipeline.notices import Ending, Tried, Verdict
+from pipeline.ledger.notices import Ending, Tried, Verdict
 from tests.model.batch import Told
 from tests.model.opening import PICK
 from tests.model.running import BACKOFFS, Running

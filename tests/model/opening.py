@@ -7,8 +7,8 @@ import orjson
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from pipeline.ledger import Generation
-from pipeline.scripts import microseconds
+from pipeline.ledger.ledger import Generation
+from pipeline.ledger.scripts import microseconds
 from tests.model.batch import OPEN, Batch, Round
 from tests.model.caller import Caller
 from tests.model.life import Rebuilt

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from pipeline.ledger import Generation
+from pipeline.ledger.ledger import Generation
 
 Segments = dict[tuple[int, int], tuple[bytes, ...]]
 

@@ -3,8 +3,8 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from pipeline.ledger import LOSSES_ALLOWED, OPENING_LEASE, REDUCE_LEASE
-from pipeline.replies import ENDED
+from pipeline.ledger.ledger import LOSSES_ALLOWED, OPENING_LEASE, REDUCE_LEASE
+from pipeline.ledger.replies import ENDED
 from tests.model.batch import OPEN
 from tests.model.notified import Notified
 from tests.model.opening import PICK

@@ -1,8 +1,8 @@
 """The sweep in plain Python: what is overdue is taken over, what is lost runs again."""
 
-from pipeline.ledger import LOSSES_ALLOWED
-from pipeline.replies import Repairs
-from pipeline.scripts import DUTY_LEASE
+from pipeline.ledger.ledger import LOSSES_ALLOWED
+from pipeline.ledger.replies import Repairs
+from pipeline.ledger.scripts import DUTY_LEASE
 from tests.model.batch import OVER_THE_WINDOW, SILENCE
 from tests.model.telling import Telling
 

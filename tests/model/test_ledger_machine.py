@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from pipeline import ledger
+from pipeline.ledger import ledger
 from tests.model.batch import CUT_BYTES, CUT_OUTCOMES
 from tests.model.machine import LedgerMachine
 from tests.model.world import World, open_world

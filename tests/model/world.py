@@ -10,9 +10,9 @@ import uvloop
 from redis.asyncio import Redis
 from redis.typing import ScriptTextT
 
-from pipeline.ledger import Ledger
-from pipeline.local.services import redis_server
-from pipeline.scripts import microseconds
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.scripts import microseconds
+from pipeline.local.services.redis_and_s3 import redis_server
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from typing import Any
 from aiohttp import web
 
 from pipeline.handler import PAGE, resolve_mode
-from pipeline.models import Event
+from pipeline.ledger.replies import ENDED
 from pipeline.modes.page import page
-from pipeline.replies import ENDED
+from pipeline.request import Event
 from tests.page.documents import outputs, parts
 
 PREFIX = "/some/gateway/function/pipeline"

@@ -7,10 +7,10 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipeline.columns import table_schema
-from pipeline.sql.check import Query, assignments, check, check_types
+from pipeline.sql.child import Answer, Order, answered
 from pipeline.sql.fields import Fields
-from pipeline.sql.process import Answer, Order, answered
+from pipeline.sql.rewrite import Query, assignments, check, check_types
+from pipeline.store.columns import table_schema
 
 INPUT: Mapping[str, pl.DataType] = {"url": pl.String(), "n": pl.Int64(), "k": pl.String(), "size": pl.String()}
 SCHEMA = table_schema(INPUT)

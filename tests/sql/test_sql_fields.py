@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from pipeline.models import MIB
+from pipeline.request import MIB
 from pipeline.sql.fields import Fields
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.models import MIB
-from pipeline.sql.check import check
-from pipeline.sql.queries import Limits, Queries
+from pipeline.request import MIB
+from pipeline.sql.rewrite import check
+from pipeline.sql.runner import Limits, Queries
 from tests.sql.tables import SCHEMA
 from tests.sql.test_sql_queries import COLUMNS, LABELS
 

@@ -15,11 +15,11 @@ import polars as pl
 import psutil
 import pytest
 
-from pipeline.models import MIB
-from pipeline.sql import queries as queries_module
-from pipeline.sql.check import check
-from pipeline.sql.process import CELL, MOST_ROWS, Answer, Order, answered
-from pipeline.sql.queries import SHOWN_BYTES, Limits, Queries, environment, status_of
+from pipeline.request import MIB
+from pipeline.sql import runner as queries_module
+from pipeline.sql.child import CELL, MOST_ROWS, Answer, Order, answered
+from pipeline.sql.rewrite import check
+from pipeline.sql.runner import SHOWN_BYTES, Limits, Queries, environment, status_of
 from tests.sql.tables import SCHEMA, result_of, table, write_pieces
 from tests.support import wait_until
 
@@ -27,7 +27,7 @@ COLUMNS = list(SCHEMA)
 LABELS = "SELECT label, count(*) AS n FROM results GROUP BY label ORDER BY n DESC, label"
 # A million million rows, which nobody counts in a second.
 ENDLESS = "SELECT count(*) AS n FROM results a, results b, results c"
-MARK = "pipeline.sql.process"
+MARK = "pipeline.sql.child"
 
 
 async def run(folder: Path, text: str, rows: int = 100, queries: Queries | None = None) -> Answer:

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.errors import BadRequestError
-from pipeline.sql.check import check
+from pipeline.sql.rewrite import check
 from tests.sql.tables import SCHEMA
 
 COLUMNS = list(SCHEMA)

@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from aioresponses import aioresponses as mocked_requests
 
 from pipeline import server
-from pipeline.gateway import Gateway
-from pipeline.signing import Signer
+from pipeline.openfaas.gateway import Gateway
+from pipeline.openfaas.signing import Signer
 from tests.unit.fakes import KEY, Clock
 from tests.unit.served import SETTINGS, Client, Stub
 
@@ -44,9 +44,9 @@ async def gateway(signer: Signer) -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Replace the clock and the sleeps of `pipeline.calls`: a test takes no time, whatever it waits for."""
+    """Replace the clock and the sleeps of `pipeline.tasks.model_call`: a test takes no time, whatever it waits for."""
     faked = Clock()
-    monkeypatch.setattr("pipeline.calls.time", faked)
+    monkeypatch.setattr("pipeline.tasks.model_call.time", faked)
     monkeypatch.setattr("asyncio.sleep", faked.sleep)
     return faked
 

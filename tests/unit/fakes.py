@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from pipeline.batchspec import BatchSpec
-from pipeline.gateway import Gateway, Reply
-from pipeline.store import Store
+from pipeline.openfaas.gateway import Gateway, Reply
+from pipeline.spec.batch_spec import BatchSpec
+from pipeline.store.bucket import Store
 
 KEY = b"a key of the tests, long enough"
 

@@ -12,8 +12,8 @@ from aiohttp.test_utils import TestClient
 
 from pipeline.errors import UnavailableError
 from pipeline.metrics import Metrics
-from pipeline.models import Event, Response
-from pipeline.settings import Settings, read_settings
+from pipeline.request import Event, Response
+from pipeline.settings.environment import Settings, read_settings
 
 SETTINGS = read_settings({"s3_bucket": "rows", "sweep_interval": "3600"})
 Client = TestClient[web.Request, web.Application]

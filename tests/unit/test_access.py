@@ -12,7 +12,7 @@ from pipeline.access import Access
 from pipeline.context import Context
 from pipeline.errors import UnauthorizedError
 from pipeline.handler import MODES, Signed, handle
-from pipeline.models import Event, Response
+from pipeline.request import Event, Response
 
 TOKEN = b"a-token-of-the-tests"
 NEXT = b"the-next-token-of-the-tests"

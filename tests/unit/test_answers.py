@@ -7,14 +7,14 @@ import msgspec
 import orjson
 import pytest
 
-from pipeline.answers import make_outcome, shed
-from pipeline.calls import Called
-from pipeline.envelopes import Envelope, decode_envelope, encode_answer
-from pipeline.failures import group_failures
-from pipeline.gateway import Reply
-from pipeline.models import Outcome
-from pipeline.signing import Identity
-from pipeline.snapshot import Item
+from pipeline.answers.envelope import Envelope, decode_envelope, encode_answer
+from pipeline.answers.failure_kinds import group_failures
+from pipeline.openfaas.gateway import Reply
+from pipeline.openfaas.signing import Identity
+from pipeline.request import Outcome
+from pipeline.store.snapshot import Item
+from pipeline.tasks.make_outcome import make_outcome, shed
+from pipeline.tasks.model_call import Called
 from tests.unit.fakes import FakeStore
 
 IDENTITY = Identity("batch-1", generation=0, task=3, attempt=2)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pipeline.background import Background
+from pipeline.concurrency import Background
 from pipeline.errors import UnavailableError
 
 

@@ -4,7 +4,7 @@ import pytest
 from multidict import CIMultiDict
 
 from pipeline.errors import BadRequestError
-from pipeline.models import Event, batch_of, check_batch_id
+from pipeline.request import Event, batch_of, check_batch_id
 
 
 @pytest.mark.parametrize("name", ["a", "7", "a.b", "a..b", "A_b-c.9", "x" * 64, "opened", "doctors", "OPEN", "open."])

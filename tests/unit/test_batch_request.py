@@ -7,12 +7,12 @@ from typing import Any, cast
 import pytest
 from multidict import CIMultiDict
 
-from pipeline.batchspec import BatchSpec, Submission, parse_spec
-from pipeline.bodies import read_request
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, PipelineError, TooLargeError
-from pipeline.models import Event
-from pipeline.settings import read_settings
+from pipeline.request import Event
+from pipeline.settings.environment import read_settings
+from pipeline.spec.batch_spec import BatchSpec, Submission, parse_spec
+from pipeline.spec.request_body import read_request
 
 SETTINGS = {"s3_bucket": "rows", "model_function": "default", "task_timeout": "50"}
 

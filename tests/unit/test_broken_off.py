@@ -15,8 +15,8 @@ from aiohttp.test_utils import TestServer
 from pipeline import server
 from pipeline.errors import PipelineError, TooLargeError
 from pipeline.metrics import Metrics
-from pipeline.models import Response
-from pipeline.settings import Settings, read_settings
+from pipeline.request import Response
+from pipeline.settings.environment import Settings, read_settings
 from tests.support import wait_until
 
 SETTINGS = read_settings({"s3_bucket": "rows", "sweep_interval": "3600"})

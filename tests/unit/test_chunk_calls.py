@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, cast
 import orjson
 import pytest
 
-from pipeline.gateway import Reply
 from pipeline.metrics import Metrics
-from pipeline.models import Outcome
 from pipeline.modes.task import _Job
-from pipeline.signing import Identity
-from pipeline.snapshot import Item
+from pipeline.openfaas.gateway import Reply
+from pipeline.openfaas.signing import Identity
+from pipeline.request import Outcome
+from pipeline.store.snapshot import Item
 from tests.unit.fakes import Clock, FakeGateway, spec
 
 if TYPE_CHECKING:

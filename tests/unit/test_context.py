@@ -10,9 +10,9 @@ from botocore.retries.standard import ExponentialBackoff
 
 from pipeline.context import open_context
 from pipeline.errors import ForbiddenError, UnavailableError
-from pipeline.s3 import ATTEMPTS
-from pipeline.settings import read_settings
-from pipeline.signing import Identity, Signer
+from pipeline.openfaas.signing import Identity, Signer
+from pipeline.settings.environment import read_settings
+from pipeline.store.client import ATTEMPTS
 from tests.counts import parse
 
 
@@ -39,7 +39,7 @@ async def test_what_goes_on_in_the_background_ends_before_the_clients_do(tmp_pat
 
 async def test_the_clients_of_a_context_count_in_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _write(tmp_path, secrets.token_hex(16))
-    monkeypatch.setattr("pipeline.patience.PATIENCE", 0)
+    monkeypatch.setattr("pipeline.ledger.redis.retry.PATIENCE", 0)
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.cutting import INDEX, TASK, Cutter, cell_sizes
+from pipeline.store.cutter import INDEX, TASK, Cutter, cell_sizes
 
 Frames = list[list[str]]
 

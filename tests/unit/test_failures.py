@@ -6,7 +6,7 @@ import msgspec
 import orjson
 import pytest
 
-from pipeline.failures import (
+from pipeline.answers.failure_kinds import (
     ITEM_LENGTH,
     KIND_LENGTH,
     MOST_KINDS,
@@ -17,7 +17,7 @@ from pipeline.failures import (
     group_failures,
     kind_of,
 )
-from pipeline.models import Outcome
+from pipeline.request import Outcome
 
 
 def failed(index: int, result: Any = "no", **fields: Any) -> Outcome:

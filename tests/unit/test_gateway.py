@@ -11,10 +11,10 @@ from aioresponses import CallbackResult
 from aioresponses import aioresponses as mocked_requests
 from yarl import URL
 
-from pipeline import gateway as gateway_module
 from pipeline.errors import UnavailableError
-from pipeline.gateway import Gateway, Reply
-from pipeline.signing import Identity, Purpose, Signer
+from pipeline.openfaas import gateway as gateway_module
+from pipeline.openfaas.gateway import Gateway, Reply
+from pipeline.openfaas.signing import Identity, Purpose, Signer
 from tests.unit.conftest import WritableResponse
 
 IDENTITY = Identity("batch-1", generation=2, task=3, attempt=4)

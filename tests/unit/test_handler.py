@@ -12,7 +12,7 @@ from pipeline.access import Access
 from pipeline.context import Context
 from pipeline.errors import BadRequestError
 from pipeline.handler import MODES, Signed, handle, resolve_mode
-from pipeline.models import Event, Response
+from pipeline.request import Event, Response
 
 MODE_NAMES = (
     *("batch", "task", "collect", "reduce", "status", "outputs", "cancel"),

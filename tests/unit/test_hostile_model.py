@@ -9,11 +9,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from pipeline import gateway as gateway_module
 from pipeline.errors import UnavailableError
-from pipeline.gateway import Gateway
-from pipeline.models import MIB
-from pipeline.signing import Identity, Signer
+from pipeline.openfaas import gateway as gateway_module
+from pipeline.openfaas.gateway import Gateway
+from pipeline.openfaas.signing import Identity, Signer
+from pipeline.request import MIB
 
 
 class Neighbours:

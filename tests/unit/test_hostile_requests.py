@@ -12,8 +12,8 @@ from aiohttp.test_utils import TestServer
 from pipeline import server
 from pipeline.access import Access
 from pipeline.metrics import Metrics
-from pipeline.settings import Settings, read_settings
-from pipeline.signing import Signer
+from pipeline.openfaas.signing import Signer
+from pipeline.settings.environment import Settings, read_settings
 from tests.unit.fakes import KEY
 
 SETTINGS = read_settings({"s3_bucket": "rows", "sweep_interval": "3600", "model_function": "model"})

@@ -17,10 +17,11 @@ import pyarrow as pa
 import pytest
 from backports import zstd
 
-from pipeline import reading, tables
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.inputformat import Format
-from pipeline.models import MIB
+from pipeline.inputs import reader_child as reading
+from pipeline.inputs import typed_reader as tables
+from pipeline.request import MIB
+from pipeline.spec.input_format import Format
 from tests.support import wait_until
 from tests.unit.typed import MANY, open_body, parquet, read
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from pipeline import items as items_module
-from pipeline import rows as rows_module
-from pipeline import unpacking
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.models import MIB
-from pipeline.rows import open_rows, read_rows
-from pipeline.unpacking import MOST_COLUMNS, PIECE_CELLS, unpack
+from pipeline.inputs import csv_rows as rows_module
+from pipeline.inputs import decompress as unpacking
+from pipeline.inputs import items as items_module
+from pipeline.inputs.csv_rows import open_rows, read_rows
+from pipeline.inputs.decompress import MOST_COLUMNS, PIECE_CELLS, unpack
+from pipeline.request import MIB
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {"plain": bytes, "gzip": gzip.compress, "zstd": zstd.compress}
 

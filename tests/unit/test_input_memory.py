@@ -10,17 +10,17 @@ import polars as pl
 import pytest
 
 import pipeline
-from pipeline.models import MIB
+from pipeline.request import MIB
 
 ROWS = 1_000_000
 READ = """
 import asyncio, json, resource, sys
 from pathlib import Path
 from types import SimpleNamespace
-from pipeline.batchspec import Submission
-from pipeline.inputs import open_input
-from pipeline.settings import Settings
-from pipeline.snapshot import Snapshots
+from pipeline.spec.batch_spec import Submission
+from pipeline.inputs.open_input import open_input
+from pipeline.settings.environment import Settings
+from pipeline.store.snapshot import Snapshots
 
 class Sink:
     bucket = "rows"

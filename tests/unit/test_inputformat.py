@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.batchspec import parse_spec
-from pipeline.inputformat import CONTENT_TYPES, FORMATS, content_type_of
+from pipeline.spec.batch_spec import parse_spec
+from pipeline.spec.input_format import CONTENT_TYPES, FORMATS, content_type_of
 
 NAMED = {
     "rows": "csv",

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import jsonarrays
 from pipeline.errors import BadRequestError
-from pipeline.jsonarrays import split_array
-from pipeline.models import MIB
+from pipeline.inputs import json_array as jsonarrays
+from pipeline.inputs.json_array import split_array
+from pipeline.request import MIB
 
 
 def split(folder: Path, body: bytes) -> list[bytes]:

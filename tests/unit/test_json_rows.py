@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipeline import jsonrows
 from pipeline.errors import BadRequestError
-from pipeline.jsonrows import JsonRows
-from pipeline.models import MIB
+from pipeline.inputs import json_rows as jsonrows
+from pipeline.inputs.json_rows import JsonRows
+from pipeline.request import MIB
 
 MANY = 1_000_000
 

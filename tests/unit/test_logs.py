@@ -11,10 +11,10 @@ import pytest
 from structlog.contextvars import bound_contextvars
 
 from pipeline import logs
-from pipeline.background import Background
+from pipeline.concurrency import Background
 from pipeline.errors import UnavailableError
 from pipeline.logs import FIELDS, LONGEST_TEXT
-from pipeline.signing import Identity
+from pipeline.openfaas.signing import Identity
 from tests.deploy.test_imports import modules
 from tests.lines import Lines
 

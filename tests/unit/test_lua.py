@@ -7,7 +7,7 @@ import pytest
 
 import pipeline
 
-SCRIPTS = sorted((Path(pipeline.__file__).parent / "lua").glob("*.lua"))
+SCRIPTS = sorted((Path(pipeline.__file__).parent / "ledger" / "lua").glob("*.lua"))
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.measures import BUCKETS, SHORTEST, SLOTS, bucket_of, read_measures, upper_edge
-from pipeline.replies import State
+from pipeline.ledger.measures import BUCKETS, SHORTEST, SLOTS, bucket_of, read_measures, upper_edge
+from pipeline.ledger.replies import State
 
 
 def state(slots: dict[int, int] | None = None, buckets: dict[int, int] | None = None, **fields: str) -> State:

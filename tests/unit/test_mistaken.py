@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from pipeline.errors import BadRequestError
-from pipeline.inputformat import FORMATS, Format
-from pipeline.mistaken import check_kind
-from pipeline.rows import open_rows
+from pipeline.inputs.csv_rows import open_rows
+from pipeline.inputs.sniff import check_kind
+from pipeline.spec.input_format import FORMATS, Format
 from tests.unit.typed import open_body, parquet, read
 
 LINES = b'{"url": "a"}\n{"url": "b"}\n'

@@ -9,7 +9,7 @@ import pytest
 from bench.mutants.lua import lua_mutants
 from bench.mutants.protected import protected, statement_lines, statements
 
-SCRIPTS = sorted((Path(__file__).parents[2] / "pipeline" / "lua").glob("*.lua"))
+SCRIPTS = sorted((Path(__file__).parents[2] / "pipeline" / "ledger" / "lua").glob("*.lua"))
 QUOTED_OR_COMMENT = re.compile(r"'[^']*'|--.*")
 
 

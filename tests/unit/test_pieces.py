@@ -8,8 +8,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline import table
-from pipeline.table import GROUP_BYTES, GROUP_ROWS, MOST_GROUPS, Pieces, TableError, in_folder, temporary_folder
+from pipeline.outputs import joined_table as table
+from pipeline.outputs.joined_table import (
+    GROUP_BYTES,
+    GROUP_ROWS,
+    MOST_GROUPS,
+    Pieces,
+    TableError,
+    in_folder,
+    temporary_folder,
+)
 
 
 @pytest.mark.parametrize(

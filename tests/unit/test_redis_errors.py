@@ -4,9 +4,9 @@ import pytest
 from redis import exceptions as redis
 from redis.asyncio.sentinel import MasterNotFoundError
 
-from pipeline.connection import unavailable
 from pipeline.errors import UnavailableError
-from pipeline.redis_errors import passes
+from pipeline.ledger.redis.client import unavailable
+from pipeline.ledger.redis.errors import passes
 
 SECRET = "hunter2"
 # The parser of redis-py cuts the code off the messages of the classes it knows.

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from pipeline.errors import ConfigurationError
-from pipeline.redis_url import RedisAddress, parse_redis_url
-from pipeline.settings import read_settings
+from pipeline.settings.environment import read_settings
+from pipeline.settings.redis_url import RedisAddress, parse_redis_url
 
 GOOD = {
     "redis://redis": RedisAddress("", (("redis", 6379),), "", "redis://redis:6379"),

@@ -6,9 +6,9 @@ import msgspec
 import orjson
 import pytest
 
-from pipeline import calls
-from pipeline.calls import as_json
-from pipeline.models import Outcome
+from pipeline.request import Outcome
+from pipeline.tasks import model_call as calls
+from pipeline.tasks.model_call import as_json
 
 KEPT = (
     b"123456789012345678901234567890",

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 from backports import zstd
 
-from pipeline import unpacking
-from pipeline.cutting import INDEX, ITEM
 from pipeline.errors import BadRequestError
-from pipeline.items import choose_column as choose
-from pipeline.models import MIB
-from pipeline.rows import count_lines, open_rows, read_rows
+from pipeline.inputs import decompress as unpacking
+from pipeline.inputs.csv_rows import count_lines, open_rows, read_rows
+from pipeline.inputs.items import choose_column as choose
+from pipeline.request import MIB
+from pipeline.store.cutter import INDEX, ITEM
 
 MANY_ROWS = 1_000_000
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from pipeline.access import Access
-from pipeline.checks.report import Check
-from pipeline.checks.secret_files import check_secrets
+from pipeline.doctor.check import Check
+from pipeline.doctor.secrets import check_secrets
 
 if TYPE_CHECKING:
     from pipeline.context import Context

@@ -20,9 +20,9 @@ from pipeline.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from pipeline.models import Response
-from pipeline.segments import MissingSegmentError
-from pipeline.store import MissingObjectError
+from pipeline.request import Response
+from pipeline.store.bucket import MissingObjectError
+from pipeline.store.segments import MissingSegmentError
 from tests.counts import parse
 from tests.deploy.images import HANDLER
 from tests.unit.served import SETTINGS, Client, Stub

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from aiohttp.test_utils import TestClient, TestServer
 
 from pipeline import server
-from pipeline.models import Response
+from pipeline.request import Response
 from tests.unit.served import SETTINGS, Client, Stub
 
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import ConfigurationError
-from pipeline.settings import Settings, read_settings
+from pipeline.settings.environment import Settings, read_settings
 
 MINIMAL = {"s3_bucket": "rows"}
 

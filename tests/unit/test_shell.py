@@ -14,8 +14,8 @@ from multidict import CIMultiDict
 from pipeline.access import Access
 from pipeline.errors import BadRequestError, UnauthorizedError
 from pipeline.handler import PAGE, handle, resolve_mode
-from pipeline.models import Event
-from pipeline.shell import SCRIPTS, read_shell
+from pipeline.page.shell import SCRIPTS, read_shell
+from pipeline.request import Event
 
 if TYPE_CHECKING:
     from pipeline.context import Context

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from pipeline.errors import ForbiddenError
-from pipeline.signing import Identity, Purpose, Signer
+from pipeline.openfaas.signing import Identity, Purpose, Signer
 from tests.unit.fakes import KEY
 
 NEW_KEY = b"the next key of the tests, as long"

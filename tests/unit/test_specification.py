@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.batchspec import BatchSpec, parse_spec
 from pipeline.errors import BadRequestError
-from pipeline.settings import read_settings
+from pipeline.settings.environment import read_settings
+from pipeline.spec.batch_spec import BatchSpec, parse_spec
 
 MINIMAL: dict[str, Any] = {"input": "data/rows.csv", "function": "model"}
 

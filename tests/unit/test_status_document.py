@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.replies import State
-from pipeline.settings import read_settings
-from pipeline.status import status_document, status_url
+from pipeline.ledger.replies import State
+from pipeline.settings.environment import read_settings
+from pipeline.status.document import status_document, status_url
 
 SETTINGS = read_settings({"s3_bucket": "rows", "gateway_url": "http://gw:8080"})
 

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from pipeline import streaming
 from pipeline.errors import UnavailableError
-from pipeline.streaming import stream, version_of
+from pipeline.status import stream as streaming
+from pipeline.status.stream import stream, version_of
 
 RUNNING = {"state": "running", "settled": 1, "elapsed": 1.0, "eta": 3.0, "rate": 0.3}
 LATER = {"state": "running", "settled": 1, "elapsed": 2.0, "eta": 4.0, "rate": 0.2}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.batchspec import Submission, parse_spec
 from pipeline.errors import BadRequestError
+from pipeline.spec.batch_spec import Submission, parse_spec
 from tests.unit.fakes import spec
 
 MINIMAL: dict[str, Any] = {"input": "data/rows.csv", "function": "model"}

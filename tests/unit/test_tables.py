@@ -13,7 +13,7 @@ import pytest
 from backports import zstd
 
 from pipeline.errors import BadRequestError
-from pipeline.inputformat import Format
+from pipeline.spec.input_format import Format
 from tests.unit.typed import open_body, parquet, read
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {

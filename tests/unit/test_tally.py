@@ -2,9 +2,9 @@
 
 import msgspec
 
-from pipeline.failures import OTHER_KINDS
-from pipeline.models import Outcome
-from pipeline.tally import MOST_GROUPS, Tally
+from pipeline.answers.failure_kinds import OTHER_KINDS
+from pipeline.outputs.tally import MOST_GROUPS, Tally
+from pipeline.request import Outcome
 from tests.integration.outcomes import outcome
 
 

@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 
 from pipeline import server
+from pipeline.batch.sweep import Swept
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
-from pipeline.sweeping import Swept
 from tests.lines import Lines
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pipeline.checks.timeouts import check_timeouts
-from pipeline.settings import read_settings
-from pipeline.watchdog import Watchdog, read_watchdog
+from pipeline.doctor.timeouts import check_timeouts
+from pipeline.settings.environment import read_settings
+from pipeline.settings.watchdog import Watchdog, read_watchdog
 from tests.deploy.images import function, image_environment, seconds
 
 if TYPE_CHECKING:

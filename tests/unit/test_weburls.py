@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from pipeline.batchspec import parse_spec
 from pipeline.errors import BadRequestError
-from pipeline.settings import Settings, read_settings
-from pipeline.weburls import is_under, origin, web_url
+from pipeline.settings.environment import Settings, read_settings
+from pipeline.settings.web_url import is_under, origin, web_url
+from pipeline.spec.batch_spec import parse_spec
 
 PREFIXES = "https://hooks.example.org/in, http://127.0.0.1:9000"
 

@@ -13,7 +13,7 @@ from typing import Literal
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from pipeline.client import SpecFields
-from pipeline.local.functions import FunctionSpec
+from pipeline.local.openfaas.functions import FunctionSpec
 
 MODEL_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 MODEL_REPLICAS = 2
@@ -111,7 +111,7 @@ def parse_function(given: str | None) -> FunctionSpec:
     path = Path(given)
     if path.is_file() or re.fullmatch(r"\S+\.py", given):
         _check_handler(path)
-        command = (sys.executable, "-m", "pipeline.local.serve", str(path.resolve()))
+        command = (sys.executable, "-m", "pipeline.local.serve_handler", str(path.resolve()))
         return FunctionSpec(name=_name_for(path), command=command)
     if not given.strip():
         raise UserError("--function is empty: give a Python file, a command or a URL")

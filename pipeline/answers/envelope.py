@@ -1,0 +1,45 @@
+"""A task's answer: an envelope with all that `collect` has to know, then one line an outcome."""
+
+import msgspec
+
+from pipeline.answers.failure_kinds import Failures, group_failures
+from pipeline.request import Outcome
+
+NOT_FOUND = 404
+
+
+class Envelope(msgspec.Struct, frozen=True, rename="camel"):
+    """The first line of an answer: all that `collect` has to know of the lines that follow.
+
+    `first` and `last` are item indices, both inclusive; -1 in an answer without outcomes. `not_found` and `retryable`
+    count among the failed, and `failures` tells those apart by kind.
+    """
+
+    succeeded: int
+    failed: int
+    not_found: int
+    first: int
+    last: int
+    retryable: int = 0
+    failures: tuple[Failures, ...] = ()
+
+
+def encode_answer(outcomes: list[Outcome]) -> bytes:
+    """Return the body of a task's answer: an envelope, then one line an outcome, in input order."""
+    failed = sum(outcome.status == "failed" for outcome in outcomes)
+    envelope = Envelope(
+        succeeded=len(outcomes) - failed,
+        failed=failed,
+        not_found=sum(outcome.status_code == NOT_FOUND for outcome in outcomes),
+        first=outcomes[0].index if outcomes else -1,
+        last=outcomes[-1].index if outcomes else -1,
+        retryable=sum(outcome.retryable for outcome in outcomes),
+        failures=group_failures(outcomes) if failed else (),
+    )
+    return b"\n".join([msgspec.json.encode(envelope), *map(msgspec.json.encode, outcomes)])
+
+
+def decode_envelope(answer: bytes) -> tuple[Envelope, bytes]:
+    """Split an answer into its envelope and its lines, which stay as they are."""
+    head, _, lines = answer.partition(b"\n")
+    return msgspec.json.decode(head, type=Envelope), lines

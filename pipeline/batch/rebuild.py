@@ -1,0 +1,144 @@
+"""Rebuild the ledger of a batch that Redis has lost, from what S3 keeps: specification, snapshots and segments."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+
+import msgspec
+
+from pipeline.batch.generation import is_final
+from pipeline.batch.open import NewBatch, claim
+from pipeline.context import Context
+from pipeline.ledger.ledger import OPENING_LEASE, Begun
+from pipeline.ledger.replies import MICROSECONDS
+from pipeline.repeating import repeated
+from pipeline.store.segments import adopt
+from pipeline.store.snapshot import Snapshots
+
+SUCCEEDED, RETRYABLE, GIVEN_UP = 1, 2, 3
+
+log = logging.getLogger(__name__)
+
+
+class _Brief(msgspec.Struct, frozen=True):
+    """What of an outcome is counted."""
+
+    index: int
+    status: str
+    retryable: bool = False
+
+
+_DECODER = msgspec.json.Decoder(_Brief)
+
+
+@dataclass
+class _Tally:
+    """What became of each item, by its index: 0 where there is no outcome that counts.
+
+    `segments` is how many there are of each generation.
+    """
+
+    items: bytearray
+    segments: list[int] = field(default_factory=list)
+
+    def add(self, body: bytes) -> None:
+        """Count a segment's outcomes; what has succeeded stands."""
+        for line in body.split(b"\n"):
+            brief = _DECODER.decode(line)
+            failed = RETRYABLE if brief.retryable else GIVEN_UP
+            if self.items[brief.index] != SUCCEEDED:
+                self.items[brief.index] = SUCCEEDED if brief.status == "succeeded" else failed
+
+
+async def rebuild(context: Context, new: NewBatch) -> Begun | None:
+    """Rebuild the ledger under the claim of `new`; None where there is no snapshot, so that nothing is lost.
+
+    What Redis alone knew, the last outcomes and what was in flight, runs again. Raises UnavailableError.
+    """
+    generations = await context.snapshots.generations(new.name)
+    claimed = await context.ledger.state(new.name)
+    if not generations or claimed is None:
+        return None
+    # A snapshot of a later generation may be there, which did not begin.
+    current, base = min(claimed.number("generation"), generations[-1]), claimed.number("base")
+    async with repeated(lambda: claim(context, new, kind="renewed"), OPENING_LEASE / 3):
+        tally = await _count(context, new, claimed["epoch"], current, redrive=base > current)
+        bitmap, tasks, remaining = await _settled(context.snapshots, new.name, current, tally)
+        fields = await _fields(context, new, base, current, tally)
+        fields |= {f"epoch_{number}": claimed["epoch"] for number in range(current)}
+    state = await context.ledger.restore(new.name, new.owner, fields, bitmap, tasks, remaining)
+    if state != "lost":
+        context.metrics.rebuilt.inc()
+        log.warning("the ledger is rebuilt", extra={"batch": new.name, "tasks": tasks, "left": remaining})
+    return state
+
+
+async def _count(context: Context, new: NewBatch, epoch: str, current: int, *, redrive: bool) -> _Tally:
+    """Take over the segments of all generations, and count their outcomes, the newest of an item last.
+
+    An item of the current generation has none but that generation's, unless the next one, a redrive, is to begin.
+    """
+    tally = _Tally(bytearray((await context.snapshots.manifest(new.name, 0)).items))
+    for generation in range(current + 1):
+        if generation == current and not redrive:
+            async for cut in context.snapshots.cuts(new.name, current):
+                for index in cut.indices:
+                    tally.items[index] = 0
+        copies = await adopt(context.store, new.name, generation, new.submission.epoch, epoch)
+        tally.segments.append(len(copies))
+        for segment in copies:
+            body = await context.store.get(segment.key)
+            await asyncio.to_thread(tally.add, body)
+    return tally
+
+
+async def _settled(snapshots: Snapshots, batch: str, generation: int, tally: _Tally) -> tuple[bytes, int, int]:
+    """Return the bitmap of settled tasks, the number of tasks, and how many are not settled."""
+    tasks = (await snapshots.manifest(batch, generation)).tasks
+    bits = bytearray(-(-tasks // 8))
+    settled = 0
+    async for cut in snapshots.cuts(batch, generation):
+        for place, start in enumerate(cut.starts[:-1]):
+            if all(tally.items[index] for index in cut.indices[start : cut.starts[place + 1]]):
+                task = cut.first_task + place
+                bits[task // 8] |= 0x80 >> task % 8
+                settled += 1
+    return bytes(bits), tasks, tasks - settled
+
+
+async def _fields(context: Context, new: NewBatch, base: int, current: int, tally: _Tally) -> dict[str, str]:
+    """Return what the ledger's hash says beside what every generation starts from, and what the claim left there.
+
+    A base past the current generation is a redrive that is to begin.
+    """
+    spec, now = new.submission.spec, int(time.time() * MICROSECONDS)
+    manifests = [await context.snapshots.manifest(new.name, number) for number in range(current + 1)]
+    succeeded = tally.items.count(SUCCEEDED)
+    given_up, retryable = tally.items.count(GIVEN_UP), tally.items.count(RETRYABLE)
+    final = is_final(current, min(base, current), spec)
+    created = int(new.submission.epoch, 16) or now
+    items, tasks = manifests[-1].items, manifests[-1].tasks
+    fields: dict[str, object] = {
+        "generation": current,
+        "base": min(base, current),
+        "redrive": 1 if base > current else None,
+        "batch_size": manifests[0].items,
+        "items": items,
+        "succeeded": succeeded,
+        "failed": given_up + retryable,
+        "retried": sum(manifest.items for manifest in manifests[1:]),
+        "given_up": given_up + (retryable if final else 0),
+        "not_found": -1 if succeeded + given_up + retryable else 0,
+        "created": created,
+        "started": created,
+        "run_at": now,
+        "run_settled": succeeded + given_up + retryable,
+        "deadline_at": (now if base else created) + int(spec.deadline * MICROSECONDS),
+        "calls": spec.calls(-(-items // max(1, tasks))),
+        "final": int(final),
+        "segments": tally.segments[-1],
+        "tolerated": spec.tolerated(manifests[0].items),
+    }
+    fields |= {f"segments_{number}": count for number, count in enumerate(tally.segments[:-1])}
+    return {name: str(value) for name, value in fields.items() if value is not None}

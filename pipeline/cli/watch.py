@@ -1,0 +1,53 @@
+"""Follow a batch to its end, with a progress bar or as JSON lines."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.command import GATEWAY, Exit, Setup, code_of
+from pipeline.cli.show import show_progress
+from pipeline.cli.watching import watch
+from pipeline.client.pipeline import FUNCTION
+
+if TYPE_CHECKING:
+    from pipeline.client import Batch
+
+
+def checked_id(given: str | None) -> str | None:
+    """Refuse an empty id, as of a shell's variable that is not set; raises typer.BadParameter."""
+    if given == "":
+        raise typer.BadParameter("the id is empty; `pipeline list` shows those there are")
+    return given
+
+
+BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch's id.", callback=checked_id)]
+Watch = Annotated[bool, typer.Option("--watch", help="Follow it to its end; Ctrl-C leaves it running.")]
+
+
+async def follow(setup: Setup, batch: Batch) -> Exit:
+    """Show a batch until it has ended, and then how; says how to go on when it is interrupted."""
+    try:
+        if setup.as_json:
+            async for progress in batch:
+                last = progress
+                setup.document(progress)
+        else:
+            last = await watch(setup.out, batch.follow())
+            show_progress(setup.out, last)
+    except asyncio.CancelledError:
+        setup.say(f"Batch {batch.id} goes on. Watch it again: {again(setup, batch.id)}")
+        raise
+    return code_of(last)
+
+
+def again(setup: Setup, batch_id: str) -> str:
+    """Write the command that watches a batch."""
+    words = ["pipeline", "status", batch_id, "--watch"]
+    words += ["--gateway", setup.gateway] if setup.gateway != GATEWAY else []
+    words += ["--pipeline-name", setup.name] if setup.name != FUNCTION else []
+    words += ["--token-file", str(setup.token_file)] if setup.token_file else []
+    return shlex.join(words)

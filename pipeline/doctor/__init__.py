@@ -1,0 +1,1 @@
+"""The checks of `doctor`, one file a service. Imports batch and below."""

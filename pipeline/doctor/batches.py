@@ -1,0 +1,39 @@
+"""Open batches that stumble over something, or should have ended."""
+
+from pipeline.context import Context
+from pipeline.doctor.check import Check, ok, warning
+from pipeline.ledger.replies import ENDED, State
+
+MOST_SHOWN = 5
+MOST_READ = 100
+# By then the sweep has closed it, and what was in flight is settled or lost.
+OVERDUE = 600.0
+
+
+async def check_batches(context: Context) -> list[Check]:
+    """Look at the oldest ones that are open."""
+    await context.ledger.ping()
+    noted = await context.ledger.index.batches(MOST_READ)
+    stuck = []
+    for batch, _ in noted:
+        state = await context.ledger.state(batch)
+        problem = _problem(state) if state is not None else ""
+        if problem:
+            stuck.append(f"{batch}: {problem}")
+    found = f"{len(noted)} open" if len(noted) < MOST_READ else f"{MOST_READ} or more open"
+    if not stuck:
+        return [ok("batches: open", found)]
+    shown = "; ".join(stuck[:MOST_SHOWN]) + "; ..." * (len(stuck) > MOST_SHOWN)
+    advice = "see the status of each; the sweep goes on trying, and cancel ends one with what there is"
+    return [warning("batches: open", f"{found}, {len(stuck)} in trouble: {shown}", advice)]
+
+
+def _problem(state: State) -> str:
+    if state["state"] in ENDED:
+        return ""
+    deadline = state.seconds("deadline_at")
+    if state["trouble"]:
+        return state["trouble"]
+    if deadline is not None and state.now > deadline + OVERDUE:
+        return f"its deadline passed {state.now - deadline:.0f} s ago"
+    return ""

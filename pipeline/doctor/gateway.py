@@ -1,0 +1,34 @@
+"""The gateway as the function reaches it, and the model function behind it."""
+
+import time
+
+from pipeline.context import Context
+from pipeline.doctor.check import Check, failed, ok, warning
+
+SLOW = 1.0
+HIDDEN = frozenset({401, 403})
+
+
+async def check_gateway(context: Context) -> list[Check]:
+    """Any answer says that it is there."""
+    started = time.monotonic()
+    answer = await context.gateway.look("/healthz")
+    took = time.monotonic() - started
+    found = f"{context.settings.gateway_url} answers {answer.status} in {1000 * took:.0f} ms"
+    if took > SLOW:
+        return [warning("gateway: reached", found, "every message goes through it: see its load, and the network")]
+    return [ok("gateway: reached", found)]
+
+
+async def check_model_function(context: Context) -> list[Check]:
+    """Ask the gateway whether the setting model_function names what is deployed."""
+    name, function = "model function: deployed", context.settings.model_function
+    if function is None:
+        return [ok(name, "no model_function is set: each batch names its own")]
+    short, _, namespace = function.partition(".")
+    answer = await context.gateway.look(f"/system/function/{short}" + f"?namespace={namespace}" * bool(namespace))
+    if answer.status in HIDDEN:
+        return [ok(name, f"{function!r} cannot be seen without the gateway's password")]
+    if answer.status == 404:  # noqa: PLR2004
+        return [failed(name, f"{function!r} is not deployed", "deploy it, or name another in model_function")]
+    return [ok(name, f"the gateway answers {answer.status} for {function!r}")]

@@ -1,0 +1,118 @@
+"""Redis: the server, what it may forget, and whether the ledger can work with it."""
+
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.context import Context
+from pipeline.doctor.check import Check, failed, ok, warning
+from pipeline.errors import UnavailableError
+from pipeline.ledger.redis.client import check_policy, check_version
+from pipeline.request import MIB
+
+SLOW = 0.05
+FULL = 0.8
+# The other checks run at the same time: the best of some is what the way to Redis takes.
+PINGS = 5
+
+
+async def check_redis(context: Context) -> list[Check]:
+    """Ask every primary what it is, then use one as the ledger does."""
+    ledger = context.ledger
+    # It is asked first, since nothing else says so soon that it is away.
+    await ledger.ping()
+    checks = [_round_trip(min([await _ping(context) for _ in range(PINGS)]))]
+    servers = await ledger.probing.servers()
+    saves = await ledger.probing.saves()
+    for number, info in enumerate(servers, 1):
+        place = f" ({number} of {len(servers)})" if len(servers) > 1 else ""
+        checks += [_version(info, place), _policy(info, place), _memory(info, place), _kept(info, place, saves=saves)]
+        checks.append(_role(info, place))
+    # Writing waits for a replica to become a primary, for longer than somebody waits for this.
+    is_primary = not any(check.name.startswith("redis: role") and check.status == "failed" for check in checks)
+    return [*checks, *(await _use(context) if is_primary else [])]
+
+
+async def _ping(context: Context) -> float:
+    started = time.monotonic()
+    await context.ledger.ping()
+    return time.monotonic() - started
+
+
+def _round_trip(seconds: float) -> Check:
+    found = f"{1000 * seconds:.1f} ms"
+    if seconds > SLOW:
+        return warning("redis: round trip", found, "each callback takes one: bring Redis nearer, or give it more CPU")
+    return ok("redis: round trip", found)
+
+
+def _version(info: Mapping[str, Any], place: str) -> Check:
+    name, version = f"redis: version{place}", str(info.get("redis_version", "unknown"))
+    own = info.get("valkey_version")
+    try:
+        check_version(info)
+    except (UnavailableError, ValueError) as error:
+        return failed(name, str(error), "run Redis 6.2 or newer, or Valkey")
+    return ok(name, f"Valkey {own} (as Redis {version})" if own else f"Redis {version}")
+
+
+def _policy(info: Mapping[str, Any], place: str) -> Check:
+    name = f"redis: eviction policy{place}"
+    try:
+        check_policy(info)
+    except UnavailableError as error:
+        advice = "maxmemory-policy noeviction: no batch is accepted until then, and what Redis drops is lost"
+        return failed(name, str(error), advice)
+    return ok(name, "noeviction")
+
+
+def _memory(info: Mapping[str, Any], place: str) -> Check:
+    name, used, most = f"redis: memory{place}", int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    if not most:
+        return ok(name, f"{used / MIB:.0f} MiB in use, no maxmemory")
+    found = f"{used / MIB:.0f} of {most / MIB:.0f} MiB in use ({100 * used / most:.0f} %)"
+    if used > FULL * most:
+        return warning(name, found, "give Redis more memory: batches stand still where it is full")
+    return ok(name, found)
+
+
+def _kept(info: Mapping[str, Any], place: str, *, saves: bool | None) -> Check:
+    name = f"redis: persistence{place}"
+    if info.get("aof_enabled"):
+        return ok(name, "appendonly")
+    if saves:
+        return ok(name, "snapshots (save): a restart loses what came after the last, and that runs again")
+    found = "no appendonly, and what it saves its user may not read" if saves is None else "none"
+    return warning(name, found, "appendonly yes: else a restart has every open batch rebuilt from S3, which takes time")
+
+
+def _role(info: Mapping[str, Any], place: str) -> Check:
+    name, role = f"redis: role{place}", str(info.get("role", "master"))
+    if role != "master":
+        return failed(name, "a replica", "redis_url must lead to the primary, or name the sentinels")
+    return ok(name, "primary")
+
+
+async def _use(context: Context) -> list[Check]:
+    """Write, read and delete a key, and run a script that finds nothing."""
+    probing, name = context.ledger.probing, uuid.uuid4().hex
+    checks = []
+    try:
+        await probing.begin(name)
+        await probing.note(name, "invoked", "200")
+        is_kept = await probing.seen(name) == {"invoked": "200"}
+        await probing.end(name)
+    except UnavailableError as error:
+        checks.append(failed("redis: writing", str(error), "see README, 'When something is wrong'"))
+    else:
+        found = "a key was written, read and deleted" if is_kept else "a key that was written is not there"
+        advice = "" if is_kept else "something else deletes keys in this Redis, or it is no single primary"
+        checks.append(Check("redis: writing", "ok" if is_kept else "failed", found, advice))
+    try:
+        await context.ledger.phase(name)
+    except UnavailableError as error:
+        checks.append(failed("redis: scripts", str(error), "its user needs EVALSHA and SCRIPT LOAD (ACL)"))
+    else:
+        checks.append(ok("redis: scripts", "run"))
+    return checks

@@ -1,0 +1,1 @@
+"""Find, open, read and cut an input. Imports the context and below."""

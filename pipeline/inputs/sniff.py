@@ -1,0 +1,46 @@
+"""Tell by a file's first bytes what it is instead of the format that it is read as."""
+
+import re
+from pathlib import Path
+
+from pipeline.errors import BadRequestError
+from pipeline.spec.input_format import PACKINGS, TITLES, Format
+
+_HEAD = 4096
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_BOM = b"\xef\xbb\xbf"
+_KINDS = (
+    (re.compile(rb"PK\x03\x04"), "a ZIP file, as .xlsx is: save it as one plain file"),
+    (re.compile(rb"\xd0\xcf\x11\xe0"), "a file of Excel: save it as CSV"),
+    (re.compile(rb"\xfd7zXZ\x00|BZh\d1AY&SY"), "packed with xz or bzip2: pack it with gzip or zstd, or not at all"),
+)
+_PARQUET = re.compile(rb"PAR[1E][\x00-\x1f]")
+# How no line of names begins: a quote in a cell of CSV is within quotes.
+_OBJECT = re.compile(rb'\s*\{\s*["}]')
+_OBJECTS = re.compile(rb'\s*\[\s*\{\s*["}]')
+
+
+def check_kind(path: Path, form: Format) -> None:
+    """Raise BadRequestError for a plain file that is clearly not of this format, saying what it is."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if head.startswith(_UTF16):
+        raise BadRequestError("the input is UTF-16, expected UTF-8: convert it with iconv -f utf-16 -t utf-8")
+    found = _other(head.removeprefix(_BOM), form)
+    if found:
+        raise BadRequestError(f"the input cannot be read as {TITLES[form]}: it is {found}")
+
+
+def _other(head: bytes, form: Format) -> str:
+    """Say what it is and what to do, '' where it may be of the format."""
+    for pattern, kind in _KINDS:
+        if pattern.match(head):
+            return kind
+    others = {
+        "parquet": (_PARQUET, "Parquet: format parquet reads it"),
+        "ndjson": (_OBJECT, "JSON: format ndjson reads an object a line"),
+        "json": (_OBJECTS, "an array of JSON: format json reads it"),
+    }
+    if form == "parquet" and head.startswith(tuple(PACKINGS)):
+        return "packed: Parquet packs its columns itself, so unpack it"
+    return next((told for name, (pattern, told) in others.items() if name != form and pattern.match(head)), "")

@@ -1,0 +1,198 @@
+"""Real Redis and real S3 on a laptop: child processes with folders of their own, or the user's by URL.
+
+`PIPELINE_LOCAL_REDIS_URL` takes the user's own Redis; `PIPELINE_LOCAL_S3_ENDPOINT` the user's own S3, with
+`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `PIPELINE_LOCAL_S3_BUCKET` (a bucket that exists).
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from yarl import URL
+
+from pipeline.local.errors import LocalError, ServiceStartError
+from pipeline.local.services import probes
+from pipeline.local.services.binaries import redis_binary, s3_binary
+from pipeline.local.services.children import Children, child_processes
+from pipeline.local.services.daemon import Daemon
+from pipeline.local.services.ports import HOST, free_ports
+from pipeline.local.services.probes import S3Info
+
+__all__ = ["RedisServer", "S3Info", "S3Server", "Service", "redis_server", "s3_server"]
+
+REGION = "us-east-1"
+BUCKET = "pipeline-local"
+_START_TIMEOUT = 30.0
+_TRIES = 5
+# Redis' words, and SeaweedFS'.
+_PORT_TAKEN = ("in use", "is not available")
+# Each of weed's ports opens another one this much higher.
+_WEED_OFFSET = 10_000
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that runs; `daemon` is None when it is the user's own, which nothing here may kill."""
+
+    daemon: Daemon | None
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL), as a crash would."""
+        self.own().kill()
+
+    async def restart(self) -> None:
+        """Kill it if it runs, and start it again on the same port and folder."""
+        self.own().kill()
+        await self.own().start()
+
+    def own(self) -> Daemon:
+        """Return its process; LocalError when it is the user's."""
+        if self.daemon is None:
+            raise LocalError("this service is your own, given by URL: the local stack does not stop or start it")
+        return self.daemon
+
+
+@dataclass(frozen=True)
+class RedisServer(Service):
+    """A Redis; `url` has no password in it."""
+
+    url: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class S3Server(Service):
+    """An S3 service with its bucket; `metrics_url` counts its requests, for Prometheus; '' for a user's own."""
+
+    info: S3Info
+    metrics_url: str = ""
+
+
+S = TypeVar("S", bound=Service)
+
+
+@contextlib.asynccontextmanager
+async def redis_server(*, appendonly: bool = False, children: Children | None = None) -> AsyncIterator[RedisServer]:
+    """Run a Redis that nobody else can use: 127.0.0.1, random password, a temporary folder.
+
+    It forgets everything when it ends unless `appendonly`, which writes every change to disk before it
+    answers, so that `kill` and `restart` lose nothing. `children` shares a stack's folder.
+    """
+    own = os.environ.get("PIPELINE_LOCAL_REDIS_URL")
+    if own:
+        url = URL(own)
+        server = RedisServer(None, str(url.with_password(None)), url.password or "")
+        if not await probes.redis_answers(server.url, server.password):
+            raise ServiceStartError(f"PIPELINE_LOCAL_REDIS_URL: no Redis answers at {server.url}")
+        yield server
+        return
+    with _children(children) as family:
+        binary = redis_binary()
+        server = await _start_somewhere(lambda: _make_redis(family, binary, appendonly=appendonly))
+        try:
+            yield server
+        finally:
+            await server.own().stop()
+
+
+@contextlib.asynccontextmanager
+async def s3_server(*, children: Children | None = None) -> AsyncIterator[S3Server]:
+    """Run an S3 service that nobody else can use: 127.0.0.1, random keys, a bucket, a temporary folder."""
+    own = os.environ.get("PIPELINE_LOCAL_S3_ENDPOINT")
+    if own:
+        info = _own_s3(own)
+        if not await probes.bucket_exists(info):
+            raise ServiceStartError(
+                f"PIPELINE_LOCAL_S3_ENDPOINT: no bucket {info.bucket} at {own} for these keys; "
+                "create it, or name another in PIPELINE_LOCAL_S3_BUCKET"
+            )
+        yield S3Server(None, info)
+        return
+    with _children(children) as family:
+        binary = s3_binary()
+        server = await _start_somewhere(lambda: _make_s3(family, binary))
+        try:
+            yield server
+        finally:
+            # Its folder goes with it, and an orderly end takes weed two seconds.
+            server.kill()
+
+
+def _children(shared: Children | None) -> contextlib.AbstractContextManager[Children]:
+    return child_processes() if shared is None else contextlib.nullcontext(shared)
+
+
+async def _start_somewhere(make: Callable[[], S]) -> S:
+    """Start a service on the ports that `make` finds, and on others when somebody took one meanwhile."""
+    tries = 0
+    while True:
+        server = make()
+        tries += 1
+        try:
+            await server.own().start()
+        except ServiceStartError as error:
+            if tries == _TRIES or not any(words in str(error) for words in _PORT_TAKEN):
+                raise
+        else:
+            return server
+
+
+def _make_redis(children: Children, binary: str, *, appendonly: bool) -> RedisServer:
+    folder = children.directory / "redis"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    (port,) = free_ports(1, also=0)
+    password = secrets.token_hex(16)
+    # A file, since every user of the machine can read a command line.
+    settings = folder / "redis.conf"
+    settings.touch(mode=0o600)
+    settings.write_text(
+        f"bind {HOST}\nport {port}\nrequirepass {password}\ndir {folder}\nsave ''\n"
+        f"appendonly {'yes' if appendonly else 'no'}\nappendfsync always\n"
+    )
+    url = f"redis://{HOST}:{port}/0"
+    ready = partial(probes.redis_answers, url, password)
+    return RedisServer(Daemon(children, (binary, str(settings)), os.environ, ready, _START_TIMEOUT), url, password)
+
+
+def _make_s3(children: Children, binary: str) -> S3Server:
+    folder = children.directory / "s3"
+    temporary = children.directory / "s3-tmp"
+    for path in (folder, temporary):
+        path.mkdir(mode=0o700, exist_ok=True)
+    names = ("s3", "master", "volume", "filer", "admin")
+    *ports, metrics = free_ports(len(names) + 1, also=_WEED_OFFSET)
+    info = S3Info(f"http://{HOST}:{ports[0]}", REGION, BUCKET, secrets.token_hex(10), secrets.token_hex(20))
+    for name, port in zip(names, ports, strict=True):
+        # A place that weed has no flag for, and that even an orderly end does not clear.
+        children.remove_at_end(Path(f"/tmp/seaweedfs-{name}-grpc-{port + _WEED_OFFSET}.sock"))  # noqa: S108
+    command = (
+        *(binary, "mini", f"-dir={folder}", f"-bucket={BUCKET}", f"-ip={HOST}", f"-ip.bind={HOST}"),
+        *(f"-{name}.port={port}" for name, port in zip(names, ports, strict=True)),
+        *(f"-{name}.localSocket={temporary / name}.sock" for name in ("s3", "filer")),
+        *("-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
+        f"-metricsPort={metrics}",
+    )
+    environment = {
+        **os.environ,
+        "AWS_ACCESS_KEY_ID": info.access_key,
+        "AWS_SECRET_ACCESS_KEY": info.secret_key,
+        "TMPDIR": str(temporary),
+    }
+    ready = partial(probes.object_can_be_written, info)
+    daemon = Daemon(children, command, environment, ready, _START_TIMEOUT)
+    return S3Server(daemon, info, f"http://{HOST}:{metrics}/metrics")
+
+
+def _own_s3(endpoint: str) -> S3Info:
+    keys = [os.environ.get(name, "") for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")]
+    if not all(keys):
+        raise ServiceStartError(
+            "PIPELINE_LOCAL_S3_ENDPOINT needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment"
+        )
+    region = os.environ.get("AWS_REGION", REGION)
+    return S3Info(endpoint.rstrip("/"), region, os.environ.get("PIPELINE_LOCAL_S3_BUCKET", BUCKET), *keys)

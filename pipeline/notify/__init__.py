@@ -1,0 +1,1 @@
+"""Tell others that a batch has ended. Imports tasks, inputs, status and below."""

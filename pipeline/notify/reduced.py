@@ -1,0 +1,51 @@
+"""Keep what the function that reduces a batch has answered."""
+
+import asyncio
+
+import orjson
+
+from pipeline.context import Context
+from pipeline.ledger.notices import Ending
+from pipeline.openfaas.gateway import Reply
+from pipeline.store.bucket import MissingObjectError
+from pipeline.store.keys import REDUCED
+from pipeline.tasks.model_call import as_json
+
+
+async def keep_reduced(context: Context, batch: str, end: Ending, function: str, reply: Reply) -> None:
+    """Keep an answer as `reduced.json` under its generation, and as the batch's unless that has another end by now.
+
+    Raises UnavailableError.
+    """
+    result, encoding = await asyncio.to_thread(as_json, reply.body)
+    document = {
+        "function": function,
+        "status_code": reply.status,
+        "result": orjson.Fragment(bytes(result)),
+        **({"encoding": encoding} if encoding else {}),
+    }
+    kept = await context.store.put(f"{batch}/{end.generation}/{REDUCED}", orjson.dumps(document))
+    if await _is_current(context, batch, end):
+        await context.store.copy(kept, f"{batch}/{REDUCED}")
+    if not await _is_current(context, batch, end):
+        await _put_back(context, batch, end)
+
+
+async def _is_current(context: Context, batch: str, end: Ending) -> bool:
+    return (await context.ledger.notices.read(batch)).end == end
+
+
+async def _put_back(context: Context, batch: str, end: Ending) -> None:
+    """Whoever is overtaken by a redrive puts back what that has kept, and by a deletion leaves nothing behind."""
+    store = context.store
+    if not await context.specs.exists(batch):
+        await store.delete_many([f"{batch}/{REDUCED}", f"{batch}/{end.generation}/{REDUCED}"])
+        return
+    now = await context.ledger.phase(batch)
+    if now is None or now.generation == end.generation:
+        return
+    try:
+        await store.copy(await store.head(f"{batch}/{now.generation}/{REDUCED}"), f"{batch}/{REDUCED}")
+    except MissingObjectError:
+        # The redrive has not come that far, and will write over it.
+        return

@@ -1,0 +1,166 @@
+"""The OpenFaaS gateway: enqueue messages for this function, call the model function. The only HTTP client."""
+
+import io
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from pipeline.clocks import http_time
+from pipeline.errors import UnavailableError
+from pipeline.metrics import Metrics
+from pipeline.openfaas.signing import Identity, Purpose, Signer
+from pipeline.request import CALLBACK_PATH, DIRECT_PATH, MIB, PROBE_PATH
+
+ENQUEUE_TIMEOUT = aiohttp.ClientTimeout(total=10)
+LOOK_TIMEOUT = aiohttp.ClientTimeout(total=5)
+RESULT_LIMIT = 32 * MIB
+# What a message of this function is answered to, where somebody waits for that.
+_CALLBACKS: Mapping[str, tuple[str, Purpose]] = {
+    "task": (CALLBACK_PATH, "callback"),
+    "probe": (PROBE_PATH, "probe callback"),
+}
+BROKEN = 502
+TIMED_OUT = 504
+
+
+@dataclass(frozen=True)
+class Request:
+    """A POST as it is sent; the client adds only what every HTTP request has."""
+
+    url: URL
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A model function's reply; `status` is 502 for a broken connection and 504 for none in time, as the gateway's."""
+
+    status: int
+    body: bytes
+    retry_after: str = ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """An answer of the gateway itself; `date` is its time in seconds since 1970, None where it does not tell."""
+
+    status: int
+    date: float | None
+
+
+def too_large() -> Reply:
+    """Return what stands for a result over RESULT_LIMIT."""
+    return Reply(413, f"the result is over {RESULT_LIMIT // MIB} MiB".encode())
+
+
+class Gateway:
+    """The gateway as this function uses it; connections are kept alive for the life of the context."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        function_name: str,
+        signer: Signer,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._session = session
+        self._url = url
+        self._queues = f"{url}/async-function"
+        self._functions = f"{url}/function"
+        self._own = function_name
+        self._signer = signer
+        self._metrics = metrics or Metrics()
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls, url: str, function_name: str, signer: Signer, metrics: Metrics | None = None
+    ) -> AsyncIterator[Self]:
+        """Open the client; nothing is sent yet."""
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
+        # No cookies: one that a model function sets would go to every other function behind the gateway.
+        jar = aiohttp.DummyCookieJar()
+        async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, auto_decompress=True) as session:
+            yield cls(session, url, function_name, signer, metrics)
+
+    async def enqueue(self, mode: Purpose, identity: Identity, function: str = "") -> None:
+        """Queue one message for this function; a task's, or a probe's, names the callback that brings its answer home.
+
+        Raises UnavailableError unless the gateway took it (202).
+        """
+        headers = {"X-Mode": mode, "X-Call-Id": identity.call_id(purpose=mode)}
+        if mode in _CALLBACKS:
+            headers["X-Callback-Url"] = self._callback(*_CALLBACKS[mode], identity)
+        await self.queue(self._queued(f"{self._own}?{self._signer.query(mode, identity, function)}", headers))
+
+    def direct_call(self, identity: Identity, function: str, body: bytes, headers: Mapping[str, str]) -> Request:
+        """Return what is queued for one call of a model function whose reply the queue-worker brings home as it is."""
+        callback = self._callback(DIRECT_PATH, "direct callback", identity)
+        return self._queued(quote(function), {**headers, "X-Callback-Url": callback}, body)
+
+    def call(self, function: str, body: bytes, headers: Mapping[str, str]) -> Request:
+        """Return one call of a model function."""
+        return Request(URL(f"{self._functions}/{quote(function)}", encoded=True), headers, body)
+
+    def _callback(self, path: str, purpose: Purpose, identity: Identity) -> str:
+        return f"{self._functions}/{self._own}{path}?{self._signer.query(purpose, identity)}"
+
+    def _queued(self, target: str, headers: Mapping[str, str], body: bytes | None = None) -> Request:
+        return Request(URL(f"{self._queues}/{target}", encoded=True), headers, body)
+
+    async def queue(self, request: Request) -> None:
+        """Send what is to be queued; raises UnavailableError unless the gateway took it (202)."""
+        try:
+            async with self._session.post(
+                request.url, data=request.body, headers=request.headers, timeout=ENQUEUE_TIMEOUT, allow_redirects=False
+            ) as response:
+                if response.status != 202:  # noqa: PLR2004
+                    raise UnavailableError(f"the gateway refused a message with {response.status}")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UnavailableError(f"the gateway cannot be reached ({type(error).__name__})") from error
+
+    async def look(self, path: str) -> Look:
+        """GET a path of the gateway itself; raises UnavailableError unless it answers, whatever that is."""
+        url = URL(f"{self._url}{path}", encoded=True)
+        try:
+            async with self._session.get(url, timeout=LOOK_TIMEOUT, allow_redirects=False) as response:
+                return Look(response.status, http_time(response.headers.get("Date", "")))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UnavailableError(f"the gateway cannot be reached ({type(error).__name__})") from error
+
+    async def invoke(self, function: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Reply:  # noqa: ASYNC109
+        """Call the model function once; never raises for what it or the way to it does."""
+        started = time.monotonic()
+        reply = await self.post(function, body, headers, timeout)
+        self._metrics.called(reply.status, time.monotonic() - started)
+        return reply
+
+    async def post(self, function: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Reply:  # noqa: ASYNC109
+        """Call a function that is no model function once, as `invoke` does; it is not counted."""
+        limits = aiohttp.ClientTimeout(total=timeout)
+        request = self.call(function, body, headers)
+        # aiohttp warns of large bytes, which it would have to write in one piece.
+        data = body if len(body) <= MIB else io.BytesIO(body)
+        try:
+            async with self._session.post(
+                request.url, data=data, headers=request.headers, timeout=limits, allow_redirects=False
+            ) as response:
+                pieces, size = [], 0
+                async for piece in response.content.iter_any():
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > RESULT_LIMIT:
+                        return too_large()
+                return Reply(response.status, b"".join(pieces), response.headers.get("Retry-After", ""))
+        except TimeoutError:
+            return Reply(TIMED_OUT, f"no reply within {timeout:g} s".encode())
+        except aiohttp.ClientError as error:
+            return Reply(BROKEN, f"the connection broke ({type(error).__name__})".encode())

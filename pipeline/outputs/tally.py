@@ -1,0 +1,59 @@
+"""Count what became of a batch's items, and group all its failures by kind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from pipeline.answers.failure_kinds import OTHER_KINDS, Example, example_of, kind_of
+from pipeline.request import Outcome
+
+MOST_GROUPS = 100
+
+
+@dataclass
+class Group:
+    """Items that failed alike; `status_code` is None for those that share no status."""
+
+    kind: str
+    status_code: int | None
+    example: Example
+    count: int = 0
+
+
+@dataclass
+class Tally:
+    """Counts of items in input order: of each kind of failure, and from the 101st kind on of all others together."""
+
+    succeeded: int = 0
+    failed: int = 0
+    not_run: int = 0
+    _groups: dict[tuple[int | None, str], Group] = field(default_factory=dict)
+
+    def add(self, outcomes: Sequence[Outcome | None]) -> None:
+        """Take the next items; None is one that never ran."""
+        kinds: dict[bytes, str] = {}
+        for outcome in outcomes:
+            if outcome is None:
+                self.not_run += 1
+            elif outcome.status == "succeeded":
+                self.succeeded += 1
+            else:
+                self.failed += 1
+                self._group(outcome, kinds).count += 1
+
+    def _group(self, outcome: Outcome, kinds: dict[bytes, str]) -> Group:
+        """Return the group of a failure; `kinds` are those of the results of the items around it."""
+        result = bytes(outcome.result)
+        if result not in kinds:
+            kinds[result] = kind_of(msgspec.Raw(result))
+        key: tuple[int | None, str] = (outcome.status_code, kinds[result])
+        if key not in self._groups and len(self._groups) >= MOST_GROUPS:
+            key = (None, OTHER_KINDS)
+        if key not in self._groups:
+            self._groups[key] = Group(key[1], key[0], example_of(outcome))
+        return self._groups[key]
+
+    def groups(self) -> list[Group]:
+        """Return the groups, the largest first."""
+        return sorted(self._groups.values(), key=lambda group: (-group.count, group.example.index))

@@ -1,0 +1,1 @@
+"""The live page and the headers that go with it. Imports nothing."""

@@ -1,0 +1,1 @@
+"""Settings from the environment and secrets from files. Imports the base only."""

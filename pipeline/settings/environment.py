@@ -1,0 +1,208 @@
+"""Settings, read once from the environment, and secrets, read from files as OpenFaaS mounts them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo
+from yarl import URL
+
+from pipeline.errors import ConfigurationError
+from pipeline.settings.redis_url import parse_redis_url
+from pipeline.settings.watchdog import Watchdog, read_watchdog
+from pipeline.settings.web_url import is_under, web_url
+from pipeline.webhooks import webhook_key
+
+FUNCTION_NAME = r"^[a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?$"
+# Of the name of a function or a bucket.
+PATTERN = re.compile(r"[-a-z0-9.*?\[\]!]{1,128}")
+MINIMUM_KEY_LENGTH = 16
+
+
+def _has_address(parts: SplitResult) -> bool:
+    try:
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not _has_address(parts):
+        raise ValueError("expected an http:// or https:// URL")
+    if parts.username or parts.password:
+        raise ValueError("a user name or password would show in every address made from this URL")
+    return value.rstrip("/")
+
+
+def _redis_url(value: str) -> str:
+    parse_redis_url(value)
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+def _patterns(value: str, info: ValidationInfo) -> str:
+    patterns = [pattern.strip() for pattern in value.split(",")]
+    wrong = [pattern for pattern in patterns if not PATTERN.fullmatch(pattern)]
+    if wrong:
+        named = "bucket" if info.field_name == "allowed_buckets" else "function"
+        raise ValueError(f"{wrong[0]!r} is no name of a {named}, with or without *, ? and [...]")
+    return ", ".join(patterns)
+
+
+def _prefixes(value: str) -> str:
+    prefixes = [web_url(prefix.strip()) for prefix in value.split(",")]
+    if any(prefix.raw_query_string for prefix in prefixes):
+        raise ValueError("a prefix of URLs has no query")
+    return ", ".join(map(str, prefixes))
+
+
+def _allowed(value: str, info: ValidationInfo) -> str:
+    patterns = info.data.get("allowed_functions", "*")
+    if not _matches(value, patterns):
+        raise ValueError(f"{value!r} is not among the allowed_functions: {patterns}")
+    return value
+
+
+def _matches(name: str, patterns: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns.split(", "))
+
+
+class Settings(BaseModel):
+    """The environment variables that the function reads; times are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    gateway_url: HttpUrl = "http://gateway.openfaas.svc.cluster.local:8080"
+    public_url: HttpUrl | None = None
+    function_name: Annotated[str, Field(pattern=FUNCTION_NAME)] = "pipeline"
+    allowed_functions: Annotated[str, AfterValidator(_patterns)] = "*"
+    allowed_urls: Annotated[str, AfterValidator(_prefixes)] | None = None
+    model_function: Annotated[str, Field(pattern=FUNCTION_NAME), AfterValidator(_allowed)] | None = None
+    redis_url: Annotated[str, AfterValidator(_redis_url)] = "redis://redis-master.redis.svc.cluster.local:6379"
+    s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    allowed_buckets: Annotated[str, AfterValidator(_patterns)] | None = None
+    s3_endpoint: HttpUrl | None = None
+    s3_public_endpoint: HttpUrl | None = None
+    s3_region: str = "us-east-1"
+    s3_addressing: Literal["auto", "path", "virtual"] = "auto"
+    secret_mount_path: Path = Path("/var/openfaas/secrets")
+    task_timeout: Annotated[float, Field(gt=0, le=3600)] = 50
+    ack_wait: Annotated[float, Field(gt=0, le=86400)] = 60
+    openfaas_pro: bool = False
+    drain_delay: Annotated[float, Field(ge=0, le=600)] = 5
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    max_rows: Annotated[int, Field(ge=1)] = 10_000_000
+    retention: Annotated[float, Field(gt=0)] | None = None
+    sweep_interval: Annotated[float, Field(gt=0, le=3600)] = 1
+    port: Annotated[int, Field(ge=0, le=65535)] = 5000
+
+    _watchdog: Watchdog = PrivateAttr(default_factory=Watchdog)
+
+    def model_post_init(self, context: Any) -> None:
+        """Keep what the watchdog reads from the environment, which is given as `context`."""
+        self._watchdog = read_watchdog(context or {})
+
+    @property
+    def watchdog(self) -> Watchdog:
+        """What is known of the watchdog: no settings of the function, but they have to agree."""
+        return self._watchdog
+
+    def allows(self, function: str) -> bool:
+        """Say whether a batch may call this model function."""
+        return _matches(function, self.allowed_functions)
+
+    def allows_url(self, url: str) -> bool:
+        """Say whether a batch may have this URL called, one as `web_url` spells it."""
+        prefixes = self.allowed_urls.split(", ") if self.allowed_urls else []
+        return any(is_under(URL(url), URL(prefix)) for prefix in prefixes)
+
+    def allows_bucket(self, bucket: str) -> bool:
+        """Say whether a batch may read its input from this bucket: the function's own always."""
+        return bucket == self.s3_bucket or _matches(bucket, self.allowed_buckets or "")
+
+    @property
+    def silence(self) -> float:
+        """Seconds after which a message that a worker took must have been answered, redelivery included."""
+        return self.task_timeout + self.ack_wait
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings; an empty variable counts as not set.
+
+    Raises ConfigurationError naming each variable that is missing or wrong.
+    """
+    given = {name: value for name in Settings.model_fields if (value := environment.get(name))}
+    try:
+        return Settings.model_validate(given, context=environment)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ConfigurationError("settings: " + "; ".join(lines)) from None
+
+
+@dataclass(frozen=True, repr=False)
+class Secrets:
+    """What the secret files hold. `keys` are the signing keys, the newest first; the first signs, all verify.
+
+    Each of `tokens` lets its bearer use the function; without any, anybody may. `s3_token` is the session token that
+    temporary credentials for S3 have. `webhook_keys` sign notifications; without any, nobody is notified.
+    """
+
+    s3_key: str
+    s3_secret: str
+    redis_password: str | None
+    keys: tuple[bytes, ...]
+    tokens: tuple[bytes, ...] = ()
+    s3_token: str | None = None
+    webhook_keys: tuple[bytes, ...] = ()
+
+
+def read_secrets(path: Path) -> Secrets:
+    """Read the secret files under `path`.
+
+    Raises ConfigurationError naming the secret that is missing, empty or too short.
+    """
+    keys = read_lines(path, "pipeline-key", "a key")
+    tokens = read_lines(path, "pipeline-token", "a token") if (path / "pipeline-token").exists() else ()
+    password, s3_token = (_optional(path, name) for name in ("redis-password", "s3-token"))
+    s3_key, s3_secret = read_secret(path, "s3-key"), read_secret(path, "s3-secret")
+    return Secrets(s3_key, s3_secret, password, keys, tokens, s3_token, read_webhook_keys(path))
+
+
+def read_webhook_keys(path: Path) -> tuple[bytes, ...]:
+    """Read the keys that sign notifications, none where the secret is not mounted; raises ConfigurationError."""
+    if not (path / "webhook-key").exists():
+        return ()
+    try:
+        return tuple(map(webhook_key, read_lines(path, "webhook-key", "a key")))
+    except ValueError as error:
+        raise ConfigurationError(f"secret webhook-key: {error}") from None
+
+
+def _optional(path: Path, name: str) -> str | None:
+    return read_secret(path, name) if (path / name).exists() else None
+
+
+def read_lines(path: Path, name: str, each: str) -> tuple[bytes, ...]:
+    """Read a secret that may hold several, one a line; raises ConfigurationError."""
+    lines = read_secret(path, name).split()
+    if any(len(line) < MINIMUM_KEY_LENGTH for line in lines):
+        raise ConfigurationError(f"secret {name}: expected at least {MINIMUM_KEY_LENGTH} characters {each}")
+    return tuple(line.encode() for line in lines)
+
+
+def read_secret(path: Path, name: str) -> str:
+    """Read a secret; raises ConfigurationError when it is missing or empty."""
+    try:
+        value = (path / name).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"secret {name}: cannot read it under {path} ({type(error).__name__})") from None
+    if not value:
+        raise ConfigurationError(f"secret {name}: the file under {path} is empty")
+    return value

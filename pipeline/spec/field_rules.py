@@ -1,0 +1,104 @@
+"""What the fields of a specification have to keep; each rule raises ValueError with what was expected."""
+
+import re
+from typing import Any, Literal, get_args
+
+from pydantic import ValidationInfo
+
+from pipeline.request import KIB
+from pipeline.settings.environment import Settings
+from pipeline.spec.input_address import Address
+
+MOST_HEADERS = 64
+HEADERS_LIMIT = 16 * KIB
+NAME_PREVIEW = 80
+OutputFormat = Literal["parquet", "csv", "ndjson"]
+FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
+# The share of a task's time that its calls may wait for their turn.
+TURNS = 0.6
+_TOLERATED = re.compile(r"\d{1,9}|(100|\d{1,2}(\.\d{1,6})?)%", re.ASCII)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_OWN_HEADERS = frozenset({"content-length", "content-type", "transfer-encoding", "host", "connection", "expect"})
+_PLATFORM_HEADERS = frozenset({"x-call-id", "x-mode", "x-batch-id", "x-callback-url"})
+
+
+def checked_headers(value: dict[str, str]) -> dict[str, str]:
+    """Check the further headers of a call."""
+    size = sum(len(name) + len(content) for name, content in value.items())
+    if len(value) > MOST_HEADERS or size > HEADERS_LIMIT:
+        expected = f"expected at most {MOST_HEADERS} headers of {HEADERS_LIMIT} bytes together"
+        raise ValueError(f"{expected}, there are {len(value)} of {size} bytes")
+    for name, content in value.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(content):
+            raise ValueError(
+                f"{name[:NAME_PREVIEW]!r} is not a header's name, or its value has characters a header cannot carry"
+            )
+        if name.lower() in _OWN_HEADERS | _PLATFORM_HEADERS:
+            raise ValueError(f"{name} is set by the pipeline" + " (content_type)" * (name.lower() == "content-type"))
+    if len({name.lower() for name in value}) < len(value):
+        raise ValueError("a header is given twice: capitals make no difference in its name")
+    return value
+
+
+def output_formats(value: Any) -> tuple[str, ...]:
+    """Read a list, or what a query has in its place, with commas; in the order of FORMATS."""
+    given = [part.strip() for part in value.split(",") if value] if isinstance(value, str) else value
+    if not isinstance(given, list | tuple) or sorted(map(str, given)) != sorted({*map(str, given)} & {*FORMATS}):
+        raise ValueError(f"expected some of {', '.join(FORMATS)}, each at most once")
+    return tuple(form for form in FORMATS if form in given)
+
+
+def no_truth(value: Any) -> Any:
+    """Check that a number is none of true and false, which pydantic takes for numbers."""
+    if isinstance(value, bool):
+        raise ValueError("expected a number or 'auto'")  # noqa: TRY004
+    return value
+
+
+def input_address(value: str, info: ValidationInfo) -> str:
+    """Check an input: a key, a prefix, or either as s3://bucket/key of a bucket that is allowed."""
+    address = Address.parse(value)
+    settings: Settings | None = info.context
+    if settings and address.bucket and not settings.allows_bucket(address.bucket):
+        allowed = ", ".join(filter(None, [settings.s3_bucket, settings.allowed_buckets]))
+        raise ValueError(
+            f"the bucket {address.bucket!r} is not allowed; allowed are: {allowed} (setting allowed_buckets)"
+        )
+    if settings and address.bucket in {None, settings.s3_bucket} and not address.key:
+        raise ValueError("the whole of the pipeline's own bucket is no input: expected a prefix in it, as in data/")
+    return value
+
+
+def names_once(value: list[str]) -> list[str]:
+    """Check that no name is given twice."""
+    twice = next((name for name in value if value.count(name) > 1), None) if len(set(value)) < len(value) else None
+    if twice is not None:
+        raise ValueError(f"{twice[:NAME_PREVIEW]!r} is given twice")
+    return value
+
+
+def within_a_task(value: float, info: ValidationInfo) -> float:
+    """Check a time against the setting task_timeout."""
+    if info.context and value > info.context.task_timeout:
+        limit = info.context.task_timeout
+        raise ValueError(f"{value:g} s is over the task's own {limit:g} s (setting task_timeout)")
+    return value
+
+
+def tolerated(value: Any) -> int | str:
+    """Check a number of items, or a share of them."""
+    if isinstance(value, bool) or not _TOLERATED.fullmatch(str(value)):
+        raise ValueError("expected a number of items, or a share of them as in '5%'")
+    return value if str(value).endswith("%") else int(value)
+
+
+def too_slow(calls: int, rate: float, settings: Settings) -> str:
+    """Say what is wrong with a rate at which a task's calls do not have their turn in its time, '' where they do."""
+    allowed = TURNS * settings.task_timeout
+    if calls / rate <= allowed:
+        return ""
+    return (
+        f"a chunk of {calls} at {rate:g} calls a second takes {calls / rate:g} s, and a task has {allowed:g} s for it: "
+        "expected a smaller chunk, or a higher rate"
+    )

@@ -1,0 +1,250 @@
+"""Objects in S3. Keys are relative to the one configured bucket, but for what is only read: see `elsewhere`."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Self
+
+from pipeline.errors import UnavailableError
+from pipeline.metrics import Metrics
+from pipeline.request import MIB
+from pipeline.settings.environment import Secrets, Settings
+from pipeline.store.client import open_clients
+from pipeline.store.errors import (
+    MISSING,
+    DeniedError,
+    MissingObjectError,
+    ObjectInfo,
+    body_errors,
+    read_again,
+    s3_errors,
+    time_of,
+)
+from pipeline.store.multipart import Upload
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_s3.type_defs import GetObjectRequestTypeDef, ObjectTypeDef
+
+__all__ = ["COPY_LIMIT", "DELETE_LIMIT", "PART_SIZE", "MissingObjectError", "ObjectInfo", "Store", "Upload"]
+
+PART_SIZE = 8 * MIB
+COPY_LIMIT = 5 * 1024 * MIB
+DELETE_LIMIT = 1000
+# Inside the class `list` is the method.
+Aged = list[tuple[str, float]]
+Sizes = list[tuple[str, int]]
+Entries = list["ObjectTypeDef"]
+Uploads = list[Upload]
+Codes = list[str]
+Check = Callable[[], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+
+class Store:
+    """The bucket; one client that lives as long as the context. `shown` is what errors say before a key."""
+
+    def __init__(self, client: "S3Client", bucket: str, public: "S3Client | None" = None, shown: str = "") -> None:
+        self._client = client
+        self._public = public or client
+        self.bucket = bucket
+        self._may_list_uploads = True
+        self._shown = shown
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls,
+        settings: Settings,
+        secrets: Secrets,
+        reload: Callable[[], Secrets] | None = None,
+        metrics: Metrics | None = None,
+    ) -> AsyncIterator[Self]:
+        """Open the client; nothing is sent yet. `reload` reads the secrets again when S3 refuses these."""
+        async with open_clients(settings, secrets, reload or (lambda: secrets), metrics or Metrics()) as made:
+            yield cls(made[0], settings.s3_bucket, made[1])
+
+    def elsewhere(self, bucket: str | None) -> "Store":
+        """Return the store of another bucket, with the same client; None is this one."""
+        own = bucket in {None, self.bucket}
+        return self if own else Store(self._client, str(bucket), self._public, f"s3://{bucket}/")
+
+    async def head(self, key: str) -> ObjectInfo:
+        """Describe an object; raises MissingObjectError."""
+        with s3_errors(self._shown + key):
+            answer = await self._client.head_object(Bucket=self.bucket, Key=key)
+        return ObjectInfo(key, answer["ETag"].strip('"'), answer["ContentLength"])
+
+    async def get(self, key: str) -> bytes:
+        """Read an object whole; raises MissingObjectError."""
+        return await self._read({"Bucket": self.bucket, "Key": key})
+
+    async def get_range(self, found: ObjectInfo, start: int, end: int) -> bytes:
+        """Read the bytes from `start` to before `end`, or to its end, of an object, if it still is this one."""
+        where: GetObjectRequestTypeDef = {"Bucket": self.bucket, "Key": found.key, "IfMatch": f'"{found.etag}"'}
+        return await self._read(where | {"Range": f"bytes={start}-{end - 1}"})
+
+    @read_again
+    async def _read(self, request: "GetObjectRequestTypeDef") -> bytes:
+        with s3_errors(request["Key"]):
+            answer = await self._client.get_object(**request)
+            async with answer["Body"] as body:
+                with body_errors(request["Key"]):
+                    return await body.read()
+
+    async def download(self, key: str, etag: str, path: Path) -> None:
+        """Stream an object into a file, if it still is the one with this ETag; raises BadRequestError when not."""
+        with path.open("wb") as file:
+            await self._append(key, etag, file)
+
+    @read_again
+    async def _append(self, key: str, etag: str, file: IO[bytes]) -> None:
+        """Add to the file what it lacks of the object."""
+        request: GetObjectRequestTypeDef = {"Bucket": self.bucket, "Key": key, "IfMatch": f'"{etag}"'}
+        # Not from the start: an empty object has no range.
+        if file.tell():
+            request["Range"] = f"bytes={file.tell()}-"
+        with s3_errors(self._shown + key):
+            answer = await self._client.get_object(**request)
+            async with answer["Body"] as body:
+                with body_errors(self._shown + key):
+                    async for piece in body.iter_chunks(MIB):
+                        await asyncio.to_thread(file.write, piece)
+
+    async def put(self, key: str, body: bytes, content_type: str = "application/json") -> ObjectInfo:
+        """Write an object whole."""
+        with s3_errors(key):
+            answer = await self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+        return ObjectInfo(key, answer["ETag"].strip('"'), len(body))
+
+    async def delete(self, key: str) -> None:
+        """Delete an object; one that is not there is fine."""
+        with s3_errors(key):
+            await self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    async def delete_many(self, keys: Sequence[str], check: Check | None = None) -> None:
+        """Delete objects, a thousand a request; one that is not there is fine. `check` may raise before each request.
+
+        Raises UnavailableError naming how many were left, after every key was tried.
+        """
+        left: Codes = []
+        for start in range(0, len(keys), DELETE_LIMIT):
+            part = keys[start : start + DELETE_LIMIT]
+            if check:
+                await check()
+            with s3_errors(part[0]):
+                answer = await self._client.delete_objects(
+                    Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in part], "Quiet": True}
+                )
+            left += [error.get("Code", "") for error in answer.get("Errors", []) if error.get("Code") not in MISSING]
+        if left:
+            raise UnavailableError(
+                f"S3 left {len(left)} of {len(keys)} objects undeleted ({', '.join(sorted(set(left)))})"
+            )
+
+    async def list(self, prefix: str, limit: int | None = None) -> list[str]:
+        """Return the keys under a prefix, sorted; at most `limit`, one request a thousand."""
+        return [key for key, _ in await self.list_aged(prefix, limit)]
+
+    async def list_aged(self, prefix: str, limit: int | None = None) -> Aged:
+        """Return the keys under a prefix, sorted, each with when it was written, in seconds since 1970, by S3's clock.
+
+        At most `limit`, one request a thousand.
+        """
+        return [(entry["Key"], entry["LastModified"].timestamp()) for entry in await self._entries(prefix, limit)]
+
+    async def pages(self, prefix: str, limit: int | None = None) -> AsyncIterator[Entries]:
+        """Yield what S3 says of the objects under a prefix, a thousand at a time, in its order; at most `limit`."""
+        with s3_errors(self._shown + prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix, PaginationConfig={"MaxItems": limit} if limit else {}
+            )
+            async for page in pages:
+                yield page.get("Contents", [])
+
+    async def _entries(self, prefix: str, limit: int | None = None) -> Entries:
+        entries = [entry async for page in self.pages(prefix, limit) for entry in page]
+        return sorted(entries, key=lambda entry: entry["Key"])
+
+    async def clock(self) -> float | None:
+        """Return S3's time in seconds since 1970, None where it does not tell; it tells with a refusal too."""
+        try:
+            with s3_errors(""):
+                answer = await self._client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
+        except UnavailableError as error:
+            told = time_of(getattr(error.__cause__, "response", {}))
+            if told is None:
+                raise
+            return told
+        return time_of(answer)
+
+    async def copy(self, source: ObjectInfo, key: str, content_type: str = "application/json") -> None:
+        """Copy an object of this type inside the bucket, over 5 GiB by parts."""
+        if source.size <= COPY_LIMIT:
+            with s3_errors(key):
+                await self._client.copy_object(
+                    Bucket=self.bucket, Key=key, CopySource={"Bucket": self.bucket, "Key": source.key}
+                )
+            return
+        async with await self.start_upload(key, content_type) as upload:
+            for start in range(0, source.size, COPY_LIMIT):
+                await upload.copy_part(source, start, min(start + COPY_LIMIT, source.size))
+            await upload.complete()
+
+    async def start_upload(self, key: str, content_type: str = "application/json") -> Upload:
+        """Start a multipart upload."""
+        return await Upload.start(self._client, self.bucket, key, content_type)
+
+    async def presign(self, key: str, seconds: int, name: str) -> str:
+        """Return a URL at which anybody may read an object for so long, and saves it under this name; no request."""
+        parameters = {"Bucket": self.bucket, "Key": key, "ResponseContentDisposition": f'attachment; filename="{name}"'}
+        return await self._public.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
+
+    async def sizes(self, prefix: str) -> Sizes:
+        """Return the keys under a prefix, sorted, each with its size in bytes; one request a thousand."""
+        return [(entry["Key"], entry["Size"]) for entry in await self._entries(prefix)]
+
+    async def children(self, folder: str) -> dict[str, int]:
+        """Return the size in bytes of each object right under a folder, by key; what is deeper costs no request."""
+        with s3_errors(folder):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=folder, Delimiter="/"
+            )
+            return {entry["Key"]: entry["Size"] async for page in pages for entry in page.get("Contents", [])}
+
+    async def abort_upload(self, key: str, upload_id: str) -> None:
+        """Abort a multipart upload; one that is completed or gone is fine."""
+        await Upload(self._client, self.bucket, key, upload_id).abort()
+
+    async def abort_uploads(self, batch: str) -> int:
+        """Abort every multipart upload of a batch, by whichever process; return how many.
+
+        Where S3 denies the list of uploads this is said once in the log, and 0 are aborted.
+        """
+        aborted = 0
+        try:
+            for upload in await self.uploads(batch):
+                if upload.key == f"{batch}.json" or upload.key.startswith(f"{batch}/"):
+                    await upload.abort()
+                    aborted += 1
+        except DeniedError as error:
+            if self._may_list_uploads:
+                log.warning("unfinished uploads stay until they are aborted otherwise", extra={"error": str(error)})
+            self._may_list_uploads = False
+        return aborted
+
+    async def uploads(self, prefix: str) -> Uploads:
+        """Return the multipart uploads under a prefix that are neither completed nor aborted."""
+        found: Uploads = []
+        with s3_errors(prefix):
+            async for page in self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            ):
+                found += [
+                    Upload(self._client, self.bucket, upload["Key"], upload["UploadId"])
+                    for upload in page.get("Uploads", [])
+                ]
+        return found

@@ -1,0 +1,237 @@
+"""The snapshot: a generation's immutable copy of its rows in S3, as Parquet parts cut at task boundaries."""
+
+import asyncio
+import io
+from array import array
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+
+import msgspec
+import polars as pl
+from async_lru import alru_cache
+
+from pipeline.store.bucket import Store
+from pipeline.store.cutter import INDEX, ITEM, TASK, Cutter
+
+CACHED_PARTS = 8
+CACHED_MANIFESTS = 64
+UPLOADS = 4
+# A part can hold a million of the shortest items, and as objects they would take ten times its memory.
+ITEMS_AT_ONCE = 500
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """How a snapshot holds its items, which the input calls `column`.
+
+    `derived`: the column ITEM is made from others, which stay; else it is the input's `column` itself, at its place.
+    `json_items`: an item is JSON, else text. `json_columns` are those of the input's whose cells are JSON text.
+    """
+
+    column: str
+    derived: bool = False
+    json_items: bool = False
+    json_columns: tuple[str, ...] = ()
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a snapshot holds. `first_tasks` and `first_indices` give the first task and item of each part.
+
+    The rest is its Shape.
+    """
+
+    column: str
+    items: int
+    tasks: int
+    first_tasks: list[int]
+    first_indices: list[int]
+    derived: bool = False
+    json_items: bool = False
+    json_columns: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        """How it holds its items."""
+        return Shape(self.column, self.derived, self.json_items, self.json_columns)
+
+
+# Made once an item by each task and once more by the summary: a Struct takes a fifth of a dataclass's time.
+class Item(msgspec.Struct, frozen=True):
+    """One row's item, as it is sent to the model function: JSON where `json` says so, else text."""
+
+    index: int
+    text: str
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The tasks of a part: `starts` gives the place in `indices` (of items) of each, and the end."""
+
+    first_task: int
+    starts: Sequence[int]
+    indices: list[int]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part in memory: `starts` gives the first row of each of its tasks, and the end."""
+
+    first_task: int
+    starts: Sequence[int]
+    indices: pl.Series
+    texts: pl.Series
+    json_items: bool
+
+    def rows(self, start: int, end: int) -> list[Item]:
+        indices, texts = (column.slice(start, end - start).to_list() for column in (self.indices, self.texts))
+        return list(map(Item, indices, texts, repeat(self.json_items)))
+
+    def task(self, task: int) -> list[Item]:
+        place = task - self.first_task
+        return self.rows(self.starts[place], self.starts[place + 1])
+
+
+class Snapshots:
+    """Writes snapshots, and reads them through a cache of parts that a replica's tasks share."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._part = alru_cache(maxsize=CACHED_PARTS)(self._read_part)
+        self._manifest = alru_cache(maxsize=CACHED_MANIFESTS)(self._read_manifest)
+
+    async def write(
+        self, batch: str, generation: int, frames: AsyncIterator[pl.DataFrame], shape: Shape, chunk: int
+    ) -> Manifest:
+        """Write a generation's rows, the manifest last; the same rows give the same objects.
+
+        `frames` are those of an input or of `select`, all of one schema.
+        """
+        cutter = Cutter(chunk)
+        first_tasks: list[int] = []
+        first_indices: list[int] = []
+        slots = asyncio.Semaphore(UPLOADS)
+
+        async def upload(number: int, part: pl.DataFrame) -> None:
+            try:
+                body = await asyncio.to_thread(_to_parquet, part)
+                await self._store.put(_part_key(batch, generation, number), body, "application/vnd.apache.parquet")
+            finally:
+                slots.release()
+
+        async def send(group: asyncio.TaskGroup, parts: list[pl.DataFrame]) -> None:
+            for part in parts:
+                await slots.acquire()
+                group.create_task(upload(len(first_tasks), part))
+                first_tasks.append(int(part.get_column(TASK)[0]))
+                first_indices.append(int(part.get_column(INDEX)[0]))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for frame in frames:
+                    await send(group, await asyncio.to_thread(cutter.feed, frame))
+                await send(group, await asyncio.to_thread(cutter.rest))
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+        manifest = Manifest(
+            *(shape.column, cutter.items, cutter.tasks, first_tasks, first_indices),
+            *(shape.derived, shape.json_items, shape.json_columns),
+        )
+        await self._store.put(_manifest_key(batch, generation), msgspec.json.encode(manifest))
+        return manifest
+
+    async def items(self, batch: str, epoch: str, generation: int, task: int) -> list[Item]:
+        """Return a task's items, in order; raises MissingObjectError when there is no such snapshot.
+
+        `epoch` is that of the batch's ledger: what is remembered is remembered for one generation of one life of an id.
+        """
+        manifest = await self._manifest(batch, generation, epoch)
+        number = bisect_right(manifest.first_tasks, task) - 1
+        part = await self._part(batch, generation, number, epoch, json_items=manifest.json_items)
+        return part.task(task)
+
+    async def manifest(self, batch: str, generation: int) -> Manifest:
+        """Read a generation's manifest; raises MissingObjectError when there is none."""
+        return await self._read_manifest(batch, generation)
+
+    async def all_items(self, batch: str, manifest: Manifest) -> AsyncIterator[list[Item]]:
+        """Yield every item of the batch in input order, ITEMS_AT_ONCE at a time; `manifest` is generation 0's."""
+        for number in range(len(manifest.first_tasks)):
+            part = await self._read_part(batch, 0, number, json_items=manifest.json_items)
+            for start in range(0, part.starts[-1], ITEMS_AT_ONCE):
+                yield part.rows(start, start + ITEMS_AT_ONCE)
+
+    async def all_rows(self, batch: str, manifest: Manifest) -> AsyncIterator[pl.DataFrame]:
+        """Yield every row of the batch in input order, with all its columns, a part at a time."""
+        for number in range(len(manifest.first_tasks)):
+            body = await self._store.get(_part_key(batch, 0, number))
+            yield await asyncio.to_thread(pl.read_parquet, io.BytesIO(body))
+
+    async def drop(self, batch: str, generation: int) -> None:
+        """Delete what there is of a generation's snapshot: it does not begin."""
+        parts = await self._store.list(f"{batch}/input/{generation}/")
+        await self._store.delete_many([_manifest_key(batch, generation), *parts])
+
+    async def generations(self, batch: str) -> list[int]:
+        """Return the generations that have a whole snapshot, sorted."""
+        keys = await self._store.list(f"{batch}/input/")
+        names = [key.removeprefix(f"{batch}/input/").removesuffix(".json") for key in keys if key.endswith(".json")]
+        return sorted(int(name) for name in names)
+
+    async def cuts(self, batch: str, generation: int) -> AsyncIterator[Cut]:
+        """Yield the tasks of a generation, a part at a time."""
+        manifest = await self.manifest(batch, generation)
+        for number in range(len(manifest.first_tasks)):
+            part = await self._read_part(batch, generation, number, json_items=manifest.json_items)
+            yield Cut(part.first_task, part.starts, part.indices.to_list())
+
+    async def select(self, batch: str, indices: Sequence[int]) -> AsyncIterator[pl.DataFrame]:
+        """Yield the rows with these indices (sorted) out of the whole input, with all their columns."""
+        manifest = await self.manifest(batch, 0)
+        ends = [*manifest.first_indices[1:], manifest.items]
+        wanted = pl.Series(indices, dtype=pl.Int64)
+        for number, (start, end) in enumerate(zip(manifest.first_indices, ends, strict=True)):
+            inside = wanted.filter((wanted >= start) & (wanted < end))
+            if inside.len():
+                body = await self._store.get(_part_key(batch, 0, number))
+                rows = await asyncio.to_thread(pl.read_parquet, io.BytesIO(body))
+                yield rows.drop(TASK).filter(pl.col(INDEX).is_in(inside.implode()))
+
+    async def _read_manifest(self, batch: str, generation: int, _epoch: str = "") -> Manifest:
+        return msgspec.json.decode(await self._store.get(_manifest_key(batch, generation)), type=Manifest)
+
+    async def _read_part(
+        self, batch: str, generation: int, number: int, _epoch: str = "", *, json_items: bool
+    ) -> _Part:
+        body = await self._store.get(_part_key(batch, generation, number))
+        return await asyncio.to_thread(_from_parquet, body, json_items=json_items)
+
+
+def _from_parquet(body: bytes, *, json_items: bool) -> _Part:
+    rows = pl.read_parquet(io.BytesIO(body), columns=[TASK, INDEX, ITEM])
+    sizes = rows.group_by(TASK, maintain_order=True).len()
+    ends = sizes.get_column("len").cast(pl.Int64).cum_sum().to_list()
+    # Not a list: where each row is a task, that would be most of the part's memory.
+    starts = array("q", [0, *ends])
+    texts = sent(rows.get_column(ITEM), json_items=json_items)
+    return _Part(sizes.item(0, TASK), starts, rows.get_column(INDEX), texts, json_items)
+
+
+def sent(items: pl.Series, *, json_items: bool) -> pl.Series:
+    """Return items as they are sent, missing ones too."""
+    return items.fill_null("null" if json_items else "")
+
+
+def _to_parquet(part: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    part.write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
+    return buffer.getvalue()
+
+
+def _manifest_key(batch: str, generation: int) -> str:
+    return f"{batch}/input/{generation}.json"
+
+
+def _part_key(batch: str, generation: int, number: int) -> str:
+    return f"{batch}/input/{generation}/{number:06d}.parquet"

@@ -1,0 +1,1 @@
+"""One task: release, run, call, settle. Imports the context and below."""

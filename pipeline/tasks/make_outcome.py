@@ -1,0 +1,69 @@
+"""Turn replies into outcomes, and keep a task's answer within its limit: what is too large goes to S3."""
+
+import asyncio
+import hashlib
+import logging
+
+import msgspec
+
+from pipeline.openfaas.signing import Identity
+from pipeline.request import ITEM_PREVIEW, KIB, Outcome
+from pipeline.store.bucket import Store
+from pipeline.store.snapshot import Item
+from pipeline.tasks.model_call import Called, as_json
+
+SMALL_RESULT = KIB
+UPLOADS = 8
+
+log = logging.getLogger(__name__)
+
+
+def make_outcome(call_id: str, item: Item, called: Called, *, retryable: bool | None = None) -> Outcome:
+    """Describe what became of an item; `call_id` is its call's, `retryable` overrides what the status says."""
+    result, encoding = as_json(called.reply.body)
+    failed = not called.succeeded
+    if failed:
+        log.debug("item failed", extra={"index": item.index, "status": called.reply.status, "call_id": call_id})
+    return Outcome(
+        index=item.index,
+        item=item.text[:ITEM_PREVIEW],
+        status="failed" if failed else "succeeded",
+        status_code=called.reply.status,
+        attempts=called.attempts,
+        duration=round(called.duration, 6),
+        call_id=call_id,
+        retryable=failed and (called.retryable if retryable is None else retryable),
+        result=result,
+        encoding=encoding,
+    )
+
+
+async def shed(store: Store, identity: Identity, outcomes: list[Outcome], limit: int) -> list[Outcome]:
+    """Store the largest results as objects until the rest is within `limit` bytes; the outcomes refer to them.
+
+    Results of at most 1 KiB always travel inline, since an object each would cost more than it saves; a limit of 0
+    stores every result.
+    """
+    sizes = [0 if outcome.ref else len(bytes(outcome.result)) for outcome in outcomes]
+    smallest = SMALL_RESULT if limit else 0
+    kept, chosen = sum(sizes), []
+    if kept <= limit:
+        return outcomes
+    for place in sorted(range(len(outcomes)), key=sizes.__getitem__, reverse=True):
+        if (limit and kept <= limit) or sizes[place] <= smallest:
+            break
+        kept -= sizes[place]
+        chosen.append(place)
+    slots = asyncio.Semaphore(UPLOADS)
+
+    async def store_result(outcome: Outcome) -> Outcome:
+        result = bytes(outcome.result)
+        digest = hashlib.sha256(result).hexdigest()[:16]
+        key = f"{identity.batch}/refs/{identity.task}.{identity.attempt}.{outcome.index}.{digest}"
+        async with slots:
+            await store.put(key, result)
+        return msgspec.structs.replace(outcome, result=msgspec.Raw(b"null"), ref=key)
+
+    stored = await asyncio.gather(*(store_result(outcomes[place]) for place in chosen))
+    replaced = dict(zip(chosen, stored, strict=True))
+    return [replaced.get(place, outcome) for place, outcome in enumerate(outcomes)]

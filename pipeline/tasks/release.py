@@ -1,0 +1,87 @@
+"""Enqueue tasks: a message that names one, or in direct mode the call of the model function itself."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+
+from pipeline.context import Context
+from pipeline.errors import UnavailableError
+from pipeline.ledger.replies import Pass
+from pipeline.openfaas.gateway import Gateway, Request
+from pipeline.openfaas.signing import Identity
+from pipeline.request import KIB
+from pipeline.spec.batch_spec import BatchSpec
+from pipeline.store.bucket import MissingObjectError
+from pipeline.store.snapshot import Item
+from pipeline.tasks.model_call import call_headers
+
+RELEASES_AT_ONCE = 16
+REFUSED_BACKOFF = (0.5, 2.0)
+# A message of OpenFaaS CE holds 256,000 bytes with its headers, of which a batch's own may be 16 KiB.
+LARGEST_DIRECT_ITEM = 128 * KIB
+
+log = logging.getLogger(__name__)
+
+
+async def release(context: Context, of: Pass, tasks: Sequence[tuple[int, int]]) -> None:
+    """Enqueue these (task, attempt) pairs, a bounded number at once; what the gateway refuses stays due, soon."""
+    waiting = iter(tasks)
+    refused: list[int] = []
+
+    async def enqueue_in_turn() -> None:
+        for task, attempt in waiting:
+            try:
+                await _enqueue(context, of, Identity(of.batch, of.generation, task, attempt, of.epoch))
+                context.metrics.released("accepted")
+            except (UnavailableError, MissingObjectError) as error:
+                context.metrics.released("refused")
+                log.warning("a release is put off", extra={"batch": of.batch, "task": task, "error": str(error)})
+                refused.append(task)
+
+    if len(tasks) == 1:
+        await enqueue_in_turn()
+    else:
+        await asyncio.gather(*(enqueue_in_turn() for _ in range(min(len(tasks), RELEASES_AT_ONCE))))
+    if refused:
+        backoff = random.uniform(*REFUSED_BACKOFF)  # noqa: S311
+        await context.ledger.defer(of, refused, backoff)
+
+
+async def release_first(context: Context, batch: str, generation: int, function: str, tasks: list[int]) -> None:
+    """Enqueue a generation's first window, and confirm it."""
+    phase = await context.ledger.phase(batch) if tasks else None
+    if phase is not None:
+        of = Pass(batch, phase.epoch, generation, function)
+        await release(context, of, [(task, 0) for task in tasks])
+        await context.ledger.confirm(batch, generation, phase.epoch)
+
+
+async def _enqueue(context: Context, of: Pass, identity: Identity) -> None:
+    spec = await context.specs.get(of.batch, of.epoch)
+    if not (spec.direct and await _call_directly(context, spec, identity)):
+        await context.gateway.enqueue("task", identity, of.function)
+
+
+async def _call_directly(context: Context, spec: BatchSpec, identity: Identity) -> bool:
+    """Enqueue the call of a task's only item; says no for one that is too large for a message."""
+    (item,) = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
+    message = direct_call(context.gateway, spec, identity, item)
+    if message is None:
+        return False
+    await context.gateway.queue(message)
+    return True
+
+
+def direct_call(gateway: Gateway, spec: BatchSpec, identity: Identity, item: Item) -> Request | None:
+    """Return what is queued for a direct call of this item, None for one that is too large for a message.
+
+    X-Timeout is how a watchdog is told of a call's own limit (OpenFaaS docs, of-watchdog).
+    """
+    body = item.text.encode()
+    if len(body) > LARGEST_DIRECT_ITEM:
+        return None
+    headers = call_headers(spec, identity.call_id(item.index), json=item.json)
+    if "x-timeout" not in map(str.lower, headers):
+        headers["X-Timeout"] = f"{max(1, round(1000 * spec.timeout))}ms"
+    return gateway.direct_call(identity, spec.function, body, headers)
