@@ -44,10 +44,11 @@ browser:
 	echo 'no Chromium here, so the tests of the page fail: install one (Debian: apt-get install chromium; macOS: brew' \
 	  'install --cask chromium), or name it in BROWSER_PATH' >&2
 
-check: $(STAMP) ## check format, style and types
+check: $(STAMP) ## check format, style, types and layers
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
+	$(VENV)/bin/lint-imports --no-cache
 
 bench: $(STAMP) ## measure throughput against parallelism
 	@$(RUN) bench.parallelism $(ARGS)

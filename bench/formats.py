@@ -20,7 +20,8 @@ from bench.intake.report import Run, as_page
 from bench.machine import describe_machine
 from bench.published import publish
 from pipeline.local.services.redis_and_s3 import s3_server
-from pipeline.settings.environment import Secrets, Settings
+from pipeline.settings.environment import Settings
+from pipeline.settings.secrets import Secrets
 from pipeline.store.bucket import Store
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from prometheus_client import disable_created_metrics
 from pipeline import logs
 from pipeline.errors import ConfigurationError
 from pipeline.server import SHUTDOWN_TIMEOUT, create_app
-from pipeline.settings.environment import read_secrets, read_settings
+from pipeline.settings.environment import read_settings
+from pipeline.settings.secrets import read_secrets
 
 # Not __name__, which is no name of the pipeline's here.
 log = logging.getLogger("pipeline")

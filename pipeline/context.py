@@ -12,18 +12,18 @@ from async_lru import alru_cache
 from pipeline.access import Access
 from pipeline.concurrency import Background
 from pipeline.errors import ConfigurationError
-from pipeline.hooks import Hooks
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.replies import Brief
 from pipeline.metrics import Metrics
 from pipeline.openfaas.gateway import Gateway
 from pipeline.openfaas.signing import Signer
-from pipeline.settings.environment import Secrets, Settings, read_secrets, read_webhook_keys
+from pipeline.settings.environment import Settings
+from pipeline.settings.secrets import Secrets, read_secrets, read_webhook_keys
 from pipeline.sql.runner import Queries
 from pipeline.store.batch_records import Specs
 from pipeline.store.bucket import Store
 from pipeline.store.snapshot import Snapshots
-from pipeline.webhooks import Webhooks
+from pipeline.webhooks import Hooks, Webhooks
 
 PHASE_TTL = 1.0
 ENDED_TTL = 30.0

@@ -12,7 +12,7 @@ import structlog
 from structlog.contextvars import bind_contextvars
 from structlog.typing import EventDict
 
-from pipeline.openfaas.signing import Identity
+from pipeline.identity import Identity
 
 # What an event may carry beside its text; what a library adds to its own is left out.
 FIELDS = (

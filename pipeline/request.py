@@ -1,21 +1,29 @@
 """The shapes at the function's edges: requests, responses, outcomes and answers."""
 
+import asyncio
+import gzip
+import io
 import re
+import zlib
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Self, TypeVar
 
-import msgspec
 import orjson
+from aiohttp import StreamReader, web
+from backports import zstd
 
-from pipeline.errors import BadRequestError
+from pipeline.errors import BadRequestError, TooLargeError
+from pipeline.units import MIB
+
+BODY_LIMIT = 64 * MIB
+# Seconds without a word in the middle of a body after which it has broken off.
+SILENCE = 20.0
+Body = TypeVar("Body", bytes, bytearray)
 
 BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Folders of the bucket that are no batch's: two with marks, and one for what `doctor` tries.
 RESERVED_IDS = frozenset({"open", "ended", "doctor"})
-KIB = 1024
-MIB = 1024 * KIB
-ITEM_PREVIEW = KIB
 SIGNATURE_HEADER = "X-Pipeline-Signature"
 CALLBACK_PATH = "/collect"
 DIRECT_PATH = "/collect/direct"
@@ -58,30 +66,73 @@ def check_batch_id(value: str) -> str:
     return value
 
 
-class Outcome(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What became of one item: a line of an answer and of a segment.
-
-    `result` is JSON as the model function wrote it; text and base64 (then `encoding` says so) are JSON strings.
-    `ref` is the key of the object that holds a result too large to travel. `item` is cut at 1,024 characters:
-    the whole one is in the snapshot. `duration` is in seconds, `attempts` counts the calls made.
-    """
-
-    index: int
-    item: str
-    status: Literal["succeeded", "failed"]
-    status_code: int
-    attempts: int
-    duration: float
-    call_id: str
-    retryable: bool = False
-    result: msgspec.Raw = msgspec.Raw(b"null")
-    encoding: Literal["base64"] | None = None
-    ref: str | None = None
-
-
 def batch_of(event: Event, *, required: bool = True) -> str:
     """Return the batch that a request names by `?batch=` or X-Batch-Id; raises BadRequestError."""
     name = event.query.get("batch") or event.headers.get("X-Batch-Id", "")
     if not name and required:
         raise BadRequestError("name the batch: ?batch=ID or the header X-Batch-Id")
     return check_batch_id(name) if name else ""
+
+
+def unpack_body(body: bytes, encoding: str, most: int) -> bytes:
+    """Return the plain body, of which no more than `most` bytes are unpacked; any other encoding is left as it is.
+
+    Raises BadRequestError for a body that is not packed as it says.
+    """
+    name = encoding.strip().lower()
+    if not body or name not in {"gzip", "x-gzip", "deflate", "zstd"}:
+        return body
+    try:
+        if name == "deflate":
+            return _inflate(body, most)
+        with zstd.open(io.BytesIO(body)) if name == "zstd" else gzip.open(io.BytesIO(body)) as source:
+            return source.read(most)
+    except (gzip.BadGzipFile, zstd.ZstdError, EOFError, zlib.error):
+        raise BadRequestError(f"the body cannot be read: it is not packed with {name}, as it says") from None
+
+
+def _inflate(body: bytes, most: int) -> bytes:
+    """Unpack zlib's format, or what some send in its place: the same without its head."""
+    has_head = body[0] & 0xF == zlib.DEFLATED
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS if has_head else -zlib.MAX_WBITS)
+    plain = unpacker.decompress(body, most)
+    if not unpacker.eof and len(plain) < most:
+        raise EOFError
+    return plain
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Read the body whole, and unpack it: it comes chunked, so no header says how long it is."""
+    try:
+        body = await _whole(request.content)
+    except web.RequestPayloadError as error:
+        raise BadRequestError(f"the body cannot be read ({type(error).__name__})") from None
+    except ConnectionError:
+        raise BadRequestError("the body broke off: the client has gone away") from None
+    except TimeoutError:
+        raise BadRequestError(f"the body broke off: nothing more of it came in {SILENCE:g} s") from None
+    encoding = request.headers.get("Content-Encoding", "")
+    # What a model function says of its own answer may be wrong, and that is a result.
+    if not encoding or request.path.rstrip("/") == DIRECT_PATH:
+        return body
+    return _within_limit(await asyncio.to_thread(unpack_body, body, encoding, BODY_LIMIT + 1))
+
+
+async def _whole(content: StreamReader) -> bytes:
+    """Read to the end; raises TooLargeError above BODY_LIMIT, TimeoutError where nothing comes for SILENCE seconds."""
+    if content.is_eof():
+        # All of it is here, as that of a task or a callback mostly is: there is nothing to wait for.
+        return _within_limit(content.read_nowait())
+    body, clock = bytearray(), asyncio.get_running_loop().time
+    async with asyncio.timeout(SILENCE) as patience:
+        async for piece in content.iter_any():
+            body += piece
+            _within_limit(body)
+            patience.reschedule(clock() + SILENCE)
+    return bytes(body)
+
+
+def _within_limit(body: Body) -> Body:
+    if len(body) > BODY_LIMIT:
+        raise TooLargeError(f"the body is over {BODY_LIMIT // MIB} MiB: put the CSV into S3 and send its key")
+    return body

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from importlib.resources import files
-from typing import TypeVar
 
-from aiohttp import StreamReader, web
+from aiohttp import web
 from aiohttp.hdrs import METH_HEAD
 from aiohttp.http import HttpProcessingError
 from aiohttp.log import server_logger
@@ -16,23 +17,25 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4 as EXPOSITION
 from structlog.contextvars import bind_contextvars
 
 from pipeline.batch.sweep import Swept, sweep_all
+from pipeline.concurrency import end
 from pipeline.context import Context, open_context
-from pipeline.encodings import unpack_body
-from pipeline.errors import BadRequestError, PipelineError, TooLargeError, UnavailableError
-from pipeline.handler import handle
-from pipeline.observing import STREAM, observed
-from pipeline.repeating import end
-from pipeline.request import DIRECT_PATH, MIB, Event, Response
+from pipeline.errors import BadRequestError, PipelineError, UnavailableError
+from pipeline.handler import MODES, Signed, handle, resolve_mode
+from pipeline.logs import bind_call
+from pipeline.metrics import Metrics
+from pipeline.request import BATCH_ID, Event, Response, read_body
 from pipeline.settings.environment import Settings
 
-BODY_LIMIT = 64 * MIB
-# Seconds without a word in the middle of a body after which it has broken off.
-SILENCE = 20.0
+NO_MODE = "none"
+# A status that is streamed lasts as long as somebody looks at it, which says nothing of how fast a status is.
+STREAM = "stream"
+# What changes a batch is worth a line; the rest comes too often.
+CHANGES = frozenset({"cancel", "pause", "resume", "tune", "redrive", "delete"})
+
 ERROR_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "2"}}
 IDLE_FACTOR = 5
 SHUTDOWN_TIMEOUT = 60.0
 
-Body = TypeVar("Body", bytes, bytearray)
 CONTEXT = web.AppKey("context", Context)
 log = logging.getLogger(__name__)
 
@@ -82,7 +85,7 @@ async def _observe(request: web.Request) -> web.StreamResponse:
 
 async def _serve(request: web.Request) -> web.StreamResponse:
     try:
-        body = await _read(request)
+        body = await read_body(request)
         event = Event(body, request.headers, request.method, request.query, request.path)
         response = await handle(event, request.app[CONTEXT])
     except PipelineError as error:
@@ -108,43 +111,6 @@ async def _send(request: web.Request, response: Response, pieces: AsyncGenerator
             return streamed
         await streamed.write_eof()
     return streamed
-
-
-async def _read(request: web.Request) -> bytes:
-    """Read the body whole, and unpack it: it comes chunked, so no header says how long it is."""
-    try:
-        body = await _whole(request.content)
-    except web.RequestPayloadError as error:
-        raise BadRequestError(f"the body cannot be read ({type(error).__name__})") from None
-    except ConnectionError:
-        raise BadRequestError("the body broke off: the client has gone away") from None
-    except TimeoutError:
-        raise BadRequestError(f"the body broke off: nothing more of it came in {SILENCE:g} s") from None
-    encoding = request.headers.get("Content-Encoding", "")
-    # What a model function says of its own answer may be wrong, and that is a result.
-    if not encoding or request.path.rstrip("/") == DIRECT_PATH:
-        return body
-    return _within_limit(await asyncio.to_thread(unpack_body, body, encoding, BODY_LIMIT + 1))
-
-
-async def _whole(content: StreamReader) -> bytes:
-    """Read to the end; raises TooLargeError above BODY_LIMIT, TimeoutError where nothing comes for SILENCE seconds."""
-    if content.is_eof():
-        # All of it is here, as that of a task or a callback mostly is: there is nothing to wait for.
-        return _within_limit(content.read_nowait())
-    body, clock = bytearray(), asyncio.get_running_loop().time
-    async with asyncio.timeout(SILENCE) as patience:
-        async for piece in content.iter_any():
-            body += piece
-            _within_limit(body)
-            patience.reschedule(clock() + SILENCE)
-    return bytes(body)
-
-
-def _within_limit(body: Body) -> Body:
-    if len(body) > BODY_LIMIT:
-        raise TooLargeError(f"the body is over {BODY_LIMIT // MIB} MiB: put the CSV into S3 and send its key")
-    return body
 
 
 def _answer(error: PipelineError) -> Response:
@@ -197,3 +163,44 @@ async def _timer(context: Context) -> None:
             log.warning("open batches could not be swept", extra={"error": str(error)})
         except Exception:
             log.exception("sweep: an error without a name")
+
+
+@dataclass
+class Answer:
+    """How a request was answered; a status of 0 is that of one whose client has gone away."""
+
+    mode: str
+    status: int = 0
+
+
+@contextmanager
+def observed(metrics: Metrics, event: Event) -> Iterator[Answer]:
+    """Bind what is known of a request, and count and log its answer, whose status the caller sets.
+
+    Nothing is unbound: each request is served in a context of its own (aiohttp, issue 3406). What it names is bound
+    before anybody has looked at its token; a signed request's batch only once its signature is verified.
+    """
+    mode = _mode(event)
+    bind_call(mode, event.headers)
+    named = event.query.get("batch") or event.headers.get("X-Batch-Id", "")
+    if not isinstance(MODES.get(mode), Signed) and BATCH_ID.fullmatch(named):
+        bind_contextvars(batch=named)
+    answer = Answer(mode)
+    started = time.monotonic()
+    metrics.in_flight(1)
+    try:
+        yield answer
+    finally:
+        seconds = time.monotonic() - started
+        metrics.in_flight(-1)
+        metrics.answered(answer.mode, answer.status, seconds)
+        level = logging.INFO if mode in CHANGES else logging.DEBUG
+        if log.isEnabledFor(level):
+            log.log(level, "answered", extra={"status": answer.status, "seconds": round(seconds, 6)})
+
+
+def _mode(event: Event) -> str:
+    try:
+        return resolve_mode(event)
+    except BadRequestError:
+        return NO_MODE

@@ -18,7 +18,8 @@ import uvloop
 from bench.errors import BenchError
 from bench.tables.child import Source, peak_of
 from pipeline.outputs.joined_table import joined_table
-from pipeline.settings.environment import Secrets, Settings
+from pipeline.settings.environment import Settings
+from pipeline.settings.secrets import Secrets
 from pipeline.sql.fields import Fields
 from pipeline.sql.rewrite import check
 from pipeline.sql.runner import Queries

@@ -18,8 +18,9 @@ import uvloop
 
 from bench.tables.child import Heart, peak_of
 from pipeline.inputs.open_input import open_input
-from pipeline.settings.environment import Secrets, Settings
-from pipeline.spec.batch_spec import Submission
+from pipeline.settings.environment import Settings
+from pipeline.settings.secrets import Secrets
+from pipeline.spec.submission import Submission
 from pipeline.store.bucket import Store
 from pipeline.store.snapshot import Snapshots
 

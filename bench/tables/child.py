@@ -19,14 +19,19 @@ import uvloop
 from bench.errors import BenchError
 from pipeline.outputs.export import write_tables
 from pipeline.outputs.joined_table import joined_table
-from pipeline.outputs.summary import Totals, Writer, write_summary
-from pipeline.settings.environment import Secrets, Settings
-from pipeline.store.bucket import ObjectInfo, Store, Upload
+from pipeline.outputs.summary import Totals, write_summary
+from pipeline.settings.environment import Settings
+from pipeline.settings.secrets import Secrets
+from pipeline.store.bucket import Store
 from pipeline.store.segments import list_segments
 from pipeline.store.snapshot import Snapshots
+from pipeline.store.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from pipeline.store.errors import ObjectInfo
+    from pipeline.store.multipart import Upload
 
 BEAT = 0.001
 

@@ -14,7 +14,8 @@ from bench.errors import BenchError
 from bench.tables.child import Measured, Source, Task
 from bench.tables.made import EPOCH, make_batch
 from pipeline.local.services.redis_and_s3 import s3_server
-from pipeline.settings.environment import Secrets, Settings
+from pipeline.settings.environment import Settings
+from pipeline.settings.secrets import Secrets
 from pipeline.store.bucket import Store
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import msgspec
 
 from pipeline.answers.failure_kinds import Failures, group_failures
-from pipeline.request import Outcome
+from pipeline.answers.outcome import Outcome
 
 NOT_FOUND = 404
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.request import Outcome
+from pipeline.answers.outcome import Outcome
 
 MOST_KINDS = 5
 OTHER_KINDS = "other kinds of failure"

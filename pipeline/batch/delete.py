@@ -4,12 +4,12 @@ import logging
 import uuid
 from dataclasses import dataclass
 
+from pipeline.concurrency import repeated
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
 from pipeline.ledger.replies import Deletion
 from pipeline.ledger.scripts import DUTY_LEASE
-from pipeline.repeating import repeated
-from pipeline.store.bucket import MissingObjectError
+from pipeline.store.errors import MissingObjectError
 
 log = logging.getLogger(__name__)
 

@@ -9,21 +9,22 @@ from typing import Any
 import polars as pl
 
 from pipeline.batch.delete import find_outlived
+from pipeline.batch.lookup import another, being_deleted, find_kept
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
-from pipeline.ids import another, being_deleted, find_kept
+from pipeline.identity import Identity
+from pipeline.inputs.check_query import check_query
 from pipeline.inputs.open_input import Input, open_input
 from pipeline.ledger.replies import State
 from pipeline.openfaas.gateway import Request
-from pipeline.openfaas.signing import Identity
-from pipeline.outputs.query import check_query
-from pipeline.request import KIB
-from pipeline.spec.batch_spec import BatchSpec, Submission
+from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.headers import shown
+from pipeline.spec.submission import Submission
 from pipeline.store.cutter import INDEX, ITEM, TASK, Cutter
 from pipeline.store.snapshot import Item, sent
 from pipeline.tasks.model_call import call_headers, chunk_body
 from pipeline.tasks.release import direct_call
+from pipeline.units import KIB
 
 MOST_CALLS = 3
 BODY_SHOWN = KIB

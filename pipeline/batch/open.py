@@ -9,21 +9,21 @@ import polars as pl
 
 from pipeline.batch.delete import delete_batch
 from pipeline.batch.generation import plan
+from pipeline.concurrency import repeated
 from pipeline.context import Context
 from pipeline.errors import ConflictError, UnavailableError
+from pipeline.inputs.check_query import check_query
 from pipeline.inputs.open_input import open_input
 from pipeline.ledger.ledger import OPENING_LEASE, ClaimKind
-from pipeline.ledger.notices import are_pending
 from pipeline.ledger.replies import Claim
 from pipeline.notify.tell import recall, tell_soon
-from pipeline.outputs.query import check_query
-from pipeline.repeating import repeated
-from pipeline.spec.batch_spec import Submission
 from pipeline.spec.field_rules import TURNS
-from pipeline.store.batch_records import Marker
-from pipeline.store.bucket import MissingObjectError
+from pipeline.spec.submission import Submission
+from pipeline.status.final_status import close_batch
+from pipeline.store.batch_records import Marker, are_pending
+from pipeline.store.errors import MissingObjectError
 from pipeline.store.snapshot import Manifest
-from pipeline.tasks.follow_up import close_batch, enqueue_open, enqueue_reduce
+from pipeline.tasks.follow_up import enqueue_open, enqueue_reduce
 from pipeline.tasks.release import release_first
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ import msgspec
 
 from pipeline.batch.generation import is_final
 from pipeline.batch.open import NewBatch, claim
+from pipeline.concurrency import repeated
 from pipeline.context import Context
 from pipeline.ledger.ledger import OPENING_LEASE, Begun
 from pipeline.ledger.replies import MICROSECONDS
-from pipeline.repeating import repeated
 from pipeline.store.segments import adopt
 from pipeline.store.snapshot import Snapshots
 

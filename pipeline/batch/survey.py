@@ -5,10 +5,10 @@ import time
 
 from structlog.contextvars import bound_contextvars
 
+from pipeline.batch.cancel import stop
 from pipeline.batch.delete import delete_batch, disown_outlived
 from pipeline.context import Context
 from pipeline.errors import ConflictError, PipelineError
-from pipeline.tasks.follow_up import stop
 
 MOST_DELETED = 100
 

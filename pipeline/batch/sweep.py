@@ -11,10 +11,11 @@ from pipeline.batch.open import reopen
 from pipeline.batch.survey import survey
 from pipeline.context import Context
 from pipeline.errors import PipelineError
+from pipeline.identity import Identity
 from pipeline.ledger.replies import ENDED, Pass, Repairs
 from pipeline.notify.tell import tell_soon
-from pipeline.openfaas.signing import Identity
-from pipeline.tasks.follow_up import close_batch, enqueue_open, enqueue_reduce, write_due_segment
+from pipeline.status.final_status import close_batch
+from pipeline.tasks.follow_up import enqueue_open, enqueue_reduce, write_due_segment
 from pipeline.tasks.release import release
 from pipeline.tasks.settle import settle_failed
 

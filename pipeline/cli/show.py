@@ -9,7 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.watching import pace_of
+from pipeline.client import Progress
 from pipeline.client.one_line import one_line
 
 if TYPE_CHECKING:
@@ -166,3 +166,12 @@ def moment(seconds: float | None) -> str | None:
     except (ValueError, OverflowError, OSError):
         return f"{seconds:g}"
     return time.isoformat(sep=" ", timespec="seconds").replace("+00:00", " UTC")
+
+
+def pace_of(progress: Progress) -> str:
+    """Say how fast it goes and, while it runs, how long it will take."""
+    pace = f"{progress.rate:.1f} items/s" if progress.rate else ""
+    if progress.over or progress.eta is None:
+        return pace
+    minutes, seconds = divmod(round(progress.eta), 60)
+    return f"{pace}, {minutes}:{seconds:02} to go".removeprefix(", ")

@@ -7,14 +7,20 @@ import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
 
 from pipeline.cli.command import GATEWAY, Exit, Setup, code_of
-from pipeline.cli.show import show_progress
-from pipeline.cli.watching import watch
+from pipeline.cli.show import pace_of, show_progress
+from pipeline.client.one_line import one_line
 from pipeline.client.pipeline import FUNCTION
 
 if TYPE_CHECKING:
-    from pipeline.client import Batch
+    from collections.abc import AsyncIterable
+
+    from rich.console import Console
+
+    from pipeline.client import Batch, Progress
 
 
 def checked_id(given: str | None) -> str | None:
@@ -51,3 +57,30 @@ def again(setup: Setup, batch_id: str) -> str:
     words += ["--pipeline-name", setup.name] if setup.name != FUNCTION else []
     words += ["--token-file", str(setup.token_file)] if setup.token_file else []
     return shlex.join(words)
+
+
+async def watch(console: Console, progresses: AsyncIterable[Progress]) -> Progress:
+    """Show each progress as it comes and return the last; raises ValueError if there is none."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("[green]{task.fields[succeeded]} succeeded[/] [red]{task.fields[failed]} failed[/]"),
+        TextColumn("{task.fields[pace]}"),
+    )
+    last: Progress | None = None
+    with Bar(*columns, console=console) as bar:
+        task = bar.add_task("opening", total=None, succeeded=0, failed=0, pace="")
+        async for last in progresses:
+            bar.update(
+                task,
+                description=one_line(last.state),
+                total=last.items if last.over else last.items or None,
+                completed=last.succeeded + last.failed,
+                succeeded=last.succeeded,
+                failed=last.failed,
+                pace=pace_of(last),
+            )
+    if last is None:
+        raise ValueError("there was no progress to show")
+    return last

@@ -13,7 +13,7 @@ from yarl import URL
 from pipeline.client.errors import BrokenError, RefusedError, UnreachableError
 from pipeline.client.retry import PASSING_FOR_READS, patiently
 from pipeline.client.whole_file import written_whole
-from pipeline.request import MIB
+from pipeline.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

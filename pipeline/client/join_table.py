@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import msgspec
 import polars as pl
 
-from pipeline.request import Outcome
+from pipeline.answers.outcome import Outcome
 from pipeline.store.columns import NOT_RUN, OUTCOME_TYPES, input_columns, outcome_columns, table_names
 from pipeline.store.cutter import INDEX, ITEM, TASK
 

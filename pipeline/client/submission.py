@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, TypedDict
 from backports import zstd
 
 from pipeline.client.errors import SourceError
-from pipeline.request import MIB
 from pipeline.spec.input_format import PACKINGS, TITLES, Format, content_type_of, format_of
+from pipeline.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

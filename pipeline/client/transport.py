@@ -13,7 +13,7 @@ from yarl import URL
 
 from pipeline.client.errors import AnswerError, BrokenError, RefusedError, UnreachableError
 from pipeline.client.retry import PASSING, Tell, patiently
-from pipeline.tasks.model_call import retry_after
+from pipeline.units import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,8 +9,8 @@ from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixe
 from pipeline.context import Context
 from pipeline.doctor.check import Check, failed, ok, warning
 from pipeline.errors import UnavailableError
+from pipeline.identity import Identity
 from pipeline.ledger.probe import Step
-from pipeline.openfaas.signing import Identity
 
 PATIENCE = 10.0
 POLL = 0.1

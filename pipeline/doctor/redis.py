@@ -9,7 +9,7 @@ from pipeline.context import Context
 from pipeline.doctor.check import Check, failed, ok, warning
 from pipeline.errors import UnavailableError
 from pipeline.ledger.redis.client import check_policy, check_version
-from pipeline.request import MIB
+from pipeline.units import MIB
 
 SLOW = 0.05
 FULL = 0.8

@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline.context import Context
 from pipeline.doctor.check import Check, failed, ok, warning
 from pipeline.errors import ConfigurationError
-from pipeline.settings.environment import read_lines, read_secret, read_webhook_keys
+from pipeline.settings.secrets import read_lines, read_secret, read_webhook_keys
 
 _NEEDED = ("s3-key", "s3-secret")
 _LINES = {"pipeline-key": "key", "pipeline-token": "token", "webhook-key": "key"}

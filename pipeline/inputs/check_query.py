@@ -3,6 +3,7 @@
 import asyncio
 import io
 import zlib
+from collections.abc import Mapping
 
 import polars as pl
 from backports import zstd
@@ -12,9 +13,12 @@ from pipeline.context import Context
 from pipeline.inputs import s3_prefix as prefixes
 from pipeline.inputs.decompress import SEPARATORS
 from pipeline.inputs.parquet_rows import kept_as
-from pipeline.request import MIB
 from pipeline.spec.batch_spec import BatchSpec
-from pipeline.store.bucket import ObjectInfo, Store
+from pipeline.sql.rewrite import check
+from pipeline.store.bucket import Store
+from pipeline.store.columns import table_schema
+from pipeline.store.errors import ObjectInfo
+from pipeline.units import MIB
 
 HEAD = MIB
 FOOTER_LIMIT = 16 * MIB
@@ -68,3 +72,13 @@ async def _of_parquet(context: Context, store: Store, found: ObjectInfo) -> dict
     footer = await store.get_range(found, found.size - _END - length, found.size)
     columns = await context.queries.columns(_PARQUET + footer)
     return columns and {name: kept_as(name, dtype) for name, dtype in columns.items()}
+
+
+async def check_query(context: Context, spec: BatchSpec, inputs: Mapping[str, pl.DataType]) -> None:
+    """Raise BadRequestError unless the query can be run over results with these columns of the input.
+
+    Raises UnavailableError where that cannot be found out.
+    """
+    if spec.sql is not None:
+        columns = table_schema(inputs)
+        await context.queries.plan(check(spec.sql, list(columns)), columns)

@@ -9,8 +9,8 @@ from typing import IO, Protocol
 from backports import zstd
 
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.request import MIB
 from pipeline.spec.input_format import PACKINGS, TITLES, Format
+from pipeline.units import MIB
 
 UNPACKED_LIMIT = 16 * 1024 * MIB
 LINE_LIMIT = 64 * MIB

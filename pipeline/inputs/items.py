@@ -8,9 +8,9 @@ import orjson
 import polars as pl
 
 from pipeline.errors import BadRequestError
-from pipeline.outputs.text_formats import encodable_in_json
-from pipeline.request import MIB
+from pipeline.inputs.json_text import encodable_in_json
 from pipeline.store.cutter import INDEX, ITEM, TASK
+from pipeline.units import MIB
 
 PREFERRED_COLUMN = "url"
 _SEPARATORS = ",;\t|"

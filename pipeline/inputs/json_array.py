@@ -8,7 +8,7 @@ from typing import IO
 from pipeline.errors import BadRequestError
 from pipeline.inputs.decompress import LINE_LIMIT
 from pipeline.inputs.json_types import STRICT
-from pipeline.request import MIB
+from pipeline.units import MIB
 
 PIECE = MIB
 _LETTER = re.compile(r"[^ \t\r\n]")

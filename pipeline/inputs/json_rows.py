@@ -19,7 +19,7 @@ import polars as pl
 from pipeline.errors import BadRequestError
 from pipeline.inputs.decompress import BLANK_LIMIT, LINE_LIMIT, MOST_COLUMNS, PIECE_CELLS
 from pipeline.inputs.json_types import STRICT, Kind, has_type, kind_of, make_column
-from pipeline.request import MIB
+from pipeline.units import MIB
 
 NAMES_LIMIT = MIB
 _BOM = b"\xef\xbb\xbf"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.batch.generation import auto_chunk
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
 from pipeline.inputs.csv_rows import count_lines, open_rows, read_lines
@@ -28,7 +27,9 @@ from pipeline.inputs.items import (
 )
 from pipeline.inputs.s3_prefix import list_prefix
 from pipeline.inputs.typed_reader import Table, open_table
-from pipeline.spec.batch_spec import BatchSpec, Submission
+from pipeline.spec.batch_spec import BatchSpec
+from pipeline.spec.chunk_size import auto_chunk
+from pipeline.spec.submission import Submission
 from pipeline.store.cutter import ITEM
 from pipeline.store.snapshot import Shape
 

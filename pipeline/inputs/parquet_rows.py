@@ -11,8 +11,8 @@ from polars.exceptions import PanicException, PolarsError
 
 from pipeline.errors import BadRequestError
 from pipeline.inputs.decompress import LINE_LIMIT, MOST_COLUMNS, PIECE_CELLS
-from pipeline.request import MIB
 from pipeline.store.cutter import row_sizes
+from pipeline.units import MIB
 
 MOST_NESTED = 32
 SLICE_ROWS = 16 * 1024

@@ -23,9 +23,9 @@ from pipeline.inputs.json_array import split_array
 from pipeline.inputs.json_rows import JsonRows
 from pipeline.inputs.parquet_rows import ParquetRows
 from pipeline.inputs.sniff import check_kind
-from pipeline.request import MIB
 from pipeline.spec.input_format import Format
 from pipeline.store.cutter import FIXED_BYTES, row_sizes
+from pipeline.units import MIB
 
 MEMORY_LIMIT = 768 * MIB
 CPU_LIMIT = 3600

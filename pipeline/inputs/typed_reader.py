@@ -14,8 +14,8 @@ import polars as pl
 
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.inputs.reader_child import MEMORY_LIMIT, SCHEMA, Fault, Found, piece_name
-from pipeline.request import MIB
 from pipeline.spec.input_format import TITLES, Format
+from pipeline.units import MIB
 
 _ENVIRONMENT = {
     "PYTHONPATH": str(Path(__file__).parents[2]),

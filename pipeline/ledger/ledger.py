@@ -14,6 +14,7 @@ import orjson
 from redis.asyncio import Redis
 
 from pipeline.answers.envelope import Envelope
+from pipeline.identity import Identity
 from pipeline.ledger.commands import Control
 from pipeline.ledger.index import Index
 from pipeline.ledger.measures import bucket_of
@@ -23,9 +24,8 @@ from pipeline.ledger.redis.client import check_server, open_redis, unavailable
 from pipeline.ledger.replies import MICROSECONDS, Brief, Claim, FailVerdict, Lease, Pass, Phase, Repairs, Settled, State
 from pipeline.ledger.scripts import DUTY_LEASE, LEDGER_TTL, Scripts, microseconds
 from pipeline.metrics import Metrics
-from pipeline.openfaas.signing import Identity
-from pipeline.request import MIB
-from pipeline.spec.batch_spec import Submission
+from pipeline.spec.submission import Submission
+from pipeline.units import MIB
 
 OPENING_LEASE = 60.0
 REDUCE_LEASE = 30.0

@@ -91,11 +91,6 @@ def notices_of(state: State) -> list[dict[str, Any]]:
     return Notices.read(state.notices).describe(orjson.loads(state["shown"] or "[]"))
 
 
-def are_pending(document: Mapping[str, Any]) -> bool:
-    """Say whether a final status has somebody who is still to be told."""
-    return any(notice["state"] == "due" for notice in document.get("notifications") or ())
-
-
 class Notifications:
     """The notices under one prefix."""
 

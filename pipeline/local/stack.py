@@ -14,7 +14,7 @@ from pipeline.local.openfaas.proxy import client_session
 from pipeline.local.services.children import Children, child_processes
 from pipeline.local.services.probes import S3Info
 from pipeline.local.services.redis_and_s3 import RedisServer, S3Server, redis_server, s3_server
-from pipeline.webhooks import PREFIX
+from pipeline.settings.secrets import PREFIX
 
 __all__ = ["LocalStack", "S3Info", "local_stack"]
 

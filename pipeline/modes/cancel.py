@@ -1,11 +1,12 @@
 """`cancel`: stop releasing; what is in flight settles, and the summary is written with what there is."""
 
+from pipeline.batch.cancel import stop
 from pipeline.batch.lookup import accepted, known_state
 from pipeline.context import Context
 from pipeline.errors import ConflictError
 from pipeline.ledger.replies import ENDED
 from pipeline.request import Event, Response, batch_of
-from pipeline.tasks.follow_up import mark_open, stop
+from pipeline.status.open_mark import mark_open
 
 
 async def cancel(event: Event, context: Context) -> Response:

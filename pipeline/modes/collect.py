@@ -4,14 +4,13 @@ import logging
 import random
 import re
 
+from pipeline.answers.reply import BROKEN, RESULT_LIMIT, Reply, too_large
 from pipeline.context import Context
-from pipeline.encodings import unpack_body
 from pipeline.errors import BadRequestError, ForbiddenError
+from pipeline.identity import Identity
 from pipeline.logs import bound
-from pipeline.openfaas.gateway import BROKEN, RESULT_LIMIT, Reply, too_large
-from pipeline.openfaas.signing import Identity
-from pipeline.request import DIRECT_PATH, SIGNATURE_HEADER, Event, Response
-from pipeline.store.bucket import MissingObjectError
+from pipeline.request import DIRECT_PATH, SIGNATURE_HEADER, Event, Response, unpack_body
+from pipeline.store.errors import MissingObjectError
 from pipeline.tasks.model_call import Called
 from pipeline.tasks.settle import settle, settle_called, settle_failed, settle_skipped
 

@@ -5,7 +5,7 @@ from pipeline.batch.lookup import accepted, has_ended
 from pipeline.context import Context
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.request import Event, Response, batch_of
-from pipeline.store.bucket import MissingObjectError
+from pipeline.store.errors import MissingObjectError
 
 
 async def delete(event: Event, context: Context) -> Response:

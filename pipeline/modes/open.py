@@ -11,7 +11,7 @@ from pipeline.context import Context
 from pipeline.errors import BadRequestError, PipelineError, UnavailableError
 from pipeline.logs import bound
 from pipeline.request import Event, Response
-from pipeline.store.bucket import MissingObjectError
+from pipeline.store.errors import MissingObjectError
 
 OPENINGS_ALLOWED = 5
 

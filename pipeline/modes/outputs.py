@@ -8,8 +8,8 @@ from pipeline.context import Context
 from pipeline.errors import BadRequestError, ConflictError
 from pipeline.ledger.replies import ENDED
 from pipeline.request import Event, Response, batch_of
-from pipeline.spec.batch_spec import Submission
-from pipeline.store.bucket import MissingObjectError
+from pipeline.spec.submission import Submission
+from pipeline.store.errors import MissingObjectError
 from pipeline.store.keys import CONTENT_TYPES
 from pipeline.store.segments import every_segment
 

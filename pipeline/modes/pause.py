@@ -5,7 +5,7 @@ from pipeline.batch.sweep import sweep_batch
 from pipeline.context import Context
 from pipeline.errors import ConflictError
 from pipeline.request import Event, Response, batch_of
-from pipeline.tasks.follow_up import mark_open
+from pipeline.status.open_mark import mark_open
 
 HOLDABLE = frozenset({"opening", "running", "paused", "reducing"})
 

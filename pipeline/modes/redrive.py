@@ -10,8 +10,9 @@ from pipeline.errors import ConflictError, NotFoundError
 from pipeline.ledger.replies import ENDED
 from pipeline.request import Event, Response, batch_of
 from pipeline.status.document import status_document, status_url
+from pipeline.status.open_mark import mark_open
 from pipeline.store.batch_records import Marker
-from pipeline.tasks.follow_up import enqueue_reduce, mark_open
+from pipeline.tasks.follow_up import enqueue_reduce
 
 
 async def redrive(event: Event, context: Context) -> Response:

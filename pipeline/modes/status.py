@@ -4,12 +4,12 @@ from typing import Any
 
 from pipeline.batch.lookup import known_state
 from pipeline.context import Context
-from pipeline.ledger.notices import are_pending
 from pipeline.ledger.replies import ENDED
 from pipeline.request import Event, Response, batch_of
 from pipeline.status.document import status_document
 from pipeline.status.list import list_batches
 from pipeline.status.stream import EVENT_STREAM, stream
+from pipeline.store.batch_records import are_pending
 
 
 async def status(event: Event, context: Context) -> Response:

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.batch.generation import AUTO_CHUNK
 from pipeline.batch.lookup import accepted, known_state
 from pipeline.batch.sweep import sweep_batch
 from pipeline.context import Context
@@ -12,9 +11,10 @@ from pipeline.errors import BadRequestError, ConflictError, UnavailableError
 from pipeline.ledger.replies import ENDED
 from pipeline.request import Event, Response, batch_of
 from pipeline.spec.batch_spec import BatchSpec, Window
+from pipeline.spec.chunk_size import AUTO_CHUNK
 from pipeline.spec.field_rules import too_slow
-from pipeline.store.bucket import MissingObjectError
-from pipeline.tasks.follow_up import mark_open
+from pipeline.status.open_mark import mark_open
+from pipeline.store.errors import MissingObjectError
 
 
 class Tuning(BaseModel):

@@ -4,12 +4,12 @@ import asyncio
 
 import orjson
 
+from pipeline.answers.reply import Reply
+from pipeline.answers.result_json import as_json
 from pipeline.context import Context
 from pipeline.ledger.notices import Ending
-from pipeline.openfaas.gateway import Reply
-from pipeline.store.bucket import MissingObjectError
+from pipeline.store.errors import MissingObjectError
 from pipeline.store.keys import REDUCED
-from pipeline.tasks.model_call import as_json
 
 
 async def keep_reduced(context: Context, batch: str, end: Ending, function: str, reply: Reply) -> None:

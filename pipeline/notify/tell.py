@@ -14,20 +14,20 @@ from typing import Any
 
 import orjson
 
-from pipeline.clocks import iso
+from pipeline.answers.reply import Reply, too_large
 from pipeline.context import Context
 from pipeline.errors import BadRequestError
-from pipeline.ledger.notices import Ending, Tried, Verdict, are_pending
+from pipeline.identity import Identity
+from pipeline.ledger.notices import Ending, Tried, Verdict
 from pipeline.ledger.replies import MICROSECONDS
 from pipeline.notify.reduced import keep_reduced
-from pipeline.openfaas.gateway import Reply, too_large
-from pipeline.openfaas.signing import Identity
-from pipeline.outputnames import output_addresses
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.targets import Target
 from pipeline.status.final_status import close_told, final_status, with_notices
-from pipeline.store.bucket import MissingObjectError
-from pipeline.tasks.model_call import retry_after
+from pipeline.store.batch_records import are_pending
+from pipeline.store.bucket import Store
+from pipeline.store.errors import MissingObjectError
+from pipeline.units import iso, retry_after
 from pipeline.webhooks import Webhooks
 
 URL_TIMEOUT = 30.0
@@ -184,3 +184,16 @@ async def _post(job: _Job, target: Target, number: int, body: bytes, timeout: fl
     }
     call = context.hooks.post if target.is_url else context.gateway.post
     return await call(target.address, body, headers, timeout)
+
+
+async def output_addresses(store: Store, batch: str, generation: int) -> dict[str, str]:
+    """Return the `s3://` addresses of what a generation has published, by name; the summary is called `summary`.
+
+    What is published is under `<batch>/<generation>/` and under `<batch>/`, and the summary as `<batch>.json`; a reduce
+    that was cut off, or an earlier end of this generation, may have left more under the generation.
+    """
+    root = f"s3://{store.bucket}/{batch}"
+    folders = (f"{batch}/{generation}/", f"{batch}/")
+    written, published = [[key.removeprefix(folder) for key in await store.children(folder)] for folder in folders]
+    found = {"summary": f"{root}.json"} if "summary.json" in written else {}
+    return found | {name: f"{root}/{name}" for name in written if name in published}

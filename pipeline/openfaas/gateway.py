@@ -11,22 +11,21 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from pipeline.clocks import http_time
+from pipeline.answers.reply import BROKEN, RESULT_LIMIT, TIMED_OUT, Reply, too_large
 from pipeline.errors import UnavailableError
+from pipeline.identity import Identity, Purpose
 from pipeline.metrics import Metrics
-from pipeline.openfaas.signing import Identity, Purpose, Signer
-from pipeline.request import CALLBACK_PATH, DIRECT_PATH, MIB, PROBE_PATH
+from pipeline.openfaas.signing import Signer
+from pipeline.request import CALLBACK_PATH, DIRECT_PATH, PROBE_PATH
+from pipeline.units import MIB, http_time
 
 ENQUEUE_TIMEOUT = aiohttp.ClientTimeout(total=10)
 LOOK_TIMEOUT = aiohttp.ClientTimeout(total=5)
-RESULT_LIMIT = 32 * MIB
 # What a message of this function is answered to, where somebody waits for that.
 _CALLBACKS: Mapping[str, tuple[str, Purpose]] = {
     "task": (CALLBACK_PATH, "callback"),
     "probe": (PROBE_PATH, "probe callback"),
 }
-BROKEN = 502
-TIMED_OUT = 504
 
 
 @dataclass(frozen=True)
@@ -39,25 +38,11 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Reply:
-    """A model function's reply; `status` is 502 for a broken connection and 504 for none in time, as the gateway's."""
-
-    status: int
-    body: bytes
-    retry_after: str = ""
-
-
-@dataclass(frozen=True)
 class Look:
     """An answer of the gateway itself; `date` is its time in seconds since 1970, None where it does not tell."""
 
     status: int
     date: float | None
-
-
-def too_large() -> Reply:
-    """Return what stands for a result over RESULT_LIMIT."""
-    return Reply(413, f"the result is over {RESULT_LIMIT // MIB} MiB".encode())
 
 
 class Gateway:

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.grouping import together
-from pipeline.outputs.joined_table import JoinedTable, Pieces, in_folder
-from pipeline.outputs.summary import Writer
+from pipeline.concurrency import together
+from pipeline.outputs.joined_table import JoinedTable
+from pipeline.outputs.pieces import Pieces, in_folder
 from pipeline.outputs.text_formats import to_csv, to_lines_again, to_ndjson
-from pipeline.request import MIB
-from pipeline.store.bucket import PART_SIZE, ObjectInfo
+from pipeline.store.bucket import PART_SIZE
+from pipeline.store.errors import ObjectInfo
 from pipeline.store.keys import FAILURES_CSV, FAILURES_NDJSON, FAILURES_PARQUET, results_of
+from pipeline.store.writer import Writer
+from pipeline.units import MIB
 
 RESULTS_PARQUET, RESULTS_CSV, RESULTS_NDJSON = map(results_of, ("parquet", "csv", "ndjson"))
 

@@ -7,60 +7,33 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from pipeline.context import Context
-from pipeline.errors import UnavailableError
-from pipeline.grouping import together
+from pipeline.batch.reduce_lease import Job
+from pipeline.concurrency import together
 from pipeline.ledger.ledger import End
-from pipeline.ledger.replies import ENDED, Lease, State
+from pipeline.ledger.replies import ENDED, State
 from pipeline.notify.tell import tell_soon
 from pipeline.outputs.export import upload, write_tables
-from pipeline.outputs.joined_table import JoinedTable, TableError, in_folder, joined_table
+from pipeline.outputs.joined_table import JoinedTable, joined_table
+from pipeline.outputs.pieces import TableError, in_folder
 from pipeline.outputs.query import Question, prepare_question
 from pipeline.outputs.report import make_report
-from pipeline.outputs.summary import Totals, Writer, Written, write_summary
-from pipeline.spec.batch_spec import Submission
+from pipeline.outputs.summary import Totals, Written, write_summary
+from pipeline.spec.submission import Submission
 from pipeline.sql.child import OUTPUTS as SQL_OUTPUTS
 from pipeline.sql.child import Answer
 from pipeline.sql.runner import status_of
-from pipeline.store.bucket import ObjectInfo, Upload
+from pipeline.status.final_status import close_batch
+from pipeline.store.errors import ObjectInfo
 from pipeline.store.keys import CONTENT_TYPES, FAILURES_NDJSON, FAILURES_PARQUET, REPORT, names_of
 from pipeline.store.segments import Segment
 from pipeline.store.snapshot import Manifest
-from pipeline.tasks.follow_up import close_batch
+from pipeline.store.writer import Writer
 
 # A table that kills its replica would otherwise keep its batch from ever ending, and a query goes first.
 TABLE_ATTEMPTS = 3
 SQL_ATTEMPTS = 2
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run of a reduce; `owner` names it in the lease, since two of one process may run at once."""
-
-    context: Context
-    batch: str
-    generation: int
-    owner: str
-
-    async def lease(self) -> Lease:
-        """Take or renew its lease."""
-        return await self.context.ledger.lease(self.batch, self.owner, self.generation)
-
-    async def is_leased(self) -> bool:
-        """Renew its lease, and say whether it still is its own."""
-        return (await self.lease()).verdict == "leased"
-
-    def new_writer(self, name: str) -> Writer:
-        """Make the writer of an object under the generation; it sends no part once the lease is lost."""
-
-        async def still_ours(_upload: Upload) -> None:
-            if not await self.is_leased():
-                raise UnavailableError(f"batch {self.batch}: the lease of its reduce was lost")
-
-        kind = CONTENT_TYPES.get(name, "application/json")
-        return Writer(self.context.store, f"{self.batch}/{self.generation}/{name}", still_ours, kind)
 
 
 @dataclass(frozen=True)

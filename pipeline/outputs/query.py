@@ -1,6 +1,5 @@
 """The query of a batch: checked against its input before anything runs, and asked of the joined table when it ends."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import polars as pl
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.outputs.joined_table import JoinedTable
-from pipeline.spec.batch_spec import BatchSpec
 from pipeline.sql.child import Answer
 from pipeline.sql.fields import Fields
 from pipeline.sql.rewrite import Query, check
@@ -18,16 +16,6 @@ from pipeline.store.snapshot import Manifest
 
 NAME_SHOWN = 80
 MOST_NOTES = 10
-
-
-async def check_query(context: Context, spec: BatchSpec, inputs: Mapping[str, pl.DataType]) -> None:
-    """Raise BadRequestError unless the query can be run over results with these columns of the input.
-
-    Raises UnavailableError where that cannot be found out.
-    """
-    if spec.sql is not None:
-        columns = table_schema(inputs)
-        await context.queries.plan(check(spec.sql, list(columns)), columns)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import orjson
 from pipeline.ledger.measures import read_measures
 from pipeline.ledger.replies import State
 from pipeline.outputs.tally import Group, Tally
-from pipeline.spec.batch_spec import Submission
 from pipeline.spec.headers import shown
+from pipeline.spec.submission import Submission
 from pipeline.status.document import measured
 from pipeline.store.snapshot import Manifest
 

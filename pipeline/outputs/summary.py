@@ -2,21 +2,21 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Literal
 
 import orjson
 
-from pipeline.clocks import iso
-from pipeline.repeating import end
-from pipeline.request import Outcome
-from pipeline.store.bucket import PART_SIZE, ObjectInfo, Store, Upload
+from pipeline.answers.outcome import Outcome
+from pipeline.store.bucket import Store
+from pipeline.store.errors import ObjectInfo
 from pipeline.store.segments import Segment, merge
 from pipeline.store.snapshot import Item, Manifest, Snapshots
+from pipeline.store.writer import Writer
+from pipeline.units import iso
 
-Record = Callable[[Upload], Awaitable[None]]
 Status = Literal["succeeded", "failed"]
 NewWriter = Callable[[], "Writer"]
 
@@ -36,61 +36,6 @@ class Totals:
     completed: float
     succeeded: int
     not_run: str
-
-
-class Writer:
-    """Collects bytes and sends them as one object: by parts when they outgrow one, whole otherwise.
-
-    A part is sent while the next one is collected. As a context manager it aborts what it has begun when the block
-    raises or is cancelled.
-    """
-
-    def __init__(self, store: Store, key: str, record: Record, content_type: str = "application/json") -> None:
-        self._store = store
-        self._key = key
-        self._type = content_type
-        self._record = record
-        self._buffer = bytearray()
-        self._upload: Upload | None = None
-        self._sending: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if error is not None and self._upload is not None:
-            if self._sending is not None:
-                await end(self._sending)
-            await self._upload.give_up()
-
-    async def write(self, data: bytes) -> None:
-        """Take the next bytes. An upload that was begun is told of before its first part."""
-        self._buffer += data
-        if len(self._buffer) >= PART_SIZE:
-            if self._upload is None:
-                self._upload = await self._store.start_upload(self._key, self._type)
-                await self._record(self._upload)
-            await self._send(self._upload)
-
-    async def close(self) -> ObjectInfo:
-        """Publish the object."""
-        if self._upload is None:
-            return await self._store.put(self._key, bytes(self._buffer), self._type)
-        if self._buffer:
-            await self._send(self._upload)
-        await self._sent()
-        return await self._upload.complete()
-
-    async def _send(self, upload: Upload) -> None:
-        """Begin to send what is collected as the next part."""
-        await self._sent()
-        self._sending = asyncio.create_task(upload.send(bytes(self._buffer)))
-        self._buffer.clear()
-
-    async def _sent(self) -> None:
-        """Wait for the last part that was begun; raises as the store."""
-        if self._sending is not None:
-            await self._sending
 
 
 @dataclass(frozen=True)

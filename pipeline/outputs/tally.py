@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from pipeline.answers.failure_kinds import OTHER_KINDS, Example, example_of, kind_of
-from pipeline.request import Outcome
+from pipeline.answers.outcome import Outcome
 
 MOST_GROUPS = 100
 

@@ -1,12 +1,9 @@
 """The specification of a batch: what its submitter asks for, and every rule it has to keep."""
 
-import hashlib
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-import msgspec
-import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -19,13 +16,11 @@ from pydantic import (
 )
 
 from pipeline.errors import BadRequestError
-from pipeline.request import KIB, MIB
 from pipeline.settings.environment import FUNCTION_NAME, Settings
 from pipeline.spec.field_rules import (
     FORMATS,
     NAME_PREVIEW,
     OutputFormat,
-    checked_headers,
     input_address,
     names_once,
     no_truth,
@@ -34,10 +29,12 @@ from pipeline.spec.field_rules import (
     too_slow,
     within_a_task,
 )
+from pipeline.spec.headers import checked_headers
 from pipeline.spec.input_address import Address
 from pipeline.spec.input_format import Format, format_of
 from pipeline.spec.targets import MOST_TARGETS, Target, allowed, each_once, listed, not_itself, target
 from pipeline.sql.syntax import SQL_LIMIT, one_select
+from pipeline.units import KIB, MIB
 
 MOST_PROBLEMS = 20
 MOST_NAMED = 1000
@@ -155,38 +152,6 @@ class BatchSpec(BaseModel):
         """Return the Content-Type of a call to the model function; `json`: the items are JSON."""
         is_json = json or self.chunk_call or self.columns
         return self.content_type or ("application/json" if is_json else "text/plain; charset=utf-8")
-
-
-class Submission(msgspec.Struct, frozen=True):
-    """A batch's specification and the exact object it reads.
-
-    `etag` pins the input: a changed one is refused. `source` is that ETag too, or the hash of a body that is the input.
-    A prefix has neither: it is the same whatever is under it.
-    `epoch` is the first of this life of the id: what is older in S3 is not this batch's. `owner` is the name of the
-    function whose batch it is, since several may share a bucket.
-    """
-
-    fields: dict[str, Any]
-    etag: str
-    size: int
-    source: str
-    epoch: str = "0"
-    owner: str = ""
-
-    @property
-    def digest(self) -> str:
-        """Identifies the submission: the same specification of the same input."""
-        document = orjson.dumps([self.fields, self.source], option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(document).hexdigest()
-
-    def is_later(self, epoch: str) -> bool:
-        """Say whether it began a later life of the id than what is of this epoch."""
-        return int(self.epoch, 16) > int(epoch, 16)
-
-    @property
-    def spec(self) -> BatchSpec:
-        """The specification, typed."""
-        return BatchSpec.model_validate(self.fields)
 
 
 def parse_spec(fields: Mapping[str, Any], settings: Settings | None = None) -> BatchSpec:

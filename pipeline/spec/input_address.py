@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from typing import Self
 
-from pipeline.request import KIB
+from pipeline.units import KIB
 
 SCHEME = "s3://"
 _OTHER_SCHEME = re.compile(r"(https?|s3[an]?|gs|az|abfss?|file|hdfs|ftp)://", re.IGNORECASE)

@@ -6,21 +6,22 @@ from typing import Any
 
 import orjson
 
-from pipeline.context import Context
 from pipeline.errors import BadRequestError, TooLargeError
-from pipeline.request import KIB, Event
+from pipeline.request import Event
+from pipeline.settings.environment import Settings
 from pipeline.spec.batch_spec import BatchSpec, parse_spec
 from pipeline.spec.input_format import CONTENT_TYPES, PACKINGS, TITLES, Format
+from pipeline.units import KIB
 
 SPEC_LIMIT = 256 * KIB
 
 
-def read_request(event: Event, context: Context, name: str) -> tuple[BatchSpec, bytes | None]:
+def read_request(event: Event, settings: Settings, name: str) -> tuple[BatchSpec, bytes | None]:
     """Return the specification, and the input where the body is one; raises BadRequestError, TooLargeError."""
     content_type = event.headers.get("Content-Type", "").split(";")[0].strip().lower()
     form = CONTENT_TYPES.get(content_type) or _json_dataset(event.body, content_type)
     if form is not None:
-        return _inline_spec(event, context, name, form), event.body
+        return _inline_spec(event, settings, name, form), event.body
     if len(event.body) > SPEC_LIMIT:
         raise TooLargeError(
             f"a specification has at most {SPEC_LIMIT} bytes; a CSV is sent with Content-Type: text/csv, other inputs "
@@ -35,10 +36,10 @@ def read_request(event: Event, context: Context, name: str) -> tuple[BatchSpec, 
     if not text:
         raise BadRequestError("the body is empty: expected the key of a CSV, a JSON specification, or text/csv")
     if text.startswith("{"):
-        return parse_spec(_json_fields(text, context), context.settings), None
+        return parse_spec(_json_fields(text, settings), settings), None
     if "\n" in text:
         raise BadRequestError("the body has several lines: a CSV is sent with Content-Type: text/csv")
-    return parse_spec({**_options(event, context), "input": text}, context.settings), None
+    return parse_spec({**_options(event, settings), "input": text}, settings), None
 
 
 def _json_dataset(body: bytes, content_type: str) -> Format | None:
@@ -47,16 +48,16 @@ def _json_dataset(body: bytes, content_type: str) -> Format | None:
     return "json" if is_packed or body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[" else None
 
 
-def _inline_spec(event: Event, context: Context, name: str, form: Format) -> BatchSpec:
+def _inline_spec(event: Event, settings: Settings, name: str, form: Format) -> BatchSpec:
     """Read the options of a body that is the input; it is kept under a name that tells its format."""
-    options = _options(event, context)
+    options = _options(event, settings)
     if options.setdefault("format", form) != form:
         raise BadRequestError(f"the body is {TITLES[form]}, and format says {options['format']!r}: leave it out")
     del options["format"]
-    return parse_spec({**options, "input": f"{name}/input.{form}"}, context.settings)
+    return parse_spec({**options, "input": f"{name}/input.{form}"}, settings)
 
 
-def _json_fields(text: str, context: Context) -> dict[str, Any]:
+def _json_fields(text: str, settings: Settings) -> dict[str, Any]:
     try:
         fields = orjson.loads(text)
         json.loads(text, object_pairs_hook=_each_once)
@@ -64,7 +65,7 @@ def _json_fields(text: str, context: Context) -> dict[str, Any]:
         raise BadRequestError(f"the body starts like JSON but is none: {error}") from None
     if not isinstance(fields, dict):
         raise BadRequestError("the specification is not valid: expected a JSON object")
-    return _default_function(context) | fields
+    return _default_function(settings) | fields
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> None:
@@ -74,11 +75,11 @@ def _each_once(pairs: list[tuple[str, Any]]) -> None:
         raise BadRequestError(f"the specification is not valid: {twice[0][:40]!r} is given more than once")
 
 
-def _options(event: Event, context: Context) -> dict[str, Any]:
+def _options(event: Event, settings: Settings) -> dict[str, Any]:
     """Specification fields from the query string; numbers are read by the schema."""
-    return _default_function(context) | dict(event.query)
+    return _default_function(settings) | dict(event.query)
 
 
-def _default_function(context: Context) -> dict[str, Any]:
-    default = context.settings.model_function
+def _default_function(settings: Settings) -> dict[str, Any]:
+    default = settings.model_function
     return {"function": default} if default else {}

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import orjson
 import polars as pl
 
-from pipeline.request import MIB
 from pipeline.sql.names import Path
+from pipeline.units import MIB
 
 # Letters that the fields of some results may have: those that lie within each other are there several times.
 ROOM = 16 * MIB

@@ -16,10 +16,10 @@ import msgspec
 import polars as pl
 
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.request import KIB, MIB
 from pipeline.sql.child import CELL, OUTPUTS, Answer, Footer, Order
 from pipeline.sql.rewrite import Query, assignments, check_types
 from pipeline.sql.scopes import listed
+from pipeline.units import KIB, MIB
 
 MOST_BYTES = 1024 * MIB
 SHOWN_BYTES = 16 * KIB

@@ -8,9 +8,9 @@ from sqlglot import Token, TokenType, exp
 from sqlglot.errors import ParseError, TokenError
 
 from pipeline.errors import BadRequestError
-from pipeline.request import KIB
 from pipeline.sql.dialect import SHOWN, Polars, shown
 from pipeline.sql.functions import FUNCTIONS, JSON_FUNCTIONS, TYPES
+from pipeline.units import KIB
 
 SQL_LIMIT = 16 * KIB
 NODES_LIMIT = 20_000

@@ -1,12 +1,13 @@
 """The final status of a batch, as long as somebody is told of its end: also of one whose ledger Redis has lost."""
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from pipeline.context import Context
-from pipeline.ledger.notices import Ending, Notices
-from pipeline.ledger.replies import ENDED
+from pipeline.ledger.notices import Ending, Notices, notices_of
+from pipeline.ledger.replies import ENDED, State
 from pipeline.status.document import status_document
-from pipeline.tasks.follow_up import close_batch, mark_open
+from pipeline.status.open_mark import mark_open
+from pipeline.store.batch_records import are_pending
 
 
 async def final_status(context: Context, batch: str, end: Ending) -> dict[str, Any] | None:
@@ -51,3 +52,43 @@ async def _close_forgotten(context: Context, batch: str) -> None:
     elif phase is not None and phase.state not in ENDED | {"deleting"}:
         # Redriven meanwhile: its mark may just have been taken away.
         await mark_open(context, batch)
+
+
+async def close_batch(context: Context, batch: str) -> None:
+    """Keep the final status of an ended batch in S3, and take it off the lists of open ones.
+
+    While somebody is still to be told of the end it stays marked in S3, for when Redis loses that.
+
+    A redrive, or a deletion, may begin meanwhile or even be over, and find its marks taken away or written anew: so it
+    is closed again until S3 says what the ledger says, and the index lets go of it after that.
+    """
+    closed: State | None = None
+    state = await context.ledger.state(batch)
+    while _is_news(state, closed):
+        ended = status_document(context.settings, batch, state) | {"epoch": state["epoch"]}
+        await context.specs.close(batch, ended)
+        closed, state = state, await context.ledger.state(batch)
+    if closed is None:
+        return
+    if state is not None and state["state"] in ENDED:
+        index = context.ledger.index
+        await index.note_ended({batch: state.seconds("ended") or state.now})
+        pending = are_pending({"notifications": notices_of(state)})
+        await (index.note_telling(batch) if pending else index.forget(batch))
+    now = await context.ledger.state(batch)
+    if now is None and await context.specs.exists(batch):
+        # Redis has lost it; what it is to know again is in S3.
+        return
+    if now is None or now["state"] == "deleting" or now["created"] != closed["created"]:
+        await context.specs.unclose(batch)
+    if now is not None and now["state"] not in ENDED:
+        await mark_open(context, batch)
+
+
+def _is_news(state: State | None, closed: State | None) -> TypeGuard[State]:
+    """Say whether this is an end, and another one than S3 knows of, or one that others have been told of since."""
+    if state is None or state["state"] not in ENDED:
+        return False
+    if closed is None or state.notices != closed.notices:
+        return True
+    return any(state[name] != closed[name] for name in ("epoch", "generation", "ended"))

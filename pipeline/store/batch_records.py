@@ -1,6 +1,7 @@
 """What S3 keeps of a batch beside its rows and outcomes: the specification, the mark of an open batch, the status."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -8,9 +9,10 @@ import orjson
 from async_lru import alru_cache
 
 from pipeline.errors import ConflictError
-from pipeline.ledger.notices import are_pending
-from pipeline.spec.batch_spec import BatchSpec, Submission
-from pipeline.store.bucket import Check, MissingObjectError, Store
+from pipeline.spec.batch_spec import BatchSpec
+from pipeline.spec.submission import Submission
+from pipeline.store.bucket import Check, Store
+from pipeline.store.errors import MissingObjectError
 from pipeline.store.keys import NAMES
 
 CACHED_SPECS = 256
@@ -161,3 +163,8 @@ class Specs:
         except MissingObjectError:
             return document
         return None if epoch and submission.is_later(epoch) else document | {"epoch": epoch or submission.epoch}
+
+
+def are_pending(document: Mapping[str, Any]) -> bool:
+    """Say whether a final status has somebody who is still to be told."""
+    return any(notice["state"] == "due" for notice in document.get("notifications") or ())

@@ -9,8 +9,8 @@ from typing import IO, TYPE_CHECKING, Self
 
 from pipeline.errors import UnavailableError
 from pipeline.metrics import Metrics
-from pipeline.request import MIB
-from pipeline.settings.environment import Secrets, Settings
+from pipeline.settings.environment import Settings
+from pipeline.settings.secrets import Secrets
 from pipeline.store.client import open_clients
 from pipeline.store.errors import (
     MISSING,
@@ -23,6 +23,7 @@ from pipeline.store.errors import (
     time_of,
 )
 from pipeline.store.multipart import Upload
+from pipeline.units import MIB
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client

@@ -12,7 +12,8 @@ from aiobotocore.session import get_session
 
 from pipeline.errors import ConfigurationError
 from pipeline.metrics import Metrics
-from pipeline.settings.environment import Secrets, Settings
+from pipeline.settings.environment import Settings
+from pipeline.settings.secrets import Secrets
 from pipeline.store.errors import CHANGED, DENIED, MISSING, REJECTED, THROTTLED
 
 if TYPE_CHECKING:

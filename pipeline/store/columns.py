@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from pipeline.request import Outcome
+from pipeline.answers.outcome import Outcome
 from pipeline.store.cutter import INDEX, ITEM, TASK
 
 NOT_RUN = "not run"

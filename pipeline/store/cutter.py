@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from pipeline.request import MIB
+from pipeline.units import MIB
 
 TASK = "pipeline.task"
 INDEX = "pipeline.index"

@@ -9,8 +9,8 @@ from aiohttp import ClientPayloadError
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from pipeline.clocks import http_time
 from pipeline.errors import BadRequestError, NotFoundError, UnavailableError
+from pipeline.units import http_time
 
 # An answer to HEAD has no body, so its code is the bare status.
 DENIED = frozenset({"403", "AccessDenied"})

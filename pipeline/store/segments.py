@@ -12,9 +12,10 @@ from itertools import islice, zip_longest
 import msgspec
 
 from pipeline.answers.envelope import decode_envelope
+from pipeline.answers.outcome import Outcome
 from pipeline.errors import UnavailableError
-from pipeline.request import Outcome
-from pipeline.store.bucket import ObjectInfo, Store
+from pipeline.store.bucket import Store
+from pipeline.store.errors import ObjectInfo
 
 COPIES = 8
 READ_AHEAD = 4

@@ -6,11 +6,13 @@ import logging
 
 import msgspec
 
-from pipeline.openfaas.signing import Identity
-from pipeline.request import ITEM_PREVIEW, KIB, Outcome
+from pipeline.answers.outcome import ITEM_PREVIEW, Outcome
+from pipeline.answers.result_json import as_json
+from pipeline.identity import Identity
 from pipeline.store.bucket import Store
 from pipeline.store.snapshot import Item
-from pipeline.tasks.model_call import Called, as_json
+from pipeline.tasks.model_call import Called
+from pipeline.units import KIB
 
 SMALL_RESULT = KIB
 UPLOADS = 8

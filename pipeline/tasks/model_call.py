@@ -1,30 +1,24 @@
 """Call the model function for one item, or for a chunk at once, with short retries inside the task's deadline."""
 
 import asyncio
-import base64
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Literal
 
-import msgspec
 import orjson
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from tenacity.wait import wait_base, wait_random_exponential
 
-from pipeline.openfaas.gateway import Gateway, Reply
-from pipeline.request import MIB
+from pipeline.answers.reply import Reply
+from pipeline.openfaas.gateway import Gateway
 from pipeline.spec.batch_spec import BatchSpec
+from pipeline.units import retry_after
 
 Turn = Callable[[float], Awaitable[float | None]]
 Once = Callable[[], Awaitable[Reply]]
 
 RETRY_BUDGET = 2.0
 MOST_CALLS = 5
-NESTING_TO_SPARE = 200
-PARSED_WHOLE = MIB
 NO_TURN = Reply(429, b"the task's time would be up before the batch's rate lets this item be called")
 NOT_STARTED = Reply(504, b"the task's time was up before this item could be called")
 
@@ -63,16 +57,6 @@ class _Wait(wait_base):
         reply = retry_state.outcome.result() if retry_state.outcome else None
         asked = retry_after(reply.retry_after) if isinstance(reply, Reply) else None
         return asked if asked is not None else self._jitter(retry_state)
-
-
-def retry_after(value: str) -> float | None:
-    """Return the seconds that a Retry-After header asks for (RFC 9110: seconds, or a date), None for none."""
-    if value.isdecimal():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def call_headers(spec: BatchSpec, call_id: str, *, json: bool) -> dict[str, str]:
@@ -141,25 +125,3 @@ def _last(state: RetryCallState) -> Reply:
     assert state.outcome is not None  # noqa: S101
     reply: Reply = state.outcome.result()
     return reply
-
-
-def as_json(body: bytes) -> tuple[msgspec.Raw, Literal["base64"] | None]:
-    """Return a result as one line of JSON, as written where it is JSON; and its encoding where it is not text.
-
-    JSON nested so deep that whoever reads it again, from deeper inside a call, may not get through counts as text.
-    A large result is checked without making objects of it, which would hold up everything else.
-    """
-    try:
-        if len(body) > PARSED_WHOLE:
-            body.decode()
-            msgspec.json.decode(body, type=msgspec.Raw)
-        else:
-            orjson.loads(body)
-        deeper = b"[" * NESTING_TO_SPARE + body + b"]" * NESTING_TO_SPARE
-        return msgspec.Raw(msgspec.json.format(deeper, indent=-1)[NESTING_TO_SPARE:-NESTING_TO_SPARE]), None
-    except (orjson.JSONDecodeError, msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        pass
-    try:
-        return msgspec.Raw(orjson.dumps(body.decode())), None
-    except UnicodeDecodeError:
-        return msgspec.Raw(orjson.dumps(base64.b64encode(body).decode())), "base64"

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
+from pipeline.identity import Identity
 from pipeline.ledger.replies import Pass
 from pipeline.openfaas.gateway import Gateway, Request
-from pipeline.openfaas.signing import Identity
-from pipeline.request import KIB
 from pipeline.spec.batch_spec import BatchSpec
-from pipeline.store.bucket import MissingObjectError
+from pipeline.store.errors import MissingObjectError
 from pipeline.store.snapshot import Item
 from pipeline.tasks.model_call import call_headers
+from pipeline.units import KIB
 
 RELEASES_AT_ONCE = 16
 REFUSED_BACKOFF = (0.5, 2.0)

@@ -1,10 +1,10 @@
 """Settle a task and do at once what the ledger then says is due."""
 
 from pipeline.answers.envelope import decode_envelope, encode_answer
+from pipeline.answers.reply import Reply
 from pipeline.context import Context
+from pipeline.identity import Identity
 from pipeline.ledger.replies import Pass, Settled
-from pipeline.openfaas.gateway import Reply
-from pipeline.openfaas.signing import Identity
 from pipeline.tasks.follow_up import enqueue_reduce, write_due_segment
 from pipeline.tasks.make_outcome import make_outcome, shed
 from pipeline.tasks.model_call import Called

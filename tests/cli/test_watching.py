@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from pipeline.cli.watching import pace_of, watch
+from pipeline.cli.show import pace_of
+from pipeline.cli.watch import watch
 from pipeline.client import Progress, RefusedError
 from tests.client.contract import Answer, called, progress
 

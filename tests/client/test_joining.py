@@ -8,8 +8,8 @@ import msgspec
 import polars as pl
 import pytest
 
+from pipeline.answers.outcome import Outcome
 from pipeline.client.join_table import join, overlay
-from pipeline.request import Outcome
 from pipeline.store.columns import OUTCOME_TYPES
 from pipeline.store.cutter import INDEX, ITEM, TASK, Cutter
 from pipeline.store.snapshot import _to_parquet

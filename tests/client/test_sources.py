@@ -11,9 +11,9 @@ from backports import zstd
 
 from pipeline.client import SourceError, SpecFields
 from pipeline.client.submission import BODY_LIMIT, make_request, read_input
-from pipeline.request import MIB
-from pipeline.server import BODY_LIMIT as SERVERS_LIMIT
+from pipeline.request import BODY_LIMIT as SERVERS_LIMIT
 from pipeline.spec.batch_spec import BatchSpec
+from pipeline.units import MIB
 
 LIMIT = 4 * MIB
 ROWS = b"url\n" + b"https://example.org/picture.jpg\n" * (3 * LIMIT // 32)

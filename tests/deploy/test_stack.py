@@ -10,7 +10,8 @@ from pipeline.handler import MODES, resolve_mode
 from pipeline.local.stack import ALLOCATOR
 from pipeline.request import Event
 from pipeline.server import SHUTDOWN_TIMEOUT, create_app
-from pipeline.settings.environment import Settings, read_secrets, read_settings
+from pipeline.settings.environment import Settings, read_settings
+from pipeline.settings.secrets import read_secrets
 from tests.deploy.images import DOCKERFILE, HANDLER, ROOT, function, image_environment, instructions, seconds, stack
 
 UPSTREAM_TIMEOUT = 60.0

@@ -13,12 +13,13 @@ from pipeline.handler import MODES, Signed
 from pipeline.ledger.replies import ENDED
 from pipeline.metrics import VERSION
 from pipeline.modes.tune import Tuning
-from pipeline.request import BATCH_ID, CALLBACK_PATH, DIRECT_PATH, KIB, PROBE_PATH, RESERVED_IDS
-from pipeline.server import BODY_LIMIT, ERROR_HEADERS, create_app
+from pipeline.request import BATCH_ID, BODY_LIMIT, CALLBACK_PATH, DIRECT_PATH, PROBE_PATH, RESERVED_IDS
+from pipeline.server import ERROR_HEADERS, create_app
 from pipeline.settings.environment import read_settings
 from pipeline.spec.batch_spec import MOST_PROBLEMS, BatchSpec
-from pipeline.spec.field_rules import MOST_HEADERS
+from pipeline.spec.headers import MOST_HEADERS
 from pipeline.status.list import SHOWN_BATCHES
+from pipeline.units import KIB
 from tests.deploy.images import ROOT
 
 WORDS = {"title", "description"}

@@ -7,10 +7,10 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from pipeline.answers.envelope import Envelope
+from pipeline.identity import Identity
 from pipeline.ledger.ledger import Begun, Generation, Ledger
 from pipeline.ledger.replies import FailVerdict, Pass, Repairs, Settled
-from pipeline.openfaas.signing import Identity
-from pipeline.spec.batch_spec import Submission
+from pipeline.spec.submission import Submission
 
 SILENCE = 100.0
 PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts", "series", "failures", "notices")

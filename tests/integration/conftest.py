@@ -14,18 +14,18 @@ from redis.asyncio import Redis
 from pipeline.access import Access
 from pipeline.concurrency import Background
 from pipeline.context import Context, Phases
-from pipeline.hooks import Hooks
 from pipeline.ledger.ledger import Ledger
 from pipeline.local.services.redis_and_s3 import RedisServer, S3Info, redis_server, s3_server
 from pipeline.metrics import Metrics
 from pipeline.openfaas.gateway import Gateway
 from pipeline.openfaas.signing import Signer
-from pipeline.settings.environment import Secrets, Settings
+from pipeline.settings.environment import Settings
+from pipeline.settings.secrets import Secrets
 from pipeline.sql.runner import Queries
 from pipeline.store.batch_records import Specs
 from pipeline.store.bucket import Store
 from pipeline.store.snapshot import Snapshots
-from pipeline.webhooks import Webhooks
+from pipeline.webhooks import Hooks, Webhooks
 from tests.integration.bench import Bench
 from tests.integration.direct_calls import Direct
 from tests.integration.doctors import Doctor

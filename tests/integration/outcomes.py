@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from pipeline.answers.envelope import encode_answer
-from pipeline.request import Outcome
+from pipeline.answers.outcome import Outcome
 
 
 def outcome(

@@ -13,7 +13,7 @@ from structlog.contextvars import clear_contextvars
 
 from pipeline.context import Context, Phases
 from pipeline.handler import handle
-from pipeline.openfaas.signing import Identity, Purpose
+from pipeline.identity import Identity, Purpose
 from pipeline.request import Event, Response
 from pipeline.store.batch_records import Specs
 from pipeline.store.snapshot import Snapshots

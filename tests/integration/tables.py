@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 import polars as pl
 
-from pipeline.request import Outcome
+from pipeline.answers.outcome import Outcome
 from pipeline.store.bucket import Store
 from pipeline.store.cutter import INDEX, ITEM
 from pipeline.store.segments import Segment, list_segments, write_segment

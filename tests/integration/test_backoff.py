@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pipeline.openfaas.signing import Identity
+from pipeline.identity import Identity
 from tests.integration.pipeline_bench import PipelineBench, answering
 
 SECOND = 1_000_000

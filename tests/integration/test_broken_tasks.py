@@ -6,8 +6,6 @@ import pytest
 from aiohttp import web
 
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.modes import batch as batch_module
-from pipeline.modes import task as task_module
 from pipeline.outputs import publish as ending
 from tests.integration.pipeline_bench import PipelineBench, answering
 
@@ -27,7 +25,7 @@ async def test_a_task_that_cannot_go_on_calls_the_model_function_no_more(
         raise UnavailableError("S3 is away")
 
     pipeline.serve(model)
-    monkeypatch.setattr(task_module, "shed", away)
+    monkeypatch.setattr("pipeline.tasks.run.shed", away)
     await pipeline.submit_rows("first", *(f"row {n}" for n in range(20)), chunk="100", concurrency="3")
     with pytest.raises(UnavailableError, match="S3 is away"):
         await pipeline.run_task(pipeline.queue[0])
@@ -62,7 +60,7 @@ async def test_a_reduce_that_stumbles_over_something_unknown_says_so_in_the_stat
 async def test_a_rate_that_the_tasks_of_an_opening_batch_cannot_keep_is_refused(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, chunk: str, rate: str
 ) -> None:
-    monkeypatch.setattr(batch_module, "INLINE_SNAPSHOT", 1)
+    monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 1)
     await pipeline.context.store.put(f"{pipeline.name}.csv", b"url\na\n")
     assert (await pipeline.submit(f"{pipeline.name}.csv", query={"chunk": chunk})).status == 202
     with pytest.raises(BadRequestError, match=r"cannot be tuned so: a chunk of .* calls a second takes 50 s"):

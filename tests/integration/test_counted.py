@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.modes import batch as batch_module
 from tests.counts import Counts, parse, rises
 from tests.integration.direct_calls import Direct
 from tests.integration.lost_redis import go_on, lose_redis
@@ -133,7 +132,7 @@ async def test_a_direct_call_that_is_put_off_says_whose_it_was(direct: Direct, l
 async def test_an_opening_that_is_given_up_is_an_end(
     pipeline: PipelineBench, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_module, "INLINE_SNAPSHOT", 3)
+    monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
     assert (await pipeline.submit("hunter1,hunter2\na,b\n", CSV)).status == 202
     await pipeline.deliver_all()
     assert (await pipeline.status())["state"] == "failed"

@@ -11,7 +11,8 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.local.services.ports import HOST, free_port
 from pipeline.local.services.redis_and_s3 import RedisServer, S3Info
 from pipeline.metrics import Metrics
-from pipeline.store.bucket import MissingObjectError, Store
+from pipeline.store.bucket import Store
+from pipeline.store.errors import MissingObjectError
 from tests.counts import parse, rises
 from tests.integration.conftest import connection
 from tests.integration.s3_proxy import Fault, S3Proxy, drop, refuse

@@ -6,7 +6,7 @@ import orjson
 import pytest
 from backports import zstd
 
-from pipeline.openfaas.gateway import RESULT_LIMIT
+from pipeline.answers.reply import RESULT_LIMIT
 from tests.integration.direct_calls import Direct
 
 

@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 
 from pipeline.doctor import queue
 from pipeline.errors import ForbiddenError
+from pipeline.identity import Identity, Purpose
 from pipeline.ledger.probe import PROBE_TTL
-from pipeline.openfaas.signing import Identity, Purpose
 from pipeline.request import PROBE_PATH
 from tests.integration.doctors import QUEUE, Doctor, bring, carry, lose
 from tests.integration.fake_gateway import Message

@@ -13,9 +13,8 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.modes import batch as batch_module
-from pipeline.request import KIB, MIB
 from pipeline.store.cutter import Cutter
+from pipeline.units import KIB, MIB
 from tests.integration.direct_calls import Direct
 from tests.integration.pipeline_bench import CSV, document
 from tests.integration.pipeline_bench import PipelineBench as Pipeline
@@ -133,7 +132,7 @@ async def test_it_counts_what_any_batch_has(pipeline: Pipeline, monkeypatch: pyt
 
 
 async def test_a_large_input_counts_its_opening(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_module, "INLINE_SNAPSHOT", 3)
+    monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
     assert (await tried(pipeline, ROWS))["messages"] == 1 + 3 + 1
 
 

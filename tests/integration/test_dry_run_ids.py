@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from pipeline.errors import ConflictError, PipelineError, UnavailableError
-from pipeline.spec.batch_spec import Submission
+from pipeline.spec.submission import Submission
 from tests.integration.pipeline_bench import CSV
 from tests.integration.pipeline_bench import PipelineBench as Pipeline
 from tests.integration.tries import ROWS, TRIED, no_trace, refused, tried

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UnavailableError
-from pipeline.request import KIB, MIB
+from pipeline.units import KIB, MIB
 from tests.integration.pipeline_bench import CSV
 from tests.integration.pipeline_bench import PipelineBench as Pipeline
 from tests.integration.tries import ROWS, TRIED, no_trace, refused

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from pipeline.errors import UnavailableError
-from pipeline.modes import batch as batch_module
 from pipeline.tasks import follow_up as duties
 from pipeline.tasks import settle as settling
 from tests.integration.lost_redis import come_back, go_on, memory, urls
@@ -92,7 +91,7 @@ async def test_an_end_that_is_written_late_does_not_end_the_next_batch_of_the_id
     async def late(batch: str, status: dict[str, Any]) -> None:
         monkeypatch.undo()
         await pipeline.handle("delete", {"batch": batch})
-        monkeypatch.setattr(batch_module, "INLINE_SNAPSHOT", 1)
+        monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 1)
         assert (await pipeline.submit(f"{pipeline.name}.csv")).status == 202
         await close(batch, status)
         queued.append(await pipeline.context.specs.read_status(batch))

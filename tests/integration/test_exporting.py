@@ -13,14 +13,14 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.outputs import joined_table as table_module
+from pipeline.answers.outcome import Outcome
 from pipeline.outputs.export import write_tables
 from pipeline.outputs.joined_table import joined_table
-from pipeline.outputs.summary import Writer
-from pipeline.request import Outcome
-from pipeline.store.bucket import Store, Upload
+from pipeline.store.bucket import Store
 from pipeline.store.keys import CONTENT_TYPES
+from pipeline.store.multipart import Upload
 from pipeline.store.snapshot import Snapshots
+from pipeline.store.writer import Writer
 from tests.integration.outcomes import outcome
 from tests.integration.tables import write_segments, write_snapshot
 
@@ -134,7 +134,8 @@ async def test_written_by_pieces_and_twice_it_is_the_same(
     rows = pl.DataFrame({"url": [f"item {n}" for n in range(500)], "n": range(500)})
     outcomes = [outcome(n, "succeeded" if n % 3 else "failed", result=b'"%d"' % n) for n in range(0, 500, 2)]
     whole = await written(store, name, rows, outcomes)
-    monkeypatch.setattr(table_module, "PIECE_ROWS", most_rows)
+    monkeypatch.setattr("pipeline.outputs.pieces.PIECE_ROWS", most_rows)
+    monkeypatch.setattr("pipeline.outputs.joined_table.PIECE_ROWS", most_rows)
     assert await written(store, name, rows, outcomes) == whole
     assert pl.read_parquet(whole["results.parquet"])["n"].to_list() == list(range(500))
     assert len(whole["results.ndjson"].splitlines()) == 500
@@ -146,8 +147,8 @@ async def test_no_row_group_is_much_larger_than_it_may_be(
     store: Store, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where rows are large, fewer of them are held at once."""
-    monkeypatch.setattr(table_module, "PIECE_BYTES", 50_000)
-    monkeypatch.setattr(table_module, "GROUP_BYTES", 200_000)
+    monkeypatch.setattr("pipeline.outputs.pieces.PIECE_BYTES", 50_000)
+    monkeypatch.setattr("pipeline.outputs.pieces.GROUP_BYTES", 200_000)
     rows = pl.DataFrame({"url": [f"item {n}" for n in range(2_000)]})
     outcomes = [outcome(n, result=b'"%s"' % (b"x" * (10_000 if n > 1_900 else 1))) for n in range(2_000)]
     files = await written(store, name, rows, outcomes, each=20)

@@ -8,12 +8,13 @@ import msgspec
 import pytest
 
 from pipeline.errors import ConflictError, UnavailableError
+from pipeline.identity import Identity
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.replies import Cancelled
-from pipeline.openfaas.signing import Identity
 from pipeline.spec.field_rules import FORMATS
 from pipeline.store.batch_records import Marker, Specs
-from pipeline.store.bucket import Check, ObjectInfo
+from pipeline.store.bucket import Check
+from pipeline.store.errors import ObjectInfo
 from pipeline.store.keys import names_of
 from tests.integration.overtaking import before_it_is_closed
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering

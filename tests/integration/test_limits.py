@@ -8,9 +8,8 @@ from aiohttp import web
 
 from pipeline.access import Access
 from pipeline.errors import BadRequestError, TooLargeError
-from pipeline.modes import batch as batch_module
-from pipeline.request import MIB
 from pipeline.spec import request_body as bodies
+from pipeline.units import MIB
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
 
 ROWS = b"url\na\nb\nc\n"
@@ -35,7 +34,7 @@ async def test_an_input_with_too_many_rows_is_refused_and_leaves_nothing(pipelin
 async def test_opened_from_the_queue_such_an_input_fails_the_batch_with_the_reason(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(batch_module, "INLINE_SNAPSHOT", 3)
+    monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
     limited(pipeline, max_rows=2)
     body = ROWS if limit == "rows" else b"url\na\n" + b"x" * (16 * MIB + 1)
     assert (await pipeline.submit(body, CSV)).status == 202

@@ -4,7 +4,6 @@ import pytest
 
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
 from pipeline.ledger.replies import Phase, Repairs
-from pipeline.modes import batch as batch_module
 from pipeline.store.batch_records import Marker
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 
@@ -81,7 +80,7 @@ async def test_a_submission_is_not_told_of_a_batch_that_its_dead_predecessor_may
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, *, forgotten: bool
 ) -> None:
     with monkeypatch.context() as fault:
-        fault.setattr(batch_module, "JOIN_PATIENCE", 0)
+        fault.setattr("pipeline.batch.submit.JOIN_PATIENCE", 0)
 
         async def dies(*_: object) -> None:
             raise KeyboardInterrupt
@@ -90,7 +89,7 @@ async def test_a_submission_is_not_told_of_a_batch_that_its_dead_predecessor_may
             """What is dead gives nothing up."""
 
         fault.setattr(pipeline.context.specs, "write", dies)
-        fault.setattr(batch_module, "discard", cannot)
+        fault.setattr("pipeline.batch.submit.discard", cannot)
         with pytest.raises(KeyboardInterrupt):
             await pipeline.submit("url\na\nb\n", CSV)
         with pytest.raises(UnavailableError, match="is being opened by another request: try again in a moment"):
@@ -162,7 +161,7 @@ async def test_an_ended_batch_that_redis_loses_while_it_is_closed_keeps_its_obje
 async def test_a_submission_that_meets_a_deletion_while_it_waits_is_to_try_again(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_module, "JOIN_PATIENCE", 0)
+    monkeypatch.setattr("pipeline.batch.submit.JOIN_PATIENCE", 0)
     await pipeline.submit_rows("a")
     pipeline.queue.clear()
     phase = pipeline.context.ledger.phase

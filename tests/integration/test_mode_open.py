@@ -5,15 +5,14 @@ import asyncio
 import pytest
 
 from pipeline.errors import ForbiddenError, UnavailableError
-from pipeline.modes import batch as batch_module
+from pipeline.identity import Identity
 from pipeline.modes.open import OPENINGS_ALLOWED
-from pipeline.openfaas.signing import Identity
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 
 
 @pytest.fixture(autouse=True)
 def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_module, "INLINE_SNAPSHOT", 3)
+    monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
 
 
 async def test_a_large_input_is_taken_with_202_and_opened_by_the_queue(pipeline: PipelineBench) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ConflictError, NotFoundError
-from pipeline.modes import batch as batch_module
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 
 
@@ -189,7 +188,7 @@ async def test_a_batch_that_has_not_ended_is_refused_and_one_that_is_unknown_nam
 async def test_a_batch_that_was_never_opened_is_refused_with_the_reason(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_module, "INLINE_SNAPSHOT", 3)
+    monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
     assert (await pipeline.submit(b"url\n\xff\n", CSV)).status == 202
     await pipeline.deliver_all()
     with pytest.raises(ConflictError, match="was never opened: the input cannot be read as CSV"):

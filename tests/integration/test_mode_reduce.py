@@ -8,10 +8,11 @@ import orjson
 import pytest
 
 from pipeline.errors import ForbiddenError, UnavailableError
-from pipeline.openfaas.signing import Identity
+from pipeline.identity import Identity
 from pipeline.spec.field_rules import FORMATS
-from pipeline.store.bucket import MissingObjectError, Upload
+from pipeline.store.errors import MissingObjectError
 from pipeline.store.keys import names_of
+from pipeline.store.multipart import Upload
 from pipeline.store.segments import MissingSegmentError
 from pipeline.tasks import model_call as calls
 from tests.integration.pipeline_bench import PipelineBench, answering

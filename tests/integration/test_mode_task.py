@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 
 from pipeline.answers.envelope import decode_envelope
+from pipeline.answers.outcome import Outcome
 from pipeline.errors import ForbiddenError
-from pipeline.request import SIGNATURE_HEADER, Outcome, Response
+from pipeline.request import SIGNATURE_HEADER, Response
 from pipeline.tasks import model_call as calls
 from tests.integration.pipeline_bench import PipelineBench, answering, document
 

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 from standardwebhooks import WebhookVerificationError
 
-from pipeline.clocks import iso
-from pipeline.modes import batch as batch_module
+from pipeline.units import iso
 from tests.integration.pipeline_bench import CSV, PipelineBench, document
 from tests.integration.receivers import Receiver, due_again, notified, saying
 from tests.integration.told_batches import hear, run
@@ -70,7 +69,7 @@ async def test_a_cancelled_batch_tells_of_it(pipeline: PipelineBench, hooks: Rec
 async def test_an_opening_that_failed_tells_of_it(
     pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_module, "INLINE_SNAPSHOT", 3)
+    monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
     behind = Receiver(0)
     pipeline.gateway.models["fold"] = behind.model
     await pipeline.submit("id,link\n1,a\n", CSV, {"notify": hooks.url, "reduce": "fold"})

@@ -3,8 +3,8 @@
 import pytest
 from aiohttp import web
 
-from pipeline.hooks import ANSWER_LIMIT
-from pipeline.request import MIB
+from pipeline.units import MIB
+from pipeline.webhooks import ANSWER_LIMIT
 from tests.integration.pipeline_bench import PipelineBench
 from tests.integration.receivers import Answer, Receiver, due_again, notified, saying
 from tests.integration.told_batches import hear, run

@@ -101,7 +101,7 @@ async def test_who_follows_the_function_that_reduces_still_does(pipeline: Pipeli
 async def test_an_opening_that_failed_is_told_of(
     pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.modes.batch.INLINE_SNAPSHOT", 3)
+    monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
     hooks.answers.append(saying(500))
     await pipeline.submit("id,link\n1,a\n", CSV, {"notify": hooks.url})
     await pipeline.deliver_all()

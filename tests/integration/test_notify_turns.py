@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.answers.reply import Reply
 from pipeline.errors import UnavailableError
 from pipeline.notify import tell as notifying
 from pipeline.notify.tell import tell
-from pipeline.openfaas.gateway import Reply
 from tests.integration.pipeline_bench import PipelineBench
 from tests.integration.receivers import Receiver, allow, due_again, notified, saying, wait_of
 from tests.integration.told_batches import hear, run

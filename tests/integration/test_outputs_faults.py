@@ -13,7 +13,7 @@ from pipeline.errors import UnavailableError
 from pipeline.outputs.publish import TABLE_ATTEMPTS
 from pipeline.spec.field_rules import FORMATS
 from pipeline.store.batch_records import Specs
-from pipeline.store.bucket import MissingObjectError
+from pipeline.store.errors import MissingObjectError
 from pipeline.store.keys import CONTENT_TYPES, names_of
 from pipeline.tasks import model_call as calls
 from tests.integration.ended_batches import ROWS, ended, output, outputs

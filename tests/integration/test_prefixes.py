@@ -13,8 +13,7 @@ from pipeline.batch.open import NewBatch, claim, open_batch
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
 from pipeline.inputs import s3_prefix as prefixes
 from pipeline.local.services.redis_and_s3 import S3Info
-from pipeline.modes import batch as batch_module
-from pipeline.spec.batch_spec import Submission
+from pipeline.spec.submission import Submission
 from pipeline.store.bucket import Store
 from pipeline.store.cutter import ITEM
 from tests.integration.conftest import connection
@@ -201,7 +200,7 @@ async def test_errors_name_the_other_bucket(pipeline: Pipeline, other: Store) ->
 async def test_an_input_of_another_bucket_that_changes_meanwhile_is_refused(
     pipeline: Pipeline, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_module, "INLINE_SNAPSHOT", 0)
+    monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 0)
     await other.put("rows.csv", b"url\na\n")
     assert (await pipeline.submit(f"s3://{other.bucket}/rows.csv")).status == 202
     await other.put("rows.csv", b"url\nb\n")

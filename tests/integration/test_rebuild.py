@@ -7,7 +7,6 @@ import pytest
 
 from pipeline.errors import UnavailableError
 from pipeline.ledger import ledger as ledger_module
-from pipeline.modes import batch as batch_module
 from tests.integration.lost_redis import go_on, lose_redis, urls
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
 
@@ -111,7 +110,7 @@ async def test_lost_while_it_was_reduced_the_summary_is_written(pipeline: Pipeli
 async def test_lost_before_its_snapshot_it_is_opened_from_its_input(
     pipeline: PipelineBench, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_module, "INLINE_SNAPSHOT", 3)
+    monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
     assert (await pipeline.submit("url\na\nb\n", CSV)).status == 202
     pipeline.queue.clear()
     await lose_redis(pipeline)

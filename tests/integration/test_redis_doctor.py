@@ -12,7 +12,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.redis.errors import explain
 from pipeline.local.services.ports import free_port
 from pipeline.local.services.redis_and_s3 import RedisServer, redis_server
-from pipeline.request import MIB
+from pipeline.units import MIB
 from tests.integration.doctors import KNOWN, Doctor, bad
 
 

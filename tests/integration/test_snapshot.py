@@ -7,8 +7,9 @@ import pytest
 
 from pipeline.errors import BadRequestError
 from pipeline.store import snapshot as snapshot_module
-from pipeline.store.bucket import MissingObjectError, Store
+from pipeline.store.bucket import Store
 from pipeline.store.cutter import INDEX, ITEM, Cutter
+from pipeline.store.errors import MissingObjectError
 from pipeline.store.snapshot import Item, Shape, Snapshots
 
 ROWS = 1000

@@ -11,12 +11,12 @@ import pytest
 
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.outputs.publish import SQL_ATTEMPTS
-from pipeline.request import MIB
 from pipeline.sql import fields as fields_module
 from pipeline.sql.child import OUTPUTS, Answer
 from pipeline.sql.runner import Limits, Queries
 from pipeline.store.batch_records import Specs
-from pipeline.store.bucket import MissingObjectError
+from pipeline.store.errors import MissingObjectError
+from pipeline.units import MIB
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
 
 ROWS = "id,url\n1,espresso\n2,tripod\n3,espresso\n4,no\n5,deep\n"

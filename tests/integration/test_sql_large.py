@@ -12,7 +12,6 @@ from pipeline.errors import BadRequestError
 from pipeline.inputs import check_query as heads
 from pipeline.inputs import s3_prefix as prefixes
 from pipeline.inputs.check_query import HEAD, read_columns
-from pipeline.modes import batch as batch_module
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.store.errors import ObjectInfo
 from tests.integration.pipeline_bench import PipelineBench, document
@@ -91,7 +90,7 @@ def spec(found: ObjectInfo, text: str) -> bytes:
 async def test_a_query_is_held_against_the_head_of_a_large_input(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_module, "INLINE_SNAPSHOT", 3)
+    monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
     found = await stored(pipeline, b"id,url\n1,a\n2,b\n")
     with pytest.raises(BadRequestError, match="did you mean 'id'"):
         await pipeline.submit(spec(found, "SELECT ID FROM results"))
@@ -104,7 +103,7 @@ async def test_a_query_is_held_against_the_head_of_a_large_input(
 async def test_a_query_that_only_the_whole_input_refuses_ends_its_batch_before_anything_runs(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_module, "INLINE_SNAPSHOT", 3)
+    monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
     monkeypatch.setattr(heads, "HEAD", 3)
     found = await stored(pipeline, b"id,url\n1,a\n2,b\n")
     response = await pipeline.submit(spec(found, "SELECT ID FROM results"))

@@ -9,10 +9,11 @@ import pytest
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.local.services.ports import free_port
 from pipeline.local.services.redis_and_s3 import S3Info
-from pipeline.request import MIB
 from pipeline.store import bucket as store_module
 from pipeline.store import client as s3_module
-from pipeline.store.bucket import MissingObjectError, Store
+from pipeline.store.bucket import Store
+from pipeline.store.errors import MissingObjectError
+from pipeline.units import MIB
 from tests.integration.conftest import connection
 
 

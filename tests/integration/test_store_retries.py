@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.local.services.redis_and_s3 import S3Info
-from pipeline.request import MIB
 from pipeline.store import client as s3_module
 from pipeline.store.bucket import Store
 from pipeline.store.client import ATTEMPTS
+from pipeline.units import MIB
 from tests.integration.conftest import connection
 from tests.integration.s3_proxy import Fault, S3Proxy, cut, drop, refuse
 

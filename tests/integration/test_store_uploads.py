@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from pipeline.errors import UnavailableError
-from pipeline.outputs.summary import Writer
-from pipeline.request import MIB
 from pipeline.store import bucket as store_module
-from pipeline.store.bucket import PART_SIZE, Store, Upload
+from pipeline.store.bucket import PART_SIZE, Store
+from pipeline.store.multipart import Upload
+from pipeline.store.writer import Writer
+from pipeline.units import MIB
 from tests.integration.s3_proxy import S3Proxy, hold, lose, refuse, say
 
 

@@ -8,14 +8,17 @@ import orjson
 import polars as pl
 import pytest
 
+from pipeline.answers.outcome import Outcome
 from pipeline.errors import UnavailableError
-from pipeline.outputs.summary import Totals, Writer, write_summary
-from pipeline.request import Outcome
+from pipeline.outputs.summary import Totals, write_summary
 from pipeline.store import snapshot as snapshot_module
-from pipeline.store.bucket import PART_SIZE, MissingObjectError, Store, Upload
+from pipeline.store.bucket import PART_SIZE, Store
 from pipeline.store.cutter import INDEX, ITEM
+from pipeline.store.errors import MissingObjectError
+from pipeline.store.multipart import Upload
 from pipeline.store.segments import list_segments, write_segment
 from pipeline.store.snapshot import Shape, Snapshots
+from pipeline.store.writer import Writer
 from tests.integration.outcomes import answer, outcome
 
 URL = Shape("url")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import polars as pl
 import pytest
 
-from pipeline.outputs import joined_table as table_module
 from pipeline.outputs.joined_table import joined_table
 from pipeline.store.bucket import Store
 from pipeline.store.columns import OUTCOME_TYPES
@@ -64,8 +63,9 @@ async def test_a_batch_of_which_nothing_ran_is_a_table_too(store: Store, name: s
 async def test_pieces_are_small_and_every_row_is_in_one_of_them(
     store: Store, name: str, most_rows: int, most_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_module, "PIECE_ROWS", most_rows)
-    monkeypatch.setattr(table_module, "PIECE_BYTES", most_bytes)
+    monkeypatch.setattr("pipeline.outputs.pieces.PIECE_ROWS", most_rows)
+    monkeypatch.setattr("pipeline.outputs.joined_table.PIECE_ROWS", most_rows)
+    monkeypatch.setattr("pipeline.outputs.pieces.PIECE_BYTES", most_bytes)
     order = [n for n in range(200) if n % 10]
     # As they settle: nearly in order.
     late = random.Random(3)

@@ -16,7 +16,7 @@ from pipeline.local.errors import FunctionStartError, LocalError
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.redis_and_s3 import RedisServer, S3Server, redis_server, s3_server
 from pipeline.local.stack import local_stack
-from pipeline.webhooks import webhook_key
+from pipeline.settings.secrets import webhook_key
 from tests.support import wait_until
 
 MODEL = FunctionSpec("model", (sys.executable, "-S", str(Path(__file__).with_name("function_process.py"))))

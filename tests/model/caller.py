@@ -8,8 +8,8 @@ import orjson
 from hypothesis.stateful import RuleBasedStateMachine
 
 from pipeline.answers.envelope import Envelope
+from pipeline.identity import Identity
 from pipeline.ledger.replies import ENDED, Pass, Repairs
-from pipeline.openfaas.signing import Identity
 from tests.integration.bench import submission
 from tests.model.batch import OVER_THE_WINDOW, SILENCE, Batch
 from tests.model.checks import check_nobody_is_forgotten, check_sight

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from pipeline.identity import Identity
 from pipeline.ledger.ledger import OPENING_LEASE, REDUCE_LEASE
 from pipeline.ledger.replies import ENDED
 from pipeline.ledger.scripts import DUTY_LEASE
-from pipeline.openfaas.signing import Identity
 from tests.model.batch import Batch, Round
 from tests.model.sweep import Sweep
 

@@ -8,10 +8,10 @@ Seconds are multiples of ten, beside which the microseconds that the steps take 
 import math
 
 from pipeline.answers.envelope import Envelope
+from pipeline.identity import Identity
 from pipeline.ledger.ledger import FIRST_CALLS, Generation
 from pipeline.ledger.replies import Settled
 from pipeline.ledger.scripts import DUTY_LEASE
-from pipeline.openfaas.signing import Identity
 from tests.model.batch import BURST, CUT_BYTES, CUT_OUTCOMES, OPEN, SETTLE_RELEASES, Batch, Moment, Round
 
 

@@ -3,9 +3,9 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from pipeline.identity import Identity
 from pipeline.ledger.ledger import OPENING_LEASE, REDUCE_LEASE, End, Generation
 from pipeline.ledger.replies import ENDED
-from pipeline.openfaas.signing import Identity
 from tests.model.batch import OPEN
 from tests.model.opening import FATES, PICK, Opening
 from tests.model.outside import Job, Outside, Plan

@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from pipeline.request import MIB
 from pipeline.sql.fields import Fields
+from pipeline.units import MIB
 
 
 def extracted(values: list[bytes | None]) -> tuple[list[str | None], pl.DataType | None]:

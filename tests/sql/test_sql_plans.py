@@ -3,9 +3,9 @@
 import pytest
 
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.request import MIB
 from pipeline.sql.rewrite import check
 from pipeline.sql.runner import Limits, Queries
+from pipeline.units import MIB
 from tests.sql.tables import SCHEMA
 from tests.sql.test_sql_queries import COLUMNS, LABELS
 

@@ -15,11 +15,11 @@ import polars as pl
 import psutil
 import pytest
 
-from pipeline.request import MIB
 from pipeline.sql import runner as queries_module
 from pipeline.sql.child import CELL, MOST_ROWS, Answer, Order, answered
 from pipeline.sql.rewrite import check
 from pipeline.sql.runner import SHOWN_BYTES, Limits, Queries, environment, status_of
+from pipeline.units import MIB
 from tests.sql.tables import SCHEMA, result_of, table, write_pieces
 from tests.support import wait_until
 

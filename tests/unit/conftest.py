@@ -56,7 +56,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Stub:
     stub = Stub()
     monkeypatch.setattr(server, "handle", stub.handle)
     monkeypatch.setattr(server, "open_context", stub.open_context)
-    monkeypatch.setattr(server, "BODY_LIMIT", 100_000)
+    monkeypatch.setattr("pipeline.request.BODY_LIMIT", 100_000)
     return stub
 
 

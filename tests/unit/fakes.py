@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from pipeline.openfaas.gateway import Gateway, Reply
+from pipeline.answers.reply import Reply
+from pipeline.openfaas.gateway import Gateway
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.store.bucket import Store
 

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.answers.envelope import Envelope, decode_envelope, encode_answer
 from pipeline.answers.failure_kinds import group_failures
-from pipeline.openfaas.gateway import Reply
-from pipeline.openfaas.signing import Identity
-from pipeline.request import Outcome
+from pipeline.answers.outcome import Outcome
+from pipeline.answers.reply import Reply
+from pipeline.identity import Identity
 from pipeline.store.snapshot import Item
 from pipeline.tasks.make_outcome import make_outcome, shed
 from pipeline.tasks.model_call import Called

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipeline.batch.generation import auto_chunk
 from pipeline.settings.environment import read_settings
+from pipeline.spec.chunk_size import auto_chunk
 from tests.unit.fakes import spec
 
 FIFTY_SECONDS = read_settings({"s3_bucket": "rows", "task_timeout": "50"})

@@ -11,8 +11,9 @@ from pipeline.context import Context
 from pipeline.errors import BadRequestError, PipelineError, TooLargeError
 from pipeline.request import Event
 from pipeline.settings.environment import read_settings
-from pipeline.spec.batch_spec import BatchSpec, Submission, parse_spec
+from pipeline.spec.batch_spec import BatchSpec, parse_spec
 from pipeline.spec.request_body import read_request
+from pipeline.spec.submission import Submission
 
 SETTINGS = {"s3_bucket": "rows", "model_function": "default", "task_timeout": "50"}
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import StreamReader, web
 from aiohttp.test_utils import TestServer
 
-from pipeline import server
+from pipeline import request, server
 from pipeline.errors import PipelineError, TooLargeError
 from pipeline.metrics import Metrics
 from pipeline.request import Response
@@ -36,7 +36,7 @@ async def without_services(settings: Settings) -> AsyncIterator[Any]:
 async def test_a_client_that_goes_away_is_no_error_without_a_name(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
-    read = server._read
+    read = request.read_body
     refused: list[str] = []
 
     async def reading(request: Any) -> bytes:
@@ -49,7 +49,7 @@ async def test_a_client_that_goes_away_is_no_error_without_a_name(
             refused.append("read")
 
     monkeypatch.setattr(server, "open_context", without_services)
-    monkeypatch.setattr(server, "_read", reading)
+    monkeypatch.setattr(server, "read_body", reading)
     # Not aiohttp's server for tests, which cancels the handler of a client that goes away.
     runner = web.AppRunner(server.create_app(SETTINGS))
     await runner.setup()
@@ -81,7 +81,7 @@ async def answer_to(sent: bytes) -> tuple[bytes, bytes]:
 
 async def test_a_body_that_stops_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "open_context", without_services)
-    monkeypatch.setattr(server, "SILENCE", 0.1)
+    monkeypatch.setattr(request, "SILENCE", 0.1)
     status, body = await answer_to(HEAD + b"Content-Length: 100\r\n\r\n{")
     assert (status, b"the body broke off: nothing more of it came in 0.1 s" in body) == (b"400", True)
 
@@ -117,9 +117,9 @@ async def test_each_piece_of_a_body_is_waited_for_anew(monkeypatch: pytest.Monke
     patience.__aenter__.return_value = patience
     monkeypatch.setattr(asyncio, "timeout", Mock(return_value=patience))
     monkeypatch.setattr(asyncio, "get_running_loop", lambda: SimpleNamespace(time=lambda: next(clock)))
-    assert await server._whole(cast("StreamReader", Pieces())) == b"piece " * 4
+    assert await request._whole(cast("StreamReader", Pieces())) == b"piece " * 4
     until = [call.args[0] for call in patience.reschedule.call_args_list]
-    assert until == [hour * 3600 + server.SILENCE for hour in range(1, 5)]
+    assert until == [hour * 3600 + request.SILENCE for hour in range(1, 5)]
 
 
 def arrived(body: bytes) -> StreamReader:
@@ -130,11 +130,11 @@ def arrived(body: bytes) -> StreamReader:
 
 
 async def test_a_body_that_is_there_already_is_held_against_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "BODY_LIMIT", 3)
-    assert await server._whole(arrived(b"abc")) == b"abc"
+    monkeypatch.setattr(request, "BODY_LIMIT", 3)
+    assert await request._whole(arrived(b"abc")) == b"abc"
     too_large = arrived(b"abcd")
     with pytest.raises(TooLargeError):
-        await server._whole(too_large)
+        await request._whole(too_large)
 
 
 async def test_a_stream_ends_when_its_reader_has_gone_away(

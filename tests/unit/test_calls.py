@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.openfaas.gateway import Reply
-from pipeline.tasks.model_call import NOT_STARTED, Called, call, is_retryable, retry_after
+from pipeline.answers.reply import Reply
+from pipeline.tasks.model_call import NOT_STARTED, Called, call, is_retryable
+from pipeline.units import retry_after
 from tests.unit.fakes import Clock, FakeGateway, spec
 
 OK = Reply(200, b"done")
@@ -129,7 +130,7 @@ class Today(dt.datetime):
     ],
 )
 def test_retry_after_asks_for(monkeypatch: pytest.MonkeyPatch, value: str, expected: float | None) -> None:
-    monkeypatch.setattr("pipeline.tasks.model_call.datetime", Today)
+    monkeypatch.setattr("pipeline.units.datetime", Today)
     assert retry_after(value) == expected
 
 
@@ -140,7 +141,7 @@ def test_any_retry_after_is_understood_or_ignored(value: str) -> None:
 
 
 async def test_a_retry_after_with_a_date_is_waited_for(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.tasks.model_call.datetime", Today)
+    monkeypatch.setattr("pipeline.units.datetime", Today)
     date = format_datetime(Today.now(dt.UTC) + dt.timedelta(seconds=2), usegmt=True)
     called = await call_with(clock, FakeGateway([Reply(503, b"", date), OK]))
     assert (called.succeeded, clock.slept) == (True, [2.0])

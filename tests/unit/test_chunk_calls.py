@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, cast
 import orjson
 import pytest
 
+from pipeline.answers.outcome import Outcome
+from pipeline.answers.reply import Reply
+from pipeline.identity import Identity
 from pipeline.metrics import Metrics
-from pipeline.modes.task import _Job
-from pipeline.openfaas.gateway import Reply
-from pipeline.openfaas.signing import Identity
-from pipeline.request import Outcome
 from pipeline.store.snapshot import Item
+from pipeline.tasks.run import _Job
 from tests.unit.fakes import Clock, FakeGateway, spec
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from botocore.retries.standard import ExponentialBackoff
 
 from pipeline.context import open_context
 from pipeline.errors import ForbiddenError, UnavailableError
-from pipeline.openfaas.signing import Identity, Signer
+from pipeline.identity import Identity
+from pipeline.openfaas.signing import Signer
 from pipeline.settings.environment import read_settings
 from pipeline.store.client import ATTEMPTS
 from tests.counts import parse

@@ -6,8 +6,8 @@ import zlib
 import pytest
 from backports import zstd
 
-from pipeline.encodings import unpack_body
 from pipeline.errors import BadRequestError
+from pipeline.request import unpack_body
 
 PLAIN = b"a body of some letters, " * 100
 RAW = zlib.compress(PLAIN)[2:-4]

@@ -17,7 +17,7 @@ from pipeline.answers.failure_kinds import (
     group_failures,
     kind_of,
 )
-from pipeline.request import Outcome
+from pipeline.answers.outcome import Outcome
 
 
 def failed(index: int, result: Any = "no", **fields: Any) -> Outcome:

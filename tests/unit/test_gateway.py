@@ -11,10 +11,13 @@ from aioresponses import CallbackResult
 from aioresponses import aioresponses as mocked_requests
 from yarl import URL
 
+from pipeline.answers import reply as reply_module
+from pipeline.answers.reply import Reply
 from pipeline.errors import UnavailableError
+from pipeline.identity import Identity, Purpose
 from pipeline.openfaas import gateway as gateway_module
-from pipeline.openfaas.gateway import Gateway, Reply
-from pipeline.openfaas.signing import Identity, Purpose, Signer
+from pipeline.openfaas.gateway import Gateway
+from pipeline.openfaas.signing import Signer
 from tests.unit.conftest import WritableResponse
 
 IDENTITY = Identity("batch-1", generation=2, task=3, attempt=4)
@@ -188,9 +191,10 @@ async def test_a_result_over_the_limit_is_not_taken(
 async def test_the_limit_of_a_result_is_said(
     http: mocked_requests, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert gateway_module.RESULT_LIMIT == 32 * 1024 * 1024
-    monkeypatch.setattr(gateway_module, "RESULT_LIMIT", 320)
-    monkeypatch.setattr(gateway_module, "MIB", 10)
+    assert reply_module.RESULT_LIMIT == 32 * 1024 * 1024
+    for module in (gateway_module, reply_module):
+        monkeypatch.setattr(module, "RESULT_LIMIT", 320)
+    monkeypatch.setattr(reply_module, "MIB", 10)
     http.post(MODEL, body=b"x" * 321)
     assert await gateway.invoke("model", b"item", {}, 1.0) == Reply(413, b"the result is over 32 MiB")
 

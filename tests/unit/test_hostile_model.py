@@ -10,10 +10,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from pipeline.errors import UnavailableError
-from pipeline.openfaas import gateway as gateway_module
+from pipeline.identity import Identity
 from pipeline.openfaas.gateway import Gateway
-from pipeline.openfaas.signing import Identity, Signer
-from pipeline.request import MIB
+from pipeline.openfaas.signing import Signer
+from pipeline.units import MIB
 
 
 class Neighbours:
@@ -97,7 +97,8 @@ async def test_a_redirect_of_a_message_is_not_followed_to_another_function(signe
 async def test_a_packed_answer_that_unpacks_to_too_much_is_not_taken(
     signer: Signer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway_module, "RESULT_LIMIT", MIB)
+    for module in ("answers.reply", "openfaas.gateway"):
+        monkeypatch.setattr(f"pipeline.{module}.RESULT_LIMIT", MIB)
     bomb = gzip.compress(bytes(64 * MIB))
     packed = {"Content-Encoding": "gzip"}
     async with gateway_with(signer, lambda _: web.Response(body=bomb, headers=packed)) as (gateway, _):

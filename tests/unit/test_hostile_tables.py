@@ -20,8 +20,8 @@ from backports import zstd
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.inputs import reader_child as reading
 from pipeline.inputs import typed_reader as tables
-from pipeline.request import MIB
 from pipeline.spec.input_format import Format
+from pipeline.units import MIB
 from tests.support import wait_until
 from tests.unit.typed import MANY, open_body, parquet, read
 

@@ -16,7 +16,7 @@ from pipeline.inputs import decompress as unpacking
 from pipeline.inputs import items as items_module
 from pipeline.inputs.csv_rows import open_rows, read_rows
 from pipeline.inputs.decompress import MOST_COLUMNS, PIECE_CELLS, unpack
-from pipeline.request import MIB
+from pipeline.units import MIB
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {"plain": bytes, "gzip": gzip.compress, "zstd": zstd.compress}
 

@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 
 import pipeline
-from pipeline.request import MIB
+from pipeline.units import MIB
 
 ROWS = 1_000_000
 READ = """
 import asyncio, json, resource, sys
 from pathlib import Path
 from types import SimpleNamespace
-from pipeline.spec.batch_spec import Submission
+from pipeline.spec.submission import Submission
 from pipeline.inputs.open_input import open_input
 from pipeline.settings.environment import Settings
 from pipeline.store.snapshot import Snapshots

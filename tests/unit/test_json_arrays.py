@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import BadRequestError
 from pipeline.inputs import json_array as jsonarrays
 from pipeline.inputs.json_array import split_array
-from pipeline.request import MIB
+from pipeline.units import MIB
 
 
 def split(folder: Path, body: bytes) -> list[bytes]:

@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import BadRequestError
 from pipeline.inputs import json_rows as jsonrows
 from pipeline.inputs.json_rows import JsonRows
-from pipeline.request import MIB
+from pipeline.units import MIB
 
 MANY = 1_000_000
 

@@ -13,8 +13,8 @@ from structlog.contextvars import bound_contextvars
 from pipeline import logs
 from pipeline.concurrency import Background
 from pipeline.errors import UnavailableError
+from pipeline.identity import Identity
 from pipeline.logs import FIELDS, LONGEST_TEXT
-from pipeline.openfaas.signing import Identity
 from tests.deploy.test_imports import modules
 from tests.lines import Lines
 

@@ -8,8 +8,8 @@ import pytest
 from multidict import CIMultiDict, MultiDict
 
 from pipeline.metrics import Metrics
-from pipeline.observing import CHANGES, observed
 from pipeline.request import Event
+from pipeline.server import CHANGES, observed
 from tests.counts import parse
 from tests.lines import Lines
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline.outputs import joined_table as table
-from pipeline.outputs.joined_table import (
+from pipeline.outputs.pieces import (
     GROUP_BYTES,
     GROUP_ROWS,
     MOST_GROUPS,
@@ -44,7 +43,7 @@ def test_a_row_group_has_as_many_rows_as_memory_allows(sizes: list[tuple[int, in
 def test_rows_are_kept_in_order_and_a_file_of_all_of_them_is_the_same_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table, "PIECE_ROWS", 300)
+    monkeypatch.setattr("pipeline.outputs.pieces.PIECE_ROWS", 300)
     pieces = Pieces(tmp_path)
     for start in range(0, 1_000, 100):
         pieces.add(pl.DataFrame({"n": range(start, start + 100), "hidden": ["x"] * 100}))

@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
+from pipeline.concurrency import repeated
 from pipeline.errors import UnavailableError
-from pipeline.repeating import repeated
 
 
 async def test_it_ends_though_its_first_cancellation_is_lost() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigurationError
-from pipeline.settings.environment import read_secrets
+from pipeline.settings.secrets import read_secrets
 
 GOOD = {
     "s3-key": b"access\n",

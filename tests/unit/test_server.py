@@ -8,7 +8,7 @@ import yaml
 from aiohttp.test_utils import TestClient, TestServer
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from pipeline import server
+from pipeline import request, server
 from pipeline.errors import (
     BadRequestError,
     ConfigurationError,
@@ -21,7 +21,7 @@ from pipeline.errors import (
     UnavailableError,
 )
 from pipeline.request import Response
-from pipeline.store.bucket import MissingObjectError
+from pipeline.store.errors import MissingObjectError
 from pipeline.store.segments import MissingSegmentError
 from tests.counts import parse
 from tests.deploy.images import HANDLER
@@ -77,7 +77,7 @@ async def test_a_body_at_the_limit_is_taken(client: Client, stub: Stub) -> None:
 
 
 def test_the_limit_is_what_the_message_says() -> None:
-    assert server.BODY_LIMIT == 64 * 1024 * 1024
+    assert request.BODY_LIMIT == 64 * 1024 * 1024
 
 
 ERRORS: tuple[tuple[PipelineError, int], ...] = (

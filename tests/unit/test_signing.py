@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl
 import pytest
 
 from pipeline.errors import ForbiddenError
-from pipeline.openfaas.signing import Identity, Purpose, Signer
+from pipeline.identity import Identity, Purpose
+from pipeline.openfaas.signing import Signer
 from tests.unit.fakes import KEY
 
 NEW_KEY = b"the next key of the tests, as long"

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from pipeline.errors import BadRequestError
-from pipeline.spec.batch_spec import Submission, parse_spec
+from pipeline.spec.batch_spec import parse_spec
+from pipeline.spec.submission import Submission
 from tests.unit.fakes import spec
 
 MINIMAL: dict[str, Any] = {"input": "data/rows.csv", "function": "model"}

@@ -3,8 +3,8 @@
 import msgspec
 
 from pipeline.answers.failure_kinds import OTHER_KINDS
+from pipeline.answers.outcome import Outcome
 from pipeline.outputs.tally import MOST_GROUPS, Tally
-from pipeline.request import Outcome
 from tests.integration.outcomes import outcome
 
 

@@ -6,7 +6,8 @@ import time
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from pipeline.webhooks import Webhooks, webhook_key
+from pipeline.settings.secrets import webhook_key
+from pipeline.webhooks import Webhooks
 
 BODY = b'{"type": "batch.ended"}'
 SECRET = "whsec_" + base64.b64encode(b"a key of twenty-four byte").decode()

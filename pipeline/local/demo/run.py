@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.watching import watch
+from pipeline.cli.watch import watch
 from pipeline.client import BrokenError, Pipeline, Progress, SpecFields, UnreachableError
 from pipeline.local.demo.bucket import Bucket, open_bucket
 from pipeline.local.demo.hints import print_hints

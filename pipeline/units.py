@@ -1,7 +1,10 @@
-"""Times as others write them."""
+"""Units of size and time, and times as headers and documents write them."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+KIB = 1024
+MIB = 1024 * KIB
 
 
 def http_time(value: str) -> float | None:
@@ -15,3 +18,13 @@ def http_time(value: str) -> float | None:
 def iso(seconds: float) -> str:
     """Return a time in seconds since 1970 as ISO 8601 has it, in UTC and to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def retry_after(value: str) -> float | None:
+    """Return the seconds that a Retry-After header asks for (RFC 9110: seconds, or a date), None for none."""
+    if value.isdecimal():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -1,0 +1,67 @@
+"""Write an object whole, or by parts when it outgrows one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+from pipeline.concurrency import end
+from pipeline.store.bucket import PART_SIZE, Store
+from pipeline.store.errors import ObjectInfo
+from pipeline.store.multipart import Upload
+
+Record = Callable[[Upload], Awaitable[None]]
+
+
+class Writer:
+    """Collects bytes and sends them as one object: by parts when they outgrow one, whole otherwise.
+
+    A part is sent while the next one is collected. As a context manager it aborts what it has begun when the block
+    raises or is cancelled.
+    """
+
+    def __init__(self, store: Store, key: str, record: Record, content_type: str = "application/json") -> None:
+        self._store = store
+        self._key = key
+        self._type = content_type
+        self._record = record
+        self._buffer = bytearray()
+        self._upload: Upload | None = None
+        self._sending: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is not None and self._upload is not None:
+            if self._sending is not None:
+                await end(self._sending)
+            await self._upload.give_up()
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes. An upload that was begun is told of before its first part."""
+        self._buffer += data
+        if len(self._buffer) >= PART_SIZE:
+            if self._upload is None:
+                self._upload = await self._store.start_upload(self._key, self._type)
+                await self._record(self._upload)
+            await self._send(self._upload)
+
+    async def close(self) -> ObjectInfo:
+        """Publish the object."""
+        if self._upload is None:
+            return await self._store.put(self._key, bytes(self._buffer), self._type)
+        if self._buffer:
+            await self._send(self._upload)
+        await self._sent()
+        return await self._upload.complete()
+
+    async def _send(self, upload: Upload) -> None:
+        """Begin to send what is collected as the next part."""
+        await self._sent()
+        self._sending = asyncio.create_task(upload.send(bytes(self._buffer)))
+        self._buffer.clear()
+
+    async def _sent(self) -> None:
+        """Wait for the last part that was begun; raises as the store."""
+        if self._sending is not None:
+            await self._sending
