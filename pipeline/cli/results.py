@@ -13,8 +13,8 @@ from pipeline.cli.show import FIRST_ROWS, show_frame, show_sql
 from pipeline.cli.watch import BatchId
 from pipeline.client import Batch
 from pipeline.client.whole_file import written_whole
-from pipeline.outputs.text_formats import to_csv, to_ndjson
 from pipeline.store.keys import results_of
+from pipeline.store.text_formats import to_csv, to_ndjson
 
 # For a batch that has not written this format itself.
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {

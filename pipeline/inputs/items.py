@@ -8,8 +8,8 @@ import orjson
 import polars as pl
 
 from pipeline.errors import BadRequestError
-from pipeline.inputs.json_text import encodable_in_json
 from pipeline.store.cutter import INDEX, ITEM, TASK
+from pipeline.store.text_formats import encodable_in_json
 from pipeline.units import MIB
 
 PREFERRED_COLUMN = "url"

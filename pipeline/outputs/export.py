@@ -10,10 +10,10 @@ import polars as pl
 from pipeline.concurrency import together
 from pipeline.outputs.joined_table import JoinedTable
 from pipeline.outputs.pieces import Pieces, in_folder
-from pipeline.outputs.text_formats import to_csv, to_lines_again, to_ndjson
 from pipeline.store.bucket import PART_SIZE
 from pipeline.store.errors import ObjectInfo
 from pipeline.store.keys import FAILURES_CSV, FAILURES_NDJSON, FAILURES_PARQUET, results_of
+from pipeline.store.text_formats import to_csv, to_lines_again, to_ndjson
 from pipeline.store.writer import Writer
 from pipeline.units import MIB
 

@@ -1,16 +1,14 @@
 """A submission's body: the key of an input, a JSON specification, or the input itself."""
 
 import gzip
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from multidict import CIMultiDict
 
-from pipeline.context import Context
 from pipeline.errors import BadRequestError, PipelineError, TooLargeError
 from pipeline.request import Event
-from pipeline.settings.environment import read_settings
+from pipeline.settings.environment import Settings, read_settings
 from pipeline.spec.batch_spec import BatchSpec, parse_spec
 from pipeline.spec.request_body import read_request
 from pipeline.spec.submission import Submission
@@ -18,13 +16,13 @@ from pipeline.spec.submission import Submission
 SETTINGS = {"s3_bucket": "rows", "model_function": "default", "task_timeout": "50"}
 
 
-def context(**settings: str) -> Context:
-    return cast("Context", SimpleNamespace(settings=read_settings(SETTINGS | settings)))
+def settings(**changed: str) -> Settings:
+    return read_settings(SETTINGS | changed)
 
 
 def read(body: bytes, content_type: str = "", query: dict[str, str] | None = None) -> tuple[BatchSpec, bytes | None]:
     event = Event(body, CIMultiDict({"Content-Type": content_type}), "POST", query or {}, "/")
-    return read_request(event, context(), "batch-1")
+    return read_request(event, settings(), "batch-1")
 
 
 KEY = {"input": "data/rows.csv", "function": "default"}
@@ -120,7 +118,7 @@ def test_a_bucket_that_is_not_allowed_is_told_which_are() -> None:
 def test_a_submission_needs_a_function_where_there_is_no_default() -> None:
     event = Event(b"k", CIMultiDict[str](), "POST", {}, "/")
     with pytest.raises(BadRequestError) as caught:
-        read_request(event, context(model_function=""), "batch-1")
+        read_request(event, settings(model_function=""), "batch-1")
     assert caught.value.problems == ("function: is needed",)
 
 

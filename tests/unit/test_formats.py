@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from pipeline.inputs.items import as_json, as_objects
-from pipeline.outputs.text_formats import to_csv, to_lines_again, to_ndjson
+from pipeline.store.text_formats import to_csv, to_lines_again, to_ndjson
 
 MIDNIGHT = datetime(2026, 11, 26, tzinfo=UTC)
 TEXTS = ["", " a ", "a,b", 'a "b"', "a\nb", "a\r\nb", "\ufeff", "\u2028", "null", "NULL", "\\N", "#", "ä😀", "'"]
