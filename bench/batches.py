@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bench.platforms import Platform
     from bench.processes import Pids
     from pipeline.client import SpecFields
-    from pipeline.local.stack import S3Info
+    from pipeline.local.services.s3_client import S3Info
 
 DEADLINE_SECONDS = 600
 BETWEEN_LOOKS = 0.02

@@ -27,7 +27,7 @@ from pipeline.store.bucket import Store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.local.services.redis_and_s3 import S3Info
+    from pipeline.local.services.s3_client import S3Info
 
 RESULTS = Path(__file__).parent / "results"
 NAME = "formats-in"

@@ -22,7 +22,7 @@ from bench.machine import describe_machine
 from bench.records import print_points, write_rows
 from bench.sweeps import Sweep, sweep
 from bench.ways import WAYS
-from pipeline.local.stack import S3Info
+from pipeline.local.services.s3_client import S3Info
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager

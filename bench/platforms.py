@@ -17,13 +17,14 @@ from bench.errors import BenchError
 from bench.figures import BARE
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.redis_and_s3 import redis_server, s3_server
-from pipeline.local.stack import LocalStack, S3Info, local_stack
+from pipeline.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from bench.processes import Pids
     from pipeline.local.services.redis_and_s3 import Service
+    from pipeline.local.services.s3_client import S3Info
 
 MODEL = Path(__file__).with_name("model.py")
 BARE_FUNCTION = Path(__file__).with_name("bare.py")

@@ -16,8 +16,8 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from pipeline.local.errors import ServiceStartError
 from pipeline.local.openfaas.functions import FunctionSpec
-from pipeline.local.services.probes import s3_client
 from pipeline.local.services.redis_and_s3 import redis_server, s3_server
+from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:

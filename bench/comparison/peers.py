@@ -14,13 +14,13 @@ from yarl import URL
 from bench.comparison import tools
 from bench.machine import ROOT
 from pipeline.local.openfaas.functions import FunctionSpec
-from pipeline.local.services.children import child_processes
+from pipeline.local.services.child_processes import child_processes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from bench.comparison.forms import Way
-    from pipeline.local.services.children import Child, Children
+    from pipeline.local.services.child_processes import Child, Children
     from pipeline.local.stack import LocalStack
 
 DRIVER = "driver"

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import ClientSession
 
 from pipeline.local.demo.bucket import open_bucket
-from pipeline.local.services.probes import s3_client
+from pipeline.local.services.s3_client import s3_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from pipeline.local.services.probes import S3Info
+    from pipeline.local.services.s3_client import S3Info
 
 POLL_SECONDS = 0.02
 _HOUR = 3600

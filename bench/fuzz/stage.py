@@ -18,7 +18,7 @@ from yarl import URL
 from bench.fuzz.values import FUNCTION, INPUTS
 from bench.fuzz.wire import Answer, Request, ask
 from pipeline.local.openfaas.functions import FunctionSpec
-from pipeline.local.services.probes import s3_client
+from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import LocalStack, local_stack
 from pipeline.request import PROBE_PATH
 

@@ -15,9 +15,9 @@ from yarl import URL
 from bench.errors import BenchError
 from bench.machine import ROOT
 from bench.mutants.forks import Ground
-from pipeline.local.services.children import child_processes
-from pipeline.local.services.probes import s3_client
+from pipeline.local.services.child_processes import child_processes
 from pipeline.local.services.redis_and_s3 import RedisServer, S3Server, redis_server, s3_server
+from pipeline.local.services.s3_client import s3_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -21,7 +21,7 @@ from pipeline.store.bucket import Store
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from pipeline.local.services.redis_and_s3 import S3Info
+    from pipeline.local.services.s3_client import S3Info
 
 BATCH = "b"
 

@@ -19,8 +19,8 @@ import typer
 from rich.console import Console
 
 from pipeline.client import CallError, Pipeline, Progress, RefusedError, SourceError
-from pipeline.client.one_line import one_line
 from pipeline.client.pipeline import FUNCTION, PATIENCE
+from pipeline.client.terminal_text import one_line
 
 GATEWAY = "http://127.0.0.1:8080"
 

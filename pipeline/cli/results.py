@@ -12,7 +12,7 @@ from pipeline.cli.command import Exit, Setup
 from pipeline.cli.show import FIRST_ROWS, show_frame, show_sql
 from pipeline.cli.watch import BatchId
 from pipeline.client import Batch
-from pipeline.client.whole_file import written_whole
+from pipeline.client.downloads import atomic_write
 from pipeline.store.keys import results_of
 from pipeline.store.text_formats import to_csv, to_ndjson
 
@@ -88,7 +88,7 @@ async def _answer(setup: Setup, batch: Batch, to: Path | None) -> Exit:
 
 def _write(frame: pl.DataFrame, path: Path) -> None:
     """Write a frame; the file is there whole or not at all."""
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         WRITERS[path.suffix.lower()](frame, partial)
 
 

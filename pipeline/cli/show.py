@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.client import Progress
-from pipeline.client.one_line import one_line
+from pipeline.client.terminal_text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,8 +12,8 @@ from rich.progress import Progress as Bar
 
 from pipeline.cli.command import GATEWAY, Exit, Setup, code_of
 from pipeline.cli.show import pace_of, show_progress
-from pipeline.client.one_line import one_line
 from pipeline.client.pipeline import FUNCTION
+from pipeline.client.terminal_text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable

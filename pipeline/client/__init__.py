@@ -16,11 +16,10 @@ from pipeline.client.documents import (
     DryRun,
     Link,
     Outputs,
-    Progress,
 )
 from pipeline.client.errors import AnswerError, BrokenError, CallError, RefusedError, SourceError, UnreachableError
-from pipeline.client.parts import SqlAnswer
 from pipeline.client.pipeline import Pipeline
+from pipeline.client.progress import Progress, SqlAnswer
 from pipeline.client.submission import Source, SpecFields
 from pipeline.client.sync import SyncBatch, SyncPipeline
 

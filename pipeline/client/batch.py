@@ -14,9 +14,10 @@ import orjson
 import polars as pl
 from polars.exceptions import PolarsError
 
-from pipeline.client.documents import OK, Deleted, Outputs, Progress, Redriven, read
+from pipeline.client.documents import OK, Deleted, Outputs, Redriven, read
 from pipeline.client.errors import BrokenError, RefusedError
 from pipeline.client.join_table import join
+from pipeline.client.progress import Progress
 from pipeline.client.retry import PASSING, PASSING_FOR_READS
 from pipeline.store.keys import results_of
 

@@ -8,60 +8,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from pipeline.client.errors import BrokenError
-from pipeline.client.parts import FailureKind, Latency, Links, Notification, SqlAnswer, Throughput
-from pipeline.ledger.replies import ENDED
 
 OK = 200
 Document = TypeVar("Document")
-
-
-class Progress(msgspec.Struct, frozen=True):
-    """A batch at one moment.
-
-    Items are counted in `items`, `succeeded`, `failed`, `retried`; tasks of the present generation in `tasks`,
-    `released`, `in_flight`, `settled`. `rate` is in items a second. Counts are 0 while the batch is being opened.
-    """
-
-    state: str
-    batch_id: str = ""
-    reason: str | None = None
-    trouble: str | None = None
-    function: str | None = None
-    generation: int = 0
-    window: int | None = None
-    rate_limit: float | None = None
-    items: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    retried: int = 0
-    tasks: int = 0
-    released: int = 0
-    in_flight: int = 0
-    settled: int = 0
-    rate: float = 0.0
-    eta: float | None = None
-    created: float | None = None
-    started: float | None = None
-    completed: float | None = None
-    ended: float | None = None
-    elapsed: float = 0.0
-    links: Links = Links()
-    throughput: Throughput | None = None
-    latency: Latency | None = None
-    failures: tuple[FailureKind, ...] = ()
-    notes: tuple[str, ...] = ()
-    notifications: tuple[Notification, ...] = ()
-    sql: SqlAnswer | None = None
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing will change any more, unless the batch is redriven."""
-        return self.state in ENDED
-
-    @property
-    def flawless(self) -> bool:
-        """Whether it is `done` without a failed item."""
-        return self.state == "done" and not self.failed
 
 
 class Brief(msgspec.Struct, frozen=True):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import uuid
+from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,10 @@ from yarl import URL
 
 from pipeline.client.errors import BrokenError, RefusedError, UnreachableError
 from pipeline.client.retry import PASSING_FOR_READS, patiently
-from pipeline.client.whole_file import written_whole
 from pipeline.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
     from pipeline.client.documents import Link
@@ -61,7 +61,7 @@ class Downloads:
 
     async def save(self, link: Link, path: Path) -> None:
         """Write an object to a file, which is there whole or not at all; raises as `get`, and OSError."""
-        with written_whole(path) as partial:
+        with atomic_write(path) as partial:
 
             async def once() -> None:
                 async with self._opened(link) as response:
@@ -93,3 +93,18 @@ class Downloads:
                 f"S3 at {where} cannot be reached from here for {link.key} ({reason}): "
                 "the address is the function's setting s3_public_endpoint"
             ) from error
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary file beside `path` that replaces it at the end; if the body fails, it is removed.
+
+    Raises OSError.
+    """
+    # The name is random: in a shared folder, another user could place a symbolic link under a predictable one.
+    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ Each message is one line, and none holds a token.
 
 from collections.abc import Sequence
 
-from pipeline.client.one_line import one_line
+from pipeline.client.terminal_text import one_line
 
 LONGEST = 2_000
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from pipeline.client.documents import Batches, Diagnosis, DryRun, Outputs, Progress
+    from pipeline.client.documents import Batches, Diagnosis, DryRun, Outputs
+    from pipeline.client.progress import Progress
     from pipeline.client.retry import Tell
     from pipeline.client.submission import Source, SpecFields
 

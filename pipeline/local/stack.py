@@ -11,12 +11,10 @@ from pipeline.local.errors import LocalError
 from pipeline.local.openfaas.functions import Function, FunctionSpec
 from pipeline.local.openfaas.gateway import LocalGateway
 from pipeline.local.openfaas.proxy import client_session
-from pipeline.local.services.children import Children, child_processes
-from pipeline.local.services.probes import S3Info
+from pipeline.local.services.child_processes import Children, child_processes
 from pipeline.local.services.redis_and_s3 import RedisServer, S3Server, redis_server, s3_server
+from pipeline.local.services.s3_client import S3Info
 from pipeline.settings.secrets import PREFIX
-
-__all__ = ["LocalStack", "S3Info", "local_stack"]
 
 PIPELINE = "pipeline"
 # As in the image: polars' allocator gives memory back at once.

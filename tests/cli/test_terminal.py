@@ -14,7 +14,7 @@ from rich.console import Console
 
 from pipeline.cli.command import GATEWAY, Setup
 from pipeline.cli.watch import again
-from pipeline.client.one_line import one_line
+from pipeline.client.terminal_text import one_line
 from tests.cli.cases import run
 from tests.client.contract import TOKEN, Answer, Contract, contract, progress
 from tests.client.test_joining import ROWS, outcome, parts, segment

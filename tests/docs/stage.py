@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.openfaas.proxy import EVENT_STREAM, Answer, Exchange
-from pipeline.local.services.probes import s3_client
+from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import local_stack
 from tests.docs.shells import Shell, make_shell
 from tests.e2e.cluster import ENDED, FAST, Cluster

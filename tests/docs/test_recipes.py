@@ -15,7 +15,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from pipeline.local.openfaas.functions import FunctionSpec
-from pipeline.local.services.probes import s3_client
+from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import local_stack
 from tests.docs.answers import shape
 from tests.docs.outside import KEY, Outside, outside

@@ -14,7 +14,7 @@ import orjson
 from redis.asyncio import Redis
 
 from pipeline.local.openfaas.functions import FunctionSpec
-from pipeline.local.services.probes import s3_client
+from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import LocalStack, local_stack
 from tests.support import wait_until
 

@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from pipeline.local.openfaas.functions import FunctionSpec
-from pipeline.local.services.probes import s3_client
 from pipeline.local.services.redis_and_s3 import redis_server
+from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import LocalStack, local_stack
 from tests.deploy.images import function, image_environment
 

@@ -15,7 +15,8 @@ from pipeline.access import Access
 from pipeline.concurrency import Background
 from pipeline.context import Context, Phases
 from pipeline.ledger.ledger import Ledger
-from pipeline.local.services.redis_and_s3 import RedisServer, S3Info, redis_server, s3_server
+from pipeline.local.services.redis_and_s3 import RedisServer, redis_server, s3_server
+from pipeline.local.services.s3_client import S3Info
 from pipeline.metrics import Metrics
 from pipeline.openfaas.gateway import Gateway
 from pipeline.openfaas.signing import Signer

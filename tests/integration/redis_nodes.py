@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from pipeline.local.services.binaries import redis_binary
-from pipeline.local.services.children import Children, child_processes
+from pipeline.local.services.child_processes import Children, child_processes
 from pipeline.local.services.daemon import Daemon
 from pipeline.local.services.ports import HOST, free_ports, is_listening
 from tests.support import wait_until

@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 from pipeline.errors import UnavailableError
 from pipeline.ledger.ledger import Ledger
 from pipeline.local.services.ports import HOST, free_port
-from pipeline.local.services.redis_and_s3 import RedisServer, S3Info
+from pipeline.local.services.redis_and_s3 import RedisServer
+from pipeline.local.services.s3_client import S3Info
 from pipeline.metrics import Metrics
 from pipeline.store.bucket import Store
 from pipeline.store.errors import MissingObjectError

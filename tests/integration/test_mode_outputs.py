@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from pipeline.errors import BadRequestError, ConflictError, NotFoundError
-from pipeline.local.services.probes import S3Info
+from pipeline.local.services.s3_client import S3Info
 from pipeline.store.bucket import Store
 from tests.integration.conftest import connection
 from tests.integration.pipeline_bench import PipelineBench, answering, document

@@ -12,7 +12,7 @@ import pytest_asyncio
 from pipeline.batch.open import NewBatch, claim, open_batch
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
 from pipeline.inputs import s3_prefix as prefixes
-from pipeline.local.services.redis_and_s3 import S3Info
+from pipeline.local.services.s3_client import S3Info
 from pipeline.spec.submission import Submission
 from pipeline.store.bucket import Store
 from pipeline.store.cutter import ITEM

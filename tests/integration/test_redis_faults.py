@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from pipeline.errors import UnavailableError
 from pipeline.ledger.ledger import Ledger
-from pipeline.local.services.children import child_processes
+from pipeline.local.services.child_processes import child_processes
 from pipeline.local.services.ports import HOST, free_port
 from tests.integration.redis_lives import Lives, begin, end, lives
 from tests.integration.redis_nodes import PASSWORD, Node, make_node

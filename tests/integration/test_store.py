@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.local.services.ports import free_port
-from pipeline.local.services.redis_and_s3 import S3Info
+from pipeline.local.services.s3_client import S3Info
 from pipeline.store import bucket as store_module
 from pipeline.store import client as s3_module
 from pipeline.store.bucket import Store

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.context import open_context
 from pipeline.errors import UnavailableError
-from pipeline.local.services.redis_and_s3 import S3Info
+from pipeline.local.services.s3_client import S3Info
 from pipeline.settings.secrets import Secrets, read_secrets
 from pipeline.store.bucket import Store
 from tests.integration.conftest import connection

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.local.services.redis_and_s3 import S3Info
+from pipeline.local.services.s3_client import S3Info
 from pipeline.store import client as s3_module
 from pipeline.store.bucket import Store
 from pipeline.store.client import ATTEMPTS

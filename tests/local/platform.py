@@ -11,7 +11,7 @@ from multidict import CIMultiDictProxy
 
 from pipeline.local.openfaas.functions import Function, FunctionSpec
 from pipeline.local.openfaas.gateway import LocalGateway
-from pipeline.local.services.children import child_processes
+from pipeline.local.services.child_processes import child_processes
 
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

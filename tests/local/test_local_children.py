@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.local.services.children import child_processes
+from pipeline.local.services.child_processes import child_processes
 from tests.support import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 # The child starts a child of its own, which must go as well.
 PARENT = """
 import asyncio, os, sys
-from pipeline.local.services.children import child_processes
+from pipeline.local.services.child_processes import child_processes
 
 async def main():
     with child_processes() as children:

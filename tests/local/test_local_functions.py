@@ -14,7 +14,7 @@ from aiohttp import ClientSession
 from pipeline.local.errors import FunctionStartError, LocalError
 from pipeline.local.openfaas.functions import Function, FunctionSpec
 from pipeline.local.openfaas.gateway import LocalGateway
-from pipeline.local.services.children import child_processes
+from pipeline.local.services.child_processes import child_processes
 from pipeline.local.services.ports import free_port
 from tests.support import wait_until
 

@@ -17,10 +17,10 @@ from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pipeline.local.errors import LocalError, MissingBinaryError, ServiceStartError
-from pipeline.local.services.children import child_processes
+from pipeline.local.services.child_processes import child_processes
 from pipeline.local.services.ports import free_port, free_ports
-from pipeline.local.services.probes import s3_client
-from pipeline.local.services.redis_and_s3 import RedisServer, S3Info, Service, redis_server, s3_server
+from pipeline.local.services.redis_and_s3 import RedisServer, Service, redis_server, s3_server
+from pipeline.local.services.s3_client import S3Info, s3_client
 
 
 def connect(server: RedisServer) -> Redis:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from pipeline.local.services.probes import s3_client
+from pipeline.local.services.s3_client import s3_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from types_aiobotocore_s3 import S3Client
 
-    from pipeline.local.services.probes import S3Info
+    from pipeline.local.services.s3_client import S3Info
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from pipeline.local.errors import FunctionStartError, LocalError
-from pipeline.local.services.children import Child, Children
+from pipeline.local.services.child_processes import Child, Children
 from pipeline.local.services.ports import HOST, free_port
-from pipeline.local.services.starting import failure_to_start
+from pipeline.local.services.readiness import failure_to_start
 
 _START_TIMEOUT = 60.0
 _PROBE = aiohttp.ClientTimeout(total=2)

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from pipeline.local.errors import LocalError, ServiceStartError
-from pipeline.local.services.children import Child, Children
-from pipeline.local.services.starting import failure_to_start
+from pipeline.local.services.child_processes import Child, Children
+from pipeline.local.services.readiness import failure_to_start
 
 
 class Daemon:

@@ -16,14 +16,12 @@ from typing import TypeVar
 from yarl import URL
 
 from pipeline.local.errors import LocalError, ServiceStartError
-from pipeline.local.services import probes
+from pipeline.local.services import readiness
 from pipeline.local.services.binaries import redis_binary, s3_binary
-from pipeline.local.services.children import Children, child_processes
+from pipeline.local.services.child_processes import Children, child_processes
 from pipeline.local.services.daemon import Daemon
 from pipeline.local.services.ports import HOST, free_ports
-from pipeline.local.services.probes import S3Info
-
-__all__ = ["RedisServer", "S3Info", "S3Server", "Service", "redis_server", "s3_server"]
+from pipeline.local.services.s3_client import S3Info
 
 REGION = "us-east-1"
 BUCKET = "pipeline-local"
@@ -87,7 +85,7 @@ async def redis_server(*, appendonly: bool = False, children: Children | None = 
     if own:
         url = URL(own)
         server = RedisServer(None, str(url.with_password(None)), url.password or "")
-        if not await probes.redis_answers(server.url, server.password):
+        if not await readiness.redis_answers(server.url, server.password):
             raise ServiceStartError(f"PIPELINE_LOCAL_REDIS_URL: no Redis answers at {server.url}")
         yield server
         return
@@ -106,7 +104,7 @@ async def s3_server(*, children: Children | None = None) -> AsyncIterator[S3Serv
     own = os.environ.get("PIPELINE_LOCAL_S3_ENDPOINT")
     if own:
         info = _own_s3(own)
-        if not await probes.bucket_exists(info):
+        if not await readiness.bucket_exists(info):
             raise ServiceStartError(
                 f"PIPELINE_LOCAL_S3_ENDPOINT: no bucket {info.bucket} at {own} for these keys; "
                 "create it, or name another in PIPELINE_LOCAL_S3_BUCKET"
@@ -155,7 +153,7 @@ def _make_redis(children: Children, binary: str, *, appendonly: bool) -> RedisSe
         f"appendonly {'yes' if appendonly else 'no'}\nappendfsync always\n"
     )
     url = f"redis://{HOST}:{port}/0"
-    ready = partial(probes.redis_answers, url, password)
+    ready = partial(readiness.redis_answers, url, password)
     return RedisServer(Daemon(children, (binary, str(settings)), os.environ, ready, _START_TIMEOUT), url, password)
 
 
@@ -183,7 +181,7 @@ def _make_s3(children: Children, binary: str) -> S3Server:
         "AWS_SECRET_ACCESS_KEY": info.secret_key,
         "TMPDIR": str(temporary),
     }
-    ready = partial(probes.object_can_be_written, info)
+    ready = partial(readiness.object_can_be_written, info)
     daemon = Daemon(children, command, environment, ready, _START_TIMEOUT)
     return S3Server(daemon, info, f"http://{HOST}:{metrics}/metrics")
 
