@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from pipeline.store.cutter import INDEX, ITEM
+from pipeline.store.columns import INDEX, ITEM
 from pipeline.store.segments import list_segments
 from pipeline.store.snapshot import Shape, Snapshots
 

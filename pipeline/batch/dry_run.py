@@ -20,7 +20,8 @@ from pipeline.openfaas.gateway import Request
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.headers import shown
 from pipeline.spec.submission import Submission
-from pipeline.store.cutter import INDEX, ITEM, TASK, Cutter
+from pipeline.store.columns import INDEX, ITEM, TASK
+from pipeline.store.cutter import Cutter
 from pipeline.store.snapshot import Item, sent
 from pipeline.tasks.model_call import call_headers, chunk_body
 from pipeline.tasks.release import direct_call

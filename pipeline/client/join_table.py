@@ -11,8 +11,16 @@ import msgspec
 import polars as pl
 
 from pipeline.answers.outcome import Outcome
-from pipeline.store.columns import NOT_RUN, OUTCOME_TYPES, input_columns, outcome_columns, table_names
-from pipeline.store.cutter import INDEX, ITEM, TASK
+from pipeline.store.columns import (
+    INDEX,
+    ITEM,
+    NOT_RUN,
+    OUTCOME_TYPES,
+    TASK,
+    input_columns,
+    outcome_columns,
+    table_names,
+)
 
 _DECODER = msgspec.json.Decoder(Outcome)
 

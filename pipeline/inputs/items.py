@@ -8,7 +8,7 @@ import orjson
 import polars as pl
 
 from pipeline.errors import BadRequestError
-from pipeline.store.cutter import INDEX, ITEM, TASK
+from pipeline.store.columns import INDEX, ITEM, TASK
 from pipeline.store.text_formats import encodable_in_json
 from pipeline.units import MIB
 

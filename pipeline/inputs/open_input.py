@@ -30,7 +30,7 @@ from pipeline.inputs.typed_reader import Table, open_table
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.chunk_size import auto_chunk
 from pipeline.spec.submission import Submission
-from pipeline.store.cutter import ITEM
+from pipeline.store.columns import ITEM
 from pipeline.store.snapshot import Shape
 
 # What the items are called where each is an object of several columns.

@@ -15,8 +15,7 @@ from pipeline.answers.outcome import Outcome
 from pipeline.outputs.pieces import PIECE_ROWS, Pieces, in_folder, temporary_folder
 from pipeline.outputs.tally import Tally
 from pipeline.store.bucket import Store
-from pipeline.store.columns import input_columns, outcome_columns, table_names, table_schema
-from pipeline.store.cutter import INDEX
+from pipeline.store.columns import INDEX, input_columns, outcome_columns, table_names, table_schema
 from pipeline.store.segments import Segment, merge
 from pipeline.store.snapshot import Manifest, Snapshots
 

@@ -20,8 +20,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import polars as pl
 
 from pipeline.answers.outcome import Outcome
-from pipeline.store.cutter import INDEX, ITEM, TASK
 
+# The columns that a snapshot has besides those of the input.
+TASK = "pipeline.task"
+INDEX = "pipeline.index"
+ITEM = "pipeline.item"
 NOT_RUN = "not run"
 OUTCOME_TYPES: dict[str, pl.DataType] = {
     "status": pl.String(),

@@ -4,11 +4,9 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from pipeline.store.columns import INDEX, TASK
 from pipeline.units import MIB
 
-TASK = "pipeline.task"
-INDEX = "pipeline.index"
-ITEM = "pipeline.item"
 TASK_BYTES = 8 * MIB
 PART_BYTES = 8 * MIB
 FIXED_BYTES = 8

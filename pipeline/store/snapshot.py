@@ -13,7 +13,8 @@ import polars as pl
 from async_lru import alru_cache
 
 from pipeline.store.bucket import Store
-from pipeline.store.cutter import INDEX, ITEM, TASK, Cutter
+from pipeline.store.columns import INDEX, ITEM, TASK
+from pipeline.store.cutter import Cutter
 
 CACHED_PARTS = 8
 CACHED_MANIFESTS = 64

@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.answers.outcome import Outcome
 from pipeline.client.join_table import join, overlay
-from pipeline.store.columns import OUTCOME_TYPES
-from pipeline.store.cutter import INDEX, ITEM, TASK, Cutter
+from pipeline.store.columns import INDEX, ITEM, OUTCOME_TYPES, TASK
+from pipeline.store.cutter import Cutter
 from pipeline.store.snapshot import _to_parquet
 
 

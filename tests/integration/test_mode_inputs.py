@@ -13,7 +13,7 @@ from backports import zstd
 
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.spec.input_format import content_type_of
-from pipeline.store.cutter import INDEX, ITEM, TASK
+from pipeline.store.columns import INDEX, ITEM, TASK
 from tests.integration.parts import put, snapshot
 from tests.integration.pipeline_bench import PipelineBench, document
 

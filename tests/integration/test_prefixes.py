@@ -15,7 +15,7 @@ from pipeline.inputs import s3_prefix as prefixes
 from pipeline.local.services.s3_client import S3Info
 from pipeline.spec.submission import Submission
 from pipeline.store.bucket import Store
-from pipeline.store.cutter import ITEM
+from pipeline.store.columns import ITEM
 from tests.integration.conftest import connection
 from tests.integration.parts import put, snapshot
 from tests.integration.pipeline_bench import CSV, PipelineBench, document

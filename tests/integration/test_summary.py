@@ -13,7 +13,7 @@ from pipeline.errors import UnavailableError
 from pipeline.outputs.summary import Totals, write_summary
 from pipeline.store import snapshot as snapshot_module
 from pipeline.store.bucket import PART_SIZE, Store
-from pipeline.store.cutter import INDEX, ITEM
+from pipeline.store.columns import INDEX, ITEM
 from pipeline.store.errors import MissingObjectError
 from pipeline.store.multipart import Upload
 from pipeline.store.segments import list_segments, write_segment

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.store.cutter import INDEX, TASK, Cutter, cell_sizes
+from pipeline.store.columns import INDEX, TASK
+from pipeline.store.cutter import Cutter, cell_sizes
 
 Frames = list[list[str]]
 

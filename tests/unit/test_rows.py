@@ -13,7 +13,7 @@ from pipeline.errors import BadRequestError
 from pipeline.inputs import decompress as unpacking
 from pipeline.inputs.csv_rows import count_lines, open_rows, read_rows
 from pipeline.inputs.items import choose_column as choose
-from pipeline.store.cutter import INDEX, ITEM
+from pipeline.store.columns import INDEX, ITEM
 from pipeline.units import MIB
 
 MANY_ROWS = 1_000_000
