@@ -9,6 +9,7 @@ from pipeline.batch.cancel import stop
 from pipeline.batch.delete import delete_batch, disown_outlived
 from pipeline.context import Context
 from pipeline.errors import ConflictError, PipelineError
+from pipeline.ledger.states import ACTIVE
 
 MOST_DELETED = 100
 
@@ -20,7 +21,7 @@ async def _recall(context: Context, batch: str) -> None:
     marker, state = await context.specs.read_marker(batch), await context.ledger.state(batch)
     if marker is None or state is None or not marker.cancelled or marker.base != state.number("base"):
         return
-    if state["outcome"] == "done" and state["state"] in {"running", "paused"}:
+    if state["outcome"] == "done" and state["state"] in ACTIVE:
         log.warning("Redis has forgotten a cancel", extra={"batch": batch})
         await stop(context, batch)
 

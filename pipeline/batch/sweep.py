@@ -12,7 +12,8 @@ from pipeline.batch.survey import survey
 from pipeline.context import Context
 from pipeline.errors import PipelineError
 from pipeline.identity import Identity
-from pipeline.ledger.replies import ENDED, Pass, Repairs
+from pipeline.ledger.replies import Pass, Repairs
+from pipeline.ledger.states import ENDED
 from pipeline.notify.tell import tell_soon
 from pipeline.status.final_status import close_batch
 from pipeline.tasks.follow_up import enqueue_open, enqueue_reduce, write_due_segment

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.ledger.replies import ENDED
+from pipeline.ledger.states import ENDED
 
 
 class Links(msgspec.Struct, frozen=True):

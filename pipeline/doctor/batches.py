@@ -2,7 +2,8 @@
 
 from pipeline.context import Context
 from pipeline.doctor.check import Check, ok, warning
-from pipeline.ledger.replies import ENDED, State
+from pipeline.ledger.replies import State
+from pipeline.ledger.states import ENDED
 
 MOST_SHOWN = 5
 MOST_READ = 100

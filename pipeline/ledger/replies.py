@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Self
 
 MICROSECONDS = 1_000_000
-ENDED = frozenset({"done", "cancelled", "failed"})
 
 Verdict = Literal["settled", "duplicate", "closed", "unknown"]
 FailVerdict = Literal["retry", "exhausted", "skip", "duplicate", "stale", "closed", "unknown"]

@@ -4,7 +4,7 @@ from pipeline.batch.cancel import stop
 from pipeline.batch.lookup import accepted, known_state
 from pipeline.context import Context
 from pipeline.errors import ConflictError
-from pipeline.ledger.replies import ENDED
+from pipeline.ledger.states import ENDED
 from pipeline.request import Event, Response, batch_of
 from pipeline.status.open_mark import mark_open
 

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.batch.lookup import known_state
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, ConflictError
-from pipeline.ledger.replies import ENDED
+from pipeline.ledger.states import ENDED
 from pipeline.request import Event, Response, batch_of
 from pipeline.spec.submission import Submission
 from pipeline.store.errors import MissingObjectError

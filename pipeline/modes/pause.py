@@ -4,10 +4,9 @@ from pipeline.batch.lookup import accepted, known_state
 from pipeline.batch.sweep import sweep_batch
 from pipeline.context import Context
 from pipeline.errors import ConflictError
+from pipeline.ledger.states import PAUSABLE
 from pipeline.request import Event, Response, batch_of
 from pipeline.status.open_mark import mark_open
-
-HOLDABLE = frozenset({"opening", "running", "paused", "reducing"})
 
 
 async def pause(event: Event, context: Context) -> Response:
@@ -30,6 +29,6 @@ async def resume(event: Event, context: Context) -> Response:
 
 async def _hold(context: Context, name: str, *, paused: bool) -> None:
     state = await known_state(context, name, await context.ledger.control.hold(name, paused=paused))
-    if state not in HOLDABLE:
+    if state not in PAUSABLE:
         raise ConflictError(f"batch {name!r} cannot be {'paused' if paused else 'resumed'}: it is {state}")
     await mark_open(context, name)

@@ -7,7 +7,7 @@ from pipeline.batch.lookup import accepted
 from pipeline.batch.open import reopen
 from pipeline.context import Context
 from pipeline.errors import ConflictError, NotFoundError
-from pipeline.ledger.replies import ENDED
+from pipeline.ledger.states import ENDED
 from pipeline.request import Event, Response, batch_of
 from pipeline.status.document import status_document, status_url
 from pipeline.status.open_mark import mark_open

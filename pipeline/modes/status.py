@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.batch.lookup import known_state
 from pipeline.context import Context
-from pipeline.ledger.replies import ENDED
+from pipeline.ledger.states import ENDED
 from pipeline.request import Event, Response, batch_of
 from pipeline.status.document import status_document
 from pipeline.status.list import list_batches

@@ -8,7 +8,7 @@ from pipeline.batch.lookup import accepted, known_state
 from pipeline.batch.sweep import sweep_batch
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
-from pipeline.ledger.replies import ENDED
+from pipeline.ledger.states import ENDED_OR_DELETING
 from pipeline.request import Event, Response, batch_of
 from pipeline.spec.batch_spec import BatchSpec, Window
 from pipeline.spec.chunk_size import AUTO_CHUNK
@@ -44,7 +44,7 @@ async def tune(event: Event, context: Context) -> Response:
     await _check_rate(context, name, wanted)
     state = await context.ledger.control.tune(name, wanted.window, wanted.rate)
     state = await known_state(context, name, state)
-    if state in ENDED or state == "deleting":
+    if state in ENDED_OR_DELETING:
         raise ConflictError(f"batch {name!r} cannot be tuned: it is {state}")
     await mark_open(context, name)
     await sweep_batch(context, name)

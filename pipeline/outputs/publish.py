@@ -10,7 +10,8 @@ import msgspec
 from pipeline.batch.reduce_lease import Job
 from pipeline.concurrency import together
 from pipeline.ledger.ledger import End
-from pipeline.ledger.replies import ENDED, State
+from pipeline.ledger.replies import State
+from pipeline.ledger.states import ENDED
 from pipeline.notify.tell import tell_soon
 from pipeline.outputs.export import upload, write_tables
 from pipeline.outputs.joined_table import JoinedTable, joined_table

@@ -9,7 +9,8 @@ import orjson
 from pipeline.answers.failure_kinds import Kept
 from pipeline.ledger.measures import Measures, read_measures
 from pipeline.ledger.notices import notices_of
-from pipeline.ledger.replies import ENDED, MICROSECONDS, State
+from pipeline.ledger.replies import MICROSECONDS, State
+from pipeline.ledger.states import ENDED
 from pipeline.settings.environment import Settings
 
 

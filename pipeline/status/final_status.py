@@ -4,7 +4,8 @@ from typing import Any, TypeGuard
 
 from pipeline.context import Context
 from pipeline.ledger.notices import Ending, Notices, notices_of
-from pipeline.ledger.replies import ENDED, State
+from pipeline.ledger.replies import State
+from pipeline.ledger.states import ENDED, ENDED_OR_DELETING
 from pipeline.status.document import status_document
 from pipeline.status.open_mark import mark_open
 from pipeline.store.batch_records import are_pending
@@ -49,7 +50,7 @@ async def _close_forgotten(context: Context, batch: str) -> None:
     phase = await context.ledger.phase(batch)
     if phase is None and not await context.specs.exists(batch):
         await context.specs.unclose(batch)
-    elif phase is not None and phase.state not in ENDED | {"deleting"}:
+    elif phase is not None and phase.state not in ENDED_OR_DELETING:
         # Redriven meanwhile: its mark may just have been taken away.
         await mark_open(context, batch)
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.context import Context
-from pipeline.ledger.replies import ENDED
+from pipeline.ledger.states import ENDED
 from pipeline.status.document import status_url
 
 SHOWN_BATCHES = 100

@@ -2,7 +2,7 @@
 
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
-from pipeline.ledger.replies import ENDED
+from pipeline.ledger.states import ENDED_OR_DELETING
 from pipeline.store.batch_records import Marker
 
 
@@ -24,7 +24,7 @@ async def _marker(context: Context, batch: str) -> Marker | None:
     state = await context.ledger.state(batch)
     if state is None:
         raise UnavailableError(f"Redis has lost batch {batch!r} just now: try again")
-    if state["state"] in ENDED | {"deleting"}:
+    if state["state"] in ENDED_OR_DELETING:
         return None
     return Marker(
         generation=state.number("generation"),

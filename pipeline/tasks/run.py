@@ -12,6 +12,7 @@ from pipeline.context import Context
 from pipeline.errors import ForbiddenError
 from pipeline.identity import Identity
 from pipeline.ledger.replies import Phase
+from pipeline.ledger.states import ACTIVE
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.store.snapshot import Item
 from pipeline.tasks.make_outcome import make_outcome, shed
@@ -42,7 +43,7 @@ async def _wanted(context: Context, identity: Identity) -> Phase | None:
 
     A rate that was set a moment ago is not missed either: what is remembered is a second old.
     """
-    wanted = [Phase(state, identity.generation, identity.epoch) for state in ("running", "paused")]
+    wanted = [Phase(state, identity.generation, identity.epoch) for state in ACTIVE]
     for read in (context.phases.get, context.ledger.phase):
         phase = await read(identity.batch)
         if phase in wanted:

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import orjson
 
+from pipeline.ledger.states import ENDED
 from tests.docs.reading import Command, blocks, section, spans
 from tests.docs.stage import INPUT, ROWS, Call, Stage
-from tests.e2e.cluster import ENDED
 from tests.support import wait_until
 
 Status = dict[str, Any]

@@ -13,12 +13,13 @@ import aiohttp
 import orjson
 from redis.asyncio import Redis
 
+from pipeline.ledger.states import ENDED
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.openfaas.proxy import EVENT_STREAM, Answer, Exchange
 from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import local_stack
 from tests.docs.shells import Shell, make_shell
-from tests.e2e.cluster import ENDED, FAST, Cluster
+from tests.e2e.cluster import FAST, Cluster
 from tests.support import wait_until
 
 INPUT = "data/images.csv"

@@ -13,6 +13,7 @@ import aiohttp
 import orjson
 from redis.asyncio import Redis
 
+from pipeline.ledger.states import ENDED
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import LocalStack, local_stack
@@ -21,7 +22,6 @@ from tests.support import wait_until
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
-ENDED = {"done", "cancelled", "failed"}
 # A key that has gone since it was listed answers -2.
 NO_TTL = -1
 FAST = {"sweep_interval": "0.2"}

@@ -10,7 +10,7 @@ from bench.fuzz.description import description, fixed, modes, resolve
 from pipeline import errors
 from pipeline.errors import PipelineError
 from pipeline.handler import MODES, Signed
-from pipeline.ledger.replies import ENDED
+from pipeline.ledger.states import ENDED
 from pipeline.metrics import VERSION
 from pipeline.modes.tune import Tuning
 from pipeline.request import BATCH_ID, BODY_LIMIT, CALLBACK_PATH, DIRECT_PATH, PROBE_PATH, RESERVED_IDS

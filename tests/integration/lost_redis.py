@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipeline.ledger.states import ENDED
 from tests.integration.pipeline_bench import PipelineBench
 
 
@@ -33,7 +34,7 @@ async def go_on(pipeline: PipelineBench) -> None:
         for duty in await bench.due():
             await bench.age_duty(duty)
         await bench.age(not_before=-1, lease_until=-1)
-        if await bench.fields() and (await pipeline.status())["state"] in {"done", "cancelled", "failed"}:
+        if await bench.fields() and (await pipeline.status())["state"] in ENDED:
             return
     raise AssertionError(await bench.fields())
 

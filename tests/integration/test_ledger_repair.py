@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from pipeline.ledger.states import SETTLING
 from tests.integration.bench import SILENCE, Bench
 
 
@@ -182,7 +183,7 @@ async def test_a_sweep_pushes_on_the_expiry_of_what_settles_and_of_nothing_else(
     await bench.age(closing_at=-1)
     assert (await bench.repair()).state == state
     (expiry,) = await bench.expiries()
-    assert (expiry > soon) is (state in {"running", "paused", "closing"})
+    assert (expiry > soon) is (state in SETTLING)
     assert expiry == int((await bench.fields())["expire_at"])
 
 

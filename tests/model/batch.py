@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 Moment = tuple[float, int]
 
 SILENCE = 100.0
-OPEN = frozenset({"running", "paused", "closing"})
 OVER_THE_WINDOW = 4
 SETTLE_RELEASES = 2
 BURST = 1

@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from pipeline.answers.envelope import Envelope
 from pipeline.identity import Identity
-from pipeline.ledger.replies import ENDED, Pass, Repairs
+from pipeline.ledger.replies import Pass, Repairs
+from pipeline.ledger.states import ENDED
 from tests.integration.bench import submission
 from tests.model.batch import OVER_THE_WINDOW, SILENCE, Batch
 from tests.model.checks import check_nobody_is_forgotten, check_sight

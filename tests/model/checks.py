@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from pipeline.ledger.replies import ENDED
-from tests.model.batch import OPEN, Moment
+from pipeline.ledger.states import ACTIVE, ENDED, SETTLING
+from tests.model.batch import Moment
 from tests.model.reference import Reference
 from tests.model.world import KEYS, PARTS, ROOT, Sight
 
@@ -37,7 +37,7 @@ def check_sight(reference: Reference, sight: Sight) -> None:
         assert (name in sight.fields) == value
     if batch.state == "opening" or batch.state in ENDED:
         _check_nothing_runs(sight)
-    if batch.state in OPEN | {"reducing"} and not batch.redrive:
+    if batch.state in SETTLING | {"reducing"} and not batch.redrive:
         _check_round(reference, sight)
 
 
@@ -122,12 +122,12 @@ def check_nobody_is_forgotten(reference: Reference, sight: Sight) -> None:
         assert "r" in sight.due
     elif state == "deleting":
         assert "d" in sight.due
-    elif state in {"running", "paused"}:
+    elif state in ACTIVE:
         waiting = {int(duty[2:]) for duty in sight.due if duty[0] == "t"}
         released = set(range(int(sight.fields["next"])))
         assert released - sight.settled <= waiting | set(sight.in_flight)
         assert not sight.settled & (waiting | set(sight.in_flight))
-    if state in OPEN | {"reducing"}:
+    if state in SETTLING | {"reducing"}:
         unwritten = {name.removeprefix("seg:") for name in sight.fields if name.startswith("seg:")}
         assert {duty[2:] for duty in sight.due if duty[0] == "s"} == unwritten
         assert state == "reducing" or sight.remaining > 0

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from pipeline.identity import Identity
 from pipeline.ledger.ledger import OPENING_LEASE, REDUCE_LEASE
-from pipeline.ledger.replies import ENDED
 from pipeline.ledger.scripts import DUTY_LEASE
+from pipeline.ledger.states import ACTIVE, ENDED, ENDED_OR_DELETING, PAUSABLE
 from tests.model.batch import Batch, Round
 from tests.model.sweep import Sweep
 
@@ -123,7 +123,7 @@ class Life(Sweep):
             batch.outcome = state = "cancelled"
         elif state == "opening":
             batch.cancelled = True
-        elif state in {"running", "paused"}:
+        elif state in ACTIVE:
             self.start_closing("cancelled")
             if not batch.round.in_flight:
                 segment = self.cut() if batch.round.pending else None
@@ -133,15 +133,15 @@ class Life(Sweep):
 
     def hold(self, *, paused: bool) -> str:
         batch, state = self.batch, self.batch.state
-        if state in {"opening", "running", "paused", "reducing"}:
+        if state in PAUSABLE:
             batch.paused = paused
-            if state in {"running", "paused"}:
+            if state in ACTIVE:
                 batch.state = "paused" if paused else "running"
         return state
 
     def tune(self, window: int | None, rate: float | None) -> str:
         batch = self.batch
-        if batch.state and batch.state not in ENDED | {"deleting"}:
+        if batch.state and batch.state not in ENDED_OR_DELETING:
             batch.window = window or batch.window
             if rate is not None:
                 batch.rate, batch.paced_until = rate or None, 0

@@ -3,8 +3,8 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from pipeline.ledger.replies import ENDED
 from pipeline.ledger.scripts import DUTY_LEASE
+from pipeline.ledger.states import ENDED
 from tests.model.opening import LONG, RATES, WINDOWS, first_plan
 from tests.model.scenes import Scenes
 from tests.model.world import BATCH

@@ -9,7 +9,8 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from pipeline.ledger.ledger import Generation
 from pipeline.ledger.scripts import microseconds
-from tests.model.batch import OPEN, Batch, Round
+from pipeline.ledger.states import SETTLING
+from tests.model.batch import Batch, Round
 from tests.model.caller import Caller
 from tests.model.life import Rebuilt
 from tests.model.outside import Outside, Plan, Segments
@@ -125,7 +126,7 @@ class Opening(Caller):
         self.world.forget()
         self.life.batch = Batch()
         self.compare(None, None)
-        if old.started and old.state in OPEN | {"reducing"}:
+        if old.started and old.state in SETTLING | {"reducing"}:
             self.lost = old
         elif self.lost is None:
             self.outside = Outside()

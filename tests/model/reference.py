@@ -12,7 +12,8 @@ from pipeline.identity import Identity
 from pipeline.ledger.ledger import FIRST_CALLS, Generation
 from pipeline.ledger.replies import Settled
 from pipeline.ledger.scripts import DUTY_LEASE
-from tests.model.batch import BURST, CUT_BYTES, CUT_OUTCOMES, OPEN, SETTLE_RELEASES, Batch, Moment, Round
+from pipeline.ledger.states import SETTLING
+from tests.model.batch import BURST, CUT_BYTES, CUT_OUTCOMES, SETTLE_RELEASES, Batch, Moment, Round
 
 
 class Reference:
@@ -36,7 +37,7 @@ class Reference:
 
     def is_this(self, identity: Identity) -> bool:
         batch = self.batch
-        return (identity.epoch, identity.generation) == (batch.epoch, batch.generation) and batch.state in OPEN
+        return (identity.epoch, identity.generation) == (batch.epoch, batch.generation) and batch.state in SETTLING
 
     def room(self) -> int:
         """How many may be in flight."""

@@ -5,8 +5,7 @@ from hypothesis.stateful import precondition, rule
 
 from pipeline.identity import Identity
 from pipeline.ledger.ledger import OPENING_LEASE, REDUCE_LEASE, End, Generation
-from pipeline.ledger.replies import ENDED
-from tests.model.batch import OPEN
+from pipeline.ledger.states import ENDED, SETTLING
 from tests.model.opening import FATES, PICK, Opening
 from tests.model.outside import Job, Outside, Plan
 from tests.model.world import BATCH
@@ -46,7 +45,7 @@ class Running(Opening):
     def steered(self, pick: int) -> bool:
         """Where nothing runs, most rules do what leads to something that does instead."""
         state = self.batch.state
-        if state in OPEN or pick % 4 == 0:
+        if state in SETTLING or pick % 4 == 0:
             return False
         if state == "":
             self.submit_again() if self.lost is None else self.sweep_finds_it_lost("")
@@ -93,7 +92,7 @@ class Running(Opening):
 
     @rule(count=st.integers(2, 8), kind=OUTCOMES)
     def answers_come(self, count: int, kind: str) -> None:
-        for _ in range(count if self.batch.state in OPEN else 1):
+        for _ in range(count if self.batch.state in SETTLING else 1):
             self.answer_comes("message", count, kind, "taken", again=False)
 
     @rule(who=WHO, pick=PICK, attempts=st.sampled_from([3, 3, 2, 1, 0]), backoff=BACKOFFS, dies=st.booleans())
@@ -165,11 +164,11 @@ class Running(Opening):
             self.pass_time(wait)
         self.take_over(self.repair(shortest), fate)
 
-    @precondition(lambda self: self.batch.state in OPEN)
+    @precondition(lambda self: self.batch.state in SETTLING)
     @rule(count=st.integers(2, 7), fate=st.sampled_from(["lost", "taken"]))
     def silence(self, count: int, fate: str) -> None:
         for _ in range(count):
-            if self.batch.state in OPEN:
+            if self.batch.state in SETTLING:
                 self.sweep(fate, 0.0, 110.0)
 
     @precondition(lambda self: self.batch.state == "reducing")

@@ -4,8 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from pipeline.ledger.ledger import LOSSES_ALLOWED, OPENING_LEASE, REDUCE_LEASE
-from pipeline.ledger.replies import ENDED
-from tests.model.batch import OPEN
+from pipeline.ledger.states import ENDED, SETTLING
 from tests.model.notified import Notified
 from tests.model.opening import PICK
 from tests.model.world import BATCH
@@ -61,7 +60,7 @@ class Scenes(Notified):
     def first_window_is_lost(self, fate: str) -> None:
         self.sweep(fate, 0.0, 30.0)
 
-    @precondition(lambda self: self.batch.state in OPEN)
+    @precondition(lambda self: self.batch.state in SETTLING)
     @rule(sure=st.integers(0, 2))
     def deadline_passes(self, sure: int) -> None:
         if not sure:
@@ -78,7 +77,7 @@ class Scenes(Notified):
                 self.fail(self.identity(task, max(0, now.attempts.get(task, 0) - 1)), attempts, 10)
             self.sweep("taken", 0.0, 10.0)
 
-    @precondition(lambda self: self.batch.state in OPEN | {"reducing"} and self.lost is None)
+    @precondition(lambda self: self.batch.state in SETTLING | {"reducing"} and self.lost is None)
     @rule(kind=st.sampled_from(["s", "f", "f"]), count=st.integers(0, 4))
     def redis_forgets_and_is_rebuilt(self, kind: str, count: int) -> None:
         self.some_answer(kind, count)

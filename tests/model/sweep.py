@@ -3,6 +3,7 @@
 from pipeline.ledger.ledger import LOSSES_ALLOWED
 from pipeline.ledger.replies import Repairs
 from pipeline.ledger.scripts import DUTY_LEASE
+from pipeline.ledger.states import ACTIVE
 from tests.model.batch import OVER_THE_WINDOW, SILENCE
 from tests.model.telling import Telling
 
@@ -17,7 +18,7 @@ class Sweep(Telling):
         if batch.swept_at is not None and self.clock - batch.swept_at < shortest:
             return Repairs("")
         batch.swept_at = self.clock
-        if batch.state in {"running", "paused"} and self.clock >= batch.deadline_at:
+        if batch.state in ACTIVE and self.clock >= batch.deadline_at:
             self.start_closing("failed")
         released: list[tuple[int, int]] = []
         exhausted: list[int] = []

@@ -1,6 +1,6 @@
 """Who is told of a batch's end, in plain Python: whose turn it is, and what a try comes to."""
 
-from pipeline.ledger.replies import ENDED
+from pipeline.ledger.states import ENDED
 from tests.model.batch import Told
 from tests.model.reference import Reference
 

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from pipeline.handler import PAGE, resolve_mode
-from pipeline.ledger.replies import ENDED
+from pipeline.ledger.states import ENDED
 from pipeline.modes.page import page
 from pipeline.request import Event
 from tests.page.documents import outputs, parts
