@@ -51,7 +51,7 @@ check: $(STAMP) ## check format, style, types and layers
 	$(VENV)/bin/lint-imports --no-cache
 
 bench: $(STAMP) ## measure throughput against parallelism
-	@$(RUN) bench.parallelism $(ARGS)
+	@$(RUN) bench.speed.parallelism $(ARGS)
 
 lock: $(STAMP) ## pin what pyproject.toml asks for; UPGRADE=1 moves every pin
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) $(if $(UPGRADE),--upgrade) --all-extras \
@@ -59,7 +59,7 @@ lock: $(STAMP) ## pin what pyproject.toml asks for; UPGRADE=1 moves every pin
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) $(if $(UPGRADE),--upgrade) --constraints requirements.lock \
 	  --output-file pipeline/requirements.txt pyproject.toml
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) $(if $(UPGRADE),--upgrade) \
-	  --output-file bench/baselines/requirements.txt bench/baselines/requirements.in
+	  --output-file bench/compare/baselines/requirements.txt bench/compare/baselines/requirements.in
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .hypothesis

@@ -16,7 +16,7 @@ from bench.chaos import report, scenarios
 from bench.chaos.plan import EVERYTHING, FULL, SHORT, make_plan
 from bench.chaos.series import Series, run_all
 from bench.chaos.stage import ROOT
-from bench.machine import describe_machine
+from bench.kit.machine import describe_machine
 from pipeline.local.errors import LocalError
 
 if TYPE_CHECKING:

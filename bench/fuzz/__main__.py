@@ -17,7 +17,7 @@ from rich.console import Console
 from bench.fuzz.report import markdown
 from bench.fuzz.running import Result, run
 from bench.fuzz.stage import ROOT, stage
-from bench.machine import describe_machine
+from bench.kit.machine import describe_machine
 from pipeline.local.errors import LocalError
 
 OUT = Path(__file__).parents[1] / "results" / "fuzz.md"

@@ -13,8 +13,8 @@ import typer
 import uvloop
 from rich.console import Console
 
-from bench.errors import BenchError
-from bench.machine import describe_machine
+from bench.kit.errors import BenchError
+from bench.kit.machine import describe_machine
 from bench.mutants.modules import TOOLS, choose, missing
 from bench.mutants.stage import refuse_own_services
 from pipeline.local.errors import LocalError

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.machine import ROOT
+from bench.kit.machine import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import coverage
 import pytest
 
-from bench.errors import BenchError
+from bench.kit.errors import BenchError
 from bench.mutants.forks import OPTIONS, enter, run_forked
 
 if TYPE_CHECKING:

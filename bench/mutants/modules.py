@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.errors import BenchError
-from bench.machine import ROOT
+from bench.kit.errors import BenchError
+from bench.kit.machine import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

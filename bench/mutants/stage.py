@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from yarl import URL
 
-from bench.errors import BenchError
-from bench.machine import ROOT
+from bench.kit.errors import BenchError
+from bench.kit.machine import ROOT
 from bench.mutants.forks import Ground
 from pipeline.local.services.child_processes import child_processes
 from pipeline.local.services.redis_and_s3 import RedisServer, S3Server, redis_server, s3_server

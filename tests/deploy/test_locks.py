@@ -10,7 +10,7 @@ from tests.deploy.images import HANDLER, ROOT
 
 ALL = ROOT / "requirements.lock"
 IMAGE = HANDLER / "requirements.txt"
-BASELINES = ROOT / "bench" / "baselines" / "requirements.txt"
+BASELINES = ROOT / "bench" / "compare" / "baselines" / "requirements.txt"
 PIN = re.compile(r"(?P<name>[a-z0-9.-]+)==(?P<version>\S+)(?: ; (?P<marker>.+?))? \\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
 COMMENT = re.compile(r" *#.*")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.browser import NAMES
+from bench.kit.browser import NAMES
 from tests.deploy.images import ROOT
 
 SHOW_ARGUMENTS = "#!/bin/sh\nprintf '%s\\n' \"$@\"\n"

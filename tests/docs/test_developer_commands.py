@@ -1,7 +1,7 @@
 """The README's commands for people who work on the code: each is read by what it calls, and not run.
 
 What `make demo` and `make up` call is run by tests/demo/test_demo_end_to_end.py; measurements and attacks, short, by
-tests/bench, tests/e2e and tests/fuzz; `make test` and `make check` are what `.ci/run` runs.
+tests/bench and tests/e2e; `make test` and `make check` are what `.ci/run` runs.
 """
 
 import importlib

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from bench.browser import open_browser
+from bench.kit.browser import open_browser
 from tests.page.service import Served, Service, served
 from tests.page.visitor import Visitor, visitor_of
 

@@ -1,0 +1,149 @@
+"""The same CSV through the original's three functions and through the pipeline: `python -m bench.compare.migration`.
+
+It fails unless both summaries say the same of every item.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import uvloop
+from aiohttp import ClientSession
+
+from bench.compare import tools
+from bench.compare.peers import MODEL, Layout, environment
+from bench.compare.stage import ORIGINAL
+from bench.compare.summaries import put_input, summary_of
+from bench.compare.verdict import make_items
+from bench.kit.cli import in_one_line
+from bench.kit.errors import BenchError
+from bench.kit.machine import ROOT, describe_machine
+from pipeline.client import Pipeline
+from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.stack import local_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.local.stack import LocalStack
+
+RESULTS = Path(__file__).parents[1] / "results"
+NAME = "migration"
+WORKERS = 4
+SECONDS = 300
+# Of an entry, what does not depend on the way: the call id is another one each time.
+SAME = ("item", "result", "statusCode")
+LISTS = ("results", "failures")
+
+Items = Annotated[int, typer.Option(min=1, help="Items of the CSV; a tenth of them fails.")]
+Out = Annotated[Path, typer.Option(help="The folder for the page.")]
+
+Summary = dict[str, Any]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(*, items: Items = 200, out: Out = RESULTS) -> None:
+    """Run one CSV both ways, hold the summaries against each other and write the page."""
+    machine = describe_machine("bench.compare.migration", sys.argv[1:])
+    with in_one_line():
+        tools.install()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            original, here = runner.run(_run(make_items(items)))
+        if differ := differences(original, here):
+            raise BenchError(f"the summaries differ: {'; '.join(differ)}")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{NAME}.md").write_text(page(original, here, machine))
+    typer.echo(f"Both summaries say the same. Result: {out}/{NAME}.md")
+
+
+def differences(original: Summary, here: Summary) -> list[str]:
+    """Say what two summaries say otherwise of any item, whatever the order; an empty list where they do not."""
+    found = []
+    for name in LISTS:
+        if original[name]["count"] != here[name]["count"]:
+            found.append(f"{name}: {original[name]['count']} and {here[name]['count']}")
+        theirs, ours = ({repr(_told(entry)) for entry in one[name]["results"]} for one in (original, here))
+        found += [f"{name}: only the original has {entry}" for entry in sorted(theirs - ours)[:1]]
+        found += [f"{name}: only the pipeline has {entry}" for entry in sorted(ours - theirs)[:1]]
+        lengths = {len(one[name]["results"]) for one in (original, here)}
+        if len(lengths) > 1:
+            found.append(f"{name}: lists of {sorted(lengths)} entries")
+    return found
+
+
+def page(original: Summary, here: Summary, machine: Mapping[str, Any]) -> str:
+    """Return what is the same and what is not, as Markdown."""
+    lines = [
+        "# The same CSV, the original's three functions and one specification",
+        "",
+        f"`{machine['command']}`, {machine['date']}, code {machine['code']}",
+        "",
+        f"Each item has the same {', '.join(f'`{name}`' for name in SAME)} in both summaries.",
+        "",
+        "| | original | here |",
+        "|---|---|---|",
+        *(f"| `{name}.count` | {original[name]['count']} | {here[name]['count']} |" for name in LISTS),
+        f"| fields | {_fields(original)} | {_fields(here)} |",
+        f"| fields of a result | {_entry(original)} | {_entry(here)} |",
+        f"| results in input order | {_in_order(original)} | {_in_order(here)} |",
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _told(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: entry.get(name) for name in SAME}
+
+
+def _fields(summary: Summary) -> str:
+    return ", ".join(f"`{name}`" for name in summary)
+
+
+def _entry(summary: Summary) -> str:
+    return _fields(summary["results"]["results"][0])
+
+
+def _in_order(summary: Summary) -> str:
+    found = [entry["item"] for entry in summary["results"]["results"]]
+    return "yes" if found == sorted(found) else "no"
+
+
+async def _run(items: Sequence[str]) -> tuple[Summary, Summary]:
+    model = {"PYTHONPATH": str(ROOT), "BENCH_FAILS": "items"}
+    spec = FunctionSpec(MODEL, (sys.executable, "-m", "bench.speed.sizing.model"), model)
+    async with local_stack([spec], workers=WORKERS) as stack:
+        command = (str(tools.PYTHON), "-m", "bench.compare.baselines.original")
+        settings = environment(stack, Layout(WORKERS))
+        for name in ORIGINAL:
+            await stack.add_function(FunctionSpec(name, (*command, name), settings))
+        key = await put_input(stack.s3, items)
+        return await _original(stack, key), await _pipeline(stack, key)
+
+
+async def _original(stack: LocalStack, key: str) -> Summary:
+    batch, url = "original", f"{stack.gateway_url}/function/{ORIGINAL[0]}"
+    async with ClientSession(raise_for_status=True) as http, http.post(url, data=key, headers={"X-Batch-Id": batch}):
+        return await _summary(stack, batch)
+
+
+async def _pipeline(stack: LocalStack, key: str) -> Summary:
+    async with Pipeline(stack.gateway_url) as pipeline:
+        batch = await pipeline.submit(key, function=MODEL, column="item")
+        return await _summary(stack, batch.id)
+
+
+async def _summary(stack: LocalStack, batch: str) -> Summary:
+    async with summary_of(stack.s3, batch) as summary:
+        try:
+            return await asyncio.wait_for(summary.wait(), SECONDS)
+        except TimeoutError:
+            raise BenchError(f"batch {batch} has no summary after {SECONDS} s") from None
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,134 @@
+"""The peers' processes: a warm client behind a port, and whatever workers it needs beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+from redis.asyncio import Redis
+from yarl import URL
+
+from bench.compare import tools
+from bench.kit.machine import ROOT
+from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.services.child_processes import child_processes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from bench.compare.forms import Way
+    from pipeline.local.services.child_processes import Child, Children
+    from pipeline.local.stack import LocalStack
+
+DRIVER = "driver"
+MODEL = "model"
+# How the processes that work on tasks are told: by their command line, and by how far they descend from a root.
+_WORKING = {"celery": ("worker", 1), "dask": ("spawn_main", 1), "lithops": ("run_job", 2)}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How much of a peer runs: `nodes` workers with `parallelism` processes in all.
+
+    `lost_after` is the seconds after which a message of a worker that is gone is delivered again, where that can be
+    set; `ack_wait` is the queue-workers'.
+    """
+
+    parallelism: int
+    nodes: int = 1
+    lost_after: int = 3600
+    ack_wait: int = 60
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A peer that runs; `nodes` are its workers outside of the stack, each with processes of its own."""
+
+    way: Way
+    stack: LocalStack
+    nodes: Sequence[Child]
+    children: Children
+
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """Return the process ids of which all of the peer's processes descend."""
+        return (*self.stack.pids(DRIVER), *(node.pid for node in self.nodes))
+
+    def working(self) -> list[psutil.Process]:
+        """Return the processes that work on tasks."""
+        mark, depth = _WORKING[self.way]
+        level = [psutil.Process(root) for root in self.roots]
+        for _ in range(depth):
+            level = [child for process in level for child in process.children() if mark in _command(child)]
+        return level
+
+
+def redis_url(stack: LocalStack) -> str:
+    """Return the URL, with the password, of a database of Redis that the pipeline does not use."""
+    return str(URL(stack.redis_url).with_password(stack.redis_password).with_path("/1"))
+
+
+def environment(stack: LocalStack, layout: Layout) -> dict[str, str]:
+    """Return what tells a module of `bench.compare.baselines` where everything is."""
+    return {
+        "PYTHONPATH": str(ROOT),
+        "GATEWAY_URL": stack.gateway_url,
+        "MODEL_URL": f"{stack.gateway_url}/function/{MODEL}",
+        "REDIS_URL": redis_url(stack),
+        "S3_BUCKET": stack.s3.bucket,
+        "AWS_ENDPOINT_URL_S3": stack.s3.endpoint,
+        "AWS_ACCESS_KEY_ID": stack.s3.access_key,
+        "AWS_SECRET_ACCESS_KEY": stack.s3.secret_key,
+        "AWS_DEFAULT_REGION": stack.s3.region,
+        "WORKERS": str(layout.parallelism),
+        "NODES": str(layout.nodes),
+        "VISIBILITY_TIMEOUT": str(layout.lost_after),
+        # Lithops leaves files in both.
+        "HOME": str(stack.directory),
+        "TMPDIR": str(stack.directory),
+    }
+
+
+@contextlib.asynccontextmanager
+async def peer(way: Way, stack: LocalStack, layout: Layout) -> AsyncIterator[Peer]:
+    """Start a peer's workers and its client, which serves once they are there. Raises LocalError."""
+    settings = environment(stack, layout)
+    with child_processes() as children:
+        nodes: list[Child] = []
+        if way == "celery":
+            await _forget(settings["REDIS_URL"])
+            share = str(layout.parallelism // layout.nodes)
+            for number in range(layout.nodes):
+                worker = (str(tools.PYTHON), "-m", "celery", "-A", "bench.compare.baselines.celery_app", "worker")
+                options = ("--concurrency", share, "--loglevel", "WARNING", "--hostname", f"node{number}@%h")
+                nodes.append(children.start((*worker, *options), log=f"node-{number}.log", environment=settings))
+        command = (str(tools.PYTHON), "-m", f"bench.compare.baselines.{way}_driver")
+        await stack.add_function(FunctionSpec(DRIVER, command, settings))
+        try:
+            yield Peer(way, stack, nodes, children)
+        finally:
+            _end_strays(stack.pids(DRIVER))
+
+
+async def _forget(url: str) -> None:
+    """Empty the peers' database: what an earlier run left there would be delivered to this one."""
+    async with Redis.from_url(url) as client:
+        await client.flushdb()
+
+
+def _end_strays(roots: Sequence[int]) -> None:
+    """Kill what would outlive its client: Lithops starts processes in sessions of their own."""
+    for child in [child for root in roots for child in psutil.Process(root).children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getsid(child.pid) not in roots:
+                child.kill()
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""

@@ -1,0 +1,85 @@
+"""What Redis and S3 say of themselves: requests and memory, counted by the servers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import ClientError, ClientSession
+
+from bench.kit.errors import BenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from redis.asyncio import Redis
+
+    from pipeline.local.demo.bucket import Bucket
+
+# Those of a connection, and the benchmark's own.
+NO_WORK = frozenset({"auth", "client", "config", "hello", "info", "ping", "select"})
+SCRIPTS = frozenset({"eval", "evalsha"})
+PRICED = {"DELETE": "delete", "GET": "get", "HEAD": "get"}
+_REQUESTS = re.compile(r'^SeaweedFS_s3_request_total\{.*type="(?P<type>\w+)".*\} (?P<count>\S+)$', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counters at one moment, from a server's start on; `s3` by group of price, Redis' memory in bytes.
+
+    `redis_reads` counts how often Redis has read from a connection: round trips, however many commands share one.
+    """
+
+    s3: Mapping[str, float]
+    redis_scripts: int
+    redis_commands: int
+    redis_reads: int
+    redis_used: int
+    redis_peak: int
+
+
+async def read_counts(redis: Redis, metrics_url: str) -> Counts:
+    """Ask both servers; raises BenchError where S3 has no metrics."""
+    memory = await redis.info("memory")
+    stats = await redis.info("commandstats")
+    calls = {name.removeprefix("cmdstat_").split("|")[0]: 0 for name in stats}
+    for name, stat in stats.items():
+        calls[name.removeprefix("cmdstat_").split("|")[0]] += stat["calls"]
+    return Counts(
+        s3=s3_requests(await _read(metrics_url)),
+        redis_scripts=sum(count for name, count in calls.items() if name in SCRIPTS),
+        redis_commands=sum(count for name, count in calls.items() if name not in NO_WORK | SCRIPTS),
+        redis_reads=(await redis.info("stats"))["total_reads_processed"],
+        redis_used=memory["used_memory"],
+        redis_peak=memory["used_memory_peak"],
+    )
+
+
+def s3_requests(metrics: str) -> dict[str, float]:
+    """Count the requests in what SeaweedFS tells Prometheus, by group of price: `put`, `get`, `delete`."""
+    counted: Counter[str] = Counter({"put": 0, "get": 0, "delete": 0})
+    for match in _REQUESTS.finditer(metrics):
+        counted[PRICED.get(match["type"], "put")] += int(float(match["count"]))
+    return dict(counted)
+
+
+async def stored_bytes(bucket: Bucket, batch: str) -> dict[str, int]:
+    """Return the bytes of a batch's objects: `snapshot`, `segment` and `summary`, with the copy of that."""
+    sizes: Counter[str] = Counter({"snapshot": 0, "segment": 0, "summary": 0})
+    pages = bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=batch)
+    async for page in pages:
+        for entry in page.get("Contents", []):
+            key = entry["Key"].removeprefix(batch)
+            kind = {"/input": "snapshot", "/segme": "segment"}.get(key[:6], "summary")
+            sizes[kind] += entry["Size"]
+    return dict(sizes)
+
+
+async def _read(url: str) -> str:
+    try:
+        async with ClientSession(raise_for_status=True) as session, session.get(url) as answer:
+            return await answer.text()
+    except (ClientError, TimeoutError, ValueError) as error:
+        raise BenchError(f"S3 has no metrics at {url!r}: {error}; it must be the local stack's own") from error

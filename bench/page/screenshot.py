@@ -1,0 +1,73 @@
+"""Take the picture of the page in the README: `python -m bench.page.screenshot`, a real batch half way through."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from playwright.async_api import expect
+
+from bench.kit.browser import NoBrowserError, open_browser
+from bench.kit.cli import in_one_line
+from bench.kit.errors import BenchError
+from pipeline.client import Pipeline
+from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.stack import local_stack
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+MODEL = Path(__file__).with_name("pictured.py")
+BATCH = "autumn-catalogue"
+WORKERS = 4
+WIDTH, HEIGHT = 1200, 900
+# Of the items, when the picture is taken: the chart has grown, and there is something left.
+SHARE = 0.65
+PATIENCE_MS = 120_000
+
+Out = Annotated[Path, typer.Option(help="The picture.")]
+Items = Annotated[int, typer.Option(help="Items of the batch; some of them fail.")]
+
+
+def main(out: Out = Path("bench/results/page.png"), items: Items = 900) -> None:
+    """Run a batch on a local stack, and take a picture of its page before it ends."""
+    with in_one_line():
+        asyncio.run(_run(out, items))
+        typer.echo(f"{out}: {out.stat().st_size:,} bytes")
+
+
+async def _run(out: Path, items: int) -> None:
+    model = FunctionSpec("classify", (sys.executable, "-m", "pipeline.local.serve_handler", str(MODEL)))
+    try:
+        async with open_browser(os.environ) as browser, local_stack([model], workers=WORKERS) as stack:
+            async with Pipeline(stack.gateway_url) as pipeline:
+                batch = await pipeline.submit(_rows(items), batch_id=BATCH)
+            await _take(browser, batch.page, int(items * SHARE), out)
+    except NoBrowserError as error:
+        raise BenchError(str(error)) from error
+
+
+def _rows(items: int) -> bytes:
+    pictures = (f"https://shop.example/pictures/{number:04}.jpg" for number in range(1, items + 1))
+    return "\n".join(["url", *pictures, ""]).encode()
+
+
+async def _take(browser: Browser, url: str, settled: int, out: Path) -> None:
+    """Take the picture once `settled` items are: the whole page, as somebody sees it who came at the beginning."""
+    page = await browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light", timezone_id="UTC")
+    page.set_default_timeout(PATIENCE_MS)
+    await page.goto(url)
+    await expect(page.locator("#connection-text")).to_have_text("Live", timeout=PATIENCE_MS)
+    reached = """settled => ["succeeded", "failed"].map((name) => document.querySelector(`[data-field=${name}]`))
+        .reduce((sum, node) => sum + Number(node.textContent.replaceAll(",", "")), 0) >= settled"""
+    await page.wait_for_function(reached, arg=settled)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=out, full_page=True, animations="disabled")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,1 @@
+"""How fast: throughput, scale, load, sizes and notifications, each measured on a local stack."""

@@ -1,0 +1,56 @@
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from bench.compare.migration import differences, page
+
+
+def summary(items: str, failed: str = "", **more: str) -> dict[str, Any]:
+    results = [
+        {"item": item, "result": {"length": 1}, "statusCode": 200, "callId": f"{items}-{item}"} for item in items
+    ]
+    failures = [{"item": item, "result": "no", "statusCode": 503, "callId": f"{items}-{item}"} for item in failed]
+    return {
+        "batchId": "b",
+        **more,
+        "failures": {"count": len(failures), "results": failures},
+        "results": {"count": len(results), "results": results},
+    }
+
+
+def test_order_call_ids_and_times_make_no_difference() -> None:
+    assert differences(summary("abc", "de"), summary("cab", "ed", batchStarted="now")) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value", "said"),
+    [
+        ("results", "statusCode", 201, "results: only the original has"),
+        ("failures", "result", "other", "failures: only the pipeline has"),
+        ("results", "item", "z", "results: only the pipeline has"),
+    ],
+)
+def test_what_differs_is_named(place: str, name: str, value: object, said: str) -> None:
+    other = deepcopy(summary("abc", "de"))
+    other[place]["results"][0][name] = value
+    assert said in "; ".join(differences(summary("abc", "de"), other))
+
+
+def test_an_item_that_is_counted_twice_or_twice_there_is_a_difference() -> None:
+    whole = summary("abc")
+    counted = {**whole, "results": {**whole["results"], "count": 4}}
+    twice = {
+        **whole,
+        "results": {"count": 3, "results": [*whole["results"]["results"], whole["results"]["results"][0]]},
+    }
+    assert differences(whole, counted) == ["results: 3 and 4"]
+    assert differences(whole, twice) == ["results: lists of [3, 4] entries"]
+
+
+def test_the_page_says_what_is_not_the_same() -> None:
+    machine = {"command": "python -m bench.compare.migration", "date": "today", "code": "abc"}
+    text = page(summary("ba"), summary("ab", "c", batchStarted="now"), machine)
+    assert "| `failures.count` | 0 | 1 |" in text
+    assert "| fields | `batchId`, `failures`, `results` | `batchId`, `batchStarted`, `failures`, `results` |" in text
+    assert "| results in input order | no | yes |" in text
