@@ -1,4 +1,4 @@
-"""One batch: look at it, steer it, read what it brought."""
+"""One batch: read its status, control it, read its results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.client.documents import OK, Deleted, Outputs, Redriven, read
 from pipeline.client.errors import BrokenError, RefusedError
 from pipeline.client.join_table import join
 from pipeline.client.progress import Progress
-from pipeline.client.retry import PASSING, PASSING_FOR_READS
+from pipeline.client.retry import RETRY_STATUSES, RETRY_STATUSES_FOR_READS
 from pipeline.store.keys import results_of
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ INTERVAL = 1.0
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch by its id, whether it exists or not; every method raises RefusedError (404) where it does not.
+    """A batch by its id. It need not exist: then every method raises RefusedError (404).
 
-    All of them raise what `pipeline.client.errors` lists. Steering is safe to repeat: what is asked for twice is done
-    once. But a redrive whose answer was lost, and that has ended before it is asked for again, is another one then.
+    All methods raise the errors of `pipeline.client.errors`. Every control is safe to repeat, with one exception: if
+    the answer to a redrive is lost and the batch ends again before the retry, the retry starts another redrive.
     """
 
     id: str
@@ -45,20 +45,20 @@ class Batch:
 
     @property
     def page(self) -> str:
-        """The address at which a browser shows the batch."""
+        """The address of the batch's page, for a browser."""
         return str((self.transport.target.url / "").with_query(batch=self.id))
 
     async def status(self) -> Progress:
-        """Read how far it is."""
-        return await self._status(PASSING)
+        """Read its progress."""
+        return await self._status(RETRY_STATUSES)
 
     def __aiter__(self) -> AsyncIterator[Progress]:
         return self.follow()
 
     async def follow(self, interval: float = INTERVAL) -> AsyncIterator[Progress]:
-        """Yield its progress every `interval` seconds until it has ended; the last one is the end."""
+        """Yield its progress every `interval` seconds until it has ended; the last one is final."""
         while True:
-            progress = await self._status(PASSING_FOR_READS)
+            progress = await self._status(RETRY_STATUSES_FOR_READS)
             yield progress
             if progress.over:
                 return
@@ -71,81 +71,81 @@ class Batch:
         return last
 
     async def cancel(self) -> None:
-        """Release nothing more; what is in flight settles, and the summary is written with what there is."""
-        await self._ask("cancel")
+        """Release no more tasks; those in flight settle, and the summary is written from the outcomes so far."""
+        await self._call("cancel")
 
     async def pause(self) -> None:
-        """Release nothing until `resume`."""
-        await self._ask("pause")
+        """Release no tasks until `resume`."""
+        await self._call("pause")
 
     async def resume(self) -> None:
-        """Go on after `pause`."""
-        await self._ask("resume")
+        """Continue after `pause`."""
+        await self._call("resume")
 
     async def tune(self, *, window: int | None = None, rate: float | None = None) -> None:
-        """Change how many tasks are under way at most, and the calls a second (0: no limit)."""
-        given = {"window": window, "rate": rate}
-        await self._ask("tune", **{name: str(value) for name, value in given.items() if value is not None})
+        """Change the maximum of tasks in flight, and of calls a second (0: no limit)."""
+        limits = {"window": window, "rate": rate}
+        await self._call("tune", **{name: str(value) for name, value in limits.items() if value is not None})
 
     async def redrive(self) -> bool:
-        """Run again what failed or never ran; returns False where there is nothing of the kind."""
-        return read(await self._ask("redrive"), Redriven).redriven != 0
+        """Run the failed items and those that never ran again; returns False if there are none."""
+        return read(await self._call("redrive"), Redriven).redriven != 0
 
     async def delete(self) -> bool:
-        """Delete an ended batch with all its objects; returns False while another request is still at it."""
+        """Delete an ended batch with all its objects; returns False while another request still deletes it."""
         try:
-            return read(await self._ask("delete"), Deleted).deleted
+            return read(await self._call("delete"), Deleted).deleted
         except RefusedError as error:
-            # The first of several attempts has deleted it, and its answer was lost.
+            # An earlier attempt deleted it, and its answer was lost.
             if error.status == HTTPStatus.NOT_FOUND and error.attempts > 1:
                 return True
             raise
 
     async def outputs(self, *, parts: bool = False) -> Outputs:
-        """Return links to what an ended batch left, with `parts` to its rows and outcomes too."""
+        """Return links to the outputs of an ended batch, with `parts` also to its rows and outcomes."""
         query = {"parts": "true"} if parts else {}
-        return read(await self._ask("outputs", **query), Outputs)
+        return read(await self._call("outputs", **query), Outputs)
 
     async def summary(self) -> dict[str, Any] | None:
-        """Read its summary whole, None where there is none: see the README for its shape."""
+        """Read its whole summary, None if there is none; the README describes its shape."""
         link = (await self.outputs()).summary
         if link is None:
             return None
         try:
             document: dict[str, Any] = orjson.loads(await self.downloads.get(link))
         except orjson.JSONDecodeError as error:
-            raise BrokenError(OK, f"{link.key} is no JSON: {error}") from error
+            raise BrokenError(OK, f"{link.key} is not JSON: {error}") from error
         return document
 
     async def save_summary(self, path: Path) -> bool:
-        """Write its summary to a file, however large it is; returns False where there is none. Raises OSError."""
+        """Write its summary to a file, of any size; returns False if there is none. Raises OSError."""
         link = (await self.outputs()).summary
         if link is not None:
             await self.downloads.save(link, path)
         return link is not None
 
     async def save_output(self, name: str, path: Path) -> bool:
-        """Write an output, such as `failures.csv`, to a file; returns False where there is none. Raises OSError."""
+        """Write an output, such as `failures.csv`, to a file; returns False if there is none. Raises OSError."""
         link = (await self.outputs()).named(name)
         if link is not None:
             await self.downloads.save(link, path)
         return link is not None
 
     async def frame(self) -> pl.DataFrame:
-        """Return one row an item, in input order, with all columns of the input: see `pipeline.store.columns`.
+        """Return one row per item, in input order, with all columns of the input: see `pipeline.store.columns`.
 
-        It is `results.parquet`, or made of rows and outcomes where the batch has none.
+        It is read from `results.parquet`, or joined from rows and outcomes if the batch has no such output.
         """
-        whole = (await self.outputs()).named(results_of("parquet"))
-        if whole is None:
-            return await self._joined()
-        body = await self.downloads.get(whole)
+        link = (await self.outputs()).named(results_of("parquet"))
+        if link is None:
+            return await self._join_parts()
+        body = await self.downloads.get(link)
         try:
             return await asyncio.to_thread(pl.read_parquet, io.BytesIO(body))
         except PolarsError as error:
-            raise BrokenError(OK, f"{whole.key} is no Parquet: {error}") from error
+            raise BrokenError(OK, f"{link.key} is not Parquet: {error}") from error
 
-    async def _joined(self) -> pl.DataFrame:
+    async def _join_parts(self) -> pl.DataFrame:
         outputs = await self.outputs(parts=True)
         if outputs.column is None:
             raise BrokenError(OK, f"batch {self.id} has no rows: it was never opened")
@@ -157,9 +157,11 @@ class Batch:
         except (PolarsError, msgspec.MsgspecError) as error:
             raise BrokenError(OK, f"the rows and outcomes of {self.id} cannot be read: {error}") from error
 
-    async def _status(self, passing: frozenset[int]) -> Progress:
+    async def _status(self, retry_statuses: frozenset[int]) -> Progress:
         query = {"batch": self.id}
-        return read(await self.transport.call("status", method="GET", query=query, passing=passing), Progress)
+        return read(
+            await self.transport.call("status", method="GET", query=query, retry_statuses=retry_statuses), Progress
+        )
 
-    async def _ask(self, mode: str, **query: str) -> Any:
+    async def _call(self, mode: str, **query: str) -> Any:
         return await self.transport.call(mode, query={"batch": self.id, **query})

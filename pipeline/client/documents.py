@@ -1,4 +1,4 @@
-"""The pipeline's answers, typed. What an older or newer function leaves out has its default, what it adds is ignored.
+"""The pipeline's answers, typed. Fields that an older function lacks have defaults; unknown fields are ignored.
 
 Times are in seconds since 1970, durations in seconds.
 """
@@ -14,7 +14,7 @@ Document = TypeVar("Document")
 
 
 class Brief(msgspec.Struct, frozen=True):
-    """A batch in a list; what is not known of it (any more) is None."""
+    """A batch in a list; unknown values are None."""
 
     batch_id: str
     state: str | None = None
@@ -28,14 +28,14 @@ class Brief(msgspec.Struct, frozen=True):
 
 
 class Batches(msgspec.Struct, frozen=True):
-    """The open batches, oldest first, and the ended ones, newest first; at most 100 each."""
+    """The open batches, oldest first, and the ended ones, newest first; at most 100 of each."""
 
     open: tuple[Brief, ...] = ()
     ended: tuple[Brief, ...] = ()
 
 
 class Link(msgspec.Struct, frozen=True):
-    """An object that can be read at `url` until the link expires; `size` is in bytes. The URL is a secret."""
+    """An object, readable at `url` until the link expires; `size` is in bytes. The URL is a secret."""
 
     key: str
     url: str
@@ -45,10 +45,10 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Outputs(msgspec.Struct, frozen=True):
-    """What an ended batch left: its summary, its other outputs by `name`, and on request what they are made of.
+    """Links to the outputs of an ended batch: its summary, the others by `name`, and on request the parts behind them.
 
-    `snapshot` are Parquet parts of the input in order, `column` is the one of the items unless those are `derived` from
-    others, `segments` are outcomes, in the order in which later ones overlay earlier ones.
+    `snapshot` holds the Parquet parts of the input in order. `column` is the column of the items, unless they are
+    `derived` from other columns. `segments` hold outcomes; later ones overlay earlier ones.
     """
 
     batch_id: str = ""
@@ -61,12 +61,12 @@ class Outputs(msgspec.Struct, frozen=True):
     segments: tuple[Link, ...] = ()
 
     def named(self, name: str) -> Link | None:
-        """Return the output of this name, None where there is none: an older batch, or one that did not ask for it."""
+        """Return the output of this name, None if the batch is older or did not ask for it."""
         return next((link for link in self.outputs if link.name == name), None)
 
 
 class FirstCall(msgspec.Struct, frozen=True):
-    """A call of the model function that would be made; `body` is cut at 1 KiB."""
+    """A call that would be made to the model function; `body` is cut at 1 KiB."""
 
     method: str = "POST"
     url: str = ""
@@ -75,7 +75,7 @@ class FirstCall(msgspec.Struct, frozen=True):
 
 
 class DryRun(msgspec.Struct, frozen=True):
-    """What a submission would do: `calls` where each succeeds, `messages` where nothing is retried."""
+    """The plan of a submission: `calls` if each succeeds, `messages` if nothing is retried."""
 
     dry_run: bool
     input: str | None = None
@@ -90,7 +90,7 @@ class DryRun(msgspec.Struct, frozen=True):
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One check: `status` is `ok`, `warning` or `failed`; `advice` is empty where there is nothing to do."""
+    """One check: `status` is `ok`, `warning` or `failed`; `advice` is empty if there is nothing to do."""
 
     name: str
     status: str
@@ -99,14 +99,14 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
-    """The function's own checks, and the time by its clock."""
+    """The function's own checks, and its clock's time."""
 
     checks: tuple[Check, ...]
     now: float | None = None
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """The answer to a submission: sizes are None while the snapshot is still being made."""
+    """The answer to a submission: sizes are None until the snapshot is made."""
 
     batch_id: str
     batch_size: int | None = None
@@ -116,7 +116,7 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Redriven(msgspec.Struct, frozen=True):
-    """The answer to a redrive: `redriven` is 0 where nothing had failed."""
+    """The answer to a redrive: `redriven` is 0 if nothing had failed."""
 
     redriven: int | None = None
 
@@ -128,7 +128,7 @@ class Deleted(msgspec.Struct, frozen=True):
 
 
 def read(document: Any, shape: type[Document]) -> Document:
-    """Read an answer; a null counts as left out. Raises BrokenError for one that is not of this shape."""
+    """Convert an answer to its type; a null counts as missing. Raises BrokenError if the answer does not fit."""
     try:
         return msgspec.convert(_without_nulls(document), shape)
     except (msgspec.ValidationError, RecursionError) as error:
@@ -137,5 +137,5 @@ def read(document: Any, shape: type[Document]) -> Document:
 
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _without_nulls(part) for name, part in value.items() if part is not None}
-    return [_without_nulls(part) for part in value] if isinstance(value, list) else value
+        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value

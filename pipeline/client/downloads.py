@@ -1,4 +1,4 @@
-"""Read objects of the bucket by links that need no credentials."""
+"""Read objects of the bucket by signed links, without credentials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 from yarl import URL
 
 from pipeline.client.errors import BrokenError, RefusedError, UnreachableError
-from pipeline.client.retry import PASSING_FOR_READS, patiently
+from pipeline.client.retry import RETRY_STATUSES_FOR_READS, call_with_retries
 from pipeline.units import MIB
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from pipeline.client.retry import Tell
 
 AT_ONCE = 8
-# No limit for a whole object, which may be large: only for a silence.
+# A large object may take any time in all; only a silence is limited.
 TIMEOUT = ClientTimeout(total=None, sock_connect=10, sock_read=60)
 
 
 class Downloads:
-    """Reads links through a session that carries no token; no error shows a link, since it is a key to the object."""
+    """Reads links through a session without a token. No error shows a link: whoever has it can read the object."""
 
     def __init__(self, session: ClientSession, patience: float, tell: Tell | None) -> None:
         self._session = session
@@ -46,51 +46,51 @@ class Downloads:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(one(link)) for link in links]
-        except BaseExceptionGroup as several:
-            raise several.exceptions[0] from None
+        except BaseExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
         return [task.result() for task in tasks]
 
     async def get(self, link: Link) -> bytes:
         """Read an object; raises RefusedError for a link that has expired, UnreachableError, BrokenError."""
 
         async def once() -> bytes:
-            async with self._opened(link) as response:
+            async with self._open(link) as response:
                 return await response.read()
 
-        return await patiently(once, self._patience, self._tell, PASSING_FOR_READS)
+        return await call_with_retries(once, self._patience, self._tell, RETRY_STATUSES_FOR_READS)
 
     async def save(self, link: Link, path: Path) -> None:
-        """Write an object to a file, which is there whole or not at all; raises as `get`, and OSError."""
+        """Write an object to a file, which appears whole or not at all; raises as `get`, and OSError."""
         with atomic_write(path) as partial:
 
             async def once() -> None:
-                async with self._opened(link) as response:
+                async with self._open(link) as response:
                     with partial.open("wb") as file:
                         async for piece in response.content.iter_chunked(MIB):
                             file.write(piece)
 
-            await patiently(once, self._patience, self._tell, PASSING_FOR_READS)
+            await call_with_retries(once, self._patience, self._tell, RETRY_STATUSES_FOR_READS)
 
     @asynccontextmanager
-    async def _opened(self, link: Link) -> AsyncIterator[ClientResponse]:
+    async def _open(self, link: Link) -> AsyncIterator[ClientResponse]:
         try:
-            where = URL(link.url).origin()
+            origin = URL(link.url).origin()
         except ValueError as error:
-            raise BrokenError(HTTPStatus.OK, f"the link to {link.key} is no address") from error
+            raise BrokenError(HTTPStatus.OK, f"the link to {link.key} is not a URL") from error
         try:
-            # The signature covers the address as it is written.
+            # `encoded`: the signature covers the URL as it is written.
             async with self._session.get(URL(link.url, encoded=True), timeout=TIMEOUT) as response:
                 if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                    raise BrokenError(response.status, f"S3 at {where} does not give {link.key}")
+                    raise BrokenError(response.status, f"S3 at {origin} does not serve {link.key}")
                 if not response.ok:
                     raise RefusedError(
-                        response.status, f"S3 at {where} does not give {link.key}: has its link expired?"
+                        response.status, f"S3 at {origin} does not serve {link.key}: has its link expired?"
                     )
                 yield response
         except (ClientError, TimeoutError) as error:
             reason = type(error).__name__ if isinstance(error, ClientError) else "no answer in time"
             raise UnreachableError(
-                f"S3 at {where} cannot be reached from here for {link.key} ({reason}): "
+                f"S3 at {origin} cannot be reached from here for {link.key} ({reason}): "
                 "the address is the function's setting s3_public_endpoint"
             ) from error
 

@@ -1,11 +1,11 @@
-"""What can go wrong when the pipeline is called.
+"""Errors of a call to the pipeline.
 
 CallError
- ├─ SourceError          the input cannot be sent as it is; nothing was asked
+ ├─ SourceError          the input cannot be sent as it is; no request was made
  ├─ UnreachableError     there is no answer
- └─ AnswerError          there is one, with a status
+ └─ AnswerError          the answer is an error
      ├─ RefusedError     a 4xx (or 3xx): the request has to change
-     └─ BrokenError      a 5xx, or one that cannot be understood: the function's log says more
+     └─ BrokenError      a 5xx, or not the pipeline's answer: see the function's log
 
 Each message is one line, and none holds a token.
 """
@@ -14,14 +14,14 @@ from collections.abc import Sequence
 
 from pipeline.client.terminal_text import one_line
 
-LONGEST = 2_000
+LONGEST_MESSAGE = 2_000
 
 
 class CallError(Exception):
-    """A call did not do what was asked. `attempts` counts how often it was sent."""
+    """A call failed. `attempts` counts how often it was sent."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(one_line(message, LONGEST))
+        super().__init__(one_line(message, LONGEST_MESSAGE))
         self.attempts = 1
 
 
@@ -30,17 +30,17 @@ class SourceError(CallError):
 
 
 class AnswerError(CallError):
-    """There is an answer, and it is none that helps: its HTTP `status`, `error` and `problems` as it gives them.
+    """The answer is an error: `status` is its HTTP status, `error` and `problems` are its texts.
 
-    `retry_after` is in seconds, None where the answer asks for none.
+    `retry_after` is in seconds, None if the answer has no such header.
     """
 
-    said = "answered"
+    verb = "answered"
 
     def __init__(
         self, status: int, error: str, problems: Sequence[str] = (), *, retry_after: float | None = None
     ) -> None:
-        super().__init__("; ".join([f"{self.said} ({status}): {error}", *problems]))
+        super().__init__("; ".join([f"{self.verb} ({status}): {error}", *problems]))
         self.status = status
         self.error = error
         self.problems = tuple(problems)
@@ -50,13 +50,13 @@ class AnswerError(CallError):
 class RefusedError(AnswerError):
     """The pipeline, or the gateway, refuses the request: the answer is a 4xx."""
 
-    said = "refused"
+    verb = "refused"
 
 
 class BrokenError(AnswerError):
-    """The function cannot serve the request: the answer is a 5xx, or is none of the pipeline's."""
+    """The function cannot serve the request: the answer is a 5xx, or does not come from the pipeline."""
 
-    said = "failed"
+    verb = "failed"
 
 
 class UnreachableError(CallError):

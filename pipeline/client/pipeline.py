@@ -1,4 +1,4 @@
-"""The pipeline at a gateway: submit batches, find them, ask how it is."""
+"""The pipeline at a gateway: submit, plan and list batches, and run its checks."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 FUNCTION = "pipeline"
 PATIENCE = 60.0
-# A snapshot of 64 MiB is made before the answer.
+# An input of up to 64 MiB is copied before the answer.
 SUBMIT_TIMEOUT = ClientTimeout(total=300)
 
 
 @dataclass(frozen=True)
-class _Open:
-    """What an open client calls through."""
+class _Connections:
+    """The open sessions of a client."""
 
     transport: Transport
     downloads: Downloads
@@ -40,9 +40,9 @@ class _Open:
 class Pipeline:
     """The function `pipeline` at a gateway; an async context manager.
 
-    `patience` is for how many seconds a call that meets no answer, or one that may pass, is sent again; `tell` hears
-    the error before each wait. Raises ValueError for a URL or a token that cannot be used. Every call raises what
-    `pipeline.client.errors` lists.
+    A call without an answer, or with an error that may pass, is retried for `patience` seconds; `tell` gets the error
+    before each wait. Raises ValueError for an unusable URL or token. Every call raises the errors of
+    `pipeline.client.errors`.
     """
 
     def __init__(
@@ -56,66 +56,66 @@ class Pipeline:
     ) -> None:
         self._target = make_target(url, function, token, patience, tell)
         self._cleanup = AsyncExitStack()
-        self._open: _Open | None = None
+        self._connections: _Connections | None = None
 
     async def __aenter__(self) -> Self:
-        # Two: what reads the bucket knows nothing of the gateway, no cookie either.
+        # Two sessions: the one that reads the bucket must not carry the gateway's cookies.
         enter = self._cleanup.enter_async_context
         transport = Transport(self._target, await enter(ClientSession()))
         downloads = Downloads(await enter(ClientSession()), self._target.patience, self._target.tell)
-        self._open = _Open(transport, downloads)
+        self._connections = _Connections(transport, downloads)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open = None
+        self._connections = None
         await self._cleanup.aclose()
 
     async def submit(self, source: Source, *, batch_id: str | None = None, **fields: Unpack[SpecFields]) -> Batch:
-        """Start a batch over a file (Path), its bytes (a CSV, or of a `format`) or what is in S3 (str: see `input`).
+        """Start a batch over a file (Path), bytes (a CSV, or in `format`) or an object in S3 (str: see `input`).
 
-        It carries an id in any case, made here unless given, so that sending it twice starts one batch. A file over
-        64 MiB is packed. Raises SourceError for one that cannot be sent, ValueError for an id that is empty.
+        Without `batch_id` the client makes one, so that a submission that is sent twice starts one batch. A file over
+        64 MiB is compressed. Raises SourceError for an input that cannot be sent, ValueError for an empty id.
         """
-        name = new_id() if batch_id is None else _named(batch_id)
+        name = new_id() if batch_id is None else _nonempty(batch_id)
         opened = read(await self._submit(source, dict(fields), {"X-Batch-Id": name}), Opened)
         return self.batch(opened.batch_id)
 
     async def dry_run(self, source: Source, **fields: Unpack[SpecFields]) -> DryRun:
-        """Say what a submission would do, without writing, queueing or calling anything; raises as `submit`."""
+        """Return the plan of a submission without writing, queueing or calling anything; raises as `submit`."""
         return read(await self._submit(source, {**fields, "dry_run": True}, {}), DryRun)
 
     def batch(self, batch_id: str) -> Batch:
-        """Return a batch by its id; nothing is asked yet. Raises ValueError for one that is empty."""
-        return Batch(_named(batch_id), self._opened.transport, self._opened.downloads)
+        """Return a batch by its id, without a call. Raises ValueError for an empty id."""
+        return Batch(_nonempty(batch_id), self._open.transport, self._open.downloads)
 
     async def list(self) -> Batches:
-        """Return the open batches and those that ended lately."""
-        return read(await self._opened.transport.call("status", method="GET"), Batches)
+        """Return the open batches and the last that ended."""
+        return read(await self._open.transport.call("status", method="GET"), Batches)
 
     async def doctor(self) -> Diagnosis:
         """Let the function check its settings and the services it uses."""
-        return read(await self._opened.transport.call("doctor"), Diagnosis)
+        return read(await self._open.transport.call("doctor"), Diagnosis)
 
     @property
-    def _opened(self) -> _Open:
-        if self._open is None:
+    def _open(self) -> _Connections:
+        if self._connections is None:
             raise RuntimeError("the client is not open: use it inside `async with Pipeline(...)`")
-        return self._open
+        return self._connections
 
     async def _submit(self, source: Source, fields: dict[str, Any], headers: dict[str, str]) -> Any:
         request = await asyncio.to_thread(make_request, source, fields)
         request["headers"] |= headers
-        return await self._opened.transport.call("batch", limit=SUBMIT_TIMEOUT, **request)
+        return await self._open.transport.call("batch", limit=SUBMIT_TIMEOUT, **request)
 
 
-def _named(batch_id: str) -> str:
+def _nonempty(batch_id: str) -> str:
     if not batch_id:
         raise ValueError("the batch's id is empty")
     return batch_id
 
 
 def new_id() -> str:
-    """Make an id for a batch that nobody else has."""
+    """Make a unique id for a batch."""
     return str(uuid.uuid4())

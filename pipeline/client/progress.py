@@ -1,4 +1,4 @@
-"""What a status is made of, typed. Times are in seconds since 1970, durations in seconds."""
+"""The status of a batch, typed. Times are in seconds since 1970, durations in seconds."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from pipeline.ledger.states import ENDED
 
 
 class Links(msgspec.Struct, frozen=True):
-    """Where more is: the status by HTTP; as `s3://...` the summary and the folder of other outputs, once there are."""
+    """The status by HTTP; as `s3://...` the summary and the folder of the other outputs, once they exist."""
 
     status: str | None = None
     summary: str | None = None
@@ -16,14 +16,14 @@ class Links(msgspec.Struct, frozen=True):
 
 
 class Throughput(msgspec.Struct, frozen=True):
-    """Items settled in each slot of `width` seconds since the present run began, oldest first."""
+    """Items settled in each slot of `width` seconds since this run began, oldest first."""
 
     width: float = 1.0
     counts: tuple[int, ...] = ()
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Durations of so many tasks, in seconds: each is the upper edge of its bucket."""
+    """Quantiles of the durations of `tasks` tasks; each is the upper edge of its histogram bucket."""
 
     tasks: int = 0
     p50: float | None = None
@@ -33,7 +33,7 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Example(msgspec.Struct, frozen=True):
-    """One failed item: `index` is its row, from 0. The texts are the model function's and the input's."""
+    """One failed item: `index` is its row, from 0. The texts come from the model function and the input."""
 
     index: int | None = None
     item: str = ""
@@ -43,7 +43,7 @@ class Example(msgspec.Struct, frozen=True):
 
 
 class FailureKind(msgspec.Struct, frozen=True):
-    """Items that failed alike: `count` now, `retried` that ran again since; `at` is the newest one's time."""
+    """Items that failed in the same way: `count` now, `retried` since; `at` is the time of the newest."""
 
     kind: str = ""
     status_code: int | None = None
@@ -54,9 +54,9 @@ class FailureKind(msgspec.Struct, frozen=True):
 
 
 class Notification(msgspec.Struct, frozen=True):
-    """Who is told of the end: `kind` is `reduce` or `notify`, `state` is `due`, `delivered` or `given up`.
+    """A target notified of the end: `kind` is `reduce` or `notify`, `state` is `due`, `delivered` or `given up`.
 
-    `target` is a function, or of a URL its origin; `status_code` and `at` are of the last of `tries`.
+    `target` is a function or the origin of a URL; `status_code` and `at` belong to the last of `tries`.
     """
 
     target: str = ""
@@ -68,7 +68,7 @@ class Notification(msgspec.Struct, frozen=True):
 
 
 class SqlAnswer(msgspec.Struct, frozen=True):
-    """What the batch's query gave: the number of rows, and at most the first 10. `error` says why there are none."""
+    """The answer to the batch's query: the number of rows, and at most the first 10, or the `error`."""
 
     rows: int = 0
     columns: tuple[str, ...] = ()
@@ -77,10 +77,10 @@ class SqlAnswer(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """A batch at one moment.
+    """The status of a batch at one moment.
 
-    Items are counted in `items`, `succeeded`, `failed`, `retried`; tasks of the present generation in `tasks`,
-    `released`, `in_flight`, `settled`. `rate` is in items a second. Counts are 0 while the batch is being opened.
+    `items`, `succeeded`, `failed` and `retried` count items; `tasks`, `released`, `in_flight` and `settled` count
+    tasks of the current generation. `rate` is in items a second. Counts are 0 while the batch is being opened.
     """
 
     state: str
@@ -116,7 +116,7 @@ class Progress(msgspec.Struct, frozen=True):
 
     @property
     def over(self) -> bool:
-        """Whether nothing will change any more, unless the batch is redriven."""
+        """Whether the batch has ended: nothing changes any more unless it is redriven."""
         return self.state in ENDED
 
     @property

@@ -1,4 +1,4 @@
-"""Calls that are sent again while what is wrong may pass."""
+"""Retry calls that failed for a reason that may pass."""
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -9,8 +9,8 @@ from tenacity.wait import wait_base, wait_exponential_jitter
 
 from pipeline.client.errors import AnswerError, CallError, UnreachableError
 
-# Too many requests, and what a gateway answers while a replica starts, stops or is busy.
-PASSING = frozenset(
+# Too many requests, and the answers of a gateway while a replica starts, stops or is busy.
+RETRY_STATUSES = frozenset(
     {
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.BAD_GATEWAY,
@@ -18,36 +18,38 @@ PASSING = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
-# What only reads may be asked again after this one too.
-PASSING_FOR_READS = PASSING | {HTTPStatus.INTERNAL_SERVER_ERROR}
-# In seconds, whatever an answer asks for.
-SHORTEST = 0.05
+# A call that only reads may be retried after this one too.
+RETRY_STATUSES_FOR_READS = RETRY_STATUSES | {HTTPStatus.INTERNAL_SERVER_ERROR}
+# In seconds; an answer may ask for less.
+SHORTEST_WAIT = 0.05
 Result = TypeVar("Result")
 Tell = Callable[[CallError], None]
 
 
 class _Wait(wait_base):
-    """Longer each time, or what the answer's Retry-After asks for."""
+    """Waits longer each time, or as long as the answer's Retry-After asks."""
 
     def __init__(self) -> None:
         self._growing = wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.2)
 
     def __call__(self, retry_state: RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome else None
-        asked = error.retry_after if isinstance(error, AnswerError) else None
-        return self._growing(retry_state) if asked is None else max(asked, SHORTEST)
+        requested = error.retry_after if isinstance(error, AnswerError) else None
+        return self._growing(retry_state) if requested is None else max(requested, SHORTEST_WAIT)
 
 
-async def patiently(
-    work: Callable[[], Awaitable[Result]], patience: float, tell: Tell | None, passing: frozenset[int]
+async def call_with_retries(
+    work: Callable[[], Awaitable[Result]], patience: float, tell: Tell | None, retry_statuses: frozenset[int]
 ) -> Result:
-    """Do `work` until it is answered, for no longer than `patience` seconds; raises its last CallError.
+    """Return the result of `work`, retried for at most `patience` seconds; raises its last CallError.
 
-    Sent again is what met no answer, or one of the statuses `passing`; before each wait `tell` hears why.
+    It is retried after no answer or one of `retry_statuses`; before each wait `tell` gets the error.
     """
 
-    def may_pass(error: BaseException) -> bool:
-        return isinstance(error, UnreachableError) or (isinstance(error, AnswerError) and error.status in passing)
+    def is_retryable(error: BaseException) -> bool:
+        if isinstance(error, AnswerError):
+            return error.status in retry_statuses
+        return isinstance(error, UnreachableError)
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -55,7 +57,7 @@ async def patiently(
             tell(error)
 
     retrying = AsyncRetrying(
-        retry=retry_if_exception(may_pass),
+        retry=retry_if_exception(is_retryable),
         wait=_Wait(),
         stop=stop_before_delay(patience),
         before_sleep=before_sleep,

@@ -1,4 +1,4 @@
-"""What is submitted: an input from here, or the key of one in the bucket."""
+"""The request of a submission: an input from this machine, or the key of one in the bucket."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-# A file of this machine, the bytes of one (a CSV unless `format` says what), or the key of an object of the bucket, a
-# prefix, or the address of either in another bucket.
+# A file of this machine; bytes (a CSV unless `format` says otherwise); or a key or prefix in the bucket, or the address
+# of either in another bucket.
 Source = Path | bytes | str
 BODY_LIMIT = 64 * MIB
 _PIECE = MIB
-_PACKED = tuple(PACKINGS)
+_MAGIC_NUMBERS = tuple(PACKINGS)
 _FILE = "a file: put it into S3 and give its key"
 
 
@@ -62,10 +62,10 @@ class Request(TypedDict):
 
 
 def make_request(source: Source, fields: Mapping[str, Any]) -> Request:
-    """Make a submission of a source; reads and packs a file, so it takes a while.
+    """Make the request for a source. It reads and compresses a file, so it can take a while.
 
-    Raises SourceError for a file that cannot be read or is too large, and for `headers` along with one; TypeError
-    for a field that there is not.
+    Raises SourceError for a file that cannot be read or is too large, and for `headers` along with a file; TypeError
+    for an unknown field.
     """
     unknown = sorted(fields.keys() - SpecFields.__annotations__.keys() - {"dry_run"})
     if unknown:
@@ -80,17 +80,17 @@ def make_request(source: Source, fields: Mapping[str, Any]) -> Request:
         raise SourceError(f"name each column by itself; {name!r}, if it is one name, does not travel with {_FILE}")
     if "headers" in fields:
         raise SourceError(f"headers do not travel with {_FILE}")
-    query = {name: _in_a_query(value) for name, value in fields.items() if name != "format"}
+    query = {name: _query_value(value) for name, value in fields.items() if name != "format"}
     form: Format = fields.get("format") or (format_of(source.name) if isinstance(source, Path) else "csv")
     return Request(query=query, body=read_input(source, form), headers={"Content-Type": content_type_of(form)})
 
 
 def _with_comma(names: Sequence[str] | str | None) -> str:
-    """Return the first of a list that has a comma, '' for none; a text is a list with commas already."""
+    """Return the first name with a comma, '' if none has one; a string is a list already, with commas."""
     return "" if isinstance(names, str) else next((name for name in names or () if "," in name), "")
 
 
-def _in_a_query(value: Any) -> str:
+def _query_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -100,35 +100,35 @@ def _to_json(spec: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(spec, allow_nan=False).encode()
     except ValueError as error:
-        # Others write a null for it, which would be the field's default.
+        # Some encoders write null for it, which would mean the field's default.
         raise SourceError("a field is not a number, or is infinite") from error
 
 
 def read_input(source: Path | bytes, form: Format = "csv", limit: int = BODY_LIMIT) -> bytes:
-    """Return what is sent of an input: its bytes, packed with zstd where they are over `limit`; raises SourceError."""
+    """Return the bytes of an input, compressed with zstd if they are over `limit`; raises SourceError."""
     name = str(source) if isinstance(source, Path) else f"the {TITLES[form]}"
     try:
         with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file:
             body = file.read(limit + 1)
-            # What else is sent as JSON is a specification.
-            if form == "json" and not body.startswith(_PACKED) and body.removeprefix(BOM_UTF8).lstrip()[:1] != b"[":
-                raise SourceError(f"{name} holds no JSON array: expected one of objects, as in [{{...}}, ...]")
+            # Any other JSON body would be taken for a specification.
+            is_compressed = body.startswith(_MAGIC_NUMBERS)
+            if form == "json" and not is_compressed and body.removeprefix(BOM_UTF8).lstrip()[:1] != b"[":
+                raise SourceError(f"{name} does not hold a JSON array: expected one of objects, as in [{{...}}, ...]")
             if len(body) <= limit:
                 return body
-            is_packed = form == "parquet" or body.startswith(_PACKED)
-            packed = None if is_packed else _pack(body, file, limit)
+            compressed = None if is_compressed or form == "parquet" else _compress(body, file, limit)
     except OSError as error:
         raise SourceError(f"{name} cannot be read: {error.strerror}") from error
-    if packed is None:
-        raise SourceError(f"{name} is over {limit // MIB} MiB even when packed: put it into S3 and give its key")
-    return packed
+    if compressed is None:
+        raise SourceError(f"{name} is over {limit // MIB} MiB even when compressed: put it into S3 and give its key")
+    return compressed
 
 
-def _pack(head: bytes, rest: BinaryIO, limit: int) -> bytes | None:
-    """Pack a file with zstd, None as soon as that is over the limit; the same file gives the same bytes."""
-    packer = zstd.ZstdCompressor()
-    packed = bytearray(packer.compress(head))
-    while len(packed) <= limit and (piece := rest.read(_PIECE)):
-        packed += packer.compress(piece)
-    packed += packer.flush()
-    return bytes(packed) if len(packed) <= limit else None
+def _compress(head: bytes, rest: BinaryIO, limit: int) -> bytes | None:
+    """Compress a file with zstd, None as soon as it is over the limit; the same file gives the same bytes."""
+    compressor = zstd.ZstdCompressor()
+    compressed = bytearray(compressor.compress(head))
+    while len(compressed) <= limit and (piece := rest.read(_PIECE)):
+        compressed += compressor.compress(piece)
+    compressed += compressor.flush()
+    return bytes(compressed) if len(compressed) <= limit else None

@@ -1,6 +1,6 @@
-"""The client without `async`: for scripts and notebooks, also where a loop runs already.
+"""The client without `async`: for scripts and notebooks, even if an event loop runs already.
 
-A thread of its own runs the loop of the asynchronous client; each call waits for it.
+The asynchronous client runs on an event loop in a thread of its own; each call waits for its result.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 
 class _Loop:
-    """A loop in a thread of its own."""
+    """An event loop in a thread of its own."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -38,7 +38,7 @@ class _Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Wait for a coroutine; what interrupts the waiting cancels it."""
+        """Wait for a coroutine; an interrupted wait cancels it."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
@@ -46,7 +46,7 @@ class _Loop:
             future.cancel()
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the loop and its thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -54,7 +54,7 @@ class _Loop:
 
 @dataclass(frozen=True)
 class SyncBatch:
-    """A `Batch` whose methods wait; see there."""
+    """A `Batch` whose methods block; see `Batch`."""
 
     batch: Batch
     loop: _Loop
@@ -66,11 +66,11 @@ class SyncBatch:
 
     @property
     def page(self) -> str:
-        """The address at which a browser shows the batch."""
+        """The address of the batch's page, for a browser."""
         return self.batch.page
 
     def status(self) -> Progress:
-        """Read how far it is."""
+        """Read its progress."""
         return self.loop.run(self.batch.status())
 
     def __iter__(self) -> Iterator[Progress]:
@@ -80,10 +80,10 @@ class SyncBatch:
         """Yield its progress every `interval` seconds until it has ended."""
         progresses = self.batch.follow(interval)
 
-        async def following() -> Progress | None:
+        async def next_progress() -> Progress | None:
             return await anext(progresses, None)
 
-        while (progress := self.loop.run(following())) is not None:
+        while (progress := self.loop.run(next_progress())) is not None:
             yield progress
 
     def wait(self, interval: float = INTERVAL) -> Progress:
@@ -91,23 +91,23 @@ class SyncBatch:
         return self.loop.run(self.batch.wait(interval))
 
     def cancel(self) -> None:
-        """Release nothing more."""
+        """Release no more tasks."""
         self.loop.run(self.batch.cancel())
 
     def pause(self) -> None:
-        """Release nothing until `resume`."""
+        """Release no tasks until `resume`."""
         self.loop.run(self.batch.pause())
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Continue after `pause`."""
         self.loop.run(self.batch.resume())
 
     def tune(self, *, window: int | None = None, rate: float | None = None) -> None:
-        """Change the window, or the calls a second."""
+        """Change the window, or the limit of calls a second."""
         self.loop.run(self.batch.tune(window=window, rate=rate))
 
     def redrive(self) -> bool:
-        """Run again what failed or never ran."""
+        """Run the failed items and those that never ran again."""
         return self.loop.run(self.batch.redrive())
 
     def delete(self) -> bool:
@@ -115,11 +115,11 @@ class SyncBatch:
         return self.loop.run(self.batch.delete())
 
     def outputs(self, *, parts: bool = False) -> Outputs:
-        """Return links to what an ended batch left."""
+        """Return links to the outputs of an ended batch."""
         return self.loop.run(self.batch.outputs(parts=parts))
 
     def summary(self) -> dict[str, Any] | None:
-        """Read its summary whole."""
+        """Read its whole summary."""
         return self.loop.run(self.batch.summary())
 
     def save_summary(self, path: Path) -> bool:
@@ -131,12 +131,12 @@ class SyncBatch:
         return self.loop.run(self.batch.save_output(name, path))
 
     def frame(self) -> pl.DataFrame:
-        """Return one row an item, in input order."""
+        """Return one row per item, in input order."""
         return self.loop.run(self.batch.frame())
 
 
 class SyncPipeline:
-    """A `Pipeline` whose methods wait; a context manager."""
+    """A `Pipeline` whose methods block; a context manager."""
 
     def __init__(
         self,
@@ -161,19 +161,19 @@ class SyncPipeline:
         self._loop.close()
 
     def submit(self, source: Source, *, batch_id: str | None = None, **fields: Unpack[SpecFields]) -> SyncBatch:
-        """Start a batch over a file (Path), its bytes (a CSV, or of a `format`) or what is in S3 (str: see `input`)."""
+        """Start a batch over a file (Path), bytes (a CSV, or in `format`) or an object in S3 (str: see `input`)."""
         return SyncBatch(self._loop.run(self._pipeline.submit(source, batch_id=batch_id, **fields)), self._loop)
 
     def dry_run(self, source: Source, **fields: Unpack[SpecFields]) -> DryRun:
-        """Say what a submission would do."""
+        """Return the plan of a submission."""
         return self._loop.run(self._pipeline.dry_run(source, **fields))
 
     def batch(self, batch_id: str) -> SyncBatch:
-        """Return a batch by its id; nothing is asked yet."""
+        """Return a batch by its id, without a call."""
         return SyncBatch(self._pipeline.batch(batch_id), self._loop)
 
     def list(self) -> Batches:
-        """Return the open batches and those that ended lately."""
+        """Return the open batches and the last that ended."""
         return self._loop.run(self._pipeline.list())
 
     def doctor(self) -> Diagnosis:

@@ -1,20 +1,22 @@
-"""Text that others wrote, made fit to be shown."""
+"""Text from outside, made safe to print on a terminal."""
 
 import unicodedata
 
-# Controls (an escape sequence begins with one), what turns the direction of writing, halves of letters, line ends.
-_UNFIT = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# Joiners: some scripts, and many emoji, are not written without them.
-_FIT = frozenset({"\u200c", "\u200d"})
+# Control characters (they begin escape sequences), changes of writing direction, surrogates, line ends.
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Joiners: some scripts, and many emoji, need them.
+_SAFE = frozenset({"\u200c", "\u200d"})
 
 
-def one_line(text: str, most: int | None = None) -> str:
-    """Make text one line without control characters, of at most `most` characters where that is given.
+def one_line(text: str, longest: int | None = None) -> str:
+    """Make text one line without control characters, of at most `longest` characters.
 
-    A terminal takes control characters for commands, and this text may come from a model function or from a stranger.
+    A terminal obeys control characters, and this text may come from a model function or a stranger.
     """
     spaced = " ".join(text.split())
-    line = "".join(
-        "�" if unicodedata.category(letter) in _UNFIT and letter not in _FIT else letter for letter in spaced
-    )
-    return line if most is None or len(line) <= most else line[: most - 1] + "…"
+    line = "".join("�" if _is_unsafe(character) else character for character in spaced)
+    return line if longest is None or len(line) <= longest else line[: longest - 1] + "…"
+
+
+def _is_unsafe(character: str) -> bool:
+    return unicodedata.category(character) in _UNSAFE and character not in _SAFE

@@ -1,4 +1,4 @@
-"""One HTTP call of the pipeline: errors become those of the client, what may pass is tried again."""
+"""One HTTP call to the pipeline, with retries; every failure becomes an error of the client."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 from yarl import URL
 
 from pipeline.client.errors import AnswerError, BrokenError, RefusedError, UnreachableError
-from pipeline.client.retry import PASSING, Tell, patiently
+from pipeline.client.retry import RETRY_STATUSES, Tell, call_with_retries
 from pipeline.units import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REQUEST_TIMEOUT = ClientTimeout(total=60)
-# Of an answer that is no JSON: a gateway's page of HTML says no more in more letters.
-SHOWN_LETTERS = 300
+# Of an answer that is not JSON, such as a gateway's HTML page.
+SHOWN_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
 class Target:
-    """Which function is called, and how long it is waited for: `patience` is in seconds."""
+    """The function to call, and for how many seconds it is retried (`patience`)."""
 
     gateway: URL
     function: str
@@ -40,7 +40,7 @@ class Target:
 
 
 def make_target(url: str, function: str, token: str | None, patience: float, tell: Tell | None) -> Target:
-    """Check what a caller gives; raises ValueError that shows no token and no password."""
+    """Check the arguments of a client; raises ValueError, which shows no token and no password."""
     try:
         gateway = URL(url)
         usable = gateway.scheme in {"http", "https"} and gateway.host and not gateway.query_string
@@ -49,14 +49,14 @@ def make_target(url: str, function: str, token: str | None, patience: float, tel
     if not usable:
         raise ValueError("the gateway's URL is not usable: expected http://host:port, or https")
     if gateway.user is not None or gateway.password is not None:
-        raise ValueError("the gateway's URL names a user: expected http://host:port, and a token apart from it")
+        raise ValueError("the gateway's URL names a user: expected http://host:port, and the token separately")
     if token is not None and not (token.strip() and token.isascii() and token.isprintable()):
         raise ValueError("the token is not usable: expected printable ASCII on one line")
     return Target(gateway, function, token, patience, tell)
 
 
 class Transport:
-    """Calls the function; open while its session is. The token goes to the gateway and nowhere else."""
+    """Calls the function through an open session. The token goes to the gateway and nowhere else."""
 
     def __init__(self, target: Target, session: ClientSession) -> None:
         self.target = target
@@ -71,21 +71,21 @@ class Transport:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         limit: ClientTimeout = REQUEST_TIMEOUT,
-        passing: frozenset[int] = PASSING,
+        retry_statuses: frozenset[int] = RETRY_STATUSES,
     ) -> Any:
-        """Call the function in a mode and return the document that it answers; raises RefusedError and its siblings."""
+        """Call the function in a mode and return the JSON document of its answer; raises CallError."""
         token = {"Authorization": f"Bearer {self.target.token}"} if self.target.token else {}
-        sent = {"X-Mode": mode, "Accept": "application/json", **(headers or {}), **token}
+        all_headers = {"X-Mode": mode, "Accept": "application/json", **(headers or {}), **token}
 
         async def once() -> Any:
-            # A file: aiohttp copies bytes of this size, and warns that it does.
+            # A file object: aiohttp would copy large bytes, with a warning.
             content = io.BytesIO(body) if method == "POST" else None
             request = self._session.request(
                 method,
                 self.target.url,
                 params=query,
                 data=content,
-                headers=sent,
+                headers=all_headers,
                 timeout=limit,
                 allow_redirects=False,
             )
@@ -96,7 +96,7 @@ class Transport:
                 reason = str(error) or "no answer in time"
                 raise UnreachableError(f"{self.target.gateway} cannot be reached: {reason}") from error
 
-        return await patiently(once, self.target.patience, self.target.tell, passing)
+        return await call_with_retries(once, self.target.patience, self.target.tell, retry_statuses)
 
 
 async def _read(response: ClientResponse) -> Any:
@@ -110,18 +110,18 @@ async def _read(response: ClientResponse) -> Any:
 
 
 def _error(response: ClientResponse, document: Any, body: bytes) -> AnswerError:
-    """Make the error of an answer, in the words of its `error` and `problems` where it has them."""
+    """Make the error of an answer, from its `error` and `problems` if it has them."""
     status, wait = response.status, retry_after(response.headers.get("Retry-After", ""))
     if status < HTTPStatus.BAD_REQUEST:
-        there = response.headers.get("Location", "nowhere")
-        return RefusedError(status, f"the gateway leads to {there}: give the address that answers by itself")
+        location = response.headers.get("Location", "nowhere")
+        return RefusedError(status, f"the gateway redirects to {location}: give the address that answers itself")
     kind = BrokenError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else RefusedError
     if not isinstance(document, dict) or "error" not in document:
-        # A proxy's 504 is often no more than its status.
+        # A proxy's 504 often has no body.
         return kind(status, _shown(body) if body.strip() else f"{response.reason}, and no more", retry_after=wait)
     problems = document.get("problems")
-    listed = [str(problem) for problem in problems] if isinstance(problems, list) else []
-    return kind(status, str(document["error"]), listed, retry_after=wait)
+    problem_texts = [str(problem) for problem in problems] if isinstance(problems, list) else []
+    return kind(status, str(document["error"]), problem_texts, retry_after=wait)
 
 
 def _parse(body: bytes) -> Any:
@@ -133,4 +133,4 @@ def _parse(body: bytes) -> Any:
 
 def _shown(body: bytes) -> str:
     text = body.decode(errors="replace").strip()
-    return text[:SHOWN_LETTERS] or "nothing"
+    return text[:SHOWN_CHARACTERS] or "nothing"

@@ -114,7 +114,7 @@ async def test_a_submission_as_json_is_one_document(rows: Path) -> None:
             ["ROWS", "--columns", "a,b"],
             "name each column by itself; 'a,b', if it is one name, does not travel with a file",
         ),
-        (["ROWS", "--format", "json"], "rows.csv holds no JSON array: expected one of objects"),
+        (["ROWS", "--format", "json"], "rows.csv does not hold a JSON array: expected one of objects"),
         (["ROWS", "--header", "X-A: 1"], "headers do not travel with a file: put it into S3 and give its key"),
     ],
 )

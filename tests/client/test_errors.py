@@ -32,7 +32,7 @@ OPENED = Answer({"batch_id": "b-1", "batch_size": 10, "tasks": 10, "status_url":
         (
             Answer(status=301, text="moved", headers={"Location": "https://x/"}),
             RefusedError,
-            "refused (301): the gateway leads to https://x/: give the address that answers by itself",
+            "refused (301): the gateway redirects to https://x/: give the address that answers itself",
         ),
     ],
 )
@@ -136,7 +136,7 @@ async def test_a_redirect_takes_the_token_nowhere() -> None:
     async with contract() as other, called(token=TOKEN) as (server, pipeline):
         where = f"{other.url}/function/pipeline"
         server.answer("status", Answer(status=307, text="there", headers={"Location": where}))
-        with pytest.raises(RefusedError, match="leads to"):
+        with pytest.raises(RefusedError, match="redirects to"):
             await pipeline.list()
     assert other.seen == []
 

@@ -142,7 +142,7 @@ async def test_a_link_that_has_expired_is_named_without_its_signature(tmp_path: 
         chosen = reading.pop(read)
         for other in reading.values():
             other.close()
-        with pytest.raises(RefusedError, match=r"S3 at http://127.0.0.1:\d+ does not give b-1[./].*expired") as raised:
+        with pytest.raises(RefusedError, match=r"S3 at http://127.0.0.1:\d+ does not serve b-1[./].*expired") as raised:
             await chosen
     assert SIGNATURE not in str(raised.value)
     assert files(tmp_path) == []
@@ -163,7 +163,7 @@ async def test_an_s3_that_cannot_be_reached_from_here_is_named_without_its_signa
 async def test_a_link_that_is_none_is_broken(url: str) -> None:
     async with called() as (server, pipeline):
         with_parts(server, summary={"key": "b-1.json", "url": url})
-        with pytest.raises(BrokenError, match=r"the link to b-1.json is no address"):
+        with pytest.raises(BrokenError, match=r"the link to b-1.json is not a URL"):
             await pipeline.batch("b-1").summary()
 
 
@@ -173,10 +173,10 @@ async def test_objects_that_are_something_else_are_broken() -> None:
         with pytest.raises(BrokenError, match="the rows and outcomes of b-1 cannot be read"):
             await pipeline.batch("b-1").frame()
         with_parts(server, outputs=[server.link("b-1/broken.parquet", b"<html>", name="results.parquet")])
-        with pytest.raises(BrokenError, match=r"b-1/broken\.parquet is no Parquet"):
+        with pytest.raises(BrokenError, match=r"b-1/broken\.parquet is not Parquet"):
             await pipeline.batch("b-1").frame()
         with_parts(server, summary=server.link("b-1/broken.json", b"<html>"))
-        with pytest.raises(BrokenError, match=r"b-1/broken\.json is no JSON"):
+        with pytest.raises(BrokenError, match=r"b-1/broken\.json is not JSON"):
             await pipeline.batch("b-1").summary()
 
 

@@ -52,7 +52,7 @@ def test_what_is_too_large_even_when_packed_goes_by_s3(tmp_path: Path, content: 
     path.write_bytes(content)
     with pytest.raises(SourceError) as raised:
         read_input(path, "csv", LIMIT)
-    assert str(raised.value) == f"{path} is over 4 MiB even when packed: put it into S3 and give its key"
+    assert str(raised.value) == f"{path} is over 4 MiB even when compressed: put it into S3 and give its key"
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_an_input_is_sent_as_what_it_is(
 
 
 def test_what_is_sent_as_json_is_no_specification() -> None:
-    with pytest.raises(SourceError, match=r"^the JSON holds no JSON array: expected one of objects"):
+    with pytest.raises(SourceError, match=r"^the JSON does not hold a JSON array: expected one of objects"):
         make_request(b'{"input": "data/all.csv"}', {"format": "json"})
 
 
@@ -121,5 +121,5 @@ def test_columns_travel_in_the_query_unless_their_names_have_commas() -> None:
 
 
 def test_parquet_is_never_packed() -> None:
-    with pytest.raises(SourceError, match=r"^the Parquet is over 4 MiB even when packed"):
+    with pytest.raises(SourceError, match=r"^the Parquet is over 4 MiB even when compressed"):
         read_input(bytes(LIMIT + 1), "parquet", LIMIT)
