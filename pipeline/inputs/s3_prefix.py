@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from pipeline.errors import BadRequestError, PipelineError
-from pipeline.inputs.reader_child import piece_name
-from pipeline.inputs.typed_reader import Table
+from pipeline.inputs.typed_reader import Table, piece_path, write_piece
 from pipeline.spec.input_address import SCHEME, Address
 from pipeline.store.bucket import Store
 from pipeline.store.errors import MissingBucketError
@@ -45,7 +44,7 @@ async def list_prefix(store: Store, address: Address, folder: Path, most: int) -
         keys = piece.get_column("key")
         in_order = in_order and keys.is_sorted() and last < keys[0]
         last = keys[-1]
-        await asyncio.to_thread(piece.write_ipc, folder / piece_name(number), compression="lz4")
+        await asyncio.to_thread(write_piece, folder, number, piece)
         number += 1
     if not rows:
         raise await nothing_there(store, address)
@@ -119,9 +118,9 @@ def _frame(bucket: str, entries: "list[ObjectTypeDef]") -> pl.DataFrame:
 
 def _sort(folder: Path, count: int) -> int:
     """Sort the pieces of a folder by key; returns how many there are then."""
-    paths = [folder / piece_name(number) for number in range(count)]
+    paths = [piece_path(folder, number) for number in range(count)]
     rows = pl.concat([pl.read_ipc(path) for path in paths]).sort("key")
     pieces = list(rows.iter_slices(PAGES_A_PIECE * PAGE))
     for number, piece in enumerate(pieces):
-        piece.write_ipc(folder / piece_name(number), compression="lz4")
+        write_piece(folder, number, piece)
     return len(pieces)

@@ -1,11 +1,12 @@
-"""Open an input of typed columns, Parquet, NDJSON or JSON: a process of its own reads it, within bounds."""
+"""Read an input of typed columns (Parquet, NDJSON, JSON) in a child process, and keep its rows as trusted pieces.
+
+A file that was made to break its reader breaks the child only, and a long parse does not block the function. The child
+writes the columns to `schema.arrow`, and the rows in order to `00000000.arrow`, `00000001.arrow`, ...
+"""
 
 import asyncio
-import os
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,21 +14,40 @@ import msgspec
 import polars as pl
 
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.inputs.reader_child import MEMORY_LIMIT, SCHEMA, Fault, Found, piece_name
+from pipeline.inputs.decompress import UNPACKED_LIMIT, unpack
+from pipeline.inputs.json_array import split_array
+from pipeline.inputs.json_rows import JsonRows
+from pipeline.inputs.parquet_rows import ParquetRows
+from pipeline.inputs.sniff import check_kind
+from pipeline.sandbox.child import Limits
+from pipeline.sandbox.parent import ChildEndedError, call_in_child
 from pipeline.spec.input_format import TITLES, Format
+from pipeline.store.cutter import FIXED_BYTES, row_sizes
 from pipeline.units import MIB
 
-_ENVIRONMENT = {
-    "PYTHONPATH": str(Path(__file__).parents[2]),
-    "POLARS_MAX_THREADS": "2",
-    "RUST_BACKTRACE": "0",
-    "_RJEM_MALLOC_CONF": "narenas:4,dirty_decay_ms:0,muzzy_decay_ms:0",
-}
+LIMITS = Limits(memory=768 * MIB, processor_seconds=3600, idle_seconds=120)
+SCHEMA_FILE = "schema.arrow"
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The file of an input, the folder for its pieces, and the setting max_rows."""
+
+    form: Format
+    path: str
+    folder: str
+    max_rows: int
+
+
+class Contents(msgspec.Struct, frozen=True):
+    """The number of rows of an input, and the columns that hold JSON text."""
+
+    rows: int
+    json_columns: list[str]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows as pieces in a folder, the types of their columns, and which of these are JSON text."""
+    """Rows as pieces in a folder, the types of their columns, and the names of the columns that hold JSON text."""
 
     folder: Path
     schema: dict[str, pl.DataType]
@@ -36,64 +56,92 @@ class Table:
 
     async def frames(self) -> AsyncIterator[pl.DataFrame]:
         """Yield the rows in order, a piece at a time."""
-        left, number = self.rows, 0
-        while left:
-            frame = await asyncio.to_thread(_read, self.folder / piece_name(number))
+        rows_left, number = self.rows, 0
+        while rows_left:
+            frame = await asyncio.to_thread(pl.read_ipc, piece_path(self.folder, number))
             yield frame
-            left, number = left - frame.height, number + 1
+            rows_left, number = rows_left - frame.height, number + 1
 
 
-async def open_table(path: Path, form: Format, most: int) -> Table:
-    """Read an input of at most `most` rows into a folder beside it.
+def piece_path(folder: Path, number: int) -> Path:
+    """Return the path of a piece."""
+    return folder / f"{number:08d}.arrow"
 
-    Raises BadRequestError for what cannot be read, or not within the bounds; UnavailableError when there is no room.
+
+def write_piece(folder: Path, number: int, frame: pl.DataFrame) -> None:
+    """Write some rows as a piece; raises OSError."""
+    frame.write_ipc(piece_path(folder, number), compression="lz4")
+
+
+async def open_table(path: Path, form: Format, max_rows: int) -> Table:
+    """Read an input into a folder beside its file.
+
+    Raises BadRequestError for an input that cannot be read, breaks a limit or has more than `max_rows` rows, and
+    UnavailableError when there is no room on the disk or the child was killed from outside.
     """
     folder = path.with_suffix(".rows")
     await asyncio.to_thread(folder.mkdir)
-    code, told = await _run([form, str(path), str(folder), str(most)])
     try:
-        found = msgspec.json.decode(told, type=Found | Fault)
-    except msgspec.DecodeError:
-        # Not by its own limits, which end it with other signals.
-        if code == -signal.SIGKILL:
+        contents = await call_in_child(rewrite, Source(form, str(path), str(folder), max_rows), LIMITS)
+    except ChildEndedError as error:
+        # No limit of its own sends SIGKILL.
+        if error.code == -signal.SIGKILL:
             raise UnavailableError(
-                "the process that reads the input was killed: try again, with more memory for the function where it "
+                "the process that reads the input was killed: try again, with more memory for the function if it "
                 "happens each time"
             ) from None
         raise BadRequestError(
-            f"the input cannot be read as {TITLES[form]}: it broke its reader (exit {code}), as one does whose parts "
-            f"take more than {MEMORY_LIMIT // MIB} MiB of memory"
+            f"the input cannot be read as {TITLES[form]}: {error}; one of its lines or row groups may be too large"
         ) from None
-    if isinstance(found, Fault):
-        raise (UnavailableError if found.ours else BadRequestError)(found.problem)
-    schema = await asyncio.to_thread(_read, folder / SCHEMA)
-    return Table(folder, dict(schema.schema), frozenset(found.json_columns), found.rows)
+    schema = (await asyncio.to_thread(pl.read_ipc, folder / SCHEMA_FILE)).schema
+    return Table(folder, dict(schema), frozenset(contents.json_columns), contents.rows)
 
 
-async def _run(arguments: Iterable[str]) -> tuple[int | None, bytes]:
-    """Run the reader; returns its exit code and what it says. A caller that gives up ends it."""
-    # Nothing of the function's own settings. A thread takes memory too, and backtraces take more where there is none.
-    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pipeline.inputs.reader_child", *arguments),
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=DEVNULL,
-        cwd="/",
-        env=kept | _ENVIRONMENT,
-    )
+def rewrite(source: Source) -> Contents:
+    """Read an input and write its pieces. The child process calls this; raises as `open_table`."""
+    path, folder = Path(source.path), Path(source.folder)
     try:
-        told, _ = await process.communicate()
-    finally:
-        await _end(process)
-    return process.returncode, told
+        if source.form == "parquet":
+            check_kind(path, source.form)
+            table = ParquetRows.open(path, source.max_rows)
+            empty, count, frames, json_columns = pl.DataFrame(schema=table.schema), table.count, table.frames(), []
+        else:
+            rows = _json_rows(source.form, path, folder)
+            count = rows.infer(source.max_rows)
+            empty, frames, json_columns = rows.frame([]), rows.frames(), rows.json_columns
+        _check_cells(count, empty.width)
+        empty.write_ipc(folder / SCHEMA_FILE)
+        _write_pieces(folder, frames, count * empty.width * FIXED_BYTES)
+    except OSError as error:
+        raise UnavailableError(f"the input cannot be stored under {folder}: {error.strerror}") from error
+    return Contents(count, json_columns)
 
 
-async def _end(process: Process) -> None:
-    if process.returncode is None:
-        process.kill()
-        await process.wait()
+def _json_rows(form: Format, path: Path, folder: Path) -> JsonRows:
+    plain = unpack(path, form)
+    check_kind(plain, form)
+    if form == "ndjson":
+        return JsonRows(plain, "line")
+    lines = folder / "lines"
+    with lines.open("wb") as target:
+        split_array(plain, target)
+    return JsonRows(lines, "row")
 
 
-def _read(path: Path) -> pl.DataFrame:
-    return pl.read_ipc(path)
+def _check_cells(rows: int, columns: int) -> None:
+    if rows and not columns:
+        raise BadRequestError("the input has rows, and no columns")
+    if rows * columns * FIXED_BYTES > UNPACKED_LIMIT:
+        raise BadRequestError(
+            f"the input is over {UNPACKED_LIMIT // MIB} MiB when it is unpacked: it has {columns} columns, and a cell "
+            f"takes {FIXED_BYTES} bytes, a missing one too"
+        )
+
+
+def _write_pieces(folder: Path, frames: Iterator[pl.DataFrame], size: int) -> None:
+    """Write the pieces; `size` is the bytes of all cells when they are empty."""
+    for number, frame in enumerate(frames):
+        size += int(row_sizes(frame).sum())
+        if size > UNPACKED_LIMIT:
+            raise BadRequestError(f"the input is over {UNPACKED_LIMIT // MIB} MiB when it is unpacked")
+        write_piece(folder, number, frame)

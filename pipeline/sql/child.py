@@ -1,17 +1,10 @@
-"""Run one query in a process of its own, which may take too much memory or time, and is then killed.
+"""Plan and run one query with polars: what a child process does, within limits."""
 
-`python -m pipeline.sql.child` reads an Order as a line of JSON from stdin, and writes an Answer to stdout. It ends
-when stdin does: whoever asked is gone then.
-"""
-
-import base64
 import errno
 import io
 import json
 import os
 import resource
-import sys
-import threading
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -20,11 +13,14 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from pipeline.errors import BadRequestError
+from pipeline.units import MIB
+
 MOST_ROWS = 1_000_000
 FIRST_ROWS = 10
 FIRST_COLUMNS = 50
 CELL = 200
-# Whatever reads JSON as doubles, a browser too, knows whole numbers up to here.
+# The largest whole number that a reader of JSON with doubles, such as a browser, keeps exactly.
 EXACT = 2**53
 OUTPUTS = ("sql.parquet", "sql.csv", "sql.json")
 
@@ -36,37 +32,24 @@ TYPES: Mapping[str, pl.DataType] = {
 }
 
 
-class Footer(msgspec.Struct, frozen=True, tag=True):
-    """A Parquet file without its rows, whose columns are asked for, as an empty table of IPC; limits as of an Order."""
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A query to plan or to run: its `text`, and types of the fields to try in order; the first that fits is taken.
 
-    parquet: bytes
-    memory: int
-    size: int
-    seconds: int
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What is to be run: `text` over the Parquet files `pieces`, with the fields' types; the first that fits is taken.
-
-    They fit where all of `planned` can be run over a row of nothing. With `columns`, an empty table as IPC, that is
-    all; else the answer, whose columns have these `names`, is written to the folder `into`. `memory` and `size`, of
-    each file that is written, are in bytes, `seconds` are of processor time.
+    Types fit when every query of `planned` runs over one row of nulls. `names` are the columns of the answer. To plan,
+    `columns` is an empty table as IPC; to run, `pieces` are Parquet files and `into` is the folder of the answer.
     """
 
     text: str
     planned: list[str]
     names: list[str]
     types: list[dict[str, str]]
-    memory: int
-    size: int
-    seconds: int
     columns: bytes = b""
     pieces: list[str] = []
     into: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came of it: `first` are at most 10 rows, of at most 50 columns."""
+    """The answer to a query: the number of its rows, at most 50 columns, its first 10 rows at most, or its error."""
 
     rows: int = 0
     columns: list[str] = []
@@ -74,28 +57,31 @@ class Answer(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-def main() -> None:
-    """Read the order, and answer it."""
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order | Footer)
-    threading.Thread(target=_end_with_the_asker, daemon=True).start()
-    _limit(order)
+def read_columns(parquet: bytes) -> bytes:
+    """Return the columns of a Parquet file without its rows, as an empty table of IPC; raises as polars."""
+    return pl.DataFrame(schema=pl.read_parquet_schema(io.BytesIO(parquet))).write_ipc(None).getvalue()
+
+
+def answer_order(order: Order) -> Answer:
+    """Plan the query, and run it unless the order has `columns`; raises BadRequestError for any error of polars."""
     try:
-        answer = answered(order) if isinstance(order, Order) else Answer(columns=_columns(order.parquet))
-    except BaseException as error:  # noqa: BLE001  # polars panics with one that is no Exception
-        answer = Answer(error=_words(error, order.size))
-    sys.stdout.buffer.write(msgspec.json.encode(answer))
-    sys.stdout.buffer.flush()
-    # Not by way of the interpreter's end, which waits for the thread that reads.
-    os._exit(0)
+        return plan_query(order) if order.columns else run_query(order)
+    except MemoryError:
+        raise
+    except BaseException as error:  # a panic of polars is no Exception
+        raise BadRequestError(_explain(error)) from error
 
 
-def answered(order: Order) -> Answer:
-    """Plan the query, and run it where it is to be run; raises what polars raises."""
-    if order.columns:
-        _fitting(order, pl.read_ipc(order.columns).schema)
-        return Answer()
-    types = _fitting(order, pl.scan_parquet(order.pieces, glob=False).collect_schema())
-    frame = _asked(order.text, _typed(pl.scan_parquet(order.pieces, glob=False), types))
+def plan_query(order: Order) -> Answer:
+    """Plan the query over the order's columns; raises as polars."""
+    _choose_types(order, pl.read_ipc(order.columns).schema)
+    return Answer()
+
+
+def run_query(order: Order) -> Answer:
+    """Run the query over the order's pieces, and write OUTPUTS to its folder; raises as polars."""
+    types = _choose_types(order, pl.scan_parquet(order.pieces, glob=False).collect_schema())
+    frame = _query(order.text, _typed(pl.scan_parquet(order.pieces, glob=False), types))
     parquet, csv, whole = (Path(order.into) / name for name in OUTPUTS)
     frame.limit(MOST_ROWS + 1).sink_parquet(parquet, maintain_order=True, engine="streaming")
     written = pl.scan_parquet(parquet, glob=False)
@@ -109,31 +95,30 @@ def answered(order: Order) -> Answer:
     return Answer(rows, [name[:CELL] for name in columns[:FIRST_COLUMNS]], [*_first(shown)])
 
 
-def _fitting(order: Order, schema: Mapping[str, pl.DataType]) -> dict[str, str]:
-    """Return the first of the fields' types with which the query can be planned; raises the last one's error."""
-    problem: Exception | None = None
+def _choose_types(order: Order, schema: Mapping[str, pl.DataType]) -> dict[str, str]:
+    """Return the first types of the fields with which the query can be planned; raises the first error if none fit."""
+    first_error: Exception | None = None
     for types in order.types:
-        given = {name: TYPES[types[name]] if name in types else dtype for name, dtype in schema.items()}
         try:
-            _try(order, given)
-        except Exception as error:  # noqa: BLE001  # whatever it is, other types may do
-            problem = problem or error
+            _plan(order, {name: TYPES[types[name]] if name in types else dtype for name, dtype in schema.items()})
+        except Exception as error:  # noqa: BLE001  # after any error other types may fit
+            first_error = first_error or error
         else:
             return types
-    raise problem or ValueError("there are no types to try")
+    raise first_error or ValueError("there are no types to try")
 
 
-def _try(order: Order, schema: Mapping[str, pl.DataType]) -> None:
+def _plan(order: Order, schema: Mapping[str, pl.DataType]) -> None:
     row = pl.DataFrame({name: [None] for name in schema}, schema=schema).lazy()
     for text in order.planned:
-        _asked(text, row).collect()
-    names = _asked(order.text, row).collect_schema().names()
+        _query(text, row).collect()
+    names = _query(order.text, row).collect_schema().names()
     unique = len(set(order.names)) == len(order.names)
     if len(names) != len(order.names) or (unique and names != order.names):
-        raise ValueError(f"polars gives other columns than were asked for: {', '.join(names)[:200]}")
+        raise ValueError(f"polars returns other columns than the query names: {', '.join(names)[:200]}")
 
 
-def _asked(text: str, table: pl.LazyFrame) -> pl.LazyFrame:
+def _query(text: str, table: pl.LazyFrame) -> pl.LazyFrame:
     return pl.SQLContext(results=table).execute(text)
 
 
@@ -144,14 +129,14 @@ def _typed(table: pl.LazyFrame, types: Mapping[str, str]) -> pl.LazyFrame:
 
 
 def _as_cells(schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
-    """Write as text what a CSV has no cell for."""
+    """Return expressions that turn the types which CSV lacks into text."""
     kinds = enumerate(schema.values())
     nested = [pl.nth(place).map_batches(_as_json, pl.String()) for place, dtype in kinds if dtype.is_nested()]
     return [*_as_texts(schema), *nested]
 
 
 def _as_texts(schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
-    """Write as text what JSON has no value for. By place: a name may be a pattern to polars."""
+    """Return expressions that turn the types which JSON lacks into text; by place, since a name may be a pattern."""
     kinds = list(enumerate(schema.values()))
     binary = [pl.nth(place).bin.encode("base64") for place, dtype in kinds if dtype == pl.Binary()]
     return [
@@ -166,7 +151,7 @@ def _as_json(values: pl.Series) -> pl.Series:
 
 
 def _write_array(table: pl.LazyFrame, path: Path) -> None:
-    """Write the rows as one JSON array of objects, some at a time."""
+    """Write the rows as one JSON array of objects, a batch of rows at a time."""
     plain = table.with_columns(_as_texts(table.collect_schema()))
     with path.open("w") as file:
         separator = "[\n"
@@ -184,43 +169,16 @@ def _first(frame: pl.DataFrame) -> Iterator[list[Any]]:
 
 
 def _cell(value: Any) -> Any:
-    """Return a value as everybody can read it: a number that a double does not hold as text, and no text too long."""
+    """Return a value for the status: a number that a double would round as text, and a long text cut."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > EXACT:
         return str(value)
     return value[: CELL - 1] + "…" if isinstance(value, str) and len(value) > CELL else value
 
 
-def _words(error: BaseException, size: int) -> str:
-    if isinstance(error, MemoryError):
-        return "it needs more memory than it may have"
+def _explain(error: BaseException) -> str:
     text = str(error).strip().split("\n", 1)[0][:500]
     if os.strerror(errno.EFBIG) in text:
-        return f"the answer has more than {size // 2**20} MiB"
+        return f"the answer has more than {resource.getrlimit(resource.RLIMIT_FSIZE)[0] // MIB} MiB"
     if "maximum length reached" in text:
         return "it makes more than 4,294,967,295 rows on the way to its answer"
     return text or type(error).__name__
-
-
-def _columns(parquet: bytes) -> list[str]:
-    empty = pl.DataFrame(schema=pl.read_parquet_schema(io.BytesIO(parquet)))
-    return [base64.b64encode(empty.write_ipc(None).getvalue()).decode()]
-
-
-def _limit(order: Order | Footer) -> None:
-    """Bound what this process may take; where memory runs out, it is the one to go."""
-    resource.setrlimit(resource.RLIMIT_DATA, (order.memory, order.memory))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (order.size, order.size))
-    resource.setrlimit(resource.RLIMIT_CPU, (order.seconds, order.seconds))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    adjustment = Path("/proc/self/oom_score_adj")
-    if adjustment.exists():
-        adjustment.write_text("1000")
-
-
-def _end_with_the_asker() -> None:
-    sys.stdin.buffer.read()
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,50 +1,42 @@
-"""Ask a query of the joined table, in a process apart: it may be made to take all memory or all time."""
+"""Plan and run queries of the joined table in child processes: a query may be made to take all memory or all time."""
 
 import asyncio
-import base64
-import contextlib
 import math
 import os
-import signal
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import polars as pl
 
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.sql.child import CELL, OUTPUTS, Answer, Footer, Order
+from pipeline.sandbox.child import Limits
+from pipeline.sandbox.parent import call_in_child
+from pipeline.sql.child import CELL, OUTPUTS, Answer, Order, answer_order, read_columns
 from pipeline.sql.rewrite import Query, assignments, check_types
 from pipeline.sql.scopes import listed
 from pipeline.units import KIB, MIB
 
 MOST_BYTES = 1024 * MIB
 SHOWN_BYTES = 16 * KIB
-THREADS = 2
-_ROOT = Path(__file__).parents[2]
-_KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
-# Memory is given back at once: what polars keeps for later counts against the limit.
-_ALLOCATOR = "dirty_decay_ms:0,muzzy_decay_ms:0"
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one process may take: seconds of time, and of each of the machine's processors; bytes of memory."""
+def query_limits(seconds: float, memory: int, most_bytes: int = MOST_BYTES) -> Limits:
+    """Return the limits of one query: seconds in all, on every processor; bytes of memory and of the answer."""
+    processors = os.cpu_count() or 1
+    return Limits(
+        memory=memory, seconds=seconds, processor_seconds=math.ceil(seconds * processors), file_bytes=most_bytes
+    )
 
-    seconds: float
-    memory: int
 
-
-# Beside a replica that cuts or joins a large table, in the memory that stack.yml gives to both.
-PLAN = Limits(20, 384 * MIB)
-RUN = Limits(300, 640 * MIB)
+# A replica that cuts or joins a large table shares the memory of stack.yml with one of these.
+PLAN = query_limits(20, 384 * MIB)
+RUN = query_limits(300, 640 * MIB)
 
 
 class Queries:
-    """Runs queries, few at a time: each may take as much memory as its limit is."""
+    """Plans and runs queries, few at a time: each may take as much memory as its limit."""
 
     def __init__(self, plan: Limits = PLAN, run: Limits = RUN) -> None:
         self._plan = plan
@@ -55,62 +47,64 @@ class Queries:
     async def plan(self, query: Query, schema: Mapping[str, pl.DataType]) -> None:
         """Raise BadRequestError unless polars can run the query over a table with these columns.
 
-        Raises UnavailableError where no process can be started, and where it takes too long: the machine may be busy.
+        Raises UnavailableError when no process can be started or it takes too long: the machine may be busy.
         """
         check_types(query, schema)
         columns = pl.DataFrame(schema={**schema, **dict.fromkeys(query.paths, pl.String())})
-        order = _order(query, {}, self._plan, columns=columns.write_ipc(None).getvalue())
-        async with self._planning:
-            try:
-                answer = await _asked(order, self._plan)
-            except TimeoutError:
-                raise UnavailableError(f"sql could not be planned within {self._plan.seconds:g} s: try again") from None
-        if answer.error:
+        order = _order(query, {}, columns=columns.write_ipc(None).getvalue())
+        try:
+            async with self._planning:
+                await call_in_child(answer_order, order, self._plan)
+        except TimeoutError:
+            raise UnavailableError(f"sql could not be planned within {self._plan.seconds:g} s: try again") from None
+        except BadRequestError as error:
             raise BadRequestError(
-                f"sql: it cannot be run: {query.spoken(answer.error)}",
+                f"sql: it cannot be run: {query.spoken(str(error))}",
                 [f"the columns of results are: {listed(list(schema))}; any other name is a field of the results"],
-            )
+            ) from error
 
     async def columns(self, parquet: bytes) -> dict[str, pl.DataType] | None:
-        """Return the columns of a Parquet file without its rows; None where they cannot be read, within the limits."""
-        order = Footer(parquet, self._plan.memory, MOST_BYTES, _processor_seconds(self._plan))
-        async with self._planning:
-            try:
-                answer = await _asked(order, self._plan)
-            except TimeoutError:
-                return None
-        return None if answer.error else dict(pl.read_ipc(base64.b64decode(answer.columns[0])).schema)
+        """Return the columns of a Parquet file without its rows; None when they cannot be read, within the limits.
 
-    async def run(self, query: Query, pieces: Sequence[Path], types: Mapping[str, pl.DataType], into: Path) -> Answer:
-        """Run the query over these Parquet files and write OUTPUTS; what goes wrong with it is in the answer.
-
-        `types` are those of the table's columns, and of the fields that were seen. Raises UnavailableError where no
-        process can be started.
+        Raises UnavailableError when no process can be started.
         """
         try:
+            async with self._planning:
+                empty = await call_in_child(read_columns, parquet, self._plan)
+        except (BadRequestError, TimeoutError):
+            return None
+        return dict(pl.read_ipc(empty).schema)
+
+    async def run(self, query: Query, pieces: Sequence[Path], types: Mapping[str, pl.DataType], into: Path) -> Answer:
+        """Run the query over Parquet files and write OUTPUTS to a folder; an error of the query is in the answer.
+
+        `types` are those of the table's columns, and of the fields that the results have. Raises UnavailableError when
+        no process can be started.
+        """
+        fields = {name: dtype for name, dtype in types.items() if name in query.paths}
+        order = _order(query, fields, pieces=[str(piece) for piece in pieces], into=str(into))
+        try:
             check_types(query, types)
+            async with self._running:
+                answer = await call_in_child(answer_order, order, self._run)
+        except TimeoutError:
+            return Answer(error=f"it took more than {self._run.seconds:g} s")
         except BadRequestError as error:
-            return Answer(error=str(error))
-        known = {name: dtype for name, dtype in types.items() if name in query.paths}
-        order = _order(query, known, self._run, pieces=[str(piece) for piece in pieces], into=str(into))
-        async with self._running:
-            try:
-                answer = await _asked(order, self._run)
-            except TimeoutError:
-                answer = Answer(error=f"it took more than {self._run.seconds:g} s")
-        if answer.error is None and await asyncio.to_thread(_size, into) > MOST_BYTES:
-            return Answer(error=f"the answer has more than {MOST_BYTES // MIB} MiB")
-        return msgspec.structs.replace(answer, error=query.spoken(answer.error)) if answer.error else answer
+            return Answer(error=query.spoken(str(error)))
+        most_bytes = self._run.file_bytes or MOST_BYTES
+        if answer.error is None and await asyncio.to_thread(_size, into) > most_bytes:
+            return Answer(error=f"the answer has more than {most_bytes // MIB} MiB")
+        return answer
 
 
 def status_of(answer: Answer) -> dict[str, Any]:
-    """Return what the status says of an answer, in at most 16 KiB: with shorter cells or fewer rows where it has to."""
+    """Return an answer for the status, in at most 16 KiB: with shorter cells or fewer rows if it needs them."""
     shown = answer
     for cell in (CELL, CELL // 4, CELL // 16):
         shown = msgspec.structs.replace(
             answer,
             columns=[name[:cell] for name in answer.columns],
-            first=[[each[:cell] if isinstance(each, str) else each for each in row] for row in answer.first],
+            first=[[value[:cell] if isinstance(value, str) else value for value in row] for row in answer.first],
         )
         if _fits(shown):
             break
@@ -127,76 +121,12 @@ def _size(folder: Path) -> int:
     return sum((folder / name).stat().st_size for name in OUTPUTS)
 
 
-def _order(query: Query, known: Mapping[str, pl.DataType], limits: Limits, **rest: Any) -> Order:
-    tried = [{name: str(dtype) for name, dtype in types.items()} for types in assignments(query, known)]
+def _order(query: Query, fields: Mapping[str, pl.DataType], **rest: Any) -> Order:
+    choices = [{name: str(dtype) for name, dtype in types.items()} for types in assignments(query, fields)]
     return Order(
         text=query.text,
         planned=list(query.planned),
-        names=[each.output_name for each in query.tree.selects],
-        types=[types for place, types in enumerate(tried) if types not in tried[:place]],
-        memory=limits.memory,
-        size=MOST_BYTES,
-        seconds=_processor_seconds(limits),
+        names=[select.output_name for select in query.tree.selects],
+        types=[types for place, types in enumerate(choices) if types not in choices[:place]],
         **rest,
     )
-
-
-def _processor_seconds(limits: Limits) -> int:
-    return math.ceil(limits.seconds * (os.cpu_count() or 1))
-
-
-def environment() -> dict[str, str]:
-    """Return what a process is told of this one's environment: no setting, and no secret."""
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    polars = {"POLARS_MAX_THREADS": str(THREADS), "_RJEM_MALLOC_CONF": _ALLOCATOR}
-    return kept | polars | {"PYTHONDONTWRITEBYTECODE": "1"}
-
-
-async def _asked(order: Order | Footer, limits: Limits) -> Answer:
-    """Run the process and return its answer; one that breaks a limit is killed, and its answer says so.
-
-    Raises TimeoutError, and UnavailableError where there can be no process.
-    """
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "pipeline.sql.child"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=environment(),
-            cwd=_ROOT,
-        )
-    except OSError as error:
-        raise UnavailableError(f"no process can be started for sql: {error.strerror}") from error
-    try:
-        async with asyncio.timeout(limits.seconds):
-            text = await _answer(process, msgspec.json.encode(order) + b"\n")
-            code = await process.wait()
-    finally:
-        await _end(process)
-    return msgspec.json.decode(text, type=Answer) if code == 0 and text else Answer(error=_death(code, order))
-
-
-async def _answer(process: asyncio.subprocess.Process, line: bytes) -> bytes:
-    """Tell the process what to do, and return what it says; its stdin stays open, since it ends with that."""
-    told, says = cast("asyncio.StreamWriter", process.stdin), cast("asyncio.StreamReader", process.stdout)
-    told.write(line)
-    with contextlib.suppress(ConnectionError):
-        await told.drain()
-    return await says.read()
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        if process.returncode is None:
-            process.kill()
-    cast("asyncio.StreamWriter", process.stdin).close()
-    await asyncio.shield(process.wait())
-
-
-def _death(code: int, order: Order | Footer) -> str:
-    if code == -signal.SIGXCPU:
-        return f"it took more than {order.seconds} s of processor time"
-    if code in {-signal.SIGABRT, -signal.SIGKILL}:
-        return f"it needs more than {order.memory // MIB} MiB of memory"
-    return f"the process that ran it ended with {code}"

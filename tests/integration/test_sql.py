@@ -13,7 +13,7 @@ from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.outputs.publish import SQL_ATTEMPTS
 from pipeline.sql import fields as fields_module
 from pipeline.sql.child import OUTPUTS, Answer
-from pipeline.sql.runner import Limits, Queries
+from pipeline.sql.runner import Queries, query_limits
 from pipeline.store.batch_records import Specs
 from pipeline.store.errors import MissingObjectError
 from pipeline.units import MIB
@@ -167,7 +167,7 @@ async def test_a_query_that_fails_at_the_end_fails_no_batch(pipeline: PipelineBe
 
 
 async def test_a_query_over_its_limits_fails_no_batch(pipeline: PipelineBench) -> None:
-    object.__setattr__(pipeline.context, "queries", Queries(run=Limits(0.5, 512 * MIB)))
+    object.__setattr__(pipeline.context, "queries", Queries(run=query_limits(0.5, 512 * MIB)))
     many = "url\n" + "".join(f"r{number}\n" for number in range(500))
     crossed = "SELECT count(*) AS n FROM " + ", ".join(f"results r{number}" for number in range(5))
     answer = await answered(pipeline, crossed, many, chunk="100")
@@ -184,8 +184,8 @@ async def test_a_query_without_a_process_fails_no_batch(
     monkeypatch.setattr(asyncio, "create_subprocess_exec", full)
     await pipeline.deliver_all()
     answer = (await pipeline.status())["sql"]
-    assert answer["error"] == "no process can be started for sql: Resource temporarily unavailable"
-    with pytest.raises(UnavailableError, match="no process can be started for sql"):
+    assert answer["error"] == "no process can be started: Resource temporarily unavailable"
+    with pytest.raises(UnavailableError, match="no process can be started"):
         await pipeline.submit(ROWS, CSV, {"column": "url", "sql": LABELS}, f"{pipeline.name}.other")
     assert await pipeline.objects(f"{pipeline.name}.other") == []
 

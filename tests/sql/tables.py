@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipeline.sql.child import Answer, Order, answered
+from pipeline.sql.child import Answer, Order, run_query
 from pipeline.sql.fields import Fields
 from pipeline.sql.rewrite import Query, assignments, check, check_types
 from pipeline.store.columns import table_schema
@@ -80,14 +80,10 @@ def ask(folder: Path, text: str, frame: pl.DataFrame) -> tuple[Answer, pl.DataFr
         planned=list(query.planned),
         names=[each.output_name for each in query.tree.selects],
         types=types,
-        # They are of a process apart, which this is none.
-        memory=0,
-        size=0,
-        seconds=0,
         pieces=[str(piece) for piece in pieces],
         into=str(folder),
     )
-    answer = answered(order)
+    answer = run_query(order)
     return answer, pl.read_parquet(folder / "sql.parquet")
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.sql.rewrite import check
-from pipeline.sql.runner import Limits, Queries
+from pipeline.sql.runner import Queries, query_limits
 from pipeline.units import MIB
 from tests.sql.tables import SCHEMA
 from tests.sql.test_sql_queries import COLUMNS, LABELS
@@ -22,7 +22,7 @@ async def test_a_query_that_fits_is_planned() -> None:
 
 
 async def test_a_plan_that_takes_too_long_is_to_be_asked_for_again() -> None:
-    queries = Queries(plan=Limits(0.001, 384 * MIB))
+    queries = Queries(plan=query_limits(0.001, 384 * MIB))
     with pytest.raises(UnavailableError, match=r"sql could not be planned within 0\.001 s: try again"):
         await queries.plan(check(LABELS, COLUMNS), SCHEMA)
     assert await queries.columns(b"PAR1") is None

@@ -15,10 +15,10 @@ import polars as pl
 import psutil
 import pytest
 
-from pipeline.sql import runner as queries_module
-from pipeline.sql.child import CELL, MOST_ROWS, Answer, Order, answered
+from pipeline.sandbox.parent import environment
+from pipeline.sql.child import CELL, MOST_ROWS, Answer, Order, run_query
 from pipeline.sql.rewrite import check
-from pipeline.sql.runner import SHOWN_BYTES, Limits, Queries, environment, status_of
+from pipeline.sql.runner import SHOWN_BYTES, Queries, query_limits, status_of
 from pipeline.units import MIB
 from tests.sql.tables import SCHEMA, result_of, table, write_pieces
 from tests.support import wait_until
@@ -27,7 +27,7 @@ COLUMNS = list(SCHEMA)
 LABELS = "SELECT label, count(*) AS n FROM results GROUP BY label ORDER BY n DESC, label"
 # A million million rows, which nobody counts in a second.
 ENDLESS = "SELECT count(*) AS n FROM results a, results b, results c"
-MARK = "pipeline.sql.child"
+MARK = "pipeline.sql.child:answer_order"
 
 
 async def run(folder: Path, text: str, rows: int = 100, queries: Queries | None = None) -> Answer:
@@ -148,7 +148,7 @@ async def test_a_query_that_cannot_be_answered_says_why(tmp_path: Path, text: st
 
 
 async def test_a_query_that_takes_too_long_is_ended(tmp_path: Path) -> None:
-    answer = await run(tmp_path, ENDLESS, rows=10_000, queries=Queries(run=Limits(1, 512 * MIB)))
+    answer = await run(tmp_path, ENDLESS, rows=10_000, queries=Queries(run=query_limits(1, 512 * MIB)))
     assert answer.error == "it took more than 1 s"
     assert children() == []
 
@@ -158,16 +158,16 @@ def largest(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("most", [1, 2])
-async def test_an_answer_that_is_too_large_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+async def test_an_answer_over_its_limit_is_an_error(tmp_path: Path, most: int) -> None:
     """A file over the limit, or all of them together."""
-    monkeypatch.setattr(queries_module, "MOST_BYTES", most * MIB)
-    answer = await run(tmp_path, "SELECT a.url, b.url AS other FROM results a, results b", rows=150)
+    queries = Queries(run=query_limits(300, 640 * MIB, most * MIB))
+    answer = await run(tmp_path, "SELECT a.url, b.url AS other FROM results a, results b", 150, queries)
     assert answer == Answer(error=f"the answer has more than {most} MiB")
     assert 0 < largest(tmp_path) <= most * MIB
 
 
 async def test_one_query_runs_at_a_time(tmp_path: Path) -> None:
-    queries, most = Queries(run=Limits(0.5, 512 * MIB)), 0
+    queries, most = Queries(run=query_limits(0.5, 512 * MIB)), 0
     tasks = [asyncio.create_task(run(tmp_path, ENDLESS, 10_000, queries)) for _ in range(2)]
     while not all(task.done() for task in tasks):
         most = max(most, len(children()))
@@ -181,16 +181,13 @@ def test_columns_that_were_not_asked_for_are_an_error(tmp_path: Path) -> None:
     order = Order(
         text="SELECT n AS other FROM results",
         types=[{}],
-        memory=0,
-        size=0,
-        seconds=0,
         planned=[],
         names=["n"],
         pieces=[str(tmp_path / "piece.parquet")],
         into=str(tmp_path),
     )
-    with pytest.raises(ValueError, match="polars gives other columns than were asked for: other"):
-        answered(order)
+    with pytest.raises(ValueError, match="polars returns other columns than the query names: other"):
+        run_query(order)
 
 
 async def test_a_query_that_is_given_up_is_ended(tmp_path: Path) -> None:
