@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from pipeline.store.bucket import Store
-    from pipeline.store.segments import Segment
+    from pipeline.store.keys import Segment
     from pipeline.store.snapshot import Manifest
 
 EPOCH = "5"

@@ -22,6 +22,7 @@ from pipeline.spec.submission import Submission
 from pipeline.status.final_status import close_batch
 from pipeline.store.batch_records import Marker, are_pending
 from pipeline.store.errors import MissingObjectError
+from pipeline.store.keys import spec
 from pipeline.store.snapshot import Manifest
 from pipeline.tasks.follow_up import enqueue_open, enqueue_reduce
 from pipeline.tasks.release import release_first
@@ -142,6 +143,6 @@ async def discard(context: Context, new: NewBatch) -> None:
     """Give up an opening that its submitter is told about: nothing of it is left, and then its id is free again."""
     if (await claim(context, new)).verdict == "claimed":
         # The specification first: who meets the claim now is not told that the batch will run.
-        await context.store.delete(f"{new.name}/spec.json")
+        await context.store.delete(spec(new.name))
         await context.specs.erase(new.name)
         await abandon(context, new.name, new.owner)

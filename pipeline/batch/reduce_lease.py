@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
 from pipeline.ledger.replies import Lease
-from pipeline.store.keys import CONTENT_TYPES
+from pipeline.store.keys import CONTENT_TYPES, generation_output
 from pipeline.store.multipart import Upload
 from pipeline.store.writer import Writer
 
@@ -35,4 +35,4 @@ class Job:
                 raise UnavailableError(f"batch {self.batch}: the lease of its reduce was lost")
 
         kind = CONTENT_TYPES.get(name, "application/json")
-        return Writer(self.context.store, f"{self.batch}/{self.generation}/{name}", still_ours, kind)
+        return Writer(self.context.store, generation_output(self.batch, self.generation, name), still_ours, kind)

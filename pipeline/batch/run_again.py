@@ -10,7 +10,8 @@ from pipeline.ledger.replies import State
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.chunk_size import chosen_chunk
 from pipeline.status.open_mark import mark_open
-from pipeline.store.segments import Segment, list_segments, retryable, unsuccessful
+from pipeline.store.keys import Segment
+from pipeline.store.segments import list_segments, retryable, unsuccessful
 from pipeline.tasks.follow_up import enqueue_reduce
 from pipeline.tasks.release import release_first
 

@@ -13,7 +13,7 @@ from pipeline.cli.show import FIRST_ROWS, show_frame, show_sql
 from pipeline.cli.watch import BatchId
 from pipeline.client import Batch
 from pipeline.client.downloads import atomic_write
-from pipeline.store.keys import results_of
+from pipeline.store.keys import results_name
 from pipeline.store.text_formats import to_csv, to_ndjson
 
 # For a batch that has not written this format itself.
@@ -55,7 +55,7 @@ async def results(setup: Setup, batch_id: BatchId, *, to: To = None, sql: Sql = 
                 return Exit.FLAWED
             _written(setup, batch_id, to, None)
             return Exit.DONE
-        if to and await batch.save_output(results_of(suffix.removeprefix(".")), to):
+        if to and await batch.save_output(results_name(suffix.removeprefix(".")), to):
             _written(setup, batch_id, to, None)
             return Exit.DONE
         frame = await batch.frame()

@@ -19,7 +19,7 @@ from pipeline.client.errors import BrokenError, RefusedError
 from pipeline.client.join_table import join
 from pipeline.client.progress import Progress
 from pipeline.client.retry import RETRY_STATUSES, RETRY_STATUSES_FOR_READS
-from pipeline.store.keys import results_of
+from pipeline.store.keys import results_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -136,7 +136,7 @@ class Batch:
 
         It is read from `results.parquet`, or joined from rows and outcomes if the batch has no such output.
         """
-        link = (await self.outputs()).named(results_of("parquet"))
+        link = (await self.outputs()).named(results_name("parquet"))
         if link is None:
             return await self._join_parts()
         body = await self.downloads.get(link)

@@ -11,6 +11,7 @@ from pipeline.doctor.check import Check, failed, ok, warning
 from pipeline.errors import PipelineError
 from pipeline.store.bucket import Store
 from pipeline.store.errors import DeniedError
+from pipeline.store.keys import trial
 
 SLOW = 2.0
 CLEANING = 3.0
@@ -21,7 +22,7 @@ Step = Callable[[], Awaitable[object]]
 
 async def check_bucket(context: Context) -> list[Check]:
     """Write, read, list and delete; what else there is in the bucket is left alone. Raises UnavailableError."""
-    store, key = context.store, f"doctor/{context.settings.function_name}/{uuid.uuid4().hex}"
+    store, key = context.store, trial(context.settings.function_name, uuid.uuid4().hex)
     started, is_gone = time.monotonic(), False
     try:
         await store.put(key, BODY, "text/plain")

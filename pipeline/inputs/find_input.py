@@ -5,9 +5,8 @@ from pipeline.errors import BadRequestError
 from pipeline.inputs.s3_prefix import look_at, nothing_there
 from pipeline.request import RESERVED_IDS
 from pipeline.spec.batch_spec import BatchSpec
-from pipeline.spec.input_format import FORMATS
 from pipeline.store.errors import MissingObjectError, ObjectInfo
-from pipeline.store.keys import is_output
+from pipeline.store.keys import is_readable
 from pipeline.units import MIB
 
 INLINE_SNAPSHOT = 64 * MIB
@@ -36,8 +35,7 @@ async def find_input(context: Context, spec: BatchSpec, body: bytes | None) -> t
 
 async def _is_own(context: Context, key: str) -> bool:
     """Say whether a key or a prefix is a mark or a batch's object, other than one of its outputs or its input."""
-    folder, slash, rest = key.partition("/")
+    folder, slash, _ = key.partition("/")
     if folder in RESERVED_IDS:
         return True
-    is_readable = rest in {f"input.{form}" for form in FORMATS} or is_output(rest)
-    return bool(slash) and not is_readable and await context.specs.exists(folder)
+    return bool(slash) and not is_readable(key) and await context.specs.exists(folder)

@@ -7,13 +7,13 @@ from structlog.contextvars import bind_contextvars
 
 from pipeline.batch.dry_run import try_out
 from pipeline.batch.open import NewBatch
+from pipeline.batch.read_submission import read_request
 from pipeline.batch.submit import submit
 from pipeline.context import Context
 from pipeline.inputs.check_query import check_query, read_columns
 from pipeline.inputs.find_input import find_input
 from pipeline.notify.tell import check_targets
 from pipeline.request import Event, Response, check_batch_id
-from pipeline.spec.request_body import read_request
 from pipeline.spec.submission import Submission
 
 

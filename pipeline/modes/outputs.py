@@ -9,8 +9,8 @@ from pipeline.errors import BadRequestError, ConflictError
 from pipeline.ledger.states import ENDED
 from pipeline.request import Event, Response, batch_of
 from pipeline.spec.submission import Submission
+from pipeline.store import keys
 from pipeline.store.errors import MissingObjectError
-from pipeline.store.keys import CONTENT_TYPES
 from pipeline.store.segments import every_segment
 
 EXPIRES = 3600
@@ -50,7 +50,7 @@ async def _submission(context: Context, name: str) -> Submission | None:
 async def _summary(context: Context, name: str) -> dict[str, Any] | None:
     """Link the summary; None for a batch that was never opened."""
     try:
-        found = await context.store.head(f"{name}.json")
+        found = await context.store.head(keys.summary(name))
     except MissingObjectError:
         return None
     return await _link(context, found.key, found.size)
@@ -58,8 +58,8 @@ async def _summary(context: Context, name: str) -> dict[str, Any] | None:
 
 async def _outputs(context: Context, name: str) -> list[dict[str, Any]]:
     """Link what is beside the summary, in the order of CONTENT_TYPES."""
-    sizes = await context.store.children(f"{name}/")
-    there = [(other, f"{name}/{other}") for other in CONTENT_TYPES if f"{name}/{other}" in sizes]
+    sizes = await context.store.children(keys.output.folder(name))
+    there = [(other, key) for other in keys.CONTENT_TYPES if (key := keys.output(name, other)) in sizes]
     return [{"name": other} | await _link(context, key, sizes[key]) for other, key in there]
 
 
@@ -72,7 +72,7 @@ async def _parts(context: Context, name: str, submission: Submission | None) -> 
         manifest = await context.snapshots.manifest(name, 0)
     except MissingObjectError:
         return nothing
-    snapshot = [pair for pair in await context.store.sizes(f"{name}/input/0/") if pair[0].endswith(".parquet")]
+    snapshot = [pair for pair in await context.store.sizes(keys.part.folder(name, 0)) if keys.part.parse(pair[0])]
     segments = await every_segment(context.store, name, submission.epoch)
     return {
         "column": manifest.column,

@@ -9,7 +9,7 @@ from pipeline.answers.result_json import as_json
 from pipeline.context import Context
 from pipeline.ledger.notices import Ending
 from pipeline.store.errors import MissingObjectError
-from pipeline.store.keys import REDUCED
+from pipeline.store.keys import REDUCED, generation_output, output
 
 
 async def keep_reduced(context: Context, batch: str, end: Ending, function: str, reply: Reply) -> None:
@@ -24,9 +24,9 @@ async def keep_reduced(context: Context, batch: str, end: Ending, function: str,
         "result": orjson.Fragment(bytes(result)),
         **({"encoding": encoding} if encoding else {}),
     }
-    kept = await context.store.put(f"{batch}/{end.generation}/{REDUCED}", orjson.dumps(document))
+    kept = await context.store.put(generation_output(batch, end.generation, REDUCED), orjson.dumps(document))
     if await _is_current(context, batch, end):
-        await context.store.copy(kept, f"{batch}/{REDUCED}")
+        await context.store.copy(kept, output(batch, REDUCED))
     if not await _is_current(context, batch, end):
         await _put_back(context, batch, end)
 
@@ -39,13 +39,13 @@ async def _put_back(context: Context, batch: str, end: Ending) -> None:
     """Whoever is overtaken by a redrive puts back what that has kept, and by a deletion leaves nothing behind."""
     store = context.store
     if not await context.specs.exists(batch):
-        await store.delete_many([f"{batch}/{REDUCED}", f"{batch}/{end.generation}/{REDUCED}"])
+        await store.delete_many([output(batch, REDUCED), generation_output(batch, end.generation, REDUCED)])
         return
     now = await context.ledger.phase(batch)
     if now is None or now.generation == end.generation:
         return
     try:
-        await store.copy(await store.head(f"{batch}/{now.generation}/{REDUCED}"), f"{batch}/{REDUCED}")
+        await store.copy(await store.head(generation_output(batch, now.generation, REDUCED)), output(batch, REDUCED))
     except MissingObjectError:
         # The redrive has not come that far, and will write over it.
         return

@@ -22,8 +22,10 @@ from pipeline.ledger.notices import Ending, Tried, Verdict
 from pipeline.ledger.replies import MICROSECONDS
 from pipeline.notify.reduced import keep_reduced
 from pipeline.spec.batch_spec import BatchSpec
+from pipeline.spec.input_address import Address
 from pipeline.spec.targets import Target
 from pipeline.status.final_status import close_told, final_status, with_notices
+from pipeline.store import keys
 from pipeline.store.batch_records import are_pending
 from pipeline.store.bucket import Store
 from pipeline.store.errors import MissingObjectError
@@ -192,8 +194,11 @@ async def output_addresses(store: Store, batch: str, generation: int) -> dict[st
     What is published is under `<batch>/<generation>/` and under `<batch>/`, and the summary as `<batch>.json`; a reduce
     that was cut off, or an earlier end of this generation, may have left more under the generation.
     """
-    root = f"s3://{store.bucket}/{batch}"
-    folders = (f"{batch}/{generation}/", f"{batch}/")
-    written, published = [[key.removeprefix(folder) for key in await store.children(folder)] for folder in folders]
-    found = {"summary": f"{root}.json"} if "summary.json" in written else {}
-    return found | {name: f"{root}/{name}" for name in written if name in published}
+    written = await store.children(keys.generation_output.folder(batch, generation))
+    published = await store.children(keys.output.folder(batch))
+    names = {"summary": keys.summary(batch)} if keys.generation_summary(batch, generation) in written else {}
+    for key in published:
+        parts = keys.output.parse(key)
+        if parts and keys.generation_output(batch, generation, parts["name"]) in written:
+            names[parts["name"]] = key
+    return {name: str(Address(store.bucket, key)) for name, key in names.items()}

@@ -12,12 +12,12 @@ from pipeline.outputs.joined_table import JoinedTable
 from pipeline.outputs.pieces import Pieces, in_folder
 from pipeline.store.bucket import PART_SIZE
 from pipeline.store.errors import ObjectInfo
-from pipeline.store.keys import FAILURES_CSV, FAILURES_NDJSON, FAILURES_PARQUET, results_of
+from pipeline.store.keys import FAILURES_CSV, FAILURES_NDJSON, FAILURES_PARQUET, results_name
 from pipeline.store.text_formats import to_csv, to_lines_again, to_ndjson
 from pipeline.store.writer import Writer
 from pipeline.units import MIB
 
-RESULTS_PARQUET, RESULTS_CSV, RESULTS_NDJSON = map(results_of, ("parquet", "csv", "ndjson"))
+RESULTS_PARQUET, RESULTS_CSV, RESULTS_NDJSON = map(results_name, ("parquet", "csv", "ndjson"))
 
 NewWriter = Callable[[str], Writer]
 

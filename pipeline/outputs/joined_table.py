@@ -16,7 +16,8 @@ from pipeline.outputs.pieces import PIECE_ROWS, Pieces, in_folder, temporary_fol
 from pipeline.outputs.tally import Tally
 from pipeline.store.bucket import Store
 from pipeline.store.columns import INDEX, input_columns, outcome_columns, table_names, table_schema
-from pipeline.store.segments import Segment, merge
+from pipeline.store.keys import Segment
+from pipeline.store.segments import merge
 from pipeline.store.snapshot import Manifest, Snapshots
 
 Extract = Callable[[Sequence[bytes | None]], dict[str, pl.Series]]

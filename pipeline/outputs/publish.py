@@ -24,9 +24,9 @@ from pipeline.sql.child import OUTPUTS as SQL_OUTPUTS
 from pipeline.sql.child import Answer
 from pipeline.sql.runner import status_of
 from pipeline.status.final_status import close_batch
+from pipeline.store import keys
 from pipeline.store.errors import ObjectInfo
-from pipeline.store.keys import CONTENT_TYPES, FAILURES_NDJSON, FAILURES_PARQUET, REPORT, names_of
-from pipeline.store.segments import Segment
+from pipeline.store.keys import CONTENT_TYPES, FAILURES_NDJSON, FAILURES_PARQUET, REPORT, SUMMARY, Segment, output_names
 from pipeline.store.snapshot import Manifest
 from pipeline.store.writer import Writer
 
@@ -105,7 +105,7 @@ async def _write(job: Job, found: Findings) -> tuple[Written, _Outputs]:
     )
 
     def new_summary() -> Writer:
-        return job.new_writer("summary.json")
+        return job.new_writer(SUMMARY)
 
     async with together() as group:
         some = (new_summary, context.store, context.snapshots, totals, found.segments)
@@ -175,9 +175,9 @@ async def _publish(job: Job, summary: ObjectInfo, outputs: dict[str, ObjectInfo]
     if not await job.is_leased():
         return False
     # Those of an earlier generation are no outputs of this one.
-    await context.store.delete_many([f"{batch}/{name}" for name in CONTENT_TYPES if name not in outputs])
+    await context.store.delete_many([keys.output(batch, name) for name in CONTENT_TYPES if name not in outputs])
     await _copy(job, outputs)
-    await context.store.copy(summary, f"{batch}.json")
+    await context.store.copy(summary, keys.summary(batch))
     if await job.is_leased():
         return True
     now = await context.ledger.phase(batch)
@@ -189,22 +189,23 @@ async def _publish(job: Job, summary: ObjectInfo, outputs: dict[str, ObjectInfo]
 async def _copy(job: Job, outputs: dict[str, ObjectInfo]) -> None:
     async with together() as group:
         for name, info in outputs.items():
-            group.create_task(job.context.store.copy(info, f"{job.batch}/{name}", CONTENT_TYPES[name]))
+            group.create_task(job.context.store.copy(info, keys.output(job.batch, name), CONTENT_TYPES[name]))
 
 
 async def _put_back(job: Job, generation: int) -> None:
     """Publish what a generation has, and nothing that it has not."""
-    store, folder = job.context.store, f"{job.batch}/{generation}"
-    sizes = dict(await store.sizes(f"{folder}/"))
-    names = {name for name in CONTENT_TYPES if f"{folder}/{name}" in sizes}
-    await _copy(job, {name: ObjectInfo(f"{folder}/{name}", "", sizes[f"{folder}/{name}"]) for name in names})
-    await store.delete_many([f"{job.batch}/{name}" for name in CONTENT_TYPES if name not in names])
-    await store.copy(await store.head(f"{folder}/summary.json"), f"{job.batch}.json")
+    store, batch = job.context.store, job.batch
+    sizes = await store.sizes(keys.generation_output.folder(batch, generation))
+    parsed = [(keys.generation_output.parse(key), ObjectInfo(key, "", size)) for key, size in sizes]
+    outputs = {parts["name"]: info for parts, info in parsed if parts}
+    await _copy(job, outputs)
+    await store.delete_many([keys.output(batch, name) for name in CONTENT_TYPES if name not in outputs])
+    await store.copy(await store.head(keys.generation_summary(batch, generation)), keys.summary(batch))
 
 
 def _given_up(found: Findings) -> str:
     """Say that there is nothing but the summary, and why."""
     again = FAILURES_NDJSON if _is_json(found) else FAILURES_PARQUET
-    names = ", ".join(names_of(found.submission.spec.outputs, again))
+    names = ", ".join(output_names(found.submission.spec.outputs, again))
     reason = found.state["trouble"] or "see the function's log and its replicas' memory"
     return f"there are no {names}: writing them was given up after {TABLE_ATTEMPTS} attempts that broke off ({reason})"

@@ -12,7 +12,8 @@ import orjson
 from pipeline.answers.outcome import Outcome
 from pipeline.store.bucket import Store
 from pipeline.store.errors import ObjectInfo
-from pipeline.store.segments import Segment, merge
+from pipeline.store.keys import Segment
+from pipeline.store.segments import merge
 from pipeline.store.snapshot import Item, Manifest, Snapshots
 from pipeline.store.writer import Writer
 from pipeline.units import iso

@@ -12,6 +12,8 @@ from pipeline.ledger.notices import notices_of
 from pipeline.ledger.replies import MICROSECONDS, State
 from pipeline.ledger.states import ENDED
 from pipeline.settings.environment import Settings
+from pipeline.spec.input_address import Address
+from pipeline.store.keys import output, summary
 
 
 def status_url(settings: Settings, batch: str) -> str:
@@ -63,11 +65,11 @@ def status_document(settings: Settings, batch: str, state: State) -> dict[str, A
 
 
 def _links(settings: Settings, batch: str, state: State) -> dict[str, str | None]:
-    address, ended = f"s3://{settings.s3_bucket}/{batch}", state.seconds("ended")
+    bucket, ended = settings.s3_bucket, state.seconds("ended")
     return {
         "status": status_url(settings, batch),
-        "summary": f"{address}.json" if ended and state.seconds("started") else None,
-        "outputs": f"{address}/" if ended and _said(state, "outputs") else None,
+        "summary": str(Address(bucket, summary(batch))) if ended and state.seconds("started") else None,
+        "outputs": str(Address(bucket, output.folder(batch))) if ended and _said(state, "outputs") else None,
     }
 
 

@@ -1,7 +1,7 @@
 """What S3 keeps of a batch beside its rows and outcomes: the specification, the mark of an open batch, the status."""
 
-import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,16 +11,13 @@ from async_lru import alru_cache
 from pipeline.errors import ConflictError
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.submission import Submission
+from pipeline.store import keys
 from pipeline.store.bucket import Check, Store
 from pipeline.store.errors import MissingObjectError
-from pipeline.store.keys import NAMES
 
 CACHED_SPECS = 256
 CACHED_STATUSES = 1024
 STATUS_TTL = 60.0
-_OWN = re.compile(
-    rf"[^/]+(\.json|/(spec\.json|status\.json|input\.(csv|tsv|parquet|ndjson|json)|(input|segments|refs)/.+|\d+/summary\.json|(\d+/)?({NAMES})))"
-)
 
 
 class Marker(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -54,8 +51,8 @@ class Specs:
         self._store = store
         self._function = function
         # Another deployment may use the same bucket: its open batches are its own to go on with.
-        self._open = f"open/{function}/"
-        self._ended = f"ended/{function}/"
+        self._open_mark = partial(keys.open_mark, function)
+        self._ended_mark = partial(keys.ended_mark, function)
         self.get = alru_cache(maxsize=CACHED_SPECS)(self._remembered)
         # Of batches that Redis has forgotten: one that is redriven is in Redis again.
         self.ended = alru_cache(maxsize=CACHED_STATUSES, ttl=STATUS_TTL)(self.read_status)
@@ -68,7 +65,7 @@ class Specs:
         return submission
 
     async def _submission(self, batch: str) -> Submission:
-        return msgspec.json.decode(await self._store.get(f"{batch}/spec.json"), type=Submission)
+        return msgspec.json.decode(await self._store.get(keys.spec(batch)), type=Submission)
 
     async def _remembered(self, batch: str, _epoch: str) -> BatchSpec:
         return (await self.read(batch)).spec
@@ -76,36 +73,39 @@ class Specs:
     async def write(self, batch: str, submission: Submission) -> None:
         """Write a batch's submission."""
         owned = msgspec.structs.replace(submission, owner=self._function)
-        await self._store.put(f"{batch}/spec.json", msgspec.json.encode(owned))
+        await self._store.put(keys.spec(batch), msgspec.json.encode(owned))
 
     async def mark_open(self, batch: str, marker: Marker) -> None:
         """Mark the batch as open: the first of its objects."""
-        await self._store.put(f"{self._open}{batch}", msgspec.json.encode(marker))
+        await self._store.put(self._open_mark(batch), msgspec.json.encode(marker))
 
     async def read_marker(self, batch: str) -> Marker | None:
         """Return the mark of an open batch, None when it is not open."""
         try:
-            return msgspec.json.decode(await self._store.get(f"{self._open}{batch}"), type=Marker)
+            return msgspec.json.decode(await self._store.get(self._open_mark(batch)), type=Marker)
         except MissingObjectError:
             return None
 
     async def open_batches(self) -> list[str]:
         """Return the batches that are marked as open, sorted."""
-        return [key.removeprefix(self._open) for key in await self._store.list(self._open)]
+        folder = self._open_mark("")
+        return [key.removeprefix(folder) for key in await self._store.list(folder)]
 
     async def ended_batches(self) -> list[tuple[str, float]]:
         """Return the batches that have ended, sorted, each with the time in seconds since 1970."""
-        return [(key.removeprefix(self._ended), at) for key, at in await self._store.list_aged(self._ended)]
+        folder = self._ended_mark("")
+        return [(key.removeprefix(folder), at) for key, at in await self._store.list_aged(folder)]
 
     async def is_foreign(self, batch: str) -> bool:
         """Say whether what is at `<batch>/` or `<batch>.json` is somebody else's: a batch never writes over it."""
-        if not await self._store.list(f"{batch}/", limit=1) and not await self._exists(f"{batch}.json"):
+        in_folder = await self._store.list(keys.batch_folder(batch), limit=1)
+        if not in_folder and not await self._exists(keys.summary(batch)):
             return False
-        return not (await self._exists(f"{batch}/spec.json") or await self._exists(f"{self._open}{batch}"))
+        return not (await self._exists(keys.spec(batch)) or await self._exists(self._open_mark(batch)))
 
     async def exists(self, batch: str) -> bool:
         """Say whether there is a batch of this name."""
-        return await self._exists(f"{batch}/spec.json")
+        return await self._exists(keys.spec(batch))
 
     async def _exists(self, key: str) -> bool:
         try:
@@ -121,11 +121,11 @@ class Specs:
         where the id is no longer the caller's, and is asked before each request.
         """
         await self._store.abort_uploads(batch)
-        keys = [f"{batch}.json", *await self._store.list(f"{batch}/")]
-        spec = f"{batch}/spec.json"
-        own = [key for key in keys if _OWN.fullmatch(key) and key != spec]
+        spec = keys.spec(batch)
+        there = [keys.summary(batch), *await self._store.list(keys.batch_folder(batch))]
+        own = [key for key in there if key != spec and keys.belongs_to(key, batch)]
         await self._store.delete_many(own, still_ours)
-        await self._store.delete_many([f"{self._open}{batch}", f"{self._ended}{batch}"], still_ours)
+        await self._store.delete_many([self._open_mark(batch), self._ended_mark(batch)], still_ours)
         await self._store.delete_many([spec], still_ours)
 
     async def close(self, batch: str, status: dict[str, Any]) -> None:
@@ -133,18 +133,18 @@ class Specs:
 
         Its mark as an open one stays as long as somebody is to be told of the end.
         """
-        await self._store.put(f"{batch}/status.json", orjson.dumps(status))
-        await self._store.put(f"{self._ended}{batch}", b"{}")
+        await self._store.put(keys.status(batch), orjson.dumps(status))
+        await self._store.put(self._ended_mark(batch), b"{}")
         if not are_pending(status):
             await self.unmark(batch)
 
     async def unclose(self, batch: str) -> None:
         """Delete what `close` wrote of a batch that is deleted."""
-        await self._store.delete_many([f"{batch}/status.json", f"{self._ended}{batch}"])
+        await self._store.delete_many([keys.status(batch), self._ended_mark(batch)])
 
     async def unmark(self, batch: str) -> None:
         """Take the mark of an open batch away."""
-        await self._store.delete(f"{self._open}{batch}")
+        await self._store.delete(self._open_mark(batch))
 
     async def read_status(self, batch: str) -> dict[str, Any] | None:
         """Return the final status of an ended batch, None when it has none, or one of an earlier life of its id."""
@@ -154,7 +154,7 @@ class Specs:
     async def read_end(self, batch: str) -> dict[str, Any] | None:
         """Return the final status with the `epoch` of its ledger, as `close` was given it."""
         try:
-            document: dict[str, Any] = orjson.loads(await self._store.get(f"{batch}/status.json"))
+            document: dict[str, Any] = orjson.loads(await self._store.get(keys.status(batch)))
         except MissingObjectError:
             return None
         epoch = document.get("epoch")

@@ -11,6 +11,7 @@ from pipeline.errors import UnavailableError
 from pipeline.metrics import Metrics
 from pipeline.settings.environment import Settings
 from pipeline.settings.secrets import Secrets
+from pipeline.store import keys
 from pipeline.store.client import open_clients
 from pipeline.store.errors import (
     MISSING,
@@ -228,7 +229,7 @@ class Store:
         aborted = 0
         try:
             for upload in await self.uploads(batch):
-                if upload.key == f"{batch}.json" or upload.key.startswith(f"{batch}/"):
+                if keys.belongs_to(upload.key, batch):
                     await upload.abort()
                     aborted += 1
         except DeniedError as error:

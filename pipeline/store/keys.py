@@ -1,16 +1,27 @@
-"""What an ended batch has beside its summary, by name: under its generation first, and then under the batch."""
+"""The keys of the bucket: each is made and parsed here, and nowhere else.
 
+A function below makes the keys of one kind. Its docstring says what the object holds, its decorator which rooms have
+it written, and its arguments are the parts that `parse` reads back. `KEYS` is the table of them all.
+"""
+
+import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, ParamSpec, Self, cast, get_args
 
+from pipeline.spec.input_format import Format
+
+Parts = ParamSpec("Parts")
+
+SUMMARY = "summary.json"
 REPORT = "report.json"
-# What the function answered that a specification names as `reduce`, once it has.
 REDUCED = "reduced.json"
 FAILURES_CSV = "failures.csv"
 FAILURES_PARQUET = "failures.parquet"
 FAILURES_NDJSON = "failures.ndjson"
 _PARQUET, _CSV, _NDJSON = "application/vnd.apache.parquet", "text/csv; charset=utf-8", "application/x-ndjson"
-# In the order in which they are listed.
+# What an ended batch has beside its summary, by name, in the order in which outputs are listed.
 CONTENT_TYPES = {
     "results.parquet": _PARQUET,
     "results.csv": _CSV,
@@ -24,24 +35,206 @@ CONTENT_TYPES = {
     REPORT: "application/json",
     REDUCED: "application/json",
 }
-NAMES = "|".join(map(re.escape, CONTENT_TYPES))
-_OUTPUT = re.compile(rf"(\d+/)?({NAMES})")
+_HEX = "[0-9a-f]+"
+_TEXTS = {"epoch": _HEX, "digest": _HEX, "name": "|".join(map(re.escape, CONTENT_TYPES))}
 
 
-def is_output(key: str) -> bool:
-    """Say whether a key below a batch's folder is one of its outputs, of its end or of one of its generations."""
-    return _OUTPUT.fullmatch(key) is not None
+class _Placeholder(str):
+    """A part of a pattern: written as it is, whatever the format of the part's values."""
+
+    __slots__ = ()
+
+    def __format__(self, _spec: str) -> str:
+        return str(self)
 
 
-def results_of(form: str) -> str:
+class Key(Generic[Parts]):
+    """One kind of key: called, it makes a key of its parts."""
+
+    def __init__(self, make: Callable[Parts, str], writers: tuple[str, ...]) -> None:
+        self._make = make
+        self.holds = inspect.getdoc(make) or ""
+        self.writers = writers
+        self._types = {name: each.annotation for name, each in inspect.signature(make).parameters.items()}
+        placeholders = {name: _Placeholder(f"<{name}>") for name in self._types}
+        self.pattern = cast("Callable[..., str]", make)(**placeholders)
+        self._regex = re.compile(re.sub(r"<(\w+)>", self._part, re.escape(self.pattern)))
+
+    def __call__(self, *args: Parts.args, **kwargs: Parts.kwargs) -> str:
+        """Make a key."""
+        return self._make(*args, **kwargs)
+
+    def _part(self, placeholder: re.Match[str]) -> str:
+        """Return the regular expression of a part."""
+        name = placeholder[1]
+        kind = self._types[name]
+        texts = "|".join(get_args(kind)) or _TEXTS.get(name, "[^/]+")
+        return f"(?P<{name}>{'[0-9]+' if kind is int else texts})"
+
+    def parse(self, key: str) -> dict[str, str] | None:
+        """Return the parts of a key, None for a key of another kind."""
+        match = self._regex.fullmatch(key)
+        return match and match.groupdict()
+
+    def folder(self, *parts: str | int) -> str:
+        """Return the folder of all keys that begin with these parts."""
+        filled = self.pattern
+        for name, part in zip(self._types, parts, strict=False):
+            filled = filled.replace(f"<{name}>", str(part))
+        return filled.partition("<")[0].rpartition("/")[0] + "/"
+
+
+def _written_by(*rooms: str) -> Callable[[Callable[Parts, str]], Key[Parts]]:
+    return lambda make: Key(make, rooms)
+
+
+@_written_by("modes", "batch", "status")
+def open_mark(function: str, batch: str) -> str:
+    """The mark of a batch that has not ended, with what the ledger cannot lose."""
+    return f"open/{function}/{batch}"
+
+
+@_written_by("batch", "status")
+def ended_mark(function: str, batch: str) -> str:
+    """The mark of a batch that has ended; its age is what `retention` counts."""
+    return f"ended/{function}/{batch}"
+
+
+@_written_by("doctor")
+def trial(function: str, token: str) -> str:
+    """Nothing: `doctor` writes it, reads it and deletes it."""
+    return f"doctor/{function}/{token}"
+
+
+@_written_by("batch")
+def spec(batch: str) -> str:
+    """The specification, the ETag of its input, and whose batch it is."""
+    return f"{batch}/spec.json"
+
+
+@_written_by("batch")
+def body(batch: str, form: Format) -> str:
+    """The input, where it came as the body of the submission."""
+    return f"{batch}/input.{form}"
+
+
+@_written_by("batch")
+def manifest(batch: str, generation: int) -> str:
+    """The shape of a generation's snapshot, and where each of its parts begins; written last."""
+    return f"{batch}/input/{generation}.json"
+
+
+@_written_by("batch")
+def part(batch: str, generation: int, number: int) -> str:
+    """A part of a generation's snapshot: whole tasks, up to 8 MiB."""
+    return f"{batch}/input/{generation}/{number:06d}.parquet"
+
+
+@_written_by("tasks")
+def result(batch: str, task: int, attempt: int, index: int, digest: str) -> str:
+    """The result of one item that is too large to travel in a callback."""
+    return f"{batch}/refs/{task}.{attempt}.{index}.{digest}"
+
+
+@_written_by("batch", "tasks")
+def segment(batch: str, generation: int, number: int, epoch: str, first: int, last: int, failed: int) -> str:
+    """The outcomes of items `first` to `last`, of which `failed` failed."""
+    return f"{batch}/segments/{generation}/{number:06d}.{epoch}.{first}-{last}.{failed}.ndjson"
+
+
+@_written_by("outputs")
+def generation_summary(batch: str, generation: int) -> str:
+    """The summary as of the end of a generation."""
+    return f"{batch}/{generation}/summary.json"
+
+
+@_written_by("outputs", "notify")
+def generation_output(batch: str, generation: int, name: str) -> str:
+    """An output as of the end of a generation."""
+    return f"{batch}/{generation}/{name}"
+
+
+@_written_by("outputs", "notify")
+def output(batch: str, name: str) -> str:
+    """An output of the batch: a copy of the last generation's."""
+    return f"{batch}/{name}"
+
+
+@_written_by("outputs")
+def summary(batch: str) -> str:
+    """The summary of the batch: a copy of the last generation's."""
+    return f"{batch}.json"
+
+
+@_written_by("batch", "status")
+def status(batch: str) -> str:
+    """The final status, for when the ledger has expired."""
+    return f"{batch}/status.json"
+
+
+KEYS: tuple[Key[...], ...] = tuple(each for each in vars().values() if isinstance(each, Key))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment by its key: `first` and `last` are item indices, `failed` counts failed outcomes."""
+
+    batch: str
+    generation: int
+    number: int
+    epoch: str
+    first: int
+    last: int
+    failed: int
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+        return segment(self.batch, self.generation, self.number, self.epoch, self.first, self.last, self.failed)
+
+    def is_since(self, epoch: str) -> bool:
+        """Return whether it was written in this epoch or a later one."""
+        return int(self.epoch, 16) >= int(epoch, 16)
+
+    @classmethod
+    def parse(cls, key: str) -> Self | None:
+        """Read a segment's key; None for another one."""
+        parts = segment.parse(key)
+        if parts is None:
+            return None
+        numbers = {name: int(parts[name]) for name in ("generation", "number", "first", "last", "failed")}
+        return cls(batch=parts["batch"], epoch=parts["epoch"], **numbers)
+
+
+def key_of(key: str) -> Key[...] | None:
+    """Return the kind of a key, None for one that the pipeline does not write."""
+    return next((kind for kind in KEYS if kind.parse(key)), None)
+
+
+def is_readable(key: str) -> bool:
+    """Return whether a key is that of a batch's object which another batch may read."""
+    return key_of(key) in {body, output, generation_output}
+
+
+def belongs_to(key: str, batch: str) -> bool:
+    """Return whether a key is that of an object, but a mark, that the pipeline writes for this batch."""
+    return (key == summary(batch) or key.startswith(batch_folder(batch))) and key_of(key) is not None
+
+
+def batch_folder(batch: str) -> str:
+    """Return the folder of a batch's objects: all but its summary and its marks."""
+    return spec.folder(batch)
+
+
+def results_name(form: str) -> str:
     """Return the name of the joined table in a format: parquet, csv or ndjson."""
     return f"results.{form}"
 
 
-def names_of(formats: Iterable[str], again: str = FAILURES_PARQUET) -> list[str]:
-    """Return the names that a batch without SQL has when it ends, which asks for the joined table in these formats.
+def output_names(formats: Iterable[str], failures: str = FAILURES_PARQUET) -> list[str]:
+    """Return the outputs of a batch without SQL whose joined table is written in these formats.
 
-    `again` holds the rows that are to be submitted again with their types.
+    `failures` holds the rows to be submitted again with their types.
     """
-    asked = {*map(results_of, formats), FAILURES_CSV, again, REPORT}
-    return [name for name in CONTENT_TYPES if name in asked]
+    names = {*map(results_name, formats), FAILURES_CSV, failures, REPORT}
+    return [name for name in CONTENT_TYPES if name in names]

@@ -2,11 +2,10 @@
 
 import asyncio
 import math
-import re
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice, zip_longest
 
 import msgspec
@@ -16,27 +15,15 @@ from pipeline.answers.outcome import Outcome
 from pipeline.errors import UnavailableError
 from pipeline.store.bucket import Store
 from pipeline.store.errors import ObjectInfo
+from pipeline.store.keys import Segment, segment
 
 COPIES = 8
 READ_AHEAD = 4
 _DECODER = msgspec.json.Decoder(Outcome)
-_NAME = re.compile(r"/(?P<number>\d+)\.(?P<epoch>[0-9a-f]+)\.(?P<first>\d+)-(?P<last>\d+)\.(?P<failed>\d+)\.ndjson$")
 
 
 class MissingSegmentError(UnavailableError):
     """A segment that the ledger counts is not in S3."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A segment by its name: `first` and `last` are item indices, `failed` counts failed outcomes."""
-
-    key: str
-    generation: int
-    number: int
-    first: int
-    last: int
-    failed: int
 
 
 async def write_segment(
@@ -46,7 +33,7 @@ async def write_segment(
     parts = sorted((decode_envelope(answer) for answer in answers), key=lambda part: part[0].first)
     first, last = parts[0][0].first, max(envelope.last for envelope, _ in parts)
     failed = sum(envelope.failed for envelope, _ in parts)
-    key = _key(batch, generation, number, epoch, first, last, failed)
+    key = segment(batch, generation, number, epoch, first, last, failed)
     await store.put(key, b"\n".join(lines for _, lines in parts), "application/x-ndjson")
 
 
@@ -55,12 +42,9 @@ async def adopt(store: Store, batch: str, generation: int, oldest: str, epoch: s
 
     Twice gives the same objects. The originals stay: what they hold is copied once, however often that was done before.
     """
-    originals: list[tuple[int, Segment]] = []
-    for key in await store.list(_folder(batch, generation)):
-        match = _NAME.search(key)
-        if match and int(oldest, 16) <= int(match["epoch"], 16) and match["epoch"] != epoch:
-            originals.append((int(match["epoch"], 16), _segment(key, generation, match)))
-    originals.sort(key=lambda pair: (pair[0], pair[1].number, pair[1].key))
+    listed = map(Segment.parse, await store.list(segment.folder(batch, generation)))
+    originals = [each for each in listed if each and each.is_since(oldest) and each.epoch != epoch]
+    originals.sort(key=lambda original: (int(original.epoch, 16), original.number, original.key))
     slots = asyncio.Semaphore(COPIES)
 
     async def head(original: Segment) -> tuple[Segment, ObjectInfo]:
@@ -68,12 +52,12 @@ async def adopt(store: Store, batch: str, generation: int, oldest: str, epoch: s
             return original, await store.head(original.key)
 
     async def copy(number: int, original: Segment, info: ObjectInfo) -> Segment:
-        key = _key(batch, generation, number, epoch, original.first, original.last, original.failed)
+        renamed = replace(original, number=number, epoch=epoch)
         async with slots:
-            await store.copy(info, key)
-        return replace(original, key=key, number=number)
+            await store.copy(info, renamed.key)
+        return renamed
 
-    heads = await asyncio.gather(*(head(original) for _, original in originals))
+    heads = await asyncio.gather(*map(head, originals))
     unique = {(each.first, each.last, each.failed, info.etag): (each, info) for each, info in heads}
     return list(await asyncio.gather(*(copy(number, *pair) for number, pair in enumerate(unique.values()))))
 
@@ -84,25 +68,18 @@ async def list_segments(store: Store, batch: str, generation: int, epoch: str, c
     A number can be there twice, when Redis lost its last second after the segment was written: both count, since the
     merge takes an item once.
     """
-    found: list[Segment] = []
-    for key in await store.list(_folder(batch, generation)):
-        match = _NAME.search(key)
-        if match and match["epoch"] == epoch:
-            found.append(_segment(key, generation, match))
-    missing = sorted(set(range(count)) - {segment.number for segment in found})
+    listed = map(Segment.parse, await store.list(segment.folder(batch, generation)))
+    found = [each for each in listed if each and each.epoch == epoch]
+    missing = sorted(set(range(count)) - {each.number for each in found})
     if missing:
         raise MissingSegmentError(f"batch {batch}: segments {missing[:10]} of generation {generation} are not in S3")
-    return [segment for segment in found if segment.number < count]
+    return [each for each in found if each.number < count]
 
 
 async def every_segment(store: Store, batch: str, oldest: str) -> list[tuple[Segment, int]]:
     """Return the segments of all generations and of every epoch from `oldest` on, each with its size in bytes."""
-    found: list[tuple[Segment, int]] = []
-    for key, size in await store.sizes(f"{batch}/segments/"):
-        match = _NAME.search(key)
-        if match and int(oldest, 16) <= int(match["epoch"], 16):
-            generation = int(key.removeprefix(f"{batch}/segments/").partition("/")[0])
-            found.append((_segment(key, generation, match), size))
+    listed = [(Segment.parse(key), size) for key, size in await store.sizes(segment.folder(batch))]
+    found = [(each, size) for each, size in listed if each and each.is_since(oldest)]
     return sorted(found, key=lambda pair: pair[0].generation)
 
 
@@ -171,16 +148,3 @@ async def retryable(store: Store, segments: Sequence[Segment]) -> list[int]:
         for index, outcome in outcomes.items()
         if outcome.status == "failed" and outcome.retryable
     ]
-
-
-def _segment(key: str, generation: int, match: re.Match[str]) -> Segment:
-    number, first, last, failed = (int(match[name]) for name in ("number", "first", "last", "failed"))
-    return Segment(key, generation, number, first, last, failed)
-
-
-def _key(batch: str, generation: int, number: int, epoch: str, first: int, last: int, failed: int) -> str:
-    return f"{_folder(batch, generation)}{number:06d}.{epoch}.{first}-{last}.{failed}.ndjson"
-
-
-def _folder(batch: str, generation: int) -> str:
-    return f"{batch}/segments/{generation}/"

@@ -12,6 +12,7 @@ import msgspec
 import polars as pl
 from async_lru import alru_cache
 
+from pipeline.store import keys
 from pipeline.store.bucket import Store
 from pipeline.store.columns import INDEX, ITEM, TASK
 from pipeline.store.cutter import Cutter
@@ -117,7 +118,7 @@ class Snapshots:
         async def upload(number: int, part: pl.DataFrame) -> None:
             try:
                 body = await asyncio.to_thread(_to_parquet, part)
-                await self._store.put(_part_key(batch, generation, number), body, "application/vnd.apache.parquet")
+                await self._store.put(keys.part(batch, generation, number), body, "application/vnd.apache.parquet")
             finally:
                 slots.release()
 
@@ -139,7 +140,7 @@ class Snapshots:
             *(shape.column, cutter.items, cutter.tasks, first_tasks, first_indices),
             *(shape.derived, shape.json_items, shape.json_columns),
         )
-        await self._store.put(_manifest_key(batch, generation), msgspec.json.encode(manifest))
+        await self._store.put(keys.manifest(batch, generation), msgspec.json.encode(manifest))
         return manifest
 
     async def items(self, batch: str, epoch: str, generation: int, task: int) -> list[Item]:
@@ -166,19 +167,18 @@ class Snapshots:
     async def all_rows(self, batch: str, manifest: Manifest) -> AsyncIterator[pl.DataFrame]:
         """Yield every row of the batch in input order, with all its columns, a part at a time."""
         for number in range(len(manifest.first_tasks)):
-            body = await self._store.get(_part_key(batch, 0, number))
+            body = await self._store.get(keys.part(batch, 0, number))
             yield await asyncio.to_thread(pl.read_parquet, io.BytesIO(body))
 
     async def drop(self, batch: str, generation: int) -> None:
         """Delete what there is of a generation's snapshot: it does not begin."""
-        parts = await self._store.list(f"{batch}/input/{generation}/")
-        await self._store.delete_many([_manifest_key(batch, generation), *parts])
+        parts = await self._store.list(keys.part.folder(batch, generation))
+        await self._store.delete_many([keys.manifest(batch, generation), *parts])
 
     async def generations(self, batch: str) -> list[int]:
         """Return the generations that have a whole snapshot, sorted."""
-        keys = await self._store.list(f"{batch}/input/")
-        names = [key.removeprefix(f"{batch}/input/").removesuffix(".json") for key in keys if key.endswith(".json")]
-        return sorted(int(name) for name in names)
+        parsed = map(keys.manifest.parse, await self._store.list(keys.manifest.folder(batch)))
+        return sorted(int(parts["generation"]) for parts in parsed if parts)
 
     async def cuts(self, batch: str, generation: int) -> AsyncIterator[Cut]:
         """Yield the tasks of a generation, a part at a time."""
@@ -195,17 +195,17 @@ class Snapshots:
         for number, (start, end) in enumerate(zip(manifest.first_indices, ends, strict=True)):
             inside = wanted.filter((wanted >= start) & (wanted < end))
             if inside.len():
-                body = await self._store.get(_part_key(batch, 0, number))
+                body = await self._store.get(keys.part(batch, 0, number))
                 rows = await asyncio.to_thread(pl.read_parquet, io.BytesIO(body))
                 yield rows.drop(TASK).filter(pl.col(INDEX).is_in(inside.implode()))
 
     async def _read_manifest(self, batch: str, generation: int, _epoch: str = "") -> Manifest:
-        return msgspec.json.decode(await self._store.get(_manifest_key(batch, generation)), type=Manifest)
+        return msgspec.json.decode(await self._store.get(keys.manifest(batch, generation)), type=Manifest)
 
     async def _read_part(
         self, batch: str, generation: int, number: int, _epoch: str = "", *, json_items: bool
     ) -> _Part:
-        body = await self._store.get(_part_key(batch, generation, number))
+        body = await self._store.get(keys.part(batch, generation, number))
         return await asyncio.to_thread(_from_parquet, body, json_items=json_items)
 
 
@@ -228,11 +228,3 @@ def _to_parquet(part: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     part.write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
     return buffer.getvalue()
-
-
-def _manifest_key(batch: str, generation: int) -> str:
-    return f"{batch}/input/{generation}.json"
-
-
-def _part_key(batch: str, generation: int, number: int) -> str:
-    return f"{batch}/input/{generation}/{number:06d}.parquet"

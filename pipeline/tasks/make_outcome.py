@@ -9,6 +9,7 @@ import msgspec
 from pipeline.answers.outcome import ITEM_PREVIEW, Outcome
 from pipeline.answers.result_json import as_json
 from pipeline.identity import Identity
+from pipeline.store import keys
 from pipeline.store.bucket import Store
 from pipeline.store.snapshot import Item
 from pipeline.tasks.model_call import Called
@@ -61,7 +62,7 @@ async def shed(store: Store, identity: Identity, outcomes: list[Outcome], limit:
     async def store_result(outcome: Outcome) -> Outcome:
         result = bytes(outcome.result)
         digest = hashlib.sha256(result).hexdigest()[:16]
-        key = f"{identity.batch}/refs/{identity.task}.{identity.attempt}.{outcome.index}.{digest}"
+        key = keys.result(identity.batch, identity.task, identity.attempt, outcome.index, digest)
         async with slots:
             await store.put(key, result)
         return msgspec.structs.replace(outcome, result=msgspec.Raw(b"null"), ref=key)

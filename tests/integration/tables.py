@@ -7,7 +7,8 @@ import polars as pl
 from pipeline.answers.outcome import Outcome
 from pipeline.store.bucket import Store
 from pipeline.store.columns import INDEX, ITEM
-from pipeline.store.segments import Segment, list_segments, write_segment
+from pipeline.store.keys import Segment
+from pipeline.store.segments import list_segments, write_segment
 from pipeline.store.snapshot import Manifest, Shape, Snapshots
 from tests.integration.outcomes import answer
 

@@ -15,7 +15,7 @@ from pipeline.spec.field_rules import FORMATS
 from pipeline.store.batch_records import Marker, Specs
 from pipeline.store.bucket import Check
 from pipeline.store.errors import ObjectInfo
-from pipeline.store.keys import names_of
+from pipeline.store.keys import output_names
 from tests.integration.overtaking import before_it_is_closed
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
 from tests.lines import Lines
@@ -171,7 +171,7 @@ async def test_a_reduce_that_is_overtaken_while_it_publishes_puts_back_what_its_
     monkeypatch.setattr(store, "copy", stalled)
     assert (await pipeline.deliver(reduce))["verdict"] == "lost"
     assert (await pipeline.summary())["results"]["count"] == 2
-    for name in set(names_of(FORMATS)) - set(missing):
+    for name in set(output_names(FORMATS)) - set(missing):
         published = await store.get(f"{pipeline.batch}/{name}")
         assert published == await store.get(f"{pipeline.batch}/1/{name}")
         assert published != await store.get(f"{pipeline.batch}/0/{name}")

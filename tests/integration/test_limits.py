@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 
 from pipeline.access import Access
+from pipeline.batch import read_submission as bodies
 from pipeline.errors import BadRequestError, TooLargeError
-from pipeline.spec import request_body as bodies
 from pipeline.units import MIB
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
 

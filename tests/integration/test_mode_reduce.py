@@ -11,7 +11,7 @@ from pipeline.errors import ForbiddenError, UnavailableError
 from pipeline.identity import Identity
 from pipeline.spec.field_rules import FORMATS
 from pipeline.store.errors import MissingObjectError
-from pipeline.store.keys import names_of
+from pipeline.store.keys import output_names
 from pipeline.store.multipart import Upload
 from pipeline.store.segments import MissingSegmentError
 from pipeline.tasks import model_call as calls
@@ -148,7 +148,7 @@ async def test_after_a_crash_between_publishing_and_the_end_the_heir_writes_the_
         with pytest.raises(UnavailableError, match="dies here"):
             await pipeline.deliver(message)
     first = await pipeline.context.store.get(f"{pipeline.batch}.json")
-    tables = {name: await pipeline.context.store.get(f"{pipeline.batch}/{name}") for name in names_of(FORMATS)}
+    tables = {name: await pipeline.context.store.get(f"{pipeline.batch}/{name}") for name in output_names(FORMATS)}
     assert (await pipeline.status())["state"] == "reducing"
     assert (await pipeline.deliver(message))["verdict"] == "held"
     bench = pipeline.bench()

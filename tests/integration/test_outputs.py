@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import BadRequestError
 from pipeline.spec.field_rules import FORMATS
 from pipeline.store.columns import OUTCOME_TYPES
-from pipeline.store.keys import names_of
+from pipeline.store.keys import output_names
 from pipeline.tasks import model_call as calls
 from tests.integration.ended_batches import ROWS, cells, ended, output, outputs
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering, document
@@ -27,7 +27,7 @@ async def test_every_row_is_in_every_format_with_what_became_of_it(pipeline: Pip
     status = await ended(pipeline)
     assert (status["state"], status["notes"]) == ("done", [])
     assert status["links"]["outputs"] == f"s3://{pipeline.context.store.bucket}/{pipeline.batch}/"
-    assert await outputs(pipeline) == await outputs(pipeline, "0/") == names_of(FORMATS)
+    assert await outputs(pipeline) == await outputs(pipeline, "0/") == output_names(FORMATS)
     frame = pl.read_parquet(await output(pipeline, "results.parquet"))
     assert frame.columns == ["id", "url", "note", *OUTCOME_TYPES]
     assert frame.select("id", "url", "note", "status", "status_code", "result").rows() == [
@@ -133,7 +133,7 @@ async def test_only_the_formats_that_were_asked_for_are_written(
 
 async def test_a_redrive_replaces_all_of_them(pipeline: PipelineBench) -> None:
     await ended(pipeline, attempts="1")
-    before = {name: await output(pipeline, name) for name in names_of(FORMATS)}
+    before = {name: await output(pipeline, name) for name in output_names(FORMATS)}
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.handle("redrive", {"batch": pipeline.batch})
     assert (await pipeline.status())["links"]["outputs"] is None

@@ -14,7 +14,7 @@ from pipeline.outputs.publish import TABLE_ATTEMPTS
 from pipeline.spec.field_rules import FORMATS
 from pipeline.store.batch_records import Specs
 from pipeline.store.errors import MissingObjectError
-from pipeline.store.keys import CONTENT_TYPES, names_of
+from pipeline.store.keys import CONTENT_TYPES, output_names
 from pipeline.tasks import model_call as calls
 from tests.integration.ended_batches import ROWS, ended, output, outputs
 from tests.integration.pipeline_bench import CSV, PipelineBench, answering
@@ -93,7 +93,7 @@ async def test_an_s3_that_was_away_costs_no_output(pipeline: PipelineBench, monk
         await pipeline.bench().age(lease_until=-1)
     monkeypatch.undo()
     await pipeline.handle("reduce", reduce)
-    assert await outputs(pipeline) == names_of(FORMATS)
+    assert await outputs(pipeline) == output_names(FORMATS)
 
 
 @pytest.mark.parametrize("form", ["results.parquet", "results.csv", "results.ndjson"])

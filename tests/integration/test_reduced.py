@@ -11,7 +11,7 @@ from pipeline.notify.tell import tell
 from pipeline.openfaas import gateway as gateway_module
 from pipeline.outputs.publish import TABLE_ATTEMPTS
 from pipeline.spec.field_rules import FORMATS
-from pipeline.store.keys import names_of
+from pipeline.store.keys import KEYS, key_of, output_names, trial
 from tests.integration.pipeline_bench import PipelineBench, document
 from tests.integration.receivers import Answer, Receiver, due_again, notified, saying
 from tests.integration.told_batches import hear
@@ -57,7 +57,7 @@ async def test_its_answer_is_kept_before_the_others_are_told(
     first.verify()
     assert (first.document["type"], second.document["type"]) == ("batch.reduce", "batch.ended")
     address = f"s3://{pipeline.context.store.bucket}/{pipeline.batch}"
-    there = {"summary": f"{address}.json"} | {name: f"{address}/{name}" for name in names_of(FORMATS)}
+    there = {"summary": f"{address}.json"} | {name: f"{address}/{name}" for name in output_names(FORMATS)}
     assert first.document["data"]["outputs"] == there
     assert second.document["data"]["outputs"] == there | {"reduced.json": f"{address}/reduced.json"}
     linked = document(await pipeline.handle("outputs", {"batch": pipeline.batch}))["outputs"]
@@ -143,9 +143,16 @@ async def test_what_cannot_be_kept_is_asked_for_again(
 
 async def test_a_redrive_reduces_anew_and_names_nothing_older(pipeline: PipelineBench, fold: Receiver) -> None:
     fold.answers += [answer(b"1"), answer(b"2")]
-    await run(pipeline, "bad")
+    await run(pipeline, "bad", sql="SELECT count(*) AS n FROM results", inline_limit="0")
+    kinds = {*map(key_of, await pipeline.objects())}
     await pipeline.handle("redrive", {"batch": pipeline.batch})
+    kinds |= {*map(key_of, await pipeline.objects())}
     await pipeline.deliver_all()
+    ended = await pipeline.context.store.list(f"ended/{pipeline.name}/")
+    kinds |= {*map(key_of, [*await pipeline.objects(), *ended])}
+    # The mode doctor writes and deletes the object of that kind.
+    assert {*KEYS} - kinds == {trial}
+    assert kinds <= {*KEYS}
     assert [(await reduced(pipeline, generation))["result"] for generation in ("", "0/", "1/")] == [2, 1, 2]
     assert "reduced.json" not in fold.calls[1].document["data"]["outputs"]
 

@@ -7,10 +7,10 @@ from contextlib import aclosing
 import pytest
 
 from pipeline.store.bucket import Store
+from pipeline.store.keys import Segment
 from pipeline.store.segments import (
     READ_AHEAD,
     MissingSegmentError,
-    Segment,
     list_segments,
     merge,
     retryable,
@@ -161,7 +161,7 @@ async def test_a_success_stands_whatever_else_became_of_the_item(
     await write_segment(store, name, good, EPOCH, 0, [answer([outcome(0, result=b'"good"')])])
     await write_segment(store, name, bad, EPOCH, 1, [answer([outcome(0, "failed", result=b'"bad"', retryable=True)])])
     keys = [key for generation in {*generations} for key in await store.list(f"{name}/segments/{generation}/")]
-    segments = [Segment(key, int(key.split("/")[-2]), 0, 0, 0, int("/000001." in key)) for key in sorted(keys)]
+    segments = [each for each in map(Segment.parse, sorted(keys)) if each]
     assert len(segments) == 2
     assert await merged(store, segments[::order]) == [(0, b'"good"')]
     assert await retryable(store, segments[::order]) == []

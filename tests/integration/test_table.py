@@ -9,7 +9,7 @@ import pytest
 from pipeline.outputs.joined_table import joined_table
 from pipeline.store.bucket import Store
 from pipeline.store.columns import OUTCOME_TYPES
-from pipeline.store.segments import Segment
+from pipeline.store.keys import Segment
 from pipeline.store.snapshot import Manifest, Snapshots
 from tests.integration.outcomes import outcome
 from tests.integration.tables import write_segments, write_snapshot

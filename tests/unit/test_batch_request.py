@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
+from pipeline.batch.read_submission import read_request
 from pipeline.errors import BadRequestError, PipelineError, TooLargeError
 from pipeline.request import Event
 from pipeline.settings.environment import Settings, read_settings
 from pipeline.spec.batch_spec import BatchSpec, parse_spec
-from pipeline.spec.request_body import read_request
 from pipeline.spec.submission import Submission
 
 SETTINGS = {"s3_bucket": "rows", "model_function": "default", "task_timeout": "50"}

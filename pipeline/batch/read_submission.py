@@ -11,6 +11,7 @@ from pipeline.request import Event
 from pipeline.settings.environment import Settings
 from pipeline.spec.batch_spec import BatchSpec, parse_spec
 from pipeline.spec.input_format import CONTENT_TYPES, PACKINGS, TITLES, Format
+from pipeline.store.keys import body
 from pipeline.units import KIB
 
 SPEC_LIMIT = 256 * KIB
@@ -54,7 +55,7 @@ def _inline_spec(event: Event, settings: Settings, name: str, form: Format) -> B
     if options.setdefault("format", form) != form:
         raise BadRequestError(f"the body is {TITLES[form]}, and format says {options['format']!r}: leave it out")
     del options["format"]
-    return parse_spec({**options, "input": f"{name}/input.{form}"}, settings)
+    return parse_spec({**options, "input": body(name, form)}, settings)
 
 
 def _json_fields(text: str, settings: Settings) -> dict[str, Any]:
