@@ -98,7 +98,6 @@ class LedgerMachine(Scenes):
             self.forget_it()
 
     def _end(self) -> None:
-        self.world.ends.add(self.batch.state)
         self.tell_all()
         if self.batch.state or self.batch.told:
             assert self.repair().state in ENDED | {"gone"}

@@ -6,6 +6,7 @@ from hypothesis.stateful import precondition, rule
 from pipeline.identity import Identity
 from pipeline.ledger.ledger import OPENING_LEASE, REDUCE_LEASE, End, Generation
 from pipeline.ledger.states import ENDED, SETTLING
+from tests.model.batch import Batch
 from tests.model.opening import FATES, PICK, Opening
 from tests.model.outside import Job, Outside, Plan
 from tests.model.world import BATCH
@@ -80,6 +81,14 @@ class Running(Opening):
         self.compare(forgotten, self.life.forget(owner), idle=not forgotten)
         if forgotten:
             self.outside = Outside()
+
+    def disown_it(self, epoch: str) -> None:
+        self.ask(self.world.control.disown(BATCH, epoch))
+        if self.batch.epoch != epoch:
+            self.compare(None, None, idle=True)
+            return
+        self.life.batch = Batch()
+        self.compare(None, None)
 
     @rule(who=WHO, pick=PICK, kinds=OUTCOMES, fate=FATES, again=st.booleans())
     def answer_comes(self, who: str, pick: int, kinds: str, fate: str, again: bool) -> None:  # noqa: FBT001

@@ -1,17 +1,19 @@
 """The real ledger of one batch, a loop to drive it from tests that are not async, and a clock that can be moved on."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import pytest
 import uvloop
 from redis.asyncio import Redis
 from redis.typing import ScriptTextT
 
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.scripts import microseconds
+from pipeline.ledger.scripts import Scripts, microseconds
+from pipeline.ledger.states import EXPIRY, NONE
 from pipeline.local.services.redis_and_s3 import redis_server
 
 T = TypeVar("T")
@@ -73,8 +75,9 @@ class World:
     def __init__(self, runner: asyncio.Runner, redis: Redis) -> None:
         self.ledger = Ledger(redis, PREFIX)
         self.control = self.ledger.control
-        # Which ends batches came to, over all runs of the machine.
-        self.ends: set[str] = set()
+        # All changes of the batch's state, over all runs of the machine: before, after, and the script.
+        self.changes: set[tuple[str, str, str]] = set()
+        self._state = NONE
         self._runner = runner
         self._redis = redis
         self._look = redis.register_script(_LOOK)
@@ -88,6 +91,18 @@ class World:
     async def _pass(self, seconds: float) -> None:
         await self._redis.incrby(_CLOCK, microseconds(seconds))
 
+    async def record(self, script: str, reply: Awaitable[T]) -> T:
+        """Wait for the reply of a script, and note how it changed the batch's state."""
+        answer = await reply
+        await self._note_change(script)
+        return answer
+
+    async def _note_change(self, script: str) -> None:
+        state = cast("bytes | None", await self._redis.hget(ROOT, "state"))
+        before, self._state = self._state, state.decode() if state else NONE
+        if self._state != before:
+            self.changes.add((before, self._state, script))
+
     def forget(self) -> None:
         """Redis loses its memory."""
         self.run(self._forget())
@@ -96,6 +111,7 @@ class World:
         clock = await self._redis.get(_CLOCK)
         await self._redis.flushdb()
         await self._redis.set(_CLOCK, clock or _START)
+        await self._note_change(EXPIRY)
 
     def look(self) -> Sight:
         return self.run(self._see())
@@ -131,8 +147,14 @@ def _pairs(flat: list[Any]) -> Iterator[tuple[Any, Any]]:
 @contextmanager
 def open_world() -> Iterator[World]:
     """Start a Redis of its own, and a loop that lives as long as it."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, pytest.MonkeyPatch.context() as patch:
         stack = AsyncExitStack()
+        run = Scripts.run
+
+        def recorded(scripts: Scripts, script: str, *arguments: Any, **named: Any) -> Coroutine[Any, Any, Any]:
+            return world.record(script, run(scripts, script, *arguments, **named))
+
+        patch.setattr(Scripts, "run", recorded)
 
         async def start() -> Redis:
             server = await stack.enter_async_context(redis_server())
@@ -140,6 +162,7 @@ def open_world() -> Iterator[World]:
 
         redis = runner.run(start())
         try:
-            yield World(runner, redis)
+            world = World(runner, redis)
+            yield world
         finally:
             runner.run(stack.aclose())
