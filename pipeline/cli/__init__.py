@@ -1,1 +1,1 @@
-"""The command line: `pipeline submit`, `status`, `results` and so on. It is the client with words around it."""
+"""The command line: `pipeline submit`, `status`, `results` and so on, on top of the client."""

@@ -1,4 +1,4 @@
-"""What all commands have in common: their options, and how they end."""
+"""The shared parts of all commands: common options, output and exit codes."""
 
 import asyncio
 import functools
@@ -43,18 +43,18 @@ TokenFile = Annotated[
     typer.Option(
         envvar="PIPELINE_TOKEN_FILE",
         metavar="FILE",
-        help="A file with the token, where the function asks for one. PIPELINE_TOKEN may hold the token itself.",
+        help="A file with the token, if the function requires one. PIPELINE_TOKEN may hold the token itself.",
     ),
 ]
 Patience = Annotated[
-    float, typer.Option(min=0, metavar="SECONDS", help="For how long what may pass is tried again, such as a 503.")
+    float, typer.Option(min=0, metavar="SECONDS", help="How long to retry after errors that may pass, such as a 503.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one document, or with --watch one a line.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one document, or with --watch one per line.")]
 
 
 @dataclass(frozen=True)
 class Setup:
-    """The common options, and where to print: `out` is what was asked for, `err` is said beside it."""
+    """The common options, and the consoles: `out` for the output, `err` for messages beside it."""
 
     gateway: str
     name: str
@@ -66,56 +66,59 @@ class Setup:
     err: Console
 
     def pipeline(self, patience: float | None = None) -> Pipeline:
-        """Make a client; raises typer.BadParameter for an address or a token that cannot be used."""
+        """Make a client; raises typer.BadParameter for an unusable address or token."""
         try:
             return Pipeline(
                 self.gateway,
                 self.name,
                 token=self.token,
                 patience=self.patience if patience is None else patience,
-                tell=self._tell,
+                tell=self._print_retry,
             )
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
 
-    def document(self, value: Any) -> None:
-        """Print one JSON document on one line, in ASCII: no terminal takes any of it for a command."""
+    def print_json(self, value: Any) -> None:
+        """Print one JSON document on one line, in ASCII, so that it holds no control characters."""
         typer.echo(json.dumps(msgspec.to_builtins(value)))
 
-    def say(self, text: str) -> None:
-        """Say something beside the output, unbroken."""
+    def print_message(self, text: str) -> None:
+        """Print a message beside the output, without line breaks."""
         self.err.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
 
-    def show(self, text: str) -> None:
-        """Print a line of output, unbroken."""
+    def print_line(self, text: str) -> None:
+        """Print a line of output, without line breaks."""
         self.out.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
 
-    def _tell(self, error: CallError) -> None:
-        self.say(f"{error}; trying again for up to {self.patience:g} s")
+    def _print_retry(self, error: CallError) -> None:
+        self.print_message(f"{error}; retrying for up to {self.patience:g} s")
 
 
-def command(work: Callable[..., Coroutine[Any, Any, Exit]], **groups: Callable[..., Any]) -> Callable[..., None]:
-    """Make a command of a coroutine function.
+def command(function: Callable[..., Coroutine[Any, Any, Exit]], **groups: Callable[..., Any]) -> Callable[..., None]:
+    """Make a command of a coroutine function whose parameters are the command's options.
 
-    Its parameters are options, but for `setup`, which is made of the common ones, and for each of `groups`: it is what
-    the function of that name makes of options of its own.
+    Two kinds of parameters are not options: `setup` is made from the common options, and a parameter that `groups`
+    names is made by that function from the function's own options.
     """
     makers = {**groups, "setup": _setup}
-    members = {
+    group_options = {
         name: list(inspect.signature(maker, eval_str=True).parameters.values()) for name, maker in makers.items()
     }
-    own = [each for each in inspect.signature(work, eval_str=True).parameters.values() if each.name not in makers]
-    parameters = sorted([*own, *itertools.chain(*members.values())], key=lambda each: each.kind)
+    function_parameters = inspect.signature(function, eval_str=True).parameters.values()
+    own_options = [parameter for parameter in function_parameters if parameter.name not in makers]
+    options = [*own_options, *itertools.chain(*group_options.values())]
+    options.sort(key=lambda parameter: parameter.kind)
 
-    @functools.wraps(work)
-    def run(**given: Any) -> None:
+    @functools.wraps(function)
+    def run(**values: Any) -> None:
         made = {
-            name: maker(**{each.name: given.pop(each.name) for each in members[name]}) for name, maker in makers.items()
+            name: maker(**{option.name: values.pop(option.name) for option in group_options[name]})
+            for name, maker in makers.items()
         }
-        raise typer.Exit(_run(work(**made, **given)))
+        raise typer.Exit(_run(function(**made, **values)))
 
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    run.__annotations__ = {option.name: option.annotation for option in options}
     return run
 
 
@@ -127,7 +130,7 @@ def _setup(
     patience: Patience = PATIENCE,
     as_json: AsJson = False,
 ) -> Setup:
-    # A terminal that cannot show a letter is shown its number, as stderr does by itself.
+    # A character that the terminal cannot show is escaped, as stderr does by default.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     token = _read_token(token_file)
@@ -135,13 +138,13 @@ def _setup(
 
 
 def _read_token(path: Path | None) -> str | None:
-    """Return the token of a file, of its first line where there are several, or the environment's."""
+    """Return the token from the first line of a file with text, else from the environment."""
     if path is None:
         return os.environ.get("PIPELINE_TOKEN", "").strip() or None
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise typer.BadParameter(f"the token file {path} cannot be read: {reason}") from error
     token = next((line.strip() for line in lines if line.strip()), None)
     if token is None:
@@ -149,12 +152,12 @@ def _read_token(path: Path | None) -> str | None:
     return token
 
 
-def _run(work: Coroutine[Any, Any, Exit]) -> Exit:
+def _run(coroutine: Coroutine[Any, Any, Exit]) -> Exit:
     try:
-        return asyncio.run(work)
+        return asyncio.run(coroutine)
     except CallError as error:
         typer.echo(f"error: {error}", err=True)
-        return _code(error)
+        return _exit_of_error(error)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -164,12 +167,12 @@ def _run(work: Coroutine[Any, Any, Exit]) -> Exit:
         return Exit.INTERRUPTED
 
 
-def _code(error: CallError) -> Exit:
+def _exit_of_error(error: CallError) -> Exit:
     if isinstance(error, SourceError):
         return Exit.USAGE
     return Exit.REFUSED if isinstance(error, RefusedError) else Exit.BROKEN
 
 
-def code_of(progress: Progress) -> Exit:
-    """Return how a command about a batch ends: only a batch that has ended can be flawed."""
+def exit_of_batch(progress: Progress) -> Exit:
+    """Return the exit code of a command about a batch: only an ended batch can be flawed."""
     return Exit.FLAWED if progress.over and not progress.flawless else Exit.DONE

@@ -1,4 +1,4 @@
-"""Fetch what a batch brought."""
+"""Fetch the results of a batch."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from pipeline.client.downloads import atomic_write
 from pipeline.store.keys import results_name
 from pipeline.store.text_formats import to_csv, to_ndjson
 
-# For a batch that has not written this format itself.
+# For a batch without this format among its outputs.
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     ".parquet": lambda frame, path: frame.write_parquet(path),
     ".csv": lambda frame, path: path.write_bytes(to_csv(frame, header=True)),
@@ -28,72 +28,72 @@ To = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Where to write: .parquet, .csv or .ndjson for one row an item with all columns of the input, .json for "
-        "the summary. Without it the first rows are shown.",
+        help="The file to write: .parquet, .csv or .ndjson for one row per item with all columns of the input, .json "
+        "for the summary. Without it, the first rows are shown.",
     ),
 ]
 
 
-Sql = Annotated[bool, typer.Option("--sql", help="What the batch's query gave: .parquet, .csv or .json.")]
+Sql = Annotated[bool, typer.Option("--sql", help="The answer to the batch's query: .parquet, .csv or .json.")]
 
 
 async def results(setup: Setup, batch_id: BatchId, *, to: To = None, sql: Sql = False) -> Exit:
-    """Fetch the outcomes of an ended batch, one row an item in input order."""
+    """Fetch the outcomes of an ended batch, one row per item, in input order."""
     suffix = to.suffix.lower() if to else ""
     formats = SQL_FORMATS if sql else (*WRITERS, SUMMARY)
     if to and suffix not in formats:
-        raise typer.BadParameter(f"{to} names no format: expected one of {', '.join(formats)}")
+        raise typer.BadParameter(f"{to} has no known suffix: expected one of {', '.join(formats)}")
     if to and not to.absolute().parent.is_dir():
         raise typer.BadParameter(f"{to} cannot be written: there is no folder {to.parent}")
     async with setup.pipeline() as pipeline:
         batch = pipeline.batch(batch_id)
         if sql:
-            return await _answer(setup, batch, to)
+            return await _sql_answer(setup, batch, to)
         if to and suffix == SUMMARY:
             if not await batch.save_summary(to):
-                setup.say(f"error: batch {batch_id} has no summary: it was never opened")
+                setup.print_message(f"error: batch {batch_id} has no summary: it was never opened")
                 return Exit.FLAWED
-            _written(setup, batch_id, to, None)
+            _report_written(setup, batch_id, to, None)
             return Exit.DONE
         if to and await batch.save_output(results_name(suffix.removeprefix(".")), to):
-            _written(setup, batch_id, to, None)
+            _report_written(setup, batch_id, to, None)
             return Exit.DONE
         frame = await batch.frame()
     if to:
         await asyncio.to_thread(_write, frame, to)
-        _written(setup, batch_id, to, frame.height)
+        _report_written(setup, batch_id, to, frame.height)
     elif setup.as_json:
-        setup.document({"batch_id": batch_id, "rows": frame.height, "first": frame.head(FIRST_ROWS).to_dicts()})
+        setup.print_json({"batch_id": batch_id, "rows": frame.height, "first": frame.head(FIRST_ROWS).to_dicts()})
     else:
         show_frame(setup.out, frame)
     return Exit.DONE
 
 
-async def _answer(setup: Setup, batch: Batch, to: Path | None) -> Exit:
-    """Fetch, or show, what the batch's query gave."""
+async def _sql_answer(setup: Setup, batch: Batch, to: Path | None) -> Exit:
+    """Fetch or show the answer to the batch's query."""
     if to and await batch.save_output(f"sql{to.suffix.lower()}", to):
-        _written(setup, batch.id, to, None)
+        _report_written(setup, batch.id, to, None)
         return Exit.DONE
     answer = (await batch.status()).sql
     if answer is None:
-        setup.say(f"error: batch {batch.id} was asked nothing in SQL, or has not ended")
+        setup.print_message(f"error: batch {batch.id} has no SQL query, or has not ended")
     elif to or answer.error is not None:
-        setup.say(f"error: the query of batch {batch.id} was not answered: {answer.error}")
+        setup.print_message(f"error: the query of batch {batch.id} was not answered: {answer.error}")
     elif setup.as_json:
-        setup.document(answer)
+        setup.print_json(answer)
     else:
         show_sql(setup.out, answer)
     return Exit.DONE if answer is not None and answer.error is None and not to else Exit.FLAWED
 
 
 def _write(frame: pl.DataFrame, path: Path) -> None:
-    """Write a frame; the file is there whole or not at all."""
+    """Write a frame to a file, which appears whole or not at all."""
     with atomic_write(path) as partial:
         WRITERS[path.suffix.lower()](frame, partial)
 
 
-def _written(setup: Setup, batch_id: str, path: Path, rows: int | None) -> None:
+def _report_written(setup: Setup, batch_id: str, path: Path, rows: int | None) -> None:
     if setup.as_json:
-        setup.document({"batch_id": batch_id, "to": str(path), "rows": rows})
+        setup.print_json({"batch_id": batch_id, "to": str(path), "rows": rows})
     else:
-        setup.show(f"Wrote {path}" + ("" if rows is None else f": {rows} rows"))
+        setup.print_line(f"Wrote {path}" + ("" if rows is None else f": {rows} rows"))

@@ -1,4 +1,4 @@
-"""What the commands print for people. Texts of the function, of models and of rows go through `one_line`, as Text."""
+"""Tables and facts for people. Texts from the function, models and rows become one line of rich `Text`."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
     from pipeline.client import Brief, Check, DryRun, Progress, SqlAnswer
 
-CELL_LETTERS = 200
+CELL_CHARACTERS = 200
 FIRST_ROWS = 10
 WIDEST = 100_000
 COLOURS = {"done": "green", "ok": "green", "warning": "yellow", "paused": "yellow", "failed": "red", "cancelled": "red"}
 
 
 def cell(value: Any) -> Text:
-    """Make text of a value, of one line and no more than 200 characters; None is empty."""
-    text = "" if value is None else one_line(str(value), CELL_LETTERS)
+    """Convert a value to one line of at most 200 characters; None is empty."""
+    text = "" if value is None else one_line(str(value), CELL_CHARACTERS)
     return Text(text, style=COLOURS.get(text, ""))
 
 
@@ -38,10 +38,10 @@ def table(console: Console, headings: Sequence[str], rows: Iterable[Sequence[Any
 
 
 def records(console: Console, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table, or each row by itself where the table would break ids and numbers: they are there to be copied."""
-    shown = _table(headings, rows)
-    if not rows or Measurement.get(console, console.options.update(width=WIDEST), shown).minimum <= console.width:
-        console.print(shown)
+    """Print a table; or, if it would break ids and numbers that people copy, each row as a list of facts."""
+    grid = _table(headings, rows)
+    if not rows or Measurement.get(console, console.options.update(width=WIDEST), grid).minimum <= console.width:
+        console.print(grid)
         return
     for row in rows:
         facts(console, zip(headings, row, strict=True))
@@ -49,16 +49,16 @@ def records(console: Console, headings: Sequence[str], rows: Sequence[Sequence[A
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    shown = Table()
+    grid = Table()
     for heading in headings:
-        shown.add_column(cell(heading), overflow="fold")
+        grid.add_column(cell(heading), overflow="fold")
     for row in rows:
-        shown.add_row(*(cell(value) for value in row))
-    return shown
+        grid.add_row(*(cell(value) for value in row))
+    return grid
 
 
 def facts(console: Console, pairs: Iterable[tuple[str, Any]]) -> None:
-    """Print names and values, those without a value left out."""
+    """Print names and values; names without a value are left out."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -69,7 +69,7 @@ def facts(console: Console, pairs: Iterable[tuple[str, Any]]) -> None:
 
 
 def show_progress(console: Console, progress: Progress) -> None:
-    """Print a batch: how far it is, and what failed."""
+    """Print the progress of a batch, its failures and its notifications."""
     latency = progress.latency
     facts(
         console,
@@ -94,16 +94,17 @@ def show_progress(console: Console, progress: Progress) -> None:
     )
     if progress.failures:
         examples = [(kind.count, kind.kind, kind.example.item if kind.example else "") for kind in progress.failures]
-        table(console, ["failed", "how", "for example"], examples)
+        table(console, ["failed", "kind", "example"], examples)
     if progress.notifications:
-        told = [(n.target, n.kind, n.state, n.tries, n.status_code, moment(n.at)) for n in progress.notifications]
-        records(console, ["told of the end", "to", "state", "tries", "status", "last at"], told)
+        headings = ["notified", "kind", "state", "tries", "status", "last at"]
+        rows = [(n.target, n.kind, n.state, n.tries, n.status_code, moment(n.at)) for n in progress.notifications]
+        records(console, headings, rows)
     if progress.sql:
         show_sql(console, progress.sql)
 
 
 def show_sql(console: Console, answer: SqlAnswer) -> None:
-    """Print the first rows of what a query gave, or why there are none."""
+    """Print the first rows of a query's answer, or its error."""
     if answer.error is not None:
         facts(console, [("sql", f"error: {answer.error}")])
         return
@@ -113,7 +114,7 @@ def show_sql(console: Console, answer: SqlAnswer) -> None:
 
 
 def show_briefs(console: Console, briefs: Sequence[Brief]) -> None:
-    """Print batches, one a line."""
+    """Print batches, one per line."""
     headings = ["batch", "state", "function", "items", "succeeded", "failed", "created", "ended"]
     rows = [
         (b.batch_id, b.state, b.function, b.items, b.succeeded, b.failed, moment(b.created), moment(b.ended))
@@ -122,27 +123,27 @@ def show_briefs(console: Console, briefs: Sequence[Brief]) -> None:
     records(console, headings, rows)
 
 
-def show_dry_run(console: Console, found: DryRun) -> None:
-    """Print what a submission would do."""
+def show_dry_run(console: Console, plan: DryRun) -> None:
+    """Print the plan of a submission."""
     facts(
         console,
         [
-            ("input", found.input),
-            ("column", f"{found.column} (of {', '.join(found.columns)})"),
-            ("items", found.items),
-            ("tasks", f"{found.tasks} of {found.chunk} items"),
-            ("calls", f"{found.calls} of the model function, if each succeeds"),
-            ("messages", f"{found.messages} in the queue, if nothing is retried"),
+            ("input", plan.input),
+            ("column", f"{plan.column} (of {', '.join(plan.columns)})"),
+            ("items", plan.items),
+            ("tasks", f"{plan.tasks} of {plan.chunk} items"),
+            ("calls", f"{plan.calls} to the model function, if each succeeds"),
+            ("messages", f"{plan.messages} in the queue, if nothing is retried"),
         ],
     )
-    if found.first_calls:
-        calls = [(call.method, call.url, call.body) for call in found.first_calls]
+    if plan.first_calls:
+        calls = [(call.method, call.url, call.body) for call in plan.first_calls]
         table(console, ["first calls", "address", "body"], calls)
     console.print("Nothing was written, queued or called.")
 
 
 def show_checks(console: Console, checks: Sequence[Check]) -> None:
-    """Print checks, and what to do below them."""
+    """Print checks, and below them the advice."""
     table(console, ["check", "status", "found"], [(check.name, check.status, check.found) for check in checks])
     for check in checks:
         if check.advice:
@@ -158,7 +159,7 @@ def show_frame(console: Console, frame: pl.DataFrame) -> None:
 
 
 def moment(seconds: float | None) -> str | None:
-    """Write a time of day in UTC, to the second; what is none of any calendar as it is."""
+    """Format a time in UTC to the second; a number outside the calendar stays a number."""
     if seconds is None:
         return None
     try:
@@ -169,7 +170,7 @@ def moment(seconds: float | None) -> str | None:
 
 
 def pace_of(progress: Progress) -> str:
-    """Say how fast it goes and, while it runs, how long it will take."""
+    """Return the rate and, while the batch runs, the time left."""
     pace = f"{progress.rate:.1f} items/s" if progress.rate else ""
     if progress.over or progress.eta is None:
         return pace

@@ -9,7 +9,7 @@ import typer
 
 from pipeline.cli.command import Exit, Setup
 from pipeline.cli.show import show_dry_run
-from pipeline.cli.watch import Watch, again, checked_id, follow
+from pipeline.cli.watch import Watch, checked_id, follow, watch_command
 from pipeline.client import BrokenError, Pipeline, Source, SpecFields, UnreachableError
 from pipeline.client.pipeline import new_id
 from pipeline.spec.input_format import Format
@@ -125,7 +125,7 @@ async def submit(
 async def _dry_run(setup: Setup, pipeline: Pipeline, source: Source, fields: SpecFields) -> Exit:
     found = await pipeline.dry_run(source, **fields)
     if setup.as_json:
-        setup.document(found)
+        setup.print_json(found)
     else:
         show_dry_run(setup.out, found)
     return Exit.DONE
@@ -137,16 +137,16 @@ async def _submit(
     try:
         batch = await pipeline.submit(source, batch_id=name, **fields)
     except asyncio.CancelledError:
-        setup.say(f"Batch {name} may have been started. See: {again(setup, name)}")
+        setup.print_message(f"Batch {name} may have been started. See: {watch_command(setup, name)}")
         raise
     except (BrokenError, UnreachableError):
-        setup.say(f"Submit it again with --id {name}: if it was started all the same, it is not started twice.")
+        setup.print_message(f"Submit again with --id {name}: if the batch was started, it is not started twice.")
         raise
     if setup.as_json and not watch:
-        setup.document({"batch_id": batch.id, "page": batch.page})
+        setup.print_json({"batch_id": batch.id, "page": batch.page})
     elif not setup.as_json:
-        setup.show(f"Batch {batch.id}")
-        setup.show(f"Watch it: {batch.page}" + ("" if watch else f" or {again(setup, batch.id)}"))
+        setup.print_line(f"Batch {batch.id}")
+        setup.print_line(f"Watch it: {batch.page}" + ("" if watch else f" or {watch_command(setup, batch.id)}"))
     return await follow(setup, batch) if watch else Exit.DONE
 
 

@@ -1,4 +1,4 @@
-"""Follow a batch to its end, with a progress bar or as JSON lines."""
+"""Watch a batch until it ends, with a progress bar or as JSON lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from pipeline.cli.command import GATEWAY, Exit, Setup, code_of
+from pipeline.cli.command import GATEWAY, Exit, Setup, exit_of_batch
 from pipeline.cli.show import pace_of, show_progress
 from pipeline.client.pipeline import FUNCTION
 from pipeline.client.terminal_text import one_line
@@ -23,35 +23,35 @@ if TYPE_CHECKING:
     from pipeline.client import Batch, Progress
 
 
-def checked_id(given: str | None) -> str | None:
-    """Refuse an empty id, as of a shell's variable that is not set; raises typer.BadParameter."""
-    if given == "":
-        raise typer.BadParameter("the id is empty; `pipeline list` shows those there are")
-    return given
+def checked_id(batch_id: str | None) -> str | None:
+    """Refuse an empty id, such as an unset shell variable; raises typer.BadParameter."""
+    if batch_id == "":
+        raise typer.BadParameter("the id is empty; `pipeline list` shows the existing ones")
+    return batch_id
 
 
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch's id.", callback=checked_id)]
-Watch = Annotated[bool, typer.Option("--watch", help="Follow it to its end; Ctrl-C leaves it running.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Show the progress until it ends; Ctrl-C leaves it running.")]
 
 
 async def follow(setup: Setup, batch: Batch) -> Exit:
-    """Show a batch until it has ended, and then how; says how to go on when it is interrupted."""
+    """Show the progress of a batch until it ends, then its status; an interrupt prints how to continue."""
     try:
         if setup.as_json:
             async for progress in batch:
                 last = progress
-                setup.document(progress)
+                setup.print_json(progress)
         else:
             last = await watch(setup.out, batch.follow())
             show_progress(setup.out, last)
     except asyncio.CancelledError:
-        setup.say(f"Batch {batch.id} goes on. Watch it again: {again(setup, batch.id)}")
+        setup.print_message(f"Batch {batch.id} continues. Watch it again: {watch_command(setup, batch.id)}")
         raise
-    return code_of(last)
+    return exit_of_batch(last)
 
 
-def again(setup: Setup, batch_id: str) -> str:
-    """Write the command that watches a batch."""
+def watch_command(setup: Setup, batch_id: str) -> str:
+    """Return the command line that watches a batch."""
     words = ["pipeline", "status", batch_id, "--watch"]
     words += ["--gateway", setup.gateway] if setup.gateway != GATEWAY else []
     words += ["--pipeline-name", setup.name] if setup.name != FUNCTION else []
@@ -60,7 +60,7 @@ def again(setup: Setup, batch_id: str) -> str:
 
 
 async def watch(console: Console, progresses: AsyncIterable[Progress]) -> Progress:
-    """Show each progress as it comes and return the last; raises ValueError if there is none."""
+    """Show each progress in a bar and return the last; raises ValueError if there is none."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

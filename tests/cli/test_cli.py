@@ -29,7 +29,7 @@ async def test_a_batch_that_runs_is_no_failure() -> None:
     [
         (["cancel"], "cancel", {}, "Batch b-1 is being cancelled."),
         (["pause"], "pause", {}, "Batch b-1 is paused."),
-        (["resume"], "resume", {}, "Batch b-1 goes on."),
+        (["resume"], "resume", {}, "Batch b-1 continues."),
         (["tune", "--window", "3", "--rate", "0.5"], "tune", {"window": "3", "rate": "0.5"}, "Batch b-1 is tuned."),
         (["redrive"], "redrive", {}, "Batch b-1 runs again."),
         (["delete"], "delete", {}, "Batch b-1 is being deleted."),
@@ -68,7 +68,7 @@ async def test_an_empty_id_is_a_usage_error(command: str) -> None:
     async with contract() as server:
         result = await run(server, command, "")
     assert (result.exit_code, result.stdout, server.seen) == (2, "", [])
-    assert "the id is empty; `pipeline list` shows those there are" in result.stderr
+    assert "the id is empty; `pipeline list` shows the existing ones" in result.stderr
 
 
 async def test_batches_are_listed() -> None:
@@ -154,7 +154,7 @@ async def test_trying_again_is_said_beside_the_output() -> None:
         server.answer("status", Answer({"error": "later"}, 503, headers={"Retry-After": "0"}), {"open": []})
         result = await run(server, "list", "--json", "--patience", "7")
     assert json.loads(result.stdout) == {"open": [], "ended": []}
-    assert result.stderr == "failed (503): later; trying again for up to 7 s\n"
+    assert result.stderr == "failed (503): later; retrying for up to 7 s\n"
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ async def test_all_is_well() -> None:
         "gateway: upstream_timeout": "unknown",
         "redis: eviction policy": "ok",
     }
-    assert found["token: accepted"]["found"] == "none is asked for"
+    assert found["token: accepted"]["found"] == "none is required"
 
 
 async def test_a_table_and_the_advice_are_shown() -> None:
@@ -85,7 +85,7 @@ async def test_a_function_that_is_too_old_to_check_itself() -> None:
     assert code == 0
     assert found["function: answers"]["status"] == "warning"
     assert "too old" in found["function: answers"]["found"]
-    assert "deploy the present version" in found["function: answers"]["advice"]
+    assert "deploy the current version" in found["function: answers"]["advice"]
     assert found["token: accepted"]["status"] == "unknown"
     # By the gateway's Date.
     assert found["clock: as this machine's"]["status"] == "ok"
@@ -106,7 +106,7 @@ async def test_a_token_that_is_accepted() -> None:
     async with contract() as server:
         server.answer("doctor", {"checks": [], "now": time.time()})
         result = await run(server, "doctor", "--json", PIPELINE_TOKEN=TOKEN)
-    assert "it is, or none is asked for" in result.stdout
+    assert "it is, or none is required" in result.stdout
     assert TOKEN not in result.stdout
 
 
@@ -128,7 +128,7 @@ async def test_clocks_that_differ_are_a_warning(off: int, direction: str) -> Non
         code, found = await checks(server)
     clock = found["clock: as this machine's"]
     assert (code, clock["status"]) == (0, "warning")
-    assert re.fullmatch(rf"the other side is \d+ s {direction}", clock["found"])
+    assert re.fullmatch(rf"the other clock is \d+ s {direction}", clock["found"])
 
 
 async def test_an_answer_that_took_long_is_no_difference_of_clocks(monkeypatch: pytest.MonkeyPatch) -> None:

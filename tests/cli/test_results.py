@@ -88,8 +88,8 @@ async def test_without_a_file_the_first_rows_are_shown() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("frame.xlsx", "names no format: expected one of .parquet, .csv, .ndjson, .json"),
-        ("frame", "names no format"),
+        ("frame.xlsx", "has no known suffix: expected one of .parquet, .csv, .ndjson, .json"),
+        ("frame", "has no known suffix"),
         ("missing/frame.csv", "cannot be written: there is no folder"),
     ],
 )
@@ -196,7 +196,7 @@ async def test_what_a_query_gave_is_fetched_as_it_is(tmp_path: Path, name: str) 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (None, "error: batch b-1 was asked nothing in SQL, or has not ended\n"),
+        (None, "error: batch b-1 has no SQL query, or has not ended\n"),
         (ANSWER | {"error": "it took more than 300 s"}, "was not answered: it took more than 300 s\n"),
     ],
 )

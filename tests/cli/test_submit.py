@@ -101,7 +101,7 @@ async def test_a_submission_as_json_is_one_document(rows: Path) -> None:
     ("arguments", "message"),
     [
         (["."], ". is a folder: give a file, or --key KEY"),
-        (["ROWS", "--id", ""], "the id is empty; `pipeline list` shows those there are"),
+        (["ROWS", "--id", ""], "the id is empty; `pipeline list` shows the existing ones"),
         (["missing.csv"], "there is no file missing.csv here; for an object of the bucket say --key missing.csv"),
         (["s3://b/a.csv"], "there is no file s3://b/a.csv here; for an object of the bucket say --key s3://b/a.csv"),
         ([], "there is no input: give a file, or --key KEY"),
@@ -135,7 +135,7 @@ async def test_a_submission_without_a_good_answer_names_the_batch(rows: Path, an
         result = await run(server, "submit", str(rows), "--patience", "0")
     name = server.seen[0].headers["X-Batch-Id"]
     assert (result.exit_code, result.stdout) == (4, "")
-    again = f"Submit it again with --id {name}: if it was started all the same, it is not started twice.\n"
+    again = f"Submit again with --id {name}: if the batch was started, it is not started twice.\n"
     assert result.stderr.startswith(again)
 
 
@@ -155,7 +155,7 @@ async def test_a_dry_run_says_what_would_be_done(rows: Path) -> None:
         told = await run(server, "submit", str(rows), "--dry-run")
         document = await run(server, "submit", str(rows), "--dry-run", "--json")
     assert told.exit_code == 0
-    for text in ("url (of url, id)", "5 of 7 items", "31 of the model function", "6 in the queue", "a [bold]row"):
+    for text in ("url (of url, id)", "5 of 7 items", "31 to the model function", "6 in the queue", "a [bold]row"):
         assert text in told.stdout
     assert told.stdout.endswith("Nothing was written, queued or called.\n")
     assert json.loads(document.stdout)["first_calls"] == [call]

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.cli.command import GATEWAY, Setup
-from pipeline.cli.watch import again
+from pipeline.cli.watch import watch_command
 from pipeline.client.terminal_text import one_line
 from tests.cli.cases import run
 from tests.client.contract import TOKEN, Answer, Contract, contract, progress
@@ -134,13 +134,13 @@ async def test_ctrl_c_says_that_the_batch_goes_on(tmp_path: Path) -> None:
         child.send_signal(signal.SIGINT)
         _, said = await child.communicate()
         again = f"pipeline status b-1 --watch --gateway {server.url} --token-file '{file}'"
-        assert said.decode() == f"Batch b-1 goes on. Watch it again: {again}\n"
+        assert said.decode() == f"Batch b-1 continues. Watch it again: {again}\n"
         assert child.returncode == 130
 
 
 def test_how_to_go_on_names_what_is_not_the_default() -> None:
     setup = Setup(GATEWAY, "other", None, None, 60, False, Console(), Console())  # noqa: FBT003
-    assert again(setup, "b-1") == "pipeline status b-1 --watch --pipeline-name other"
+    assert watch_command(setup, "b-1") == "pipeline status b-1 --watch --pipeline-name other"
 
 
 async def test_ctrl_c_during_a_submission_names_the_batch(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ async def test_ctrl_c_during_a_submission_names_the_batch(tmp_path: Path) -> Non
         child = await process(server, "submit", str(rows))
         await wait_until(lambda: server.seen)
         assert child.stderr is not None
-        assert b"trying again" in await child.stderr.readline()
+        assert b"retrying" in await child.stderr.readline()
         child.send_signal(signal.SIGINT)
         _, said = await child.communicate()
         name = server.seen[0].headers["X-Batch-Id"]
@@ -173,5 +173,5 @@ async def test_the_exit_codes_are_a_processs() -> None:
 async def test_help_names_the_exit_codes_and_completion_can_be_installed() -> None:
     result = await run(None, "--help")
     assert result.exit_code == 0
-    for text in ("--install-completion", "3    refused: the answer is a 4xx", "130  interrupted; the batch goes on"):
+    for text in ("--install-completion", "3    refused: the answer is a 4xx", "130  interrupted; the batch continues"):
         assert text in result.stdout
