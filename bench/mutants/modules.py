@@ -19,7 +19,11 @@ _PYTHON = (
     *("batch/sweep", "tasks/follow_up", "tasks/settle", "batch/delete", "batch/survey", "batch/open"),
 )
 # They start, kill or replace a Redis themselves: the one that a job is given is not theirs to end.
-_OWN_REDIS = ("test_redis_", "test_ledger_server")
+_OWN_REDIS = ("tests/ledger/redis/", "tests/doctor/test_redis.py")
+_ROOMS = (
+    *("answers", "base", "batch", "doctor", "inputs", "ledger", "modes", "notify", "openfaas", "outputs", "settings"),
+    *("spec", "sql", "status", "store", "tasks"),
+)
 
 
 def all_modules() -> list[str]:
@@ -48,9 +52,9 @@ def choose(only: str) -> list[str]:
 
 def judges(tree: Path) -> list[str]:
     """Return the files of a tree's tests that may judge beside MODEL, as paths from the root."""
-    found = [path for folder in ("unit", "integration") for path in (tree / "tests" / folder).glob("test_*.py")]
-    shared = [path for path in found if not path.name.startswith(_OWN_REDIS)]
-    return [path.relative_to(tree).as_posix() for path in sorted(shared)]
+    files = [path for room in _ROOMS for path in (tree / "tests" / room).rglob("test_*.py")]
+    paths = sorted(path.relative_to(tree).as_posix() for path in files)
+    return [path for path in paths if not path.startswith(_OWN_REDIS)]
 
 
 def own_first(module: str, test: str) -> int:
@@ -58,7 +62,7 @@ def own_first(module: str, test: str) -> int:
     words = test.partition("::")[0].rpartition("/")[2].removesuffix(".py").split("_")
     if module.rpartition("/")[2].partition(".")[0] in words:
         return 0
-    return 1 if module.endswith(".lua") and "ledger" in words else 2
+    return 1 if module.endswith(".lua") and test.startswith("tests/ledger/") else 2
 
 
 def missing(installed: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ COLUMNS = (
 HOW = f"""\
 A mutant is a copy of the code with one change: an operator of cosmic-ray or a dropped statement in Python, a swapped
 word or sign or a dropped line in Lua. It is killed when one of its judges fails or takes too long. Its judges are the
-unit and integration tests that touch its line, or run its script, at most {BUDGET:.0f} s of them, and for scripts the
+tests of the rooms that touch its line, or run its script, at most {BUDGET:.0f} s of them, and for scripts the
 model of the ledger (tests/model). End-to-end tests, and those that start a Redis of their own, do not judge. Not
 changed: annotations and Literal types, log calls, the options of dataclass decorators. A survivor may be equivalent, a
 change that nothing could notice: nobody has sorted these out."""

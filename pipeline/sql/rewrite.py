@@ -1,6 +1,6 @@
 """Check the SQL of a batch, and rewrite it into what polars is to run: never the text that was sent. Pure.
 
-What polars 2.1 answers otherwise than SQL does is rewritten here, or refused; tests/sql/test_sql_answers.py
+What polars 2.1 answers otherwise than SQL does is rewritten here, or refused; tests/sql/test_answers.py
 holds it against DuckDB.
 """
 

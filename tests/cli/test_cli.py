@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.cases import run
-from tests.client.contract import TOKEN, Answer, contract, progress
+from tests.rigs.client.cli_cases import run
+from tests.rigs.client.contract import TOKEN, Answer, contract, progress
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.local.services.ports import free_port
-from tests.cli.cases import run
-from tests.client.contract import TOKEN, Answer, contract
+from tests.rigs.client.cli_cases import run
+from tests.rigs.client.contract import TOKEN, Answer, contract
 
 if TYPE_CHECKING:
-    from tests.client.contract import Contract
+    from tests.rigs.client.contract import Contract
 
 REDIS = {"name": "redis: eviction policy", "status": "ok", "found": "noeviction", "advice": ""}
 

@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.cli.show import FIRST_ROWS
 from pipeline.store.columns import OUTCOME_TYPES
-from tests.cli.cases import run
-from tests.client.contract import Answer, contract, progress
 from tests.client.test_joining import ROWS, parts
 from tests.client.test_outputs import SUMMARY, files, with_parts
+from tests.rigs.client.cli_cases import run
+from tests.rigs.client.contract import Answer, contract, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.spec.batch_spec import BatchSpec
-from tests.cli.cases import run
-from tests.client.contract import Answer, contract, progress
+from tests.rigs.client.cli_cases import run
+from tests.rigs.client.contract import Answer, contract, progress
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,11 +15,11 @@ from rich.console import Console
 from pipeline.cli.command import GATEWAY, Setup
 from pipeline.cli.watch import watch_command
 from pipeline.client.terminal_text import one_line
-from tests.cli.cases import run
-from tests.client.contract import TOKEN, Answer, Contract, contract, progress
 from tests.client.test_joining import ROWS, outcome, parts, segment
 from tests.client.test_outputs import with_parts
-from tests.support import wait_until
+from tests.rigs.client.cli_cases import run
+from tests.rigs.client.contract import TOKEN, Answer, Contract, contract, progress
+from tests.rigs.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

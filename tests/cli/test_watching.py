@@ -12,7 +12,7 @@ from rich.console import Console
 from pipeline.cli.show import pace_of
 from pipeline.cli.watch import watch
 from pipeline.client import Progress, RefusedError
-from tests.client.contract import Answer, called, progress
+from tests.rigs.client.contract import Answer, called, progress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.client import Pipeline, RefusedError
-from tests.client.contract import Answer, called, progress
+from tests.rigs.client.contract import Answer, called, progress
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

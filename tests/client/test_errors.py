@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.client import BrokenError, CallError, Pipeline, RefusedError, UnreachableError
 from pipeline.local.services.ports import free_port
-from tests.client.contract import TOKEN, Answer, called, contract
+from tests.rigs.client.contract import TOKEN, Answer, called, contract
 
 QUICK = {"Retry-After": "0"}
 OPENED = Answer({"batch_id": "b-1", "batch_size": 10, "tasks": 10, "status_url": "http://x"}, 201)

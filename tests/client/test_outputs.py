@@ -11,8 +11,8 @@ import pytest
 from pipeline.client import BrokenError, RefusedError, UnreachableError
 from pipeline.client.downloads import AT_ONCE
 from pipeline.local.services.ports import free_port
-from tests.client.contract import SIGNATURE, TOKEN, Answer, Contract, called
 from tests.client.test_joining import ROWS, outcome, parts, segment
+from tests.rigs.client.contract import SIGNATURE, TOKEN, Answer, Contract, called
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.client import Batch, Pipeline, RefusedError, SyncBatch, SyncPipeline
 from pipeline.client.sync import _Loop
-from tests.client.contract import Answer, Contract, contract, progress
 from tests.client.test_outputs import SUMMARY, with_parts
+from tests.rigs.client.contract import Answer, Contract, contract, progress
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,8 +17,8 @@ import pytest
 
 from pipeline.handler import MODES
 from pipeline.local.stack import ALLOCATOR
-from tests.deploy.images import HANDLER, OUTSIDE, copy_image_files, function, image_environment, in_context, seconds
-from tests.support import wait_until
+from tests.rigs.images import HANDLER, OUTSIDE, copy_image_files, function, image_environment, in_context, seconds
+from tests.rigs.waiting import wait_until
 
 SHIPPED = {".py", ".lua", ".yaml", ".html", ".css", ".js"}
 SECRETS = {"s3-key": "AKIA", "s3-secret": "hidden", "redis-password": "hidden", "pipeline-key": "k" * 32}

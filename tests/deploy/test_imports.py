@@ -6,7 +6,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from tests.deploy.images import HANDLER, OUTSIDE, ROOT
+from tests.rigs.images import HANDLER, OUTSIDE, ROOT
 
 DISTRIBUTIONS = {"async_lru": "async-lru", "backports": "backports.zstd", "prometheus_client": "prometheus-client"}
 

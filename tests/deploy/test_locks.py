@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.images import HANDLER, ROOT
+from tests.rigs.images import HANDLER, ROOT
 
 ALL = ROOT / "requirements.lock"
 IMAGE = HANDLER / "requirements.txt"

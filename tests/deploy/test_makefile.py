@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.kit.browser import NAMES
-from tests.deploy.images import ROOT
+from tests.rigs.images import ROOT
 
 SHOW_ARGUMENTS = "#!/bin/sh\nprintf '%s\\n' \"$@\"\n"
 # As `python -m venv --clear` does, then a python in the venv whose pip needs a network.

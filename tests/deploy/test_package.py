@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint
 import pytest
 import typer
 
-from tests.deploy.images import HANDLER, ROOT
+from tests.rigs.images import HANDLER, ROOT
 
 BUILD = "from setuptools import build_meta; build_meta.build_wheel('wheels')"
 

@@ -12,7 +12,7 @@ from pipeline.request import Event
 from pipeline.server import SHUTDOWN_TIMEOUT, create_app
 from pipeline.settings.environment import Settings, read_settings
 from pipeline.settings.secrets import read_secrets
-from tests.deploy.images import DOCKERFILE, HANDLER, ROOT, function, image_environment, instructions, seconds, stack
+from tests.rigs.images import DOCKERFILE, HANDLER, ROOT, function, image_environment, instructions, seconds, stack
 
 UPSTREAM_TIMEOUT = 60.0
 ACK_WAIT = 60.0

@@ -10,7 +10,7 @@ import orjson
 from pipeline.ledger.states import ENDED
 from tests.docs.reading import Command, blocks, section, spans
 from tests.docs.stage import INPUT, ROWS, Call, Stage
-from tests.support import wait_until
+from tests.rigs.waiting import wait_until
 
 Status = dict[str, Any]
 Check = Callable[[Stage, Call, Status], Awaitable[None]]

@@ -9,7 +9,7 @@ from functools import cache
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tests.deploy.images import ROOT
+from tests.rigs.images import ROOT
 
 README = ROOT / "README.md"
 ASSIGNMENT = re.compile(r"\w+=.*")

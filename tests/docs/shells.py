@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.deploy.images import ROOT
+from tests.rigs.images import ROOT
 
 # Those that not every machine has are there as scripts; what the project brings is this checkout's.
 STAND_INS = ("curl", "iconv", "openssl")

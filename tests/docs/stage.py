@@ -19,8 +19,8 @@ from pipeline.local.openfaas.proxy import EVENT_STREAM, Answer, Exchange
 from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import local_stack
 from tests.docs.shells import Shell, make_shell
-from tests.e2e.cluster import FAST, Cluster
-from tests.support import wait_until
+from tests.rigs.openfaas.cluster import FAST, Cluster
+from tests.rigs.waiting import wait_until
 
 INPUT = "data/images.csv"
 ROWS = [f"https://example.org/{number:02d}.jpg" for number in range(11)] + ["https://example.org/missing.jpg"]

@@ -11,7 +11,7 @@ from tests.docs.reading import README, Block, Command, blocks, commands, is_comm
 
 # Blocks that are not to be pasted, by a pattern of how they begin, and what holds them.
 SHOWN = {
-    "Running classify over": "what `make demo` prints: tests/demo/test_demo_end_to_end.py",
+    "Running classify over": "what `make demo` prints: tests/local/demo/test_end_to_end.py",
     r"\d+ passed in": "what `make test` prints: a number of its day",
     " client --X-Mode": "a drawing; the modes in it are held by tests/docs/test_tables.py",
     "# items a second": "PromQL; the metrics in it are held by tests/docs/test_tables.py",

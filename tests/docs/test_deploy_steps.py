@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.images import ROOT, stack
 from tests.docs.kinds import Kind, kind_of
 from tests.docs.reading import commands
 from tests.docs.shells import Shell, make_shell
 from tests.docs.test_tables import _table
+from tests.rigs.images import ROOT, stack
 
 STEPS = [command for command in commands() if kind_of(command) is Kind.DEPLOY]
 (UP,) = (step for step in STEPS if step.text.startswith("faas-cli up"))

@@ -1,6 +1,6 @@
 """The README's commands for people who work on the code: each is read by what it calls, and not run.
 
-What `make demo` and `make up` call is run by tests/demo/test_demo_end_to_end.py; measurements and attacks, short, by
+What `make demo` and `make up` call is run by tests/local/demo/test_end_to_end.py; measurements and attacks, short, by
 tests/bench and tests/e2e; `make test` and `make check` are what `.ci/run` runs.
 """
 
@@ -15,10 +15,10 @@ import typer
 from hypothesis import settings
 from typer.main import get_command
 
-from tests.deploy.images import ROOT
 from tests.docs.kinds import Kind, kind_of
 from tests.docs.reading import Command, commands
 from tests.docs.shells import Shell, make_shell
+from tests.rigs.images import ROOT
 
 MAKE, MODULES, PYTEST, INSTALLS, HELPS = (
     [command for command in commands() if kind_of(command) is kind]

@@ -21,7 +21,7 @@ from tests.docs.answers import shape
 from tests.docs.outside import KEY, Outside, outside
 from tests.docs.recipes import LIMIT, Recipe, recipes
 from tests.docs.shells import Shell, make_shell
-from tests.e2e.cluster import FAST, Cluster, to_csv
+from tests.rigs.openfaas.cluster import FAST, Cluster, to_csv
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RECIPES = {recipe.function: recipe for recipe in recipes()}

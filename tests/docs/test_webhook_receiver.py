@@ -10,7 +10,7 @@ import pytest
 from pipeline.local.openfaas.functions import FunctionSpec
 from tests.docs.reading import blocks
 from tests.docs.stage import INPUT, ROWS, Stage
-from tests.support import wait_until
+from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 (RECEIVER,) = (block.text for block in blocks() if block.info == "python" and "standardwebhooks" in block.text)

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from pipeline.local.openfaas.message_queue import once
-from tests.e2e.cluster import SHORT_SILENCE, Cluster, cluster
+from tests.rigs.openfaas.cluster import SHORT_SILENCE, Cluster, cluster
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

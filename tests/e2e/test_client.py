@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from pipeline.client import Pipeline, RefusedError, SyncPipeline
-from tests.e2e.cluster import Cluster, cluster, to_csv, urls
 from tests.e2e.test_token import TOKEN, restarted
-from tests.support import wait_until
+from tests.rigs.openfaas.cluster import Cluster, cluster, to_csv, urls
+from tests.rigs.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

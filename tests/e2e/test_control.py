@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from tests.e2e.cluster import Cluster, cluster, urls
-from tests.support import wait_until
+from tests.rigs.openfaas.cluster import Cluster, cluster, urls
+from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,7 +13,7 @@ from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.redis_and_s3 import redis_server
 from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import LocalStack, local_stack
-from tests.deploy.images import function, image_environment
+from tests.rigs.images import function, image_environment
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TOKEN = "a-token-of-the-tests"
@@ -27,7 +27,7 @@ AT_ONCE = {"healthcheck_interval": "0s"}
 async def sound(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
     """A platform as README says it is to be: a Redis that keeps what it is told, a token, timeouts as in stack.yml."""
     log = tmp_path_factory.mktemp("doctor") / "calls.ndjson"
-    model = FunctionSpec("echo", (sys.executable, "-m", "tests.e2e.model"), {"MODEL_LOG": str(log)})
+    model = FunctionSpec("echo", (sys.executable, "-m", "tests.rigs.openfaas.model_function"), {"MODEL_LOG": str(log)})
     timeouts = {name: value for name, value in function("pipeline")["environment"].items() if name in TIMEOUTS}
     async with contextlib.AsyncExitStack() as cleanup:
         redis = await cleanup.enter_async_context(redis_server(appendonly=True))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from pipeline.local.openfaas.message_queue import Callback, Message
-from tests.e2e.cluster import Cluster, to_csv, urls
-from tests.support import wait_until
+from tests.rigs.openfaas.cluster import Cluster, to_csv, urls
+from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

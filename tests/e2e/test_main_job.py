@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.cluster import Cluster, to_csv, urls
+from tests.rigs.openfaas.cluster import Cluster, to_csv, urls
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.cluster import Cluster, urls
+from tests.rigs.openfaas.cluster import Cluster, urls
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from pipeline.local.openfaas.functions import FunctionSpec
-from tests.e2e.cluster import SHORT_SILENCE, Cluster, cluster, urls
-from tests.support import wait_until
+from tests.rigs.openfaas.cluster import SHORT_SILENCE, Cluster, cluster, urls
+from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 # Verifies what it is told, writes down under which id, and submits what the first batch read once more.

@@ -6,10 +6,10 @@ import aiohttp
 import pytest
 import yaml
 
-from tests.counts import Counts, parse
-from tests.deploy.images import HANDLER
-from tests.e2e.cluster import Cluster, cluster, urls
-from tests.support import wait_until
+from tests.rigs.images import HANDLER
+from tests.rigs.metric_samples import Counts, parse
+from tests.rigs.openfaas.cluster import Cluster, cluster, urls
+from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

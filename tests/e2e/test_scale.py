@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 
 from pipeline.local.openfaas.message_queue import Message
-from tests.e2e.cluster import Cluster, cluster, urls
-from tests.support import wait_until
+from tests.rigs.openfaas.cluster import Cluster, cluster, urls
+from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.e2e.cluster import Cluster, urls
+from tests.rigs.openfaas.cluster import Cluster, urls
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cluster import SHORT_SILENCE, Cluster, cluster, urls
-from tests.support import wait_until
+from tests.rigs.openfaas.cluster import SHORT_SILENCE, Cluster, cluster, urls
+from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

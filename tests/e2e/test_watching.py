@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.e2e.cluster import Cluster
+from tests.rigs.openfaas.cluster import Cluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -11,12 +11,12 @@ from pipeline.answers.envelope import Envelope
 from pipeline.identity import Identity
 from pipeline.ledger.replies import Pass, Repairs
 from pipeline.ledger.states import ENDED
-from tests.integration.bench import submission
 from tests.model.batch import OVER_THE_WINDOW, SILENCE, Batch
 from tests.model.checks import check_nobody_is_forgotten, check_sight
 from tests.model.life import Life
 from tests.model.outside import Job, Outside, Plan, Ticket
 from tests.model.world import BATCH, Sight, World
+from tests.rigs.redis.ledger_bench import submission
 
 T = TypeVar("T")
 AHEAD = 30

@@ -8,8 +8,8 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from bench.kit.browser import open_browser
-from tests.page.service import Served, Service, served
-from tests.page.visitor import Visitor, visitor_of
+from tests.rigs.browser.service import Served, Service, served
+from tests.rigs.browser.visitor import Visitor, visitor_of
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -20,7 +20,7 @@ from pipeline.spec.batch_spec import MOST_PROBLEMS, BatchSpec
 from pipeline.spec.headers import MOST_HEADERS
 from pipeline.status.list import SHOWN_BATCHES
 from pipeline.units import KIB
-from tests.deploy.images import ROOT
+from tests.rigs.images import ROOT
 
 WORDS = {"title", "description"}
 SUCCESSES = {200, 201, 202}

@@ -59,16 +59,16 @@ def test_modules_are_chosen_by_the_beginnings_of_their_paths() -> None:
 
 def test_all_judge_that_start_no_services_of_their_own() -> None:
     root = Path(command.__file__).parents[2]
-    assert {"tests/integration/test_failover.py", "tests/unit/test_signing.py"} <= set(judges(root))
-    starts = re.compile(r"redis_nodes|redis_server\(|s3_server\(|\.kill\(\)|\.restart\(\)")
+    assert {"tests/batch/test_failover.py", "tests/openfaas/test_signing.py"} <= set(judges(root))
+    starts = re.compile(r"redis\.nodes|redis_server\(|s3_server\(|\.kill\(\)|\.restart\(\)")
     assert [path for path in judges(root) if starts.search((root / path).read_text())] == []
 
 
 def test_own_tests_come_first() -> None:
     order = [
-        "tests/unit/test_rows.py::a",
-        "tests/integration/test_ledger_fail.py::a",
-        "tests/integration/test_tune.py::a",
+        "tests/inputs/test_rows.py::a",
+        "tests/ledger/scripts/test_fail.py::a",
+        "tests/modes/test_tune.py::a",
     ]
     assert [own_first("pipeline/ledger/lua/tune.lua", test) for test in order] == [2, 1, 0]
     assert [own_first("pipeline/modes/tune.py", test) for test in order] == [2, 2, 0]
@@ -105,18 +105,18 @@ def test_the_judges_of_a_script_run_it_and_all_judge_what_is_before_every_script
 
 def test_fast_tests_judge_until_the_budget_is_used_up_and_the_model_alone() -> None:
     model = f"{MODEL}::test"
-    seconds = {"b": BUDGET / 2, "a": BUDGET, "c": BUDGET * 2, "tests/unit/test_tune.py::x": 3.0, model: 7.0}
+    seconds = {"b": BUDGET / 2, "a": BUDGET, "c": BUDGET * 2, "tests/modes/test_tune.py::x": 3.0, model: 7.0}
     found = Touched()
     found.add({"seconds": seconds, "failed": [], "lines": {}, "scripts": {"tune": list(seconds)}})
     case = make_case(MUTANT, found)
-    assert [session.tests for session in case.sessions] == [("tests/unit/test_tune.py::x", "b", "a"), (model,)]
+    assert [session.tests for session in case.sessions] == [("tests/modes/test_tune.py::x", "b", "a"), (model,)]
     assert [(session.seconds, session.slowest) for session in case.sessions] == [(BUDGET * 1.5 + 3, BUDGET), (7.0, 7.0)]
     assert (case.tests, case.reaching) == (4, 5)
 
 
 def test_a_run_leaves_rows_a_page_and_the_machine(tmp_path: Path) -> None:
     book = Book(tmp_path, MACHINE, Console(quiet=True))
-    book.begin(Scope({MUTANT.path: 40, "pipeline/openfaas/signing.py": 30}, 1000, ("tests/unit/test_rows.py::a",)), 5)
+    book.begin(Scope({MUTANT.path: 40, "pipeline/openfaas/signing.py": 30}, 1000, ("tests/inputs/test_rows.py::a",)), 5)
     case = Case(MUTANT, (Session(("a", "b"), 1.0, 1.0),), 3)
     python = replace(case, mutant=replace(MUTANT, path="pipeline/openfaas/signing.py"))
     book.done(case, Verdict("killed", 1.0, "a"))
@@ -131,7 +131,7 @@ def test_a_run_leaves_rows_a_page_and_the_machine(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "mutation.json").read_text()) == MACHINE
     page = (tmp_path / "mutation.md").read_text().splitlines()
     assert "Controls, with nothing changed: 1 of 1 survived. Tests that may judge: 1000." in page
-    assert "- `tests/unit/test_rows.py::a`" in page
+    assert "- `tests/inputs/test_rows.py::a`" in page
     assert [line for line in page if line.startswith("| ")][1:] == [
         "| pipeline/ledger/lua/tune.lua | 40 | 3 | 2 | 1 | 67% |",
         "| pipeline/openfaas/signing.py | 30 | 1 | 0 | 1 | 0% |",

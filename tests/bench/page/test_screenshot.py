@@ -8,7 +8,7 @@ from PIL import Image
 
 from bench.kit.browser import NoBrowserError
 from bench.page import screenshot
-from tests.deploy.images import ROOT
+from tests.rigs.images import ROOT
 
 
 def test_a_small_batch_has_its_picture_taken(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from tests.deploy.images import SUBSTITUTION
+from tests.rigs.images import SUBSTITUTION
 
 OLD = os.environ.get("FAAS_CLI") == "old"
 DEFAULT_GATEWAY = "http://127.0.0.1:8080"

@@ -1,0 +1,169 @@
+"""A client that goes away in the middle of its request is not an error of the function."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import MagicMock, Mock
+
+import pytest
+from aiohttp import StreamReader, web
+from aiohttp.test_utils import TestServer
+
+from pipeline import request, server
+from pipeline.errors import PipelineError, TooLargeError
+from pipeline.metrics import Metrics
+from pipeline.request import Response
+from pipeline.settings.environment import Settings, read_settings
+from tests.rigs.waiting import wait_until
+
+SETTINGS = read_settings({"s3_bucket": "rows", "sweep_interval": "3600"})
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nX-Mode: batch\r\n"
+CUT_OFF = {
+    "a body shorter than said": HEAD + b"Content-Length: 100\r\n\r\n{",
+    "a body without its last chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+}
+
+
+@asynccontextmanager
+async def without_services(settings: Settings) -> AsyncIterator[Any]:
+    yield SimpleNamespace(settings=settings, metrics=Metrics(), closing=asyncio.Event())
+
+
+@pytest.mark.parametrize("sent", CUT_OFF.values(), ids=CUT_OFF)
+async def test_a_client_that_goes_away_is_no_error_without_a_name(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    read = request.read_body
+    refused: list[str] = []
+
+    async def reading(request: Any) -> bytes:
+        try:
+            return await read(request)
+        except PipelineError as error:
+            refused.append(str(error))
+            raise
+        finally:
+            refused.append("read")
+
+    monkeypatch.setattr(server, "open_context", without_services)
+    monkeypatch.setattr(server, "read_body", reading)
+    # Not aiohttp's server for tests, which cancels the handler of a client that goes away.
+    runner = web.AppRunner(server.create_app(SETTINGS))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        _, writer = await asyncio.open_connection(*runner.addresses[0])
+        writer.write(sent)
+        await writer.drain()
+        writer.close()
+        await wait_until(lambda: "read" in refused)
+    finally:
+        await runner.cleanup()
+    assert refused == ["the body broke off: the client has gone away", "read"]
+    assert "Traceback" not in caplog.text
+    assert "without a name" not in caplog.text
+
+
+async def answer_to(sent: bytes) -> tuple[bytes, bytes]:
+    """Send a request; returns the status and the body of its answer, which come while the connection stays open."""
+    async with TestServer(server.create_app(SETTINGS)) as running:
+        assert running.port is not None
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(sent)
+        async with asyncio.timeout(10):
+            head, _, body = (await reader.readuntil(b"}")).partition(b"\r\n\r\n")
+        writer.close()
+    return head.split()[1], body
+
+
+async def test_a_body_that_stops_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "open_context", without_services)
+    monkeypatch.setattr(request, "SILENCE", 0.1)
+    status, body = await answer_to(HEAD + b"Content-Length: 100\r\n\r\n{")
+    assert (status, b"the body broke off: nothing more of it came in 0.1 s" in body) == (b"400", True)
+
+
+@pytest.mark.parametrize("letter", [b"[", b"x", b"\x08"])
+@pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"zstd"])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_large_body_that_is_not_packed_as_it_says_is_answered(
+    monkeypatch: pytest.MonkeyPatch, letter: bytes, encoding: bytes, *, chunked: bool
+) -> None:
+    monkeypatch.setattr(server, "open_context", without_services)
+    sent = letter * 1_000_000
+    length = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(sent)
+    head = HEAD + b"Content-Encoding: %s\r\n%s\r\n\r\n" % (encoding, length)
+    status, body = await answer_to(head + (b"%x\r\n%s\r\n0\r\n\r\n" % (len(sent), sent) if chunked else sent))
+    assert (status, b"it is not packed with %s, as it says" % encoding in body) == (b"400", True)
+
+
+class Pieces:
+    """A body of which four pieces come."""
+
+    def is_eof(self) -> bool:
+        return False
+
+    async def iter_any(self) -> AsyncGenerator[bytes, None]:
+        for _ in range(4):
+            yield b"piece "
+
+
+async def test_each_piece_of_a_body_is_waited_for_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(3600.0, 3600.0)
+    patience = MagicMock()
+    patience.__aenter__.return_value = patience
+    monkeypatch.setattr(asyncio, "timeout", Mock(return_value=patience))
+    monkeypatch.setattr(asyncio, "get_running_loop", lambda: SimpleNamespace(time=lambda: next(clock)))
+    assert await request._whole(cast("StreamReader", Pieces())) == b"piece " * 4
+    until = [call.args[0] for call in patience.reschedule.call_args_list]
+    assert until == [hour * 3600 + request.SILENCE for hour in range(1, 5)]
+
+
+def arrived(body: bytes) -> StreamReader:
+    content = StreamReader(Mock(_reading_paused=False), 2**16, loop=asyncio.get_running_loop())
+    content.feed_data(body)
+    content.feed_eof()
+    return content
+
+
+async def test_a_body_that_is_there_already_is_held_against_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request, "BODY_LIMIT", 3)
+    assert await request._whole(arrived(b"abc")) == b"abc"
+    too_large = arrived(b"abcd")
+    with pytest.raises(TooLargeError):
+        await request._whole(too_large)
+
+
+async def test_a_stream_ends_when_its_reader_has_gone_away(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = asyncio.Event()
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                yield b"piece"
+                await asyncio.sleep(0)
+        finally:
+            ended.set()
+
+    async def handle(*_: Any) -> Response:
+        return Response(200, b"", {}, pieces())
+
+    monkeypatch.setattr(server, "open_context", without_services)
+    monkeypatch.setattr(server, "handle", handle)
+    runner = web.AppRunner(server.create_app(SETTINGS))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        reader, writer = await asyncio.open_connection(*runner.addresses[0])
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"piece")
+        writer.close()
+        await asyncio.wait_for(ended.wait(), 30)
+    finally:
+        await runner.cleanup()
+    assert caplog.records == []

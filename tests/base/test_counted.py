@@ -1,0 +1,189 @@
+"""What is counted and logged of real batches: it agrees with what became of the items, and says no text of one."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tests.rigs.function.direct_calls import Direct
+from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering
+from tests.rigs.log_lines import Lines
+from tests.rigs.metric_samples import Counts, parse, rises
+from tests.rigs.redis.lost_redis import go_on, lose_redis
+
+
+def counted(pipeline: PipelineBench) -> Counts:
+    """What has been counted so far, where it is anything."""
+    return rises({}, parse(pipeline.context.metrics.exposition()))
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    with Lines.taken() as taken:
+        yield taken
+
+
+def known(lines: Lines, event: str) -> list[dict[str, object]]:
+    """What is said with an event, beside when and by whom."""
+    common = {"time", "level", "logger", "event", "mode"}
+    return [{k: v for k, v in line.items() if k not in common} for line in lines.all() if line["event"] == event]
+
+
+async def test_the_counts_of_a_batch_are_those_of_its_items_however_often_an_answer_comes(
+    pipeline: PipelineBench,
+) -> None:
+    pipeline.serve(answering(lambda text: (200, text) if int(text) % 5 else (400, b"five")))
+    await pipeline.submit_rows(*map(str, range(40)), chunk="2", window="4")
+    first = pipeline.queue[0]
+    answer = await pipeline.run_task(first)
+    await pipeline.deliver_all()
+    assert (await pipeline.call_back(first, answer))["verdict"] in {"duplicate", "closed"}
+    status = await pipeline.status()
+    assert (status["state"], status["succeeded"], status["failed"]) == ("done", 32, 8)
+    own = counted(pipeline)
+    late = {name: value for name, value in own.items() if "duplicate" in name or "closed" in name}
+    assert list(late.values()) == [1]
+    assert own == late | {
+        "items_settled_total{outcome=succeeded}": 32,
+        "items_settled_total{outcome=failed}": 8,
+        "tasks_settled_total{verdict=settled}": 20,
+        "releases_total{result=accepted}": 20,
+        "batches_opened_total": 1,
+        "batches_ended_total{state=done}": 1,
+        "segments_written_total": 1,
+    }
+    calls = parse(pipeline.context.metrics.exposition())
+    # The first task ran twice.
+    assert calls["model_call_seconds_count{status=2xx}"] + calls["model_call_seconds_count{status=4xx}"] == 42
+
+
+async def test_tries_within_a_task_and_generations_are_counted(pipeline: PipelineBench) -> None:
+    seen: Counter[str] = Counter()
+
+    def reply(text: str) -> tuple[int, bytes]:
+        seen[text] += 1
+        return (500, b"broken") if text == "bad" and seen[text] <= 6 else (200, b"1")
+
+    pipeline.serve(answering(reply))
+    await pipeline.submit_rows("good", "bad")
+    await pipeline.deliver_all()
+    await pipeline.bench().age(not_before=-1)
+    await pipeline.sweep()
+    await pipeline.deliver_all()
+    assert (await pipeline.status())["succeeded"] == 2
+    counts = counted(pipeline)
+    # Once in each generation, in which it is called up to five times.
+    assert counts["items_settled_total{outcome=failed}"] == 1
+    assert counts["items_settled_total{outcome=succeeded}"] == 2
+    assert counts["model_retries_total"] == 5
+    assert parse(pipeline.context.metrics.exposition())["model_call_seconds_count{status=5xx}"] == 6
+
+
+async def test_what_the_gateway_refuses_is_counted_and_said(pipeline: PipelineBench, lines: Lines) -> None:
+    pipeline.gateway.refusals[pipeline.name] = [500, 500]
+    await pipeline.submit_rows("a", "b", "c")
+    counts = counted(pipeline)
+    assert (counts["releases_total{result=refused}"], counts["releases_total{result=accepted}"]) == (2, 1)
+    refused = known(lines, "a release is put off")
+    assert sorted(int(str(line["task"])) for line in refused) == [0, 1]
+    assert {(line["batch"], line["error"]) for line in refused} == {
+        (pipeline.batch, "the gateway refused a message with 500")
+    }
+
+
+async def test_what_is_lost_and_what_brings_no_answer_is_counted_and_said(
+    pipeline: PipelineBench, lines: Lines
+) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.submit_rows("a", "b", window="2")
+    await pipeline.call_back(pipeline.queue.pop(1), None, 502, {"X-Call-Id": "x"})
+    bench = pipeline.bench()
+    await bench.age_releases(t0=-500)
+    await bench.age(mark=-400, mark_at=-1000, heard_at=-1, probed_at=-1)
+    await pipeline.sweep()
+    await pipeline.sweep()
+    counts = counted(pipeline)
+    assert (counts["tasks_lost_total"], counts["tasks_unanswered_total"]) == (1, 1)
+    (said,) = known(lines, "the task brought no answer")
+    assert said == {"batch": pipeline.batch, "generation": 0, "task": 1, "attempt": 0, "status": "502"}
+    (released, *_) = known(lines, "tasks are released by the sweep")
+    assert (released["batch"], released["tasks"]) == (pipeline.batch, 1)
+
+
+async def test_direct_calls_are_counted_as_calls(direct: Direct) -> None:
+    await direct.submit("a", "b")
+    call = direct.calls.pop()
+    await direct.bring(call, 200, b"1", X_Duration_Seconds="2.5")
+    await direct.bring(direct.calls.pop(), 400, b"no")
+    counts = parse(direct.pipeline.context.metrics.exposition())
+    assert counts["model_call_seconds_sum{status=2xx}"] == 2.5
+    assert counts["model_call_seconds_count{status=4xx}"] == 1
+    assert counts["items_settled_total{outcome=failed}"] == counts["items_settled_total{outcome=succeeded}"] == 1
+
+
+async def test_a_direct_call_that_is_put_off_says_whose_it_was(direct: Direct, lines: Lines) -> None:
+    await direct.submit("a")
+    await direct.bring(direct.calls.pop(), 503, b"hunter2")
+    (said,) = known(lines, "the task brought no answer")
+    assert said == {"batch": direct.pipeline.batch, "generation": 0, "task": 0, "attempt": 0, "status": "503"}
+    assert "hunter2" not in lines.text
+
+
+async def test_an_opening_that_is_given_up_is_an_end(
+    pipeline: PipelineBench, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
+    assert (await pipeline.submit("hunter1,hunter2\na,b\n", CSV)).status == 202
+    await pipeline.deliver_all()
+    assert (await pipeline.status())["state"] == "failed"
+    assert counted(pipeline)["batches_ended_total{state=failed}"] == 1
+    (said,) = known(lines, "batch ended")
+    assert said == {"batch": pipeline.batch, "generation": 0, "state": "failed"}
+    assert "hunter" not in lines.text
+
+
+async def test_the_sweep_counts_what_is_open(pipeline: PipelineBench) -> None:
+    await pipeline.submit_rows("a")
+    await pipeline.sweep()
+    assert parse(pipeline.context.metrics.exposition())["open_batches"] == 1
+    await pipeline.handle("cancel", {"batch": pipeline.batch})
+    await pipeline.deliver_all()
+    await pipeline.sweep()
+    counts = parse(pipeline.context.metrics.exposition())
+    assert (counts["open_batches"], counts["batches_ended_total{state=cancelled}"]) == (0, 1)
+
+
+async def test_a_batch_is_told_from_its_opening_to_its_end_and_no_item_of_it(
+    pipeline: PipelineBench, lines: Lines
+) -> None:
+    pipeline.serve(answering(lambda text: (503 if text == "hunter2-bad" else 200, "hunter2-result")))
+    await pipeline.submit_rows("hunter2-good", "hunter2-bad", attempts="2")
+    await pipeline.deliver_all()
+    await pipeline.bench().age(not_before=-1)
+    await pipeline.sweep()
+    await pipeline.deliver_all()
+    assert "hunter2" not in lines.text
+    told = [line["event"] for line in lines.all() if line["level"] != "debug"]
+    assert told == ["batch opened", "generation begun", "tasks are released by the sweep", "batch ended"]
+    assert {line["batch"] for line in lines.all()} == {pipeline.batch}
+    (opened,) = known(lines, "batch opened")
+    assert (opened["items"], opened["tasks"]) == (2, 2)
+    (begun,) = known(lines, "generation begun")
+    assert (begun["generation"], begun["items"], begun["tasks"]) == (1, 1, 1)
+    (ended,) = known(lines, "batch ended")
+    assert (ended["generation"], ended["state"], ended["succeeded"], ended["failed"]) == (1, "done", 1, 1)
+    failed = known(lines, "item failed")
+    assert [(line["index"], line["status"]) for line in failed] == [(1, 503)] * 2
+    results = (await pipeline.summary())["failures"]["results"]
+    assert failed[-1]["call_id"] == results[0]["callId"]
+    assert [line["segment"] for line in known(lines, "segment written")] == [0, 0]
+
+
+async def test_a_ledger_that_is_rebuilt_is_counted_and_said(pipeline: PipelineBench, lines: Lines) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.submit_rows("a", "b")
+    await lose_redis(pipeline)
+    await go_on(pipeline)
+    assert counted(pipeline)["ledgers_rebuilt_total"] == 1
+    (said,) = known(lines, "the ledger is rebuilt")
+    assert (said["batch"], said["tasks"], said["left"]) == (pipeline.batch, 2, 2)

@@ -1,0 +1,149 @@
+"""What is of an earlier life of an id, or of a batch that is deleted, does nothing to what is there now."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.errors import UnavailableError
+from pipeline.tasks import follow_up as duties
+from pipeline.tasks import settle as settling
+from tests.rigs.function.overtaking import before_it_is_closed
+from tests.rigs.function.pipeline_bench import PipelineBench, answering
+from tests.rigs.redis.lost_redis import come_back, go_on, memory, urls
+
+
+@pytest.fixture(autouse=True)
+def upper(pipeline: PipelineBench) -> None:
+    pipeline.serve(answering(lambda text: (200, text.upper())))
+
+
+async def survey(pipeline: PipelineBench) -> None:
+    await pipeline.redis.delete(f"{pipeline.name}:epoch")
+    await pipeline.sweep()
+
+
+@pytest.mark.parametrize("surveyed", [False, True])
+async def test_a_ledger_that_runs_from_an_old_copy_publishes_nothing_over_a_later_batch(
+    pipeline: PipelineBench, *, surveyed: bool
+) -> None:
+    await pipeline.submit_rows("a", "b", "c", window="1")
+    await pipeline.deliver(pipeline.queue.pop(0))
+    kept, first = await memory(pipeline), list(pipeline.queue)
+    await go_on(pipeline)
+    await pipeline.handle("delete", {"batch": pipeline.batch})
+    await pipeline.submit_rows("x", "y", "z", window="1")
+    await go_on(pipeline)
+    before = await pipeline.summary()
+    await come_back(pipeline, kept)
+    if surveyed:
+        await survey(pipeline)
+        assert (await pipeline.status())["state"] == "done"
+    pipeline.queue[:] = first
+    if surveyed:
+        await pipeline.deliver_all()
+    else:
+        with pytest.raises(UnavailableError, match="Redis holds an earlier life of batch"):
+            await pipeline.deliver_all()
+        pipeline.queue.clear()
+        await survey(pipeline)
+    assert await pipeline.summary() == before
+    assert urls(before) == ["x", "y", "z"]
+    assert (await pipeline.status())["succeeded"] == 3
+
+
+async def test_what_an_old_copy_wrote_of_a_deleted_batch_is_deleted_too(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipeline.submit_rows("a")
+    kept: dict[Any, Any] = {}
+    write = duties.write_due_segment
+
+    async def remembered(*given: Any) -> None:
+        kept.update(await memory(pipeline))
+        await write(*given)
+
+    with monkeypatch.context() as fault:
+        fault.setattr(settling, "write_due_segment", remembered)
+        await pipeline.deliver(pipeline.queue.pop(0))
+    await go_on(pipeline)
+    await pipeline.handle("delete", {"batch": pipeline.batch})
+    await come_back(pipeline, kept)
+    await pipeline.context.ledger.index.surveyed()
+    await pipeline.bench().age_duty("s:0")
+    await pipeline.sweep()
+    assert await pipeline.objects() != []
+    pipeline.queue.clear()
+    await survey(pipeline)
+    assert await pipeline.objects() == []
+    assert await pipeline.bench().fields() == {}
+    await pipeline.submit_rows("x")
+    await go_on(pipeline)
+    assert urls(await pipeline.summary()) == ["x"]
+
+
+async def test_an_end_that_is_written_late_does_not_end_the_next_batch_of_the_id(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipeline.submit_rows("a")
+    close = pipeline.context.specs.close
+    await pipeline.context.store.put(f"{pipeline.name}.csv", b"url\nx\ny\n")
+
+    async def late(batch: str, status: dict[str, Any]) -> None:
+        monkeypatch.undo()
+        await pipeline.handle("delete", {"batch": batch})
+        monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 1)
+        assert (await pipeline.submit(f"{pipeline.name}.csv")).status == 202
+        await close(batch, status)
+        queued.append(await pipeline.context.specs.read_status(batch))
+
+    queued: list[Any] = []
+    monkeypatch.setattr(pipeline.context.specs, "close", late)
+    await pipeline.deliver_all()
+    assert queued == [None]
+    await go_on(pipeline)
+    assert urls(await pipeline.summary()) == ["x", "y"]
+
+
+async def test_the_mark_of_an_earlier_end_goes_when_the_id_is_another_batchs(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipeline.submit_rows("a")
+
+    async def another() -> None:
+        await pipeline.handle("delete", {"batch": pipeline.batch})
+        await pipeline.submit_rows("x", window="1")
+
+    before_it_is_closed(pipeline, monkeypatch, another)
+    await pipeline.deliver(pipeline.queue.pop(0))
+    await pipeline.deliver(pipeline.queue.pop(0))
+    objects = await pipeline.objects()
+    assert f"{pipeline.batch}/status.json" not in objects
+    assert pipeline.mark in objects
+    assert await pipeline.context.specs.ended_batches() == []
+    await go_on(pipeline)
+
+
+async def test_a_cancel_of_a_redrive_that_had_begun_is_not_undone(pipeline: PipelineBench) -> None:
+    calls: list[str] = []
+
+    def called(text: str) -> tuple[int, Any]:
+        calls.append(text)
+        return 200, text
+
+    pipeline.serve(answering(lambda text: (422, text)))
+    await pipeline.submit_rows("a", "b")
+    await go_on(pipeline)
+    kept = await memory(pipeline)
+    await pipeline.handle("redrive", {"batch": pipeline.batch})
+    await pipeline.deliver(pipeline.queue.pop(0))
+    assert (await pipeline.status())["generation"] == 1
+    await pipeline.handle("cancel", {"batch": pipeline.batch})
+    await come_back(pipeline, kept)
+    pipeline.queue.clear()
+    pipeline.serve(answering(called))
+    for _ in range(2):
+        await survey(pipeline)
+        await pipeline.deliver_all()
+    assert calls == []
+    assert ((await pipeline.status())["state"], (await pipeline.status())["generation"]) == ("done", 0)
+    assert pipeline.mark not in await pipeline.objects()

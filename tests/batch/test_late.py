@@ -1,0 +1,249 @@
+"""What comes late, or from a neighbour, does nothing to a batch that lives."""
+
+import asyncio
+import dataclasses
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipeline.errors import ConflictError, UnavailableError
+from pipeline.identity import Identity
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.replies import Cancelled
+from pipeline.spec.field_rules import FORMATS
+from pipeline.store.batch_records import Marker, Specs
+from pipeline.store.bucket import Check
+from pipeline.store.errors import ObjectInfo
+from pipeline.store.keys import output_names
+from tests.rigs.function.overtaking import before_it_is_closed
+from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering
+from tests.rigs.log_lines import Lines
+
+
+async def test_another_functions_batch_in_the_same_bucket_is_left_alone(pipeline: PipelineBench) -> None:
+    pipeline.serve(answering(lambda text: (422, text)))
+    await pipeline.submit_rows("a")
+    await pipeline.deliver_all()
+    before = await pipeline.context.store.list(pipeline.batch)
+    ours = pipeline.context
+    pipeline.context = dataclasses.replace(
+        ours, specs=Specs(ours.store, "neighbour"), ledger=Ledger(pipeline.redis, "neighbour")
+    )
+    for mode in ("delete", "redrive"):
+        with pytest.raises(ConflictError, match=f"in this bucket is another function's, {pipeline.name!r}"):
+            await pipeline.handle(mode, {"batch": pipeline.batch})
+    with pytest.raises(ConflictError, match="in this bucket is another function's"):
+        await pipeline.submit("url\na\n", CSV)
+    assert await pipeline.context.store.list(pipeline.batch) == before
+    assert await pipeline.context.store.list("open/neighbour/") == []
+
+
+async def test_a_claim_that_nobody_gave_up_does_not_run_an_ended_batch_again(pipeline: PipelineBench) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.submit_rows("a")
+    await pipeline.deliver_all()
+    submission = await pipeline.context.specs.read(pipeline.batch)
+    for other in (False, True):
+        await pipeline.redis.flushall()
+        claimed = msgspec.structs.replace(submission, source="other") if other else submission
+        assert (await pipeline.context.ledger.claim(pipeline.batch, "dead", claimed)).verdict == "claimed"
+        await pipeline.context.ledger.index.note(pipeline.batch)
+        await pipeline.bench().age(lease_until=-1)
+        await pipeline.bench().age_duty("o")
+        await pipeline.sweep()
+        assert [answer["verdict"] for answer in await pipeline.deliver_all()] == ["conflict" if other else "ended"]
+        assert (await pipeline.status())["state"] == "done"
+
+
+async def test_what_is_asked_of_a_batch_that_redis_loses_meanwhile_is_to_be_asked_again(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipeline.submit_rows("a", "b", window="1")
+    pipeline.queue.clear()
+    control = pipeline.context.ledger.control
+    cancel = control.cancel
+
+    async def then_lost(batch: str) -> Cancelled:
+        found = await cancel(batch)
+        await pipeline.redis.flushall()
+        return found
+
+    monkeypatch.setattr(control, "cancel", then_lost)
+    with pytest.raises(UnavailableError, match=r"Redis has lost batch .* just now: try again"):
+        await pipeline.handle("cancel", {"batch": pipeline.batch})
+
+
+async def test_a_redrive_that_a_failover_of_redis_undid_is_begun_again(pipeline: PipelineBench) -> None:
+    pipeline.serve(answering(lambda text: (422, text)))
+    await pipeline.submit_rows("a")
+    await pipeline.deliver_all()
+    bench = pipeline.bench()
+    before = await bench.fields()
+    await pipeline.handle("redrive", {"batch": pipeline.batch})
+    pipeline.queue.clear()
+    await pipeline.redis.delete(bench.key(), bench.key("due"))
+    await bench.write(**before)
+    await pipeline.redis.expire(bench.key(), 3600)
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.sweep()
+    await pipeline.deliver_all()
+    status = await pipeline.status()
+    assert (status["state"], status["generation"], status["succeeded"]) == ("done", 1, 1)
+
+
+async def test_a_claim_is_not_renewed_once_redis_has_lost_it(pipeline: PipelineBench) -> None:
+    await pipeline.submit_rows("a")
+    pipeline.queue.clear()
+    submission = await pipeline.context.specs.read(pipeline.batch)
+    await pipeline.redis.flushall()
+    claimed = await pipeline.context.ledger.claim(pipeline.batch, "opener", submission, kind="renewed")
+    assert claimed.verdict == "unknown"
+    assert await pipeline.bench().fields() == {}
+
+
+async def test_a_late_opening_erases_nothing_of_somebody_elses(pipeline: PipelineBench) -> None:
+    store = pipeline.context.store
+    await store.put(f"{pipeline.batch}.json", b"mine")
+    answer = await pipeline.handle("open", pipeline.signed("open", Identity(pipeline.batch, 0)))
+    assert answer.status == 200
+    assert await store.get(f"{pipeline.batch}.json") == b"mine"
+
+
+async def test_a_batch_that_is_deleted_while_it_is_closed_leaves_nothing(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.submit_rows("a")
+    before_it_is_closed(pipeline, monkeypatch, lambda: pipeline.handle("delete", {"batch": pipeline.batch}))
+    await pipeline.deliver_all()
+    assert await pipeline.objects() == []
+    assert await pipeline.context.store.list(f"ended/{pipeline.name}/") == []
+
+
+async def test_a_reduce_that_was_overtaken_publishes_nothing(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.submit_rows("a")
+    await pipeline.deliver(pipeline.queue.pop(0))
+    put = pipeline.context.store.put
+
+    async def stalled(key: str, *arguments: Any) -> Any:
+        if key.endswith("summary.json"):
+            bench = pipeline.bench()
+            await bench.age(lease_until=-1)
+            assert (await bench.ledger.lease(pipeline.batch, "heir", 0)).verdict == "leased"
+        return await put(key, *arguments)
+
+    monkeypatch.setattr(pipeline.context.store, "put", stalled)
+    assert (await pipeline.deliver(pipeline.queue.pop(0)))["verdict"] == "lost"
+    assert f"{pipeline.batch}.json" not in await pipeline.objects()
+
+
+@pytest.mark.parametrize("missing", [(), ("results.csv", "report.json")], ids=["all of it", "all that there is"])
+async def test_a_reduce_that_is_overtaken_while_it_publishes_puts_back_what_its_heir_published(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]
+) -> None:
+    mended = False
+    pipeline.serve(answering(lambda text: (200 if mended or not text.startswith("no") else 422, text)))
+    await pipeline.submit_rows("a", "no b", attempts="1")
+    for _ in range(2):
+        await pipeline.deliver(pipeline.queue.pop(0))
+    reduce, store = pipeline.queue.pop(0), pipeline.context.store
+    copy, overtaking = store.copy, asyncio.Lock()
+
+    async def stalled(source: ObjectInfo, key: str, *kind: str) -> None:
+        nonlocal mended
+        async with overtaking:
+            if not mended:
+                monkeypatch.undo()
+                await pipeline.bench().age(lease_until=-1)
+                await pipeline.deliver(reduce)
+                mended = True
+                await pipeline.handle("redrive", {"batch": pipeline.batch})
+                await pipeline.deliver_all()
+                assert (await pipeline.summary())["results"]["count"] == 2
+                for name in missing:
+                    await store.delete_many([f"{pipeline.batch}/{name}", f"{pipeline.batch}/1/{name}"])
+        await copy(source, key, *kind)
+
+    monkeypatch.setattr(store, "copy", stalled)
+    assert (await pipeline.deliver(reduce))["verdict"] == "lost"
+    assert (await pipeline.summary())["results"]["count"] == 2
+    for name in set(output_names(FORMATS)) - set(missing):
+        published = await store.get(f"{pipeline.batch}/{name}")
+        assert published == await store.get(f"{pipeline.batch}/1/{name}")
+        assert published != await store.get(f"{pipeline.batch}/0/{name}")
+    assert {f"{pipeline.batch}/{name}" for name in missing}.isdisjoint(await pipeline.objects())
+    assert await pipeline.context.snapshots.generations(pipeline.batch) == [0, 1]
+
+
+async def test_of_two_requests_at_once_the_mark_in_s3_forgets_neither(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipeline.submit_rows("a", "b", window="1")
+    specs = pipeline.context.specs
+    mark_open = specs.mark_open
+
+    async def overtaken(batch: str, marker: Marker) -> None:
+        monkeypatch.undo()
+        await pipeline.handle("cancel", {"batch": batch})
+        await mark_open(batch, marker)
+
+    monkeypatch.setattr(specs, "mark_open", overtaken)
+    await pipeline.handle("tune", {"batch": pipeline.batch, "window": "2"})
+    marker = await specs.read_marker(pipeline.batch)
+    assert marker is not None
+    assert (marker.cancelled, marker.window) == (True, 2)
+
+
+async def test_a_redrive_that_meets_a_deletion_is_refused(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (422, text)))
+    await pipeline.submit_rows("a")
+    await pipeline.deliver_all()
+    await pipeline.redis.flushall()
+    pipeline.forget()
+    mark_open = pipeline.context.specs.mark_open
+
+    async def overtaken(batch: str, marker: Marker) -> None:
+        await mark_open(batch, marker)
+        await pipeline.context.ledger.control.delete(batch, "deleter")
+
+    monkeypatch.setattr(pipeline.context.specs, "mark_open", overtaken)
+    with pytest.raises(ConflictError, match="is being deleted"):
+        await pipeline.handle("redrive", {"batch": pipeline.batch})
+
+
+async def test_every_open_batch_is_swept_however_many_there_are(pipeline: PipelineBench) -> None:
+    await pipeline.redis.zadd(f"{pipeline.name}:open", {f"older-{number}": 1 for number in range(1000)})
+    await pipeline.submit_rows("a")
+    assert pipeline.batch in [batch for batch, _ in await pipeline.context.ledger.index.batches()]
+
+
+async def test_a_batch_that_s3_does_not_delete_keeps_no_other_from_it(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+    first, second = f"{pipeline.batch}-1", f"{pipeline.batch}-2"
+    for batch in (first, second):
+        assert (await pipeline.submit("url\na\n", CSV, batch=batch)).status == 201
+        await pipeline.deliver_all()
+    settings = pipeline.context.settings.model_copy(update={"retention": 1e-6})
+    pipeline.context = dataclasses.replace(pipeline.context, settings=settings)
+    erase = pipeline.context.specs.erase
+
+    async def denied(batch: str, check: Check) -> None:
+        if batch == first:
+            raise UnavailableError("S3 left 1 of 3 objects undeleted (AccessDenied)")
+        await erase(batch, check)
+
+    monkeypatch.setattr(pipeline.context.specs, "erase", denied)
+    await pipeline.redis.delete(f"{pipeline.name}:epoch")
+    with Lines.taken() as lines:
+        await pipeline.sweep()
+    assert [batch for batch, _ in await pipeline.context.specs.ended_batches()] == [first]
+    (said,) = [line for line in lines.all() if line["event"] == "the batch could not be deleted"]
+    assert (said["batch"], said["error"]) == (first, "S3 left 1 of 3 objects undeleted (AccessDenied)")

@@ -1,0 +1,85 @@
+"""doctor: clocks that differ."""
+
+import time
+from email.utils import formatdate
+
+import pytest
+from aiohttp import web
+
+from pipeline.ledger.probe import Probing
+from pipeline.store.bucket import Store
+from tests.rigs.function.doctors import KNOWN, Doctor, bad
+from tests.rigs.s3.proxy import Fault, S3Proxy, refuse
+
+OFF = [
+    (0.0, "ok", "s "),
+    (30.0, "warning", "s ahead of the function's"),
+    (-30.0, "warning", "s behind the function's"),
+    (90.0, "failed", "s ahead of the function's"),
+    (-1000.0, "failed", "s behind the function's"),
+]
+
+
+def dated(seconds: float) -> str:
+    return formatdate(time.time() + seconds, usegmt=True)
+
+
+def by_another_clock(seconds: float, fault: Fault | None = None) -> Fault:
+    """Answer as the server, or as a fault, and say another time."""
+
+    async def answer(proxy: S3Proxy, request: web.Request) -> web.StreamResponse:
+        response = await (fault(proxy, request) if fault else proxy.forward(request))
+        response.headers["Date"] = dated(seconds)
+        return response
+
+    return answer
+
+
+@pytest.mark.parametrize(("seconds", "status", "words"), OFF)
+async def test_the_gateways_clock(doctor: Doctor, seconds: float, status: str, words: str) -> None:
+    doctor.pipeline.gateway.looks["/healthz"] = (200, {"Date": dated(seconds)})
+    check = (await doctor.examine())["clock: gateway"]
+    del doctor.pipeline.gateway.looks["/healthz"]
+    assert (check.status, words in check.found, "NTP" in check.advice) == (status, True, status != "ok")
+
+
+async def test_a_gateway_that_does_not_tell_the_time(doctor: Doctor) -> None:
+    doctor.pipeline.gateway.looks["/healthz"] = (200, {"Date": "teatime"})
+    check = (await doctor.examine())["clock: gateway"]
+    del doctor.pipeline.gateway.looks["/healthz"]
+    assert (check.status, check.found) == ("ok", "it does not tell the time")
+
+
+@pytest.mark.parametrize(("seconds", "status", "words"), OFF)
+async def test_the_clock_of_s3(
+    doctor: Doctor, far: Store, proxy: S3Proxy, seconds: float, status: str, words: str
+) -> None:
+    doctor.connect(store=far)
+    proxy.faults += [by_another_clock(seconds)] * 50
+    check = (await doctor.examine())["clock: s3"]
+    assert (check.status, words in check.found, "NTP" in check.advice) == (status, True, status != "ok")
+
+
+async def test_a_clock_for_which_s3_refuses_everything_is_told_from_the_refusal(
+    doctor: Doctor, far: Store, proxy: S3Proxy
+) -> None:
+    doctor.connect(store=far)
+    proxy.faults += [by_another_clock(-1000, refuse(403, "RequestTimeTooSkewed"))] * 50
+    checks = await doctor.examine()
+    assert bad(checks) == KNOWN | {"s3": "failed", "clock: s3": "failed"}
+    assert "(RequestTimeTooSkewed)" in checks["s3"].found
+    assert checks["clock: s3"].found.endswith("s behind the function's")
+
+
+@pytest.mark.parametrize(("seconds", "status", "words"), OFF)
+async def test_the_clock_of_redis(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, seconds: float, status: str, words: str
+) -> None:
+    true = Probing.clock
+
+    async def clock(probing: Probing) -> float:
+        return await true(probing) + seconds
+
+    monkeypatch.setattr(Probing, "clock", clock)
+    check = (await doctor.examine())["clock: redis"]
+    assert (check.status, words in check.found, "NTP" in check.advice) == (status, True, status != "ok")

@@ -1,0 +1,222 @@
+"""Inputs that are broken, or made to do harm: they break the process that reads them, nothing else."""
+
+import asyncio
+import gzip
+import random
+import signal
+import struct
+from asyncio.subprocess import Process
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from backports import zstd
+
+from pipeline.errors import BadRequestError, UnavailableError
+from pipeline.inputs import typed_reader
+from pipeline.sandbox import parent
+from pipeline.spec.input_format import Format
+from pipeline.units import MIB
+from tests.rigs.typed_inputs import MANY, open_body, parquet, read
+from tests.rigs.waiting import wait_until
+
+
+def deep_type(levels: int) -> pl.DataType:
+    dtype: pl.DataType = pl.Int64()
+    for _ in range(levels):
+        dtype = pl.List(dtype)
+    return dtype
+
+
+def footer(thrift: bytes) -> bytes:
+    return b"PAR1" + thrift + struct.pack("<I", len(thrift)) + b"PAR1"
+
+
+MIXED = pl.DataFrame({"n": range(500), "s": ["x", None] * 250, "l": [[1], []] * 250, "p": [{"a": 1.5}] * 500})
+FINE = parquet(pl.DataFrame({"url": ["a" * 1000] * 1000}), compression="uncompressed")
+TWICE = pa.table([pa.array([1]), pa.array([2])], names=["a", "a"])
+
+REFUSED: dict[str, tuple[Format, bytes, str]] = {
+    "nothing": ("parquet", b"", "the input cannot be read as Parquet: "),
+    "text": ("parquet", b"url\na\n" * 100, "the input cannot be read as Parquet: "),
+    "packed Parquet": ("parquet", gzip.compress(FINE, mtime=0), "the input cannot be read as Parquet: "),
+    "a cut file": ("parquet", FINE[:-9], "the input cannot be read as Parquet: "),
+    "a file cut in its middle": (
+        "parquet",
+        FINE[: len(FINE) // 2] + FINE[-8:],
+        "the input cannot be read as Parquet: ",
+    ),
+    "a file without its middle": ("parquet", FINE[:100] + FINE[-600:], "the input cannot be read as Parquet: "),
+    "an encrypted footer": ("parquet", FINE[:-4] + b"PARE", "the input cannot be read as Parquet: "),
+    "a footer of too many bytes": (
+        "parquet",
+        b"PAR1" + struct.pack("<I", 2**31 - 1) + b"PAR1",
+        "the input cannot be read as Parquet: ",
+    ),
+    "a footer that tells of too much": (
+        "parquet",
+        footer(b"\x15\x02\x19\xfc\xff\xff\xff\xff\x0f" + b"\x48\x01a" * 10),
+        "the input cannot be read as Parquet: ",
+    ),
+    "a footer that is nested": (
+        "parquet",
+        footer(b"\x1c" * 500_000),
+        "the input cannot be read as Parquet: ",
+    ),
+    "types nested too deep": (
+        "parquet",
+        parquet(pl.DataFrame({"a": pl.Series([None], dtype=deep_type(40))})),
+        "the column 'a' is nested too deep: expected at most 32 levels",
+    ),
+    "two columns of a name": ("parquet", parquet(TWICE), "the input cannot be read as Parquet: "),
+    "objects without names": ("ndjson", b"{}\n{}", "the input has rows, and no columns"),
+    "an array of empty objects": ("json", b"[{}]", "the input has rows, and no columns"),
+    "UTF-16": ("ndjson", '{"a":1}'.encode("utf-16"), "the input is UTF-16, expected UTF-8: convert it with iconv"),
+    "a packed UTF-16": ("json", gzip.compress("[]".encode("utf-16"), mtime=0), "the input is UTF-16, expected UTF-8"),
+    "a broken gzip": ("ndjson", gzip.compress(b"{}", mtime=0)[:-2], "the input cannot be read as NDJSON: its gzip is"),
+    "a broken zstd": ("json", zstd.compress(b"[]")[:-2], "the input cannot be read as JSON: its zstd is broken"),
+    "gzip in gzip": (
+        "json",
+        gzip.compress(gzip.compress(b"[]", mtime=0), mtime=0),
+        "the input is packed twice: expected JSON, once packed with gzip or zstd, or plain",
+    ),
+    "a line that is no JSON": ("ndjson", b'{"a":1}\nurl\n', "line 2 is no JSON: "),
+    "a row that is no object": ("json", b'[{"a":1}, 7]', "row 2 is no object: "),
+    "a row of the wrong letters": ("json", b'[{"a":1},\n{"a":"\\ud800"}]', "row 2 has a \\u escape that is half of a"),
+}
+
+
+@pytest.mark.parametrize(("form", "body", "reason"), REFUSED.values(), ids=REFUSED)
+async def test_a_file_that_cannot_be_read_is_refused_in_words(
+    tmp_path: Path, form: Format, body: bytes, reason: str
+) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        await read(tmp_path, body, form)
+    assert str(caught.value).startswith(reason)
+    assert "its process" not in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+
+
+# One array for all columns: the bomb is for those who read it.
+WIDE = pa.table(dict.fromkeys((f"c{n}" for n in range(5000)), pa.array([None] * 500_000, pa.int8())))
+# A page of some bytes that says the same thing of several MiB over and over.
+REPEATED = pa.table({"a": pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), ["x" * MIB])})
+
+BOMBS: dict[str, tuple[Format, Callable[[], bytes], str]] = {
+    "one value again and again": (
+        "parquet",
+        lambda: parquet(REPEATED, use_dictionary=True, store_schema=False),
+        "the input is over 16384 MiB when it is unpacked",
+    ),
+    "missing cells in very many columns": (
+        "parquet",
+        lambda: parquet(WIDE),
+        "the input is over 16384 MiB when it is unpacked",
+    ),
+    "a row over the bound": (
+        "parquet",
+        lambda: parquet(pl.DataFrame({"a": ["x" * 65 * MIB]})),
+        "row 1 is over 64 MiB",
+    ),
+    "very many names in a line": (
+        "ndjson",
+        lambda: b"{" + b",".join(b'"%d":1' % n for n in range(4_000_000)) + b"}",
+        "the input cannot be read as NDJSON: it needs more than 768 MiB of memory",
+    ),
+    "very many columns": (
+        "ndjson",
+        lambda: b"\n".join(b'{"%d":1}' % n for n in range(16_385)),
+        "the input has too many columns: expected at most 16384",
+    ),
+    "very many columns in very many rows": (
+        "ndjson",
+        lambda: b"\n".join(b'{"%d":1}' % (n % 16_000) for n in range(200_000)),
+        "the input is over 16384 MiB when it is unpacked",
+    ),
+    "nested values that are large": (
+        "ndjson",
+        lambda: b'{"a":[' + b"[]," * (20 * MIB) + b"1]}",
+        "the input cannot be read as NDJSON: it needs more than 768 MiB of memory",
+    ),
+}
+
+
+@pytest.mark.parametrize(("form", "make", "reason"), BOMBS.values(), ids=BOMBS)
+async def test_a_bomb_is_refused_within_the_bounds(
+    tmp_path: Path, form: Format, make: Callable[[], bytes], reason: str
+) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        await open_body(tmp_path, make(), form)
+    assert str(caught.value).startswith(reason)
+
+
+async def test_a_caller_that_gives_up_ends_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Process] = []
+    start = asyncio.create_subprocess_exec
+
+    async def noted(*arguments: Any, **options: Any) -> Process:
+        started.append(await start(*arguments, **options))
+        return started[0]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", noted)
+    opening = asyncio.create_task(open_body(tmp_path, b'{"a":1}\n' * 3 * MANY, "ndjson", 10 * MANY))
+    await wait_until(lambda: started)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert started[0].returncode == -signal.SIGKILL
+
+
+async def test_a_file_that_breaks_its_reader_is_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(parent._ENVIRONMENT, "PYTHONHOME", "/nowhere")
+    with pytest.raises(BadRequestError) as caught:
+        await open_body(tmp_path, b"", "ndjson")
+    assert str(caught.value) == (
+        "the input cannot be read as NDJSON: its process ended with exit code 1, as one may that needs more than "
+        "768 MiB of memory; one of its lines or row groups may be too large"
+    )
+
+
+def spoilt(seed: int) -> bytes:
+    """Change some bytes of a Parquet file, in its footer above all."""
+    chance = random.Random(seed)
+    body = bytearray(parquet(MIXED, compression=chance.choice(["uncompressed", "zstd", "gzip"])))
+    footer_bytes = struct.unpack("<I", body[-8:-4])[0]
+    for _ in range(chance.choice([1, 2, 20])):
+        place = chance.randrange(footer_bytes if chance.random() < 0.7 else len(body) - 8)
+        body[len(body) - 9 - place] = chance.choice([0, 127, 128, 255, chance.randrange(256)])
+    return bytes(body)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_a_spoilt_file_is_read_or_refused(tmp_path: Path, seed: int) -> None:
+    try:
+        await open_body(tmp_path, spoilt(seed), "parquet")
+    except BadRequestError as error:
+        assert "Parquet" in str(error) or "rows" in str(error)  # noqa: PT017 - it may be read as well
+
+
+async def test_a_disk_that_is_full_is_not_the_inputs_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pl.DataFrame, "write_ipc", full)
+    (tmp_path / "rows").write_bytes(b'{"a":1}')
+    with pytest.raises(UnavailableError, match=r"^the input cannot be stored under .*: No space left on device$"):
+        typed_reader.rewrite(typed_reader.Source("ndjson", str(tmp_path / "rows"), str(tmp_path), 1))
+
+
+async def test_a_reader_that_is_killed_from_outside_may_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def killed(*_: object) -> None:
+        raise parent.ChildEndedError(-signal.SIGKILL, typed_reader.LIMITS)
+
+    monkeypatch.setattr(typed_reader, "call_in_child", killed)
+    with pytest.raises(UnavailableError, match=r"^the process that reads the input was killed: try again"):
+        await open_body(tmp_path, b"{}", "ndjson")

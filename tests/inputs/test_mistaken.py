@@ -1,0 +1,80 @@
+"""Files that are not of the format as which they are read: the error says what they are."""
+
+import gzip
+import io
+import re
+import zipfile
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from pipeline.errors import BadRequestError
+from pipeline.inputs.csv_rows import open_rows
+from pipeline.inputs.sniff import check_kind
+from pipeline.spec.input_format import FORMATS, Format
+from tests.rigs.typed_inputs import open_body, parquet, read
+
+LINES = b'{"url": "a"}\n{"url": "b"}\n'
+PRETTY = b'\xef\xbb\xbf[\n  {\n    "url": "a"\n  }\n]\n'
+PARQUET = parquet(pl.DataFrame({"url": ["a"]}))
+
+
+def zipped() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("xl/workbook.xml"), "<workbook/>")
+    return buffer.getvalue()
+
+
+MISTAKEN: dict[str, tuple[bytes, set[Format], str]] = {
+    "lines of JSON": (LINES, {"ndjson"}, "it is JSON: format ndjson reads an object a line"),
+    "an array of JSON": (PRETTY, {"json"}, "it is an array of JSON: format json reads it"),
+    "empty objects": (b"{}\n", {"ndjson"}, "it is JSON: format ndjson reads an object a line"),
+    "Parquet": (PARQUET, {"parquet"}, "it is Parquet: format parquet reads it"),
+    "a workbook": (zipped(), set(), "it is a ZIP file, as .xlsx is: save it as one plain file"),
+    "an old workbook": (b"\xd0\xcf\x11\xe0\xa1\xb1", set(), "it is a file of Excel: save it as CSV"),
+    "xz": (b"\xfd7zXZ\x00\x00", set(), "it is packed with xz or bzip2: pack it with gzip or zstd, or not at all"),
+    "bzip2": (b"BZh91AY&SY", set(), "it is packed with xz or bzip2: pack it with gzip or zstd, or not at all"),
+    "UTF-16": (LINES.decode().encode("utf-16"), set(), "the input is UTF-16, expected UTF-8: convert it"),
+}
+
+
+async def _open(folder: Path, body: bytes, form: Format) -> None:
+    if form in {"csv", "tsv"}:
+        open_rows(folder / "input", form)
+    else:
+        await open_body(folder, body, form)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("name", MISTAKEN)
+async def test_what_a_file_is_instead_is_said(tmp_path: Path, name: str, form: Format) -> None:
+    body, fine, told = MISTAKEN[name]
+    (tmp_path / "input").write_bytes(body)
+    if form in fine:
+        check_kind(tmp_path / "input", form)
+        return
+    with pytest.raises(BadRequestError, match=re.escape(told)):
+        await _open(tmp_path, body, form)
+
+
+async def test_packed_parquet_is_to_be_unpacked(tmp_path: Path) -> None:
+    with pytest.raises(BadRequestError, match="Parquet packs its columns itself, so unpack it"):
+        await open_body(tmp_path, gzip.compress(PARQUET, mtime=0), "parquet")
+
+
+@pytest.mark.parametrize(
+    "body", [b"PAR1,PAR2\n", b"BZh,b\n", b"[id],[name]\n", b'"{""a"": 1}"\n', b"{\n", b"[\n", b"PK\n"]
+)
+def test_odd_names_are_names(tmp_path: Path, body: bytes) -> None:
+    (tmp_path / "input").write_bytes(body)
+    assert open_rows(tmp_path / "input") is not None
+
+
+async def test_a_type_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "intervals.parquet"
+    duckdb.sql(f"COPY (SELECT 'a' AS url, INTERVAL 1 DAY AS age) TO '{path}' (FORMAT parquet)")
+    with pytest.raises(BadRequestError, match=r"a type that cannot be read, \w*interval: leave it out, or cast it"):
+        await read(tmp_path, path.read_bytes())

@@ -1,0 +1,210 @@
+"""batch: a prefix whose objects are the items, inputs of other buckets, and what is no input."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import orjson
+import polars as pl
+import pytest
+import pytest_asyncio
+
+from pipeline.batch.open import NewBatch, claim, open_batch
+from pipeline.errors import BadRequestError, ConflictError, UnavailableError
+from pipeline.inputs import s3_prefix as prefixes
+from pipeline.local.services.s3_client import S3Info
+from pipeline.spec.submission import Submission
+from pipeline.store.bucket import Store
+from pipeline.store.columns import ITEM
+from tests.rigs.fixtures.services import connection
+from tests.rigs.function.parts import put, snapshot
+from tests.rigs.function.pipeline_bench import CSV, PipelineBench, document
+
+Pipeline = PipelineBench
+
+
+async def test_every_object_under_a_prefix_is_an_item(pipeline: Pipeline) -> None:
+    names = ["b.jpg", "a/2.jpg", "a.jpg", "a/1.jpg", "ä.jpg"]
+    for name in names:
+        await put(pipeline, f"pictures/{name}", name.encode())
+    await put(pipeline, "pictures/", b"")
+    await put(pipeline, "pictures/empty/", b"")
+    await put(pipeline, "pictures.txt", b"no part of it")
+    prefix = f"{pipeline.name}.in/pictures/"
+    assert document(await pipeline.submit(prefix))["batch_size"] == len(names)
+    found = await snapshot(pipeline)
+    bucket = pipeline.context.store.bucket
+    keys = sorted(prefix + name for name in names)
+    assert found["key"].to_list() == keys
+    assert found[ITEM].to_list() == [f"s3://{bucket}/{key}" for key in keys]
+    assert found["size"].to_list() == [len(key.removeprefix(prefix).encode()) for key in keys]
+    assert found["bucket"].unique().to_list() == [bucket]
+    assert found["etag"].to_list() == [(await pipeline.context.store.head(key)).etag for key in keys]
+    assert found.schema["modified"] == pl.Datetime("us", "UTC")
+    await put(pipeline, "pictures/later.jpg", b"")
+    assert (await pipeline.submit(prefix)).status == 200
+    with pytest.raises(ConflictError):
+        await pipeline.submit(prefix, query={"chunk": "2"})
+    pipeline.queue.clear()
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """List by pieces of few rows, and take few for all that is opened at once."""
+    monkeypatch.setattr(prefixes, "PAGES_A_PIECE", 1)
+    monkeypatch.setattr(prefixes, "PAGE", 4)
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_a_prefix_of_many_objects_is_listed_by_a_queued_opening(pipeline: Pipeline) -> None:
+    for number in range(5):
+        await put(pipeline, f"many/{number}", b"x")
+    prefix = f"s3://{pipeline.context.store.bucket}/{pipeline.name}.in/many/"
+    assert (await pipeline.submit(prefix, query={"columns": "key,size"})).status == 202
+    assert [message.mode for message in pipeline.queue] == ["open"]
+    await pipeline.deliver(pipeline.queue.pop())
+    items = [orjson.loads(item) for item in (await snapshot(pipeline))[ITEM]]
+    assert items == [{"key": f"{pipeline.name}.in/many/{number}", "size": 1} for number in range(5)]
+    pipeline.queue.clear()
+
+
+async def test_a_thousand_objects_and_more_are_listed_in_order(pipeline: Pipeline) -> None:
+    names = [f"{number}{'/x' * (number % 2)}" for number in range(1001)]
+    await asyncio.gather(*(put(pipeline, f"many/{name}", b"") for name in names))
+    assert (await pipeline.submit(f"{pipeline.name}.in/many/")).status == 202
+    await pipeline.deliver(pipeline.queue.pop())
+    assert (await snapshot(pipeline))["key"].to_list() == sorted(f"{pipeline.name}.in/many/{name}" for name in names)
+    pipeline.queue.clear()
+
+
+async def test_a_list_is_not_written_over_that_of_another_who_opens_the_batch(pipeline: Pipeline) -> None:
+    await put(pipeline, "few/a", b"x")
+    submission = Submission({"input": f"{pipeline.name}.in/few/", "function": f"{pipeline.name}-model"}, "", 0, "")
+    ours, theirs = (NewBatch(pipeline.batch, submission, owner) for owner in ("ours", "theirs"))
+    assert (await claim(pipeline.context, theirs)).verdict == "claimed"
+    with pytest.raises(UnavailableError, match="is being opened by another request"):
+        await open_batch(pipeline.context, ours)
+    assert await pipeline.objects() == []
+    opened = await open_batch(pipeline.context, theirs)
+    assert opened is not None
+    assert opened.items == 1
+    pipeline.queue.clear()
+
+
+async def test_a_prefix_has_at_most_so_many_objects(pipeline: Pipeline) -> None:
+    for number in range(3):
+        await put(pipeline, f"few/{number}", b"x")
+    pipeline.context = replace(pipeline.context, settings=pipeline.context.settings.model_copy(update={"max_rows": 2}))
+    with pytest.raises(BadRequestError, match=r"there are more than 2 objects under '.*/few/' \(setting max_rows\)"):
+        await pipeline.submit(f"{pipeline.name}.in/few/")
+    assert await pipeline.objects() == []
+
+
+async def test_a_prefix_without_objects_says_what_is_near(pipeline: Pipeline) -> None:
+    key = await put(pipeline, "pictures/a.jpg", b"x")
+    bucket = pipeline.context.store.bucket
+    folder = await put(pipeline, "folder/", b"")
+    for wrong, near in {"picture": key, "folder": folder, "film": f"{folder}, {key}"}.items():
+        with pytest.raises(BadRequestError) as caught:
+            await pipeline.submit(f"{pipeline.name}.in/{wrong}/")
+        assert (
+            str(caught.value)
+            == f"no objects under '{pipeline.name}.in/{wrong}/' in bucket '{bucket}'; there are: {near}"
+        )
+    assert await pipeline.objects() == []
+
+
+async def test_a_prefix_without_its_slash_is_told_of_it(pipeline: Pipeline) -> None:
+    key = await put(pipeline, "pictures/a.jpg", b"x")
+    with pytest.raises(BadRequestError) as caught:
+        await pipeline.submit(f"{pipeline.name}.in/pictures")
+    assert str(caught.value).endswith(f"there are: {key}; a prefix, whose objects are the items, ends in a slash")
+    with pytest.raises(BadRequestError) as caught:
+        await pipeline.submit(f"{pipeline.name}.in/picture")
+    assert str(caught.value).endswith(f"there are: {key}")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://example.com/a.csv", "S3://bucket/a.csv", "s3a://bucket/a.csv", "gs://b/c/"]
+)
+async def test_an_address_of_another_kind_is_refused(pipeline: Pipeline, address: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        await pipeline.submit(address)
+    (problem,) = caught.value.problems
+    assert problem == "input: expected a key, or s3://bucket/key: what is elsewhere has to be put into a bucket first"
+
+
+@pytest.mark.parametrize(
+    "own", ["open/", "open/x", "ended/", "doctor/", "doctor/x/", "BATCH/", "BATCH/input/", "BATCH/spec.json"]
+)
+@pytest.mark.parametrize("address", ["", "s3://BUCKET/"])
+async def test_what_is_the_pipelines_own_is_no_input(pipeline: Pipeline, own: str, address: str) -> None:
+    await pipeline.submit(b"url\na\n", CSV)
+    given = (address + own).replace("BATCH", pipeline.batch).replace("BUCKET", pipeline.context.store.bucket)
+    with pytest.raises(BadRequestError, match="is the pipeline's own: expected the key of an input of yours"):
+        await pipeline.submit(given, batch=f"{pipeline.name}.other")
+    pipeline.queue.clear()
+
+
+async def test_the_whole_bucket_is_no_input(pipeline: Pipeline) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        await pipeline.submit(f"s3://{pipeline.context.store.bucket}/")
+    assert "the whole of the pipeline's own bucket is no input" in caught.value.problems[0]
+
+
+LINES = b'{"url":"a"}\n{"url":"b"}'
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def other(pipeline: Pipeline, s3: S3Info) -> AsyncIterator[Store]:
+    """A second bucket, which batches may read."""
+    name = f"other-{pipeline.name}"
+    await pipeline.context.store._client.create_bucket(Bucket=name)
+    allowed = pipeline.context.settings.model_copy(update={"allowed_buckets": "other-*"})
+    pipeline.context = replace(pipeline.context, settings=allowed)
+    async with Store.connect(*connection(replace(s3, bucket=name))) as store:
+        yield store
+
+
+async def test_another_bucket_is_read_where_it_is_allowed(pipeline: Pipeline, other: Store) -> None:
+    await other.put("data/rows.ndjson", LINES)
+    address = f"s3://{other.bucket}/data/rows.ndjson"
+    assert document(await pipeline.submit(address))["batch_size"] == 2
+    assert (await pipeline.submit(address)).status == 200
+    whole = f"{pipeline.name}.whole"
+    assert document(await pipeline.submit(f"s3://{other.bucket}/", batch=whole))["batch_size"] == 1
+    assert (await snapshot(pipeline, whole))[ITEM].to_list() == [address]
+    await other.put("data/rows.ndjson", LINES + b"\n")
+    with pytest.raises(ConflictError):
+        await pipeline.submit(address)
+    pipeline.context = replace(
+        pipeline.context, settings=pipeline.context.settings.model_copy(update={"allowed_buckets": None})
+    )
+    with pytest.raises(BadRequestError) as caught:
+        await pipeline.submit(address, batch=whole)
+    assert f"the bucket '{other.bucket}' is not allowed" in caught.value.problems[0]
+    pipeline.queue.clear()
+
+
+async def test_errors_name_the_other_bucket(pipeline: Pipeline, other: Store) -> None:
+    await other.put("data/rows.csv", b"url\na\n")
+    with pytest.raises(BadRequestError) as caught:
+        await pipeline.submit(f"s3://{other.bucket}/data/row.csv")
+    assert str(caught.value) == f"no object 'data/row.csv' in bucket '{other.bucket}'; there are: data/rows.csv"
+    for address in ("s3://other-nowhere/rows.csv", "s3://other-nowhere/rows/"):
+        with pytest.raises(BadRequestError, match=r"^there is no bucket 'other-nowhere'$"):
+            await pipeline.submit(address)
+    assert await pipeline.objects() == []
+
+
+async def test_an_input_of_another_bucket_that_changes_meanwhile_is_refused(
+    pipeline: Pipeline, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 0)
+    await other.put("rows.csv", b"url\na\n")
+    assert (await pipeline.submit(f"s3://{other.bucket}/rows.csv")).status == 202
+    await other.put("rows.csv", b"url\nb\n")
+    await pipeline.deliver(pipeline.queue.pop())
+    status = await pipeline.status()
+    assert status["state"] == "failed"
+    assert status["reason"] == f"'s3://{other.bucket}/rows.csv' changed while it was being read"

@@ -1,0 +1,244 @@
+"""The ledger on a real cluster: nodes restart, fail over, and hand their slots on while batches run."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import RedisCluster
+
+from pipeline.errors import UnavailableError
+from pipeline.ledger.ledger import Ledger
+from pipeline.local.services.ports import HOST, free_port
+from tests.rigs.function.pipeline_bench import PipelineBench, answering
+from tests.rigs.redis.batch_halves import Lives, begin, end, lives, over
+from tests.rigs.redis.nodes import PASSWORD, Node, RedisNodes, Service, redis_cluster
+from tests.rigs.waiting import wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+BATCHES = range(9)
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def cluster() -> AsyncIterator[RedisNodes]:
+    async with redis_cluster(replicas=1) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ours(cluster: RedisNodes, name: str) -> AsyncIterator[Lives]:
+    """The ledger of one test, as a replica of the function opens it."""
+    async with lives(cluster.url, name) as opened:
+        yield opened
+
+
+async def owner(ours: Lives, cluster: RedisNodes, number: int) -> Node:
+    """The node that holds a batch."""
+    client = cast("RedisCluster", ours.redis)
+    await client.initialize()
+    found = client.get_node_from_key(ours.bench(number).key())
+    return next(node for node in cluster.nodes if found and node.port == found.port)
+
+
+async def held(ours: Lives, cluster: RedisNodes, *nodes: int) -> list[int]:
+    """The batches that these nodes hold now."""
+    wanted = [cluster.nodes[node] for node in nodes]
+    return [number for number in BATCHES if await owner(ours, cluster, number) in wanted]
+
+
+async def slot_of(ours: Lives, number: int) -> int:
+    return cast("RedisCluster", ours.redis).keyslot(ours.bench(number).key())
+
+
+async def test_batches_on_every_node_live_whole_lives(ours: Lives, cluster: RedisNodes) -> None:
+    for number in BATCHES:
+        await begin(ours.bench(number))
+    assert len({(await owner(ours, cluster, number)).port for number in BATCHES}) == 3
+    for number in BATCHES:
+        await end(ours.bench(number))
+
+
+async def test_a_node_restarts_in_the_middle_of_lives(ours: Lives, cluster: RedisNodes) -> None:
+    for number in BATCHES:
+        await begin(ours.bench(number))
+    node = cluster.nodes[1]
+    stuck = await held(ours, cluster, 1)
+    assert stuck
+    node.daemon.kill()
+    async with asyncio.TaskGroup() as group:
+        ends = [group.create_task(end(ours.bench(number), lossy=True)) for number in BATCHES]
+        await asyncio.wait([ends[number] for number in BATCHES if number not in stuck], return_when="FIRST_COMPLETED")
+        assert not any(ends[number].done() for number in stuck)
+        await node.daemon.start()
+    await wait_until(cluster.is_whole)
+
+
+async def test_a_replica_takes_over_in_the_middle_of_a_life(ours: Lives, cluster: RedisNodes) -> None:
+    number = (await held(ours, cluster, 0, 3))[0]
+    await begin(ours.bench(number))
+    node = await owner(ours, cluster, number)
+    follower = next(other for other in (cluster.nodes[0], cluster.nodes[3]) if other is not node)
+    await wait_until(lambda: follower.is_level_with(node))
+    node.daemon.kill()
+    await end(ours.bench(number))
+    assert await owner(ours, cluster, number) is follower
+    await node.daemon.start()
+    await wait_until(node.follows)
+    await wait_until(cluster.is_whole)
+
+
+async def test_a_slot_moves_to_another_node_in_the_middle_of_a_life(ours: Lives, cluster: RedisNodes) -> None:
+    number = (await held(ours, cluster, 2))[0]
+    await begin(ours.bench(number))
+    source, target = cluster.nodes[2], cluster.nodes[1]
+    slot = await slot_of(ours, number)
+    source_id, target_id = str(await source.ask("CLUSTER", "MYID")), str(await target.ask("CLUSTER", "MYID"))
+    await target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
+    await source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
+    keys = cast("list[str]", await source.ask("CLUSTER", "GETKEYSINSLOT", slot, 100))
+    first = [key for key in keys if key.endswith((":settled", ":remaining"))]
+    assert len(first) == 2
+    await source.ask("MIGRATE", HOST, target.port, "", 0, 5000, "AUTH", PASSWORD, "KEYS", *first)
+    rest = asyncio.create_task(end(ours.bench(number)))
+    await wait_until(lambda: sent_away(source, "TRYAGAIN"))
+    await source.ask("MIGRATE", HOST, target.port, "", 0, 5000, "AUTH", PASSWORD, "KEYS", *(set(keys) - set(first)))
+    await wait_until(lambda: sent_away(source, "ASK"))
+    for node in (target, source):
+        await node.ask("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+    await rest
+    assert await owner(ours, cluster, number) is target
+
+
+async def sent_away(node: Node, code: str) -> bool:
+    """Whether a client was sent elsewhere, or told to wait, by this node."""
+    async with node.client() as client:
+        errors: dict[str, Any] = await client.info("errorstats")
+    return f"errorstat_{code}" in errors
+
+
+async def test_connections_that_are_closed_under_a_call_are_opened_again(ours: Lives) -> None:
+    """As redis-py does when a node says that the cluster is down, to all nodes and all calls."""
+    for number in BATCHES:
+        await begin(ours.bench(number))
+    asked = [asyncio.create_task(ours.ledger.phase(f"batch-{number}")) for number in BATCHES for _ in range(100)]
+    waiting = set(asked)
+    # Each time after a call came through: whoever closes faster than a slow machine can open lets none through.
+    for _ in range(25):
+        await ours.redis.aclose()
+        if waiting:
+            _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    assert {phase.state for phase in await asyncio.gather(*asked) if phase} == {"running"}
+
+
+async def test_a_connection_that_is_closed_just_before_the_write_is_opened_again(
+    ours: Lives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute, faults = RedisCluster.execute_command, [AttributeError("'NoneType' object has no attribute 'writelines'")]
+
+    async def closed(self: RedisCluster, *args: Any, **options: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return await execute(self, *args, **options)
+
+    monkeypatch.setattr(RedisCluster, "execute_command", closed)
+    assert await ours.ledger.phase("batch") is None
+    assert faults == []
+
+
+async def test_a_cluster_that_came_back_elsewhere_is_found_by_the_name_in_the_url(name: str) -> None:
+    async with redis_cluster() as old, redis_cluster() as new:
+        moving = Service(old.nodes[0].port)
+        async with moving.served() as port, lives(f"redis+cluster://{HOST}:{port}", name) as opened:
+            await begin(opened.bench(0))
+            moving.port = new.nodes[0].port
+            for node in old.nodes:
+                node.daemon.kill()
+            await begin(opened.bench(0))
+
+
+async def test_scripts_that_every_node_forgot_are_sent_again(ours: Lives) -> None:
+    for number in BATCHES:
+        await begin(ours.bench(number))
+    await ours.redis.script_flush()
+    for number in BATCHES:
+        await end(ours.bench(number))
+    states = {(await ours.bench(number).fields())["state"] for number in BATCHES}
+    assert states == {"done"}
+
+
+async def test_one_node_that_may_evict_keys_is_enough_to_refuse(ours: Lives, cluster: RedisNodes) -> None:
+    await ours.ledger.check_server()
+    for node in cluster.nodes[1:3]:
+        await node.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        with pytest.raises(UnavailableError, match="maxmemory-policy allkeys-lru"):
+            await ours.ledger.check_server()
+        await node.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    await ours.ledger.check_server()
+
+
+async def test_one_of_the_named_nodes_is_enough_to_find_the_others(cluster: RedisNodes, name: str) -> None:
+    url = f"redis+cluster://{HOST}:{free_port()},{cluster.nodes[2].address}"
+    async with lives(url, name) as opened:
+        await opened.ledger.ping()
+        for number in BATCHES:
+            await begin(opened.bench(number))
+
+
+async def test_a_cluster_that_refuses_the_password_says_so_at_once(
+    cluster: RedisNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.ledger.redis.retry.PATIENCE", 1e9)
+    for password, words in ((None, "it demands a password"), ("wrong", "it refuses the password")):
+        async with Ledger.connect(cluster.url, password, "prefix") as ledger:
+            with pytest.raises(UnavailableError, match=words):
+                await ledger.phase("batch")
+
+
+async def test_a_cluster_that_is_away_is_named_at_once_to_who_asks_whether_it_is_ready() -> None:
+    async with Ledger.connect(f"redis+cluster://{HOST}:{free_port()}", None, "prefix") as ledger:
+        with pytest.raises(UnavailableError, match="there is no connection to it: see redis_url"):
+            await ledger.ping()
+
+
+async def test_a_node_addressed_as_if_it_were_alone_names_the_right_url(cluster: RedisNodes) -> None:
+    troubles = set()
+    for node in cluster.nodes[:3]:
+        async with Ledger.connect(f"redis://{node.address}", PASSWORD, "prefix") as ledger:
+            try:
+                await ledger.phase("batch")
+            except UnavailableError as error:
+                troubles.add(str(error))
+    assert troubles == {"Redis cannot serve this now (MovedError): " + MOVED}
+
+
+MOVED = "it is a node of a cluster: write redis+cluster:// in redis_url"
+
+
+async def test_a_whole_batch_runs_on_a_cluster(pipeline: PipelineBench, ours: Lives) -> None:
+    bench = over(pipeline, ours)
+    bench.serve(answering(lambda text: (422 if text == "bad" else 200, text.upper())))
+    rows = [*(f"row {number}" for number in range(20)), "bad"]
+    await bench.submit_rows(*rows, chunk="3")
+    await bench.deliver_all()
+    summary = await bench.summary()
+    assert [entry["url"] for entry in summary["results"]["results"]] == rows[:-1]
+    assert [entry["url"] for entry in summary["failures"]["results"]] == ["bad"]
+    assert (await bench.status())["state"] == "done"
+    assert await bench.sweep() == {"open": 0}
+
+
+async def test_the_doctor_asks_every_primary(ours: Lives) -> None:
+    probing = ours.bench(0).ledger.probing
+    servers = await probing.servers()
+    assert [info["role"] for info in servers] == ["master"] * 3
+    assert abs(await probing.clock() - time.time()) < 60
+    assert await probing.saves() is False
+    for number in BATCHES:
+        await probing.begin(str(number))
+        assert await probing.note(str(number), "invoked", "200")
+        assert await probing.seen(str(number)) == {"invoked": "200"}
+        await probing.end(str(number))
+        assert not await probing.note(str(number), "invoked", "200")

@@ -1,0 +1,169 @@
+"""lease and finish: one reduce at a time, and its heir knows what it left."""
+
+import pytest
+
+from pipeline.ledger.ledger import End
+from tests.rigs.redis.ledger_bench import Bench
+
+
+async def reducing(bench: Bench) -> None:
+    await bench.open(2)
+    await bench.settle(0)
+    await bench.settle(1)
+
+
+async def test_the_reduce_is_leased_with_the_segments_that_are_not_written_yet(bench: Bench) -> None:
+    await bench.open(3, items=3000)
+    await bench.settle(0, succeeded=1000)
+    await bench.settle(1, succeeded=1000)
+    await bench.settle(2, succeeded=1000)
+    await bench.segment_written(1, generation=0)
+    lease = await bench.ledger.lease(bench.name, "first", 0)
+    assert lease.verdict == "leased"
+    assert sorted(lease.segments) == [0, 2]
+    assert (await bench.due())["r"] == 30.0
+
+
+async def test_held_by_another_the_lease_is_refused_and_its_owner_renews_it(bench: Bench) -> None:
+    await reducing(bench)
+    await bench.reduce("first")
+    await bench.age(lease_until=20)
+    await bench.age_duty("r", 10)
+    before = await bench.dump()
+    assert (await bench.ledger.lease(bench.name, "second", 0)).verdict == "held"
+    assert await bench.dump() == before
+    assert (await bench.ledger.lease(bench.name, "first", 0)).verdict == "leased"
+    assert (await bench.due())["r"] == 30.0
+
+
+async def test_an_expired_lease_is_taken_over(bench: Bench) -> None:
+    await reducing(bench)
+    await bench.reduce("dead")
+    await bench.age(lease_until=-1)
+    assert (await bench.ledger.lease(bench.name, "heir", 0)).verdict == "leased"
+    assert (await bench.ledger.lease(bench.name, "dead", 0)).verdict == "held"
+    assert await bench.ledger.finish(bench.name, "dead", 0, End(0, 0)) == ""
+    assert await bench.ledger.finish(bench.name, "heir", 0, End(0, 0)) == "done"
+
+
+async def test_who_begins_is_counted_once_for_each_generation(bench: Bench) -> None:
+    await reducing(bench)
+    for begun, owner in enumerate(["first", "second", "third"], start=1):
+        for _ in range(2):
+            lease = await bench.ledger.lease(bench.name, owner, 0)
+            assert (lease.verdict, lease.begun) == ("leased", begun)
+        assert (await bench.ledger.lease(bench.name, "another", 0)).begun == 0
+        await bench.age(lease_until=-1)
+    await bench.ledger.lease(bench.name, "third", 0)
+    assert (await bench.begin(1, tasks=1, owner="third"))[0] == "running"
+    await bench.settle(0, generation=1)
+    assert (await bench.ledger.lease(bench.name, "fourth", 1)).begun == 1
+
+
+async def test_who_failed_by_no_fault_of_its_own_does_not_count(bench: Bench) -> None:
+    await reducing(bench)
+    await bench.reduce("first")
+    for owner in ("first", "first", "another", ""):
+        await bench.ledger.explain(bench.name, "S3 was away", owner)
+    assert (await bench.fields())["begun"] == "0"
+    assert (await bench.ledger.lease(bench.name, "first", 0)).begun == 0
+    await bench.age(lease_until=-1)
+    assert (await bench.ledger.lease(bench.name, "second", 0)).begun == 1
+    await bench.ledger.explain(bench.name, "the disk is full")
+    assert (await bench.fields())["begun"] == "1"
+
+
+async def test_the_end_says_what_there_is_until_the_next_run(bench: Bench) -> None:
+    await reducing(bench)
+    await bench.reduce()
+    await bench.ledger.finish(bench.name, "reducer", 0, End(1, 1, ("report.json",), ("the table is missing",)))
+    fields = await bench.fields()
+    assert (fields["outputs"], fields["notes"]) == ('["report.json"]', '["the table is missing"]')
+    assert {"begun", "excused"}.isdisjoint(fields)
+    await bench.ledger.control.redrive(bench.name)
+    assert {"outputs", "notes"}.isdisjoint(await bench.fields())
+
+
+async def test_nothing_is_leased_before_the_reduce_or_for_another_generation(bench: Bench) -> None:
+    await bench.open(1)
+    assert (await bench.ledger.lease(bench.name, "early", 0)).verdict == "closed"
+    await bench.settle(0)
+    assert (await bench.ledger.lease(bench.name, "wrong", 1)).verdict == "closed"
+    assert "lease_until" in await bench.fields()
+    assert (await bench.ledger.lease(bench.name, "right", 0)).verdict == "leased"
+
+
+async def test_finished_a_batch_keeps_what_it_counted_and_nothing_else(bench: Bench) -> None:
+    await reducing(bench)
+    await bench.segment_written(0, generation=0)
+    await bench.reduce()
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(7, 3)) == "done"
+    fields = await bench.fields()
+    counts = [fields[name] for name in ("state", "succeeded", "failed", "settled", "owner")]
+    assert counts == ["done", "7", "3", "2", ""]
+    assert list(await bench.dump()) == ["hash", bench.key("series")]
+    (expiry,) = await bench.expiries()
+    assert 6 * 86400 < expiry - await bench.now() <= 7 * 86400 + 1
+
+
+async def test_a_cancelled_batch_ends_as_cancelled_with_the_tasks_it_settled(bench: Bench) -> None:
+    await bench.open(5, window=2)
+    await bench.ledger.control.cancel(bench.name)
+    await bench.settle(0)
+    await bench.skip(1)
+    await bench.reduce()
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0)) == "cancelled"
+    assert (await bench.fields())["settled"] == "2"
+
+
+async def test_a_batch_ends_once_and_stays_as_it_is(bench: Bench) -> None:
+    await reducing(bench)
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0)) == ""
+    await bench.reduce()
+    assert await bench.ledger.finish(bench.name, "reducer", 1, End(0, 0)) == ""
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0)) == "done"
+    before = await bench.dump()
+    assert await bench.ledger.finish(bench.name, "", 1, End(0, 0)) == ""
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(1, 1)) == "done"
+    assert (await bench.ledger.lease(bench.name, "late", 0)).verdict == "closed"
+    assert await bench.ledger.control.cancel(bench.name) == ("done", 0, None, False)
+    assert (await bench.settle(0)).verdict == "closed"
+    assert await bench.claim() == "exists"
+    assert await bench.dump() == before
+
+
+async def test_an_ended_batch_asks_the_sweep_for_nothing(bench: Bench) -> None:
+    await reducing(bench)
+    await bench.reduce()
+    await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0))
+    repairs = await bench.repair()
+    assert (repairs.state, repairs.release, repairs.segments, repairs.reduce) == ("done", (), (), False)
+
+
+@pytest.mark.parametrize("made", ["running", "done"])
+async def test_only_an_opening_or_a_reduce_has_trouble(bench: Bench, made: str) -> None:
+    await bench.open(1)
+    if made == "done":
+        await bench.settle(0)
+        await bench.segment_written(0)
+        await bench.reduce()
+        await bench.ledger.explain(bench.name, "S3 was away")
+        assert (await bench.fields())["trouble"] == "S3 was away"
+        await bench.ledger.finish(bench.name, "reducer", 0, End(1, 0))
+    assert await bench.state() == made
+    await bench.ledger.explain(bench.name, "S3 was away")
+    assert "trouble" not in await bench.fields()
+
+
+async def test_another_end_than_the_one_that_was_seen_is_not_redriven(bench: Bench) -> None:
+    await bench.open(1)
+    await bench.settle(0, succeeded=0, failed=1)
+    await bench.segment_written(0)
+    await bench.reduce()
+    await bench.ledger.finish(bench.name, "reducer", 0, End(0, 1))
+    before = await bench.dump()
+    assert (await bench.ledger.control.redrive(bench.name, "1")).verdict != "redriven"
+    assert await bench.dump() == before
+    seen = await bench.repair()
+    assert (seen.state, seen.ended) == ("done", (await bench.fields())["ended"])
+    assert (await bench.ledger.control.redrive(bench.name, seen.ended)).verdict == "redriven"

@@ -1,0 +1,57 @@
+"""answers and segment: what is in S3 leaves Redis, and nothing else does."""
+
+from tests.rigs.redis.ledger_bench import Bench
+
+
+async def cut(bench: Bench, answers: int = 1) -> None:
+    """A batch of six tasks, of which the first ones have settled: each fills a segment."""
+    await bench.open(6, items=6000)
+    for task in range(answers):
+        assert (await bench.settle(task, succeeded=1000, answer=b"answer %d" % task)).segment == task
+
+
+async def outcomes(bench: Bench) -> list[bytes]:
+    """The answers that Redis holds."""
+    found: list[bytes] = await bench._await(bench.redis.lrange(bench.key("outcomes"), 0, -1))
+    return found
+
+
+async def test_what_settled_after_a_segment_was_cut_stays_and_is_in_the_next_one(bench: Bench) -> None:
+    await cut(bench)
+    await bench.settle(1, answer=b"after the cut")
+    await bench.segment_written(0)
+    assert await outcomes(bench) == [b"after the cut"]
+    assert (await bench.settle(2, succeeded=999, answer=b"the last of it")).segment == 1
+    await bench.settle(3, answer=b"after the next")
+    assert await bench.segment_answers(1) == [b"after the cut", b"the last of it"]
+    await bench.segment_written(1)
+    assert await outcomes(bench) == [b"after the next"]
+
+
+async def test_a_segment_that_is_written_twice_is_trimmed_once(bench: Bench) -> None:
+    await cut(bench, 2)
+    await bench.segment_written(0)
+    await bench.write(expire_at=str(int(await bench.now()) + 3600))
+    before = await bench.dump()
+    await bench.segment_written(0)
+    assert await bench.dump() == before
+    assert await bench.segment_answers(1) == [b"answer 1"]
+
+
+async def test_a_segment_of_an_earlier_life_trims_nothing(bench: Bench) -> None:
+    await cut(bench)
+    before = await bench.dump()
+    await bench.ledger.segment_written(bench.name, 0, 0, "1")
+    assert await bench.dump() == before
+    assert await bench.segment_answers(0) == [b"answer 0"]
+
+
+async def test_whoever_comes_late_is_given_no_answers_of_the_next_generation(bench: Bench) -> None:
+    await bench.open(1)
+    await bench.settle(0, succeeded=0, failed=1, answer=b"first generation")
+    await bench.segment_written(0)
+    await bench.reduce()
+    await bench.begin(1, tasks=1, owner="reducer", again=1)
+    assert (await bench.settle(0, generation=1, answer=b"second generation")).segment == 0
+    assert await bench.ledger.segment_answers(bench.name, 0, 0) == ("", [])
+    assert await bench.segment_answers(0, generation=1) == [b"second generation"]

@@ -1,0 +1,199 @@
+"""The synchronous route, its limits, and what faas-cli reads."""
+
+import asyncio
+import gzip
+
+import pytest
+from aiohttp import ClientConnectionError, web
+
+from pipeline.local.openfaas.gateway import LocalGateway
+from tests.rigs.openfaas.local_platform import Gate, platform
+from tests.rigs.waiting import wait_until
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
+async def test_passes_any_method_on(method: str) -> None:
+    async with platform() as stand_in:
+        url = stand_in.url("/function/pipeline/a%20b?x=/1")
+        async with stand_in.client.request(method, url, headers={"User-Agent": "me"}) as response:
+            assert response.status == 200
+            assert response.headers["X-Served-By"] == "openfaas-ce/"
+        (call,) = stand_in.recorder.requests
+        assert (call.method, call.path) == (method, "/a%20b?x=/1")
+        assert call.headers["User-Agent"] == "me"
+        assert call.headers["X-Call-Id"] == response.headers["X-Call-Id"]
+        assert call.headers["X-Start-Time"] == response.headers["X-Start-Time"]
+
+
+async def test_passes_a_body_on_in_chunks_and_the_answer_back() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=201, body=b"\x00made", headers={"X-Answer": "1", "Content-Type": "a/b"})
+
+    async with platform() as stand_in:
+        stand_in.recorder.answers["/"] = answer
+        large = b"0123456789" * 90_000
+        async with stand_in.client.post(
+            stand_in.url("/function/pipeline"), data=large, headers={"X-Call-Id": "c"}
+        ) as response:
+            assert (response.status, await response.read()) == (201, b"\x00made")
+            assert (response.headers["X-Answer"], response.headers["Content-Type"]) == ("1", "a/b")
+            assert "X-Call-Id" not in response.headers
+        (call,) = stand_in.recorder.requests
+        assert call.body == large
+        assert (call.headers["Transfer-Encoding"], "Content-Length" in call.headers) == ("chunked", False)
+
+
+async def test_a_packed_body_is_the_functions_to_unpack() -> None:
+    async with platform() as stand_in:
+        url, packed = stand_in.url("/function/pipeline"), gzip.compress(b"unpacked")
+        async with stand_in.client.post(url, data=packed, headers={"Content-Encoding": "gzip"}) as response:
+            assert response.status == 200
+        (call,) = stand_in.recorder.requests
+    # The one that records is aiohttp's, which unpacks by itself what still is packed.
+    assert (call.body, call.headers["Content-Encoding"]) == (b"unpacked", "gzip")
+
+
+async def test_events_are_passed_on_as_they_come_to_who_accepts_them() -> None:
+    go_on = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Answer": "1"})
+        await response.prepare(request)
+        await response.write(b"data: 1\n\n")
+        await go_on.wait()
+        await response.write(b"data: 2\n\n")
+        return response
+
+    async with platform() as stand_in:
+        stand_in.recorder.answers["/"] = answer
+        url = stand_in.url("/function/pipeline")
+        async with stand_in.client.get(url, headers={"Accept": "text/event-stream"}) as response:
+            assert (response.status, response.headers["X-Answer"]) == (200, "1")
+            assert response.headers["X-Call-Id"]
+            assert await response.content.readexactly(9) == b"data: 1\n\n"
+            go_on.set()
+            assert await response.content.read() == b"data: 2\n\n"
+        async with stand_in.client.get(url) as response:
+            assert await response.read() == b"data: 1\n\ndata: 2\n\n"
+
+
+async def test_an_answer_that_is_no_stream_comes_whole_to_who_accepts_one() -> None:
+    async with platform() as stand_in:
+        url = stand_in.url("/function/nowhere")
+        async with stand_in.client.get(url, headers={"Accept": "text/event-stream"}) as response:
+            assert response.status == 404
+        async with stand_in.client.get(
+            stand_in.url("/function/pipeline"), headers={"Accept": "text/event-stream"}
+        ) as response:
+            assert (response.status, response.headers["Content-Length"]) == (200, "2")
+
+
+async def test_an_unknown_function_is_not_found() -> None:
+    async with (
+        platform() as stand_in,
+        stand_in.client.get(stand_in.url("/function/nosuch")) as response,
+    ):
+        assert response.status == 404
+        assert "nosuch" in await response.text()
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert "Server" not in response.headers
+
+
+async def test_a_function_at_its_limit_answers_429() -> None:
+    async with platform(max_inflight=1) as stand_in:
+        gate = stand_in.recorder.answers["/task"] = Gate()
+        await stand_in.enqueue("pipeline/task")
+        await wait_until(lambda: gate.held)
+        async with stand_in.client.get(stand_in.url("/function/pipeline/other")) as response:
+            assert response.status == 429
+        gate.open()
+        await wait_until(lambda: gate.finished and not stand_in.gateway.functions["pipeline"].replicas[0].inflight)
+        async with stand_in.client.get(stand_in.url("/function/pipeline/other")) as response:
+            assert response.status == 200
+
+
+async def test_the_upstream_timeout_ends_the_call_and_not_the_function() -> None:
+    async with platform(upstream_timeout=0.05) as stand_in:
+        gate = stand_in.recorder.answers["/slow"] = Gate()
+        async with stand_in.client.get(stand_in.url("/function/pipeline/slow")) as response:
+            assert (response.status, await response.read()) == (504, b"")
+        assert gate.held == 1
+        gate.open()
+        await wait_until(lambda: gate.finished == 1)
+
+
+async def test_a_broken_connection_is_502() -> None:
+    async def crash(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with platform() as stand_in:
+        stand_in.recorder.answers["/crash"] = crash
+        async with stand_in.client.post(stand_in.url("/function/pipeline/crash"), data=b"x") as response:
+            assert (response.status, await response.read()) == (502, b"")
+            assert "Content-Type" not in response.headers
+
+
+async def test_a_replica_that_starts_is_not_waited_for() -> None:
+    async with platform() as stand_in:
+        stand_in.gateway.functions["pipeline"].replicas[0].ready = False
+        async with stand_in.client.get(stand_in.url("/function/pipeline")) as response:
+            assert response.status == 502
+        assert stand_in.recorder.requests == []
+
+
+async def test_a_redirect_of_a_function_is_the_callers_to_follow() -> None:
+    async def redirect(_: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": "/elsewhere"})
+
+    async with platform() as stand_in:
+        stand_in.recorder.answers["/"] = redirect
+        async with stand_in.client.get(stand_in.url("/function/pipeline"), allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (302, "/elsewhere")
+
+
+async def test_describes_its_functions_as_faas_cli_reads_them() -> None:
+    async with platform("other") as stand_in:
+        async with stand_in.client.get(stand_in.url("/function/other")):
+            pass
+        async with stand_in.client.get(stand_in.url("/system/functions")) as response:
+            pipeline, other = await response.json()
+        async with stand_in.client.get(stand_in.url("/system/function/other")) as response:
+            assert await response.json() == other
+        async with stand_in.client.get(stand_in.url("/system/function/nosuch")) as response:
+            assert response.status == 404
+    assert (pipeline["name"], pipeline["invocationCount"]) == ("pipeline", 0)
+    assert other == {
+        "name": "other",
+        "image": "local/other:latest",
+        "namespace": "openfaas-fn",
+        "envProcess": "",
+        "labels": {"faas_function": "other"},
+        "annotations": {},
+        "replicas": 1,
+        "availableReplicas": 1,
+        "invocationCount": 1,
+    }
+
+
+async def test_says_what_it_is_and_that_it_is_well() -> None:
+    async with platform() as stand_in:
+        async with stand_in.client.get(stand_in.url("/system/info")) as response:
+            information = await response.json()
+        async with stand_in.client.get(stand_in.url("/healthz")) as response:
+            assert response.status == 200
+    assert set(information) == {"provider", "version", "arch"}
+    assert set(information["provider"]) == {"provider", "orchestration", "version"}
+    assert set(information["version"]) == {"release", "sha", "commit_message"}
+
+
+async def test_a_taken_port_is_an_error_that_leaves_nothing_open() -> None:
+    async with platform() as stand_in:
+        port = int(stand_in.gateway.url.rpartition(":")[2])
+        with pytest.raises(OSError, match="in use"):
+            async with LocalGateway(port=port):
+                pytest.fail("two gateways on one port")
+    with pytest.raises(ClientConnectionError):
+        async with platform() as other:
+            await other.client.get(f"http://127.0.0.1:{port}/healthz")

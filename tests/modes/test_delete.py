@@ -1,0 +1,213 @@
+"""delete and retention: an ended batch goes, with all that is its own and nothing else."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from pipeline.batch import delete as deleting
+from pipeline.errors import ConflictError, NotFoundError, UnavailableError
+from pipeline.ledger.replies import Deletion
+from pipeline.store.bucket import Check
+from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering, document
+
+
+@pytest.fixture(autouse=True)
+def echo(pipeline: PipelineBench) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+
+
+async def delete(pipeline: PipelineBench, batch: str = "") -> None:
+    response = await pipeline.handle("delete", {"batch": batch or pipeline.batch})
+    assert (response.status, document(response)["deleted"]) == (200, True)
+
+
+async def ended(pipeline: PipelineBench, batch: str = "", **options: str) -> None:
+    response = await pipeline.submit("url\na\nb\n", CSV, options, batch)
+    assert response.status == 201
+    await pipeline.deliver_all()
+    assert (await pipeline.status(batch))["state"] == "done"
+
+
+async def left(pipeline: PipelineBench) -> list[str]:
+    """What the test's bucket and Redis hold of it."""
+    store = pipeline.context.store
+    keys = [await store.list(prefix) for prefix in (pipeline.name, f"open/{pipeline.name}", f"ended/{pipeline.name}")]
+    redis = [key.decode() async for key in pipeline.redis.scan_iter(match=f"{pipeline.name}:{{*")]
+    return sorted(key for group in [*keys, redis] for key in group)
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_nothing_of_it_is_left(pipeline: PipelineBench, forgotten: bool) -> None:  # noqa: FBT001
+    await ended(pipeline, inline_limit="0")
+    assert any("/refs/" in key for key in await left(pipeline))
+    await pipeline.context.store.start_upload(f"{pipeline.batch}/0/summary.json")
+    if forgotten:
+        await pipeline.redis.flushall()
+    await delete(pipeline)
+    assert await left(pipeline) == []
+    assert await pipeline.context.store.abort_uploads(pipeline.batch) == 0
+    with pytest.raises(NotFoundError, match="there is no batch"):
+        await pipeline.status()
+    with pytest.raises(NotFoundError, match="there is no batch"):
+        await delete(pipeline)
+
+
+async def test_what_is_not_its_own_stays(pipeline: PipelineBench) -> None:
+    store = pipeline.context.store
+    await store.put(f"{pipeline.name}.csv", b"url\na\n")
+    await pipeline.submit(f"{pipeline.name}.csv")
+    await pipeline.deliver_all()
+    other = f"{pipeline.batch}2"
+    await ended(pipeline, other)
+    theirs = await pipeline.objects(f"{other}")
+    await store.put(f"{pipeline.batch}/notes.txt", b"mine")
+    await delete(pipeline)
+    assert await pipeline.objects(other) == theirs
+    assert (await pipeline.status(other))["state"] == "done"
+    assert await store.list(f"{pipeline.batch}/") == [f"{pipeline.batch}/notes.txt"]
+    assert await store.get(f"{pipeline.name}.csv") == b"url\na\n"
+
+
+async def test_its_id_is_free_again(pipeline: PipelineBench) -> None:
+    await ended(pipeline)
+    await delete(pipeline)
+    assert (await pipeline.submit("url\nx\n", CSV, {"chunk": "2"})).status == 201
+    await pipeline.deliver_all()
+    assert [entry["url"] for entry in (await pipeline.summary())["results"]["results"]] == ["x"]
+
+
+async def test_an_open_batch_is_refused(pipeline: PipelineBench) -> None:
+    await pipeline.submit_rows("a")
+    before = await pipeline.objects()
+    with pytest.raises(ConflictError, match="cannot be deleted: it is running; cancel it first"):
+        await delete(pipeline)
+    await pipeline.redis.flushall()
+    with pytest.raises(ConflictError, match="cannot be deleted: it has not ended; cancel it first"):
+        await delete(pipeline)
+    assert await pipeline.objects() == before
+    pipeline.queue.clear()
+
+
+async def test_foreign_objects_under_a_name_are_no_batch(pipeline: PipelineBench) -> None:
+    await pipeline.context.store.put(f"{pipeline.batch}/input/mine.csv", b"mine")
+    with pytest.raises(NotFoundError, match="there is no batch"):
+        await delete(pipeline)
+    assert await pipeline.context.store.get(f"{pipeline.batch}/input/mine.csv") == b"mine"
+
+
+async def test_a_deletion_that_breaks_off_is_gone_on_with(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ended(pipeline)
+    with monkeypatch.context() as fault:
+
+        async def away(*_: object) -> None:
+            raise UnavailableError("S3 is away")
+
+        fault.setattr(pipeline.context.store, "delete_many", away)
+        with pytest.raises(UnavailableError):
+            await delete(pipeline)
+    assert (await pipeline.status())["state"] == "deleting"
+    for mode in ("redrive", "pause", "cancel"):
+        with pytest.raises(ConflictError, match="it is deleting"):
+            await pipeline.handle(mode, {"batch": pipeline.batch})
+    with pytest.raises(UnavailableError, match="is being deleted: try again in a moment, or choose another id"):
+        await pipeline.submit("url\na\nb\n", CSV)
+    assert (await pipeline.handle("delete", {"batch": pipeline.batch})).status == 202
+    assert f"{pipeline.batch}/spec.json" in await left(pipeline)
+    await pipeline.bench().age(lease_until=-1)
+    await pipeline.bench().age_duty("d")
+    await pipeline.sweep()
+    assert await left(pipeline) == []
+
+
+async def test_what_ended_longer_ago_than_the_retention_goes(pipeline: PipelineBench) -> None:
+    await ended(pipeline, f"{pipeline.batch}.other")
+    await pipeline.submit_rows("open")
+    settings = pipeline.context.settings
+    for retention, gone in ((None, False), (3600.0, False), (1e-6, True)):
+        pipeline.context = replace(pipeline.context, settings=settings.model_copy(update={"retention": retention}))
+        await pipeline.redis.delete(f"{pipeline.name}:epoch")
+        await pipeline.sweep()
+        assert (not await pipeline.objects(f"{pipeline.batch}.other")) is gone
+        assert pipeline.mark in await pipeline.objects()
+    pipeline.queue.clear()
+
+
+async def test_a_redriven_batch_is_kept_while_it_runs(pipeline: PipelineBench) -> None:
+    pipeline.serve(answering(lambda text: (400, text)))
+    response = await pipeline.submit("url\na\n", CSV)
+    assert response.status == 201
+    await pipeline.deliver_all()
+    await pipeline.handle("redrive", {"batch": pipeline.batch})
+    settings = pipeline.context.settings.model_copy(update={"retention": 1e-6})
+    pipeline.context = replace(pipeline.context, settings=settings)
+    await pipeline.redis.delete(f"{pipeline.name}:epoch")
+    await pipeline.sweep()
+    assert (await pipeline.status())["state"] == "reducing"
+    assert await pipeline.objects() != []
+    pipeline.queue.clear()
+
+
+async def test_a_deletion_that_is_late_deletes_nothing_of_the_next_batch_of_its_id(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ended(pipeline)
+    many, later = pipeline.context.store.delete_many, []
+
+    async def stalled(keys: Sequence[str], check: Check | None = None) -> None:
+        monkeypatch.undo()
+        await pipeline.bench().age(lease_until=-1)
+        await delete(pipeline)
+        await pipeline.submit_rows("x", "y", window="1")
+        later.extend(await left(pipeline))
+        await many(keys, check)
+
+    monkeypatch.setattr(pipeline.context.store, "delete_many", stalled)
+    with pytest.raises(UnavailableError, match=r"the lease of the deletion of batch .* was lost"):
+        await delete(pipeline)
+    assert await left(pipeline) == later
+    assert pipeline.mark in later
+    await pipeline.deliver_all()
+    assert (await pipeline.status())["succeeded"] == 2
+
+
+async def test_a_deletion_leaves_an_id_in_the_index_that_is_taken_at_once(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ended(pipeline)
+    index = pipeline.context.ledger.index
+    forget = index.forget
+
+    async def overtaken(batch: str) -> None:
+        monkeypatch.undo()
+        await pipeline.submit_rows("x", window="1")
+        await forget(batch)
+
+    monkeypatch.setattr(index, "forget", overtaken)
+    await delete(pipeline)
+    assert [batch for batch, _ in await index.batches()] == [pipeline.batch]
+    await pipeline.deliver_all()
+
+
+async def test_a_deletion_is_renewed_while_it_lasts(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await ended(pipeline)
+    monkeypatch.setattr(deleting, "DUTY_LEASE", 0.03)
+    many, renewed = pipeline.context.store.delete_many, asyncio.Event()
+    take = pipeline.context.ledger.control.delete
+
+    async def taken(batch: str, owner: str, *, go_on: bool = False) -> Deletion:
+        if go_on:
+            renewed.set()
+        return await take(batch, owner, go_on=go_on)
+
+    async def slow(keys: Sequence[str], check: Check | None = None) -> None:
+        await renewed.wait()
+        await many(keys, check)
+
+    monkeypatch.setattr(pipeline.context.ledger.control, "delete", taken)
+    monkeypatch.setattr(pipeline.context.store, "delete_many", slow)
+    await delete(pipeline)
+    assert await left(pipeline) == []

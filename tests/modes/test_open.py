@@ -1,0 +1,175 @@
+"""open: an input too large to snapshot while its submitter waits is opened by a queued invocation."""
+
+import asyncio
+
+import pytest
+
+from pipeline.errors import ForbiddenError, UnavailableError
+from pipeline.identity import Identity
+from pipeline.modes.open import OPENINGS_ALLOWED
+from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering, document
+
+
+@pytest.fixture(autouse=True)
+def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
+
+
+async def test_a_large_input_is_taken_with_202_and_opened_by_the_queue(pipeline: PipelineBench) -> None:
+    response = await pipeline.submit("url\na\nb\n", CSV)
+    assert (response.status, document(response)["state"]) == (202, "opening")
+    assert [message.mode for message in pipeline.queue] == ["open"]
+    again = await pipeline.submit("url\na\nb\n", CSV)
+    assert (again.status, document(again)["state"]) == (202, "opening")
+    pipeline.serve(answering(lambda text: (200, text)))
+    answers = await pipeline.deliver_all()
+    assert answers[0] == {"batch_id": pipeline.batch, "verdict": "opened"}
+    assert (await pipeline.status())["state"] == "done"
+    assert (await pipeline.summary())["results"]["count"] == 2
+
+
+async def test_delivered_twice_an_opening_opens_once(pipeline: PipelineBench) -> None:
+    await pipeline.submit("url\na\nb\n", CSV)
+    (message,) = pipeline.queue
+    pipeline.queue.clear()
+    answers = await asyncio.gather(pipeline.deliver(message), pipeline.deliver(message))
+    assert sorted(answer["verdict"] for answer in answers) == ["exists", "opened"]
+    assert (await pipeline.deliver(message))["verdict"] == "exists"
+    assert sorted(queued.task for queued in pipeline.queue) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"url\ncaf\xe9\n", "the input cannot be read as CSV: it is not UTF-8: convert it, for example with iconv"),
+        (b"id,link\n1,a\n", "name the column, there is none called 'url'; the columns are: id, link"),
+    ],
+)
+async def test_an_input_that_cannot_be_used_ends_the_batch_as_failed(
+    pipeline: PipelineBench, body: bytes, reason: str
+) -> None:
+    assert (await pipeline.submit(body, CSV)).status == 202
+    (answer,) = await pipeline.deliver_all()
+    assert answer["verdict"] == "given up"
+    status = await pipeline.status()
+    assert status["state"] == "failed"
+    assert status["reason"].startswith(reason)
+    assert pipeline.mark not in await pipeline.objects()
+    assert await pipeline.sweep() == {"open": 0}
+
+
+@pytest.mark.parametrize("change", ["changed", "gone"])
+async def test_an_input_that_changed_before_it_was_opened_ends_the_batch_as_failed(
+    pipeline: PipelineBench, change: str
+) -> None:
+    store, key = pipeline.context.store, f"{pipeline.name}.csv"
+    await store.put(key, b"url\na\n")
+    await pipeline.submit(key)
+    if change == "changed":
+        await store.put(key, b"url\nb\n")
+    else:
+        await store.delete(key)
+    (answer,) = await pipeline.deliver_all()
+    assert answer["reason"] == (
+        f"{key!r} changed while it was being read" if change == "changed" else f"the input {key!r} is gone"
+    )
+    assert (await pipeline.status())["reason"] == answer["reason"]
+
+
+async def test_an_opening_that_the_gateway_refused_is_queued_by_the_sweep(pipeline: PipelineBench) -> None:
+    pipeline.gateway.refusals[pipeline.name] += [500]
+    assert (await pipeline.submit("url\na\n", CSV)).status == 202
+    assert pipeline.queue == []
+    await pipeline.bench().age_duty("o")
+    await pipeline.sweep()
+    assert [message.mode for message in pipeline.queue] == ["open"]
+
+
+async def test_a_submitter_that_died_is_replaced_by_the_queue(pipeline: PipelineBench) -> None:
+    await pipeline.submit("url\na\n", CSV)
+    (message,) = pipeline.queue
+    pipeline.queue.clear()
+    submission = await pipeline.context.specs.read(pipeline.batch)
+    bench = pipeline.bench()
+    assert (await bench.ledger.claim(pipeline.batch, "dead", submission, kind="queued")).verdict == "claimed"
+    assert (await pipeline.deliver(message))["verdict"] == "exists"
+    await bench.age(lease_until=-1)
+    assert (await pipeline.deliver(message))["verdict"] == "opened"
+
+
+@pytest.mark.parametrize("owner", ["", "dead"])
+async def test_a_submitter_that_died_before_it_wrote_the_specification_leaves_the_id_free(
+    pipeline: PipelineBench, owner: str
+) -> None:
+    await pipeline.submit("url\na\n", CSV)
+    (message,) = pipeline.queue
+    pipeline.queue.clear()
+    submission = await pipeline.context.specs.read(pipeline.batch)
+    bench = pipeline.bench()
+    await bench.ledger.abandon(pipeline.batch, "")
+    await pipeline.context.specs.erase(pipeline.batch)
+    await bench.ledger.claim(pipeline.batch, owner, submission)
+    await bench.age(lease_until=-1)
+    assert (await pipeline.deliver(message))["verdict"] == "unknown"
+    assert await bench.fields() == {}
+    assert (await pipeline.submit("url\na\n", CSV)).status == 202
+
+
+async def test_an_opening_of_a_batch_that_is_gone_creates_nothing(pipeline: PipelineBench) -> None:
+    query = pipeline.signed("open", Identity("nowhere", 0))
+    assert document(await pipeline.handle("open", query))["verdict"] == "unknown"
+    assert [key async for key in pipeline.redis.scan_iter(match=f"{pipeline.name}:*")] == []
+    with pytest.raises(ForbiddenError, match="the signature is not that of this open"):
+        await pipeline.handle("open", pipeline.signed("reduce", Identity("nowhere", 0)))
+
+
+async def test_a_second_submission_that_fails_leaves_the_first_alone(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await pipeline.submit("url\na\nb\n", CSV)).status == 202
+
+    async def away(*_: object) -> None:
+        raise UnavailableError("S3 is away")
+
+    with monkeypatch.context() as fault:
+        fault.setattr(pipeline.context.specs, "read_status", away)
+        assert (await pipeline.submit("url\na\nb\n", CSV)).status == 202
+    assert (await pipeline.deliver_all())[0]["verdict"] == "opened"
+
+
+async def test_an_opening_that_stumbles_says_over_what_and_a_cancel_ends_it(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipeline.submit("url\na\nb\n", CSV)
+    (message,) = pipeline.queue
+    pipeline.queue.clear()
+
+    async def away(*_: object) -> None:
+        raise UnavailableError("S3 denies access")
+
+    with monkeypatch.context() as fault:
+        fault.setattr(pipeline.context.store, "download", away)
+        with pytest.raises(UnavailableError):
+            await pipeline.deliver(message)
+    status = await pipeline.status()
+    assert (status["state"], status["trouble"]) == ("opening", "S3 denies access")
+    assert (await pipeline.handle("cancel", {"batch": pipeline.batch})).status == 202
+    await pipeline.bench().age(lease_until=-1)
+    assert (await pipeline.deliver(message))["verdict"] == "given up"
+    status = await pipeline.status()
+    assert (status["state"], status["reason"]) == ("cancelled", "cancelled before it was opened")
+    assert status["trouble"] is None
+
+
+async def test_an_opening_that_kills_its_replicas_is_given_up(pipeline: PipelineBench) -> None:
+    await pipeline.submit("url\na\nb\n", CSV)
+    (message,) = pipeline.queue
+    pipeline.queue.clear()
+    submission = await pipeline.context.specs.read(pipeline.batch)
+    bench = pipeline.bench()
+    for _ in range(OPENINGS_ALLOWED):
+        assert (await bench.ledger.claim(pipeline.batch, "dies", submission, kind="queued")).verdict == "claimed"
+        await bench.age(lease_until=-1)
+    assert (await pipeline.deliver(message))["verdict"] == "given up"
+    status = await pipeline.status()
+    assert (status["state"], status["reason"]) == ("failed", "its opening failed 5 times: each time its replica died")

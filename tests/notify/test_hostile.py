@@ -1,0 +1,93 @@
+"""notify: a target that wants more than to be told."""
+
+import pytest
+from aiohttp import web
+
+from pipeline.units import MIB
+from pipeline.webhooks import ANSWER_LIMIT
+from tests.rigs.function.pipeline_bench import PipelineBench
+from tests.rigs.function.told_batches import hear, run
+from tests.rigs.log_lines import Lines
+from tests.rigs.openfaas.receivers import Answer, Receiver, due_again, notified, saying
+
+
+@pytest.fixture(autouse=True)
+def model(pipeline: PipelineBench, hooks: Receiver) -> None:
+    hear(pipeline, hooks, task_timeout=0.3)
+
+
+async def told(pipeline: PipelineBench, **options: str) -> list[tuple[str, int, int | None]]:
+    return notified(await run(pipeline, **options))
+
+
+async def test_a_redirect_leads_nowhere(pipeline: PipelineBench, hooks: Receiver) -> None:
+    for status in (301, 302, 303, 307, 308):
+        hooks.answers.append(saying(status, Location=f"{hooks.origin}/hooks/elsewhere"))
+    await told(pipeline, notify=hooks.url)
+    for _ in range(4):
+        await due_again(pipeline)
+        await pipeline.sweep()
+    assert {call.path for call in hooks.calls} == {"/hooks/a-secret"}
+    assert notified(await pipeline.status()) == [("due", 5, 308)]
+
+
+async def test_a_cookie_does_not_come_back_and_no_header_of_the_pipeline_is_shown(
+    pipeline: PipelineBench, hooks: Receiver
+) -> None:
+    hooks.answers.append(saying(500, Set_Cookie="stolen=1; Path=/"))
+    await told(pipeline, notify=hooks.url)
+    await due_again(pipeline)
+    await pipeline.sweep()
+    assert {name.lower() for call in hooks.calls for name in call.headers} == {
+        *("host", "accept", "accept-encoding", "content-type", "content-length", "user-agent", "connection"),
+        *("x-call-id", "webhook-id", "webhook-timestamp", "webhook-signature"),
+    }
+
+
+async def test_no_proxy_of_the_environment_is_told(
+    pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert await told(pipeline, notify=hooks.url) == [("delivered", 1, 204)]
+
+
+def endless(size: int, **headers: str) -> tuple[Answer, list[int]]:
+    """An answer that goes on for so many bytes; how many were taken is counted."""
+    sent = [0]
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={name.replace("_", "-"): value for name, value in headers.items()})
+        await response.prepare(request)
+        while sent[0] < size:
+            await response.write(b"x" * 65_536)
+            sent[0] += 65_536
+        return response
+
+    return answer, sent
+
+
+async def test_an_answer_without_end_is_not_read_to_it(pipeline: PipelineBench, hooks: Receiver) -> None:
+    answer, sent = endless(1024 * MIB)
+    hooks.answers.append(answer)
+    assert await told(pipeline, notify=hooks.url) == [("delivered", 1, 200)]
+    # What lies in the buffers of two sockets is none that was read.
+    assert ANSWER_LIMIT < sent[0] < 64 * MIB
+
+
+async def test_an_answer_that_is_packed_is_not_unpacked(pipeline: PipelineBench, hooks: Receiver) -> None:
+    answer, _ = endless(65_536, Content_Encoding="gzip")
+    hooks.answers.append(answer)
+    assert await told(pipeline, notify=hooks.url) == [("delivered", 1, 200)]
+
+
+async def test_nothing_of_an_answer_is_kept_or_logged(pipeline: PipelineBench, hooks: Receiver) -> None:
+    async def telling(_request: web.Request) -> web.Response:
+        return web.Response(
+            status=500, reason="a-hostile-reason", text="a-hostile-text", headers={"X-A": "a-hostile-header"}
+        )
+
+    hooks.answers.append(telling)
+    with Lines.taken() as lines:
+        await told(pipeline, notify=hooks.url)
+    assert "hostile" not in lines.text
+    assert "hostile" not in str(await pipeline.status())

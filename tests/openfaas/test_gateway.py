@@ -1,0 +1,208 @@
+"""The gateway client: what it sends, and what every answer or none means to its callers."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import aiohttp
+import pytest
+from aioresponses import CallbackResult
+from aioresponses import aioresponses as mocked_requests
+from yarl import URL
+
+from pipeline.answers import reply as reply_module
+from pipeline.answers.reply import Reply
+from pipeline.errors import UnavailableError
+from pipeline.identity import Identity, Purpose
+from pipeline.openfaas import gateway as gateway_module
+from pipeline.openfaas.gateway import Gateway
+from pipeline.openfaas.signing import Signer
+from tests.rigs.fixtures.in_process import WritableResponse
+
+IDENTITY = Identity("batch-1", generation=2, task=3, attempt=4)
+QUEUE = "http://gateway:8080/async-function/pipeline"
+MODEL = "http://gateway:8080/function/model"
+
+
+class Sent:
+    """Records the requests that would leave, and answers them."""
+
+    def __init__(self, http: mocked_requests, url: str, **answer: Any) -> None:
+        self.urls: list[str] = []
+        self.options: list[dict[str, Any]] = []
+        self._answer = answer
+        http.post(re.compile(re.escape(url) + r"(\?.*)?$"), callback=self._reply, repeat=True)
+
+    def _reply(self, url: URL, **options: Any) -> CallbackResult:
+        data: Any = options.get("data")
+        self.urls.append(str(url))
+        self.options.append(options | {"data": data.read() if hasattr(data, "read") else data})
+        return CallbackResult(**self._answer)
+
+
+class BrokenContent:
+    """A body that ends before it should."""
+
+    def __init__(self, content: aiohttp.StreamReader) -> None:
+        self._content = content
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        yield await self._content.readany()
+        raise aiohttp.ClientPayloadError
+
+
+class BrokenResponse(WritableResponse):
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, BrokenContent(value) if name == "content" and value is not None else value)
+
+
+@pytest.mark.parametrize("mode", ["task", "reduce", "open"])
+async def test_a_message_carries_its_mode_a_call_id_and_a_signed_identity(
+    http: mocked_requests, gateway_client: Gateway, signer: Signer, mode: Purpose
+) -> None:
+    sent = Sent(http, QUEUE, status=202)
+    await gateway_client.enqueue(mode, IDENTITY, "model")
+    address, _, query = sent.urls[0].partition("?")
+    assert address == QUEUE
+    assert signer.verify_query(mode, dict(parse_qsl(query))) == IDENTITY
+    assert dict(parse_qsl(query))["function"] == "model"
+    headers = sent.options[0]["headers"]
+    assert (headers["X-Mode"], headers["X-Call-Id"]) == (mode, IDENTITY.call_id(purpose=mode))
+    assert ("X-Callback-Url" in headers) is (mode == "task")
+    assert sent.options[0]["data"] is None
+
+
+async def test_a_tasks_callback_is_signed_as_one_and_names_no_function(
+    http: mocked_requests, gateway_client: Gateway, signer: Signer
+) -> None:
+    sent = Sent(http, QUEUE, status=202)
+    await gateway_client.enqueue("task", IDENTITY, "model")
+    callback = urlsplit(sent.options[0]["headers"]["X-Callback-Url"])
+    assert callback.geturl().startswith("http://gateway:8080/function/pipeline/collect?batch=batch-1&")
+    assert signer.verify_query("callback", dict(parse_qsl(callback.query))) == IDENTITY
+
+
+async def test_a_direct_call_goes_to_the_model_function_and_its_answer_to_a_route_of_its_own(
+    http: mocked_requests, gateway_client: Gateway, signer: Signer
+) -> None:
+    sent = Sent(http, "http://gateway:8080/async-function/model.other", status=202)
+    await gateway_client.queue(gateway_client.direct_call(IDENTITY, "model.other", b"item", {"X-Call-Id": "c1"}))
+    (options,) = sent.options
+    assert (options["data"], options["headers"]["X-Call-Id"]) == (b"item", "c1")
+    callback = urlsplit(options["headers"]["X-Callback-Url"])
+    assert callback.geturl().startswith("http://gateway:8080/function/pipeline/collect/direct?batch=batch-1&")
+    assert signer.verify_query("direct callback", dict(parse_qsl(callback.query))) == IDENTITY
+
+
+async def test_a_direct_call_that_is_not_taken_is_an_error(http: mocked_requests, gateway_client: Gateway) -> None:
+    Sent(http, "http://gateway:8080/async-function/model", status=500)
+    with pytest.raises(UnavailableError, match=r"^the gateway refused a message with 500$"):
+        await gateway_client.queue(gateway_client.direct_call(IDENTITY, "model", b"item", {}))
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 404, 413, 429, 500, 502, 503])
+async def test_a_message_that_is_not_taken_is_an_error(
+    http: mocked_requests, gateway_client: Gateway, status: int
+) -> None:
+    sent = Sent(http, QUEUE, status=status, body="Error queuing request")
+    with pytest.raises(UnavailableError, match=f"^the gateway refused a message with {status}$"):
+        await gateway_client.enqueue("task", IDENTITY, "model")
+    assert len(sent.urls) == 1
+
+
+FAILURES = (
+    (aiohttp.ClientConnectionError("secret detail"), 502, "ClientConnectionError"),
+    (aiohttp.ServerDisconnectedError(), 502, "ServerDisconnectedError"),
+    (aiohttp.ClientOSError(104, "reset"), 502, "ClientOSError"),
+    (aiohttp.ClientPayloadError("cut"), 502, "ClientPayloadError"),
+    (aiohttp.InvalidURL("x"), 502, "InvalidUrl|InvalidURL"),
+    (TimeoutError(), 504, "TimeoutError"),
+    (aiohttp.ServerTimeoutError(), 504, "ServerTimeoutError"),
+    (aiohttp.ConnectionTimeoutError(), 504, "ConnectionTimeoutError"),
+)
+
+
+@pytest.mark.parametrize(("error", "status", "name"), FAILURES, ids=[name for _, _, name in FAILURES])
+async def test_a_gateway_out_of_reach_is_unavailable_to_messages(
+    http: mocked_requests, gateway_client: Gateway, error: Exception, status: int, name: str
+) -> None:
+    assert status in {502, 504}
+    http.post(re.compile(QUEUE), exception=error)
+    with pytest.raises(UnavailableError, match=rf"^the gateway cannot be reached \(({name})\)$"):
+        await gateway_client.enqueue("task", IDENTITY, "model")
+
+
+@pytest.mark.parametrize(("error", "status", "name"), FAILURES, ids=[name for _, _, name in FAILURES])
+async def test_a_function_out_of_reach_has_a_reply_all_the_same(
+    http: mocked_requests, gateway_client: Gateway, error: Exception, status: int, name: str
+) -> None:
+    http.post(MODEL, exception=error)
+    reply = await gateway_client.invoke("model", b"item", {}, 1.5)
+    assert (reply.status, reply.retry_after) == (status, "")
+    assert re.fullmatch(
+        rf"the connection broke \(({name})\)" if status == 502 else r"no reply within 1\.5 s", reply.body.decode()
+    )
+
+
+async def test_a_call_sends_the_item_as_it_is(http: mocked_requests, gateway_client: Gateway) -> None:
+    sent = Sent(http, MODEL, status=200, body=b"done")
+    headers = {"Content-Type": "text/plain", "X-Call-Id": "id"}
+    assert await gateway_client.invoke("model", b"\x00item\xff", headers, 2.5) == Reply(200, b"done")
+    (options,) = sent.options
+    assert sent.urls == [MODEL]
+    assert (options["data"], dict(options["headers"])) == (b"\x00item\xff", headers)
+    assert options["timeout"].total == 2.5
+
+
+async def test_a_function_of_a_namespace_is_called(http: mocked_requests, gateway_client: Gateway) -> None:
+    Sent(http, f"{MODEL}.other", status=200, body=b"done")
+    assert (await gateway_client.invoke("model.other", b"", {}, 1.0)).status == 200
+
+
+@pytest.mark.parametrize("status", [200, 204, 400, 404, 408, 413, 429, 500, 503, 504])
+async def test_a_reply_keeps_its_status_and_body(http: mocked_requests, gateway_client: Gateway, status: int) -> None:
+    http.post(MODEL, status=status, body=b'{"a": 1}')
+    assert await gateway_client.invoke("model", b"item", {}, 1.0) == Reply(status, b'{"a": 1}')
+
+
+async def test_a_reply_keeps_what_retry_after_asks_for(http: mocked_requests, gateway_client: Gateway) -> None:
+    http.post(MODEL, status=429, headers={"retry-after": "7"})
+    assert await gateway_client.invoke("model", b"item", {}, 1.0) == Reply(429, b"", "7")
+
+
+async def test_a_redirect_is_a_reply_and_is_not_followed(http: mocked_requests, gateway_client: Gateway) -> None:
+    http.post(MODEL, status=302, headers={"Location": "http://elsewhere/"})
+    assert (await gateway_client.invoke("model", b"item", {}, 1.0)).status == 302
+    assert [str(url) for _, url in http.requests] == [MODEL]
+
+
+@pytest.mark.parametrize(("size", "status"), [(999, 200), (1000, 200), (1001, 413), (2001, 413)])
+async def test_a_result_over_the_limit_is_not_taken(
+    http: mocked_requests, gateway_client: Gateway, monkeypatch: pytest.MonkeyPatch, size: int, status: int
+) -> None:
+    monkeypatch.setattr(gateway_module, "RESULT_LIMIT", 1000)
+    http.post(MODEL, body=b"x" * size)
+    reply = await gateway_client.invoke("model", b"item", {}, 1.0)
+    assert (reply.status, len(reply.body) < 100) == (status, status == 413)
+
+
+async def test_the_limit_of_a_result_is_said(
+    http: mocked_requests, gateway_client: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reply_module.RESULT_LIMIT == 32 * 1024 * 1024
+    for module in (gateway_module, reply_module):
+        monkeypatch.setattr(module, "RESULT_LIMIT", 320)
+    monkeypatch.setattr(reply_module, "MIB", 10)
+    http.post(MODEL, body=b"x" * 321)
+    assert await gateway_client.invoke("model", b"item", {}, 1.0) == Reply(413, b"the result is over 32 MiB")
+
+
+async def test_a_result_cut_short_is_a_broken_connection(http: mocked_requests, gateway_client: Gateway) -> None:
+    http.post(MODEL, body=b"half of it", response_class=BrokenResponse)
+    assert await gateway_client.invoke("model", b"item", {}, 1.0) == Reply(
+        502, b"the connection broke (ClientPayloadError)"
+    )

@@ -1,0 +1,95 @@
+"""An end is written to S3 in several steps: what is asked of the batch meanwhile, or a kill, leaves nothing undone."""
+
+from typing import Any
+
+import pytest
+
+from tests.rigs.function.overtaking import before_it_is_closed
+from tests.rigs.function.pipeline_bench import PipelineBench, answering
+from tests.rigs.redis.lost_redis import go_on, lose_redis
+
+
+class Killed(BaseException):
+    """The replica is gone."""
+
+
+async def run_again(pipeline: PipelineBench) -> None:
+    """Every duty is due, and S3 is surveyed."""
+    await pipeline.redis.delete(f"{pipeline.name}:epoch")
+    await go_on(pipeline)
+
+
+async def test_a_cancel_of_a_redrive_is_not_undone_by_a_sweep(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (422, text)))
+    await pipeline.submit_rows("a", "b")
+    await pipeline.deliver_all()
+    await pipeline.handle("redrive", {"batch": pipeline.batch})
+    await pipeline.handle("cancel", {"batch": pipeline.batch})
+    before_it_is_closed(pipeline, monkeypatch, pipeline.sweep)
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.deliver_all()
+    await run_again(pipeline)
+    status = await pipeline.status()
+    assert (status["state"], status["generation"], status["failed"]) == ("cancelled", 0, 2)
+    assert pipeline.mark not in await pipeline.objects()
+
+
+async def test_a_redrive_asked_for_meanwhile_is_gone_on_with_though_all_replicas_die(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (422, text)))
+    await pipeline.submit_rows("a")
+    close = pipeline.context.specs.close
+
+    async def killed(_batch: str) -> None:
+        raise Killed
+
+    async def overtaken(batch: str, status: dict[str, Any]) -> None:
+        await pipeline.handle("redrive", {"batch": batch})
+        await close(batch, status)
+        monkeypatch.setattr(pipeline.context.ledger.index, "note", killed)
+
+    monkeypatch.setattr(pipeline.context.specs, "close", overtaken)
+    with pytest.raises(Killed):
+        await pipeline.deliver_all()
+    monkeypatch.undo()
+    pipeline.queue.clear()
+    pipeline.serve(answering(lambda text: (200, text)))
+    await run_again(pipeline)
+    assert ((await pipeline.status())["generation"], (await pipeline.status())["succeeded"]) == (1, 1)
+
+
+async def test_an_end_that_is_written_late_is_not_the_last_word(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (422 if text == "b" else 200, text)))
+    await pipeline.submit_rows("a", "b")
+
+    async def redriven() -> None:
+        pipeline.serve(answering(lambda text: (200, text)))
+        await pipeline.handle("redrive", {"batch": pipeline.batch})
+        await pipeline.deliver_all()
+        assert (await pipeline.status())["generation"] == 1
+
+    before_it_is_closed(pipeline, monkeypatch, redriven)
+    await pipeline.deliver_all()
+    before = await pipeline.status()
+    await lose_redis(pipeline)
+    assert await pipeline.status() == before
+    assert (before["generation"], before["succeeded"]) == (1, 2)
+
+
+async def test_a_redrive_asked_for_meanwhile_keeps_its_mark(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (422, text)))
+    await pipeline.submit_rows("a")
+    before_it_is_closed(pipeline, monkeypatch, lambda: pipeline.handle("redrive", {"batch": pipeline.batch}))
+    await pipeline.deliver(pipeline.queue.pop(0))
+    await pipeline.deliver(pipeline.queue.pop(0))
+    assert pipeline.mark in await pipeline.objects()
+    assert [batch for batch, _ in await pipeline.context.ledger.index.batches()] == [pipeline.batch]
+    await pipeline.deliver_all()
+    assert pipeline.mark not in await pipeline.objects()

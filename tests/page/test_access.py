@@ -1,0 +1,121 @@
+"""Everybody can use the page: axe-core finds nothing in any view, light or dark, and a phone shows all of it."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from playwright.async_api import expect
+
+from tests.rigs.browser.documents import NOW, brief, ended, status, told
+from tests.rigs.browser.visitor import Visitor
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DESKTOP = {"width": 1200, "height": 900}
+PHONE = {"width": 320, "height": 640}
+LOOKS = [
+    {"viewport": size, "color_scheme": scheme}
+    for size, scheme in ((DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"))
+]
+LONG = "x" * 64
+
+
+async def empty_list(visitor: Visitor) -> None:
+    await visitor.open()
+    await expect(visitor.page.get_by_role("heading", name="No batches yet")).to_be_visible()
+
+
+async def full_list(visitor: Visitor) -> None:
+    states = ("running", "paused", "closing", "opening")
+    over = (*("done", "cancelled", "failed"), None)
+    visitor.service.briefs = {
+        "open": [brief(f"open-{state}", state=state) for state in states],
+        "ended": [brief(f"ended-{state}", state=state, ended=NOW) for state in over] + [brief(LONG)],
+    }
+    await visitor.open()
+    await expect(visitor.page.locator("#ended-rows > li")).to_have_count(5)
+
+
+async def running(visitor: Visitor) -> None:
+    await visitor.service.put(status(trouble="S3 answered 503", reason="more than 5% failed"))
+    await visitor.open("monday")
+
+
+async def long_named(visitor: Visitor) -> None:
+    await visitor.service.put(status(LONG, state="paused", function=LONG * 2))
+    await visitor.open(LONG)
+
+
+async def failures(visitor: Visitor) -> None:
+    await running(visitor)
+    await visitor.page.locator("#failure-rows summary").first.click()
+    await expect(visitor.page.get_by_role("group", name="Answer")).to_be_visible()
+
+
+async def over(visitor: Visitor) -> None:
+    notified = [told(kind="reduce", state="delivered", tries=1, status_code=200), told(state="given up", tries=9)]
+    await visitor.service.put(ended(notifications=notified))
+    await visitor.open("monday")
+    await visitor.button("Show all parts").click()
+    await expect(visitor.page.locator("#output-rows a")).to_have_count(7)
+
+
+async def refused(visitor: Visitor) -> None:
+    visitor.service.refusals["pause"] = (409, {"error": "batch 'monday' cannot be paused: it is closing"})
+    await running(visitor)
+    await visitor.button("Pause").click()
+    await expect(visitor.page.locator("#action-problem")).to_be_visible()
+
+
+async def question(visitor: Visitor) -> None:
+    await running(visitor)
+    await visitor.button("Cancel").click()
+    await expect(visitor.page.get_by_role("dialog")).to_be_visible()
+
+
+async def gone(visitor: Visitor) -> None:
+    await visitor.open("gone")
+    await expect(visitor.page.locator("#problem-text")).to_be_visible()
+
+
+async def rebuilt(visitor: Visitor) -> None:
+    visitor.service.refusals["status"] = (503, {"error": "it is being rebuilt: try again in a moment"})
+    await visitor.page.goto(visitor.served.url)
+    await expect(visitor.page.locator("#feed-problem")).to_be_visible()
+
+
+async def token(visitor: Visitor) -> None:
+    visitor.service.token = "a-token-of-the-tests"
+    await visitor.open()
+    await visitor.page.get_by_label("Token", exact=True).fill("wrong")
+    await visitor.page.keyboard.press("Enter")
+    await expect(visitor.page.locator("#token-problem")).to_be_visible()
+
+
+VIEWS: dict[str, Callable[[Visitor], Awaitable[None]]] = {
+    view.__name__: view
+    for view in (empty_list, full_list, running, long_named, failures, over, refused, question, gone, rebuilt, token)
+}
+
+
+@pytest.mark.parametrize(
+    "visitor", LOOKS, ids=lambda look: f"{look['viewport']['width']}-{look['color_scheme']}", indirect=True
+)
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+async def test_a_view_has_no_barrier_and_fits(visitor: Visitor, view: Callable[[Visitor], Awaitable[None]]) -> None:
+    await view(visitor)
+    assert await visitor.violations() == []
+    assert await visitor.overflow() == 0
+
+
+async def test_axe_would_notice(visitor: Visitor) -> None:
+    await visitor.open()
+    await visitor.page.evaluate("document.querySelector('#main').append(document.createElement('input'))")
+    assert [one.split(":")[0] for one in await visitor.violations()] == ["label"]
+
+
+@pytest.mark.parametrize("visitor", [{"reduced_motion": "reduce"}], indirect=True)
+async def test_nothing_moves_for_who_wants_none(visitor: Visitor) -> None:
+    await running(visitor)
+    moving = "document.getAnimations().filter((one) => one.playState === 'running').length"
+    await visitor.link_is("Live")
+    assert await visitor.page.evaluate(moving) == 0

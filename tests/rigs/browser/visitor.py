@@ -1,0 +1,99 @@
+"""Somebody with a browser, who notices whatever the page should not do."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, Request, expect
+
+from tests.rigs.browser.service import Served, Service
+
+AXE = Axe()
+# What a browser says of every answer that is an error, whoever asked for it.
+OF_THE_NETWORK = "Failed to load resource: the server responded with a status of"
+VIOLATIONS = "document.addEventListener('securitypolicyviolation', (e) => console.error('POLICY', e.violatedDirective))"
+# A browser without a window never hides a tab.
+HIDE = """hidden => {
+    Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+PATIENCE = 15_000
+expect.set_options(timeout=PATIENCE)
+
+
+@dataclass
+class Visitor:
+    """One tab; `wrong` holds what was seen and must not be."""
+
+    page: Page
+    served: Served
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def service(self) -> Service:
+        return self.served.service
+
+    async def open(self, batch: str = "", *, path: str = "") -> None:
+        """Open the list, or a batch, by its address, and wait until something is shown."""
+        await self.page.goto(self.served.url + path + (f"?batch={batch}" if batch else ""))
+        await expect(self.page.locator("#view-wait")).to_be_hidden()
+
+    def field(self, name: str) -> Locator:
+        """Return a place of the batch's view."""
+        return self.page.locator(f'#view-batch [data-field="{name}"]')
+
+    def button(self, name: str) -> Locator:
+        """Return a button by its whole name."""
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    async def link_is(self, text: str) -> None:
+        """Wait until the connection is as said."""
+        await expect(self.page.locator("#connection-text")).to_have_text(text)
+
+    async def announced(self, text: str) -> None:
+        """Wait until a screen reader is told."""
+        await expect(self.page.locator("#announcer")).to_have_text(text)
+
+    async def violations(self) -> list[str]:
+        """Return what axe-core has against the page as it is."""
+        found: list[dict[str, Any]] = (await AXE.run(self.page)).response["violations"]
+        return [f"{one['id']}: {[node['target'] for node in one['nodes']]}" for one in found]
+
+    async def overflow(self) -> int:
+        """Return by how many pixels the page is wider than its window."""
+        excess: int = await self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        return excess
+
+    def watch(self) -> None:
+        """Note errors of scripts, violations of the policy, dialogs, and requests to other hosts."""
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        self.page.on("request", self._request)
+        self.page.on("dialog", self._dialog)
+        self.page.on("popup", lambda page: self.wrong.append(f"popup: {page.url}"))
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not message.text.startswith(OF_THE_NETWORK):
+            self.wrong.append(f"console: {message.text}")
+
+    def _request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme != "data" and f"{parts.scheme}://{parts.netloc}" != self.served.origin:
+            self.wrong.append(f"request: {request.url}")
+
+    async def _dialog(self, dialog: Dialog) -> None:
+        self.wrong.append(f"dialog: {dialog.message}")
+        await dialog.dismiss()
+
+
+async def visitor_of(browser: Browser, served: Served, **options: Any) -> tuple[BrowserContext, Visitor]:
+    """Open a tab of its own session."""
+    context = await browser.new_context(locale="en-GB", timezone_id="UTC", **options)
+    await context.add_init_script(VIOLATIONS)
+    visitor = Visitor(await context.new_page(), served)
+    visitor.page.set_default_timeout(PATIENCE)
+    visitor.watch()
+    return context, visitor

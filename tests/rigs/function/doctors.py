@@ -1,0 +1,94 @@
+"""The doctor, and a queue-worker that carries its probe."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.doctor.check import Check
+from pipeline.ledger.ledger import Ledger
+from pipeline.openfaas.gateway import Gateway
+from pipeline.request import PROBE_PATH
+from pipeline.store.bucket import Store
+from tests.rigs.function.pipeline_bench import PipelineBench, document, query_of
+from tests.rigs.openfaas.fake_gateway import Message
+from tests.rigs.waiting import wait_until
+
+SECRETS = {"s3-key": "access", "s3-secret": "hidden", "redis-password": "hidden", "pipeline-key": "k" * 16}
+
+QUEUE = "queue: there and back"
+# The tests' Redis keeps nothing on disk, and no token is mounted.
+KNOWN = {"redis: persistence": "warning", "secret: pipeline-token": "warning"}
+
+Worker = Callable[[PipelineBench, Message], Awaitable[None]]
+
+
+async def carry(pipeline: PipelineBench, message: Message) -> None:
+    """Invoke the function, and bring its answer home."""
+    assert (await pipeline.handle(message.mode, message.query)).status == 200
+    await bring(pipeline, message, 200)
+
+
+async def bring(pipeline: PipelineBench, message: Message, status: int) -> None:
+    """Bring an answer home."""
+    headers = {"X-Function-Status": str(status)}
+    assert (
+        await pipeline.handle("", query_of(message.headers["X-Callback-Url"]), headers, b"", PROBE_PATH)
+    ).status == 200
+
+
+async def lose(_pipeline: PipelineBench, _message: Message) -> None:
+    """Do nothing."""
+
+
+class Doctor:
+    """Examines a pipeline, while a queue-worker does what it is told with the probe."""
+
+    def __init__(self, pipeline: PipelineBench, folder: Path) -> None:
+        self.pipeline = pipeline
+        self.folder = folder
+        for name, value in SECRETS.items():
+            (folder / name).write_text(value)
+        self.set_up(secret_mount_path=folder)
+
+    def set_up(self, **settings: Any) -> None:
+        """Deploy it with other settings."""
+        update = self.pipeline.context.settings.model_copy(update=settings)
+        self.pipeline.context = replace(self.pipeline.context, settings=update)
+
+    def connect(
+        self, *, store: Store | None = None, ledger: Ledger | None = None, gateway: Gateway | None = None
+    ) -> None:
+        """Reach a service otherwise."""
+        given = {"store": store, "ledger": ledger, "gateway": gateway}
+        changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        self.pipeline.context = replace(self.pipeline.context, **changed)
+
+    async def examine(self, worker: Worker = carry) -> Mapping[str, Check]:
+        """Return the checks by their names."""
+
+        async def work() -> None:
+            await wait_until(lambda: any(message.mode == "probe" for message in self.pipeline.queue))
+            (message,) = [message for message in self.pipeline.queue if message.mode == "probe"]
+            self.pipeline.queue.remove(message)
+            await worker(self.pipeline, message)
+
+        working = asyncio.create_task(work())
+        try:
+            response = await self.pipeline.handle("doctor")
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+        assert response.status == 200
+        checks = [Check(**entry) for entry in document(response)["checks"]]
+        named = {check.name: check for check in checks}
+        assert len(named) == len(checks)
+        assert [check for check in checks if bool(check.advice) < (check.status != "ok")] == [], "no advice"
+        return named
+
+
+def bad(checks: Mapping[str, Check]) -> dict[str, str]:
+    """Return what is not ok, apart from what only takes long: that is the machine's business."""
+    slow = {"redis: round trip", "s3: round trip", "gateway: reached"}
+    return {name: check.status for name, check in checks.items() if check.status != "ok" and name not in slow}

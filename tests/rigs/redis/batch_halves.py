@@ -1,0 +1,67 @@
+"""Whole lives of batches in a ledger, in two halves, so that something can happen to Redis between them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from redis.asyncio import Redis
+
+from pipeline.context import Phases
+from pipeline.ledger.ledger import End, Ledger
+from pipeline.ledger.redis.client import open_redis
+from tests.rigs.function.pipeline_bench import PipelineBench
+from tests.rigs.redis.ledger_bench import Bench
+from tests.rigs.redis.nodes import PASSWORD
+
+TASKS = 6
+
+
+@dataclass(frozen=True)
+class Lives:
+    """Batches of one ledger, over one connection as the function makes it."""
+
+    redis: Redis
+    ledger: Ledger
+    prefix: str
+
+    def bench(self, number: int) -> Bench:
+        """One of the batches; their numbers spread them over a cluster."""
+        return Bench(self.ledger, self.redis, self.prefix, f"batch-{number}")
+
+
+@asynccontextmanager
+async def lives(url: str, prefix: str, password: str | None = PASSWORD) -> AsyncIterator[Lives]:
+    """Open the connection that `redis_url` asks for."""
+    async with open_redis(url, password) as redis:
+        yield Lives(redis, Ledger(redis, prefix), prefix)
+
+
+async def begin(bench: Bench) -> None:
+    """Claim, begin, fail one task and settle two others."""
+    assert await bench.open(TASKS, window=3) == [0, 1, 2]
+    assert await bench.fail(0) == "retry"
+    assert (await bench.settle(1)).verdict == "settled"
+    assert (await bench.settle(2)).verdict == "settled"
+
+
+async def end(bench: Bench, *, lossy: bool = False) -> None:
+    """Find the failed task due again, settle the rest once each, reduce and finish.
+
+    Where answers may be lost (`lossy`) a script is sent twice, and the second says that it is done already.
+    """
+    repeated = {"duplicate", "closed"} if lossy else set()
+    await bench.age_duty("t:0")
+    assert (await bench.repair()).release in ([((0, 1),), ()] if lossy else [((0, 1),)])
+    for task, attempt in ((0, 1), *((task, 0) for task in range(3, TASKS))):
+        assert (await bench.settle(task, attempt)).verdict in {"settled", *repeated}
+    assert (await bench.settle(3)).verdict == "closed"
+    fields = await bench.fields()
+    assert (fields["state"], fields["succeeded"]) == ("reducing", str(TASKS))
+    await bench.reduce()
+    assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0)) == "done"
+
+
+def over(pipeline: PipelineBench, made: Lives) -> PipelineBench:
+    """The whole function, with its ledger in this Redis."""
+    context = replace(pipeline.context, ledger=made.ledger, phases=Phases(made.ledger))
+    return PipelineBench(context, made.redis, pipeline.gateway, pipeline.name)

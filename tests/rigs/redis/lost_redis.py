@@ -1,0 +1,44 @@
+"""Redis loses everything: what tests of a rebuilt batch have in common."""
+
+from typing import Any
+
+from pipeline.ledger.states import ENDED
+from tests.rigs.function.pipeline_bench import PipelineBench
+
+
+async def lose_redis(pipeline: PipelineBench) -> None:
+    """Redis is empty, and the replicas know nothing any more; what was queued is still there."""
+    await pipeline.redis.flushall()
+    pipeline.forget()
+
+
+async def memory(pipeline: PipelineBench) -> dict[Any, Any]:
+    """All that Redis holds, as a snapshot on its disk or a replica does."""
+    return {key: await pipeline.redis.dump(key) for key in await pipeline.redis.keys("*")}
+
+
+async def come_back(pipeline: PipelineBench, kept: dict[Any, Any]) -> None:
+    """Redis comes back with an older memory, by which S3 is yet to be surveyed."""
+    await lose_redis(pipeline)
+    for key, value in kept.items():
+        await pipeline.redis.restore(key, 3_600_000, value)
+    await pipeline.redis.delete(f"{pipeline.name}:epoch")
+
+
+async def go_on(pipeline: PipelineBench) -> None:
+    """Sweep and deliver until the batch has ended, with every duty due at once."""
+    for _ in range(50):
+        await pipeline.sweep()
+        await pipeline.deliver_all()
+        bench = pipeline.bench()
+        for duty in await bench.due():
+            await bench.age_duty(duty)
+        await bench.age(not_before=-1, lease_until=-1)
+        if await bench.fields() and (await pipeline.status())["state"] in ENDED:
+            return
+    raise AssertionError(await bench.fields())
+
+
+def urls(summary: dict[str, Any], name: str = "results") -> list[str]:
+    assert summary[name]["count"] == len(summary[name]["results"])
+    return [entry["url"] for entry in summary[name]["results"]]

@@ -1,0 +1,237 @@
+"""Queries run in a process apart, which has limits, leaves files behind, and ends with whoever asked."""
+
+import asyncio
+import csv
+import datetime as dt
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psutil
+import pytest
+
+from pipeline.sandbox.parent import environment
+from pipeline.sql.child import CELL, MOST_ROWS, Answer, Order, run_query
+from pipeline.sql.rewrite import check
+from pipeline.sql.runner import SHOWN_BYTES, Queries, query_limits, status_of
+from pipeline.units import MIB
+from tests.rigs.sql_tables import SCHEMA, result_of, table, write_pieces
+from tests.rigs.waiting import wait_until
+
+COLUMNS = list(SCHEMA)
+LABELS = "SELECT label, count(*) AS n FROM results GROUP BY label ORDER BY n DESC, label"
+# A million million rows, which nobody counts in a second.
+ENDLESS = "SELECT count(*) AS n FROM results a, results b, results c"
+MARK = "pipeline.sql.child:answer_order"
+
+
+async def run(folder: Path, text: str, rows: int = 100, queries: Queries | None = None) -> Answer:
+    query = check(text, COLUMNS)
+    pieces, fields = write_pieces(folder, query, table(rows, [result_of(row) for row in range(rows)]))
+    return await (queries or Queries()).run(query, pieces, SCHEMA | fields.types(), folder)
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children(recursive=True) if MARK in command_of(child)]
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """The command of a process, nothing for one that ends meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+async def test_an_answer_is_in_three_files_and_its_first_rows_are_told(tmp_path: Path) -> None:
+    answer = await run(tmp_path, LABELS)
+    assert answer.error is None
+    assert (answer.rows, answer.columns) == (5, ["label", "n"])
+    rows = pl.read_parquet(tmp_path / "sql.parquet").rows()
+    assert [tuple(row) for row in answer.first] == rows
+    assert [list(row.values()) for row in json.loads((tmp_path / "sql.json").read_text())] == answer.first
+    with (tmp_path / "sql.csv").open() as file:
+        assert [(label or None, int(n)) for label, n in list(csv.reader(file))[1:]] == rows
+
+
+async def test_an_empty_answer_is_one(tmp_path: Path) -> None:
+    answer = await run(tmp_path, "SELECT url, label FROM results WHERE n > 1000000")
+    assert answer == Answer(0, ["url", "label"], [], None)
+    assert json.loads((tmp_path / "sql.json").read_text()) == []
+    assert (tmp_path / "sql.csv").read_text() == "url,label\n"
+
+
+async def test_a_table_without_rows_is_asked_too(tmp_path: Path) -> None:
+    answer = await run(tmp_path, "SELECT count(*) AS n, avg(score) AS s, max(label) AS l FROM results", rows=0)
+    assert answer == Answer(1, ["n", "s", "l"], [[0, None, None]], None)
+
+
+async def test_more_than_ten_rows_are_written_and_ten_are_told(tmp_path: Path) -> None:
+    answer = await run(tmp_path, "SELECT url FROM results", rows=25)
+    assert (answer.rows, len(answer.first)) == (25, 10)
+    assert len(json.loads((tmp_path / "sql.json").read_text())) == 25
+
+
+async def asked_of(folder: Path, values: dict[str, Any]) -> Answer:
+    """Ask for all of one row with these values as the input's columns."""
+    pl.DataFrame({name: [value] for name, value in values.items()}).write_parquet(folder / "piece.parquet")
+    query = check("SELECT * FROM results", list(values))
+    return await Queries().run(query, [folder / "piece.parquet"], {}, folder)
+
+
+async def test_every_type_is_told_and_written_as_everybody_reads_it(tmp_path: Path) -> None:
+    values = {
+        "day": dt.date(2024, 2, 29),
+        "time": dt.datetime(2024, 2, 29, 1, 2, 3),  # noqa: DTZ001
+        "while": dt.timedelta(hours=36),
+        "nan": float("nan"),
+        "inf": float("inf"),
+        "large": 2**53 + 1,
+        "yes": True,
+        "bytes": b"\x00\xff",
+        "list": [1, None],
+        "struct": {"a": "x"},
+        "none": None,
+        "text": "<b>,\"'\n",
+        "long": "é" * 300,
+    }
+    answer = await asked_of(tmp_path, values)
+    assert answer.error is None
+    told = dict(zip(answer.columns, answer.first[0], strict=True))
+    assert told | {"long": ""} == {
+        "day": "2024-02-29",
+        "time": "2024-02-29 01:02:03",
+        "while": "P1DT12H",
+        "nan": None,
+        "inf": None,
+        "large": "9007199254740993",
+        "yes": True,
+        "bytes": "AP8=",
+        "list": "[1,null]",
+        "struct": '{"a":"x"}',
+        "none": None,
+        "text": "<b>,\"'\n",
+        "long": "",
+    }
+    assert len(told["long"]) == CELL
+    with (tmp_path / "sql.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["list"], row["struct"], row["bytes"]) == ("[1,null]", '{"a":"x"}', "AP8=")
+    assert row["while"] == "P1DT12H"
+    (written,) = json.loads((tmp_path / "sql.json").read_text())
+    assert (written["list"], written["struct"], written["large"]) == ([1, None], {"a": "x"}, 2**53 + 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("SELECT a.url FROM results a, results b, results c", f"more than {MOST_ROWS} rows"),
+        ("SELECT lpad('x', 2000000000, 'y') AS x FROM results", "needs more than 640 MiB of memory"),
+        ("SELECT a.url FROM results a, results b ORDER BY b.url, a.n * b.n", "needs more than 640 MiB of memory"),
+        ("SELECT CAST(label AS BIGINT) FROM results", "conversion from `str` to `i64` failed in column 'label'"),
+        ("SELECT score FROM results WHERE score = '1'", "cannot compare string with numeric type"),
+    ],
+)
+async def test_a_query_that_cannot_be_answered_says_why(tmp_path: Path, text: str, words: str) -> None:
+    """A bomb of 10,000 rows ends within its own limits, while this process answers others."""
+    answered = asyncio.create_task(run(tmp_path, text, rows=10_000))
+    while not answered.done():
+        await asyncio.wait_for(asyncio.sleep(0.01), 1)
+    answer = await answered
+    assert words in (answer.error or "")
+    assert (answer.rows, answer.first) == (0, [])
+
+
+async def test_a_query_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    answer = await run(tmp_path, ENDLESS, rows=10_000, queries=Queries(run=query_limits(1, 512 * MIB)))
+    assert answer.error == "it took more than 1 s"
+    assert children() == []
+
+
+def largest(folder: Path) -> int:
+    return max(path.stat().st_size for path in folder.glob("sql.*"))
+
+
+@pytest.mark.parametrize("most", [1, 2])
+async def test_an_answer_over_its_limit_is_an_error(tmp_path: Path, most: int) -> None:
+    """A file over the limit, or all of them together."""
+    queries = Queries(run=query_limits(300, 640 * MIB, most * MIB))
+    answer = await run(tmp_path, "SELECT a.url, b.url AS other FROM results a, results b", 150, queries)
+    assert answer == Answer(error=f"the answer has more than {most} MiB")
+    assert 0 < largest(tmp_path) <= most * MIB
+
+
+async def test_one_query_runs_at_a_time(tmp_path: Path) -> None:
+    queries, most = Queries(run=query_limits(0.5, 512 * MIB)), 0
+    tasks = [asyncio.create_task(run(tmp_path, ENDLESS, 10_000, queries)) for _ in range(2)]
+    while not all(task.done() for task in tasks):
+        most = max(most, len(children()))
+        await asyncio.sleep(0.01)
+    assert [(await task).error for task in tasks] == ["it took more than 0.5 s"] * 2
+    assert most == 1
+
+
+def test_columns_that_were_not_asked_for_are_an_error(tmp_path: Path) -> None:
+    pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "piece.parquet")
+    order = Order(
+        text="SELECT n AS other FROM results",
+        types=[{}],
+        planned=[],
+        names=["n"],
+        pieces=[str(tmp_path / "piece.parquet")],
+        into=str(tmp_path),
+    )
+    with pytest.raises(ValueError, match="polars returns other columns than the query names: other"):
+        run_query(order)
+
+
+async def test_a_query_that_is_given_up_is_ended(tmp_path: Path) -> None:
+    task = asyncio.create_task(run(tmp_path, ENDLESS, rows=10_000))
+    await wait_until(lambda: bool(children()))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert children() == []
+
+
+ORPHAN = """
+import asyncio, sys
+from pathlib import Path
+from tests.sql.test_queries import ENDLESS, run
+asyncio.run(run(Path(sys.argv[1]), ENDLESS, rows=10_000))
+"""
+
+
+async def test_a_query_ends_with_whoever_asked(tmp_path: Path) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", ORPHAN, str(tmp_path)])  # noqa: ASYNC220
+    try:
+        await wait_until(lambda: bool(children()))
+        (child,) = children()
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    await wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+async def test_a_process_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("s3_secret", "hidden")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
+    assert "hidden" not in environment().values()
+    assert environment()["PATH"] == os.environ["PATH"]
+
+
+def test_what_the_status_says_is_bounded() -> None:
+    wide = Answer(10, ["é" * 200] * 50, [["x" * 200] * 50] * 10)
+    told = status_of(wide)
+    assert len(json.dumps(told, ensure_ascii=False).encode()) <= SHOWN_BYTES
+    assert told["rows"] == 10
+    assert told["first"]
+    huge = Answer(10, ["c"] * 50, [[{"number": 1}] * 2000] * 10)
+    assert status_of(huge)["first"] == []
+    small = Answer(1, ["a"], [["b"]])
+    assert status_of(small) == {"rows": 1, "columns": ["a"], "first": [["b"]], "error": None}
