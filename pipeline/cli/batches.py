@@ -9,9 +9,10 @@ from pipeline.cli.command import Exit, Setup, exit_of_batch
 from pipeline.cli.show import show_briefs, show_progress
 from pipeline.cli.watch import BatchId, Watch, follow
 from pipeline.client import Batch
+from pipeline.spec.batch_spec import BatchSpec
 
-Window = Annotated[int | None, typer.Option(help="Maximum of tasks in the queue or running.")]
-Rate = Annotated[float | None, typer.Option(help="Maximum of calls to the model function a second; 0 for no limit.")]
+Window = Annotated[int | None, typer.Option(help=BatchSpec.model_fields["window"].description)]
+Rate = Annotated[float | None, typer.Option(help=f"{BatchSpec.model_fields['rate'].description} 0 is no limit.")]
 
 
 async def status(setup: Setup, batch_id: BatchId, *, watch: Watch = False) -> Exit:

@@ -1,6 +1,7 @@
 """Start a batch."""
 
 import asyncio
+import inspect
 import re
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -12,6 +13,7 @@ from pipeline.cli.show import show_dry_run
 from pipeline.cli.watch import Watch, checked_id, follow, watch_command
 from pipeline.client import BrokenError, Pipeline, Source, SpecFields, UnreachableError
 from pipeline.client.pipeline import new_id
+from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.input_format import Format
 
 
@@ -26,79 +28,63 @@ Input = Annotated[
     Path | None, typer.Argument(metavar="FILE", help="A CSV, TSV, Parquet, NDJSON or JSON file of this machine.")
 ]
 Key = Annotated[str | None, typer.Option(metavar="KEY", help="In place of FILE: a key or a prefix/ in S3.")]
-Function = Annotated[str | None, typer.Option(metavar="NAME", help="The model function that is called for each item.")]
-Column = Annotated[
-    str | None, typer.Option(metavar="NAME", help="The items' column; by default `url` or the only one.")
-]
-Columns = Annotated[
-    list[str] | None,
-    typer.Option("--columns", metavar="NAME", help="Send a JSON object of these columns; may be repeated."),
-]
-InputFormat = Annotated[
-    Format | None, typer.Option("--format", help="What FILE or KEY is; by default what its name tells, or a CSV.")
-]
-Chunk = Annotated[Any, typer.Option(parser=parse_chunk, metavar="N|auto", help="Items a task.")]
-ChunkCall = Annotated[bool | None, typer.Option("--chunk-call", help="One call a chunk, with a JSON array of items.")]
-Direct = Annotated[bool | None, typer.Option("--direct", help="The queue-workers call the model function themselves.")]
-Concurrency = Annotated[int | None, typer.Option(metavar="N", help="Items of a task that are called side by side.")]
-Window = Annotated[int | None, typer.Option(metavar="N", help="Tasks in the queue or under way, at most.")]
-Rate = Annotated[float | None, typer.Option(metavar="N", help="Calls to the model function a second, at most.")]
-Attempts = Annotated[int | None, typer.Option(metavar="N", help="Tries of an item that fails in a way that may pass.")]
-Timeout = Annotated[float | None, typer.Option(metavar="SECONDS", help="For one call.")]
-Tolerate = Annotated[str | None, typer.Option(metavar="N|N%", help="Failed items that are tolerated, or their share.")]
-Deadline = Annotated[float | None, typer.Option(metavar="SECONDS", help="After which it ends with what there is.")]
-InlineLimit = Annotated[int | None, typer.Option(metavar="BYTES", help="Of results that a task's answer carries.")]
-Outputs = Annotated[
-    list[str] | None,
-    typer.Option("--output", metavar="FORMAT", help="Of the joined table: parquet, csv or ndjson; may be repeated."),
-]
-ContentType = Annotated[str | None, typer.Option(metavar="TYPE", help="Content-Type of a call.")]
-Sql = Annotated[str | None, typer.Option(metavar="QUERY", help="A SELECT over `results`, answered when it ends.")]
-Headers = Annotated[
-    list[str] | None,
-    typer.Option("--header", metavar="'NAME: VALUE'", help="A further header of a call; may be repeated."),
-]
-Reduce = Annotated[
-    str | None, typer.Option(metavar="NAME", help="A function that is called at the end; its answer is kept.")
-]
-Notify = Annotated[
-    list[str] | None,
-    typer.Option("--notify", metavar="NAME|URL", help="Who is told of the end: a function or a URL; may be repeated."),
-]
 Id = Annotated[
     str | None,
     typer.Option("--id", metavar="ID", help="The batch's id; by default one is made.", callback=checked_id),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help=BatchSpec.model_fields["dry_run"].description)]
 
 
-def spec_fields(  # noqa: PLR0913 - each is an option
-    *,
-    function: Function = None,
-    column: Column = None,
-    columns: Columns = None,
-    format: InputFormat = None,  # noqa: A002 - the field's name
-    chunk: Chunk = None,
-    chunk_call: ChunkCall = None,
-    direct: Direct = None,
-    concurrency: Concurrency = None,
-    window: Window = None,
-    rate: Rate = None,
-    attempts: Attempts = None,
-    timeout: Timeout = None,
-    tolerate: Tolerate = None,
-    deadline: Deadline = None,
-    inline_limit: InlineLimit = None,
-    content_type: ContentType = None,
-    outputs: Outputs = None,
-    sql: Sql = None,
-    headers: Headers = None,
-    reduce: Reduce = None,
-    notify: Notify = None,
-) -> SpecFields:
+# The type of each field's option, and the name of its value in the help; the rest is in BatchSpec.
+_OPTIONS: dict[str, tuple[Any, str | None]] = {
+    "function": (str, "NAME"),
+    "column": (str, "NAME"),
+    "columns": (list[str], "NAME"),
+    "format": (Format, None),
+    "chunk": (Any, "N|auto"),
+    "chunk_call": (bool, None),
+    "direct": (bool, None),
+    "concurrency": (int, "N"),
+    "window": (int, "N"),
+    "rate": (float, "N"),
+    "attempts": (int, "N"),
+    "timeout": (float, "SECONDS"),
+    "tolerate": (str, "N|N%"),
+    "deadline": (float, "SECONDS"),
+    "inline_limit": (int, "BYTES"),
+    "content_type": (str, "TYPE"),
+    "outputs": (list[str], "FORMAT"),
+    "sql": (str, "QUERY"),
+    "headers": (list[str], "'NAME: VALUE'"),
+    "reduce": (str, "NAME"),
+    "notify": (list[str], "NAME|URL"),
+}
+_FLAGS = {"outputs": "--output", "headers": "--header"}
+
+
+def spec_fields(**options: Any) -> SpecFields:
     """Make the fields of a specification of those options that are given."""
-    given: dict[str, Any] = {**locals(), "headers": _headers(headers or [])}
-    return cast("SpecFields", {name: value for name, value in given.items() if value not in (None, {}, [])})
+    fields = options | {"headers": _headers(options["headers"] or [])}
+    return cast("SpecFields", {name: value for name, value in fields.items() if value not in (None, {}, [])})
+
+
+def _option(name: str) -> inspect.Parameter:
+    """Return the option of a field: its help and its default are those that BatchSpec declares."""
+    field, (kind, metavar) = BatchSpec.model_fields[name], _OPTIONS[name]
+    note = " May be repeated." if kind == list[str] else ""
+    # typer would show the default of the option, which is to send nothing.
+    default = f"  [default: {field.default}]" if kind is not bool and isinstance(field.default, int) else ""
+    option = typer.Option(
+        _FLAGS.get(name, "--" + name.replace("_", "-")),
+        metavar=metavar,
+        parser=parse_chunk if name == "chunk" else None,
+        help=f"{field.description}{note}{default}",
+    )
+    kind = Annotated[kind | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+
+
+spec_fields.__signature__ = inspect.Signature(list(map(_option, _OPTIONS)))  # type: ignore[attr-defined]
 
 
 async def submit(

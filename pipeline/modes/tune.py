@@ -10,7 +10,7 @@ from pipeline.context import Context
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
 from pipeline.ledger.states import ENDED_OR_DELETING
 from pipeline.request import Event, Response, batch_of
-from pipeline.spec.batch_spec import BatchSpec, Window
+from pipeline.spec.batch_spec import MOST_CALLS_A_SECOND, BatchSpec, Window
 from pipeline.spec.chunk_size import AUTO_CHUNK
 from pipeline.spec.field_rules import too_slow
 from pipeline.status.open_mark import mark_open
@@ -23,7 +23,7 @@ class Tuning(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     window: Window | None = None
-    rate: Annotated[float, Field(ge=0, le=10_000)] | None = None
+    rate: Annotated[float, Field(ge=0, le=MOST_CALLS_A_SECOND)] | None = None
 
 
 async def tune(event: Event, context: Context) -> Response:

@@ -38,8 +38,8 @@ from pipeline.units import KIB, MIB
 
 MOST_PROBLEMS = 20
 MOST_NAMED = 1000
+MOST_CALLS_A_SECOND = 10_000
 Window = Annotated[int, Field(ge=1, le=10_000)]
-Rate = Annotated[float, Field(gt=0, le=10_000)]
 Function = Annotated[str, Field(pattern=FUNCTION_NAME), AfterValidator(not_itself), AfterValidator(allowed)]
 ColumnName = Annotated[str, Field(min_length=1, max_length=KIB)]
 Columns = Annotated[
@@ -50,43 +50,65 @@ _WORDS = {"extra_forbidden": "there is no such field", "missing": "is needed"}
 
 
 class BatchSpec(BaseModel):
-    """What a batch is to do; times are in seconds, `inline_limit` in bytes of a task's answer.
+    """What a batch is to do: each field with its type, rule, default and a line of help.
 
-    `rate` is calls to the model function a second, `tolerate` a number of failed items or a share of them all. When the
-    batch has ended, `reduce` is called first, then each of `notify`.
+    The API's description, the command line's options, the client's arguments and the pages are made or checked by it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     input: Annotated[str, AfterValidator(input_address)]
+    """Key of the input in the bucket, or a prefix that ends in `/`: each object under it is an item."""
     function: Function
+    """Model function, called for each item; by default that of the setting `model_function`."""
     column: ColumnName | None = None
+    """Column whose cell is the item; by default `url`, or the only one."""
     columns: Columns | None = None
+    """In place of one column: an item is a JSON object of these columns."""
     format: Format | None = None
+    """Format of the input; by default what its name says, or csv."""
     chunk: Annotated[Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"], BeforeValidator(no_truth)] = 1
+    """Items per task; `auto` chooses by the size of the input."""
     chunk_call: bool = False
+    """Make one call per task, with a JSON array of its items."""
     direct: bool = False
+    """Let the queue-workers call the model function themselves, one item per task."""
     concurrency: Annotated[int, Field(ge=1, le=64)] = 8
+    """Items of one task that are called at the same time."""
     window: Window = 128
-    rate: Rate | None = None
+    """Maximum of tasks in the queue or running."""
+    rate: Annotated[float, Field(gt=0, le=MOST_CALLS_A_SECOND)] | None = None
+    """Maximum of calls to the model function per second."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    """Generations in which an item that fails with 408, 429 or 5xx is tried."""
     timeout: Annotated[float, Field(gt=0, le=3600), AfterValidator(within_a_task)] = 30
+    """Seconds for one call."""
     tolerate: Annotated[int | str, BeforeValidator(tolerated)] | None = None
+    """Failed items to tolerate, as a number or as a share such as `5%`."""
     deadline: Annotated[float, Field(gt=0, le=30 * 86400)] = 86400
+    """Seconds after which the batch ends with the results that it has."""
     inline_limit: Annotated[int, Field(ge=0, le=4 * MIB)] = 64 * KIB
+    """Bytes of results in a task's answer; the largest results above it become objects."""
     content_type: Annotated[str, Field(pattern=r"^[\x21-\x7e][\x20-\x7e]*$", max_length=256)] | None = None
+    """Content-Type of a call; by default text/plain, or application/json where items are JSON."""
     outputs: Annotated[tuple[OutputFormat, ...], BeforeValidator(output_formats)] = FORMATS
+    """Formats of the joined table, each at most once: parquet, csv, ndjson."""
     sql: Annotated[str, Field(min_length=1, max_length=SQL_LIMIT), AfterValidator(one_select)] | None = None
+    """A SELECT over the table `results`, answered when the batch ends."""
     headers: Annotated[dict[str, str], AfterValidator(checked_headers)] = Field(default_factory=dict)
+    """Further headers of a call, at most 64 of 16384 bytes together."""
     reduce: Function | None = None
+    """Function that is called first when the batch has ended; its answer is kept."""
     notify: Annotated[
         tuple[Annotated[str, AfterValidator(target)], ...],
         Field(max_length=MOST_TARGETS),
         BeforeValidator(listed),
         AfterValidator(each_once),
     ] = ()
+    """Functions and allowed URLs that are called when the batch has ended, after `reduce`."""
     # Asks something of one request, so it is no part of the batch.
     dry_run: Annotated[bool, Field(exclude=True)] = False
+    """Only say what the batch would do."""
 
     @model_validator(mode="after")
     def _items_are_made_one_way(self) -> Self:
