@@ -1,4 +1,4 @@
-"""The index of open batches: what begins or goes on is in it, what has ended or was never there is not."""
+"""The index of open batches: it has every batch that begins or runs, and none that has ended."""
 
 import time
 
@@ -8,43 +8,46 @@ from pipeline.batch import sweep as sweeping
 from pipeline.errors import UnavailableError
 from pipeline.ledger.index import SURVEY_INTERVAL, SURVEY_LEASE
 from tests.rigs.function.pipeline_bench import PipelineBench, answering
+from tests.rigs.redis.ledger_bench import Bench
 
 
-async def noted(pipeline: PipelineBench) -> list[str]:
+async def open_batches(pipeline: PipelineBench) -> list[str]:
     return [batch for batch, _ in await pipeline.context.ledger.index.batches()]
 
 
 async def ended(pipeline: PipelineBench) -> None:
-    """A batch of which one row failed."""
+    """Run a batch of which one row fails."""
     pipeline.serve(answering(lambda text: (400 if text == "bad" else 200, text)))
     await pipeline.submit_rows("a", "bad")
     await pipeline.deliver_all()
 
 
-async def test_a_batch_is_in_it_from_its_submission_to_its_end_and_again_while_it_is_redriven(
+async def test_batch_is_open_from_its_submission_to_its_end_and_in_a_redrive(
     pipeline: PipelineBench,
 ) -> None:
     pipeline.serve(answering(lambda text: (400 if text == "bad" else 200, text)))
     await pipeline.submit_rows("a", "bad")
-    assert await noted(pipeline) == [pipeline.batch]
+    assert await open_batches(pipeline) == [pipeline.batch]
     await pipeline.deliver_all()
-    assert await noted(pipeline) == []
+    assert await open_batches(pipeline) == []
     await pipeline.handle("redrive", {"batch": pipeline.batch})
-    assert await noted(pipeline) == [pipeline.batch]
+    assert await open_batches(pipeline) == [pipeline.batch]
     await pipeline.deliver_all()
-    assert await noted(pipeline) == []
+    assert await open_batches(pipeline) == []
 
 
 @pytest.mark.parametrize("mode", ["pause", "resume", "tune", "cancel"])
-async def test_what_is_asked_of_a_batch_puts_it_back(pipeline: PipelineBench, mode: str) -> None:
+async def test_request_to_a_batch_puts_it_back_into_the_index(pipeline: PipelineBench, mode: str) -> None:
     await pipeline.submit_rows("a", "b", window="1")
     await pipeline.context.ledger.index.forget(pipeline.batch)
     await pipeline.handle(mode, {"batch": pipeline.batch, **({"window": "2"} if mode == "tune" else {})})
-    assert await noted(pipeline) == [pipeline.batch]
+    assert await open_batches(pipeline) == [pipeline.batch]
     pipeline.queue.clear()
 
 
-async def test_a_redrive_that_dies_at_once_is_in_it(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_redrive_that_fails_at_once_leaves_the_batch_in_the_index(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await ended(pipeline)
 
     async def away(_batch: str) -> None:
@@ -53,10 +56,10 @@ async def test_a_redrive_that_dies_at_once_is_in_it(pipeline: PipelineBench, mon
     monkeypatch.setattr(pipeline.context.ledger.control, "redrive", away)
     with pytest.raises(UnavailableError, match="Redis is away"):
         await pipeline.handle("redrive", {"batch": pipeline.batch})
-    assert await noted(pipeline) == [pipeline.batch]
+    assert await open_batches(pipeline) == [pipeline.batch]
 
 
-async def test_a_deletion_that_breaks_off_is_in_it_until_the_sweep_has_made_it(
+async def test_interrupted_deletion_is_in_the_index_until_the_sweep(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await ended(pipeline)
@@ -68,22 +71,22 @@ async def test_a_deletion_that_breaks_off_is_in_it_until_the_sweep_has_made_it(
         broken.setattr(pipeline.context.specs, "erase", away)
         with pytest.raises(UnavailableError, match="S3 is away"):
             await pipeline.handle("delete", {"batch": pipeline.batch})
-    assert await noted(pipeline) == [pipeline.batch]
+    assert await open_batches(pipeline) == [pipeline.batch]
     await pipeline.bench().age(lease_until=-1)
     await pipeline.bench().age_duty("d")
     await pipeline.sweep()
-    assert await noted(pipeline) == []
+    assert await open_batches(pipeline) == []
     assert await pipeline.objects() == []
 
 
 @pytest.mark.parametrize(("younger", "kept"), [(60, True), (-60, False)])
-async def test_a_name_without_a_batch_leaves_it_after_ten_minutes(
+async def test_id_without_a_batch_leaves_the_index_after_ten_minutes(
     pipeline: PipelineBench, younger: float, *, kept: bool
 ) -> None:
     at = time.time() - sweeping.ORPHAN_AGE + younger
     await pipeline.redis.zadd(f"{pipeline.name}:open", {"nobody": at})
     await pipeline.sweep()
-    assert await noted(pipeline) == (["nobody"] if kept else [])
+    assert await open_batches(pipeline) == (["nobody"] if kept else [])
     assert sweeping.ORPHAN_AGE == 600
 
 
@@ -94,7 +97,7 @@ async def test_noted_again_a_batch_keeps_its_place(pipeline: PipelineBench) -> N
     await pipeline.context.ledger.index.forget("old")
 
 
-async def test_a_survey_that_is_made_holds_longer_than_one_that_was_begun(pipeline: PipelineBench) -> None:
+async def test_finished_survey_holds_longer_than_a_started_one(pipeline: PipelineBench) -> None:
     index, mark = pipeline.context.ledger.index, f"{pipeline.name}:epoch"
     await pipeline.redis.delete(mark)
     assert await index.take_survey()
@@ -102,3 +105,15 @@ async def test_a_survey_that_is_made_holds_longer_than_one_that_was_begun(pipeli
     assert not await index.take_survey()
     await index.surveyed()
     assert SURVEY_LEASE < await pipeline.redis.ttl(mark) <= SURVEY_INTERVAL
+
+
+async def test_index_of_open_batches_is_sorted_by_age_and_forgets(bench: Bench) -> None:
+    for batch in ("one", "two", "three"):
+        await bench.ledger.index.note(batch)
+    noted = await bench.ledger.index.batches()
+    assert [name for name, _ in noted] == ["one", "two", "three"]
+    now = await bench.now()
+    assert max(abs(since - now) for _, since in noted) < 60
+    assert [name for name, _ in await bench.ledger.index.batches(2)] == ["one", "two"]
+    await bench.ledger.index.forget("two")
+    assert [name for name, _ in await bench.ledger.index.batches()] == ["one", "three"]

@@ -1,4 +1,4 @@
-"""What the counters of a run mean: slots of time, and durations in buckets."""
+"""The counters of a run: slots of time, and durations in buckets."""
 
 import struct
 
@@ -24,12 +24,12 @@ def state(slots: dict[int, int] | None = None, buckets: dict[int, int] | None = 
     ("seconds", "bucket"),
     [(0.0, 0), (0.001, 0), (0.00101, 1), (0.002, 4), (0.0021, 5), (1.024, 40), (1e9, BUCKETS - 1)],
 )
-def test_a_duration_has_a_bucket(seconds: float, bucket: int) -> None:
+def test_duration_has_a_bucket(seconds: float, bucket: int) -> None:
     assert bucket_of(seconds) == bucket
 
 
 @given(st.floats(min_value=SHORTEST, max_value=10_000))
-def test_a_duration_is_at_most_a_bucket_below_its_upper_edge(seconds: float) -> None:
+def test_duration_is_at_most_one_bucket_below_its_upper_edge(seconds: float) -> None:
     edge = upper_edge(bucket_of(seconds))
     assert edge / 2**0.25 * 0.999 <= seconds <= edge * 1.001
 
@@ -42,26 +42,26 @@ def test_quantiles_are_upper_edges() -> None:
     ]
 
 
-def test_the_slots_are_those_from_the_start_of_the_run_until_now() -> None:
+def test_slots_cover_the_run_from_its_start_until_now() -> None:
     measures = read_measures(state({0: 3, 10: 2}))
     assert (measures.width, measures.slots) == (1.0, (3, *[0] * 9, 2))
 
 
-def test_slots_are_as_wide_as_the_ledger_says_and_end_with_the_run() -> None:
+def test_slots_have_the_ledgers_width_and_end_with_the_run() -> None:
     measures = read_measures(state({0: 3, 1: 1}, slot_width="4000000", completed="1007000000"))
     assert (measures.width, measures.slots) == (4.0, (3, 1))
 
 
-def test_there_are_never_more_than_the_most() -> None:
+def test_slots_never_exceed_their_maximum() -> None:
     assert len(read_measures(state(run_at="1000000")).slots) == SLOTS
 
 
 @pytest.mark.parametrize("series", [b"", b"\0\0\0\7"])
-def test_a_short_series_is_read(series: bytes) -> None:
+def test_short_series_is_read(series: bytes) -> None:
     measures = read_measures(State({"run_at": "1000000000"}, 0, 0, 1001.0, series))
     assert (sum(measures.slots), measures.tasks) == (series.count(b"\7") * 7, 0)
     assert measures.quantile(0.5) == 0.0
 
 
-def test_a_run_that_has_not_begun_has_no_slots() -> None:
+def test_run_that_has_not_begun_has_no_slots() -> None:
     assert read_measures(State({}, 0, 0, 1001.0)).slots == ()

@@ -67,7 +67,7 @@ def test_all_judge_that_start_no_services_of_their_own() -> None:
 def test_own_tests_come_first() -> None:
     order = [
         "tests/inputs/test_rows.py::a",
-        "tests/ledger/scripts/test_fail.py::a",
+        "tests/ledger/scripts/test_fail_and_defer.py::a",
         "tests/modes/test_tune.py::a",
     ]
     assert [own_first("pipeline/ledger/lua/tune.lua", test) for test in order] == [2, 1, 0]

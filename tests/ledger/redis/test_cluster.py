@@ -1,4 +1,4 @@
-"""The ledger on a real cluster: nodes restart, fail over, and hand their slots on while batches run."""
+"""The ledger on a real cluster: nodes restart, fail over and move slots while batches run."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from pipeline.errors import UnavailableError
 from pipeline.ledger.ledger import Ledger
 from pipeline.local.services.ports import HOST, free_port
 from tests.rigs.function.pipeline_bench import PipelineBench, answering
-from tests.rigs.redis.batch_halves import Lives, begin, end, lives, over
+from tests.rigs.redis.batch_halves import OpenLedger, begin, end, on_ledger, open_ledger
 from tests.rigs.redis.nodes import PASSWORD, Node, RedisNodes, Service, redis_cluster
 from tests.rigs.waiting import wait_until
 
@@ -29,72 +29,72 @@ async def cluster() -> AsyncIterator[RedisNodes]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def ours(cluster: RedisNodes, name: str) -> AsyncIterator[Lives]:
+async def opened(cluster: RedisNodes, name: str) -> AsyncIterator[OpenLedger]:
     """The ledger of one test, as a replica of the function opens it."""
-    async with lives(cluster.url, name) as opened:
+    async with open_ledger(cluster.url, name) as opened:
         yield opened
 
 
-async def owner(ours: Lives, cluster: RedisNodes, number: int) -> Node:
+async def owner(opened: OpenLedger, cluster: RedisNodes, number: int) -> Node:
     """The node that holds a batch."""
-    client = cast("RedisCluster", ours.redis)
+    client = cast("RedisCluster", opened.redis)
     await client.initialize()
-    found = client.get_node_from_key(ours.bench(number).key())
+    found = client.get_node_from_key(opened.bench(number).key())
     return next(node for node in cluster.nodes if found and node.port == found.port)
 
 
-async def held(ours: Lives, cluster: RedisNodes, *nodes: int) -> list[int]:
-    """The batches that these nodes hold now."""
+async def batches_on(opened: OpenLedger, cluster: RedisNodes, *nodes: int) -> list[int]:
+    """The numbers of the batches on these nodes."""
     wanted = [cluster.nodes[node] for node in nodes]
-    return [number for number in BATCHES if await owner(ours, cluster, number) in wanted]
+    return [number for number in BATCHES if await owner(opened, cluster, number) in wanted]
 
 
-async def slot_of(ours: Lives, number: int) -> int:
-    return cast("RedisCluster", ours.redis).keyslot(ours.bench(number).key())
+async def slot_of(opened: OpenLedger, number: int) -> int:
+    return cast("RedisCluster", opened.redis).keyslot(opened.bench(number).key())
 
 
-async def test_batches_on_every_node_live_whole_lives(ours: Lives, cluster: RedisNodes) -> None:
+async def test_batches_on_every_node_live_whole_open_ledger(opened: OpenLedger, cluster: RedisNodes) -> None:
     for number in BATCHES:
-        await begin(ours.bench(number))
-    assert len({(await owner(ours, cluster, number)).port for number in BATCHES}) == 3
+        await begin(opened.bench(number))
+    assert len({(await owner(opened, cluster, number)).port for number in BATCHES}) == 3
     for number in BATCHES:
-        await end(ours.bench(number))
+        await end(opened.bench(number))
 
 
-async def test_a_node_restarts_in_the_middle_of_lives(ours: Lives, cluster: RedisNodes) -> None:
+async def test_a_node_restarts_in_the_middle_of_open_ledger(opened: OpenLedger, cluster: RedisNodes) -> None:
     for number in BATCHES:
-        await begin(ours.bench(number))
+        await begin(opened.bench(number))
     node = cluster.nodes[1]
-    stuck = await held(ours, cluster, 1)
+    stuck = await batches_on(opened, cluster, 1)
     assert stuck
     node.daemon.kill()
     async with asyncio.TaskGroup() as group:
-        ends = [group.create_task(end(ours.bench(number), lossy=True)) for number in BATCHES]
+        ends = [group.create_task(end(opened.bench(number), lossy=True)) for number in BATCHES]
         await asyncio.wait([ends[number] for number in BATCHES if number not in stuck], return_when="FIRST_COMPLETED")
         assert not any(ends[number].done() for number in stuck)
         await node.daemon.start()
     await wait_until(cluster.is_whole)
 
 
-async def test_a_replica_takes_over_in_the_middle_of_a_life(ours: Lives, cluster: RedisNodes) -> None:
-    number = (await held(ours, cluster, 0, 3))[0]
-    await begin(ours.bench(number))
-    node = await owner(ours, cluster, number)
+async def test_batch_runs_through_a_takeover_by_a_replica(opened: OpenLedger, cluster: RedisNodes) -> None:
+    number = (await batches_on(opened, cluster, 0, 3))[0]
+    await begin(opened.bench(number))
+    node = await owner(opened, cluster, number)
     follower = next(other for other in (cluster.nodes[0], cluster.nodes[3]) if other is not node)
     await wait_until(lambda: follower.is_level_with(node))
     node.daemon.kill()
-    await end(ours.bench(number))
-    assert await owner(ours, cluster, number) is follower
+    await end(opened.bench(number))
+    assert await owner(opened, cluster, number) is follower
     await node.daemon.start()
     await wait_until(node.follows)
     await wait_until(cluster.is_whole)
 
 
-async def test_a_slot_moves_to_another_node_in_the_middle_of_a_life(ours: Lives, cluster: RedisNodes) -> None:
-    number = (await held(ours, cluster, 2))[0]
-    await begin(ours.bench(number))
+async def test_batch_runs_through_the_move_of_its_slot(opened: OpenLedger, cluster: RedisNodes) -> None:
+    number = (await batches_on(opened, cluster, 2))[0]
+    await begin(opened.bench(number))
     source, target = cluster.nodes[2], cluster.nodes[1]
-    slot = await slot_of(ours, number)
+    slot = await slot_of(opened, number)
     source_id, target_id = str(await source.ask("CLUSTER", "MYID")), str(await target.ask("CLUSTER", "MYID"))
     await target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
     await source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
@@ -102,39 +102,39 @@ async def test_a_slot_moves_to_another_node_in_the_middle_of_a_life(ours: Lives,
     first = [key for key in keys if key.endswith((":settled", ":remaining"))]
     assert len(first) == 2
     await source.ask("MIGRATE", HOST, target.port, "", 0, 5000, "AUTH", PASSWORD, "KEYS", *first)
-    rest = asyncio.create_task(end(ours.bench(number)))
-    await wait_until(lambda: sent_away(source, "TRYAGAIN"))
+    rest = asyncio.create_task(end(opened.bench(number)))
+    await wait_until(lambda: has_redirected(source, "TRYAGAIN"))
     await source.ask("MIGRATE", HOST, target.port, "", 0, 5000, "AUTH", PASSWORD, "KEYS", *(set(keys) - set(first)))
-    await wait_until(lambda: sent_away(source, "ASK"))
+    await wait_until(lambda: has_redirected(source, "ASK"))
     for node in (target, source):
         await node.ask("CLUSTER", "SETSLOT", slot, "NODE", target_id)
     await rest
-    assert await owner(ours, cluster, number) is target
+    assert await owner(opened, cluster, number) is target
 
 
-async def sent_away(node: Node, code: str) -> bool:
-    """Whether a client was sent elsewhere, or told to wait, by this node."""
+async def has_redirected(node: Node, code: str) -> bool:
+    """Whether this node has redirected a client, or made it wait."""
     async with node.client() as client:
         errors: dict[str, Any] = await client.info("errorstats")
     return f"errorstat_{code}" in errors
 
 
-async def test_connections_that_are_closed_under_a_call_are_opened_again(ours: Lives) -> None:
-    """As redis-py does when a node says that the cluster is down, to all nodes and all calls."""
+async def test_connections_closed_during_calls_are_opened_again(opened: OpenLedger) -> None:
+    """redis-py closes all connections, under all calls, when a node says that the cluster is down."""
     for number in BATCHES:
-        await begin(ours.bench(number))
-    asked = [asyncio.create_task(ours.ledger.phase(f"batch-{number}")) for number in BATCHES for _ in range(100)]
+        await begin(opened.bench(number))
+    asked = [asyncio.create_task(opened.ledger.phase(f"batch-{number}")) for number in BATCHES for _ in range(100)]
     waiting = set(asked)
-    # Each time after a call came through: whoever closes faster than a slow machine can open lets none through.
+    # Each time after a call has returned: closing faster than a slow machine opens lets no call through.
     for _ in range(25):
-        await ours.redis.aclose()
+        await opened.redis.aclose()
         if waiting:
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     assert {phase.state for phase in await asyncio.gather(*asked) if phase} == {"running"}
 
 
-async def test_a_connection_that_is_closed_just_before_the_write_is_opened_again(
-    ours: Lives, monkeypatch: pytest.MonkeyPatch
+async def test_connection_closed_just_before_a_write_is_opened_again(
+    opened: OpenLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execute, faults = RedisCluster.execute_command, [AttributeError("'NoneType' object has no attribute 'writelines'")]
 
@@ -144,14 +144,14 @@ async def test_a_connection_that_is_closed_just_before_the_write_is_opened_again
         return await execute(self, *args, **options)
 
     monkeypatch.setattr(RedisCluster, "execute_command", closed)
-    assert await ours.ledger.phase("batch") is None
+    assert await opened.ledger.phase("batch") is None
     assert faults == []
 
 
-async def test_a_cluster_that_came_back_elsewhere_is_found_by_the_name_in_the_url(name: str) -> None:
+async def test_cluster_at_new_addresses_is_found_by_the_name_in_the_url(name: str) -> None:
     async with redis_cluster() as old, redis_cluster() as new:
         moving = Service(old.nodes[0].port)
-        async with moving.served() as port, lives(f"redis+cluster://{HOST}:{port}", name) as opened:
+        async with moving.served() as port, open_ledger(f"redis+cluster://{HOST}:{port}", name) as opened:
             await begin(opened.bench(0))
             moving.port = new.nodes[0].port
             for node in old.nodes:
@@ -159,35 +159,35 @@ async def test_a_cluster_that_came_back_elsewhere_is_found_by_the_name_in_the_ur
             await begin(opened.bench(0))
 
 
-async def test_scripts_that_every_node_forgot_are_sent_again(ours: Lives) -> None:
+async def test_scripts_forgotten_by_every_node_are_sent_again(opened: OpenLedger) -> None:
     for number in BATCHES:
-        await begin(ours.bench(number))
-    await ours.redis.script_flush()
+        await begin(opened.bench(number))
+    await opened.redis.script_flush()
     for number in BATCHES:
-        await end(ours.bench(number))
-    states = {(await ours.bench(number).fields())["state"] for number in BATCHES}
+        await end(opened.bench(number))
+    states = {(await opened.bench(number).fields())["state"] for number in BATCHES}
     assert states == {"done"}
 
 
-async def test_one_node_that_may_evict_keys_is_enough_to_refuse(ours: Lives, cluster: RedisNodes) -> None:
-    await ours.ledger.check_server()
+async def test_check_server_refuses_one_node_that_may_evict_keys(opened: OpenLedger, cluster: RedisNodes) -> None:
+    await opened.ledger.check_server()
     for node in cluster.nodes[1:3]:
         await node.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         with pytest.raises(UnavailableError, match="maxmemory-policy allkeys-lru"):
-            await ours.ledger.check_server()
+            await opened.ledger.check_server()
         await node.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
-    await ours.ledger.check_server()
+    await opened.ledger.check_server()
 
 
-async def test_one_of_the_named_nodes_is_enough_to_find_the_others(cluster: RedisNodes, name: str) -> None:
+async def test_one_reachable_node_of_the_url_finds_the_others(cluster: RedisNodes, name: str) -> None:
     url = f"redis+cluster://{HOST}:{free_port()},{cluster.nodes[2].address}"
-    async with lives(url, name) as opened:
+    async with open_ledger(url, name) as opened:
         await opened.ledger.ping()
         for number in BATCHES:
             await begin(opened.bench(number))
 
 
-async def test_a_cluster_that_refuses_the_password_says_so_at_once(
+async def test_wrong_password_of_a_cluster_is_an_error_at_once(
     cluster: RedisNodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.ledger.redis.retry.PATIENCE", 1e9)
@@ -197,13 +197,13 @@ async def test_a_cluster_that_refuses_the_password_says_so_at_once(
                 await ledger.phase("batch")
 
 
-async def test_a_cluster_that_is_away_is_named_at_once_to_who_asks_whether_it_is_ready() -> None:
+async def test_ping_of_an_unreachable_cluster_names_redis_url_at_once() -> None:
     async with Ledger.connect(f"redis+cluster://{HOST}:{free_port()}", None, "prefix") as ledger:
         with pytest.raises(UnavailableError, match="there is no connection to it: see redis_url"):
             await ledger.ping()
 
 
-async def test_a_node_addressed_as_if_it_were_alone_names_the_right_url(cluster: RedisNodes) -> None:
+async def test_single_node_url_of_a_cluster_names_the_right_url(cluster: RedisNodes) -> None:
     troubles = set()
     for node in cluster.nodes[:3]:
         async with Ledger.connect(f"redis://{node.address}", PASSWORD, "prefix") as ledger:
@@ -217,8 +217,8 @@ async def test_a_node_addressed_as_if_it_were_alone_names_the_right_url(cluster:
 MOVED = "it is a node of a cluster: write redis+cluster:// in redis_url"
 
 
-async def test_a_whole_batch_runs_on_a_cluster(pipeline: PipelineBench, ours: Lives) -> None:
-    bench = over(pipeline, ours)
+async def test_whole_batch_runs_on_a_cluster(pipeline: PipelineBench, opened: OpenLedger) -> None:
+    bench = on_ledger(pipeline, opened)
     bench.serve(answering(lambda text: (422 if text == "bad" else 200, text.upper())))
     rows = [*(f"row {number}" for number in range(20)), "bad"]
     await bench.submit_rows(*rows, chunk="3")
@@ -230,8 +230,8 @@ async def test_a_whole_batch_runs_on_a_cluster(pipeline: PipelineBench, ours: Li
     assert await bench.sweep() == {"open": 0}
 
 
-async def test_the_doctor_asks_every_primary(ours: Lives) -> None:
-    probing = ours.bench(0).ledger.probing
+async def test_doctor_asks_every_primary(opened: OpenLedger) -> None:
+    probing = opened.bench(0).ledger.probing
     servers = await probing.servers()
     assert [info["role"] for info in servers] == ["master"] * 3
     assert abs(await probing.clock() - time.time()) < 60

@@ -1,4 +1,4 @@
-"""The ledger on a primary that sentinels watch: it fails over while a batch runs."""
+"""The ledger on a primary with sentinels: it fails over while a batch runs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.redis.client import open_redis
 from pipeline.local.services.ports import HOST, free_port
 from tests.rigs.function.pipeline_bench import PipelineBench, answering
-from tests.rigs.redis.batch_halves import Lives, begin, end, lives, over
+from tests.rigs.redis.batch_halves import OpenLedger, begin, end, on_ledger, open_ledger
 from tests.rigs.redis.nodes import PASSWORD, SERVICE, Watched, watched_primary
 from tests.rigs.waiting import wait_until
 
@@ -23,28 +23,30 @@ EITHER_WAY = pytest.mark.parametrize("watched", [None, PASSWORD], ids=["open", "
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def watched(request: pytest.FixtureRequest) -> AsyncIterator[Watched]:
-    """Sentinels that ask for no password, or demand the one that is given."""
+    """Sentinels without a password, or with the one of the parameter."""
     async with watched_primary(sentinel_password=getattr(request, "param", None)) as running:
         yield running
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def ours(watched: Watched, name: str) -> AsyncIterator[Lives]:
-    async with lives(watched.url, name) as opened:
+async def opened(watched: Watched, name: str) -> AsyncIterator[OpenLedger]:
+    async with open_ledger(watched.url, name) as opened:
         yield opened
 
 
 @EITHER_WAY
-async def test_a_failover_in_the_middle_of_lives(ours: Lives, watched: Watched) -> None:
+async def test_a_failover_in_the_middle_of_open_ledger(opened: OpenLedger, watched: Watched) -> None:
     for number in range(3):
-        await begin(ours.bench(number))
+        await begin(opened.bench(number))
     await watched.lose_the_primary()
-    await asyncio.gather(*(end(ours.bench(number)) for number in range(3)))
+    await asyncio.gather(*(end(opened.bench(number)) for number in range(3)))
     assert await watched.replica.is_primary()
 
 
-async def test_a_whole_batch_runs_through_a_failover(pipeline: PipelineBench, ours: Lives, watched: Watched) -> None:
-    bench = over(pipeline, ours)
+async def test_whole_batch_runs_through_a_failover(
+    pipeline: PipelineBench, opened: OpenLedger, watched: Watched
+) -> None:
+    bench = on_ledger(pipeline, opened)
     bench.serve(answering(lambda text: (200, text.upper())))
     rows = [f"row {number}" for number in range(12)]
     await bench.submit_rows(*rows)
@@ -56,25 +58,25 @@ async def test_a_whole_batch_runs_through_a_failover(pipeline: PipelineBench, ou
     assert (await bench.status())["state"] == "done"
 
 
-async def test_a_primary_that_is_demoted_while_it_runs_is_left(ours: Lives, watched: Watched) -> None:
-    await begin(ours.bench(0))
+async def test_connection_to_a_demoted_primary_is_left(opened: OpenLedger, watched: Watched) -> None:
+    await begin(opened.bench(0))
     await wait_until(lambda: watched.replica.is_level_with(watched.primary))
     await watched.sentinels[0].ask("SENTINEL", "FAILOVER", SERVICE)
     await wait_until(watched.replica.is_primary)
     await wait_until(watched.primary.follows)
-    await end(ours.bench(0))
+    await end(opened.bench(0))
     async with watched.replica.client() as client:
-        assert await client.hget(ours.bench(0).key(), "state") == "done"
+        assert await client.hget(opened.bench(0).key(), "state") == "done"
 
 
-async def test_one_of_the_named_sentinels_is_enough(watched: Watched, name: str) -> None:
+async def test_one_reachable_sentinel_of_the_url_is_enough(watched: Watched, name: str) -> None:
     url = f"redis+sentinel://{HOST}:{free_port()},{watched.sentinels[1].address}/{SERVICE}/0"
-    async with lives(url, name) as opened:
+    async with open_ledger(url, name) as opened:
         await opened.ledger.check_server()
         await begin(opened.bench(0))
 
 
-async def test_calls_at_once_do_not_lose_a_sentinel(watched: Watched, name: str) -> None:
+async def test_concurrent_calls_do_not_lose_a_sentinel(watched: Watched, name: str) -> None:
     addresses = [f"{HOST}:{free_port()}", *(node.address for node in watched.sentinels)]
     async with open_redis(f"redis+sentinel://{','.join(addresses)}/{SERVICE}/0", PASSWORD) as redis:
         await asyncio.gather(*(redis.get(name) for _ in range(20)))
@@ -83,7 +85,7 @@ async def test_calls_at_once_do_not_lose_a_sentinel(watched: Watched, name: str)
     assert sorted(f"{where['host']}:{where['port']}" for where in kept) == sorted(addresses)
 
 
-async def test_a_name_that_no_sentinel_knows_is_said(watched: Watched) -> None:
+async def test_service_name_unknown_to_the_sentinels_is_an_error(watched: Watched) -> None:
     url = watched.url.replace(SERVICE, "other")
     async with Ledger.connect(url, PASSWORD, "prefix") as ledger:
         with pytest.raises(UnavailableError, match="no sentinel knows a primary that is up by the name in redis_url"):
@@ -91,7 +93,9 @@ async def test_a_name_that_no_sentinel_knows_is_said(watched: Watched) -> None:
 
 
 @EITHER_WAY
-async def test_a_wrong_password_is_said_at_once(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_wrong_password_of_a_sentinel_is_an_error_at_once(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pipeline.ledger.redis.retry.PATIENCE", 1e9)
     by_sentinel = watched.sentinels[0].password is not None
     for password, words in ((None, "it demands a password"), ("wrong", "it refuses the password")):

@@ -1,11 +1,11 @@
-"""begin: a generation opens by compare-and-set, and its first window is due until it is confirmed."""
+"""begin: a generation opens by compare-and-set; its first window is due until it is confirmed."""
 
 import pytest
 
 from tests.rigs.redis.ledger_bench import Bench
 
 
-async def test_the_first_window_is_released_and_due(bench: Bench) -> None:
+async def test_begin_releases_the_first_window_and_makes_it_due(bench: Bench) -> None:
     await bench.claim(window=2)
     assert await bench.begin(tasks=5, items=9) == ("running", [0, 1])
     assert await bench.in_flight() == [0, 1]
@@ -19,7 +19,7 @@ async def test_the_first_window_is_released_and_due(bench: Bench) -> None:
     assert (state.remaining, state.in_flight) == (5, 2)
 
 
-async def test_confirmed_the_first_window_is_due_no_more(bench: Bench) -> None:
+async def test_confirm_clears_the_duty_of_the_first_window(bench: Bench) -> None:
     await bench.claim()
     await bench.begin(tasks=1)
     await bench.confirm(1)
@@ -28,7 +28,7 @@ async def test_confirmed_the_first_window_is_due_no_more(bench: Bench) -> None:
     assert await bench.due() == {}
 
 
-async def test_nothing_to_run_goes_straight_to_the_reduce(bench: Bench) -> None:
+async def test_begin_without_tasks_goes_straight_to_the_reduce(bench: Bench) -> None:
     await bench.claim()
     assert await bench.begin(tasks=0) == ("reducing", [])
     assert await bench.due() == {"r": 30.0}
@@ -36,7 +36,7 @@ async def test_nothing_to_run_goes_straight_to_the_reduce(bench: Bench) -> None:
     assert (fields["state"], fields["outcome"], fields["completed"]) == ("reducing", "done", fields["started"])
 
 
-async def test_a_batch_cancelled_before_it_was_opened_releases_nothing(bench: Bench) -> None:
+async def test_begin_after_a_cancel_releases_nothing(bench: Bench) -> None:
     await bench.claim()
     assert await bench.ledger.control.cancel(bench.name) == ("opening", 0, None, False)
     assert await bench.begin(tasks=3) == ("reducing", [])
@@ -49,14 +49,14 @@ async def test_a_batch_cancelled_before_it_was_opened_releases_nothing(bench: Be
 
 
 @pytest.mark.parametrize(("owner", "generation"), [("another", 0), ("", 0), ("opener", 1)])
-async def test_who_does_not_hold_the_claim_begins_nothing(bench: Bench, owner: str, generation: int) -> None:
+async def test_begin_without_the_claim_changes_nothing(bench: Bench, owner: str, generation: int) -> None:
     await bench.claim()
     before = await bench.dump()
     assert await bench.begin(generation, tasks=1, owner=owner) == ("lost", [])
     assert await bench.dump() == before
 
 
-async def test_a_batch_begins_once(bench: Bench) -> None:
+async def test_begin_twice_changes_nothing(bench: Bench) -> None:
     await bench.open(2)
     before = await bench.dump()
     assert await bench.begin(tasks=2) == ("lost", [])
@@ -64,12 +64,12 @@ async def test_a_batch_begins_once(bench: Bench) -> None:
     assert await bench.dump() == before
 
 
-async def test_without_a_claim_nothing_begins(bench: Bench) -> None:
+async def test_begin_of_an_unknown_batch_is_lost(bench: Bench) -> None:
     assert await bench.begin(tasks=1) == ("lost", [])
     assert await bench.fields() == {}
 
 
-async def test_the_next_generation_counts_its_failures_back_and_starts_anew(bench: Bench) -> None:
+async def test_next_generation_resets_its_counters(bench: Bench) -> None:
     await bench.open(3)
     await bench.fail(0, backoff=50)
     await bench.settle(0, 1, succeeded=0, failed=1)
@@ -98,7 +98,7 @@ async def test_the_next_generation_counts_its_failures_back_and_starts_anew(benc
     assert (await bench.settle(0, generation=1)).verdict == "settled"
 
 
-async def test_the_next_generation_begins_once_and_by_the_leased_reduce_alone(bench: Bench) -> None:
+async def test_next_generation_begins_once_and_only_for_the_lease_owner(bench: Bench) -> None:
     await bench.open(1)
     await bench.settle(0, succeeded=0, failed=1)
     await bench.reduce()
@@ -109,7 +109,7 @@ async def test_the_next_generation_begins_once_and_by_the_leased_reduce_alone(be
     assert await bench.begin(1, tasks=1, owner="reducer") == ("lost", [])
 
 
-async def test_a_delayed_generation_releases_nothing_until_its_time_and_then_by_the_sweep(bench: Bench) -> None:
+async def test_delayed_generation_is_released_by_the_sweep_at_its_time(bench: Bench) -> None:
     await bench.open(1)
     await bench.settle(0, succeeded=0, failed=1)
     await bench.reduce()

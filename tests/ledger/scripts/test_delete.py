@@ -1,4 +1,4 @@
-"""delete and forget: an ended batch is deleted by one owner at a time."""
+"""delete and forget: one owner at a time deletes an ended batch."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.rigs.redis.ledger_states import Made, closing, deleting, ended, openi
 
 
 @pytest.mark.parametrize("make", [opening, paused, closing, reducing])
-async def test_what_has_not_ended_is_not_deleted_and_stays_as_it_is(bench: Bench, make: Made) -> None:
+async def test_delete_of_a_batch_that_has_not_ended_changes_nothing(bench: Bench, make: Made) -> None:
     await make(bench)
     state, before = await bench.state(), await bench.dump()
     assert await bench.ledger.control.delete(bench.name, "other") == ("open", state)
@@ -15,14 +15,14 @@ async def test_what_has_not_ended_is_not_deleted_and_stays_as_it_is(bench: Bench
 
 
 @pytest.mark.parametrize("state", ["done", "cancelled", "failed"])
-async def test_however_it_ended_a_batch_is_deleted(bench: Bench, state: str) -> None:
+async def test_ended_batch_can_be_deleted_from_any_final_state(bench: Bench, state: str) -> None:
     await ended(bench)
     await bench.write(state=state)
     assert await bench.ledger.control.delete(bench.name, "other") == ("leased", state)
     assert await bench.state() == "deleting"
 
 
-async def test_a_deletion_that_is_renewed_is_due_later_and_kept_longer(bench: Bench) -> None:
+async def test_renewed_deletion_is_due_later_and_expires_later(bench: Bench) -> None:
     await deleting(bench)
     await bench.age_duty("d")
     await bench.write(expire_at=str(int(await bench.now()) + 60))
@@ -32,7 +32,7 @@ async def test_a_deletion_that_is_renewed_is_due_later_and_kept_longer(bench: Be
     assert 6 * 86400 < expiry - await bench.now() <= 7 * 86400 + 1
 
 
-async def test_a_batch_that_runs_is_not_deleted_and_goes_on(bench: Bench) -> None:
+async def test_delete_of_a_running_batch_leaves_it_running(bench: Bench) -> None:
     await bench.open(3, window=1)
     before = await bench.dump()
     assert await bench.ledger.control.delete(bench.name, "other") == ("open", "running")
@@ -40,7 +40,7 @@ async def test_a_batch_that_runs_is_not_deleted_and_goes_on(bench: Bench) -> Non
     assert (await bench.settle(0)).verdict == "settled"
 
 
-async def test_a_deletion_is_taken_over_when_its_time_is_up_and_expires_whole(bench: Bench) -> None:
+async def test_overdue_deletion_is_taken_over_by_the_sweep(bench: Bench) -> None:
     await deleting(bench)
     assert await bench.due() == {"d": 30.0}
     assert (await bench.repair()).delete is False
@@ -50,7 +50,7 @@ async def test_a_deletion_is_taken_over_when_its_time_is_up_and_expires_whole(be
     assert expiry == int((await bench.fields())["expire_at"])
 
 
-async def test_a_forgotten_batch_is_deleted_as_one_that_all_scripts_know(bench: Bench) -> None:
+async def test_delete_of_a_forgotten_batch_writes_a_complete_hash(bench: Bench) -> None:
     assert await bench.ledger.control.delete(bench.name, "deleter") == ("leased", "")
     fields = await bench.fields()
     assert {name: fields[name] for name in ("state", "schema", "function", "generation")} == {
@@ -64,7 +64,7 @@ async def test_a_forgotten_batch_is_deleted_as_one_that_all_scripts_know(bench: 
 
 
 @pytest.mark.parametrize("go_on", [False, True])
-async def test_what_another_deletes_is_left_to_it_while_its_lease_lasts(bench: Bench, *, go_on: bool) -> None:
+async def test_deletion_belongs_to_one_owner_until_its_lease_expires(bench: Bench, *, go_on: bool) -> None:
     await deleting(bench)
     before = await bench.dump()
     assert await bench.ledger.control.delete(bench.name, "other", go_on=go_on) == ("held", "deleting")
@@ -79,7 +79,7 @@ async def test_what_another_deletes_is_left_to_it_while_its_lease_lasts(bench: B
 
 
 @pytest.mark.parametrize("make", [ended, opening, reducing])
-async def test_no_deletion_is_gone_on_with_where_none_began(bench: Bench, make: Made) -> None:
+async def test_delete_go_on_without_a_deletion_changes_nothing(bench: Bench, make: Made) -> None:
     assert await bench.ledger.control.delete(bench.name, "deleter", go_on=True) == ("gone", "")
     await make(bench)
     state, before = await bench.state(), await bench.dump()

@@ -1,4 +1,4 @@
-"""The notices of an end in the ledger: a try is one replica's, and its record counts only where it is news."""
+"""The notices of an end: one replica leases a try, and a stale record changes nothing."""
 
 import pytest
 
@@ -12,7 +12,7 @@ LEASE, PATIENCE = 60.0, 86_400.0
 
 
 async def ended(bench: Bench, *, targets: int = 2, reduces: bool = False) -> Ending:
-    """An empty batch has ended, and so many are told."""
+    """End an empty batch that has so many targets."""
     made = submission(targets=targets, reduces=reduces)
     assert (await bench.ledger.claim(bench.name, "opener", made)).verdict == "claimed"
     assert (await bench.begin(tasks=0))[0] == "reducing"
@@ -40,13 +40,13 @@ async def record(
     return await bench.ledger.notices.attempted(bench.name, end, target, tried)
 
 
-async def kept(bench: Bench) -> list[tuple[str, int, int]]:
+async def notices(bench: Bench) -> list[tuple[str, int, int]]:
     """State, tries and status of each target."""
-    found = (each.split() for each in (await bench.ledger.notices.read(bench.name)).kept)
+    found = (notice.split() for notice in (await bench.ledger.notices.read(bench.name)).kept)
     return [(state, int(tries), int(status)) for state, tries, status, *_ in found]
 
 
-async def test_all_are_due_at_the_end_and_each_try_is_taken_once(bench: Bench) -> None:
+async def test_all_notices_are_due_at_the_end_and_each_try_is_leased_once(bench: Bench) -> None:
     end = await ended(bench)
     assert await bench.due() == {"n:0": 0, "n:1": 0}
     assert [await attempt(bench, end), await attempt(bench, end), await attempt(bench, end, 1)] == [1, 0, 1]
@@ -55,11 +55,11 @@ async def test_all_are_due_at_the_end_and_each_try_is_taken_once(bench: Bench) -
     await bench.age_duty("n:1")
     repairs = await bench.repair()
     assert (repairs.state, repairs.notify, repairs.waiting) == ("done", (1,), True)
-    # A sweep leases nothing: whoever makes the try does.
+    # A sweep leases nothing: the replica that makes the try does.
     assert (await bench.repair()).notify == (1,)
 
 
-async def test_what_is_refused_is_due_again_and_what_is_delivered_is_over(bench: Bench) -> None:
+async def test_refused_notice_is_due_again_and_delivered_notice_is_done(bench: Bench) -> None:
     end = await ended(bench)
     await attempt(bench, end)
     assert await record(bench, end, 1, "refused", status=503) == ("due", ())
@@ -67,12 +67,12 @@ async def test_what_is_refused_is_due_again_and_what_is_delivered_is_over(bench:
     await bench.age_duty("n:0")
     assert await attempt(bench, end) == 2
     assert await record(bench, end, 2, "delivered") == ("delivered", ())
-    assert await kept(bench) == [("delivered", 2, 200), ("due", 0, 0)]
+    assert await notices(bench) == [("delivered", 2, 200), ("due", 0, 0)]
     assert await attempt(bench, end) == 0
 
 
 @pytest.mark.parametrize("verdict", ["delivered", "refused", "undelivered"])
-async def test_who_is_told_already_is_told_whatever_a_late_try_came_to(bench: Bench, verdict: Verdict) -> None:
+async def test_record_after_a_delivery_is_stale(bench: Bench, verdict: Verdict) -> None:
     end = await ended(bench)
     await attempt(bench, end)
     await record(bench, end, 1, "delivered")
@@ -82,7 +82,7 @@ async def test_who_is_told_already_is_told_whatever_a_late_try_came_to(bench: Be
 
 
 @pytest.mark.parametrize("verdict", ["refused", "undelivered"])
-async def test_a_try_that_outlived_its_lease_ends_nothing_but_by_delivering(bench: Bench, verdict: Verdict) -> None:
+async def test_record_after_the_lease_counts_only_if_delivered(bench: Bench, verdict: Verdict) -> None:
     end = await ended(bench)
     await attempt(bench, end)
     await bench.age_duty("n:0")
@@ -93,7 +93,7 @@ async def test_a_try_that_outlived_its_lease_ends_nothing_but_by_delivering(benc
     assert await record(bench, end, 1, "delivered") == ("delivered", ())
 
 
-async def test_the_others_follow_the_one_that_reduces_however_it_ends(bench: Bench) -> None:
+async def test_notify_targets_follow_the_reduce_target_however_it_ends(bench: Bench) -> None:
     for verdict in ("delivered", "undelivered"):
         end = await ended(bench, targets=3, reduces=True)
         assert await bench.due() == {"n:0": 0}
@@ -105,7 +105,7 @@ async def test_the_others_follow_the_one_that_reduces_however_it_ends(bench: Ben
         assert await bench.ledger.control.forget(bench.name, "deleter")
 
 
-async def test_of_another_end_nothing_is_taken_or_recorded(bench: Bench) -> None:
+async def test_attempt_for_another_end_is_refused(bench: Bench) -> None:
     end = await ended(bench)
     await attempt(bench, end)
     before = await bench.dump()
@@ -116,14 +116,14 @@ async def test_of_another_end_nothing_is_taken_or_recorded(bench: Bench) -> None
 
 
 @pytest.mark.parametrize("state", [deleting])
-async def test_of_a_batch_that_has_not_ended_nothing_is_told(bench: Bench, state: Made) -> None:
+async def test_batch_that_has_not_ended_has_no_notices(bench: Bench, state: Made) -> None:
     await state(bench)
     found = await bench.ledger.notices.read(bench.name)
     assert (found.end, found.due) == (None, ())
     assert await attempt(bench, Ending("0", 0, 0)) == 0
 
 
-async def test_what_redis_has_lost_is_recalled_once_and_ends_with_a_new_life(bench: Bench) -> None:
+async def test_lost_notices_are_recalled_once_and_dropped_by_a_new_claim(bench: Bench) -> None:
     end = await ended(bench, reduces=True)
     described = [
         {"kind": "reduce", "state": "due", "tries": 3, "status_code": 500, "at": 7.5},
@@ -133,11 +133,11 @@ async def test_what_redis_has_lost_is_recalled_once_and_ends_with_a_new_life(ben
     for _ in range(2):
         await bench.ledger.notices.recall(bench.name, end, described)
     assert await bench.repair() == Repairs("gone", (0,), waiting=True)
-    assert await kept(bench) == [("due", 3, 500), ("held", 0, 0)]
+    assert await notices(bench) == [("due", 3, 500), ("held", 0, 0)]
     assert await attempt(bench, end) == 4
-    # Of the same end nothing is recalled anew, whatever S3 still says.
+    # Notices of the same end are not recalled again, whatever S3 still says.
     await bench.ledger.notices.recall(bench.name, end, described)
-    assert await kept(bench) == [("due", 4, 500), ("held", 0, 0)]
+    assert await notices(bench) == [("due", 4, 500), ("held", 0, 0)]
     assert await record(bench, end, 4, "delivered") == ("delivered", (1,))
     assert await bench.expiries() != {-1}
     await bench.claim()

@@ -1,4 +1,4 @@
-"""repair: what is overdue is taken over, once."""
+"""repair: an overdue duty is taken over once."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from pipeline.ledger.states import SETTLING
 from tests.rigs.redis.ledger_bench import SILENCE, Bench
 
 
-async def test_a_batch_in_good_health_needs_nothing(bench: Bench) -> None:
+async def test_healthy_batch_needs_no_repair(bench: Bench) -> None:
     await bench.open(5, window=2)
     repairs = await bench.repair()
     assert (repairs.state, repairs.generation, repairs.function) == ("running", 0, "model")
@@ -16,7 +16,7 @@ async def test_a_batch_in_good_health_needs_nothing(bench: Bench) -> None:
     assert (repairs.open, repairs.reduce) == (False, False)
 
 
-async def test_of_two_sweeps_at_once_one_sweeps(bench: Bench) -> None:
+async def test_only_one_of_two_concurrent_sweeps_repairs(bench: Bench) -> None:
     await bench.open(3, window=2)
     await bench.defer([0], 0, generation=0)
     both = await asyncio.gather(bench.repair(shortest=30), bench.repair(shortest=30))
@@ -26,7 +26,7 @@ async def test_of_two_sweeps_at_once_one_sweeps(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("duty", ["s:0", "r"])
-async def test_an_overdue_duty_is_handed_out_once_a_lease(bench: Bench, duty: str) -> None:
+async def test_overdue_duty_is_returned_once_a_lease(bench: Bench, duty: str) -> None:
     await bench.open(1)
     await bench.settle(0)
     assert (await bench.repair()).segments == ()
@@ -38,7 +38,7 @@ async def test_an_overdue_duty_is_handed_out_once_a_lease(bench: Bench, duty: st
     assert (again.segments, again.reduce) == ((), False)
 
 
-async def test_an_opening_that_died_is_handed_out_once_a_lease(bench: Bench) -> None:
+async def test_overdue_opening_is_returned_once_a_lease(bench: Bench) -> None:
     await bench.claim()
     assert (await bench.repair()).open is False
     await bench.age_duty("o")
@@ -48,7 +48,7 @@ async def test_an_opening_that_died_is_handed_out_once_a_lease(bench: Bench) -> 
     assert (await bench.repair()).open is False
 
 
-async def test_a_first_window_whose_releases_nobody_confirmed_is_released_again_whole(bench: Bench) -> None:
+async def test_unconfirmed_first_window_is_released_again(bench: Bench) -> None:
     await bench.claim(window=2)
     await bench.begin(tasks=5)
     await bench.settle(0)
@@ -61,14 +61,14 @@ async def test_a_first_window_whose_releases_nobody_confirmed_is_released_again_
     assert (await bench.repair()).release == ()
 
 
-async def test_a_sweep_fills_a_shrunk_window(bench: Bench) -> None:
+async def test_sweep_fills_a_shrunk_window(bench: Bench) -> None:
     await bench.open(9, window=4)
     await bench.redis.zrem(bench.key("inflight"), "0", "1", "2")
     assert (await bench.repair()).release == ((4, 0), (5, 0), (6, 0))
     assert (await bench.fields())["next"] == "7"
 
 
-async def test_what_runs_again_goes_a_little_over_the_window_and_no_further(bench: Bench) -> None:
+async def test_retries_exceed_the_window_by_a_bounded_number(bench: Bench) -> None:
     await bench.open(20, window=10)
     await bench.defer(list(range(10)), 0, generation=0)
     await bench.redis.hset(bench.key(), "window", "2")
@@ -76,7 +76,7 @@ async def test_what_runs_again_goes_a_little_over_the_window_and_no_further(benc
     assert len(await bench.due()) == 4
 
 
-async def test_what_runs_again_goes_a_little_over_what_can_have_its_turn_in_time_and_no_further(bench: Bench) -> None:
+async def test_retries_exceed_the_pace_of_the_rate_by_a_bounded_number(bench: Bench) -> None:
     await bench.open(20, window=10)
     await bench.defer(list(range(10)), 0)
     await bench.write(rate="1000", ahead="0.002")
@@ -84,19 +84,19 @@ async def test_what_runs_again_goes_a_little_over_what_can_have_its_turn_in_time
     assert len(await bench.due()) == 4
 
 
-async def test_what_is_due_though_it_is_in_flight_takes_no_more_room(bench: Bench) -> None:
+async def test_due_task_that_is_in_flight_takes_no_extra_room(bench: Bench) -> None:
     await bench.open(20, window=10)
     await bench.redis.zadd(bench.key("due"), {f"t:{task}": 1 for task in range(10)})
     assert len((await bench.repair()).release) == 10
 
 
-async def test_one_sweep_runs_a_bounded_number_again_and_the_next_goes_on(bench: Bench) -> None:
+async def test_one_sweep_releases_a_bounded_number_of_retries(bench: Bench) -> None:
     await bench.open(150, window=150)
     await bench.defer(list(range(150)), 0)
     assert [len((await bench.repair()).release) for _ in range(3)] == [100, 50, 0]
 
 
-async def test_a_settled_task_that_is_still_due_is_forgotten(bench: Bench) -> None:
+async def test_duty_of_a_settled_task_is_dropped(bench: Bench) -> None:
     await bench.open(2)
     await bench.settle(0)
     await bench.redis.zadd(bench.key("due"), {"t:0": 1})
@@ -105,7 +105,7 @@ async def test_a_settled_task_that_is_still_due_is_forgotten(bench: Bench) -> No
     assert await bench.in_flight() == [1]
 
 
-async def test_a_settled_task_that_is_still_due_is_forgotten_whatever_the_rate_and_takes_no_turn(bench: Bench) -> None:
+async def test_duty_of_a_settled_task_is_dropped_without_a_turn_of_the_rate(bench: Bench) -> None:
     await bench.open(1)
     await bench.write(rate="1", ahead="100")
     await bench.redis.setbit(bench.key("settled"), 0, 1)
@@ -118,7 +118,7 @@ async def test_a_settled_task_that_is_still_due_is_forgotten_whatever_the_rate_a
 
 
 @pytest.mark.parametrize("state", ["running", "paused"])
-async def test_at_the_deadline_the_batch_closes(bench: Bench, state: str) -> None:
+async def test_deadline_closes_the_batch(bench: Bench, state: str) -> None:
     await bench.open(5, window=2)
     await bench.redis.hset(bench.key(), "state", state)
     await bench.age(deadline_at=-1)
@@ -129,7 +129,7 @@ async def test_at_the_deadline_the_batch_closes(bench: Bench, state: str) -> Non
     assert (await bench.skip(1)).reduce is True
 
 
-async def test_at_the_deadline_a_batch_with_nothing_in_flight_ends_in_the_same_sweep(bench: Bench) -> None:
+async def test_deadline_with_none_in_flight_starts_the_reduce_at_once(bench: Bench) -> None:
     await bench.open(3, window=2)
     await bench.settle(0)
     for task in (1, 2):
@@ -141,7 +141,7 @@ async def test_at_the_deadline_a_batch_with_nothing_in_flight_ends_in_the_same_s
     assert await bench.segment_answers(0) == [b"answer"]
 
 
-async def test_what_does_not_answer_while_the_batch_closes_is_given_up_after_a_silence(bench: Bench) -> None:
+async def test_closing_batch_drops_silent_tasks_after_a_silence(bench: Bench) -> None:
     await bench.open(5, window=2)
     await bench.ledger.control.cancel(bench.name)
     await bench.age(closing_at=-SILENCE + 20)
@@ -153,7 +153,7 @@ async def test_what_does_not_answer_while_the_batch_closes_is_given_up_after_a_s
     assert (await bench.settle(0)).verdict == "closed"
 
 
-async def test_a_paused_batch_is_left_alone(bench: Bench) -> None:
+async def test_paused_batch_releases_nothing(bench: Bench) -> None:
     await bench.open(5, window=2)
     await bench.defer([0], 0, generation=0)
     await bench.redis.hset(bench.key(), "state", "paused")
@@ -163,7 +163,7 @@ async def test_a_paused_batch_is_left_alone(bench: Bench) -> None:
     assert sorted(await bench.due()) == ["t:0"]
 
 
-async def test_a_sweep_pushes_the_expiry_on_and_never_back(bench: Bench) -> None:
+async def test_sweep_extends_the_expiry_and_never_shortens_it(bench: Bench) -> None:
     await bench.open(1)
     late = int(await bench.now()) + 60 * 86400
     await bench.redis.hset(bench.key(), "expire_at", str(late))
@@ -176,7 +176,7 @@ async def test_a_sweep_pushes_the_expiry_on_and_never_back(bench: Bench) -> None
 
 
 @pytest.mark.parametrize("state", ["running", "paused", "closing", "opening", "reducing", "done", "deleting"])
-async def test_a_sweep_pushes_on_the_expiry_of_what_settles_and_of_nothing_else(bench: Bench, state: str) -> None:
+async def test_sweep_extends_the_expiry_only_while_tasks_may_settle(bench: Bench, state: str) -> None:
     await bench.open(2)
     soon = int(await bench.now()) + 3600
     await bench.write(state=state, expire_at=str(soon))
@@ -187,7 +187,7 @@ async def test_a_sweep_pushes_on_the_expiry_of_what_settles_and_of_nothing_else(
     assert expiry == int((await bench.fields())["expire_at"])
 
 
-async def test_what_is_to_run_again_is_held_back_by_the_rate_and_stays_due(bench: Bench) -> None:
+async def test_rate_holds_retries_back_and_keeps_them_due(bench: Bench) -> None:
     await bench.open(3)
     await bench.defer([0, 1, 2], 0)
     await bench.write(rate="1", ahead="100")

@@ -1,4 +1,4 @@
-"""restore: how a ledger that Redis had lost goes on, by what was asked of it and what has failed in it."""
+"""restore: the state of a rebuilt ledger follows from the requests to the batch and from its failures."""
 
 from collections.abc import Mapping
 
@@ -41,7 +41,7 @@ async def restore(
 
 
 @pytest.mark.parametrize(("asked", "given_up", "remaining", "expected"), ASKED, ids=case)
-async def test_what_was_asked_comes_first_and_then_what_has_failed(
+async def test_restored_state_follows_the_requests_and_then_the_failures(
     bench: Bench, asked: tuple[str, ...], given_up: int, remaining: int, expected: tuple[str, str, str | None]
 ) -> None:
     await bench.claim()
@@ -56,12 +56,12 @@ async def test_what_was_asked_comes_first_and_then_what_has_failed(
     assert await bench.due() == ({"r": 30.0} if verdict == "reducing" else {})
 
 
-async def test_without_a_limit_any_number_has_failed(bench: Bench) -> None:
+async def test_restore_without_a_limit_tolerates_any_number_of_failures(bench: Bench) -> None:
     await bench.claim()
     assert await restore(bench, {"given_up": "1000"}) == "running"
 
 
-async def test_only_what_is_not_settled_runs_and_the_last_of_it_starts_the_reduce(bench: Bench) -> None:
+async def test_restored_batch_runs_only_unsettled_tasks(bench: Bench) -> None:
     await bench.claim()
     assert await restore(bench, {}) == "running"
     assert (await bench.repair()).release == ((1, 0), (3, 0))
@@ -70,7 +70,7 @@ async def test_only_what_is_not_settled_runs_and_the_last_of_it_starts_the_reduc
     assert (await bench.settle(1)).reduce is True
 
 
-async def test_an_earlier_opening_leaves_nothing_in_what_is_rebuilt(bench: Bench) -> None:
+async def test_restore_resets_the_fields_of_an_earlier_opening(bench: Bench) -> None:
     await bench.claim()
     await bench.write(trouble="S3 was away", paced_at="1", next="3", trimmed="7", cut="9")
     await bench.redis.rpush(bench.key("outcomes"), "old")
@@ -81,7 +81,7 @@ async def test_an_earlier_opening_leaves_nothing_in_what_is_rebuilt(bench: Bench
     assert await bench.redis.exists(bench.key("outcomes")) == 0
 
 
-async def test_whoever_lost_the_claim_or_comes_after_another_rebuilds_nothing(bench: Bench) -> None:
+async def test_restore_without_the_claim_or_twice_is_lost(bench: Bench) -> None:
     await bench.claim()
     before = await bench.dump()
     assert await restore(bench, {"given_up": "1"}, owner="another") == "lost"

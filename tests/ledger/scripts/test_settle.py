@@ -1,4 +1,4 @@
-"""settle: the first answer of a task counts, once, with every duty that follows."""
+"""settle: the first answer of a task counts once, and creates the duties that follow."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from pipeline.ledger.ledger import End
 from tests.rigs.redis.ledger_bench import Bench
 
 
-async def test_the_first_answer_settles_a_task_and_releases_the_next(bench: Bench) -> None:
+async def test_first_answer_settles_a_task_and_releases_the_next(bench: Bench) -> None:
     await bench.open(3, window=1)
     settled = await bench.settle(0, succeeded=2, failed=1)
     assert (settled.verdict, settled.function, settled.release) == ("settled", "model", (1,))
@@ -17,7 +17,7 @@ async def test_the_first_answer_settles_a_task_and_releases_the_next(bench: Benc
 
 
 @pytest.mark.parametrize("attempt", [0, 1, 7])
-async def test_any_attempt_settles_a_task_and_whoever_comes_second_changes_nothing(bench: Bench, attempt: int) -> None:
+async def test_second_answer_of_any_attempt_is_a_duplicate(bench: Bench, attempt: int) -> None:
     await bench.open(5, window=2)
     assert (await bench.settle(0, attempt)).release == (2,)
     before = await bench.dump()
@@ -27,7 +27,7 @@ async def test_any_attempt_settles_a_task_and_whoever_comes_second_changes_nothi
     assert await bench.dump() == before
 
 
-async def test_a_duplicate_clears_what_another_attempt_of_the_task_still_owed(bench: Bench) -> None:
+async def test_duplicate_clears_the_duties_of_another_attempt(bench: Bench) -> None:
     await bench.open(2)
     await bench.settle(0)
     await bench.redis.zadd(bench.key("inflight"), {"0": 1})
@@ -37,7 +37,7 @@ async def test_a_duplicate_clears_what_another_attempt_of_the_task_still_owed(be
     assert await bench.due() == {}
 
 
-async def test_a_settled_task_owes_no_retry(bench: Bench) -> None:
+async def test_settle_clears_the_retry_of_the_task(bench: Bench) -> None:
     await bench.open(2)
     assert await bench.fail(0) == "retry"
     assert await bench.due() == {"t:0": 50.0}
@@ -47,14 +47,14 @@ async def test_a_settled_task_owes_no_retry(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("generation", [1, 7])
-async def test_an_answer_to_another_generation_changes_nothing(bench: Bench, generation: int) -> None:
+async def test_answer_to_another_generation_changes_nothing(bench: Bench, generation: int) -> None:
     await bench.open(2)
     before = await bench.dump()
     assert (await bench.settle(0, generation=generation)).verdict == "closed"
     assert await bench.dump() == before
 
 
-async def test_an_answer_to_a_closed_generation_changes_nothing(bench: Bench) -> None:
+async def test_answer_to_a_closed_generation_changes_nothing(bench: Bench) -> None:
     await bench.open(2)
     for task in range(2):
         await bench.settle(task, succeeded=0, failed=1)
@@ -65,7 +65,7 @@ async def test_an_answer_to_a_closed_generation_changes_nothing(bench: Bench) ->
     assert await bench.dump() == before
 
 
-async def test_a_ledger_that_is_not_there_is_not_resurrected(bench: Bench) -> None:
+async def test_no_script_creates_a_missing_ledger(bench: Bench) -> None:
     assert (await bench.settle(0)).verdict == "unknown"
     assert await bench.fail(0) == "unknown"
     await bench.ledger.extend(await bench.current(0))
@@ -79,14 +79,14 @@ async def test_a_ledger_that_is_not_there_is_not_resurrected(bench: Bench) -> No
     assert await bench.dump() == {"hash": {}}
 
 
-async def test_before_it_was_opened_a_batch_settles_nothing(bench: Bench) -> None:
+async def test_settle_before_begin_is_closed(bench: Bench) -> None:
     await bench.claim()
     before = await bench.dump()
     assert (await bench.settle(0)).verdict == "closed"
     assert await bench.dump() == before
 
 
-async def test_a_settle_releases_two_at_most_so_that_a_shrunk_window_heals(bench: Bench) -> None:
+async def test_settle_releases_at_most_two_so_that_a_shrunk_window_heals(bench: Bench) -> None:
     await bench.open(20, window=4)
     await bench.redis.zrem(bench.key("inflight"), "1", "2", "3")
     assert (await bench.settle(0)).release == (4, 5)
@@ -96,14 +96,14 @@ async def test_a_settle_releases_two_at_most_so_that_a_shrunk_window_heals(bench
     assert await bench.in_flight() == [7, 8, 9, 10]
 
 
-async def test_a_full_window_releases_nothing(bench: Bench) -> None:
+async def test_settle_with_a_full_window_releases_nothing(bench: Bench) -> None:
     await bench.open(9, window=2)
     await bench.redis.hset(bench.key(), "window", "1")
     assert (await bench.settle(0)).release == ()
     assert (await bench.settle(1)).release == (2,)
 
 
-async def test_a_paused_batch_settles_and_releases_nothing(bench: Bench) -> None:
+async def test_settle_in_a_paused_batch_releases_nothing(bench: Bench) -> None:
     await bench.open(4, window=2)
     await bench.redis.hset(bench.key(), "state", "paused")
     settled = await bench.settle(0)
@@ -112,7 +112,7 @@ async def test_a_paused_batch_settles_and_releases_nothing(bench: Bench) -> None
     assert await bench.in_flight() == []
 
 
-async def test_the_last_task_hands_out_the_last_segment_and_the_reduce(bench: Bench) -> None:
+async def test_last_settle_returns_the_last_segment_and_the_reduce(bench: Bench) -> None:
     await bench.open(2)
     assert (await bench.settle(1)).reduce is False
     settled = await bench.settle(0)
@@ -123,7 +123,7 @@ async def test_the_last_task_hands_out_the_last_segment_and_the_reduce(bench: Be
     assert (await bench.settle(0)).verdict == "closed"
 
 
-async def test_only_a_reduce_starts_what_nothing_is_left_of(bench: Bench) -> None:
+async def test_last_settle_after_a_full_segment_returns_the_next_segment(bench: Bench) -> None:
     await bench.open(2, items=1001)
     assert (await bench.settle(0, succeeded=1000)).segment == 0
     settled = await bench.settle(1)
@@ -135,7 +135,7 @@ async def test_only_a_reduce_starts_what_nothing_is_left_of(bench: Bench) -> Non
     [(500, b"x"), (1, b"x" * 4 * 1024 * 1024)],
     ids=["a thousand outcomes", "eight MiB"],
 )
-async def test_a_segment_is_cut_when_it_is_full(bench: Bench, outcomes: int, answer: bytes) -> None:
+async def test_segment_is_cut_at_its_limits(bench: Bench, outcomes: int, answer: bytes) -> None:
     await bench.open(4, items=4 * outcomes)
     assert (await bench.settle(0, succeeded=outcomes - 1, failed=1, answer=answer)).segment is None
     assert (await bench.settle(1, succeeded=outcomes, answer=answer)).segment == 0
@@ -147,13 +147,13 @@ async def test_a_segment_is_cut_when_it_is_full(bench: Bench, outcomes: int, ans
     assert await bench.due() == {"s:0": 30.0, "s:1": 30.0, "r": 30.0}
 
 
-async def test_just_under_its_limits_a_segment_is_not_cut(bench: Bench) -> None:
+async def test_segment_is_not_cut_below_its_limits(bench: Bench) -> None:
     await bench.open(3, items=3000)
     assert (await bench.settle(0, succeeded=999, answer=b"x" * (8 * 1024 * 1024 - 1))).segment is None
     assert (await bench.settle(1, answer=b"")).segment == 0
 
 
-async def test_a_written_segment_is_due_no_more(bench: Bench) -> None:
+async def test_written_segment_is_no_longer_due(bench: Bench) -> None:
     await bench.open(1)
     await bench.settle(0)
     await bench.segment_written(0, generation=1)
@@ -163,7 +163,7 @@ async def test_a_written_segment_is_due_no_more(bench: Bench) -> None:
     assert await bench.segment_answers(0) == []
 
 
-async def test_a_written_segment_pushes_the_expiry_on_and_never_back(bench: Bench) -> None:
+async def test_written_segment_extends_the_expiry_and_never_shortens_it(bench: Bench) -> None:
     await bench.open(3, items=3000)
     for task in range(2):
         await bench.settle(task, succeeded=1000)
@@ -177,7 +177,7 @@ async def test_a_written_segment_pushes_the_expiry_on_and_never_back(bench: Benc
     assert expiry - await bench.now() > 6 * 86400
 
 
-async def test_segments_are_read_and_written_in_any_order(bench: Bench) -> None:
+async def test_segments_are_written_in_any_order(bench: Bench) -> None:
     await bench.open(4, items=4000)
     for task in range(4):
         await bench.settle(task, succeeded=1000, answer=b"answer %d" % task)

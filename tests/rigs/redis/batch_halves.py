@@ -1,4 +1,4 @@
-"""Whole lives of batches in a ledger, in two halves, so that something can happen to Redis between them."""
+"""The life of a batch in a ledger, in two halves, so that a test can break Redis in between."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,8 +17,8 @@ TASKS = 6
 
 
 @dataclass(frozen=True)
-class Lives:
-    """Batches of one ledger, over one connection as the function makes it."""
+class OpenLedger:
+    """The batches of one ledger, over a connection that the function opens."""
 
     redis: Redis
     ledger: Ledger
@@ -30,10 +30,10 @@ class Lives:
 
 
 @asynccontextmanager
-async def lives(url: str, prefix: str, password: str | None = PASSWORD) -> AsyncIterator[Lives]:
+async def open_ledger(url: str, prefix: str, password: str | None = PASSWORD) -> AsyncIterator[OpenLedger]:
     """Open the connection that `redis_url` asks for."""
     async with open_redis(url, password) as redis:
-        yield Lives(redis, Ledger(redis, prefix), prefix)
+        yield OpenLedger(redis, Ledger(redis, prefix), prefix)
 
 
 async def begin(bench: Bench) -> None:
@@ -45,9 +45,9 @@ async def begin(bench: Bench) -> None:
 
 
 async def end(bench: Bench, *, lossy: bool = False) -> None:
-    """Find the failed task due again, settle the rest once each, reduce and finish.
+    """Release the failed task again, settle the rest once each, reduce and finish.
 
-    Where answers may be lost (`lossy`) a script is sent twice, and the second says that it is done already.
+    Where replies may be lost (`lossy`), a script may run twice, and the second reply says that it is done already.
     """
     repeated = {"duplicate", "closed"} if lossy else set()
     await bench.age_duty("t:0")
@@ -61,7 +61,7 @@ async def end(bench: Bench, *, lossy: bool = False) -> None:
     assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0)) == "done"
 
 
-def over(pipeline: PipelineBench, made: Lives) -> PipelineBench:
+def on_ledger(pipeline: PipelineBench, opened: OpenLedger) -> PipelineBench:
     """The whole function, with its ledger in this Redis."""
-    context = replace(pipeline.context, ledger=made.ledger, phases=Phases(made.ledger))
-    return PipelineBench(context, made.redis, pipeline.gateway, pipeline.name)
+    context = replace(pipeline.context, ledger=opened.ledger, phases=Phases(opened.ledger))
+    return PipelineBench(context, opened.redis, pipeline.gateway, pipeline.name)

@@ -1,4 +1,4 @@
-"""One batch in a real ledger: its scripts in short words, and its keys to look at and to age."""
+"""One batch in a real ledger: short calls of its scripts, and its keys to read and to age."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ def submission(
 ) -> Submission:
     """A submission of one input; another etag or chunk makes it another one.
 
-    So many `targets` are told of its end, the first of them one that reduces if it `reduces`.
+    `targets` targets are notified of its end; with `reduces`, the first of them is the reduce function.
     """
     fields: dict[str, Any] = {"input": "in.csv", "function": "model", "window": window, "chunk": chunk}
-    told = [f"told-{number}" for number in range(targets)]
-    fields |= {"reduce": told.pop(0)} if reduces else {}
-    return Submission(fields | ({"notify": told} if told else {}), etag, 1, etag)
+    functions = [f"told-{number}" for number in range(targets)]
+    fields |= {"reduce": functions.pop(0)} if reduces else {}
+    return Submission(fields | ({"notify": functions} if functions else {}), etag, 1, etag)
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A ledger and one batch in it. Seconds are relative to Redis' clock: what is past is negative."""
+    """A ledger and one batch in it. Seconds are relative to Redis' clock: negative is in the past."""
 
     ledger: Ledger
     redis: Redis
@@ -84,7 +84,7 @@ class Bench:
         return await self.ledger.begin(self.name, owner, new)
 
     async def open(self, tasks: int, *, window: int = 128, items: int | None = None) -> list[int]:
-        """Open the batch; its first window is confirmed, as if the gateway had taken it."""
+        """Open the batch and confirm its first window, as if the gateway had accepted it."""
         assert await self.claim(window=window) == "claimed"
         verdict, released = await self.begin(tasks=tasks, items=items)
         assert verdict == "running"
@@ -92,7 +92,7 @@ class Bench:
         return released
 
     async def current(self, task: int, attempt: int = 0, generation: int = 0) -> Identity:
-        """An identity of the batch's present life."""
+        """An identity of the batch in its current epoch."""
         phase = await self.ledger.phase(self.name)
         return Identity(self.name, generation, task, attempt, phase.epoch if phase else "")
 
@@ -112,7 +112,7 @@ class Bench:
         return await self.ledger.settle(await self.current(task, attempt, generation), envelope, answer)
 
     async def skip(self, task: int) -> Settled:
-        """Settle without outcomes, as a task of a batch that closes does."""
+        """Settle without outcomes, as a task of a closing batch does."""
         return await self.settle(task, succeeded=0, answer=b"")
 
     async def fail(
@@ -124,25 +124,25 @@ class Bench:
         return await self.ledger.repair(self.name, SILENCE, shortest)
 
     async def segment_answers(self, segment: int, generation: int = 0) -> list[bytes]:
-        """The answers of a segment that is to be written."""
+        """The answers of a segment that is not written yet."""
         _, answers = await self.ledger.segment_answers(self.name, generation, segment)
         return answers
 
     async def segment_written(self, segment: int, generation: int = 0) -> None:
-        """Say that a segment of the batch's present life is in S3."""
+        """Record that a segment of the batch's current epoch is in S3."""
         await self.ledger.segment_written(self.name, generation, segment, (await self.current(0)).epoch)
 
     async def confirm(self, generation: int = 0) -> None:
-        """The gateway took the first window."""
+        """Record that the gateway accepted the first window."""
         await self.ledger.confirm(self.name, generation, (await self.current(0)).epoch)
 
     async def defer(self, tasks: Sequence[int], backoff: float, generation: int = 0) -> None:
-        """The gateway refused these tasks."""
+        """Record that the gateway refused these tasks."""
         of = Pass(self.name, (await self.current(0)).epoch, generation, "model")
         await self.ledger.defer(of, tasks, backoff)
 
     async def reduce(self, owner: str = "reducer", generation: int = 0) -> None:
-        """Settle nothing more: take the reduce's lease, so that `owner` may begin or finish."""
+        """Take the reduce's lease, so that `owner` may begin or finish."""
         assert (await self.ledger.lease(self.name, owner, generation)).verdict == "leased"
 
     async def now(self) -> float:
@@ -161,7 +161,7 @@ class Bench:
         return sorted(int(task) for task, _ in await self._zset("inflight"))
 
     async def due(self) -> dict[str, float]:
-        """The duties, each with the seconds until another may take it, to the nearest ten: tests take their time."""
+        """The duties with the seconds until another may take them, to the nearest ten since tests take time."""
         now = await self.now()
         return {duty.decode(): round(at / 1e6 - now, -1) for duty, at in await self._zset("due")}
 
@@ -169,7 +169,7 @@ class Bench:
         return {int(member): at for member, at in await self._zset("inflight")}[task]
 
     async def age(self, seconds: float = -1000, **fields: float) -> None:
-        """Move time fields of the hash to `seconds` from now; a field given by name to its own."""
+        """Move the time fields of the hash to `seconds` from now, or only the named fields to their own seconds."""
         now = await self.now()
         wanted = fields or dict.fromkeys(("heard_at", "mark_at", "probed_at"), seconds)
         for name, value in wanted.items():
@@ -192,7 +192,7 @@ class Bench:
         await self.redis.zadd(self.key("due"), {duty: int((await self.now() + seconds) * 1e6)})
 
     async def dump(self) -> dict[str, Any]:
-        """All that Redis holds of the batch, to see that nothing changed."""
+        """All that Redis holds of the batch, to compare before and after."""
         found: dict[str, Any] = {"hash": await self.fields()}
         for key in sorted([key async for key in self.redis.scan_iter(match=self.key("*"))]):
             found[key.decode()] = await self.redis.dump(key)

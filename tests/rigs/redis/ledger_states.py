@@ -1,4 +1,4 @@
-"""A batch's ledger in each state."""
+"""The ledger of a batch in each state."""
 
 from collections.abc import Awaitable, Callable
 
@@ -9,7 +9,7 @@ Made = Callable[[Bench], Awaitable[None]]
 
 
 async def ended(bench: Bench) -> None:
-    """Two tasks, of which one failed; a reduce that had trouble, and then ended the batch."""
+    """Two tasks, of which one failed; a reduce that had trouble first, and then ended the batch."""
     await bench.open(2)
     await bench.settle(0)
     await bench.settle(1, succeeded=0, failed=1)

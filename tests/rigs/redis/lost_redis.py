@@ -1,4 +1,4 @@
-"""Redis loses everything: what tests of a rebuilt batch have in common."""
+"""Redis loses everything, or comes back with an older snapshot."""
 
 from typing import Any
 
@@ -7,20 +7,20 @@ from tests.rigs.function.pipeline_bench import PipelineBench
 
 
 async def lose_redis(pipeline: PipelineBench) -> None:
-    """Redis is empty, and the replicas know nothing any more; what was queued is still there."""
+    """Empty Redis and the memory of the replicas; the queue stays."""
     await pipeline.redis.flushall()
     pipeline.forget()
 
 
 async def memory(pipeline: PipelineBench) -> dict[Any, Any]:
-    """All that Redis holds, as a snapshot on its disk or a replica does."""
+    """All that Redis holds, as a snapshot on its disk has it."""
     return {key: await pipeline.redis.dump(key) for key in await pipeline.redis.keys("*")}
 
 
-async def come_back(pipeline: PipelineBench, kept: dict[Any, Any]) -> None:
-    """Redis comes back with an older memory, by which S3 is yet to be surveyed."""
+async def come_back(pipeline: PipelineBench, snapshot: dict[Any, Any]) -> None:
+    """Restore an older snapshot of Redis, after which S3 is to be surveyed again."""
     await lose_redis(pipeline)
-    for key, value in kept.items():
+    for key, value in snapshot.items():
         await pipeline.redis.restore(key, 3_600_000, value)
     await pipeline.redis.delete(f"{pipeline.name}:epoch")
 

@@ -1,4 +1,4 @@
-"""Redis servers in the ways in which they are deployed: alone with chosen settings, as a cluster, with sentinels."""
+"""Redis servers as they are deployed: alone with chosen settings, as a cluster, with sentinels."""
 
 import asyncio
 import contextlib
@@ -55,13 +55,13 @@ class Node:
             return bool((await client.info("replication"))["role"] == "master")
 
     async def is_level_with(self, primary: "Node") -> bool:
-        """Whether, a replica, it has all that the primary has."""
+        """Whether this replica has all the data of the primary."""
         async with self.client() as mine, primary.client() as theirs:
             got, made = await mine.info("replication"), await theirs.info("replication")
         return bool(got["master_link_status"] == "up" and got["slave_repl_offset"] == made["master_repl_offset"])
 
     async def sees_all(self) -> bool:
-        """Whether, a sentinel, it has met the replica and the two others."""
+        """Whether this sentinel knows the replica and the two other sentinels."""
         async with self.client() as client:
             states: Any = await client.sentinel_masters()
             state = states[SERVICE]
@@ -69,7 +69,7 @@ class Node:
 
 
 def make_node(children: Children, name: str, password: str | None = None, *options: str, mode: str = "") -> Node:
-    """A server that is not started yet. `options` are lines of its configuration, `mode` a flag."""
+    """Make a server that is not started yet. `options` are lines of its configuration, `mode` a flag."""
     (port,) = free_ports(1, also=0)
     folder = children.directory / name
     folder.mkdir(mode=0o700)
@@ -89,7 +89,7 @@ def make_node(children: Children, name: str, password: str | None = None, *optio
 
 @dataclass(frozen=True)
 class RedisNodes:
-    """Primaries with a third of the slots each, then as many replicas as were asked for."""
+    """Primaries with a third of the slots each, then their replicas."""
 
     nodes: tuple[Node, ...]
 
@@ -113,13 +113,13 @@ class RedisNodes:
 
 @dataclass
 class Service:
-    """An address that leads to another port, and in time to another, as a service of Kubernetes does."""
+    """An address that forwards to a port that may change, as a service of Kubernetes does."""
 
     port: int
 
     @contextlib.asynccontextmanager
     async def served(self) -> AsyncIterator[int]:
-        """Listen; gives the port of its own."""
+        """Listen, and yield the port."""
         async with await asyncio.start_server(self._forward, HOST, 0) as server:
             yield int(server.sockets[0].getsockname()[1])
 
@@ -170,14 +170,14 @@ def _bus_port(node: Node) -> int:
 
 @dataclass(frozen=True)
 class Watched:
-    """A primary and its replica, and the sentinels that put the replica in its place when it is away."""
+    """A primary, its replica, and sentinels that promote the replica when the primary is away."""
 
     primary: Node
     replica: Node
     sentinels: tuple[Node, ...]
 
     async def lose_the_primary(self) -> None:
-        """Kill it once the replica has all that it has."""
+        """Kill the primary once the replica has all its data."""
         await wait_until(lambda: self.replica.is_level_with(self.primary))
         self.primary.daemon.kill()
 

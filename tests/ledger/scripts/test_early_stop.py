@@ -1,4 +1,4 @@
-"""What stops a batch early: skipped tasks, an unknown model function, a cancel."""
+"""A batch stops early: skipped tasks, an unknown model function, a cancel."""
 
 import pytest
 
@@ -6,14 +6,14 @@ from pipeline.ledger.ledger import End
 from tests.rigs.redis.ledger_bench import Bench
 
 
-async def test_nobody_skips_a_task_of_a_batch_that_goes_on(bench: Bench) -> None:
+async def test_skip_in_a_running_batch_changes_nothing(bench: Bench) -> None:
     await bench.open(2)
     before = await bench.dump()
     assert (await bench.skip(0)).verdict == "closed"
     assert await bench.dump() == before
 
 
-async def test_a_cancelled_batch_releases_nothing_and_ends_when_nothing_is_in_flight(bench: Bench) -> None:
+async def test_cancelled_batch_releases_nothing_and_reduces_when_none_in_flight(bench: Bench) -> None:
     await bench.open(9, window=2)
     assert await bench.ledger.control.cancel(bench.name) == ("running", 0, None, False)
     first = await bench.settle(0)
@@ -27,7 +27,7 @@ async def test_a_cancelled_batch_releases_nothing_and_ends_when_nothing_is_in_fl
     assert await bench.segment_answers(0) == [b"answer"]
 
 
-async def test_skipped_to_the_end_there_is_no_segment(bench: Bench) -> None:
+async def test_batch_whose_tasks_are_all_skipped_has_no_segment(bench: Bench) -> None:
     await bench.open(2)
     await bench.ledger.control.cancel(bench.name)
     assert (await bench.skip(0)).reduce is False
@@ -36,7 +36,7 @@ async def test_skipped_to_the_end_there_is_no_segment(bench: Bench) -> None:
     assert (await bench.fields())["segments"] == "0"
 
 
-async def test_what_waits_to_run_again_is_given_up_by_a_cancel(bench: Bench) -> None:
+async def test_cancel_drops_waiting_retries(bench: Bench) -> None:
     await bench.claim(window=2)
     await bench.begin(tasks=2)
     await bench.fail(0)
@@ -46,7 +46,7 @@ async def test_what_waits_to_run_again_is_given_up_by_a_cancel(bench: Bench) -> 
     assert (await bench.skip(1)).reduce is True
 
 
-async def test_a_cancel_with_nothing_in_flight_hands_out_the_segment_and_the_reduce(bench: Bench) -> None:
+async def test_cancel_with_none_in_flight_returns_segment_and_reduce(bench: Bench) -> None:
     await bench.open(3, window=2)
     await bench.settle(0)
     for task in (1, 2):
@@ -56,14 +56,14 @@ async def test_a_cancel_with_nothing_in_flight_hands_out_the_segment_and_the_red
     assert await bench.segment_answers(0) == [b"answer"]
 
 
-async def test_a_paused_batch_can_be_cancelled(bench: Bench) -> None:
+async def test_paused_batch_can_be_cancelled(bench: Bench) -> None:
     await bench.open(1)
     await bench.redis.hset(bench.key(), "state", "paused")
     assert await bench.ledger.control.cancel(bench.name) == ("paused", 0, None, False)
     assert await bench.state() == "closing"
 
 
-async def test_cancelled_twice_nothing_more_happens(bench: Bench) -> None:
+async def test_second_cancel_changes_nothing(bench: Bench) -> None:
     await bench.open(2)
     await bench.ledger.control.cancel(bench.name)
     before = await bench.dump()
@@ -71,7 +71,7 @@ async def test_cancelled_twice_nothing_more_happens(bench: Bench) -> None:
     assert await bench.dump() == before
 
 
-async def test_cancelled_while_it_is_reduced_a_batch_begins_no_generation_and_ends_cancelled(bench: Bench) -> None:
+async def test_cancel_during_the_reduce_blocks_the_next_generation(bench: Bench) -> None:
     await bench.open(1)
     await bench.settle(0, succeeded=0, failed=1)
     await bench.reduce()
@@ -80,7 +80,7 @@ async def test_cancelled_while_it_is_reduced_a_batch_begins_no_generation_and_en
     assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0)) == "cancelled"
 
 
-async def test_a_cancelled_batch_that_is_being_reduced_is_cancelled_already(bench: Bench) -> None:
+async def test_cancel_during_the_reduce_of_a_cancelled_batch_changes_nothing(bench: Bench) -> None:
     await bench.open(2, window=1)
     await bench.fail(0)
     assert (await bench.ledger.control.cancel(bench.name))[3] is True
@@ -89,7 +89,7 @@ async def test_a_cancelled_batch_that_is_being_reduced_is_cancelled_already(benc
     assert await bench.dump() == before
 
 
-async def test_a_cancel_while_opening_is_remembered(bench: Bench) -> None:
+async def test_cancel_while_opening_is_recorded(bench: Bench) -> None:
     await bench.claim()
     assert await bench.ledger.control.cancel(bench.name) == ("opening", 0, None, False)
     assert (await bench.fields())["cancel"] == "1"
@@ -97,9 +97,7 @@ async def test_a_cancel_while_opening_is_remembered(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("tasks", "limit"), [(30, 10), (3, 3), (1, 1)])
-async def test_a_model_function_that_the_first_calls_do_not_find_stops_the_batch(
-    bench: Bench, tasks: int, limit: int
-) -> None:
+async def test_batch_stops_when_its_first_calls_are_all_404(bench: Bench, tasks: int, limit: int) -> None:
     await bench.open(tasks, window=12)
     for task in range(limit - 1):
         assert (await bench.settle(task, succeeded=0, failed=1, not_found=1)).verdict == "settled"
@@ -115,7 +113,7 @@ async def test_a_model_function_that_the_first_calls_do_not_find_stops_the_batch
     assert settled.reduce is (tasks < 30)
 
 
-async def test_calls_of_a_chunk_count_one_by_one(bench: Bench) -> None:
+async def test_each_call_of_a_chunk_counts_towards_the_404_limit(bench: Bench) -> None:
     await bench.open(5, items=35)
     await bench.settle(0, succeeded=0, failed=7, not_found=7)
     assert await bench.state() == "running"
@@ -125,7 +123,7 @@ async def test_calls_of_a_chunk_count_one_by_one(bench: Bench) -> None:
 
 @pytest.mark.parametrize("other", [(1, 0, 0), (0, 1, 0)], ids=["one success", "one other failure"])
 @pytest.mark.parametrize("place", [0, 5])
-async def test_one_other_answer_among_the_first_and_the_batch_goes_on(
+async def test_one_other_answer_among_the_first_keeps_the_batch_running(
     bench: Bench, other: tuple[int, int, int], place: int
 ) -> None:
     await bench.open(30)
@@ -135,7 +133,7 @@ async def test_one_other_answer_among_the_first_and_the_batch_goes_on(
     assert await bench.state() == "running"
 
 
-async def test_in_a_later_generation_404_is_one_failure_like_another(bench: Bench) -> None:
+async def test_a_404_in_a_later_generation_is_an_ordinary_failure(bench: Bench) -> None:
     await bench.open(2)
     for task in range(2):
         await bench.settle(task, succeeded=0, failed=1)

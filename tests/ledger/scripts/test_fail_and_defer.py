@@ -1,11 +1,11 @@
-"""fail, defer, confirm and extend, and what they do to a task that something else has happened to meanwhile."""
+"""fail, defer, confirm and extend, also for a task that has settled or failed in the meantime."""
 
 import pytest
 
 from tests.rigs.redis.ledger_bench import SILENCE, Bench
 
 
-async def test_a_task_without_an_answer_runs_again_after_its_backoff(bench: Bench) -> None:
+async def test_failed_task_is_retried_after_its_backoff(bench: Bench) -> None:
     await bench.open(2)
     assert await bench.fail(0, backoff=70) == "retry"
     assert await bench.due() == {"t:0": 70.0}
@@ -18,7 +18,7 @@ async def test_a_task_without_an_answer_runs_again_after_its_backoff(bench: Benc
     assert await bench.due() == {}
 
 
-async def test_the_last_attempt_is_exhausted_and_stays_in_flight_until_it_is_settled(bench: Bench) -> None:
+async def test_last_attempt_is_exhausted_and_stays_in_flight_until_settled(bench: Bench) -> None:
     await bench.open(1)
     for attempt in range(2):
         assert await bench.fail(0, attempt) == "retry"
@@ -33,7 +33,7 @@ async def test_the_last_attempt_is_exhausted_and_stays_in_flight_until_it_is_set
 
 
 @pytest.mark.parametrize("attempt", [0, 2])
-async def test_only_the_current_attempt_can_fail(bench: Bench, attempt: int) -> None:
+async def test_fail_of_another_attempt_is_stale(bench: Bench, attempt: int) -> None:
     await bench.open(2)
     await bench.fail(0)
     before = await bench.dump()
@@ -41,7 +41,7 @@ async def test_only_the_current_attempt_can_fail(bench: Bench, attempt: int) -> 
     assert await bench.dump() == before
 
 
-async def test_a_settled_task_cannot_fail(bench: Bench) -> None:
+async def test_fail_of_a_settled_task_is_a_duplicate(bench: Bench) -> None:
     await bench.open(2)
     await bench.settle(0)
     before = await bench.dump()
@@ -49,7 +49,7 @@ async def test_a_settled_task_cannot_fail(bench: Bench) -> None:
     assert await bench.dump() == before
 
 
-async def test_in_another_generation_or_after_the_end_nothing_fails(bench: Bench) -> None:
+async def test_fail_in_another_generation_or_after_the_end_is_closed(bench: Bench) -> None:
     await bench.open(1)
     assert await bench.fail(0, generation=1) == "closed"
     await bench.settle(0)
@@ -58,7 +58,7 @@ async def test_in_another_generation_or_after_the_end_nothing_fails(bench: Bench
     assert await bench.dump() == before
 
 
-async def test_while_the_batch_closes_a_failed_task_is_skipped(bench: Bench) -> None:
+async def test_fail_in_a_closing_batch_is_a_skip(bench: Bench) -> None:
     await bench.open(1)
     await bench.ledger.control.cancel(bench.name)
     before = await bench.dump()
@@ -66,7 +66,7 @@ async def test_while_the_batch_closes_a_failed_task_is_skipped(bench: Bench) -> 
     assert await bench.dump() == before
 
 
-async def test_a_failure_is_heard_like_any_answer(bench: Bench) -> None:
+async def test_fail_updates_the_newest_heard_release(bench: Bench) -> None:
     await bench.open(2)
     await bench.age()
     sent = await bench.release_time(1)
@@ -76,7 +76,7 @@ async def test_a_failure_is_heard_like_any_answer(bench: Bench) -> None:
     assert abs(int(fields["heard_at"]) / 1e6 - await bench.now()) < 60
 
 
-async def test_a_refused_release_stays_due(bench: Bench) -> None:
+async def test_refused_release_stays_due(bench: Bench) -> None:
     await bench.open(3)
     await bench.defer([0, 2], 40, generation=0)
     assert await bench.due() == {"t:0": 40.0, "t:2": 40.0}
@@ -85,7 +85,7 @@ async def test_a_refused_release_stays_due(bench: Bench) -> None:
     assert (await bench.repair()).release == ((2, 0),)
 
 
-async def test_deferred_after_it_was_settled_a_task_is_owed_nothing(bench: Bench) -> None:
+async def test_defer_of_a_settled_task_adds_no_duty(bench: Bench) -> None:
     await bench.open(2)
     await bench.settle(0)
     await bench.defer([0], 40, generation=0)
@@ -93,7 +93,7 @@ async def test_deferred_after_it_was_settled_a_task_is_owed_nothing(bench: Bench
     assert await bench.in_flight() == [1]
 
 
-async def test_deferred_after_it_failed_a_task_runs_its_next_attempt_once(bench: Bench) -> None:
+async def test_defer_of_a_failed_task_releases_its_next_attempt_once(bench: Bench) -> None:
     await bench.open(1)
     await bench.fail(0, backoff=90)
     await bench.defer([0], 40, generation=0)
@@ -102,14 +102,14 @@ async def test_deferred_after_it_failed_a_task_runs_its_next_attempt_once(bench:
     assert (await bench.repair()).release == ((0, 1),)
 
 
-async def test_deferred_for_another_generation_nothing_changes(bench: Bench) -> None:
+async def test_defer_in_another_generation_changes_nothing(bench: Bench) -> None:
     await bench.open(1)
     before = await bench.dump()
     await bench.defer([0], 40, generation=1)
     assert await bench.dump() == before
 
 
-async def test_deferred_while_the_batch_closes_a_task_is_given_up(bench: Bench) -> None:
+async def test_defer_in_a_closing_batch_drops_the_task(bench: Bench) -> None:
     await bench.open(1)
     await bench.ledger.control.cancel(bench.name)
     await bench.defer([0], 40, generation=0)
@@ -118,7 +118,7 @@ async def test_deferred_while_the_batch_closes_a_task_is_given_up(bench: Bench) 
     assert (repairs.state, repairs.reduce) == ("reducing", True)
 
 
-async def test_deferred_after_the_end_nothing_changes(bench: Bench) -> None:
+async def test_defer_after_the_end_changes_nothing(bench: Bench) -> None:
     await bench.open(1)
     await bench.settle(0)
     before = await bench.dump()
@@ -126,7 +126,7 @@ async def test_deferred_after_the_end_nothing_changes(bench: Bench) -> None:
     assert await bench.dump() == before
 
 
-async def test_the_whole_first_window_settled_before_it_was_confirmed(bench: Bench) -> None:
+async def test_first_window_may_settle_before_it_is_confirmed(bench: Bench) -> None:
     await bench.claim(window=2)
     await bench.begin(tasks=3)
     await bench.settle(0)
@@ -136,7 +136,7 @@ async def test_the_whole_first_window_settled_before_it_was_confirmed(bench: Ben
     assert await bench.in_flight() == [2]
 
 
-async def test_a_failure_that_does_not_count_never_exhausts_a_task(bench: Bench) -> None:
+async def test_failure_that_does_not_count_never_exhausts_a_task(bench: Bench) -> None:
     await bench.open(1)
     for attempt in range(5):
         assert await bench.fail(0, attempt, attempts=0) == "retry"
@@ -145,7 +145,7 @@ async def test_a_failure_that_does_not_count_never_exhausts_a_task(bench: Bench)
     assert await bench.attempts() == {"0": 5}
 
 
-async def test_extended_a_task_keeps_its_place_and_is_not_lost_for_a_silence(bench: Bench) -> None:
+async def test_extended_task_keeps_its_place_and_is_not_lost_after_a_silence(bench: Bench) -> None:
     await bench.open(3, window=2)
     await bench.age_releases(t0=-500, t1=-400)
     placed = await bench.release_time(0)
@@ -165,7 +165,7 @@ async def test_extended_a_task_keeps_its_place_and_is_not_lost_for_a_silence(ben
     assert (await bench.repair()).release == ((0, 1),)
 
 
-async def test_what_is_not_in_flight_is_not_extended(bench: Bench) -> None:
+async def test_extend_of_a_task_not_in_flight_changes_nothing(bench: Bench) -> None:
     await bench.open(1, window=1)
     before = await bench.dump()
     await bench.ledger.extend(await bench.current(0, generation=1))

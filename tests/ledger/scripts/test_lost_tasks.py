@@ -1,16 +1,16 @@
-"""repair: what is lost is known by evidence, not by silence."""
+"""repair: a task is lost by evidence, not by silence."""
 
 from pipeline.ledger.ledger import LOSSES_ALLOWED
 from tests.rigs.redis.ledger_bench import SILENCE, Bench
 
 
 async def silent(bench: Bench, **releases: float) -> None:
-    """Nothing has been heard for long, and the tasks were released these seconds ago."""
+    """Let the last answer be long ago, and the tasks released at these seconds from now."""
     await bench.age()
     await bench.age_releases(**releases)
 
 
-async def test_released_before_what_was_answered_a_silence_ago_a_task_is_lost(bench: Bench) -> None:
+async def test_task_older_than_an_answer_is_lost_after_a_silence(bench: Bench) -> None:
     await bench.open(3, window=2)
     await bench.age_releases(t0=-300, t1=-200)
     await bench.settle(1)
@@ -26,7 +26,7 @@ async def test_released_before_what_was_answered_a_silence_ago_a_task_is_lost(be
     assert (await bench.repair()).release == ()
 
 
-async def test_within_a_silence_of_the_mark_nothing_is_lost(bench: Bench) -> None:
+async def test_nothing_is_lost_within_a_silence_of_the_mark(bench: Bench) -> None:
     await bench.open(3, window=2)
     await bench.age_releases(t0=-300, t1=-200)
     await bench.settle(1)
@@ -36,7 +36,7 @@ async def test_within_a_silence_of_the_mark_nothing_is_lost(bench: Bench) -> Non
     assert (await bench.repair()).release == ()
 
 
-async def test_released_with_or_after_what_was_answered_nothing_is_lost(bench: Bench) -> None:
+async def test_task_released_with_or_after_the_answered_one_is_not_lost(bench: Bench) -> None:
     await bench.open(3, window=3)
     heard = await bench.release_time(0)
     assert await bench.release_time(1) == heard
@@ -47,7 +47,7 @@ async def test_released_with_or_after_what_was_answered_nothing_is_lost(bench: B
     assert int((await bench.fields())["mark"]) == heard
 
 
-async def test_behind_a_foreign_backlog_nothing_is_lost_and_one_probe_a_silence_is_sent(bench: Bench) -> None:
+async def test_foreign_backlog_loses_nothing_and_gets_one_probe_a_silence(bench: Bench) -> None:
     await bench.open(6, window=4)
     await silent(bench, t0=-900, t1=-900, t2=-800, t3=-700)
     probes: list[tuple[int, int]] = []
@@ -63,14 +63,14 @@ async def test_behind_a_foreign_backlog_nothing_is_lost_and_one_probe_a_silence_
     assert (await bench.fields())["failed"] == "0"
 
 
-async def test_while_something_answers_nothing_is_probed(bench: Bench) -> None:
+async def test_no_probe_while_any_task_answers(bench: Bench) -> None:
     await bench.open(6, window=4)
     await silent(bench, t0=-900, t1=-900, t2=-800, t3=-700)
     await bench.settle(3)
     assert (await bench.repair()).release == ()
 
 
-async def test_while_tasks_that_were_released_together_answer_nothing_is_probed(bench: Bench) -> None:
+async def test_no_probe_while_tasks_released_together_answer(bench: Bench) -> None:
     await bench.open(4)
     await bench.age_releases(t0=-900, t1=-900, t2=-900, t3=-900)
     together = await bench.release_time(0)
@@ -85,7 +85,7 @@ async def test_while_tasks_that_were_released_together_answer_nothing_is_probed(
     assert (await bench.repair()).release == ()
 
 
-async def test_an_older_answer_does_not_take_back_what_was_heard(bench: Bench) -> None:
+async def test_older_answer_does_not_lower_the_newest_heard_release(bench: Bench) -> None:
     await bench.open(4)
     await bench.age_releases(t0=-500, t1=-400, t2=-300)
     newest = await bench.release_time(2)
@@ -95,13 +95,13 @@ async def test_an_older_answer_does_not_take_back_what_was_heard(bench: Bench) -
     assert int((await bench.fields())["heard"]) == newest
 
 
-async def test_a_message_that_was_just_released_is_not_probed(bench: Bench) -> None:
+async def test_task_released_just_now_is_not_probed(bench: Bench) -> None:
     await bench.open(2)
     await silent(bench, t0=-SILENCE + 20, t1=-SILENCE + 20)
     assert (await bench.repair()).release == ()
 
 
-async def test_the_late_answer_of_a_probed_task_says_nothing_about_the_queue(bench: Bench) -> None:
+async def test_late_answer_of_a_probed_task_does_not_count_as_heard(bench: Bench) -> None:
     await bench.open(3)
     await silent(bench, t0=-900, t1=-800, t2=-700)
     assert (await bench.repair()).release == ((0, 1),)
@@ -113,7 +113,7 @@ async def test_the_late_answer_of_a_probed_task_says_nothing_about_the_queue(ben
     assert (await bench.repair()).release == ()
 
 
-async def test_lost_too_often_a_task_is_exhausted_again_and_again_until_it_is_settled(bench: Bench) -> None:
+async def test_task_lost_too_often_is_exhausted_until_it_is_settled(bench: Bench) -> None:
     await bench.open(9, window=2)
     for loss in range(LOSSES_ALLOWED):
         await silent_after_newer(bench)
@@ -128,12 +128,12 @@ async def test_lost_too_often_a_task_is_exhausted_again_and_again_until_it_is_se
 
 
 async def silent_after_newer(bench: Bench) -> None:
-    """Task 0 is older than what was heard a silence ago."""
+    """Let task 0 be older than the release that was heard a silence ago."""
     await bench.age_releases(t0=-500)
     await bench.age(mark=-400, mark_at=-1000, heard_at=-1, probed_at=-1)
 
 
-async def test_silence_alone_fails_nothing_while_the_deadline_is_to_come(bench: Bench) -> None:
+async def test_silence_alone_never_exhausts_a_task(bench: Bench) -> None:
     await bench.open(1)
     for _ in range(3 * LOSSES_ALLOWED):
         await silent(bench, t0=-900)
@@ -143,14 +143,14 @@ async def test_silence_alone_fails_nothing_while_the_deadline_is_to_come(bench: 
     assert await bench.state() == "running"
 
 
-async def test_one_sweep_releases_a_bounded_number_and_the_next_goes_on(bench: Bench) -> None:
+async def test_one_sweep_releases_a_bounded_number_of_lost_tasks(bench: Bench) -> None:
     await bench.open(300, window=250)
     await bench.age_releases(**{f"t{task}": -500 for task in range(250)})
     await bench.age(mark=-400, mark_at=-1000, heard_at=-1, probed_at=-1)
     assert [len((await bench.repair()).release) for _ in range(4)] == [100, 100, 50, 0]
 
 
-async def test_what_was_lost_and_what_is_fresh_are_bounded_together(bench: Bench) -> None:
+async def test_lost_and_new_tasks_share_the_bound_of_one_sweep(bench: Bench) -> None:
     await bench.open(400, window=150)
     await bench.redis.zrem(bench.key("inflight"), *map(str, range(90, 150)))
     await bench.age_releases(**{f"t{task}": -500 for task in range(90)})

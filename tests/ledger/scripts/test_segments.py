@@ -1,10 +1,10 @@
-"""answers and segment: what is in S3 leaves Redis, and nothing else does."""
+"""answers and segment: only outcomes that are in S3 leave Redis."""
 
 from tests.rigs.redis.ledger_bench import Bench
 
 
 async def cut(bench: Bench, answers: int = 1) -> None:
-    """A batch of six tasks, of which the first ones have settled: each fills a segment."""
+    """Open a batch of six tasks and settle the first ones, each of which fills a segment."""
     await bench.open(6, items=6000)
     for task in range(answers):
         assert (await bench.settle(task, succeeded=1000, answer=b"answer %d" % task)).segment == task
@@ -16,7 +16,7 @@ async def outcomes(bench: Bench) -> list[bytes]:
     return found
 
 
-async def test_what_settled_after_a_segment_was_cut_stays_and_is_in_the_next_one(bench: Bench) -> None:
+async def test_answer_after_a_cut_goes_into_the_next_segment(bench: Bench) -> None:
     await cut(bench)
     await bench.settle(1, answer=b"after the cut")
     await bench.segment_written(0)
@@ -28,7 +28,7 @@ async def test_what_settled_after_a_segment_was_cut_stays_and_is_in_the_next_one
     assert await outcomes(bench) == [b"after the next"]
 
 
-async def test_a_segment_that_is_written_twice_is_trimmed_once(bench: Bench) -> None:
+async def test_segment_written_twice_is_trimmed_once(bench: Bench) -> None:
     await cut(bench, 2)
     await bench.segment_written(0)
     await bench.write(expire_at=str(int(await bench.now()) + 3600))
@@ -38,7 +38,7 @@ async def test_a_segment_that_is_written_twice_is_trimmed_once(bench: Bench) -> 
     assert await bench.segment_answers(1) == [b"answer 1"]
 
 
-async def test_a_segment_of_an_earlier_life_trims_nothing(bench: Bench) -> None:
+async def test_segment_written_of_another_epoch_trims_nothing(bench: Bench) -> None:
     await cut(bench)
     before = await bench.dump()
     await bench.ledger.segment_written(bench.name, 0, 0, "1")
@@ -46,7 +46,7 @@ async def test_a_segment_of_an_earlier_life_trims_nothing(bench: Bench) -> None:
     assert await bench.segment_answers(0) == [b"answer 0"]
 
 
-async def test_whoever_comes_late_is_given_no_answers_of_the_next_generation(bench: Bench) -> None:
+async def test_segment_answers_of_a_past_generation_are_empty(bench: Bench) -> None:
     await bench.open(1)
     await bench.settle(0, succeeded=0, failed=1, answer=b"first generation")
     await bench.segment_written(0)

@@ -1,4 +1,4 @@
-"""Which errors of Redis pass by themselves, and what is said of each."""
+"""Errors of Redis: which are transient, and the message for each."""
 
 import pytest
 from redis import exceptions as redis
@@ -49,37 +49,39 @@ IN_A_SCRIPT = (
 
 
 @pytest.mark.parametrize(("error", "again", "words"), WORDS)
-def test_an_error_is_told_in_words_and_tried_again_if_it_passes(error: Exception, *, again: bool, words: str) -> None:
+def test_error_has_a_message_and_is_retried_if_transient(error: Exception, *, again: bool, words: str) -> None:
     assert passes(error) is again
-    assert words in told(error)
+    assert words in message_of(error)
 
 
 @pytest.mark.parametrize(("text", "again", "words"), IN_A_SCRIPT)
-def test_an_error_inside_a_script_of_an_old_redis_is_the_same_error(text: str, *, again: bool, words: str) -> None:
+def test_error_inside_a_script_of_an_old_redis_is_the_same_error(text: str, *, again: bool, words: str) -> None:
     error = redis.ResponseError(f"Error running script (call to f_e0): @user_script:1: @user_script: 1: {text} ")
     assert passes(error) is again
-    assert words in told(error)
+    assert words in message_of(error)
 
 
 @pytest.mark.parametrize(("error", "again", "words"), WORDS)
-def test_a_cluster_that_cannot_be_reached_says_why(error: Exception, *, again: bool, words: str) -> None:
+def test_unreachable_cluster_names_the_cause(error: Exception, *, again: bool, words: str) -> None:
     outer = redis.RedisClusterException("Redis Cluster cannot be connected.")
     outer.__cause__ = error
     assert passes(outer) is again
-    assert told(outer) == told(error)
-    assert words in told(outer)
+    assert message_of(outer) == message_of(error)
+    assert words in message_of(outer)
 
 
 @pytest.mark.parametrize("kind", [redis.ResponseError, redis.ConnectionError, redis.AuthenticationError])
-def test_what_was_sent_to_redis_is_never_told(kind: type[Exception]) -> None:
-    assert SECRET not in told(kind(f"OOM value {SECRET}"))
+def test_what_was_sent_to_redis_is_never_message_of(kind: type[Exception]) -> None:
+    assert SECRET not in message_of(kind(f"OOM value {SECRET}"))
 
 
-def test_a_word_in_the_middle_of_a_message_is_no_code() -> None:
-    assert told(redis.ResponseError("wrong number of OOM and BUSY")) == "Redis cannot serve this now (ResponseError)"
+def test_word_in_the_middle_of_a_message_is_not_a_code() -> None:
+    assert (
+        message_of(redis.ResponseError("wrong number of OOM and BUSY")) == "Redis cannot serve this now (ResponseError)"
+    )
 
 
-def told(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     with pytest.raises(UnavailableError) as caught, unavailable():
         raise error
     return str(caught.value)

@@ -1,4 +1,4 @@
-"""A Redis that is full, forgets its scripts, evicts keys or is away."""
+"""A Redis that is full, evicts keys or is unreachable."""
 
 import re
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def own_redis() -> AsyncIterator[Redis]:
-    """A Redis that only these tests configure."""
+    """A Redis whose settings only these tests change."""
     async with redis_server() as server, Redis.from_url(server.url, password=server.password) as client:
         yield client
 
@@ -37,7 +37,7 @@ async def fill(redis: Redis) -> None:
     await redis.config_set("maxmemory", str(used - 1))
 
 
-async def test_out_of_memory_a_settle_changes_nothing_and_comes_through_later(own: Bench) -> None:
+async def test_settle_without_memory_changes_nothing_and_succeeds_later(own: Bench) -> None:
     await own.open(5, window=2)
     before = await own.dump()
     await fill(own.redis)
@@ -48,7 +48,7 @@ async def test_out_of_memory_a_settle_changes_nothing_and_comes_through_later(ow
     assert (await own.settle(0)).release == (2,)
 
 
-async def test_at_the_edge_of_its_memory_redis_settles_all_or_nothing(own: Bench) -> None:
+async def test_settle_at_the_memory_limit_writes_all_or_nothing(own: Bench) -> None:
     await own.open(40, window=2)
     settled, refused = [], []
     used = (await own.redis.info("memory"))["used_memory"]
@@ -72,28 +72,21 @@ def _released(settled: Settled) -> int:
     return len(settled.release)
 
 
-async def test_scripts_that_redis_forgot_are_sent_again(own: Bench) -> None:
-    await own.open(3)
-    await own.settle(0)
-    await own.redis.script_flush()
-    assert (await own.settle(1)).verdict == "settled"
-
-
-async def test_a_redis_that_may_evict_keys_is_refused(own: Bench) -> None:
+async def test_check_server_refuses_a_redis_that_may_evict_keys(own: Bench) -> None:
     await own.ledger.check_server()
     await own.redis.config_set("maxmemory-policy", "allkeys-lru")
     with pytest.raises(UnavailableError, match=re.escape("maxmemory-policy allkeys-lru): set it to noeviction")):
         await own.ledger.check_server()
 
 
-async def test_a_redis_that_is_away_is_named_without_its_password() -> None:
+async def test_ping_of_an_unreachable_redis_does_not_name_its_password() -> None:
     url = f"redis://127.0.0.1:{free_port()}/0"
     async with Ledger.connect(url, "the password", "prefix") as ledger:
         with pytest.raises(UnavailableError, match=r"^Redis cannot serve this now \(ConnectionError\): there is no"):
             await ledger.ping()
 
 
-async def test_a_wrong_password_is_said_without_the_password(bench: Bench) -> None:
+async def test_wrong_password_is_an_error_that_does_not_repeat_it(bench: Bench) -> None:
     arguments = bench.redis.connection_pool.connection_kwargs
     url = f"redis://{arguments['host']}:{arguments['port']}/0"
     async with Ledger.connect(url, "a wrong password", "prefix") as ledger:
@@ -101,15 +94,3 @@ async def test_a_wrong_password_is_said_without_the_password(bench: Bench) -> No
             await ledger.phase("batch")
     assert "a wrong password" not in str(caught.value)
     assert "AuthenticationError" in str(caught.value)
-
-
-async def test_the_index_of_open_batches_is_sorted_by_age_and_forgets(bench: Bench) -> None:
-    for batch in ("one", "two", "three"):
-        await bench.ledger.index.note(batch)
-    noted = await bench.ledger.index.batches()
-    assert [name for name, _ in noted] == ["one", "two", "three"]
-    now = await bench.now()
-    assert max(abs(since - now) for _, since in noted) < 60
-    assert [name for name, _ in await bench.ledger.index.batches(2)] == ["one", "two"]
-    await bench.ledger.index.forget("two")
-    assert [name for name, _ in await bench.ledger.index.batches()] == ["one", "three"]

@@ -1,4 +1,4 @@
-"""What people ask of a batch: what each request leaves in its ledger, and what it is refused."""
+"""Requests to a batch (pause, resume, tune, redrive, cancel): what they change in its ledger, and when they fail."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.rigs.redis.ledger_bench import Bench
 from tests.rigs.redis.ledger_states import Made, closing, deleting, ended
 
 
-async def test_an_end_forgets_its_trouble_and_the_redrive_that_led_to_it(bench: Bench) -> None:
+async def test_finish_clears_the_trouble_and_the_redrive_mark(bench: Bench) -> None:
     await ended(bench)
     assert "trouble" not in await bench.fields()
     assert (await bench.ledger.control.redrive(bench.name)).verdict == "redriven"
@@ -16,7 +16,7 @@ async def test_an_end_forgets_its_trouble_and_the_redrive_that_led_to_it(bench: 
     assert not {"redrive", "trouble"} & (await bench.fields()).keys()
 
 
-async def test_an_end_asked_for_again_is_told_and_changes_nothing(bench: Bench) -> None:
+async def test_second_finish_returns_the_state_and_changes_nothing(bench: Bench) -> None:
     await ended(bench)
     before = await bench.dump()
     assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 2)) == "done"
@@ -26,7 +26,7 @@ async def test_an_end_asked_for_again_is_told_and_changes_nothing(bench: Bench) 
 
 @pytest.mark.parametrize("pause", [True, False], ids=["pause", "resume"])
 @pytest.mark.parametrize("make", [closing, ended, deleting])
-async def test_what_ends_or_has_ended_is_neither_paused_nor_resumed(bench: Bench, make: Made, *, pause: bool) -> None:
+async def test_closing_or_ended_batch_cannot_be_paused_or_resumed(bench: Bench, make: Made, *, pause: bool) -> None:
     await make(bench)
     if not pause:
         await bench.write(paused="1")
@@ -35,7 +35,7 @@ async def test_what_ends_or_has_ended_is_neither_paused_nor_resumed(bench: Bench
     assert await bench.dump() == before
 
 
-async def test_a_pause_that_was_lifted_before_the_batch_began_is_forgotten(bench: Bench) -> None:
+async def test_pause_lifted_before_begin_leaves_the_batch_running(bench: Bench) -> None:
     await bench.claim()
     await bench.ledger.control.hold(bench.name, paused=True)
     assert (await bench.fields())["paused"] == "1"
@@ -46,7 +46,7 @@ async def test_a_pause_that_was_lifted_before_the_batch_began_is_forgotten(bench
 
 
 @pytest.mark.parametrize("make", [ended, deleting])
-async def test_what_has_ended_is_not_tuned(bench: Bench, make: Made) -> None:
+async def test_ended_batch_cannot_be_tuned(bench: Bench, make: Made) -> None:
     await make(bench)
     state, before = await bench.state(), await bench.dump()
     assert await bench.ledger.control.tune(bench.name, 7, 3.0) == state
@@ -54,7 +54,7 @@ async def test_what_has_ended_is_not_tuned(bench: Bench, make: Made) -> None:
 
 
 @pytest.mark.parametrize(("rate", "kept"), [(0.0, None), (5.0, "5.0"), (None, "2.0")])
-async def test_a_new_rate_forgets_what_the_old_one_put_off(bench: Bench, rate: float | None, kept: str | None) -> None:
+async def test_new_rate_clears_the_pacing_of_the_old_rate(bench: Bench, rate: float | None, kept: str | None) -> None:
     await bench.open(3)
     await bench.write(rate="2.0", paced_at="1", called_at="1")
     assert await bench.ledger.control.tune(bench.name, 9, rate) == "running"
@@ -63,7 +63,7 @@ async def test_a_new_rate_forgets_what_the_old_one_put_off(bench: Bench, rate: f
     assert {"paced_at", "called_at"} & fields.keys() == ({"paced_at", "called_at"} if rate is None else set())
 
 
-async def test_a_redrive_begins_without_what_the_end_left_behind(bench: Bench) -> None:
+async def test_redrive_clears_the_fields_of_the_last_end(bench: Bench) -> None:
     await ended(bench)
     await bench.write(cancel="1", paused="1", trouble="old", owner="reducer")
     await bench.age(ended=-500)
@@ -79,7 +79,7 @@ async def test_a_redrive_begins_without_what_the_end_left_behind(bench: Bench) -
     assert (again.state, again.verdict) == ("reducing", "under way")
 
 
-async def test_what_cannot_be_redriven_stays_as_it_is(bench: Bench) -> None:
+async def test_redrive_of_an_unknown_or_open_batch_changes_nothing(bench: Bench) -> None:
     unknown = await bench.ledger.control.redrive(bench.name)
     assert (unknown.state, unknown.generation, unknown.verdict) == ("", 0, "unknown")
     assert await bench.dump() == {"hash": {}}
@@ -89,7 +89,7 @@ async def test_what_cannot_be_redriven_stays_as_it_is(bench: Bench) -> None:
     assert await bench.dump() == before
 
 
-async def test_a_redrive_is_under_way_while_its_generation_runs_but_not_in_a_deletion(bench: Bench) -> None:
+async def test_redrive_is_under_way_while_its_generation_runs(bench: Bench) -> None:
     await ended(bench)
     await bench.ledger.control.redrive(bench.name)
     await bench.reduce("next")
@@ -106,7 +106,7 @@ async def test_a_redrive_is_under_way_while_its_generation_runs_but_not_in_a_del
     assert (asked.state, asked.verdict) == ("deleting", "open")
 
 
-async def test_a_generation_that_runs_by_itself_is_no_redrive(bench: Bench) -> None:
+async def test_automatic_next_generation_is_not_a_redrive(bench: Bench) -> None:
     await bench.open(1)
     await bench.settle(0, succeeded=0, failed=1, retryable=1)
     await bench.reduce()
@@ -115,7 +115,7 @@ async def test_a_generation_that_runs_by_itself_is_no_redrive(bench: Bench) -> N
     assert (asked.state, asked.generation, asked.verdict) == ("running", 1, "open")
 
 
-async def test_what_was_never_opened_is_not_redriven(bench: Bench) -> None:
+async def test_batch_that_never_opened_cannot_be_redriven(bench: Bench) -> None:
     await bench.claim()
     assert (await bench.ledger.control.redrive(bench.name)).verdict == "open"
     assert await bench.ledger.abandon(bench.name, "opener", "no such input")
@@ -125,7 +125,7 @@ async def test_what_was_never_opened_is_not_redriven(bench: Bench) -> None:
     assert await bench.dump() == before
 
 
-async def test_a_cancel_hands_out_the_first_segment_and_the_reduce_once(bench: Bench) -> None:
+async def test_cancel_returns_the_first_segment_and_the_reduce_once(bench: Bench) -> None:
     await bench.open(3, window=1)
     await bench.settle(0)
     await bench.defer([1], 50)
@@ -135,14 +135,14 @@ async def test_a_cancel_hands_out_the_first_segment_and_the_reduce_once(bench: B
     assert (again.state, again.segment, again.reduce) == ("cancelled", None, False)
 
 
-async def test_a_cancel_of_what_nothing_has_settled_of_hands_out_no_segment(bench: Bench) -> None:
+async def test_cancel_before_any_settle_returns_no_segment(bench: Bench) -> None:
     await bench.open(2, window=1)
     await bench.defer([0], 50)
     found = await bench.ledger.control.cancel(bench.name)
     assert (found.segment, found.reduce) == (None, True)
 
 
-async def test_only_the_life_that_is_meant_is_disowned(bench: Bench) -> None:
+async def test_disown_deletes_only_the_given_epoch(bench: Bench) -> None:
     await bench.open(2)
     before = await bench.dump()
     await bench.ledger.control.disown(bench.name, "0")

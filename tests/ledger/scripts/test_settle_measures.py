@@ -1,4 +1,4 @@
-"""What settle counts for whoever watches: items over time, durations of tasks, failures by kind."""
+"""settle counts items over time, durations of tasks and failures by kind."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ async def counts(bench: Bench) -> dict[str, tuple[int, int]]:
 
 
 async def age(bench: Bench, seconds: float) -> None:
-    """Let the run have begun so long ago."""
+    """Let the run have begun `seconds` ago."""
     await bench.write(run_at=str(int((await bench.now() - seconds) * 1e6)))
 
 
@@ -58,7 +58,7 @@ async def test_items_are_counted_in_the_slot_of_their_time(bench: Bench) -> None
     assert {place: count for place, count in enumerate(slots) if count} == {0: 3, 50: 2}
 
 
-async def test_a_duplicate_and_a_skipped_task_count_nothing(bench: Bench) -> None:
+async def test_duplicate_and_skipped_tasks_count_nothing(bench: Bench) -> None:
     await bench.open(3)
     await settle(bench, 0, succeeded=1, seconds=1)
     await bench.ledger.settle(await bench.current(0), Envelope(1, 0, 0, 0, 0), b"answer", 1.0)
@@ -71,7 +71,7 @@ async def test_a_duplicate_and_a_skipped_task_count_nothing(bench: Bench) -> Non
 @pytest.mark.parametrize(
     ("since", "width", "place"), [(119.5, 1, 119), (120.5, 2, 60), (240.5, 4, 60), (300.5, 4, 75), (1e6, 16384, 61)]
 )
-async def test_slots_widen_as_often_as_the_time_asks_for_and_keep_what_they_hold(
+async def test_slots_widen_with_the_run_and_keep_their_counts(
     bench: Bench, since: float, width: float, place: int
 ) -> None:
     await bench.open(4, items=40)
@@ -87,7 +87,7 @@ async def test_slots_widen_as_often_as_the_time_asks_for_and_keep_what_they_hold
     assert (measures.tasks, measures.quantile(0.5)) == (2, upper_edge(36))
 
 
-async def test_the_last_slot_is_not_the_first_duration(bench: Bench) -> None:
+async def test_last_slot_is_not_the_first_duration(bench: Bench) -> None:
     await bench.open(2)
     await age(bench, SLOTS - 0.5)
     await settle(bench, 0, succeeded=1, seconds=0)
@@ -107,7 +107,7 @@ async def test_failures_are_counted_by_kind_with_the_newest_example(bench: Bench
     assert abs(newest["at"] - await bench.now()) < 60
 
 
-async def test_there_are_at_most_twenty_kinds_and_the_one_not_seen_for_longest_goes(bench: Bench) -> None:
+async def test_at_most_twenty_kinds_are_kept_and_the_oldest_goes(bench: Bench) -> None:
     await bench.open(30)
     for task in range(20):
         await settle(bench, task, kind(f"kind {task}"))
@@ -117,7 +117,7 @@ async def test_there_are_at_most_twenty_kinds_and_the_one_not_seen_for_longest_g
     assert (await failures(bench))[0]["kind"] == "kind 21"
 
 
-async def test_what_runs_again_by_itself_counts_as_retried(bench: Bench) -> None:
+async def test_automatic_retry_counts_as_retried(bench: Bench) -> None:
     await bench.open(1, items=5)
     await settle(bench, 0, kind("a", 2, 3))
     await bench.segment_written(0)
@@ -131,7 +131,7 @@ async def test_what_runs_again_by_itself_counts_as_retried(bench: Bench) -> None
     assert sum(slots) == 6
 
 
-async def test_a_redrive_runs_every_kind_again_and_counts_its_own_time(bench: Bench) -> None:
+async def test_redrive_retries_every_kind_and_starts_its_own_series(bench: Bench) -> None:
     await bench.open(1, items=5)
     await settle(bench, 0, kind("a", 2, 1), succeeded=2, seconds=3)
     await bench.segment_written(0)
@@ -148,7 +148,7 @@ async def test_a_redrive_runs_every_kind_again_and_counts_its_own_time(bench: Be
     assert (sum(begun.slots), begun.tasks, begun.width) == (0, 0, 1.0)
 
 
-async def test_another_life_of_the_id_begins_with_nothing(bench: Bench) -> None:
+async def test_new_batch_under_an_old_id_starts_without_measures(bench: Bench) -> None:
     await bench.open(2)
     await settle(bench, 0, kind("a"), seconds=1)
     await bench.redis.delete(bench.key(""))
@@ -157,7 +157,7 @@ async def test_another_life_of_the_id_begins_with_nothing(bench: Bench) -> None:
     assert await counts(bench) == {}
 
 
-async def test_all_of_it_expires_with_the_batch(bench: Bench) -> None:
+async def test_measures_expire_with_the_batch(bench: Bench) -> None:
     await bench.open(2)
     await settle(bench, 0, kind("a"), seconds=1)
     expire_at = int((await bench.fields())["expire_at"])

@@ -1,4 +1,4 @@
-"""lease and finish: one reduce at a time, and its heir knows what it left."""
+"""lease and finish: one reduce at a time; the next owner knows which segments are missing."""
 
 import pytest
 
@@ -12,7 +12,7 @@ async def reducing(bench: Bench) -> None:
     await bench.settle(1)
 
 
-async def test_the_reduce_is_leased_with_the_segments_that_are_not_written_yet(bench: Bench) -> None:
+async def test_lease_returns_the_segments_not_written_yet(bench: Bench) -> None:
     await bench.open(3, items=3000)
     await bench.settle(0, succeeded=1000)
     await bench.settle(1, succeeded=1000)
@@ -24,7 +24,7 @@ async def test_the_reduce_is_leased_with_the_segments_that_are_not_written_yet(b
     assert (await bench.due())["r"] == 30.0
 
 
-async def test_held_by_another_the_lease_is_refused_and_its_owner_renews_it(bench: Bench) -> None:
+async def test_lease_is_held_against_others_and_renewed_by_its_owner(bench: Bench) -> None:
     await reducing(bench)
     await bench.reduce("first")
     await bench.age(lease_until=20)
@@ -36,7 +36,7 @@ async def test_held_by_another_the_lease_is_refused_and_its_owner_renews_it(benc
     assert (await bench.due())["r"] == 30.0
 
 
-async def test_an_expired_lease_is_taken_over(bench: Bench) -> None:
+async def test_expired_lease_is_taken_over(bench: Bench) -> None:
     await reducing(bench)
     await bench.reduce("dead")
     await bench.age(lease_until=-1)
@@ -46,7 +46,7 @@ async def test_an_expired_lease_is_taken_over(bench: Bench) -> None:
     assert await bench.ledger.finish(bench.name, "heir", 0, End(0, 0)) == "done"
 
 
-async def test_who_begins_is_counted_once_for_each_generation(bench: Bench) -> None:
+async def test_each_new_lease_owner_counts_as_one_begin_of_the_generation(bench: Bench) -> None:
     await reducing(bench)
     for begun, owner in enumerate(["first", "second", "third"], start=1):
         for _ in range(2):
@@ -60,7 +60,7 @@ async def test_who_begins_is_counted_once_for_each_generation(bench: Bench) -> N
     assert (await bench.ledger.lease(bench.name, "fourth", 1)).begun == 1
 
 
-async def test_who_failed_by_no_fault_of_its_own_does_not_count(bench: Bench) -> None:
+async def test_explained_failure_does_not_count_as_a_begin(bench: Bench) -> None:
     await reducing(bench)
     await bench.reduce("first")
     for owner in ("first", "first", "another", ""):
@@ -73,7 +73,7 @@ async def test_who_failed_by_no_fault_of_its_own_does_not_count(bench: Bench) ->
     assert (await bench.fields())["begun"] == "1"
 
 
-async def test_the_end_says_what_there_is_until_the_next_run(bench: Bench) -> None:
+async def test_outputs_and_notes_of_an_end_last_until_the_next_run(bench: Bench) -> None:
     await reducing(bench)
     await bench.reduce()
     await bench.ledger.finish(bench.name, "reducer", 0, End(1, 1, ("report.json",), ("the table is missing",)))
@@ -84,7 +84,7 @@ async def test_the_end_says_what_there_is_until_the_next_run(bench: Bench) -> No
     assert {"outputs", "notes"}.isdisjoint(await bench.fields())
 
 
-async def test_nothing_is_leased_before_the_reduce_or_for_another_generation(bench: Bench) -> None:
+async def test_lease_before_the_reduce_or_for_another_generation_is_closed(bench: Bench) -> None:
     await bench.open(1)
     assert (await bench.ledger.lease(bench.name, "early", 0)).verdict == "closed"
     await bench.settle(0)
@@ -93,7 +93,7 @@ async def test_nothing_is_leased_before_the_reduce_or_for_another_generation(ben
     assert (await bench.ledger.lease(bench.name, "right", 0)).verdict == "leased"
 
 
-async def test_finished_a_batch_keeps_what_it_counted_and_nothing_else(bench: Bench) -> None:
+async def test_finished_batch_keeps_only_its_counts(bench: Bench) -> None:
     await reducing(bench)
     await bench.segment_written(0, generation=0)
     await bench.reduce()
@@ -106,7 +106,7 @@ async def test_finished_a_batch_keeps_what_it_counted_and_nothing_else(bench: Be
     assert 6 * 86400 < expiry - await bench.now() <= 7 * 86400 + 1
 
 
-async def test_a_cancelled_batch_ends_as_cancelled_with_the_tasks_it_settled(bench: Bench) -> None:
+async def test_cancelled_batch_ends_cancelled_with_its_settled_tasks(bench: Bench) -> None:
     await bench.open(5, window=2)
     await bench.ledger.control.cancel(bench.name)
     await bench.settle(0)
@@ -116,7 +116,7 @@ async def test_a_cancelled_batch_ends_as_cancelled_with_the_tasks_it_settled(ben
     assert (await bench.fields())["settled"] == "2"
 
 
-async def test_a_batch_ends_once_and_stays_as_it_is(bench: Bench) -> None:
+async def test_ended_batch_refuses_every_later_call(bench: Bench) -> None:
     await reducing(bench)
     assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0)) == ""
     await bench.reduce()
@@ -132,7 +132,7 @@ async def test_a_batch_ends_once_and_stays_as_it_is(bench: Bench) -> None:
     assert await bench.dump() == before
 
 
-async def test_an_ended_batch_asks_the_sweep_for_nothing(bench: Bench) -> None:
+async def test_ended_batch_has_nothing_to_repair(bench: Bench) -> None:
     await reducing(bench)
     await bench.reduce()
     await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0))
@@ -141,7 +141,7 @@ async def test_an_ended_batch_asks_the_sweep_for_nothing(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("made", ["running", "done"])
-async def test_only_an_opening_or_a_reduce_has_trouble(bench: Bench, made: str) -> None:
+async def test_only_an_opening_or_a_reduce_records_trouble(bench: Bench, made: str) -> None:
     await bench.open(1)
     if made == "done":
         await bench.settle(0)
@@ -155,7 +155,7 @@ async def test_only_an_opening_or_a_reduce_has_trouble(bench: Bench, made: str) 
     assert "trouble" not in await bench.fields()
 
 
-async def test_another_end_than_the_one_that_was_seen_is_not_redriven(bench: Bench) -> None:
+async def test_redrive_of_an_outdated_end_changes_nothing(bench: Bench) -> None:
     await bench.open(1)
     await bench.settle(0, succeeded=0, failed=1)
     await bench.segment_written(0)

@@ -1,4 +1,4 @@
-"""Commands that wait together share a round trip, and nothing else: not an error, not a cancellation."""
+"""Commands that wait together share a round trip, but neither an error nor a cancellation."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ async def bundles(redis_server: RedisServer) -> AsyncIterator[Bundles]:
 
 
 async def reads(redis: Redis) -> int:
-    """How often the server has read from a connection, this look at it left out."""
+    """The number of reads from connections by the server, without this one."""
     info = await redis.info("stats")
     return int(info["total_reads_processed"])
 
@@ -35,9 +35,7 @@ async def test_each_command_gets_its_own_reply(bundles: Bundles) -> None:
     assert echoes == [f"{number}".encode() for number in range(50)]
 
 
-async def test_what_waits_while_a_bundle_is_under_way_shares_the_next_round_trip(
-    bundles: Bundles, redis: Redis
-) -> None:
+async def test_commands_waiting_for_a_round_trip_share_the_next_one(bundles: Bundles, redis: Redis) -> None:
     await bundles.run(("PING",))
     before = await reads(redis)
     first = asyncio.create_task(bundles.run(SLOW))
@@ -46,7 +44,7 @@ async def test_what_waits_while_a_bundle_is_under_way_shares_the_next_round_trip
     assert await reads(redis) - before <= 3
 
 
-async def test_an_error_is_that_of_one_command_alone(bundles: Bundles) -> None:
+async def test_error_belongs_to_one_command_only(bundles: Bundles) -> None:
     commands = (("ECHO", "a"), ("EVALSHA", "0" * 40, 0), ("NONSENSE",), ("ECHO", "b"))
     replies = await asyncio.gather(*(bundles.run(command) for command in commands), return_exceptions=True)
     assert [replies[0], replies[3]] == [b"a", b"b"]
@@ -54,9 +52,7 @@ async def test_an_error_is_that_of_one_command_alone(bundles: Bundles) -> None:
     assert isinstance(replies[2], ResponseError)
 
 
-async def test_a_connection_that_breaks_fails_all_that_went_with_it_and_nothing_after(
-    bundles: Bundles, redis: Redis
-) -> None:
+async def test_broken_connection_fails_its_commands_and_none_after(bundles: Bundles, redis: Redis) -> None:
     number = await bundles.run(("CLIENT", "ID"))
     await redis.client_kill_filter(_id=str(number))
     replies = await asyncio.gather(*(bundles.run(("ECHO", "a")) for _ in range(3)), return_exceptions=True)
@@ -65,7 +61,7 @@ async def test_a_connection_that_breaks_fails_all_that_went_with_it_and_nothing_
     assert await bundles.run(("CLIENT", "ID")) != number
 
 
-async def test_a_primary_that_became_a_replica_is_left(bundles: Bundles) -> None:
+async def test_connection_to_a_demoted_primary_is_closed(bundles: Bundles) -> None:
     number = await bundles.run(("CLIENT", "ID"))
     demoted = ("EVAL", 'return redis.error_reply("READONLY You can\'t write against a read only replica.")', 0)
     with pytest.raises(ReadOnlyError):
@@ -73,9 +69,7 @@ async def test_a_primary_that_became_a_replica_is_left(bundles: Bundles) -> None
     assert await bundles.run(("CLIENT", "ID")) != number
 
 
-async def test_what_does_not_pass_by_itself_is_not_tried_again(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_permanent_error_is_not_retried(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[Command] = []
 
     async def refuse(_self: Bundles, command: Command) -> None:
@@ -89,7 +83,7 @@ async def test_what_does_not_pass_by_itself_is_not_tried_again(
     assert len(tried) == 1
 
 
-async def test_replies_that_do_not_come_in_time_are_given_up_with_their_connection(redis_server: RedisServer) -> None:
+async def test_late_replies_fail_with_their_connection(redis_server: RedisServer) -> None:
     pool = ConnectionPool.from_url(redis_server.url, password=redis_server.password, socket_timeout=0.05)
     bundles = Bundles(pool)
     commands = (("ECHO", "a"), ("BLPOP", "nothing comes here", 0), ("ECHO", "b"))
@@ -99,7 +93,7 @@ async def test_replies_that_do_not_come_in_time_are_given_up_with_their_connecti
     await pool.aclose()
 
 
-async def test_who_gives_up_waiting_takes_nobody_along(bundles: Bundles) -> None:
+async def test_cancelled_command_leaves_the_others_running(bundles: Bundles) -> None:
     slow = asyncio.create_task(bundles.run(SLOW))
     given_up = asyncio.create_task(bundles.run(("ECHO", "a")))
     kept = asyncio.create_task(bundles.run(("ECHO", "b")))
@@ -111,7 +105,7 @@ async def test_who_gives_up_waiting_takes_nobody_along(bundles: Bundles) -> None
         await given_up
 
 
-async def test_scripts_of_the_ledgers_client_go_in_bundles(redis_server: RedisServer, redis: Redis) -> None:
+async def test_scripts_of_the_ledger_client_share_round_trips(redis_server: RedisServer, redis: Redis) -> None:
     async with open_redis(redis_server.url, redis_server.password) as ours:
         script = ours.register_script("return ARGV[1]")
         assert await script(args=["first"]) == b"first"
