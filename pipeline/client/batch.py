@@ -107,7 +107,7 @@ class Batch:
         return read(await self._call("outputs", **query), Outputs)
 
     async def summary(self) -> dict[str, Any] | None:
-        """Read its whole summary, None if there is none; the README describes its shape."""
+        """Read its whole summary, None if there is none; pipeline/docs/results.md describes its shape."""
         link = (await self.outputs()).summary
         if link is None:
             return None

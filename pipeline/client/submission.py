@@ -28,7 +28,7 @@ _FILE = "a file: put it into S3 and give its key"
 
 
 class SpecFields(TypedDict, total=False):
-    """The fields of a specification besides its input, as the README has them; what is left out has its default."""
+    """The fields of a specification besides its input (pipeline/docs/batches.md); one left out has its default."""
 
     function: str
     column: str

@@ -55,7 +55,7 @@ async def _run(name: str, group: Group, context: Context) -> list[Check]:
     except TimeoutError:
         return [failed(name, f"no answer within {LIMIT:g} s", "see its address in the settings, and the network")]
     except (PipelineError, ConfigurationError) as error:
-        return [failed(name, str(error), "see README, 'When something is wrong'")]
+        return [failed(name, str(error), "see pipeline/docs/operate.md, 'What you see and what it means'")]
     except Exception as error:
         log.exception("doctor: an error without a name")
         return [failed(name, f"the check itself broke ({type(error).__name__})", "the function's log says more")]

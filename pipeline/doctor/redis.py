@@ -104,7 +104,9 @@ async def _use(context: Context) -> list[Check]:
         is_kept = await probing.seen(name) == {"invoked": "200"}
         await probing.end(name)
     except UnavailableError as error:
-        checks.append(failed("redis: writing", str(error), "see README, 'When something is wrong'"))
+        checks.append(
+            failed("redis: writing", str(error), "see pipeline/docs/operate.md, 'What you see and what it means'")
+        )
     else:
         found = "a key was written, read and deleted" if is_kept else "a key that was written is not there"
         advice = "" if is_kept else "something else deletes keys in this Redis, or it is no single primary"

@@ -66,7 +66,7 @@ async def _try(right: str, step: Step) -> Check:
     except DeniedError as error:
         return _denied(right, error)
     except PipelineError as error:
-        return failed(name, str(error), "see README, 'When something is wrong'")
+        return failed(name, str(error), "see pipeline/docs/operate.md, 'What you see and what it means'")
     return ok(name, "granted")
 
 

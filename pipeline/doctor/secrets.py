@@ -14,7 +14,7 @@ _ABSENT = {
     "redis-password": "not mounted: Redis is asked without a password",
     "webhook-key": "not mounted: nobody can be told of the end of a batch",
 }
-_WRITE = "write the secret anew (README, 'Secrets')"
+_WRITE = "write the secret anew (pipeline/docs/deploy.md, 'Secrets')"
 
 
 async def check_secrets(context: Context) -> list[Check]:

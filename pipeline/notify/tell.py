@@ -65,7 +65,7 @@ def check_targets(spec: BatchSpec, webhooks: Webhooks) -> None:
     if spec.targets and not webhooks.current():
         raise BadRequestError(
             f"{spec.targets[0].kind} needs the secret webhook-key, which is not mounted: it signs what is sent "
-            "(README, 'Secrets')"
+            "(pipeline/docs/deploy.md, 'Secrets')"
         )
 
 

@@ -1,4 +1,4 @@
-"""What the README says of each call: the state of the batch before it, what is answered, and what is true then."""
+"""For each call that a page prints: the state of the batch before it, the answer, and what is true after it."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,8 @@ from typing import Any, Self
 import orjson
 
 from pipeline.ledger.states import ENDED
-from tests.docs.reading import Command, blocks, section, spans
+from tests.docs.commands import Command
+from tests.docs.pages import BATCHES, blocks, pages
 from tests.docs.stage import INPUT, ROWS, Call, Stage
 from tests.rigs.waiting import wait_until
 
@@ -17,7 +18,7 @@ Check = Callable[[Stage, Call, Status], Awaitable[None]]
 # What the command line calls otherwise than the mode, and its commands that name no batch, or not first.
 _MODES = {"submit": "batch", "results": "outputs", "list": "status"}
 _WITHOUT_BATCH = {"submit", "list", "doctor"}
-STATES = ("opening", "running", "paused", "closing", "reducing", "done", "cancelled", "failed", "deleting")
+STATES = BATCHES.table("state")
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,10 @@ async def _submitted(stage: Stage, call: Call, _before: Status) -> None:
         assert await stage.cluster.keys(f"{call.document.get('batch_id', 'monday')}/") == []
         return
     assert call.status == 201
-    (fields,) = {text for _, text, _ in spans() if text.startswith('{"batch_id"')}
+    (fields,) = {text for page in pages() for _, text, _ in page.spans() if text.startswith('{"batch_id"')}
     assert set(call.document) == set(re.findall(r"\w+", fields))
+    (printed,) = printed_json('"batch_size"')
+    assert shape(call.document) == shape(printed)
     assert call.document["batch_size"] == len(ROWS)
     async with stage.cluster.http.get(call.document["status_url"]) as response:
         assert (await response.json())["function"] == "inception"
@@ -82,10 +85,7 @@ async def _status(_stage: Stage, call: Call, _before: Status) -> None:
     if "batch" not in call.query:
         assert set(call.document) == {"open", "ended"}
         return
-    told = section("Watch it").partition("gives ")[2].partition("\n\n")[0]
-    names = set(re.findall(r"`(\w+)`", told))
-    assert names >= set(STATES)
-    assert names - set(STATES) <= set(call.document)
+    assert set(BATCHES.table("field of the status")) == set(call.document)
     assert call.document["state"] in STATES
 
 
@@ -97,8 +97,9 @@ async def _outputs(stage: Stage, call: Call, _before: Status) -> None:
         body = await response.read()
     assert (response.status, len(body), link["key"]) == (200, link["size"], f"{call.document['batch_id']}.json")
     assert body == await stage.cluster.get(link["key"])
-    (printed,) = (block.text for block in blocks() if block.info == "json" and '"batchId"' in block.text)
-    assert shape(orjson.loads(body)) == shape(orjson.loads(printed))
+    printed = printed_json('"batchId"')
+    assert printed
+    assert [shape(document) for document in printed] == [shape(orjson.loads(body))] * len(printed)
 
 
 async def _cancelled(stage: Stage, call: Call, before: Status) -> None:
@@ -149,6 +150,11 @@ async def _examined(_stage: Stage, call: Call, _before: Status) -> None:
     assert (call.status, set(call.document)) == (200, {"checks", "now"})
     failed = [found for found in call.document["checks"] if found["status"] == "failed"]
     assert failed == []
+
+
+def printed_json(field: str) -> list[Any]:
+    """Return the JSON documents of all pages that have a field."""
+    return [orjson.loads(block.text) for block in blocks() if block.info == "json" and field in block.text]
 
 
 def shape(value: object) -> object:

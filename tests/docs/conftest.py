@@ -1,4 +1,4 @@
-"""The stack that all of the README's calls go to."""
+"""The stack that all calls of the pages go to."""
 
 from collections.abc import AsyncIterator
 
@@ -10,5 +10,5 @@ from tests.docs.stage import Stage, stage
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def on(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    async with stage(tmp_path_factory.mktemp("readme")) as running:
+    async with stage(tmp_path_factory.mktemp("docs")) as running:
         yield running

@@ -1,8 +1,11 @@
-"""How each command line of the README is run here."""
+"""How each command line of the pages is run here."""
 
 from enum import Enum
 
-from tests.docs.reading import Command, chapter
+from tests.docs.commands import Command
+from tests.docs.pages import RECIPES
+
+COMING_OVER = "Coming from three functions"
 
 
 class Kind(Enum):
@@ -10,15 +13,15 @@ class Kind(Enum):
 
     GATEWAY = "test_gateway_calls: a call to the local gateway"
     OPTIONS = "test_gateway_calls: options for such a call"
-    REMEDY = "test_gateway_calls: what mends a file"
+    REMEDY = "test_gateway_calls: repairs a file"
     EXPORT = "test_gateway_calls: variables"
     RECIPE = "test_recipes"
     DEPLOY = "test_deploy_steps"
     MAKE = "test_developer_commands: make -n"
     MODULE = "test_developer_commands: read by the command line of a module"
     PYTEST = "test_developer_commands: tests are collected"
-    INSTALL = "test_developer_commands: it is asked for what there is"
-    HELP = "test_developer_commands: an option that --help tells"
+    INSTALL = "test_developer_commands: the package is looked up"
+    HELP = "test_developer_commands: an option that --help shows"
 
 
 BEGINNINGS = {
@@ -34,23 +37,24 @@ BEGINNINGS = {
     ("python", "-m", "pytest"): Kind.PYTEST,
     ("python", "-m", "bench"): Kind.MODULE,
     ("python", "-m", "pipeline"): Kind.MODULE,
+    ("python", "-m", "pip"): Kind.INSTALL,
     ("pip", "install"): Kind.INSTALL,
 }
 
 
 class NoWayError(Exception):
-    """There is no way to run a command line of the README."""
+    """There is no way to run a command line of a page."""
 
 
 def kind_of(command: Command) -> Kind:
-    """Find out how a command line is run; NoWayError for one that is of no kind."""
-    if command.line in chapter("Recipes"):
+    """Find out how a command line is run; NoWayError if it is of no kind."""
+    if command.page == RECIPES.name and command.line not in RECIPES.chapter(COMING_OVER):
         return Kind.RECIPE
     # What only feeds another program is no command of its own.
     found = {_kind_of_part(part) for part in command.parts() if part[:1] not in (["echo"], ["cat"])}
     kind = found.pop() if len(found) == 1 else None
     if kind is None:
-        raise NoWayError(f"README.md:{command.line}: no way to run this one: {command.text}")
+        raise NoWayError(f"{command.place}: no way to run this one: {command.text}")
     return kind
 
 

@@ -1,4 +1,4 @@
-"""Where a command of the README is run: a folder with the files it names, and the programs it names on PATH."""
+"""Where a command of a page is run: a folder with the files it names, and the programs it names on PATH."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The one stack on which the README's commands are run, and the batches they are about."""
+"""The one stack on which the commands of the pages are run, and the batches they are about."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from tests.rigs.waiting import wait_until
 INPUT = "data/images.csv"
 ROWS = [f"https://example.org/{number:02d}.jpg" for number in range(11)] + ["https://example.org/missing.jpg"]
 CSV = "\n".join(["url", *ROWS, ""])
-# Answers as the README's summary shows it.
+# Answers as in the summary that the pages print.
 MODEL = """
 def handle(event, context):
     if b"missing" in event.body:
@@ -121,7 +121,7 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def stage(folder: Path) -> AsyncIterator[Stage]:
-    """Run the stack, with the README's objects in the bucket and its files in the shell's folder."""
+    """Run the stack, with the objects of the pages in the bucket and their files in the shell's folder."""
     model = folder / "inception.py"
     model.write_text(MODEL)
     inception = FunctionSpec("inception", (sys.executable, "-m", "pipeline.local.serve_handler", str(model)))

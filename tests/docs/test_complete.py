@@ -1,20 +1,20 @@
-"""Nothing that the README prints goes by unseen: each block and each command line has its test."""
+"""Nothing that a page prints goes by unseen: each block and each command line has its test."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.docs import reading
+from tests.docs.commands import Command, is_command
 from tests.docs.kinds import Kind, NoWayError, kind_of
-from tests.docs.reading import README, Block, Command, blocks, commands, is_command, is_shell, lines_of
+from tests.docs.pages import Block, Page, blocks, commands
 
 # Blocks that are not to be pasted, by a pattern of how they begin, and what holds them.
 SHOWN = {
     "Running classify over": "what `make demo` prints: tests/local/demo/test_end_to_end.py",
     r"\d+ passed in": "what `make test` prints: a number of its day",
     " client --X-Mode": "a drawing; the modes in it are held by tests/docs/test_tables.py",
-    "# items a second": "PromQL; the metrics in it are held by tests/docs/test_tables.py",
+    "# items a second": "PromQL; its metrics are held by tests/docs/test_tables.py",
 }
 
 
@@ -29,10 +29,15 @@ def test_every_command_line_is_of_a_kind_that_is_run() -> None:
 
 
 def test_no_line_that_begins_as_a_command_is_missed() -> None:
-    lines = enumerate(README.read_text().splitlines(), 1)
-    begin = {number for number, line in lines if line.startswith(("curl ", "echo ", "faas-cli ", "make ", "pipeline "))}
+    programs = ("curl ", "echo ", "faas-cli ", "make ", "pipeline ", ".venv/bin/")
+    begin = {
+        (block.page, block.line + number)
+        for block in blocks()
+        for number, line in enumerate(block.text.splitlines(), 1)
+        if line.startswith(programs)
+    }
     assert begin
-    assert begin <= {command.line for command in commands()}
+    assert begin <= {(command.page, command.line) for command in commands()}
 
 
 def test_what_is_run_is_met() -> None:
@@ -41,9 +46,9 @@ def test_what_is_run_is_met() -> None:
 
 
 def test_every_other_block_is_known() -> None:
-    others = [block for block in blocks() if not is_shell(block) and block.info not in {"json", "python"}]
+    others = [block for block in blocks() if not block.is_shell() and block.info not in {"json", "python", "mermaid"}]
     begins = [[start for start in SHOWN if re.match(start, block.text)] for block in others]
-    unknown = [block.text for block, found in zip(others, begins, strict=True) if not found]
+    unknown = [(block.page, block.text) for block, found in zip(others, begins, strict=True) if not found]
     assert unknown == [], "no way to run this block, and it is not known as something shown"
     assert sorted(start for found in begins for start in found) == sorted(SHOWN)
 
@@ -63,8 +68,8 @@ def test_every_other_block_is_known() -> None:
 )
 def test_a_new_command_has_no_way_to_be_run(text: str) -> None:
     assert is_command(text, words=1)
-    with pytest.raises(NoWayError, match=r"README\.md:7: no way to run this one"):
-        kind_of(Command(7, text, "block"))
+    with pytest.raises(NoWayError, match=r"^pipeline/docs/deploy\.md:7: no way to run this one"):
+        kind_of(Command("pipeline/docs/deploy.md", 7, text, "block"))
 
 
 @pytest.mark.parametrize("text", ["400 no object 'x' in bucket 'b'", "Accept: text/event-stream", "pipeline", '"a": 1'])
@@ -73,18 +78,17 @@ def test_other_code_is_no_command(text: str) -> None:
 
 
 def test_a_block_is_split_into_whole_commands() -> None:
-    text = "# said of it\ncurl a \\\n  -H 'b: c'\n\necho '{\n}' | faas-cli invoke x\n"
-    found = lines_of(Block(10, "", text))
+    text = "# said of it\ncurl a \\\n  -H 'b: c'  # and why\n\necho '{\n}' | faas-cli invoke x\n"
+    found = Block("README.md", 10, "", text).commands()
     assert [(command.line, command.programs()) for command in found] == [(12, ["curl"]), (15, ["echo", "faas-cli"])]
     assert found[0].words() == ["curl", "a", "-H", "b: c"]
 
 
-def test_a_cell_with_several_commands_means_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = tmp_path / "README.md"
-    page.write_text("Say `make up`.\n\n| command | does |\n|---|---|\n| `make demo`, `test` | a `word` |\n")
-    monkeypatch.setattr(reading, "README", page)
-    assert [(command.line, command.text) for command in commands()] == [
-        (1, "make up"),
-        (5, "make demo"),
-        (5, "make test"),
+def test_a_cell_with_several_commands_means_each(tmp_path: Path) -> None:
+    page = Page(tmp_path / "page.md")
+    page.path.write_text("Say `make up`.\n\n| command | does |\n|---|---|\n| `make demo`, `test` | a `word` |\n")
+    assert [(command.place, command.text) for command in page.commands()] == [
+        ("page.md:1", "make up"),
+        ("page.md:5", "make demo"),
+        ("page.md:5", "make test"),
     ]

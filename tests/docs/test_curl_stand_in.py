@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.docs.kinds import Kind, kind_of
-from tests.docs.reading import commands
+from tests.docs.pages import commands
 from tests.docs.shells import Shell, make_shell, write_program
 
 CURLS = {"stand-in": "exec python -m tests.docs.programs.curl", "curl": f"exec {shutil.which('curl')}"}

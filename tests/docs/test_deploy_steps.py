@@ -1,19 +1,17 @@
-"""The README's steps of a deployment are made, in their order, up to what only a cluster could refuse."""
+"""The steps of a deployment are made, in the order of their page, up to what only a cluster could refuse."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.docs.kinds import Kind, kind_of
-from tests.docs.reading import commands
-from tests.docs.shells import Shell, make_shell
-from tests.docs.test_tables import _table
 from tests.rigs.images import ROOT, stack
+from tests.docs.commands import Command
+from tests.docs.kinds import Kind, kind_of
+from tests.docs.pages import DEPLOY, README, Page, pages
+from tests.docs.shells import Shell, make_shell
 
-STEPS = [command for command in commands() if kind_of(command) is Kind.DEPLOY]
-(UP,) = (step for step in STEPS if step.text.startswith("faas-cli up"))
 NEEDED = sorted({name for function in stack()["functions"].values() for name in function.get("secrets", [])})
-# What somebody who deploys has: keys of S3 and a password of Redis, each in the file that the README names.
+# The files that a person who deploys has: keys of S3 and a password of Redis.
 GIVEN = {"s3-key.txt": "AKIA\n", "s3-secret.txt": "hidden\n", "redis-password.txt": "hidden\n"}
 
 
@@ -34,18 +32,30 @@ def secrets_of(shell: Shell) -> dict[str, str]:
     return {path.name: path.read_text() for path in Path(shell.variables["FAAS_SECRETS"]).iterdir()}
 
 
-async def test_every_step_succeeds_after_the_ones_before_it(shell: Shell) -> None:
-    for step in STEPS:
+def steps(page: Page) -> list[Command]:
+    return [one for one in page.commands() if kind_of(one) is Kind.DEPLOY and one.stands_in == "block"]
+
+
+def test_the_steps_are_on_two_pages() -> None:
+    assert [page.name for page in pages() if steps(page)] == [README.name, DEPLOY.name]
+
+
+@pytest.mark.parametrize(
+    ("page", "optional"), [(README, []), (DEPLOY, ["pipeline-token", "webhook-key"])], ids=["README", "deploy"]
+)
+async def test_every_step_succeeds_after_the_ones_before_it(shell: Shell, page: Page, optional: list[str]) -> None:
+    (up,) = (step for step in steps(page) if step.text == "faas-cli up")
+    for step in steps(page):
         ran = await shell.run(step.text, S3_BUCKET="my-bucket", IMAGE_PREFIX="team")
         assert ran.code == 0, f"{step.text}: {ran.err}"
-    assert sorted(secrets_of(shell)) == [*NEEDED, "webhook-key"], "the last is for those who want it"
+    assert sorted(secrets_of(shell)) == sorted([*NEEDED, *optional])
     assert len(secrets_of(shell)["pipeline-key"]) == 64
-    assert set(NEEDED) <= set(_table("secret"))
+    assert set(NEEDED) <= set(DEPLOY.table("secret"))
     for name in NEEDED:
         path = Path(shell.variables["FAAS_SECRETS"]) / name
         value = path.read_text()
         path.unlink()
-        ran = await shell.run(UP.text)
+        ran = await shell.run(up.text)
         assert (ran.code, ran.err) == (1, f"pipeline: unable to find secret: {name}\n"), "a step that is left out shows"
         path.write_text(value)
 

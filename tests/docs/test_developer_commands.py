@@ -1,4 +1,4 @@
-"""The README's commands for people who work on the code: each is read by what it calls, and not run.
+"""The commands of the pages for people who work on the code: each is read by the program it calls, and not run.
 
 What `make demo` and `make up` call is run by tests/local/demo/test_end_to_end.py; measurements and attacks, short, by
 tests/bench and tests/e2e; `make test` and `make check` are what `.ci/run` runs.
@@ -15,10 +15,11 @@ import typer
 from hypothesis import settings
 from typer.main import get_command
 
-from tests.docs.kinds import Kind, kind_of
-from tests.docs.reading import Command, commands
-from tests.docs.shells import Shell, make_shell
 from tests.rigs.images import ROOT
+from tests.docs.commands import Command
+from tests.docs.kinds import Kind, kind_of
+from tests.docs.pages import commands
+from tests.docs.shells import Shell, make_shell
 
 MAKE, MODULES, PYTEST, INSTALLS, HELPS = (
     [command for command in commands() if kind_of(command) is kind]
@@ -106,10 +107,13 @@ def test_a_profile_that_is_named_is_one_of_the_models() -> None:
 
 
 def test_what_is_to_be_installed_is_there() -> None:
-    """It is not installed, which needs a network; tests/deploy/test_locks.py holds what it would bring."""
+    """It is not installed, which needs a network; tests/deploy/test_locks.py holds what an extra would bring."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    wanted = {one for text in texts(INSTALLS) for one in shlex.split(text)[2:]}
-    assert wanted <= {f".[{extra}]" for extra in extras}
+    wanted = {one for text in texts(INSTALLS) for one in text.partition(" install ")[2].replace("'", "").split()}
+    pinned = {one for one in wanted if "==" in one}
+    assert wanted - pinned <= {f".[{extra}]" for extra in extras}
+    benches = " ".join(path.read_text() for path in (ROOT / "bench").rglob("*.py"))
+    assert [one for one in pinned if one.partition("==")[0] not in benches] == []
 
 
 async def test_an_option_of_the_command_line_is_one_that_its_help_tells(tmp_path: Path) -> None:

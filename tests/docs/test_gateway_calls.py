@@ -1,4 +1,4 @@
-"""Every call that the README prints is made, in its order, and does what the README says."""
+"""Every call that the pages print is made, in its order, and does what its page says."""
 
 import json
 import re
@@ -8,40 +8,51 @@ import polars as pl
 import pytest
 import pytest_asyncio
 
+from tests.rigs.images import ROOT
 from tests.docs.answers import Intent, check, prepare
+from tests.docs.commands import Command
 from tests.docs.kinds import Kind, kind_of
-from tests.docs.reading import README, Command, blocks, chapter, commands
+from tests.docs.pages import CLIENTS, README, RECIPES, blocks, commands, pages, without_repeats
 from tests.docs.shells import Ran
 from tests.docs.stage import ROWS, Call, Stage
 from tests.e2e.test_token import TOKEN, restarted
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-CALLS = [command for command in commands() if kind_of(command) is Kind.GATEWAY]
+CALLS = without_repeats(command for command in commands() if kind_of(command) is Kind.GATEWAY)
 INVOKED = [command for command in CALLS if "faas-cli" in command.programs()]
 GATEWAY = "http://127.0.0.1:8080"
 # Runs a script in which `async with` may stand outside of a function, as in a notebook.
 NOTEBOOK = """
 import ast, asyncio, inspect, sys
-found = eval(compile(sys.argv[1], "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT))
+found = eval(compile(sys.argv[1], "page.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT))
 if inspect.isawaitable(found):
     asyncio.run(found)
 """
 EVENTS = re.compile(r"^event: (\w+)\ndata: (.*)$", re.MULTILINE)
-SCRIPTS = [block for block in blocks() if block.info == "python" and block.line not in chapter("Recipes")]
+SCRIPTS = [block for block in blocks() if block.info == "python" and block.page != RECIPES.name]
 EXPORTS = [command for command in commands() if kind_of(command) is Kind.EXPORT]
 OPTIONS = [command for command in commands() if kind_of(command) is Kind.OPTIONS]
 REMEDIES = [command for command in commands() if kind_of(command) is Kind.REMEDY]
 
 
 def named(commands: list[Command]) -> list[str]:
-    return [f"{command.line}-{command.programs()[-1]}-{Intent.of(command).mode}" for command in commands]
+    return [f"{command.place}-{command.programs()[-1]}-{Intent.of(command).mode}" for command in commands]
 
 
 async def test_it_is_told_what_a_command_needs(on: Stage) -> None:
-    """A reader has the files and the variables that these commands are given here."""
-    text = README.read_text()
+    """A page names the files and the variables that its commands are given here."""
     files = [path.name for path in on.shell.folder.iterdir() if path.is_file()]
-    assert [name for name in (*files, *on.shell.variables) if f"`{name}`" not in text and f"@{name}" not in text] == []
+    assert files
+    missing = []
+    for page in pages():
+        printed = [one for block in page.blocks() if block.is_shell() for one in block.commands()]
+        printed = [one for one in printed if kind_of(one) in {Kind.GATEWAY, Kind.RECIPE}]
+        text = " ".join(command.text for command in printed)
+        needed = [name for name in files if re.search(rf"(?<![\w/-]){re.escape(name)}", text)]
+        needed += ["GATEWAY"] if "$GATEWAY" in text else []
+        needed += ["OPENFAAS_URL"] if {"faas-cli", "pipeline"} & {one.programs()[-1] for one in printed} else []
+        missing += [(page.name, name) for name in needed if not re.search(rf"[`@ ]{re.escape(name)}[`=\s]", page.text)]
+    assert missing == []
 
 
 @pytest.mark.parametrize("command", CALLS, ids=named(CALLS))
@@ -79,6 +90,7 @@ def commanded(on: Stage, command: Command, ran: Ran) -> None:
 
 async def test_a_script_runs_as_in_a_notebook(on: Stage) -> None:
     on.gate.set()
+    assert {block.page for block in SCRIPTS} >= {README.name, CLIENTS.name}
     for block in SCRIPTS:
         assert GATEWAY in block.text
         ran = await on.shell.python(NOTEBOOK, block.text.replace(GATEWAY, on.cluster.stack.gateway_url))
@@ -86,10 +98,14 @@ async def test_a_script_runs_as_in_a_notebook(on: Stage) -> None:
 
 
 async def test_a_variable_that_is_set_is_one_that_is_read(on: Stage) -> None:
-    """What it is set to is where a gateway is by default; here it names the one of these tests."""
+    """Its value is the default gateway; here it names the gateway of these tests. Some are for the benchmarks."""
+    benches = " ".join(path.read_text() for path in (ROOT / "bench").rglob("*.py"))
     for command in EXPORTS:
-        name, _, value = command.words()[1].partition("=")
-        assert (name in on.shell.variables, value) == (True, GATEWAY)
+        for word in command.words()[1:]:
+            name, _, value = word.partition("=")
+            read = f'"{name}"' in benches if command.page.startswith("bench/") else value == GATEWAY
+            assert read, command.place
+    assert {"OPENFAAS_URL"} <= {command.words()[1].partition("=")[0] for command in EXPORTS} & set(on.shell.variables)
 
 
 @pytest.mark.parametrize("command", INVOKED, ids=named(INVOKED))
@@ -109,7 +125,7 @@ async def test_an_older_faas_cli_does_the_same(on: Stage, command: Command) -> N
 
 
 @pytest.mark.parametrize("command", REMEDIES, ids=[command.programs()[0] for command in REMEDIES])
-async def test_a_file_that_is_refused_is_mended(on: Stage, command: Command) -> None:
+async def test_a_file_that_is_refused_is_repaired(on: Stage, command: Command) -> None:
     words = command.words()
     refused, mended = on.shell.folder / words[words.index(">") - 1], on.shell.folder / words[words.index(">") + 1]
     refused.write_bytes("url\nhttps://example.org/é.jpg\n".encode("latin1"))

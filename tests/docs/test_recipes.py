@@ -1,4 +1,4 @@
-"""Every recipe of the README runs as it is printed, on a whole platform, against what its function would call."""
+"""Every recipe runs as it is printed, on a whole platform, against what its function would call."""
 
 import contextlib
 import json

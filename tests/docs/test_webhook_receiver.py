@@ -1,4 +1,4 @@
-"""The README's receiver, deployed as printed: it verifies what it is told, and starts what comes next."""
+"""The receiver of a notification, deployed as printed: it verifies the message, and starts the next batch."""
 
 import sys
 from pathlib import Path
@@ -8,13 +8,13 @@ import orjson
 import pytest
 
 from pipeline.local.openfaas.functions import FunctionSpec
-from tests.docs.reading import blocks
+from tests.docs.pages import RESULTS
 from tests.docs.stage import INPUT, ROWS, Stage
 from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-(RECEIVER,) = (block.text for block in blocks() if block.info == "python" and "standardwebhooks" in block.text)
-# Where the README says a gateway is and secrets are; here they are elsewhere.
+(RECEIVER,) = (block.text for block in RESULTS.blocks() if block.info == "python" and "standardwebhooks" in block.text)
+# The gateway and the folder of secrets as printed; here they are elsewhere.
 GATEWAY, SECRETS = "http://127.0.0.1:8080", "/var/openfaas/secrets"
 
 

@@ -25,7 +25,7 @@ AT_ONCE = {"healthcheck_interval": "0s"}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def sound(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
-    """A platform as README says it is to be: a Redis that keeps what it is told, a token, timeouts as in stack.yml."""
+    """A platform as in pipeline/docs/deploy.md: a Redis that keeps its data, a token, timeouts as in stack.yml."""
     log = tmp_path_factory.mktemp("doctor") / "calls.ndjson"
     model = FunctionSpec("echo", (sys.executable, "-m", "tests.rigs.openfaas.model_function"), {"MODEL_LOG": str(log)})
     timeouts = {name: value for name, value in function("pipeline")["environment"].items() if name in TIMEOUTS}

@@ -33,7 +33,7 @@ async def count(folder: Path, body: bytes, most: int = 1_000_000) -> int:
     return sum([frame.height async for frame in read_rows(rows, "url", most)])
 
 
-def test_the_limits_are_those_of_the_readme() -> None:
+def test_the_limits_are_those_of_the_page() -> None:
     assert (unpacking.UNPACKED_LIMIT, unpacking.LINE_LIMIT) == (16 * 1024 * MIB, 64 * MIB)
     assert (items_module.CELL_LIMIT, unpacking.BLANK_LIMIT) == (16 * MIB, 10_000_000)
 

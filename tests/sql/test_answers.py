@@ -79,7 +79,7 @@ def test_a_path_reaches_what_duckdbs_json_does(
     assert [plain(value) for value in found.to_series()] == [plain(value) for (value,) in expected]
 
 
-# What polars leaves as it is, and the README says.
+# What polars leaves as it is, and pipeline/docs/results.md says.
 DIFFERENCES = {
     "SELECT CAST(2.5 AS INT), CAST(-1.5 AS INT)": [(2, -1)],
     "SELECT DATE '2024-01-03' - DATE '2024-01-01'": [(dt.timedelta(days=2),)],

@@ -1,4 +1,4 @@
-"""The measured figures as advice: tables and formulas for the README, and a page with all rows."""
+"""The measured figures as advice: tables and formulas for bench/README.md, and a page with all rows."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from bench.speed.sizing.figures import Row
     from bench.speed.sizing.speeds import Speeds
 
-BEGIN, END = "<!-- python -m bench.speed.sizing --readme README.md writes what follows -->", "<!-- until here -->"
+BEGIN, END = "<!-- python -m bench.speed.sizing --readme bench/README.md writes what follows -->", "<!-- until here -->"
 KIB = 1024
 SEGMENT_ITEMS = 1_000
 FACTS = ("command", "date", "code", "cpu", "cores", "load_before", "system", "python")
 
 
 def section(rows: Sequence[Row], speeds: Speeds) -> str:
-    """Return the README's part: formulas and tables."""
+    """Return the part of bench/README.md: formulas and tables."""
     parts = (_redis(rows), _queue(rows), _s3(rows), _window(rows), _chunk(speeds), _attempts(rows))
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
@@ -42,7 +42,7 @@ def put_into(text: str, part: str) -> str:
 
 
 def page(rows: Sequence[Row], speeds: Speeds, machine: Mapping[str, Any]) -> str:
-    """Return the whole page: the machine, the README's part, and a line for each batch."""
+    """Return the whole page: the machine, the part of bench/README.md, and a line for each batch."""
     lines = ["# Sizing", "", *(f"- {name.replace('_', ' ')}: {machine[name]}" for name in FACTS), ""]
     return "\n".join([*lines, section(rows, speeds), "## All batches", "", *_all(rows), ""])
 

@@ -127,7 +127,8 @@ def test_a_readme_keeps_what_is_around_its_tables() -> None:
 def test_the_readme_says_what_was_measured() -> None:
     results = ROOT / "bench" / "results"
     part = section(read_rows(results / "sizing.csv"), read_speeds(results / "parallelism.csv"))
-    assert part in (ROOT / "README.md").read_text(), "python -m bench.speed.sizing --rows --readme README.md writes it"
+    page = (ROOT / "bench" / "README.md").read_text()
+    assert part in page, "python -m bench.speed.sizing --rows --readme bench/README.md writes it"
 
 
 def test_small_batches_leave_rows_and_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

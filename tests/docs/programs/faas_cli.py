@@ -1,4 +1,4 @@
-"""`faas-cli` as far as the README uses it: `invoke`, `secret create` and `up`.
+"""`faas-cli` as far as the pages use it: `invoke`, `secret create` and `up`.
 
 `invoke` does what commands/invoke.go of github.com/openfaas/faas-cli does since it calls InvokeFunction of go-sdk
 (vendor/github.com/openfaas/go-sdk/functions.go at commit 8b5c765): the body comes from stdin and goes to
@@ -111,7 +111,7 @@ def deploy(name: str, function: dict[str, Any]) -> None:
 
 
 def parse(given: list[str]) -> argparse.Namespace:
-    """Read the command line; an option that no README line has is an error."""
+    """Read the command line; an option that no page has is an error."""
     commands = ARGUMENTS.add_subparsers(required=True)
     calling = commands.add_parser("invoke", allow_abbrev=False)
     calling.add_argument("name")
