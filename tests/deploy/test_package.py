@@ -32,7 +32,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 def test_the_wheel_holds_the_project_and_nothing_else(names: set[str]) -> None:
     read = {"ledger/lua/*.lua", "openapi.yaml", "page/*", "py.typed", "**/*.py"}
-    wanted = {str(path.relative_to(ROOT)) for pattern in read for path in HANDLER.glob(pattern)}
+    wanted = {str(path.relative_to(ROOT)) for pattern in read for path in HANDLER.glob(pattern) if path.is_file()}
     assert {name for name in names if ".dist-info/" not in name} == wanted
 
 

@@ -10,7 +10,8 @@ from typer.main import get_command
 from pipeline.cli.app import app
 from pipeline.cli.command import Exit
 from pipeline.client import Batch, Pipeline
-from pipeline.client.documents import DryRun, Progress
+from pipeline.client.documents import DryRun
+from pipeline.client.progress import Progress
 from pipeline.handler import MODES
 from pipeline.metrics import Metrics
 from pipeline.settings.environment import Settings

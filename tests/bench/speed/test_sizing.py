@@ -114,7 +114,7 @@ def test_another_file_is_no_rows(content: str | None, tmp_path: Path) -> None:
         path.write_text(content)
     with pytest.raises(BenchError, match="holds no rows of this benchmark"):
         read_rows(path)
-    with pytest.raises(BenchError, match=r"rows of bench\.parallelism"):
+    with pytest.raises(BenchError, match=r"rows of bench\.speed\.parallelism"):
         read_speeds(path)
 
 
