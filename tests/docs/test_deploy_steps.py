@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.rigs.images import ROOT, stack
 from tests.docs.commands import Command
 from tests.docs.kinds import Kind, kind_of
 from tests.docs.pages import DEPLOY, README, Page, pages
 from tests.docs.shells import Shell, make_shell
+from tests.rigs.images import ROOT, stack
 
 NEEDED = sorted({name for function in stack()["functions"].values() for name in function.get("secrets", [])})
 # The files that a person who deploys has: keys of S3 and a password of Redis.

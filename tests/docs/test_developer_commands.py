@@ -15,11 +15,11 @@ import typer
 from hypothesis import settings
 from typer.main import get_command
 
-from tests.rigs.images import ROOT
 from tests.docs.commands import Command
 from tests.docs.kinds import Kind, kind_of
 from tests.docs.pages import commands
 from tests.docs.shells import Shell, make_shell
+from tests.rigs.images import ROOT
 
 MAKE, MODULES, PYTEST, INSTALLS, HELPS = (
     [command for command in commands() if kind_of(command) is kind]

@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 import pytest_asyncio
 
-from tests.rigs.images import ROOT
 from tests.docs.answers import Intent, check, prepare
 from tests.docs.commands import Command
 from tests.docs.kinds import Kind, kind_of
@@ -16,6 +15,7 @@ from tests.docs.pages import CLIENTS, README, RECIPES, blocks, commands, pages, 
 from tests.docs.shells import Ran
 from tests.docs.stage import ROWS, Call, Stage
 from tests.e2e.test_token import TOKEN, restarted
+from tests.rigs.images import ROOT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CALLS = without_repeats(command for command in commands() if kind_of(command) is Kind.GATEWAY)

@@ -6,8 +6,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.rigs.images import ROOT
 from tests.docs.pages import GUARANTEES, README, Page, docs, pages
+from tests.rigs.images import ROOT
 
 # A page that somebody else is writing; the exception falls with it.
 COMING = {"pipeline/docs/architecture.md"}

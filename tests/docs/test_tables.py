@@ -17,9 +17,9 @@ from pipeline.metrics import Metrics
 from pipeline.settings.environment import Settings
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.store.columns import OUTCOME_TYPES
-from tests.rigs.images import HANDLER
 from tests.docs.kinds import Kind, kind_of
 from tests.docs.pages import BATCHES, CLIENTS, DEPLOY, OPERATE, README, RESULTS, Page, commands
+from tests.rigs.images import HANDLER
 
 GROUP = get_command(app)
 assert isinstance(GROUP, TyperGroup)
