@@ -1,6 +1,6 @@
 """The status document of a batch, from its ledger."""
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import msgspec
@@ -13,6 +13,7 @@ from pipeline.ledger.replies import MICROSECONDS, State
 from pipeline.ledger.states import ENDED
 from pipeline.settings.environment import Settings
 from pipeline.spec.input_address import Address
+from pipeline.status.fields import Example, FailureKind, Links, Notification, Status
 from pipeline.store.keys import output, summary
 
 
@@ -23,7 +24,7 @@ def status_url(settings: Settings, batch: str) -> str:
 
 
 def status_document(settings: Settings, batch: str, state: State) -> dict[str, Any]:
-    """Describe a batch: counts of items and tasks, rate in items a second, ETA and elapsed in seconds."""
+    """Describe a batch by the fields of `Status`."""
     started, ended = state.seconds("started"), state.seconds("ended")
     items, tasks = state.number("batch_size"), state.number("tasks")
     succeeded, failed = state.number("succeeded"), state.number("failed")
@@ -31,7 +32,8 @@ def status_document(settings: Settings, batch: str, state: State) -> dict[str, A
     rate = _rate(state, succeeded + failed)
     running = state["state"] not in ENDED
     left = items - succeeded - failed
-    return {
+    measures = measured(read_measures(state))
+    document: Status = {
         "batch_id": batch,
         "state": state["state"],
         "reason": state["reason"] or None,
@@ -57,14 +59,16 @@ def status_document(settings: Settings, batch: str, state: State) -> dict[str, A
         "elapsed": round(elapsed, 3),
         "links": _links(settings, batch, state),
         "notes": _said(state, "notes"),
-        **measured(read_measures(state)),
+        "throughput": measures["throughput"],
+        "latency": measures["latency"],
         "failures": _failures(state),
-        "notifications": notices_of(state),
+        "notifications": cast("list[Notification]", notices_of(state)),
         "sql": orjson.loads(state["sql"]) if state["sql"] else None,
     }
+    return {**document}
 
 
-def _links(settings: Settings, batch: str, state: State) -> dict[str, str | None]:
+def _links(settings: Settings, batch: str, state: State) -> Links:
     bucket, ended = settings.s3_bucket, state.seconds("ended")
     return {
         "status": status_url(settings, batch),
@@ -87,9 +91,9 @@ def measured(measures: Measures) -> dict[str, Any]:
     }
 
 
-def _failures(state: State) -> list[dict[str, Any]]:
+def _failures(state: State) -> list[FailureKind]:
     """Describe each kind of failure, the newest first; texts are whatever the model function wrote."""
-    kinds = []
+    kinds: list[FailureKind] = []
     for kind, text in state.failures.items():
         given_up, retryable, again, at, example = text.split(b" ", maxsplit=4)
         kept = msgspec.json.decode(example, type=Kept)
@@ -100,7 +104,7 @@ def _failures(state: State) -> list[dict[str, Any]]:
                 "count": int(given_up) + int(retryable),
                 "retried": int(again),
                 "at": int(at) / MICROSECONDS,
-                "example": {**msgspec.structs.asdict(kept.example), "generation": kept.generation},
+                "example": cast("Example", msgspec.structs.asdict(kept.example) | {"generation": kept.generation}),
             }
         )
     return sorted(kinds, key=lambda group: group["at"], reverse=True)
