@@ -17,6 +17,7 @@ import msgspec
 import uvloop
 
 from bench.kit.errors import BenchError
+from pipeline.outputs.batch_rows import BatchRows
 from pipeline.outputs.export import write_tables
 from pipeline.outputs.joined_table import joined_table
 from pipeline.outputs.summary import Totals, write_summary
@@ -102,6 +103,7 @@ async def _measure(task: Task) -> Measured:
         snapshots = Snapshots(store)
         manifest = await snapshots.manifest(source.batch, 0)
         segments = await list_segments(store, source.batch, 0, source.epoch, source.segments)
+        rows = BatchRows(store, snapshots, source.batch, manifest, segments)
 
         async def record(_upload: Upload) -> None:
             return
@@ -112,15 +114,16 @@ async def _measure(task: Task) -> Measured:
         rss, started, joined = peak_of(), perf_counter(), 0.0
 
         async def summarize() -> list[ObjectInfo]:
-            totals = Totals(source.batch, manifest, 0, 0, manifest.items - sum(s.failed for s in segments), "")
-            some = (lambda: new_writer("summary.json"), store, snapshots, totals, segments)
-            return [(await write_summary(*some)).object] if task.summary else []
+            totals = Totals(0, 0, manifest.items - sum(s.failed for s in segments), "")
+            if not task.summary:
+                return []
+            return [(await write_summary(lambda: new_writer("summary.json"), rows, totals)).object]
 
         async def tabulate() -> list[ObjectInfo]:
             nonlocal joined
             if not task.tables:
                 return []
-            async with joined_table(store, snapshots, source.batch, manifest, segments) as table:
+            async with joined_table(rows) as table:
                 joined = perf_counter() - started
                 return await write_tables(table, new_writer, task.formats)
 

@@ -17,6 +17,7 @@ import uvloop
 
 from bench.data.outputs_child import Source, peak_of
 from bench.kit.errors import BenchError
+from pipeline.outputs.batch_rows import BatchRows
 from pipeline.outputs.joined_table import joined_table
 from pipeline.settings.environment import Settings
 from pipeline.settings.secrets import Secrets
@@ -74,7 +75,8 @@ async def _measure(question: Question) -> Measured:
         snapshots = Snapshots(store)
         manifest = await snapshots.manifest(source.batch, 0)
         segments = await list_segments(store, source.batch, 0, source.epoch, source.segments)
-        async with joined_table(store, snapshots, source.batch, manifest, segments, fields.extract) as table:
+        rows = BatchRows(store, snapshots, source.batch, manifest, segments)
+        async with joined_table(rows, fields.extract) as table:
             joined = perf_counter()
             looking = asyncio.create_task(watch.looking())
             answer = await Queries().run(query, table.pieces.paths, {**table.schema, **fields.types()}, into)

@@ -10,8 +10,8 @@ from pipeline.errors import PipelineError, UnavailableError
 from pipeline.ledger.ledger import REDUCE_LEASE
 from pipeline.ledger.replies import Lease
 from pipeline.logs import bound
+from pipeline.outputs.end_batch import SettledBatch, end_batch
 from pipeline.outputs.pieces import TableError
-from pipeline.outputs.publish import Findings, end_batch
 from pipeline.request import Event, Response
 from pipeline.tasks.follow_up import write_due_segment
 
@@ -58,4 +58,4 @@ async def _reduce(job: Job, lease: Lease) -> str:
     again = await failed_items(job, state, spec, segments)
     if again.indices:
         return await run_again(job, state, spec, again)
-    return await end_batch(job, Findings(state, submission, segments, lease.begun))
+    return await end_batch(job, SettledBatch(state, submission, segments, lease.begun))

@@ -1,4 +1,4 @@
-"""Write the joined table to S3 in its formats, and the rows that are to be submitted again."""
+"""Write the joined table to S3 in its formats, and the rows that failed or never ran, to be submitted again."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -9,7 +9,7 @@ import polars as pl
 
 from pipeline.concurrency import together
 from pipeline.outputs.joined_table import JoinedTable
-from pipeline.outputs.pieces import Pieces, in_folder
+from pipeline.outputs.pieces import Pieces, in_thread
 from pipeline.store.bucket import PART_SIZE
 from pipeline.store.errors import ObjectInfo
 from pipeline.store.keys import FAILURES_CSV, FAILURES_NDJSON, FAILURES_PARQUET, results_name
@@ -22,29 +22,44 @@ RESULTS_PARQUET, RESULTS_CSV, RESULTS_NDJSON = map(results_name, ("parquet", "cs
 NewWriter = Callable[[str], Writer]
 
 
+async def write_tables(
+    table: JoinedTable, new_writer: NewWriter, formats: Sequence[str], *, failures_as_json: bool = False
+) -> list[ObjectInfo]:
+    """Write the table in these formats, and the input's own columns of the rows that failed or never ran.
+
+    Those rows are written as CSV, and once more with their types, as lines of JSON or as Parquet. `new_writer` makes
+    the writer of an object by its name. Returns the objects. Raises as the store, and TableError.
+    """
+    folder = table.folder / "failures"
+    await in_thread(folder.mkdir)
+    export = _Export(table, new_writer, formats, failures_as_json, Pieces(folder))
+    async with together() as group:
+        texts = group.create_task(_write_texts(export))
+        whole = (table.pieces, len(table.schema))
+        parquet = group.create_task(_write_parquet(export, RESULTS_PARQUET, *whole)) if "parquet" in formats else None
+    return [*texts.result(), *([parquet.result()] if parquet else [])]
+
+
 @dataclass(frozen=True)
 class _Export:
-    """What is to be written of a table: `formats` of all rows, and the input's own columns of those to run again.
-
-    `as_lines`: with their types those are lines of JSON, else Parquet, for which they are kept in `again`.
-    """
+    """One call of `write_tables`; `failures` collects the failed rows for Parquet."""
 
     table: JoinedTable
     new_writer: NewWriter
     formats: Sequence[str]
-    as_lines: bool
-    again: Pieces
+    failures_as_json: bool
+    failures: Pieces
 
     def texts(self, number: int) -> dict[str, bytes]:
-        """Make the texts of one piece, by the names of the objects they go to, and keep its rows that run again."""
+        """Return the texts of one piece, by the names of their objects, and collect its failed rows."""
         path = self.table.pieces.paths[number]
         rows = pl.read_parquet(path, glob=False).select(pl.nth(range(len(self.table.schema))))
-        again = self.table.inputs_of(rows.filter(rows.get_column("status") != "succeeded"))
-        texts = {FAILURES_CSV: to_lines_again(again, header=not number)}
-        if self.as_lines:
-            texts[FAILURES_NDJSON] = to_ndjson(again, self.table.json_columns) if again.height else b""
-        elif again.height:
-            self.again.add(again)
+        failures = self.table.input_rows(rows.filter(rows.get_column("status") != "succeeded"))
+        texts = {FAILURES_CSV: to_lines_again(failures, header=not number)}
+        if self.failures_as_json:
+            texts[FAILURES_NDJSON] = to_ndjson(failures, self.table.json_columns) if failures.height else b""
+        elif failures.height:
+            self.failures.add(failures)
         if "csv" in self.formats:
             texts[RESULTS_CSV] = to_csv(rows, header=not number)
         if "ndjson" in self.formats:
@@ -52,59 +67,41 @@ class _Export:
         return texts
 
 
-async def write_tables(
-    table: JoinedTable, new_writer: NewWriter, formats: Sequence[str], *, as_lines: bool = False
-) -> list[ObjectInfo]:
-    """Write the table in these formats, and the rows that failed or never ran; returns the objects.
-
-    Those are written as CSV, and with their types as Parquet, or `as_lines` of JSON. `new_writer` makes the writer of
-    an object by its name. Raises as the store, and TableError.
-    """
-    folder = table.folder / "again"
-    await in_folder(folder.mkdir)
-    export = _Export(table, new_writer, formats, as_lines, Pieces(folder))
-    async with together() as group:
-        texts = group.create_task(_write_texts(export))
-        whole = (table.pieces, len(table.schema))
-        wholes = [group.create_task(_write_parquet(export, RESULTS_PARQUET, *whole))] if "parquet" in formats else []
-    return [*texts.result(), *(task.result() for task in wholes)]
-
-
 async def _write_texts(export: _Export) -> list[ObjectInfo]:
-    """Write what is made piece by piece, and then the Parquet of the rows that run again."""
+    """Write the texts piece by piece, and then the Parquet of the failed rows."""
     writers: dict[str, Writer] = {}
     async with AsyncExitStack() as stack:
         for number in range(len(export.table.pieces.sizes)):
-            for name, text in (await in_folder(export.texts, number)).items():
+            for name, text in (await in_thread(export.texts, number)).items():
                 if name not in writers:
                     writers[name] = await stack.enter_async_context(export.new_writer(name))
-                # A part is signed in the loop, so it is to be no larger than need be.
+                # The event loop signs a part, so parts are small.
                 for start in range(0, len(text), MIB):
                     await writers[name].write(text[start : start + MIB])
         async with together() as group:
             closing = [group.create_task(writer.close()) for writer in writers.values()]
-            if not export.as_lines:
-                closing.append(group.create_task(_write_again(export)))
+            if not export.failures_as_json:
+                closing.append(group.create_task(_write_failures(export)))
     return [task.result() for task in closing]
 
 
-async def _write_again(export: _Export) -> ObjectInfo:
-    nothing = export.table.inputs_of(pl.DataFrame(schema=export.table.schema))
-    await in_folder(export.again.close, nothing)
-    return await _write_parquet(export, FAILURES_PARQUET, export.again, len(export.table.inputs))
+async def _write_failures(export: _Export) -> ObjectInfo:
+    empty = export.table.input_rows(pl.DataFrame(schema=export.table.schema))
+    await in_thread(export.failures.close, empty)
+    return await _write_parquet(export, FAILURES_PARQUET, export.failures, len(export.table.inputs))
 
 
 async def _write_parquet(export: _Export, name: str, pieces: Pieces, columns: int) -> ObjectInfo:
-    """Write pieces as one Parquet file here, and then to S3."""
+    """Write pieces as one Parquet file on this machine, and upload it."""
     path = export.table.folder / name
-    await in_folder(pieces.sink, path, columns)
+    await in_thread(pieces.sink, path, columns)
     return await upload(path, export.new_writer)
 
 
 async def upload(path: Path, new_writer: NewWriter) -> ObjectInfo:
-    """Write a file of this machine to S3, under its name. Raises as the store, and TableError."""
+    """Write a file of this machine to S3, under its name; raises as the store, and TableError."""
     async with new_writer(path.name) as writer:
         with path.open("rb") as file:
-            while part := await in_folder(file.read, PART_SIZE):
+            while part := await in_thread(file.read, PART_SIZE):
                 await writer.write(part)
         return await writer.close()

@@ -1,4 +1,4 @@
-"""Frames kept as Parquet files of a folder."""
+"""Frames as Parquet files of a temporary folder, and the threads that work with its files."""
 
 import asyncio
 import shutil
@@ -21,7 +21,7 @@ GROUP_ROWS = 50_000
 GROUP_BYTES = 64 * MIB
 # Parquet numbers its row groups with 16 bits.
 MOST_GROUPS = 30_000
-Given = TypeVarTuple("Given")
+Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
 
 
@@ -31,7 +31,7 @@ class TableError(UnavailableError):
 
 @dataclass
 class Pieces:
-    """Frames of one schema, kept in order as files of a folder; `sizes` are rows and bytes in memory of each."""
+    """Frames of one schema, in order, as files of a folder; `sizes` are the rows and the bytes in memory of each."""
 
     folder: Path
     sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Pieces:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return sum(rows for rows, _ in self.sizes)
 
     @property
@@ -50,7 +50,7 @@ class Pieces:
         return [self._path(number) for number in range(len(self.sizes))]
 
     def scan(self) -> pl.LazyFrame:
-        """Scan all rows, in order; to be called once `close` was."""
+        """Scan all rows, in order, after `close`."""
         return pl.scan_parquet(self.paths, glob=False)
 
     def sink(self, path: Path, columns: int) -> None:
@@ -58,22 +58,22 @@ class Pieces:
         self.scan().select(pl.nth(range(columns))).sink_parquet(path, row_group_size=self.group_rows())
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Take the next rows."""
+        """Add the next rows."""
         self._waiting.append(frame)
         self._rows += frame.height
         self._bytes += int(frame.estimated_size())
         if self._rows >= PIECE_ROWS or self._bytes >= PIECE_BYTES:
             self._flush()
 
-    def close(self, nothing: pl.DataFrame) -> None:
-        """Write what is left, or `nothing` where there are no rows."""
+    def close(self, empty: pl.DataFrame) -> None:
+        """Write the rows that are not written yet, or `empty` when there are no rows at all."""
         if not self._waiting and not self.sizes:
-            self._waiting.append(nothing)
+            self._waiting.append(empty)
         if self._waiting:
             self._flush()
 
     def group_rows(self) -> int:
-        """Return the rows of a row group with which no group of a file of all rows is much larger than GROUP_BYTES."""
+        """Return the number of rows a row group, so that few groups of the whole file exceed GROUP_BYTES."""
         least = -(-self.rows // MOST_GROUPS)
         rows = GROUP_ROWS
         while rows // 2 >= max(1, least) and self._largest_group(rows) > GROUP_BYTES:
@@ -81,7 +81,7 @@ class Pieces:
         return rows
 
     def _largest_group(self, group: int) -> float:
-        """Return the bytes of the largest row group of so many rows, each row counted as large as its piece's mean."""
+        """Return the bytes of the largest row group of `group` rows, with the mean size of its piece for each row."""
         largest = current = 0.0
         room = group
         for rows, size in self.sizes:
@@ -106,28 +106,28 @@ class Pieces:
         return self.folder / f"{number:06d}.parquet"
 
 
-async def in_folder(work: Callable[[*Given], Result], *given: *Given) -> Result:
-    """Do in a thread what works with the table or its files; raises TableError for what goes wrong with them."""
+async def in_thread(work: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+    """Call a function that works with frames or files in a thread; raises TableError for errors of polars and files."""
 
     def guarded() -> Result:
         try:
-            return work(*given)
+            return work(*arguments)
         except (OSError, PolarsError, PanicException) as error:
             reason = getattr(error, "strerror", None) or str(error).strip().split("\n", 1)[0]
             raise TableError(f"the tables cannot be made under {tempfile.gettempdir()}: {reason}") from error
 
-    working = asyncio.create_task(asyncio.to_thread(guarded))
+    task = asyncio.create_task(asyncio.to_thread(guarded))
     try:
-        return await asyncio.shield(working)
+        return await asyncio.shield(task)
     finally:
-        # Nobody removes the folder while a thread still writes into it.
-        await asyncio.wait([working])
+        # The folder must not be removed while the thread writes into it.
+        await asyncio.wait([task])
 
 
 @asynccontextmanager
 async def temporary_folder() -> AsyncIterator[Path]:
-    """Make a folder for the block, and remove it in a thread: it may hold many files. Raises TableError."""
-    folder = Path(await in_folder(tempfile.mkdtemp, None, "pipeline-"))
+    """Make a folder, and remove it after the block, in a thread: it may hold many files. Raises TableError."""
+    folder = Path(await in_thread(tempfile.mkdtemp, None, "pipeline-"))
     try:
         yield folder
     finally:

@@ -1,4 +1,4 @@
-"""The report of an ended batch: what was asked, what became of it and when, and every kind of failure there was."""
+"""The report of an ended batch: its specification, counts, timeline, and every kind of failure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,39 +16,40 @@ from pipeline.store.snapshot import Manifest
 
 
 def make_report(batch: str, state: State, submission: Submission, manifests: Sequence[Manifest], tally: Tally) -> bytes:
-    """Write the report of a batch; `manifests` are those of its generations, from 0 on.
+    """Return the report of a batch as JSON; `manifests` are those of its generations, from 0 on.
 
-    All times are the ledger's, in seconds since 1970, so that twice gives the same bytes.
+    All times are the ledger's, in seconds since 1970, so that a second report has the same bytes.
     """
     document = {
         "batch_id": batch,
         "state": state["outcome"],
         "reason": state["reason"] or None,
         "function": state["function"],
-        "specification": _shown(submission.fields),
+        "specification": _redacted(submission.fields),
         "items": manifests[0].items,
         "succeeded": tally.succeeded,
         "failed": tally.failed,
         "not_run": tally.not_run,
         "retried": state.number("retried"),
         "generations": [
-            {"generation": number, "items": each.items, "tasks": each.tasks} for number, each in enumerate(manifests)
+            {"generation": number, "items": manifest.items, "tasks": manifest.tasks}
+            for number, manifest in enumerate(manifests)
         ],
         "timeline": {name: state.seconds(name) for name in ("created", "started", "completed")}
         | measured(read_measures(state)),
-        "errors": [_described(group) for group in tally.groups()],
+        "errors": [_group_fields(group) for group in tally.groups()],
     }
     return orjson.dumps(document) + b"\n"
 
 
-def _shown(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return a specification without the values of headers that may be secret."""
+def _redacted(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a specification without the values of headers that may be secrets."""
     if "headers" not in fields:
         return fields
     return fields | {"headers": {name: shown(name, value) for name, value in fields["headers"].items()}}
 
 
-def _described(group: Group) -> dict[str, Any]:
+def _group_fields(group: Group) -> dict[str, Any]:
     example = msgspec.structs.asdict(group.example)
     return {
         "kind": group.kind,

@@ -1,8 +1,7 @@
 """The summary: every item of the batch in input order, in one JSON document in S3."""
 
 import asyncio
-import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -10,29 +9,24 @@ from typing import Literal
 import orjson
 
 from pipeline.answers.outcome import Outcome
-from pipeline.store.bucket import Store
+from pipeline.outputs.batch_rows import BatchRows
 from pipeline.store.errors import ObjectInfo
-from pipeline.store.keys import Segment
-from pipeline.store.segments import merge
-from pipeline.store.snapshot import Item, Manifest, Snapshots
+from pipeline.store.snapshot import Item
 from pipeline.store.writer import Writer
 from pipeline.units import iso
 
 Status = Literal["succeeded", "failed"]
-NewWriter = Callable[[], "Writer"]
 
 _FIELDS = frozenset({"result", "statusCode", "callId", "encoding", "resultRef"})
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What the summary says beside its entries; times are seconds since 1970, by the ledger.
+    """The start and the end of the batch in seconds since 1970, by the ledger, and the number of its successes.
 
-    `manifest` is that of the whole input; `not_run` is the result of items that never ran.
+    `not_run` is the result of items that never ran.
     """
 
-    batch: str
-    manifest: Manifest
     started: float
     completed: float
     succeeded: int
@@ -40,86 +34,65 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class Written:
-    """A summary in S3: how many items succeeded, and how many failures are outcomes, not items that never ran."""
+class Summary:
+    """A summary in S3: the numbers of successes and of failed outcomes. Items that never ran are in neither."""
 
     object: ObjectInfo
     succeeded: int
     failed: int
 
 
-async def write_summary(
-    new_writer: NewWriter, store: Store, snapshots: Snapshots, totals: Totals, segments: Sequence[Segment]
-) -> Written:
+async def write_summary(new_writer: Callable[[], Writer], rows: BatchRows, totals: Totals) -> Summary:
     """Write the summary in the shape {batchId, batchStarted, batchCompleted, failures, results}; raises as the store.
 
-    The two lists are two passes over the segments, so memory holds neither of them; their counts come first, from
-    `totals`. Where Redis lost its last second and an item has run twice, they can differ from the lists: then it is
-    written once more.
+    Each list is one pass over the segments, so memory holds neither of them. Their counts come before them, from
+    `totals`. Where Redis lost its last second and an item ran twice, the counts can differ from the lists: then the
+    summary is written once more.
     """
-    written, failures, failed, results = await _write(new_writer(), store, snapshots, totals, segments)
-    if (failures, results) != (totals.manifest.items - totals.succeeded, totals.succeeded):
-        right = replace(totals, succeeded=results if totals.succeeded else totals.manifest.items - failures)
-        written, failures, failed, results = await _write(new_writer(), store, snapshots, right, segments)
-    return Written(written, results, failed)
+    written, failures, failed, results = await _write(new_writer(), rows, totals)
+    items = rows.manifest.items
+    if (failures, results) != (items - totals.succeeded, totals.succeeded):
+        counted = replace(totals, succeeded=results if totals.succeeded else items - failures)
+        written, failures, failed, results = await _write(new_writer(), rows, counted)
+    return Summary(written, results, failed)
 
 
-async def _write(
-    writer: Writer, store: Store, snapshots: Snapshots, totals: Totals, segments: Sequence[Segment]
-) -> tuple[ObjectInfo, int, int, int]:
-    """Return the object, the failures, how many of them are outcomes, and the results."""
+async def _write(writer: Writer, rows: BatchRows, totals: Totals) -> tuple[ObjectInfo, int, int, int]:
+    """Return the object, the number of failures, the outcomes among them, and the number of results."""
     head = {
-        "batchId": totals.batch,
+        "batchId": rows.batch,
         "batchStarted": iso(totals.started),
         "batchCompleted": iso(totals.completed),
     }
     counts: list[tuple[int, int]] = []
     lists: tuple[tuple[bytes, Status, int], ...] = (
-        (b"failures", "failed", totals.manifest.items - totals.succeeded),
+        (b"failures", "failed", rows.manifest.items - totals.succeeded),
         (b"results", "succeeded", totals.succeeded),
     )
     async with writer:
         await writer.write(orjson.dumps(head)[:-1])
         for name, status, count in lists:
             await writer.write(b',"%s":{"count":%d,"results":[' % (name, count))
-            some = (writer, store, snapshots, totals, segments, status)
-            counts.append(await _write_entries(*some) if count else (0, 0))
+            counts.append(await _write_entries(writer, rows, status, totals.not_run) if count else (0, 0))
             await writer.write(b"]}")
         await writer.write(b"}\n")
         (failures, failed), (results, _) = counts
         return await writer.close(), failures, failed, results
 
 
-async def _write_entries(
-    writer: Writer,
-    store: Store,
-    snapshots: Snapshots,
-    totals: Totals,
-    segments: Sequence[Segment],
-    status: Status,
-) -> tuple[int, int]:
-    """Return how many entries were written, and how many of them are outcomes."""
+async def _write_entries(writer: Writer, rows: BatchRows, status: Status, not_run: str) -> tuple[int, int]:
+    """Return the number of entries, and of the outcomes among them."""
     entries = outcomes = 0
     separator = b"\n"
-    name = "item" if totals.manifest.column in _FIELDS else totals.manifest.column
-    async with aclosing(merge(store, segments)) as merged:
-        async for some in _with_items(snapshots, totals, merged):
+    name = "item" if rows.manifest.column in _FIELDS else rows.manifest.column
+    async with aclosing(rows.items_with_outcomes()) as pieces:
+        async for pairs in pieces:
             lines: list[bytes] = []
-            for item, outcome in some:
-                if outcome is None and status == "failed":
-                    entry: dict[str, object] = {
-                        name: _shown(item),
-                        "result": totals.not_run,
-                        "statusCode": None,
-                        "callId": None,
-                    }
-                elif outcome is not None and outcome.status == status:
-                    entry = _entry(name, item, outcome)
-                    outcomes += 1
-                else:
-                    continue
-                lines.append(separator + orjson.dumps(entry))
-                separator = b",\n"
+            for item, outcome in pairs:
+                if (outcome.status if outcome else "failed") == status:
+                    outcomes += outcome is not None
+                    lines.append(separator + orjson.dumps(_entry(name, item, outcome, not_run)))
+                    separator = b",\n"
             entries += len(lines)
             await writer.write(b"".join(lines))
             # The same process answers callbacks: they do not wait for a whole summary.
@@ -127,33 +100,15 @@ async def _write_entries(
     return entries, outcomes
 
 
-async def _with_items(
-    snapshots: Snapshots, totals: Totals, merged: AsyncIterator[dict[int, Outcome]]
-) -> AsyncIterator[list[tuple[Item, Outcome | None]]]:
-    """Pair every item of the snapshot with its outcome, some at a time; both come in input order."""
-    known: dict[int, Outcome] = {}
-    last: float = -1
-    async for items in snapshots.all_items(totals.batch, totals.manifest):
-        while last < items[-1].index:
-            outcomes = await anext(merged, None)
-            known |= outcomes or {}
-            last = next(reversed(outcomes)) if outcomes else math.inf
-        yield [(item, known.pop(item.index, None)) for item in items]
-
-
-def _shown(item: Item) -> object:
-    return orjson.Fragment(item.text) if item.json else item.text
-
-
-def _entry(name: str, item: Item, outcome: Outcome) -> dict[str, object]:
+def _entry(name: str, item: Item, outcome: Outcome | None, not_run: str) -> dict[str, object]:
     entry: dict[str, object] = {
-        name: _shown(item),
-        "result": orjson.Fragment(bytes(outcome.result)),
-        "statusCode": outcome.status_code,
-        "callId": outcome.call_id,
+        name: orjson.Fragment(item.text) if item.json else item.text,
+        "result": orjson.Fragment(bytes(outcome.result)) if outcome else not_run,
+        "statusCode": outcome.status_code if outcome else None,
+        "callId": outcome.call_id if outcome else None,
     }
-    if outcome.encoding:
+    if outcome and outcome.encoding:
         entry["encoding"] = outcome.encoding
-    if outcome.ref:
+    if outcome and outcome.ref:
         entry["resultRef"] = outcome.ref
     return entry

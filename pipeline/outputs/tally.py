@@ -1,4 +1,4 @@
-"""Count what became of a batch's items, and group all its failures by kind."""
+"""Count the outcomes of a batch, and group its failures by kind."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ MOST_GROUPS = 100
 
 @dataclass
 class Group:
-    """Items that failed alike; `status_code` is None for those that share no status."""
+    """Failures of one kind; `status_code` is None for the group of all kinds past the 100th."""
 
     kind: str
     status_code: int | None
@@ -23,7 +23,7 @@ class Group:
 
 @dataclass
 class Tally:
-    """Counts of items in input order: of each kind of failure, and from the 101st kind on of all others together."""
+    """Counts of items, and of each kind of failure; from the 101st kind on, in input order, all kinds are one group."""
 
     succeeded: int = 0
     failed: int = 0
@@ -31,7 +31,7 @@ class Tally:
     _groups: dict[tuple[int | None, str], Group] = field(default_factory=dict)
 
     def add(self, outcomes: Sequence[Outcome | None]) -> None:
-        """Take the next items; None is one that never ran."""
+        """Count the next items; None is one that never ran."""
         kinds: dict[bytes, str] = {}
         for outcome in outcomes:
             if outcome is None:
@@ -43,7 +43,7 @@ class Tally:
                 self._group(outcome, kinds).count += 1
 
     def _group(self, outcome: Outcome, kinds: dict[bytes, str]) -> Group:
-        """Return the group of a failure; `kinds` are those of the results of the items around it."""
+        """Return the group of a failure; `kinds` remembers the kinds of results, since neighbours often fail alike."""
         result = bytes(outcome.result)
         if result not in kinds:
             kinds[result] = kind_of(msgspec.Raw(result))

@@ -9,7 +9,7 @@ from aiohttp import web
 from pipeline.errors import UnavailableError
 from pipeline.notify.tell import tell
 from pipeline.openfaas import gateway as gateway_module
-from pipeline.outputs.publish import TABLE_ATTEMPTS
+from pipeline.outputs.end_batch import TABLE_ATTEMPTS
 from pipeline.spec.field_rules import FORMATS
 from pipeline.store.keys import KEYS, key_of, output_names, trial
 from tests.rigs.function.pipeline_bench import PipelineBench, document

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.answers.outcome import Outcome
+from pipeline.outputs.batch_rows import BatchRows
 from pipeline.outputs.export import write_tables
 from pipeline.outputs.joined_table import joined_table
 from pipeline.store.bucket import Store
@@ -56,7 +57,7 @@ async def written(
     def new_writer(output: str) -> Writer:
         return Writer(store, f"{name}/0/{output}", record, CONTENT_TYPES[output])
 
-    async with joined_table(store, Snapshots(store), name, manifest, segments) as table:
+    async with joined_table(BatchRows(store, Snapshots(store), name, manifest, segments)) as table:
         found = await write_tables(table, new_writer, ["parquet", "csv", "ndjson"])
     return {each.key.removeprefix(f"{name}/0/"): await store.get(each.key) for each in found}
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from pipeline.errors import UnavailableError
-from pipeline.outputs.publish import TABLE_ATTEMPTS
+from pipeline.outputs.end_batch import TABLE_ATTEMPTS
 from pipeline.spec.field_rules import FORMATS
 from pipeline.store.batch_records import Specs
 from pipeline.store.errors import MissingObjectError

@@ -14,7 +14,7 @@ from pipeline.outputs.pieces import (
     MOST_GROUPS,
     Pieces,
     TableError,
-    in_folder,
+    in_thread,
     temporary_folder,
 )
 
@@ -77,7 +77,7 @@ def refuses() -> None:
 @pytest.mark.parametrize("work", [panics, refuses])
 async def test_what_polars_does_not_do_is_an_error_and_not_the_end_of_the_process(work: object) -> None:
     with pytest.raises(TableError, match="the tables cannot be made under"):
-        await in_folder(work)  # type: ignore[arg-type]
+        await in_thread(work)  # type: ignore[arg-type]
 
 
 async def test_who_is_cancelled_leaves_no_folder_behind() -> None:
@@ -94,7 +94,7 @@ async def test_who_is_cancelled_leaves_no_folder_behind() -> None:
     async def work() -> None:
         async with temporary_folder() as folder:
             made.append(folder)
-            await in_folder(write, folder)
+            await in_thread(write, folder)
 
     working = asyncio.create_task(work())
     await asyncio.to_thread(begun.wait)

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.answers.outcome import Outcome
 from pipeline.errors import UnavailableError
+from pipeline.outputs.batch_rows import BatchRows
 from pipeline.outputs.summary import Totals, write_summary
 from pipeline.store import snapshot as snapshot_module
 from pipeline.store.bucket import PART_SIZE, Store
@@ -43,9 +44,11 @@ async def summarize(
     manifest = await snapshots.write(name, 0, frames(), shape, 1)
     await write_segment(store, name, 0, "e", 0, [answer([found]) for found in outcomes])
     failed = sum(found.status == "failed" for found in outcomes)
-    totals = Totals(name, manifest, 1.5, 2_000_000_000.25, len(outcomes) - failed, "not run: cancelled")
+    totals = Totals(1.5, 2_000_000_000.25, len(outcomes) - failed, "not run: cancelled")
     segments = await list_segments(store, name, 0, "e", 1)
-    written = await write_summary(lambda: Writer(store, f"{name}.json", record), store, snapshots, totals, segments)
+    written = await write_summary(
+        lambda: Writer(store, f"{name}.json", record), BatchRows(store, snapshots, name, manifest, segments), totals
+    )
     assert (written.succeeded, written.failed) == (len(outcomes) - failed, failed)
     body = await store.get(f"{name}.json")
     assert (written.object.key, written.object.size) == (f"{name}.json", len(body))
@@ -121,8 +124,12 @@ async def test_without_any_outcome_both_lists_are_there(store: Store, name: str)
         raise AssertionError
 
     snapshots = Snapshots(store)
-    totals = Totals(name, await snapshots.write(name, 0, nothing(), Shape("url"), 1), 1, 2, 0, "")
-    await write_summary(lambda: Writer(store, f"{name}.json", record), store, snapshots, totals, [])
+    manifest = await snapshots.write(name, 0, nothing(), Shape("url"), 1)
+    await write_summary(
+        lambda: Writer(store, f"{name}.json", record),
+        BatchRows(store, snapshots, name, manifest, []),
+        Totals(1, 2, 0, ""),
+    )
     document: dict[str, Any] = orjson.loads(await store.get(f"{name}.json"))
     assert (document["failures"], document["results"]) == ({"count": 0, "results": []}, {"count": 0, "results": []})
 

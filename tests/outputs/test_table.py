@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import polars as pl
 import pytest
 
+from pipeline.outputs.batch_rows import BatchRows
 from pipeline.outputs.joined_table import joined_table
 from pipeline.store.bucket import Store
 from pipeline.store.columns import OUTCOME_TYPES
@@ -18,7 +19,7 @@ ROWS = pl.DataFrame({"id": [1, 2, None], "url": ["a", "b", "c"], "status": [["x"
 
 
 async def joined(store: Store, name: str, manifest: Manifest, segments: Sequence[Segment]) -> pl.DataFrame:
-    async with joined_table(store, Snapshots(store), name, manifest, segments) as table:
+    async with joined_table(BatchRows(store, Snapshots(store), name, manifest, segments)) as table:
         frame = table.scan().collect()
         assert dict(frame.schema) == table.schema
         assert frame.height == table.pieces.rows == manifest.items
@@ -73,7 +74,7 @@ async def test_pieces_are_small_and_every_row_is_in_one_of_them(
     found = [outcome(n, result=b'"%d"' % n) for n in order]
     segments = await write_segments(store, name, found, each=20)
     manifest = await write_snapshot(store, name, pl.DataFrame({"url": [f"u{n}" for n in range(200)]}))
-    async with joined_table(store, Snapshots(store), name, manifest, segments) as table:
+    async with joined_table(BatchRows(store, Snapshots(store), name, manifest, segments)) as table:
         assert [(n % 10 and f'"{n}"') or None for n in range(200)] == table.scan().collect()["result"].to_list()
         assert table.scan().collect()["url"].to_list() == [f"u{n}" for n in range(200)]
         sizes = [rows for rows, _ in table.pieces.sizes]
@@ -89,7 +90,7 @@ async def test_what_is_extracted_of_results_stands_after_the_table(store: Store,
     def extract(results: Sequence[bytes | None]) -> dict[str, pl.Series]:
         return {"found": pl.Series("found", [result.decode() if result else None for result in results], pl.String)}
 
-    async with joined_table(store, Snapshots(store), name, manifest, segments, extract) as table:
+    async with joined_table(BatchRows(store, Snapshots(store), name, manifest, segments), extract) as table:
         frame = table.scan().collect()
         assert frame.columns == [*table.schema, "found"]
         assert frame["found"].to_list() == ['"r"', None, None]

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.outputs.publish import SQL_ATTEMPTS
+from pipeline.outputs.end_batch import SQL_ATTEMPTS
 from pipeline.sql import fields as fields_module
 from pipeline.sql.child import OUTPUTS, Answer
 from pipeline.sql.runner import Queries, query_limits

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.outputs import publish as ending
+from pipeline.outputs import end_batch as ending
 from tests.rigs.function.pipeline_bench import PipelineBench, answering
 
 

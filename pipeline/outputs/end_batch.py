@@ -1,0 +1,154 @@
+"""End a batch: write its outputs under its generation, publish them, and record the end in the ledger and in S3."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from pipeline.batch.reduce_lease import Job
+from pipeline.concurrency import together
+from pipeline.ledger.ledger import End
+from pipeline.ledger.replies import State
+from pipeline.notify.tell import tell_soon
+from pipeline.outputs.batch_rows import BatchRows
+from pipeline.outputs.export import write_tables
+from pipeline.outputs.joined_table import joined_table
+from pipeline.outputs.publish import publish
+from pipeline.outputs.query import PreparedQuery, prepare_query
+from pipeline.outputs.report import make_report
+from pipeline.outputs.summary import Summary, Totals, write_summary
+from pipeline.spec.submission import Submission
+from pipeline.sql.child import Answer
+from pipeline.sql.runner import status_of
+from pipeline.status.final_status import close_batch
+from pipeline.store.errors import ObjectInfo
+from pipeline.store.keys import CONTENT_TYPES, FAILURES_NDJSON, FAILURES_PARQUET, REPORT, SUMMARY, Segment, output_names
+from pipeline.store.writer import Writer
+
+# A table that kills its replica would otherwise keep its batch from ever ending. The query is given up first.
+TABLE_ATTEMPTS = 3
+SQL_ATTEMPTS = 2
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SettledBatch:
+    """A batch whose tasks are settled: the ledger's state, the submission, the segments of all generations.
+
+    `attempt` counts the reduces of this generation, from 1.
+    """
+
+    state: State
+    submission: Submission
+    segments: Sequence[Segment]
+    attempt: int
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the input was JSON, so that only JSON can hold its failed rows as they were."""
+        return self.submission.spec.input_format in {"ndjson", "json"}
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """The outputs besides the summary, by name, the answer to the query, and notes for the status."""
+
+    objects: dict[str, ObjectInfo] = field(default_factory=dict)
+    answer: Answer | None = None
+    notes: tuple[str, ...] = ()
+
+    def end(self, summary: Summary) -> End:
+        names = tuple(name for name in CONTENT_TYPES if name in self.objects)
+        answer = msgspec.json.encode(status_of(self.answer)).decode() if self.answer else ""
+        return End(summary.succeeded, summary.failed, names, self.notes, answer)
+
+
+async def end_batch(job: Job, settled: SettledBatch) -> str:
+    """End a batch; returns its final state, or 'lost' where another reduce has taken over.
+
+    When two reduces of a generation broke off, the next one does not run the query, and when three did, the next one
+    writes the summary only; the status says so. Raises as the store, and TableError.
+    """
+    context, batch = job.context, job.batch
+    summary, outputs = await _write_outputs(job, settled)
+    if not await publish(job, outputs.objects, summary.object):
+        return "lost"
+    end = outputs.end(summary)
+    state = await context.ledger.finish(batch, job.owner, job.generation, end)
+    if not state:
+        return "lost"
+    context.metrics.ended(state)
+    log.info("batch ended", extra={"state": state, "succeeded": end.succeeded, "failed": end.failed})
+    await close_batch(context, batch)
+    tell_soon(context, batch)
+    await context.store.abort_uploads(batch)
+    return state
+
+
+async def _write_outputs(job: Job, settled: SettledBatch) -> tuple[Summary, _Outputs]:
+    """Write all objects under the generation; returns the summary, and the other outputs."""
+    context, state = job.context, settled.state
+    manifest = await context.snapshots.manifest(job.batch, 0)
+    rows = BatchRows(context.store, context.snapshots, job.batch, manifest, settled.segments)
+    totals = Totals(
+        started=state.seconds("started") or 0,
+        completed=state.seconds("completed") or 0,
+        succeeded=state.number("succeeded"),
+        not_run=f"not run: {state['reason'] or state['outcome']}",
+    )
+
+    def new_summary() -> Writer:
+        return job.new_writer(SUMMARY)
+
+    async with together() as group:
+        summary = group.create_task(write_summary(new_summary, rows, totals))
+        tables = group.create_task(_write_tables(job, settled, rows)) if settled.attempt <= TABLE_ATTEMPTS else None
+    without_tables = _Outputs(answer=_skipped_query(settled), notes=(_note_without_tables(settled),))
+    return summary.result(), tables.result() if tables else without_tables
+
+
+async def _write_tables(job: Job, settled: SettledBatch, rows: BatchRows) -> _Outputs:
+    """Write the joined table, the failed rows, the answer to the query and the report."""
+    later = [job.context.snapshots.manifest(job.batch, number + 1) for number in range(job.generation)]
+    manifests = [rows.manifest, *await asyncio.gather(*later)]
+    query = await _query(job, settled, rows)
+    prepared = query if isinstance(query, PreparedQuery) else None
+    async with joined_table(rows, prepared.fields.extract if prepared else None) as table:
+        formats = settled.submission.spec.outputs
+        written = await write_tables(table, job.new_writer, formats, failures_as_json=settled.is_json)
+        answer = query if isinstance(query, Answer) else None
+        if prepared:
+            answer, objects = await prepared.write_answer(job.context, table, job.new_writer)
+            written += objects
+        report = make_report(job.batch, settled.state, settled.submission, manifests, table.tally)
+    async with job.new_writer(REPORT) as writer:
+        await writer.write(report)
+        written.append(await writer.close())
+    objects_by_name = {info.key.rpartition("/")[2]: info for info in written}
+    return _Outputs(objects_by_name, answer, prepared.notes() if prepared else ())
+
+
+async def _query(job: Job, settled: SettledBatch, rows: BatchRows) -> PreparedQuery | Answer | None:
+    """Return the batch's query, None where it has none, or an answer with the reason why the query cannot run."""
+    text = settled.submission.spec.sql
+    if text is None or settled.attempt > SQL_ATTEMPTS:
+        return _skipped_query(settled)
+    return await prepare_query(job.context, text, rows)
+
+
+def _skipped_query(settled: SettledBatch) -> Answer | None:
+    """Return the answer to a query that is given up, None where the batch has no query."""
+    if settled.submission.spec.sql is None:
+        return None
+    return Answer(error=f"it was given up after {SQL_ATTEMPTS} attempts in which the reduce was cut off")
+
+
+def _note_without_tables(settled: SettledBatch) -> str:
+    """Return the note that only the summary was written, and why."""
+    failures = FAILURES_NDJSON if settled.is_json else FAILURES_PARQUET
+    names = ", ".join(output_names(settled.submission.spec.outputs, failures))
+    reason = settled.state["trouble"] or "see the function's log and its replicas' memory"
+    return f"there are no {names}: writing them was given up after {TABLE_ATTEMPTS} attempts that broke off ({reason})"
