@@ -72,33 +72,59 @@ def _matches(name: str, patterns: str) -> bool:
 
 
 class Settings(BaseModel):
-    """The environment variables that the function reads; times are in seconds."""
+    """The environment variables that the function reads, each with its rule, default and a line of help.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    Times are in seconds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     gateway_url: HttpUrl = "http://gateway.openfaas.svc.cluster.local:8080"
+    """OpenFaaS gateway, as the function reaches it."""
     public_url: HttpUrl | None = None
+    """OpenFaaS gateway, as people reach it; by default `gateway_url`."""
     function_name: Annotated[str, Field(pattern=FUNCTION_NAME)] = "pipeline"
+    """Name under which this function is deployed; its keys in Redis begin with it."""
     allowed_functions: Annotated[str, AfterValidator(_patterns)] = "*"
+    """Functions that a batch may call, as patterns with commas between."""
     allowed_urls: Annotated[str, AfterValidator(_prefixes)] | None = None
+    """URLs that a batch may notify, as prefixes with commas between."""
     model_function: Annotated[str, Field(pattern=FUNCTION_NAME), AfterValidator(_allowed)] | None = None
+    """Model function of a batch that names none."""
     redis_url: Annotated[str, AfterValidator(_redis_url)] = "redis://redis-master.redis.svc.cluster.local:6379"
+    """Redis: one server, a cluster by some of its nodes, or a primary by its sentinels."""
     s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    """Bucket for inputs, snapshots and results."""
     allowed_buckets: Annotated[str, AfterValidator(_patterns)] | None = None
+    """Other buckets from which a batch may read its input, as patterns with commas between."""
     s3_endpoint: HttpUrl | None = None
+    """URL of the S3 server; by default that of AWS."""
     s3_public_endpoint: HttpUrl | None = None
+    """URL of the same S3 server as people reach it; by default `s3_endpoint`."""
     s3_region: str = "us-east-1"
+    """Region of the bucket."""
     s3_addressing: Literal["auto", "path", "virtual"] = "auto"
+    """Where a URL names the bucket: in its path or in its host."""
     secret_mount_path: Path = Path("/var/openfaas/secrets")
+    """Folder with the files of the secrets."""
     task_timeout: Annotated[float, Field(gt=0, le=3600)] = 50
+    """Time in which a task must answer."""
     ack_wait: Annotated[float, Field(gt=0, le=86400)] = 60
+    """The queue-worker's `ack_wait`."""
     openfaas_pro: bool = False
+    """Whether the queue-worker of OpenFaaS Pro retries by itself."""
     drain_delay: Annotated[float, Field(ge=0, le=600)] = 5
+    """Time for which a replica still takes requests after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lowest level of the function's own events in its log."""
     max_rows: Annotated[int, Field(ge=1)] = 10_000_000
+    """Maximum of rows in an input."""
     retention: Annotated[float, Field(gt=0)] | None = None
+    """Time after which an ended batch is deleted; by default never."""
     sweep_interval: Annotated[float, Field(gt=0, le=3600)] = 1
+    """Pause between two sweeps while a batch is open."""
     port: Annotated[int, Field(ge=0, le=65535)] = 5000
+    """Port on 127.0.0.1 to which the watchdog forwards requests."""
 
     _watchdog: Watchdog = PrivateAttr(default_factory=Watchdog)
 

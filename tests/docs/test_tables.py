@@ -16,7 +16,10 @@ from pipeline.handler import MODES
 from pipeline.metrics import Metrics
 from pipeline.settings.environment import Settings
 from pipeline.spec.batch_spec import BatchSpec
+from pipeline.spec.chunk_size import AUTO_CHUNK
+from pipeline.spec.headers import HEADERS_LIMIT, MOST_HEADERS
 from pipeline.store.columns import OUTCOME_TYPES
+from pipeline.units import KIB
 from tests.docs.kinds import Kind, kind_of
 from tests.docs.pages import BATCHES, CLIENTS, DEPLOY, OPERATE, README, RESULTS, Page, commands
 from tests.rigs.images import HANDLER
@@ -67,15 +70,42 @@ def test_every_column_of_the_outcome_has_its_row() -> None:
     assert list(RESULTS.table("column")) == list(OUTCOME_TYPES)
 
 
-def test_every_metric_has_its_row() -> None:
+def _metrics() -> dict[str, str]:
+    """Return the labels of each metric, with commas between, as one that has counted something shows them."""
     metrics = Metrics()
     metrics.answered("status", 200, 0)
+    metrics.called(200, 0)
+    metrics.redis_failed("connection")
+    metrics.s3_failed("denied")
     text = metrics.exposition().decode()
-    counted = {name for name in re.findall(r"^# TYPE (pipeline_\w+) ", text, re.MULTILINE) if "_created" not in name}
-    rows = " ".join(f"`{name}`" for name in OPERATE.table("metric"))
-    assert set(re.findall(r"`(pipeline_\w+)", rows)) == counted
-    asked = re.findall(r"\bpipeline_\w+", OPERATE.text)
-    assert set(asked) == counted
+    names = [name for name in re.findall(r"^# TYPE (pipeline_\w+) ", text, re.MULTILINE) if "_created" not in name]
+    samples = {name: re.search(rf"^{name}(?:_count)?((?:{{.*}})?) ", text, re.MULTILINE) for name in names}
+    return {name: ",".join(re.findall(r"(\w+)=", sample[1])) for name, sample in samples.items() if sample}
+
+
+def test_every_metric_has_its_row() -> None:
+    wanted = [f"{name}{{{labels}}}" if labels else name for name, labels in _metrics().items()]
+    rows = [name for name in OPERATE.table("metric") if name.startswith("pipeline_")]
+    assert sorted(rows) == sorted(wanted)
+    assert set(re.findall(r"\bpipeline_\w+", OPERATE.text)) == set(_metrics())
+
+
+def test_bounds_of_fields_are_as_the_table_says() -> None:
+    stated = {
+        name: (int(number.replace(",", "")) * (KIB if unit else 1))
+        for name in BATCHES.table("field")
+        for row in re.findall(rf"^\| `{name}` \|.*", BATCHES.text, re.MULTILINE)[:1]
+        for number, unit in re.findall(r"at most (\d[\d,]*\d|\d)( KiB)?", row)
+    }
+    rules = BatchSpec.model_json_schema()["properties"]
+    assert stated == {
+        "columns": rules["columns"]["anyOf"][0]["maxItems"],
+        "chunk": AUTO_CHUNK,
+        "sql": rules["sql"]["anyOf"][0]["maxLength"],
+        "headers": MOST_HEADERS,
+        "notify": rules["notify"]["maxItems"],
+    }
+    assert f"at most {MOST_HEADERS}, and {HEADERS_LIMIT // KIB} KiB in all" in BATCHES.text
 
 
 @pytest.mark.parametrize(

@@ -209,3 +209,11 @@ def test_a_wrong_name_says_what_it_would_be_the_name_of() -> None:
     for name in ("bucket", "function"):
         with pytest.raises(ConfigurationError, match=f"'a b' is no name of a {name}, with or without"):
             read_settings(MINIMAL | {f"allowed_{name}s": "a b"})
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_a_setting_has_one_line_of_help(name: str) -> None:
+    text = Settings.model_fields[name].description or ""
+    assert text.endswith(".")
+    assert "\n" not in text
+    assert len(text) <= 100
