@@ -7,7 +7,7 @@ import pytest
 
 from tests.rigs.function.direct_calls import Direct
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering
-from tests.rigs.log_lines import Lines
+from tests.rigs.log_lines import LogLines
 from tests.rigs.metric_samples import Counts, parse, rises
 from tests.rigs.redis.lost_redis import go_on, lose_redis
 
@@ -18,12 +18,12 @@ def counted(pipeline: PipelineBench) -> Counts:
 
 
 @pytest.fixture
-def lines() -> Iterator[Lines]:
-    with Lines.taken() as taken:
+def lines() -> Iterator[LogLines]:
+    with LogLines.captured() as taken:
         yield taken
 
 
-def known(lines: Lines, event: str) -> list[dict[str, object]]:
+def known(lines: LogLines, event: str) -> list[dict[str, object]]:
     """What is said with an event, beside when and by whom."""
     common = {"time", "level", "logger", "event", "mode"}
     return [{k: v for k, v in line.items() if k not in common} for line in lines.all() if line["event"] == event]
@@ -79,7 +79,7 @@ async def test_tries_within_a_task_and_generations_are_counted(pipeline: Pipelin
     assert parse(pipeline.context.metrics.exposition())["model_call_seconds_count{status=5xx}"] == 6
 
 
-async def test_what_the_gateway_refuses_is_counted_and_said(pipeline: PipelineBench, lines: Lines) -> None:
+async def test_what_the_gateway_refuses_is_counted_and_said(pipeline: PipelineBench, lines: LogLines) -> None:
     pipeline.gateway.refusals[pipeline.name] = [500, 500]
     await pipeline.submit_rows("a", "b", "c")
     counts = counted(pipeline)
@@ -92,7 +92,7 @@ async def test_what_the_gateway_refuses_is_counted_and_said(pipeline: PipelineBe
 
 
 async def test_what_is_lost_and_what_brings_no_answer_is_counted_and_said(
-    pipeline: PipelineBench, lines: Lines
+    pipeline: PipelineBench, lines: LogLines
 ) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.submit_rows("a", "b", window="2")
@@ -113,24 +113,24 @@ async def test_what_is_lost_and_what_brings_no_answer_is_counted_and_said(
 async def test_direct_calls_are_counted_as_calls(direct: Direct) -> None:
     await direct.submit("a", "b")
     call = direct.calls.pop()
-    await direct.bring(call, 200, b"1", X_Duration_Seconds="2.5")
-    await direct.bring(direct.calls.pop(), 400, b"no")
+    await direct.call_back(call, 200, b"1", X_Duration_Seconds="2.5")
+    await direct.call_back(direct.calls.pop(), 400, b"no")
     counts = parse(direct.pipeline.context.metrics.exposition())
     assert counts["model_call_seconds_sum{status=2xx}"] == 2.5
     assert counts["model_call_seconds_count{status=4xx}"] == 1
     assert counts["items_settled_total{outcome=failed}"] == counts["items_settled_total{outcome=succeeded}"] == 1
 
 
-async def test_a_direct_call_that_is_put_off_says_whose_it_was(direct: Direct, lines: Lines) -> None:
+async def test_a_direct_call_that_is_put_off_says_whose_it_was(direct: Direct, lines: LogLines) -> None:
     await direct.submit("a")
-    await direct.bring(direct.calls.pop(), 503, b"hunter2")
+    await direct.call_back(direct.calls.pop(), 503, b"hunter2")
     (said,) = known(lines, "the task brought no answer")
     assert said == {"batch": direct.pipeline.batch, "generation": 0, "task": 0, "attempt": 0, "status": "503"}
     assert "hunter2" not in lines.text
 
 
 async def test_an_opening_that_is_given_up_is_an_end(
-    pipeline: PipelineBench, lines: Lines, monkeypatch: pytest.MonkeyPatch
+    pipeline: PipelineBench, lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
     assert (await pipeline.submit("hunter1,hunter2\na,b\n", CSV)).status == 202
@@ -154,7 +154,7 @@ async def test_the_sweep_counts_what_is_open(pipeline: PipelineBench) -> None:
 
 
 async def test_a_batch_is_told_from_its_opening_to_its_end_and_no_item_of_it(
-    pipeline: PipelineBench, lines: Lines
+    pipeline: PipelineBench, lines: LogLines
 ) -> None:
     pipeline.serve(answering(lambda text: (503 if text == "hunter2-bad" else 200, "hunter2-result")))
     await pipeline.submit_rows("hunter2-good", "hunter2-bad", attempts="2")
@@ -179,7 +179,7 @@ async def test_a_batch_is_told_from_its_opening_to_its_end_and_no_item_of_it(
     assert [line["segment"] for line in known(lines, "segment written")] == [0, 0]
 
 
-async def test_a_ledger_that_is_rebuilt_is_counted_and_said(pipeline: PipelineBench, lines: Lines) -> None:
+async def test_a_ledger_that_is_rebuilt_is_counted_and_said(pipeline: PipelineBench, lines: LogLines) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.submit_rows("a", "b")
     await lose_redis(pipeline)

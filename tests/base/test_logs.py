@@ -16,19 +16,19 @@ from pipeline.errors import UnavailableError
 from pipeline.identity import Identity
 from pipeline.logs import FIELDS, LONGEST_TEXT
 from tests.deploy.test_imports import modules
-from tests.rigs.log_lines import Lines
+from tests.rigs.log_lines import LogLines
 
 CALL_ID = "6c8ee0f5-6a1b-5d0c-9d53-1f0f0a5e7a51"
 log = logging.getLogger("pipeline.test")
 
 
 @pytest.fixture
-def lines() -> Iterator[Lines]:
-    with Lines.taken() as taken:
+def lines() -> Iterator[LogLines]:
+    with LogLines.captured() as taken:
         yield taken
 
 
-def test_a_line_begins_with_when_how_bad_who_and_what(lines: Lines) -> None:
+def test_a_line_begins_with_when_how_bad_who_and_what(lines: LogLines) -> None:
     log.warning("it is %s", "late", extra={"status": 503, "batch": "a"})
     (line,) = lines.all()
     assert list(line) == ["time", "level", "logger", "event", "batch", "status"]
@@ -43,7 +43,7 @@ def test_a_line_begins_with_when_how_bad_who_and_what(lines: Lines) -> None:
     assert line["time"].endswith("Z")
 
 
-async def test_what_is_bound_is_said_of_every_event_and_an_events_own_goes_before_it(lines: Lines) -> None:
+async def test_what_is_bound_is_said_of_every_event_and_an_events_own_goes_before_it(lines: LogLines) -> None:
     logs.bound(Identity("monday", 1, 7, 2, "epoch"))
     logs.bind_call("task", {"X-Call-Id": CALL_ID})
     log.info("one")
@@ -58,13 +58,13 @@ NO_CALL_IDS = ("", "a-token-of-somebody", CALL_ID + "0", f" {CALL_ID}", f"{CALL_
 
 
 @pytest.mark.parametrize("sent", NO_CALL_IDS)
-async def test_what_is_no_call_id_is_not_said(lines: Lines, sent: str) -> None:
+async def test_what_is_no_call_id_is_not_said(lines: LogLines, sent: str) -> None:
     logs.bind_call("task", {"X-Call-Id": sent})
     log.info("one")
     assert "call_id" not in lines.all()[0]
 
 
-def test_a_traceback_is_a_field_of_its_event(lines: Lines) -> None:
+def test_a_traceback_is_a_field_of_its_event(lines: LogLines) -> None:
     try:
         json.loads("[\n")
     except ValueError:
@@ -88,7 +88,7 @@ def test_whatever_is_said_is_one_line_of_bounded_length(text: str) -> None:
     assert line.isprintable()
 
 
-def test_what_a_library_adds_to_a_record_is_left_out(lines: Lines) -> None:
+def test_what_a_library_adds_to_a_record_is_left_out(lines: LogLines) -> None:
     log.info("one", extra={"request_headers": {"Authorization": "hunter2"}})
     assert "hunter2" not in lines.text
 
@@ -115,7 +115,7 @@ def test_the_level_is_that_of_the_pipelines_own_events(level: str, monkeypatch: 
     assert [each for name, each in said if name == "botocore.auth"] == levels[max(1, levels.index(level)) :]
 
 
-async def test_what_goes_on_in_the_background_belongs_to_what_it_follows_from(lines: Lines) -> None:
+async def test_what_goes_on_in_the_background_belongs_to_what_it_follows_from(lines: LogLines) -> None:
     async def fails() -> None:
         await asyncio.sleep(0)
         raise UnavailableError("Redis is away")

@@ -10,7 +10,7 @@ from multidict import CIMultiDict, MultiDict
 from pipeline.metrics import Metrics
 from pipeline.request import Event
 from pipeline.server import CHANGES, observed
-from tests.rigs.log_lines import Lines
+from tests.rigs.log_lines import LogLines
 from tests.rigs.metric_samples import parse
 
 CALL_ID = "6c8ee0f5-6a1b-5d0c-9d53-1f0f0a5e7a51"
@@ -18,8 +18,8 @@ log = logging.getLogger("pipeline.test")
 
 
 @pytest.fixture
-def lines() -> Iterator[Lines]:
-    with Lines.taken() as taken:
+def lines() -> Iterator[LogLines]:
+    with LogLines.captured() as taken:
         yield taken
 
 
@@ -45,7 +45,7 @@ BELONGS: dict[str, tuple[Event, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize(("sent", "belongs"), BELONGS.values(), ids=BELONGS)
-async def test_an_event_belongs_to(lines: Lines, sent: Event, belongs: dict[str, str]) -> None:
+async def test_an_event_belongs_to(lines: LogLines, sent: Event, belongs: dict[str, str]) -> None:
     with observed(Metrics(), sent) as answer:
         log.info("meanwhile")
         answer.status = 202

@@ -1,4 +1,4 @@
-"""dry_run: a submission is tried, as it would be taken or refused, and leaves no trace."""
+"""dry_run: a submission is described as the batch would be, and leaves no trace."""
 
 import asyncio
 import gzip
@@ -16,19 +16,19 @@ from hypothesis import strategies as st
 from pipeline.store.cutter import Cutter
 from pipeline.units import KIB, MIB
 from tests.rigs.function.direct_calls import Direct
+from tests.rigs.function.dry_runs import DRY_RUN, ROWS, dry_run, no_trace, refusal
 from tests.rigs.function.pipeline_bench import CSV, document
 from tests.rigs.function.pipeline_bench import PipelineBench as Pipeline
-from tests.rigs.function.tries import ROWS, TRIED, no_trace, refused, tried
 
 Fields = dict[str, str]
 DEFAULTS: tuple[Any, ...] = getattr(Cutter.__init__, "__defaults__", ())
 
 
-async def test_a_dry_run_says_what_the_batch_would_be_and_leaves_no_trace(pipeline: Pipeline) -> None:
+async def test_dry_run_describes_the_batch_and_leaves_no_trace(pipeline: Pipeline) -> None:
     model = f"{pipeline.gateway.url}/function/{pipeline.name}-model"
     call = {"method": "POST", "url": model}
     plain = {"Content-Type": "text/plain; charset=utf-8", "X-Call-Id": "…"}
-    assert await tried(pipeline, ROWS, {"chunk": "2"}) == {
+    assert await dry_run(pipeline, ROWS, {"chunk": "2"}) == {
         "dry_run": True,
         "input": f"{pipeline.batch}/input.csv",
         "column": "url",
@@ -42,16 +42,16 @@ async def test_a_dry_run_says_what_the_batch_would_be_and_leaves_no_trace(pipeli
     }
 
 
-async def test_it_is_no_part_of_the_batch(pipeline: Pipeline) -> None:
-    await tried(pipeline, ROWS)
+async def test_dry_run_is_not_a_field_of_the_batch(pipeline: Pipeline) -> None:
+    await dry_run(pipeline, ROWS)
     assert (await pipeline.submit(ROWS, CSV)).status == 201
     assert (await pipeline.submit(ROWS, CSV, {"dry_run": "false"})).status == 200
     assert "dry_run" not in (await pipeline.context.specs.read(pipeline.batch)).fields
-    there = await tried(pipeline, ROWS)
-    assert (there["exists"], there["state"], there["items"]) == (True, "running", 3)
+    answer = await dry_run(pipeline, ROWS)
+    assert (answer["exists"], answer["state"], answer["items"]) == (True, "running", 3)
 
 
-async def test_a_specification_in_json_is_tried_too(pipeline: Pipeline) -> None:
+async def test_json_specification_can_be_dry_run(pipeline: Pipeline) -> None:
     key = f"{pipeline.name}.in/data.csv"
     await pipeline.context.store.put(key, ROWS)
     body = orjson.dumps({"input": key, "function": f"{pipeline.name}-model", "dry_run": True})
@@ -65,7 +65,7 @@ def files(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("body", [ROWS, gzip.compress(ROWS), b"url\ncaf\xe9\n"], ids=["plain", "packed", "refused"])
-async def test_no_file_is_left(
+async def test_dry_run_leaves_no_file(
     pipeline: Pipeline, body: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -78,14 +78,14 @@ async def test_no_file_is_left(
 
     monkeypatch.setattr(Cutter, "feed", feed)
     if b"caf" in body:
-        await refused(pipeline, body, CSV, TRIED)
+        await refusal(pipeline, body, CSV, DRY_RUN)
     else:
-        await tried(pipeline, body)
+        await dry_run(pipeline, body)
         assert used == [1]
     assert files(tmp_path) == []
 
 
-ALIKE: dict[str, tuple[bytes, Fields]] = {
+COUNTED: dict[str, tuple[bytes, Fields]] = {
     "one by one": (ROWS, {}),
     "chunks": (b"url\n" + b"x\n" * 1001, {"chunk": "10"}),
     "auto": (b"url\n" + b"x\n" * 1001, {"chunk": "auto"}),
@@ -98,54 +98,56 @@ ALIKE: dict[str, tuple[bytes, Fields]] = {
 }
 
 
-@pytest.mark.parametrize(("body", "query"), ALIKE.values(), ids=ALIKE)
-async def test_it_counts_what_the_batch_has(pipeline: Pipeline, body: bytes, query: Fields) -> None:
-    said = await tried(pipeline, body, query)
+@pytest.mark.parametrize(("body", "query"), COUNTED.values(), ids=COUNTED)
+async def test_dry_run_counts_as_the_batch_does(pipeline: Pipeline, body: bytes, query: Fields) -> None:
+    shown = await dry_run(pipeline, body, query)
     opened = document(await pipeline.submit(body, CSV, query))
-    assert (said["items"], said["tasks"]) == (opened["batch_size"], opened["tasks"])
-    assert said["messages"] == opened["tasks"] + 1
-    assert len(said["first_calls"]) == min(3, said["calls"])
-    assert said["calls"] == opened["tasks" if "chunk_call" in query else "batch_size"]
+    assert (shown["items"], shown["tasks"]) == (opened["batch_size"], opened["tasks"])
+    assert shown["messages"] == opened["tasks"] + 1
+    assert len(shown["first_calls"]) == min(3, shown["calls"])
+    assert shown["calls"] == opened["tasks" if "chunk_call" in query else "batch_size"]
 
 
-async def test_it_counts_what_any_batch_has(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_dry_run_counts_as_any_batch_does(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     task_bytes, part_bytes = 40, 100
     monkeypatch.setattr(Cutter.__init__, "__defaults__", (task_bytes, part_bytes, *DEFAULTS[2:]))
     loop, number = asyncio.get_running_loop(), 0
 
-    async def both(rows: list[str], chunk: int) -> None:
+    async def compare(rows: list[str], chunk: int) -> None:
         nonlocal number
         number += 1
         batch, body = f"{pipeline.name}.{number}", "\n".join(["url", *rows, ""]).encode()
         query = {"chunk": str(chunk)}
-        said = document(await pipeline.submit(body, CSV, {**query, **TRIED}, batch))
+        shown = document(await pipeline.submit(body, CSV, {**query, **DRY_RUN}, batch))
         opened = document(await pipeline.submit(body, CSV, query, batch))
-        assert (said["items"], said["tasks"]) == (opened["batch_size"], opened["tasks"])
+        assert (shown["items"], shown["tasks"]) == (opened["batch_size"], opened["tasks"])
 
     @given(st.lists(st.text("ab", max_size=60), max_size=30), st.integers(1, 12))
     @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    def hold(rows: list[str], chunk: int) -> None:
-        asyncio.run_coroutine_threadsafe(both(rows, chunk), loop).result()
+    def compare_any(rows: list[str], chunk: int) -> None:
+        asyncio.run_coroutine_threadsafe(compare(rows, chunk), loop).result()
 
-    await asyncio.to_thread(hold)
+    await asyncio.to_thread(compare_any)
     assert number >= 25
 
 
-async def test_a_large_input_counts_its_opening(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_large_input_counts_the_message_of_its_opening(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
-    assert (await tried(pipeline, ROWS))["messages"] == 1 + 3 + 1
+    assert (await dry_run(pipeline, ROWS))["messages"] == 1 + 3 + 1
 
 
-SENT: dict[str, Fields] = {
+CHUNKING: dict[str, Fields] = {
     "one by one": {},
     "chunks": {"chunk": "2"},
     "a chunk a call": {"chunk": "2", "chunk_call": "true"},
 }
 
 
-@pytest.mark.parametrize("query", SENT.values(), ids=SENT)
-async def test_the_first_calls_are_those_that_are_made(pipeline: Pipeline, query: Fields) -> None:
-    said = (await tried(pipeline, ROWS, query))["first_calls"]
+@pytest.mark.parametrize("query", CHUNKING.values(), ids=CHUNKING)
+async def test_first_calls_are_the_calls_that_are_made(pipeline: Pipeline, query: Fields) -> None:
+    shown = (await dry_run(pipeline, ROWS, query))["first_calls"]
     made: list[tuple[str, str, str, dict[str, str]]] = []
 
     async def model(request: web.Request, body: bytes) -> web.Response:
@@ -156,8 +158,8 @@ async def test_the_first_calls_are_those_that_are_made(pipeline: Pipeline, query
     assert (await pipeline.submit(ROWS, CSV, query)).status == 201
     await pipeline.deliver_all()
     made.sort(key=lambda call: call[2])
-    assert [call["body"] for call in said] == [body for _, _, body, _ in made][:3]
-    for call, (method, url, _, headers) in zip(said, made, strict=True):
+    assert [call["body"] for call in shown] == [body for _, _, body, _ in made][:3]
+    for call, (method, url, _, headers) in zip(shown, made, strict=True):
         assert (call["method"], call["url"]) == (method, url)
         assert call["headers"].items() - {("X-Call-Id", "…")} <= headers.items()
         assert set(headers) - set(call["headers"]) == {
@@ -169,9 +171,9 @@ async def test_the_first_calls_are_those_that_are_made(pipeline: Pipeline, query
         }
 
 
-async def test_a_direct_call_is_shown_as_it_is_queued_without_its_signature(pipeline: Pipeline, direct: Direct) -> None:
+async def test_direct_call_is_shown_as_queued_without_its_signature(pipeline: Pipeline, direct: Direct) -> None:
     rows = b"url\na\n" + b"x" * (128 * KIB + 1) + b"\n"
-    small, large = (await tried(pipeline, rows, {"direct": "true"}))["first_calls"]
+    small, large = (await dry_run(pipeline, rows, {"direct": "true"}))["first_calls"]
     await pipeline.submit(rows, CSV, {"direct": "true"})
     (message,) = direct.calls
     callback = message.headers["X-Callback-Url"]
@@ -186,13 +188,13 @@ async def test_a_direct_call_is_shown_as_it_is_queued_without_its_signature(pipe
     assert (large["body"], len(large["body"])) == ("x" * 1024 + "…", 1025)
 
 
-async def test_a_body_is_cut_between_two_letters(pipeline: Pipeline) -> None:
-    cut, whole = (await tried(pipeline, f"url\nx{'ä' * 512}\n{'ä' * 512}\n".encode()))["first_calls"]
+async def test_long_body_is_cut_between_two_characters(pipeline: Pipeline) -> None:
+    cut, whole = (await dry_run(pipeline, f"url\nx{'ä' * 512}\n{'ä' * 512}\n".encode()))["first_calls"]
     assert cut["body"] == "x" + "ä" * 511 + "…"
     assert whole["body"] == "ä" * 512
 
 
-async def test_a_header_that_may_be_a_secret_is_shown_by_its_name(pipeline: Pipeline) -> None:
+async def test_possible_secret_header_is_redacted(pipeline: Pipeline) -> None:
     key = f"{pipeline.name}.in/data.csv"
     await pipeline.context.store.put(key, b"url\na\n")
     secret = {"Authorization": "Basic hush", "cookie": "hush", "X-Api-Key": "hush", "X-Amz-Security-Token": "hush"}
@@ -205,10 +207,10 @@ async def test_a_header_that_may_be_a_secret_is_shown_by_its_name(pipeline: Pipe
 
 
 @pytest.mark.parametrize(("value", "shown"), [("text", ""), (1, "null"), ([1], "null")])
-async def test_a_missing_item_is_shown_as_it_is_sent(pipeline: Pipeline, value: object, shown: str) -> None:
-    lines = b"".join(orjson.dumps({"url": each}) + b"\n" for each in (None, value))
-    there = await tried(pipeline, lines, headers={"Content-Type": "application/x-ndjson"})
-    assert there["first_calls"][0]["body"] == shown
+async def test_missing_item_is_shown_as_it_is_sent(pipeline: Pipeline, value: object, shown: str) -> None:
+    lines = b"".join(orjson.dumps({"url": item}) + b"\n" for item in (None, value))
+    answer = await dry_run(pipeline, lines, headers={"Content-Type": "application/x-ndjson"})
+    assert answer["first_calls"][0]["body"] == shown
     chunked = {"chunk": "2", "chunk_call": "true"}
-    there = await tried(pipeline, lines, chunked, headers={"Content-Type": "application/x-ndjson"})
-    assert orjson.loads(there["first_calls"][0]["body"]) == [shown if shown == "" else None, value]
+    answer = await dry_run(pipeline, lines, chunked, headers={"Content-Type": "application/x-ndjson"})
+    assert orjson.loads(answer["first_calls"][0]["body"]) == [shown if shown == "" else None, value]

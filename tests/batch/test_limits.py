@@ -1,4 +1,4 @@
-"""How much a batch may ask for: what is refused leaves nothing behind, what was accepted runs to its end."""
+"""Limits of a submission: a refused batch leaves nothing behind, an accepted one runs to its end."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,27 +15,27 @@ from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering
 ROWS = b"url\na\nb\nc\n"
 
 
-def limited(pipeline: PipelineBench, **settings: Any) -> None:
-    """Set the function up otherwise, as a new deployment would be."""
+def change_settings(pipeline: PipelineBench, **settings: Any) -> None:
+    """Change settings, as a new deployment does."""
     pipeline.context = replace(pipeline.context, settings=pipeline.context.settings.model_copy(update=settings))
 
 
-async def test_an_input_with_too_many_rows_is_refused_and_leaves_nothing(pipeline: PipelineBench) -> None:
-    limited(pipeline, max_rows=2)
+async def test_input_with_too_many_rows_is_refused_and_leaves_nothing(pipeline: PipelineBench) -> None:
+    change_settings(pipeline, max_rows=2)
     with pytest.raises(BadRequestError, match=r"^the input has more than 2 rows \(setting max_rows\)$"):
         await pipeline.submit(ROWS, CSV)
     assert await pipeline.objects() == []
     assert pipeline.queue == []
-    limited(pipeline, max_rows=3)
+    change_settings(pipeline, max_rows=3)
     assert (await pipeline.submit(ROWS, CSV)).status == 201
 
 
 @pytest.mark.parametrize("limit", ["rows", "cell"])
-async def test_opened_from_the_queue_such_an_input_fails_the_batch_with_the_reason(
+async def test_queued_opening_of_an_input_over_a_limit_fails_the_batch(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
-    limited(pipeline, max_rows=2)
+    change_settings(pipeline, max_rows=2)
     body = ROWS if limit == "rows" else b"url\na\n" + b"x" * (16 * MIB + 1)
     assert (await pipeline.submit(body, CSV)).status == 202
     (answer,) = await pipeline.deliver_all()
@@ -47,12 +47,12 @@ async def test_opened_from_the_queue_such_an_input_fails_the_batch_with_the_reas
     )
 
 
-async def test_a_batch_that_was_accepted_runs_to_its_end_after_its_function_left_the_list(
+async def test_accepted_batch_runs_after_its_function_left_the_allow_list(
     pipeline: PipelineBench,
 ) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     assert (await pipeline.submit(ROWS, CSV)).status == 201
-    limited(pipeline, allowed_functions="another")
+    change_settings(pipeline, allowed_functions="another")
     pipeline.forget()
     await pipeline.deliver_all()
     status = await pipeline.status()
@@ -63,7 +63,7 @@ async def test_a_batch_that_was_accepted_runs_to_its_end_after_its_function_left
     assert problem == f"function: '{pipeline.name}-model' is not allowed; allowed are: another"
 
 
-async def test_a_token_is_passed_on_to_nobody(pipeline: PipelineBench) -> None:
+async def test_caller_token_is_not_passed_on(pipeline: PipelineBench) -> None:
     token = "a-token-of-the-tests"
     pipeline.context = replace(pipeline.context, access=Access((token.encode(),)))
     seen: list[str] = []
@@ -77,11 +77,11 @@ async def test_a_token_is_passed_on_to_nobody(pipeline: PipelineBench) -> None:
     seen += [str(dict(message.headers)) + str(message.query) for message in pipeline.queue]
     answers = await pipeline.deliver_all()
     assert len(seen) == 6
-    kept = [(await pipeline.context.store.get(key)).decode(errors="replace") for key in await pipeline.objects()]
-    assert not [text for text in [*seen, *kept, str(answers)] if token in text]
+    stored = [(await pipeline.context.store.get(key)).decode(errors="replace") for key in await pipeline.objects()]
+    assert not [text for text in [*seen, *stored, str(answers)] if token in text]
 
 
-async def test_a_specification_may_be_as_long_as_the_limit_and_not_a_byte_longer(pipeline: PipelineBench) -> None:
+async def test_specification_at_its_limit_is_accepted_and_one_byte_more_is_not(pipeline: PipelineBench) -> None:
     await pipeline.context.store.put(f"{pipeline.name}.csv", ROWS)
     body = f"{pipeline.name}.csv".encode().ljust(bodies.SPEC_LIMIT)
     assert (await pipeline.submit(body)).status == 201

@@ -1,4 +1,4 @@
-"""Redis has lost everything: the batch is found in S3, and only what S3 does not have runs again."""
+"""Redis has lost everything: the batch is rebuilt from S3, and only items without an outcome there run again."""
 
 from collections import Counter
 from typing import Any
@@ -13,7 +13,7 @@ from tests.rigs.redis.lost_redis import go_on, lose_redis, urls
 
 @pytest.fixture
 def calls(pipeline: PipelineBench) -> Counter[str]:
-    """How often the model function was called, by the item; an item that starts with `no` fails for good."""
+    """The number of model calls by item; an item that starts with `no` fails for good."""
     counted: Counter[str] = Counter()
 
     def reply(text: str) -> tuple[int, Any]:
@@ -31,7 +31,7 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_module, "SEGMENT_OUTCOMES", 3)
 
 
-async def test_a_sweep_finds_it_and_what_is_in_segments_does_not_run_again(
+async def test_sweep_rebuilds_a_batch_and_reruns_only_items_without_a_segment(
     pipeline: PipelineBench, calls: Counter[str]
 ) -> None:
     rows = [f"row {n}" for n in range(20)]
@@ -62,7 +62,7 @@ async def test_messages_from_before_the_loss_settle_nothing(pipeline: PipelineBe
     assert set(calls.values()) == {2}
 
 
-async def test_failures_and_the_generation_are_kept(pipeline: PipelineBench, calls: Counter[str]) -> None:
+async def test_failures_and_the_generation_survive(pipeline: PipelineBench, calls: Counter[str]) -> None:
     rows = ["a", "no b", "later c", "later d", "e", "no f", "g"]
     await pipeline.submit_rows(*rows, chunk="2")
     await pipeline.deliver_all()
@@ -78,9 +78,7 @@ async def test_failures_and_the_generation_are_kept(pipeline: PipelineBench, cal
     assert (status["succeeded"], status["failed"], status["generation"]) == (5, 2, 1)
 
 
-async def test_lost_again_and_again_it_still_ends_with_every_row_once(
-    pipeline: PipelineBench, calls: Counter[str]
-) -> None:
+async def test_repeated_losses_still_end_with_every_row_once(pipeline: PipelineBench, calls: Counter[str]) -> None:
     rows = [f"row {n}" for n in range(12)]
     await pipeline.submit_rows(*rows, window="3")
     for _ in range(4):
@@ -96,7 +94,7 @@ async def test_lost_again_and_again_it_still_ends_with_every_row_once(
     assert again.total() <= 4 * (3 + 2)
 
 
-async def test_lost_while_it_was_reduced_the_summary_is_written(pipeline: PipelineBench, calls: Counter[str]) -> None:
+async def test_loss_during_the_reduce_still_writes_the_summary(pipeline: PipelineBench, calls: Counter[str]) -> None:
     await pipeline.submit_rows("a", "b", "c")
     while pipeline.queue[0].mode == "task":
         await pipeline.deliver(pipeline.queue.pop(0))
@@ -107,7 +105,7 @@ async def test_lost_while_it_was_reduced_the_summary_is_written(pipeline: Pipeli
     assert set(calls.values()) == {1}
 
 
-async def test_lost_before_its_snapshot_it_is_opened_from_its_input(
+async def test_loss_before_the_snapshot_opens_the_batch_from_its_input(
     pipeline: PipelineBench, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
@@ -119,7 +117,7 @@ async def test_lost_before_its_snapshot_it_is_opened_from_its_input(
     assert set(calls.values()) == {1}
 
 
-async def test_lost_in_a_redrive_it_goes_on_with_the_redrive(pipeline: PipelineBench, calls: Counter[str]) -> None:
+async def test_loss_during_a_redrive_continues_the_redrive(pipeline: PipelineBench, calls: Counter[str]) -> None:
     await pipeline.submit_rows("a", "no b", "c", "no d")
     await pipeline.deliver_all()
     before = calls.copy()
@@ -132,7 +130,7 @@ async def test_lost_in_a_redrive_it_goes_on_with_the_redrive(pipeline: PipelineB
     assert (status["generation"], status["failed"], status["succeeded"]) == (1, 2, 2)
 
 
-async def test_a_rebuild_that_dies_is_begun_again(
+async def test_rebuild_that_dies_is_started_again(
     pipeline: PipelineBench, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit_rows(*"abcdef")
@@ -155,7 +153,7 @@ async def test_a_rebuild_that_dies_is_begun_again(
     assert set(calls.values()) == {1}
 
 
-async def test_a_generation_that_a_cancel_overtook_is_not_taken_for_one_that_runs(
+async def test_generation_prevented_by_a_cancel_is_not_taken_for_a_running_one(
     pipeline: PipelineBench, calls: Counter[str]
 ) -> None:
     await pipeline.submit_rows("a", "later b", "no c")

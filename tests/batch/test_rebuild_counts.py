@@ -1,4 +1,4 @@
-"""A rebuilt ledger counts what is in the segments as the one that was lost did, and stops where that would have."""
+"""A rebuilt ledger counts the segments as the lost one did, and stops at the same failure."""
 
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from tests.rigs.s3.outcomes import answer, answers, outcome
 
 @pytest.fixture(autouse=True)
 def small_segments(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three outcomes make a segment; what starts with `no` fails for good, with `later` for now."""
+    """Three outcomes make a segment; items that start with `no` fail for good, those with `later` may run again."""
     monkeypatch.setattr(ledger_module, "SEGMENT_OUTCOMES", 3)
 
     def reply(text: str) -> tuple[int, Any]:
@@ -35,7 +35,7 @@ async def rebuilt(pipeline: PipelineBench, *rows: str, **options: str) -> dict[s
 
 
 @pytest.mark.parametrize(("attempts", "given_up"), [("1", "2"), ("2", "1")])
-async def test_what_may_run_again_has_not_failed_yet_but_in_the_last_generation_it_has(
+async def test_retryable_failure_counts_as_given_up_only_in_the_last_generation(
     pipeline: PipelineBench, attempts: str, given_up: str
 ) -> None:
     fields = await rebuilt(pipeline, "later a", "no b", "c", "d", attempts=attempts, tolerate="2")
@@ -49,7 +49,7 @@ async def test_what_may_run_again_has_not_failed_yet_but_in_the_last_generation_
     pipeline.queue.clear()
 
 
-async def test_as_many_failures_as_are_tolerated_stop_nothing_and_the_next_one_does(pipeline: PipelineBench) -> None:
+async def test_rebuilt_batch_stops_at_one_failure_more_than_tolerated(pipeline: PipelineBench) -> None:
     fields = await rebuilt(pipeline, "no a", "b", "c", "d", "no e", "f", tolerate="1")
     assert (fields["state"], fields["given_up"]) == ("running", "1")
     await go_on(pipeline)
@@ -59,7 +59,7 @@ async def test_as_many_failures_as_are_tolerated_stop_nothing_and_the_next_one_d
     assert (urls(summary), urls(summary, "failures")) == (["b", "c", "d"], ["no a", "no e", "f"])
 
 
-async def test_a_rebuilt_batch_is_as_old_as_it_was(pipeline: PipelineBench) -> None:
+async def test_rebuilt_batch_keeps_its_creation_time(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", window="1")
     created = (await pipeline.status())["created"]
     await lose_redis(pipeline)
@@ -67,7 +67,7 @@ async def test_a_rebuilt_batch_is_as_old_as_it_was(pipeline: PipelineBench) -> N
     assert (await pipeline.status())["created"] == pytest.approx(created, abs=1e-3)
 
 
-async def test_one_that_was_stopped_by_its_failures_stays_so(pipeline: PipelineBench) -> None:
+async def test_batch_stopped_by_its_failures_stays_failed(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("no a", "no b", "c", "d", window="2", tolerate="1")
     for _ in range(3):
         await pipeline.deliver(pipeline.queue.pop(0))
@@ -82,7 +82,7 @@ async def test_one_that_was_stopped_by_its_failures_stays_so(pipeline: PipelineB
 
 
 @pytest.mark.parametrize("written", [0, 1])
-async def test_a_task_runs_again_while_any_of_its_items_has_no_outcome(pipeline: PipelineBench, written: int) -> None:
+async def test_task_runs_again_while_any_of_its_items_has_no_outcome(pipeline: PipelineBench, written: int) -> None:
     await pipeline.submit_rows("a", "b", chunk="2")
     epoch = (await pipeline.bench().current(0)).epoch
     await write_segment(pipeline.context.store, pipeline.batch, 0, epoch, 0, answers(written))
@@ -92,13 +92,13 @@ async def test_a_task_runs_again_while_any_of_its_items_has_no_outcome(pipeline:
     assert urls(await pipeline.summary()) == ["a", "b"]
 
 
-async def test_rebuilt_what_has_succeeded_stands(pipeline: PipelineBench) -> None:
+async def test_success_in_a_segment_outweighs_failures(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", "b", attempts="1")
     store, epoch = pipeline.context.store, (await pipeline.bench().current(0)).epoch
     statuses: tuple[Literal["failed", "succeeded"], ...] = ("failed", "succeeded", "failed")
     for number, status in enumerate(statuses):
-        given = [answer([outcome(0, status, retryable=status == "failed", result=b"%d" % number)])]
-        await write_segment(store, pipeline.batch, 0, epoch, number, given)
+        written = [answer([outcome(0, status, retryable=status == "failed", result=b"%d" % number)])]
+        await write_segment(store, pipeline.batch, 0, epoch, number, written)
     await lose_redis(pipeline)
     pipeline.queue.clear()
     await pipeline.sweep()

@@ -1,4 +1,4 @@
-"""What a lost batch is found by, and what was asked of it: its mark in S3, a question, a second submission."""
+"""A lost batch is found by its mark in S3, by a status request or by a second submission."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ from tests.rigs.redis.lost_redis import go_on, lose_redis, urls
 
 @pytest.fixture
 def calls(pipeline: PipelineBench) -> Counter[str]:
-    """How often the model function was called, by the item."""
+    """The number of model calls by item."""
     counted: Counter[str] = Counter()
 
     def reply(text: str) -> tuple[int, str]:
@@ -30,7 +30,9 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("mode", ["cancel", "pause"])
-async def test_what_was_asked_of_it_is_not_forgotten(pipeline: PipelineBench, calls: Counter[str], mode: str) -> None:
+async def test_cancel_pause_and_tuning_survive_the_loss(
+    pipeline: PipelineBench, calls: Counter[str], mode: str
+) -> None:
     await pipeline.submit_rows("a", "b", "c", "d", window="1")
     await pipeline.handle("tune", {"batch": pipeline.batch, "window": "2", "rate": "7.5"})
     await pipeline.handle(mode, {"batch": pipeline.batch})
@@ -50,7 +52,7 @@ async def test_what_was_asked_of_it_is_not_forgotten(pipeline: PipelineBench, ca
         assert pipeline.queue == []
 
 
-async def test_asked_for_before_the_sweep_finds_it_a_batch_says_that_it_is_being_rebuilt(
+async def test_status_before_the_sweep_says_that_the_batch_is_being_rebuilt(
     pipeline: PipelineBench, calls: Counter[str]
 ) -> None:
     await pipeline.submit_rows("a", "b")
@@ -64,9 +66,7 @@ async def test_asked_for_before_the_sweep_finds_it_a_batch_says_that_it_is_being
     assert set(calls.values()) == {1}
 
 
-async def test_submitted_again_it_goes_on_instead_of_beginning_anew(
-    pipeline: PipelineBench, calls: Counter[str]
-) -> None:
+async def test_second_submission_continues_the_lost_batch(pipeline: PipelineBench, calls: Counter[str]) -> None:
     rows = [f"row {n}" for n in range(6)]
     body = "\n".join(["url", *rows, ""])
     assert (await pipeline.submit(body, CSV)).status == 201
@@ -81,13 +81,15 @@ async def test_submitted_again_it_goes_on_instead_of_beginning_anew(
     assert set(calls.values()) == {1}
 
 
-async def test_a_mark_without_anything_else_is_taken_away(pipeline: PipelineBench) -> None:
+async def test_mark_without_a_batch_is_removed(pipeline: PipelineBench) -> None:
     await pipeline.context.store.put(pipeline.mark, b"{}")
     await pipeline.sweep()
     assert await pipeline.context.store.list(pipeline.mark) == []
 
 
-async def test_an_ended_batch_that_kept_its_mark_is_not_run_again(pipeline: PipelineBench, calls: Counter[str]) -> None:
+async def test_ended_batch_with_a_leftover_mark_does_not_run_again(
+    pipeline: PipelineBench, calls: Counter[str]
+) -> None:
     await pipeline.submit_rows("a")
     await pipeline.deliver_all()
     await pipeline.context.store.put(pipeline.mark, b"{}")
@@ -99,7 +101,7 @@ async def test_an_ended_batch_that_kept_its_mark_is_not_run_again(pipeline: Pipe
     assert calls == {"a": 1}
 
 
-async def test_with_its_memory_redis_is_compared_with_s3_now_and_then_only(pipeline: PipelineBench) -> None:
+async def test_redis_with_its_data_is_compared_with_s3_only_now_and_then(pipeline: PipelineBench) -> None:
     await pipeline.sweep()
     await pipeline.context.store.put(pipeline.mark, b"{}")
     await pipeline.sweep()
@@ -109,7 +111,7 @@ async def test_with_its_memory_redis_is_compared_with_s3_now_and_then_only(pipel
     assert await pipeline.context.store.list(pipeline.mark) == []
 
 
-async def test_while_s3_is_away_the_sweep_does_the_rest(
+async def test_sweep_without_s3_does_everything_else(
     pipeline: PipelineBench, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit_rows("a")

@@ -1,4 +1,4 @@
-"""tolerate: past so many failures a batch stops, and ends with what there is."""
+"""tolerate: a batch with more failures than that stops, and ends with the results so far."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.rigs.redis.ledger_bench import Bench
 
 
 @pytest.mark.parametrize(("tolerated", "failures", "closes"), [(0, 1, True), (2, 2, False), (2, 3, True)])
-async def test_one_failure_more_than_tolerated_stops_it(
+async def test_one_failure_more_than_tolerated_stops_the_batch(
     bench: Bench,
     tolerated: int,
     failures: int,
@@ -25,7 +25,7 @@ async def test_one_failure_more_than_tolerated_stops_it(
         assert fields["reason"] == f"{failures} items failed, and {tolerated} are tolerated"
 
 
-async def test_what_runs_again_has_not_failed_yet_but_in_the_last_generation_it_has(bench: Bench) -> None:
+async def test_retryable_failure_counts_only_in_the_last_generation(bench: Bench) -> None:
     await bench.claim()
     await bench.begin(tasks=3, tolerated=1)
     for task in range(3):
@@ -39,7 +39,7 @@ async def test_what_runs_again_has_not_failed_yet_but_in_the_last_generation_it_
     assert await bench.state() == "closing"
 
 
-async def test_without_a_limit_any_number_may_fail(bench: Bench) -> None:
+async def test_batch_without_a_limit_tolerates_any_number(bench: Bench) -> None:
     await bench.open(20, window=2)
     for task in range(19):
         await bench.settle(task, succeeded=0, failed=1)
@@ -48,7 +48,7 @@ async def test_without_a_limit_any_number_may_fail(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("tolerate", "run"), [("1", 3), ("25%", 4), ("0", 2)])
-async def test_a_batch_ends_as_failed_with_what_there_is(pipeline: PipelineBench, tolerate: str, run: int) -> None:
+async def test_stopped_batch_ends_as_failed_with_its_results(pipeline: PipelineBench, tolerate: str, run: int) -> None:
     pipeline.serve(answering(lambda text: (400 if text.startswith("bad") else 200, text)))
     rows = ["good", *[f"bad {n}" for n in range(7)]]
     await pipeline.submit_rows(*rows, window="1", tolerate=tolerate)
@@ -65,7 +65,7 @@ async def test_a_batch_ends_as_failed_with_what_there_is(pipeline: PipelineBench
     assert (await pipeline.status())["succeeded"] == 8
 
 
-async def test_tolerated_failures_let_it_end_as_done(pipeline: PipelineBench) -> None:
+async def test_tolerated_failures_leave_the_batch_done(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (400 if text == "bad" else 200, text)))
     await pipeline.submit_rows("a", "bad", "c", tolerate="34%")
     await pipeline.deliver_all()
@@ -73,7 +73,7 @@ async def test_tolerated_failures_let_it_end_as_done(pipeline: PipelineBench) ->
     assert (status["state"], status["failed"]) == ("done", 1)
 
 
-async def test_an_unknown_function_is_noticed_in_a_redrive_too(pipeline: PipelineBench) -> None:
+async def test_unknown_function_stops_a_redrive_too(pipeline: PipelineBench) -> None:
     rows = [f"row {n}" for n in range(30)]
     await pipeline.submit_rows(*rows, window="2", function=f"{pipeline.name}-gone")
     for _ in range(2):
@@ -86,7 +86,7 @@ async def test_an_unknown_function_is_noticed_in_a_redrive_too(pipeline: Pipelin
     pipeline.queue.clear()
 
 
-async def test_an_answer_of_404_is_the_functions_own_once_others_came_before(bench: Bench) -> None:
+async def test_a_404_after_other_answers_is_an_ordinary_failure(bench: Bench) -> None:
     await bench.claim()
     await bench.begin(tasks=12)
     for task in range(12):

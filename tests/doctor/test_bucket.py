@@ -31,9 +31,9 @@ RIGHTS: dict[str, Asks] = {
 
 @pytest.mark.parametrize("right", RIGHTS)
 async def test_a_right_that_is_missing_is_named(
-    doctor: Doctor, far: Store, proxy: S3Proxy, store: Store, right: str
+    doctor: Doctor, proxied_store: Store, proxy: S3Proxy, store: Store, right: str
 ) -> None:
-    doctor.connect(store=far)
+    doctor.connect(store=proxied_store)
     proxy.spoils = RIGHTS[right]
     proxy.faults += [refuse(403, "AccessDenied")] * 50
     checks = await doctor.examine()
@@ -51,8 +51,10 @@ async def test_a_right_that_is_missing_is_named(
         await upload.abort()
 
 
-async def test_an_s3_that_is_away_has_failed_and_the_rest_is_seen(doctor: Doctor, far: Store, proxy: S3Proxy) -> None:
-    doctor.connect(store=far)
+async def test_an_s3_that_is_away_has_failed_and_the_rest_is_seen(
+    doctor: Doctor, proxied_store: Store, proxy: S3Proxy
+) -> None:
+    doctor.connect(store=proxied_store)
     proxy.faults += [drop] * 100
     checks = await doctor.examine()
     assert bad(checks) == KNOWN | {"s3": "failed", "clock: s3": "failed"}
@@ -61,9 +63,9 @@ async def test_an_s3_that_is_away_has_failed_and_the_rest_is_seen(doctor: Doctor
 
 @pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidAccessKeyId", "ExpiredToken"])
 async def test_credentials_that_are_not_taken_are_said_once(
-    doctor: Doctor, far: Store, proxy: S3Proxy, code: str
+    doctor: Doctor, proxied_store: Store, proxy: S3Proxy, code: str
 ) -> None:
-    doctor.connect(store=far)
+    doctor.connect(store=proxied_store)
     proxy.spoils = lambda request: "list-type" not in request.query
     proxy.faults += [refuse(403, code)] * 100
     checks = await doctor.examine()
@@ -72,9 +74,9 @@ async def test_credentials_that_are_not_taken_are_said_once(
 
 
 async def test_what_breaks_on_the_way_is_one_failure_and_leaves_nothing(
-    doctor: Doctor, far: Store, proxy: S3Proxy, store: Store
+    doctor: Doctor, proxied_store: Store, proxy: S3Proxy, store: Store
 ) -> None:
-    doctor.connect(store=far)
+    doctor.connect(store=proxied_store)
     proxy.spoils = lambda request: request.method == "HEAD"
     proxy.faults += [drop] * 100
     checks = await doctor.examine()
@@ -83,9 +85,9 @@ async def test_what_breaks_on_the_way_is_one_failure_and_leaves_nothing(
 
 
 async def test_what_could_not_be_deleted_is_deleted_otherwise(
-    doctor: Doctor, far: Store, proxy: S3Proxy, store: Store
+    doctor: Doctor, proxied_store: Store, proxy: S3Proxy, store: Store
 ) -> None:
-    doctor.connect(store=far)
+    doctor.connect(store=proxied_store)
     proxy.spoils = lambda request: request.method == "DELETE" and is_single(request)
     proxy.faults += [drop] * 100
     assert bad(await doctor.examine()) == KNOWN | {"s3: s3:DeleteObject": "failed"}

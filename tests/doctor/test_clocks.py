@@ -37,33 +37,33 @@ def by_another_clock(seconds: float, fault: Fault | None = None) -> Fault:
 
 @pytest.mark.parametrize(("seconds", "status", "words"), OFF)
 async def test_the_gateways_clock(doctor: Doctor, seconds: float, status: str, words: str) -> None:
-    doctor.pipeline.gateway.looks["/healthz"] = (200, {"Date": dated(seconds)})
+    doctor.pipeline.gateway.own_answers["/healthz"] = (200, {"Date": dated(seconds)})
     check = (await doctor.examine())["clock: gateway"]
-    del doctor.pipeline.gateway.looks["/healthz"]
+    del doctor.pipeline.gateway.own_answers["/healthz"]
     assert (check.status, words in check.found, "NTP" in check.advice) == (status, True, status != "ok")
 
 
 async def test_a_gateway_that_does_not_tell_the_time(doctor: Doctor) -> None:
-    doctor.pipeline.gateway.looks["/healthz"] = (200, {"Date": "teatime"})
+    doctor.pipeline.gateway.own_answers["/healthz"] = (200, {"Date": "teatime"})
     check = (await doctor.examine())["clock: gateway"]
-    del doctor.pipeline.gateway.looks["/healthz"]
+    del doctor.pipeline.gateway.own_answers["/healthz"]
     assert (check.status, check.found) == ("ok", "it does not tell the time")
 
 
 @pytest.mark.parametrize(("seconds", "status", "words"), OFF)
 async def test_the_clock_of_s3(
-    doctor: Doctor, far: Store, proxy: S3Proxy, seconds: float, status: str, words: str
+    doctor: Doctor, proxied_store: Store, proxy: S3Proxy, seconds: float, status: str, words: str
 ) -> None:
-    doctor.connect(store=far)
+    doctor.connect(store=proxied_store)
     proxy.faults += [by_another_clock(seconds)] * 50
     check = (await doctor.examine())["clock: s3"]
     assert (check.status, words in check.found, "NTP" in check.advice) == (status, True, status != "ok")
 
 
 async def test_a_clock_for_which_s3_refuses_everything_is_told_from_the_refusal(
-    doctor: Doctor, far: Store, proxy: S3Proxy
+    doctor: Doctor, proxied_store: Store, proxy: S3Proxy
 ) -> None:
-    doctor.connect(store=far)
+    doctor.connect(store=proxied_store)
     proxy.faults += [by_another_clock(-1000, refuse(403, "RequestTimeTooSkewed"))] * 50
     checks = await doctor.examine()
     assert bad(checks) == KNOWN | {"s3": "failed", "clock: s3": "failed"}

@@ -58,7 +58,7 @@ async def test_a_model_function_is_looked_for(
     short = f"{doctor.pipeline.name}-model"
     path = f"/system/function/{short}" + f"?namespace={namespace}" * bool(namespace)
     doctor.set_up(model_function=f"{short}.{namespace}" if namespace else short)
-    doctor.pipeline.gateway.looks[path] = (status, {})
+    doctor.pipeline.gateway.own_answers[path] = (status, {})
     check = (await doctor.examine())["model function: deployed"]
     assert check.status == verdict
     assert words in check.found

@@ -17,8 +17,8 @@ from pipeline.spec.submission import Submission
 from pipeline.store.bucket import Store
 from pipeline.store.columns import ITEM
 from tests.rigs.fixtures.services import connection
-from tests.rigs.function.parts import put, snapshot
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, document
+from tests.rigs.function.snapshots import put, snapshot
 
 Pipeline = PipelineBench
 

@@ -14,8 +14,8 @@ from backports import zstd
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.spec.input_format import content_type_of
 from pipeline.store.columns import INDEX, ITEM, TASK
-from tests.rigs.function.parts import put, snapshot
 from tests.rigs.function.pipeline_bench import PipelineBench, document
+from tests.rigs.function.snapshots import put, snapshot
 
 ROWS = pl.DataFrame(
     {"url": ["a", "b,\tc", None], "n": [1, None, 3], "f": [0.5, 1.0, None], "tags": [["x"], [], None]},

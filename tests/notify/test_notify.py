@@ -1,4 +1,4 @@
-"""notify: who asked for it is told that a batch has ended, with all that the status says, and once."""
+"""notify: each target gets one signed notification of the end of a batch, with its status."""
 
 from typing import Any
 
@@ -6,26 +6,26 @@ import pytest
 from standardwebhooks import WebhookVerificationError
 
 from pipeline.units import iso
+from tests.rigs.function.notified_batches import notify_hooks, run
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, document
-from tests.rigs.function.told_batches import hear, run
-from tests.rigs.log_lines import Lines
-from tests.rigs.openfaas.receivers import Receiver, due_again, notified, saying
+from tests.rigs.log_lines import LogLines
+from tests.rigs.openfaas.receivers import Receiver, due_again, notified, status_answer
 
 
 @pytest.fixture(autouse=True)
 def model(pipeline: PipelineBench, hooks: Receiver) -> None:
-    hear(pipeline, hooks)
+    notify_hooks(pipeline, hooks)
 
 
-async def test_a_url_and_a_function_are_told_once(pipeline: PipelineBench, hooks: Receiver) -> None:
-    behind = Receiver(0)
-    pipeline.gateway.models[f"{pipeline.name}-next"] = behind.model
+async def test_url_and_function_are_each_notified_once(pipeline: PipelineBench, hooks: Receiver) -> None:
+    function = Receiver(0)
+    pipeline.gateway.models[f"{pipeline.name}-next"] = function.model
     status = await run(pipeline, "a", "bad", notify=f"{hooks.url}?x=1,{pipeline.name}-next")
-    assert [call.path for call in hooks.calls + behind.calls] == [
+    assert [call.path for call in hooks.calls + function.calls] == [
         "/hooks/a-secret?x=1",
         f"/function/{pipeline.name}-next",
     ]
-    for call in hooks.calls + behind.calls:
+    for call in hooks.calls + function.calls:
         call.verify()
         assert (call.headers["X-Call-Id"], call.headers["Content-Type"]) == (call.id, "application/json")
         assert call.document["type"] == "batch.ended"
@@ -33,31 +33,31 @@ async def test_a_url_and_a_function_are_told_once(pipeline: PipelineBench, hooks
         assert (
             call.document["data"]["outputs"]["summary"] == f"s3://{pipeline.context.store.bucket}/{pipeline.batch}.json"
         )
-    assert len({call.id for call in hooks.calls + behind.calls}) == 2
+    assert len({call.id for call in hooks.calls + function.calls}) == 2
     assert notified(status) == [("delivered", 1, 204), ("delivered", 1, 204)]
-    assert [each["target"] for each in status["notifications"]] == [hooks.origin, f"{pipeline.name}-next"]
+    assert [target["target"] for target in status["notifications"]] == [hooks.origin, f"{pipeline.name}-next"]
     assert await pipeline.bench().due() == {}
     for _ in range(2):
         await pipeline.sweep()
-    assert len(hooks.calls + behind.calls) == 2
+    assert len(hooks.calls + function.calls) == 2
     assert pipeline.mark not in await pipeline.objects()
     assert await pipeline.context.ledger.index.telling() == []
 
 
-async def test_the_time_told_is_that_of_the_end(pipeline: PipelineBench, hooks: Receiver) -> None:
+async def test_timestamp_is_the_end_of_the_batch(pipeline: PipelineBench, hooks: Receiver) -> None:
     status = await run(pipeline, notify=hooks.url)
     (call,) = hooks.calls
     assert call.document["timestamp"] == iso(status["ended"])
     assert call.document["timestamp"].endswith("Z")
 
 
-async def test_a_batch_without_targets_tells_nobody(pipeline: PipelineBench) -> None:
+async def test_batch_without_targets_notifies_nobody(pipeline: PipelineBench) -> None:
     status = await run(pipeline)
     assert status["notifications"] == []
     assert await pipeline.redis.exists(pipeline.bench().key("notices")) == 0
 
 
-async def test_a_cancelled_batch_tells_of_it(pipeline: PipelineBench, hooks: Receiver) -> None:
+async def test_cancelled_batch_is_notified(pipeline: PipelineBench, hooks: Receiver) -> None:
     await pipeline.submit_rows("a", "b", notify=hooks.url)
     await pipeline.handle("cancel", {"batch": pipeline.batch})
     await pipeline.deliver_all()
@@ -66,37 +66,33 @@ async def test_a_cancelled_batch_tells_of_it(pipeline: PipelineBench, hooks: Rec
     assert call.document["data"]["status"]["reason"] == "cancelled on request"
 
 
-async def test_an_opening_that_failed_tells_of_it(
+async def test_failed_queued_opening_is_notified(
     pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
-    behind = Receiver(0)
-    pipeline.gateway.models["fold"] = behind.model
+    function = Receiver(0)
+    pipeline.gateway.models["fold"] = function.model
     await pipeline.submit("id,link\n1,a\n", CSV, {"notify": hooks.url, "reduce": "fold"})
     await pipeline.deliver_all()
     (call,) = hooks.calls
-    told = call.document["data"]
-    assert (told["status"]["state"], told["status"]["started"]) == ("failed", None)
-    assert told["status"]["reason"].startswith("name the column")
-    assert [each.document["type"] for each in behind.calls] == ["batch.reduce"]
+    data = call.document["data"]
+    assert (data["status"]["state"], data["status"]["started"]) == ("failed", None)
+    assert data["status"]["reason"].startswith("name the column")
+    assert [call.document["type"] for call in function.calls] == ["batch.reduce"]
     assert notified(await pipeline.status()) == [("delivered", 1, 204), ("delivered", 1, 204)]
     await pipeline.handle("delete", {"batch": pipeline.batch})
     assert await pipeline.objects() == []
 
 
-async def test_an_opening_that_its_submitter_is_told_about_tells_nobody_else(
-    pipeline: PipelineBench, hooks: Receiver
-) -> None:
+async def test_opening_refused_to_its_submitter_notifies_nobody(pipeline: PipelineBench, hooks: Receiver) -> None:
     with pytest.raises(Exception, match="name the column"):
         await pipeline.submit("id,link\n1,a\n", CSV, {"notify": hooks.url})
     assert await pipeline.objects() == []
     assert hooks.calls == []
 
 
-async def test_a_redrive_drops_what_is_pending_and_tells_of_its_own_end(
-    pipeline: PipelineBench, hooks: Receiver
-) -> None:
-    hooks.answers.append(saying(503))
+async def test_redrive_drops_pending_notices_and_notifies_its_own_end(pipeline: PipelineBench, hooks: Receiver) -> None:
+    hooks.answers.append(status_answer(503))
     await run(pipeline, "bad", notify=hooks.url)
     await pipeline.handle("redrive", {"batch": pipeline.batch})
     assert [duty for duty in await pipeline.bench().due() if duty[0] == "n"] == []
@@ -111,14 +107,12 @@ async def test_a_redrive_drops_what_is_pending_and_tells_of_its_own_end(
     assert pipeline.mark not in await pipeline.objects()
 
 
-async def test_a_redrive_while_a_try_is_under_way_is_not_taken_for_its_own_end(
-    pipeline: PipelineBench, hooks: Receiver
-) -> None:
-    async def redriven(_request: object) -> Any:
+async def test_redrive_during_a_try_is_not_notified_by_that_try(pipeline: PipelineBench, hooks: Receiver) -> None:
+    async def redrive_first(_request: object) -> Any:
         await pipeline.context.ledger.control.redrive(pipeline.batch)
-        return await saying(200)(_request)  # type: ignore[arg-type]
+        return await status_answer(200)(_request)  # type: ignore[arg-type]
 
-    hooks.answers.append(redriven)
+    hooks.answers.append(redrive_first)
     await run(pipeline, "bad", notify=hooks.url)
     assert notified(await pipeline.status()) == [("due", 0, None)]
     await pipeline.bench().age_duty("r")
@@ -128,8 +122,8 @@ async def test_a_redrive_while_a_try_is_under_way_is_not_taken_for_its_own_end(
     assert len(hooks.calls) == 2
 
 
-async def test_a_deletion_drops_what_is_pending(pipeline: PipelineBench, hooks: Receiver) -> None:
-    hooks.answers.append(saying(503))
+async def test_deletion_drops_pending_notices(pipeline: PipelineBench, hooks: Receiver) -> None:
+    hooks.answers.append(status_answer(503))
     await run(pipeline, notify=hooks.url)
     assert document(await pipeline.handle("delete", {"batch": pipeline.batch}))["deleted"] is True
     for _ in range(2):
@@ -139,38 +133,36 @@ async def test_a_deletion_drops_what_is_pending(pipeline: PipelineBench, hooks: 
     assert await pipeline.context.ledger.index.telling() == []
 
 
-async def test_it_is_ended_and_not_open_while_somebody_is_still_to_be_told(
-    pipeline: PipelineBench, hooks: Receiver
-) -> None:
-    hooks.answers.append(saying(503))
+async def test_batch_with_pending_notices_is_ended_and_not_open(pipeline: PipelineBench, hooks: Receiver) -> None:
+    hooks.answers.append(status_answer(503))
     await run(pipeline, notify=hooks.url)
     listed = document(await pipeline.handle("status"))
-    assert ([each["batch_id"] for each in listed["open"]], [each["state"] for each in listed["ended"]]) == (
+    assert ([batch["batch_id"] for batch in listed["open"]], [batch["state"] for batch in listed["ended"]]) == (
         [],
         ["done"],
     )
     assert await pipeline.sweep() == {"open": 0}
     assert b"pipeline_open_batches 0.0" in pipeline.context.metrics.exposition()
     assert pipeline.mark in await pipeline.objects()
-    kept = await pipeline.context.specs.read_status(pipeline.batch)
-    assert kept is not None
-    assert notified(kept) == [("due", 1, 503)]
+    stored = await pipeline.context.specs.read_status(pipeline.batch)
+    assert stored is not None
+    assert notified(stored) == [("due", 1, 503)]
     again = await pipeline.submit("url\na\nb\n", CSV, {"notify": hooks.url})
     assert (again.status, document(again)["state"]) == (200, "done")
 
 
-async def test_tries_are_counted_and_logged_by_the_origin_alone(pipeline: PipelineBench, hooks: Receiver) -> None:
-    hooks.answers += [saying(500), saying(200)]
-    with Lines.taken() as lines:
+async def test_tries_are_counted_and_logged_with_the_origin_only(pipeline: PipelineBench, hooks: Receiver) -> None:
+    hooks.answers += [status_answer(500), status_answer(200)]
+    with LogLines.captured() as lines:
         await run(pipeline, notify=hooks.url)
         await due_again(pipeline)
         await pipeline.sweep()
-    said = [line for line in lines.all() if line["event"].startswith("notification")]
-    assert [(line["level"], line["event"], line["status"]) for line in said] == [
+    entries = [line for line in lines.all() if line["event"].startswith("notification")]
+    assert [(line["level"], line["event"], line["status"]) for line in entries] == [
         ("warning", "notification refused", 500),
         ("info", "notification delivered", 200),
     ]
-    assert {(line["batch"], line["target"]) for line in said} == {(pipeline.batch, hooks.origin)}
+    assert {(line["batch"], line["target"]) for line in entries} == {(pipeline.batch, hooks.origin)}
     assert "a-secret" not in lines.text
     assert "a-secret" not in str(await pipeline.status())
     counts = pipeline.context.metrics.exposition()
@@ -178,7 +170,9 @@ async def test_tries_are_counted_and_logged_by_the_origin_alone(pipeline: Pipeli
         assert b'pipeline_notifications_total{result="%s"} 1.0' % result in counts
 
 
-async def test_nobody_can_be_told_without_a_key_and_nothing_is_left(pipeline: PipelineBench, hooks: Receiver) -> None:
+async def test_targets_without_a_webhook_key_are_refused_and_leave_nothing(
+    pipeline: PipelineBench, hooks: Receiver
+) -> None:
     pipeline.context.webhooks.keys = ()
     for options, field in (({"notify": hooks.url}, "notify"), ({"reduce": "fold"}, "reduce")):
         for dry_run in ("false", "true"):
@@ -187,8 +181,8 @@ async def test_nobody_can_be_told_without_a_key_and_nothing_is_left(pipeline: Pi
     assert await pipeline.objects() == []
 
 
-async def test_a_key_that_is_replaced_signs_the_next_try(pipeline: PipelineBench, hooks: Receiver) -> None:
-    hooks.answers.append(saying(500))
+async def test_replaced_key_signs_the_next_try(pipeline: PipelineBench, hooks: Receiver) -> None:
+    hooks.answers.append(status_answer(500))
     await run(pipeline, notify=hooks.url)
     pipeline.context.webhooks.reload = lambda: (b"another webhook key",)
     await due_again(pipeline)
@@ -200,13 +194,13 @@ async def test_a_key_that_is_replaced_signs_the_next_try(pipeline: PipelineBench
     assert hooks.calls[0].id == hooks.calls[1].id
 
 
-async def test_a_try_waits_for_a_key_that_is_taken_away(pipeline: PipelineBench, hooks: Receiver) -> None:
-    hooks.answers.append(saying(500))
+async def test_try_waits_for_a_missing_key(pipeline: PipelineBench, hooks: Receiver) -> None:
+    hooks.answers.append(status_answer(500))
     await run(pipeline, notify=hooks.url)
     webhooks = pipeline.context.webhooks
     keys, webhooks.keys, webhooks.reload = webhooks.keys, (), tuple
     await due_again(pipeline)
-    with Lines.taken() as lines:
+    with LogLines.captured() as lines:
         await pipeline.sweep()
     assert len(hooks.calls) == 1
     assert "a notification waits for the secret webhook-key" in [line["event"] for line in lines.all()]

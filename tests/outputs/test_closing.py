@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.rigs.function.overtaking import before_it_is_closed
+from tests.rigs.function.interrupted_close import before_close
 from tests.rigs.function.pipeline_bench import PipelineBench, answering
 from tests.rigs.redis.lost_redis import go_on, lose_redis
 
@@ -27,7 +27,7 @@ async def test_a_cancel_of_a_redrive_is_not_undone_by_a_sweep(
     await pipeline.deliver_all()
     await pipeline.handle("redrive", {"batch": pipeline.batch})
     await pipeline.handle("cancel", {"batch": pipeline.batch})
-    before_it_is_closed(pipeline, monkeypatch, pipeline.sweep)
+    before_close(pipeline, monkeypatch, pipeline.sweep)
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.deliver_all()
     await run_again(pipeline)
@@ -73,7 +73,7 @@ async def test_an_end_that_is_written_late_is_not_the_last_word(
         await pipeline.deliver_all()
         assert (await pipeline.status())["generation"] == 1
 
-    before_it_is_closed(pipeline, monkeypatch, redriven)
+    before_close(pipeline, monkeypatch, redriven)
     await pipeline.deliver_all()
     before = await pipeline.status()
     await lose_redis(pipeline)
@@ -86,7 +86,7 @@ async def test_a_redrive_asked_for_meanwhile_keeps_its_mark(
 ) -> None:
     pipeline.serve(answering(lambda text: (422, text)))
     await pipeline.submit_rows("a")
-    before_it_is_closed(pipeline, monkeypatch, lambda: pipeline.handle("redrive", {"batch": pipeline.batch}))
+    before_close(pipeline, monkeypatch, lambda: pipeline.handle("redrive", {"batch": pipeline.batch}))
     await pipeline.deliver(pipeline.queue.pop(0))
     await pipeline.deliver(pipeline.queue.pop(0))
     assert pipeline.mark in await pipeline.objects()

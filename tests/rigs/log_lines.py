@@ -1,4 +1,4 @@
-"""The pipeline's log as it is written, taken from where it is said."""
+"""The log lines of the pipeline, captured as they are written."""
 
 import io
 import json
@@ -12,15 +12,15 @@ from pipeline.logs import formatter
 
 
 @dataclass
-class Lines:
-    """What was written since, in the context in which it was said."""
+class LogLines:
+    """The log lines since the capture began, with their context."""
 
     stream: io.StringIO = field(default_factory=io.StringIO)
 
     @classmethod
     @contextmanager
-    def taken(cls, level: int = logging.DEBUG) -> Iterator[Self]:
-        """Take what the pipeline says at this level or above."""
+    def captured(cls, level: int = logging.DEBUG) -> Iterator[Self]:
+        """Capture the log lines of the pipeline at this level or above."""
         lines = cls()
         handler = logging.StreamHandler(lines.stream)
         handler.setFormatter(formatter())

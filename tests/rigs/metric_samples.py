@@ -6,7 +6,7 @@ Counts = dict[str, float]
 
 
 def parse(exposition: bytes | str) -> Counts:
-    """Return every sample by `name{label=value}`, without the pipeline_ before it."""
+    """Return every sample by `name{label=value}`, without the prefix pipeline_."""
     text = exposition.decode() if isinstance(exposition, bytes) else exposition
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     return {_name(sample.name.removeprefix("pipeline_"), sample.labels): sample.value for sample in samples}
@@ -17,7 +17,7 @@ def _name(name: str, labels: dict[str, str]) -> str:
 
 
 def rises(before: Counts, after: Counts) -> Counts:
-    """Return what the pipeline has counted between two readings, where it is anything."""
+    """Return the counters of the pipeline that rose between two readings, with their increases."""
     counters = [name for name in after if name.split("{")[0].endswith("_total")]
     own = [name for name in counters if not name.startswith(("process_", "python_"))]
     return {name: after[name] - before.get(name, 0) for name in own if after[name] != before.get(name, 0)}

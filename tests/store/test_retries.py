@@ -72,25 +72,25 @@ async def _copy(store: Store, key: str) -> None:
     ],
 )
 async def test_every_operation_rides_out_an_s3_that_is_away_for_a_moment(
-    far: Store, store: Store, proxy: S3Proxy, name: str, tmp_path: Path, operation: str, fault: str
+    proxied_store: Store, store: Store, proxy: S3Proxy, name: str, tmp_path: Path, operation: str, fault: str
 ) -> None:
     await store.put(name, b"object")
     turns = iter(range(1000))
     # Two faults, then one request that goes through: every request of an operation meets them.
     proxy.spoils = lambda _: next(turns) % 3 < 2
     proxy.faults = [AWAY[fault]] * 1000
-    await OPERATIONS[operation](far, name, tmp_path)
+    await OPERATIONS[operation](proxied_store, name, tmp_path)
     assert len(proxy.seen) >= 3
 
 
 @pytest.mark.parametrize("operation", ["put", "upload"])
 async def test_a_body_that_s3_waited_for_too_long_is_sent_again(
-    far: Store, proxy: S3Proxy, name: str, tmp_path: Path, operation: str
+    proxied_store: Store, proxy: S3Proxy, name: str, tmp_path: Path, operation: str
 ) -> None:
     proxy.spoils = lambda request: request.method == "PUT"
     proxy.faults = [refuse(400, "RequestTimeout")] * 2
-    await OPERATIONS[operation](far, name, tmp_path)
-    assert await far.list(name) == [name]
+    await OPERATIONS[operation](proxied_store, name, tmp_path)
+    assert await proxied_store.list(name) == [name]
 
 
 @pytest.mark.parametrize(
@@ -102,18 +102,20 @@ async def test_a_body_that_s3_waited_for_too_long_is_sent_again(
         ("dropped", r"^S3 cannot be reached \(\w+\)$"),
     ],
 )
-async def test_an_s3_that_stays_away_is_said(far: Store, proxy: S3Proxy, name: str, fault: str, message: str) -> None:
+async def test_an_s3_that_stays_away_is_said(
+    proxied_store: Store, proxy: S3Proxy, name: str, fault: str, message: str
+) -> None:
     proxy.faults = [AWAY[fault]] * 100
     with pytest.raises(UnavailableError, match=message):
-        await far.delete_many([name])
+        await proxied_store.delete_many([name])
     assert len(proxy.seen) == ATTEMPTS
 
 
-async def test_a_body_that_breaks_off_is_read_again(far: Store, proxy: S3Proxy, name: str) -> None:
+async def test_a_body_that_breaks_off_is_read_again(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
     body = bytes(range(256)) * 1000
-    await far.put(name, body)
+    await proxied_store.put(name, body)
     proxy.faults = [cut(0), cut(1000), cut(len(body) - 1)]
-    assert await far.get(name) == body
+    assert await proxied_store.get(name) == body
 
 
 async def test_a_body_that_stands_still_is_read_again(
@@ -128,20 +130,20 @@ async def test_a_body_that_stands_still_is_read_again(
     over.set()
 
 
-async def test_a_list_that_breaks_off_is_read_again(far: Store, proxy: S3Proxy, name: str) -> None:
-    await far.put(name, b"")
+async def test_a_list_that_breaks_off_is_read_again(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
+    await proxied_store.put(name, b"")
     proxy.faults = [cut(20)]
-    assert await far.list(name) == [name]
+    assert await proxied_store.list(name) == [name]
 
 
 async def test_a_download_that_breaks_off_goes_on_where_it_was(
-    far: Store, proxy: S3Proxy, name: str, tmp_path: Path
+    proxied_store: Store, proxy: S3Proxy, name: str, tmp_path: Path
 ) -> None:
     body = bytes(range(256)) * (5 * MIB // 256)
-    etag = (await far.put(name, body)).etag
+    etag = (await proxied_store.put(name, body)).etag
     proxy.seen.clear()
     proxy.faults = [cut(3 * MIB), cut(MIB), cut(0)]
-    await far.download(name, etag, tmp_path / "file")
+    await proxied_store.download(name, etag, tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == body
     ranges = [request.headers.get("Range", "bytes=0-") for request in proxy.seen]
     starts = [int(text.removeprefix("bytes=").removesuffix("-")) for text in ranges]
@@ -150,19 +152,21 @@ async def test_a_download_that_breaks_off_goes_on_where_it_was(
 
 
 async def test_a_download_that_breaks_off_does_not_go_on_with_another_object(
-    far: Store, store: Store, proxy: S3Proxy, name: str, tmp_path: Path
+    proxied_store: Store, store: Store, proxy: S3Proxy, name: str, tmp_path: Path
 ) -> None:
-    etag = (await far.put(name, b"old" * MIB)).etag
+    etag = (await proxied_store.put(name, b"old" * MIB)).etag
 
     proxy.faults = [cut(2 * MIB, lambda: store.put(name, b"new" * MIB))]
     with pytest.raises(BadRequestError, match="changed while it was being read"):
-        await far.download(name, etag, tmp_path / "file")
+        await proxied_store.download(name, etag, tmp_path / "file")
 
 
-async def test_bodies_that_always_break_off_are_said(far: Store, proxy: S3Proxy, name: str, tmp_path: Path) -> None:
-    etag = (await far.put(name, b"0123456789")).etag
+async def test_bodies_that_always_break_off_are_said(
+    proxied_store: Store, proxy: S3Proxy, name: str, tmp_path: Path
+) -> None:
+    etag = (await proxied_store.put(name, b"0123456789")).etag
     message = f"^S3 broke off in the middle of '{name}'"
-    for operation in (far.get(name), far.download(name, etag, tmp_path / "file")):
+    for operation in (proxied_store.get(name), proxied_store.download(name, etag, tmp_path / "file")):
         proxy.faults = [cut(1)] * 5
         with pytest.raises(UnavailableError, match=message):
             await operation

@@ -19,94 +19,100 @@ async def uploads(store: Store, name: str) -> list[str]:
     return [upload["Key"] for upload in answer.get("Uploads", [])]
 
 
-async def test_a_throttled_upload_is_complete_and_leaves_none_behind(far: Store, proxy: S3Proxy, name: str) -> None:
+async def test_a_throttled_upload_is_complete_and_leaves_none_behind(
+    proxied_store: Store, proxy: S3Proxy, name: str
+) -> None:
     turns = iter(range(1000))
     proxy.spoils = lambda _: next(turns) % 3 < 2
     proxy.faults = [refuse(503, "SlowDown")] * 1000
-    async with await far.start_upload(name) as upload:
+    async with await proxied_store.start_upload(name) as upload:
         await upload.send(b"a" * 5 * MIB)
         await upload.send(b"end")
         await upload.complete()
     proxy.faults.clear()
-    assert await far.get(name) == b"a" * 5 * MIB + b"end"
-    assert await uploads(far, name) == []
+    assert await proxied_store.get(name) == b"a" * 5 * MIB + b"end"
+    assert await uploads(proxied_store, name) == []
 
 
-async def test_an_upload_whose_completion_is_not_heard_of_is_complete(far: Store, proxy: S3Proxy, name: str) -> None:
-    async with await far.start_upload(name) as upload:
+async def test_an_upload_whose_completion_is_not_heard_of_is_complete(
+    proxied_store: Store, proxy: S3Proxy, name: str
+) -> None:
+    async with await proxied_store.start_upload(name) as upload:
         await upload.send(b"part")
         proxy.faults = [lose]
         await upload.complete()
-    assert await far.get(name) == b"part"
-    assert await uploads(far, name) == []
+    assert await proxied_store.get(name) == b"part"
+    assert await uploads(proxied_store, name) == []
 
 
-async def test_an_upload_that_fails_is_aborted(far: Store, proxy: S3Proxy, name: str) -> None:
-    async with await far.start_upload(name) as upload:
+async def test_an_upload_that_fails_is_aborted(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
+    async with await proxied_store.start_upload(name) as upload:
         await upload.send(b"a" * 5 * MIB)
-        assert await uploads(far, name) == [name]
+        assert await uploads(proxied_store, name) == [name]
         proxy.faults = [refuse(403, "AccessDenied")]
         with pytest.raises(UnavailableError, match="AccessDenied"):
             async with upload:
                 await upload.send(b"more")
-        assert await uploads(far, name) == []
-    assert await far.list(name) == []
+        assert await uploads(proxied_store, name) == []
+    assert await proxied_store.list(name) == []
 
 
 async def test_a_copy_by_parts_that_fails_is_aborted(
-    far: Store, proxy: S3Proxy, name: str, monkeypatch: pytest.MonkeyPatch
+    proxied_store: Store, proxy: S3Proxy, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_module, "COPY_LIMIT", 5 * MIB)
-    source = await far.put(f"{name}/from", b"a" * 11 * MIB)
+    source = await proxied_store.put(f"{name}/from", b"a" * 11 * MIB)
     turns = iter(range(1000))
     proxy.spoils = lambda request: "partNumber" in request.query and next(turns) == 1
     proxy.faults = [refuse(403, "AccessDenied")]
     with pytest.raises(UnavailableError, match="AccessDenied"):
-        await far.copy(source, f"{name}/to")
+        await proxied_store.copy(source, f"{name}/to")
     assert proxy.faults == []
-    assert await uploads(far, name) == []
-    assert await far.list(name) == [source.key]
+    assert await uploads(proxied_store, name) == []
+    assert await proxied_store.list(name) == [source.key]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"], ids=["while it starts", "while it sends"])
-async def test_an_upload_that_is_cancelled_is_aborted(far: Store, proxy: S3Proxy, name: str, method: str) -> None:
+async def test_an_upload_that_is_cancelled_is_aborted(
+    proxied_store: Store, proxy: S3Proxy, name: str, method: str
+) -> None:
     reached, goes_on = asyncio.Event(), asyncio.Event()
     proxy.spoils = lambda request: request.method == method
     proxy.faults = [hold(reached, goes_on)]
 
     async def send() -> None:
-        async with await far.start_upload(name) as upload:
+        async with await proxied_store.start_upload(name) as upload:
             await upload.send(b"a" * 5 * MIB)
             await upload.complete()
 
     sending = asyncio.create_task(send())
     await reached.wait()
-    assert await uploads(far, name) == [name]
+    assert await uploads(proxied_store, name) == [name]
     sending.cancel()
     goes_on.set()
     with pytest.raises(asyncio.CancelledError):
         await sending
-    assert await uploads(far, name) == []
-    assert await far.list(name) == []
+    assert await uploads(proxied_store, name) == []
+    assert await proxied_store.list(name) == []
 
 
 async def test_an_upload_that_cannot_be_aborted_is_said_beside_the_first_error(
-    far: Store, proxy: S3Proxy, name: str, caplog: pytest.LogCaptureFixture
+    proxied_store: Store, proxy: S3Proxy, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     proxy.spoils = lambda request: request.method == "DELETE"
     proxy.faults = [refuse(403, "AccessDenied")]
     with pytest.raises(ZeroDivisionError):
-        async with await far.start_upload(name):
+        async with await proxied_store.start_upload(name):
             raise ZeroDivisionError
     (said,) = [record for record in caplog.records if record.message == "the unfinished upload stays in S3"]
     assert said.upload == name  # type: ignore[attr-defined]
     assert said.error.startswith("S3 denies access")  # type: ignore[attr-defined]
-    assert await far.abort_uploads(name) == 0
-    await store_module.Upload.start(far._client, far.bucket, f"{name}.json", "text/plain")
-    assert await far.abort_uploads(name) == 1
+    assert await proxied_store.abort_uploads(name) == 0
+    await store_module.Upload.start(proxied_store._client, proxied_store.bucket, f"{name}.json", "text/plain")
+    assert await proxied_store.abort_uploads(name) == 1
 
 
-async def test_what_could_not_be_deleted_is_counted(far: Store, proxy: S3Proxy, name: str) -> None:
+async def test_what_could_not_be_deleted_is_counted(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
     errors = "".join(
         f"<Error><Key>{key}</Key><Code>{code}</Code></Error>"
         for key, code in (("a", "InternalError"), ("b", "AccessDenied"), ("c", "NoSuchKey"), ("d", "InternalError"))
@@ -114,52 +120,54 @@ async def test_what_could_not_be_deleted_is_counted(far: Store, proxy: S3Proxy, 
     proxy.faults = [say(f"<DeleteResult>{errors}</DeleteResult>")]
     message = r"^S3 left 3 of 5 objects undeleted \(AccessDenied, InternalError\)$"
     with pytest.raises(UnavailableError, match=message):
-        await far.delete_many([f"{name}/{key}" for key in "abcde"])
+        await proxied_store.delete_many([f"{name}/{key}" for key in "abcde"])
 
 
 async def test_uploads_that_may_not_be_listed_are_said_once(
-    far: Store, proxy: S3Proxy, name: str, caplog: pytest.LogCaptureFixture
+    proxied_store: Store, proxy: S3Proxy, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await far.start_upload(f"{name}.json")
+    await proxied_store.start_upload(f"{name}.json")
     proxy.faults = [refuse(403, "AccessDenied")] * 2
-    assert [await far.abort_uploads(name) for _ in range(2)] == [0, 0]
+    assert [await proxied_store.abort_uploads(name) for _ in range(2)] == [0, 0]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "unfinished uploads stay" in caplog.text
-    assert await far.abort_uploads(name) == 1
+    assert await proxied_store.abort_uploads(name) == 1
 
 
-async def test_a_summary_that_fails_is_aborted(far: Store, proxy: S3Proxy, name: str) -> None:
+async def test_a_summary_that_fails_is_aborted(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
     async def record(upload: Upload) -> None:
-        assert await uploads(far, name) == [upload.key]
+        assert await uploads(proxied_store, name) == [upload.key]
         proxy.spoils = lambda request: request.method == "PUT"
         proxy.faults = [refuse(403, "AccessDenied")]
 
     async def write() -> None:
-        async with Writer(far, name, record) as writer:
+        async with Writer(proxied_store, name, record) as writer:
             await writer.write(b"a" * PART_SIZE)
             await writer.close()
 
     with pytest.raises(UnavailableError, match="AccessDenied"):
         await write()
     assert proxy.faults == []
-    assert await uploads(far, name) == []
+    assert await uploads(proxied_store, name) == []
 
 
-async def test_a_summary_whose_upload_cannot_be_recorded_is_aborted(far: Store, name: str) -> None:
+async def test_a_summary_whose_upload_cannot_be_recorded_is_aborted(proxied_store: Store, name: str) -> None:
     async def record(_: Upload) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        async with Writer(far, name, record) as writer:
+        async with Writer(proxied_store, name, record) as writer:
             await writer.write(b"a" * PART_SIZE)
-    assert await uploads(far, name) == []
+    assert await uploads(proxied_store, name) == []
 
 
-async def test_a_summary_that_has_sent_nothing_has_nothing_to_abort(far: Store, proxy: S3Proxy, name: str) -> None:
+async def test_a_summary_that_has_sent_nothing_has_nothing_to_abort(
+    proxied_store: Store, proxy: S3Proxy, name: str
+) -> None:
     async def record(_: Upload) -> None:
         raise AssertionError
 
-    writer = Writer(far, name, record)
+    writer = Writer(proxied_store, name, record)
     await writer.write(b"small")
     with pytest.raises(ZeroDivisionError):
         async with writer:

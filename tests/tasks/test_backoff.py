@@ -1,4 +1,4 @@
-"""When something happens again: the wait after a failure, between generations, and between the calls of a rate."""
+"""Waits: after a failed attempt, between generations, and between the calls of a rate."""
 
 import random
 
@@ -10,7 +10,7 @@ from tests.rigs.function.pipeline_bench import PipelineBench, answering
 SECOND = 1_000_000
 
 
-async def test_a_failed_attempt_waits_twice_as_long_as_the_one_before_up_to_a_minute(
+async def test_failed_attempts_double_their_backoff_up_to_a_minute(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = []
@@ -32,7 +32,7 @@ async def test_a_failed_attempt_waits_twice_as_long_as_the_one_before_up_to_a_mi
     pipeline.queue.clear()
 
 
-async def test_each_generation_waits_twice_as_long_as_the_one_before_and_a_redrive_not_at_all(
+async def test_generations_double_their_delay_and_a_redrive_has_none(
     pipeline: PipelineBench,
 ) -> None:
     pipeline.serve(answering(lambda text: (500, text)))
@@ -57,7 +57,7 @@ async def test_each_generation_waits_twice_as_long_as_the_one_before_and_a_redri
     pipeline.queue.clear()
 
 
-async def test_the_items_of_a_task_without_an_answer_run_again_one_by_one_and_what_settled_does_not(
+async def test_exhausted_task_reruns_its_items_one_by_one(
     pipeline: PipelineBench,
 ) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
@@ -78,7 +78,7 @@ async def test_the_items_of_a_task_without_an_answer_run_again_one_by_one_and_wh
 
 
 @pytest.mark.parametrize(("options", "reserved"), [({"rate": "1000"}, True), ({}, False)])
-async def test_only_a_batch_with_a_rate_takes_turns_to_call(
+async def test_only_a_batch_with_a_rate_reserves_turns(
     pipeline: PipelineBench, options: dict[str, str], *, reserved: bool
 ) -> None:
     pipeline.serve(answering(lambda text: (200, text)))

@@ -1,4 +1,4 @@
-"""Calls of the model function: short retries, inside a budget of waits and the task's own time."""
+"""Calls of the model function: short retries, within a budget of waits and the time of the task."""
 
 import datetime as dt
 from email.utils import format_datetime
@@ -24,7 +24,7 @@ async def call_with(clock: Clock, gateway: FakeGateway, within: float = 60.0, **
 
 
 @pytest.mark.parametrize("status", FINAL)
-async def test_a_status_that_is_final_is_called_once(clock: Clock, status: int) -> None:
+async def test_final_status_is_called_once(clock: Clock, status: int) -> None:
     called = await call_with(clock, FakeGateway([Reply(status, b"body")]))
     assert (called.reply, called.attempts, clock.slept) == (Reply(status, b"body"), 1, [])
     assert called.retryable is False
@@ -32,17 +32,17 @@ async def test_a_status_that_is_final_is_called_once(clock: Clock, status: int) 
 
 
 @pytest.mark.parametrize("status", RETRIED)
-async def test_a_status_that_may_pass_is_called_until_it_does(clock: Clock, status: int) -> None:
+async def test_retryable_status_is_called_until_it_succeeds(clock: Clock, status: int) -> None:
     called = await call_with(clock, FakeGateway([Reply(status, b"", "0"), Reply(status, b"", "0"), OK]))
     assert (called.reply, called.attempts, called.succeeded) == (OK, 3, True)
 
 
 @pytest.mark.parametrize(("statuses", "expected"), [(FINAL, False), (RETRIED, True)])
-def test_statuses_worth_another_attempt(statuses: tuple[int, ...], *, expected: bool) -> None:
+def test_statuses_that_are_retried(statuses: tuple[int, ...], *, expected: bool) -> None:
     assert {is_retryable(status) for status in statuses} == {expected}
 
 
-async def test_a_call_is_made_five_times_at_most(clock: Clock) -> None:
+async def test_item_is_called_at_most_five_times(clock: Clock) -> None:
     gateway = FakeGateway([Reply(503, b"busy", "0")])
     called = await call_with(clock, gateway)
     assert (called.attempts, len(gateway.calls)) == (5, 5)
@@ -59,50 +59,50 @@ async def test_every_call_carries_the_item_and_the_headers(clock: Clock) -> None
     }
 
 
-async def test_waits_without_retry_after_are_jittered_and_grow(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waits_without_retry_after_have_jitter_and_grow(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.uniform", lambda _low, high: high)
     await call_with(clock, FakeGateway([BUSY]))
     assert clock.slept == [0.1, 0.2, 0.4, 0.8]
 
 
-async def test_waits_never_sum_to_more_than_two_seconds(clock: Clock) -> None:
+async def test_waits_sum_to_at_most_two_seconds(clock: Clock) -> None:
     called = await call_with(clock, FakeGateway([Reply(503, b"", "1")]))
     assert clock.slept == [1.0, 1.0]
     assert called.attempts == 3
 
 
 @pytest.mark.parametrize(("asked", "slept"), [("2", [2.0]), ("3", []), ("9" * 400, [])])
-async def test_a_retry_after_beyond_the_budget_ends_the_retries(clock: Clock, asked: str, slept: list[float]) -> None:
+async def test_retry_after_beyond_the_budget_ends_the_retries(clock: Clock, asked: str, slept: list[float]) -> None:
     called = await call_with(clock, FakeGateway([Reply(429, b"", asked)]))
     assert (clock.slept, called.attempts) == (slept, len(slept) + 1)
     assert called.retryable
 
 
-async def test_calls_that_take_their_time_do_not_count_as_waits(clock: Clock) -> None:
+async def test_duration_of_calls_does_not_count_as_waiting(clock: Clock) -> None:
     called = await call_with(clock, FakeGateway([Reply(503, b"", "0")], duration=3.0))
     assert (called.attempts, called.duration) == (5, 15.0)
 
 
-async def test_no_call_is_made_once_the_time_is_up(clock: Clock) -> None:
+async def test_no_call_is_made_after_the_deadline(clock: Clock) -> None:
     gateway = FakeGateway([OK])
     called = await call_with(clock, gateway, within=0)
     assert (called, gateway.calls) == (Called(NOT_STARTED, 0, 0.0), [])
     assert called.retryable
 
 
-async def test_no_wait_goes_past_the_end(clock: Clock) -> None:
+async def test_no_wait_goes_past_the_deadline(clock: Clock) -> None:
     called = await call_with(clock, FakeGateway([Reply(503, b"busy", "1")], duration=0.5), within=2.4)
     assert (called.reply.body, called.attempts, clock.slept, called.duration) == (b"busy", 2, [1.0], 2.0)
 
 
-async def test_a_call_is_given_its_timeout_or_what_is_left_of_the_tasks_time(clock: Clock) -> None:
+async def test_call_timeout_is_cut_to_the_rest_of_the_task_time(clock: Clock) -> None:
     gateway = FakeGateway([Reply(503, b"", "1")], duration=0.25)
     await call_with(clock, gateway, within=4.0, timeout=3)
     assert [made.timeout for made in gateway.calls] == [3.0, 2.75, 1.5]
 
 
 class Today(dt.datetime):
-    """A clock that stands at noon."""
+    """A clock that always says noon."""
 
     @classmethod
     def now(cls, tz: dt.tzinfo | None = None) -> "Today":
@@ -129,18 +129,18 @@ class Today(dt.datetime):
         ("Sat, 01 Jun 2030 12:00:05 +9999999999999999999", None),
     ],
 )
-def test_retry_after_asks_for(monkeypatch: pytest.MonkeyPatch, value: str, expected: float | None) -> None:
+def test_retry_after_is_parsed(monkeypatch: pytest.MonkeyPatch, value: str, expected: float | None) -> None:
     monkeypatch.setattr("pipeline.units.datetime", Today)
     assert retry_after(value) == expected
 
 
 @given(st.text(max_size=60))
 @settings(max_examples=100, deadline=None, database=None)
-def test_any_retry_after_is_understood_or_ignored(value: str) -> None:
+def test_any_retry_after_is_parsed_or_ignored(value: str) -> None:
     assert (retry_after(value) or 0.0) >= 0.0
 
 
-async def test_a_retry_after_with_a_date_is_waited_for(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_retry_after_with_a_date_is_waited_for(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.units.datetime", Today)
     date = format_datetime(Today.now(dt.UTC) + dt.timedelta(seconds=2), usegmt=True)
     called = await call_with(clock, FakeGateway([Reply(503, b"", date), OK]))

@@ -1,4 +1,4 @@
-"""direct: the queue-worker calls the model function itself, and brings home what it answers."""
+"""direct: the queue-worker calls the model function itself, and its answer comes back by the callback."""
 
 import base64
 import dataclasses
@@ -18,7 +18,7 @@ from tests.rigs.function.direct_calls import Direct
 from tests.rigs.function.pipeline_bench import PipelineBench, answering, query_of
 
 
-async def test_a_batch_runs_without_a_task_of_the_pipelines_own(direct: Direct) -> None:
+async def test_direct_batch_runs_without_tasks(direct: Direct) -> None:
     await direct.submit("a", "b", "c", "d", window="2")
     assert [call.body for call in direct.calls] == [b"a", b"b"]
     await direct.work(lambda text: (200, {"is": text}))
@@ -30,7 +30,7 @@ async def test_a_batch_runs_without_a_task_of_the_pipelines_own(direct: Direct) 
     ]
 
 
-async def test_a_call_carries_the_item_and_the_batchs_headers(direct: Direct) -> None:
+async def test_direct_call_carries_the_item_and_the_headers_of_the_batch(direct: Direct) -> None:
     await direct.submit("käse", content_type="text/x-item", timeout="2.5")
     (call,) = direct.calls
     assert call.body == "käse".encode()
@@ -44,7 +44,7 @@ async def test_a_call_carries_the_item_and_the_batchs_headers(direct: Direct) ->
     ("seconds", "headers", "sent"),
     [(0.0001, {}, ["1ms"]), (90, {}, ["90000ms"]), (90, {"x-timeout": "5s"}, ["5s"])],
 )
-async def test_the_watchdog_is_told_of_the_timeout_unless_the_batch_tells_it_otherwise(
+async def test_direct_call_passes_its_timeout_unless_a_header_does(
     direct: Direct, seconds: float, headers: dict[str, str], sent: list[str]
 ) -> None:
     pipeline = direct.pipeline
@@ -57,10 +57,10 @@ async def test_the_watchdog_is_told_of_the_timeout_unless_the_batch_tells_it_oth
     assert [value for name, value in call.headers.items() if name.lower() == "x-timeout"] == sent
 
 
-async def test_a_release_that_finds_no_rows_stays_due(direct: Direct) -> None:
+async def test_release_that_finds_no_rows_stays_due(direct: Direct) -> None:
     await direct.submit("a", "b", window="1")
     call = direct.calls.pop(0)
-    await direct.bring(call, 200, b"1")
+    await direct.call_back(call, 200, b"1")
     direct.calls.clear()
     direct.pipeline.forget()
     spec = await direct.pipeline.context.store.get(f"{direct.pipeline.batch}/spec.json")
@@ -82,7 +82,7 @@ async def test_a_release_that_finds_no_rows_stays_due(direct: Direct) -> None:
         (b'{"succeeded":5,"failed":0,"notFound":0,"first":0,"last":4}\n{}', None, None),
     ],
 )
-async def test_whatever_is_answered_is_a_result_and_nothing_more(
+async def test_any_answer_is_a_result_and_never_an_envelope(
     direct: Direct, body: bytes, result: Any, encoding: str | None
 ) -> None:
     await direct.submit("a")
@@ -93,10 +93,10 @@ async def test_whatever_is_answered_is_a_result_and_nothing_more(
     assert (await direct.pipeline.status())["succeeded"] == 1
 
 
-async def test_an_answer_that_is_brought_twice_counts_once(direct: Direct) -> None:
+async def test_answer_delivered_twice_counts_once(direct: Direct) -> None:
     await direct.submit("a", "b", window="1")
     call = direct.calls.pop(0)
-    verdicts = [(await direct.bring(call, 200, body))["verdict"] for body in (b"1", b"2")]
+    verdicts = [(await direct.call_back(call, 200, body))["verdict"] for body in (b"1", b"2")]
     assert verdicts == ["settled", "duplicate"]
     await direct.work(lambda _: (200, b"3"))
     results = (await direct.pipeline.summary())["results"]["results"]
@@ -104,11 +104,11 @@ async def test_an_answer_that_is_brought_twice_counts_once(direct: Direct) -> No
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_overload_is_no_attempt_of_the_item(direct: Direct, status: int) -> None:
+async def test_overload_does_not_count_as_an_attempt(direct: Direct, status: int) -> None:
     await direct.submit("a", attempts="1")
     for attempt in range(3):
         call = direct.calls.pop(0)
-        assert (await direct.bring(call, status, b"busy"))["verdict"] == "retry"
+        assert (await direct.call_back(call, status, b"busy"))["verdict"] == "retry"
         assert query_of(call.headers["X-Callback-Url"])["attempt"] == str(attempt)
         await direct.pipeline.bench().age_duty("t:0")
         await direct.pipeline.sweep()
@@ -117,7 +117,7 @@ async def test_overload_is_no_attempt_of_the_item(direct: Direct, status: int) -
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 504])
-async def test_a_failure_that_may_pass_runs_again_in_the_next_generation(direct: Direct, status: int) -> None:
+async def test_retryable_failure_runs_again_in_the_next_generation(direct: Direct, status: int) -> None:
     await direct.submit("a", "b")
     replies = iter([(200, b"1"), (status, b"not now"), (200, b"2")])
     await direct.work(lambda _: next(replies))
@@ -130,16 +130,16 @@ async def test_a_failure_that_may_pass_runs_again_in_the_next_generation(direct:
 
 
 @pytest.mark.parametrize(("given", "status"), [("400", 400), ("302", 302), ("", 502), ("abc", 502), ("999", 502)])
-async def test_a_failure_is_the_items_with_its_status(direct: Direct, given: str, status: int) -> None:
+async def test_failure_keeps_the_status_of_the_model_function(direct: Direct, given: str, status: int) -> None:
     await direct.submit("a", attempts="1")
     call = direct.calls.pop(0)
-    assert (await direct.bring(call, 200, b"why", X_Function_Status=given))["verdict"] == "settled"
+    assert (await direct.call_back(call, 200, b"why", X_Function_Status=given))["verdict"] == "settled"
     await direct.work(lambda _: (200, b""))
     (entry,) = (await direct.pipeline.summary())["failures"]["results"]
     assert (entry["statusCode"], entry["result"]) == (status, "why")
 
 
-async def test_a_model_function_that_is_not_there_stops_the_batch(direct: Direct) -> None:
+async def test_missing_model_function_stops_the_batch(direct: Direct) -> None:
     await direct.submit(*map(str, range(30)), window="3")
     await direct.work(lambda _: (404, b"error finding function"))
     status = await direct.pipeline.status()
@@ -148,16 +148,16 @@ async def test_a_model_function_that_is_not_there_stops_the_batch(direct: Direct
     assert len(direct.called) < 20
 
 
-async def test_the_duration_is_what_the_queue_worker_says_if_it_is_one(direct: Direct) -> None:
+async def test_duration_is_taken_from_the_queue_worker_if_it_is_valid(direct: Direct) -> None:
     await direct.submit("a", "b", "still to come")
     for given in ("1.250000", "inf"):
-        await direct.bring(direct.calls.pop(0), 200, b"1", X_Duration_Seconds=given)
+        await direct.call_back(direct.calls.pop(0), 200, b"1", X_Duration_Seconds=given)
     bench = direct.pipeline.bench()
     answers: Any = await bench.redis.lrange(bench.key("outcomes"), 0, -1)
     assert [orjson.loads(decode_envelope(answer)[1])["duration"] for answer in answers] == [1.25, 0.0]
 
 
-async def test_an_item_that_no_message_holds_goes_by_a_task(direct: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_item_too_large_for_a_message_runs_as_a_task(direct: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(releasing, "LARGEST_DIRECT_ITEM", 4)
     direct.pipeline.serve(answering(lambda text: (200, text)))
     await direct.submit("four", "fives")
@@ -168,7 +168,7 @@ async def test_an_item_that_no_message_holds_goes_by_a_task(direct: Direct, monk
     assert [entry["result"] for entry in results] == ["four", "fives"]
 
 
-async def test_a_url_that_was_signed_for_something_else_brings_no_result(direct: Direct) -> None:
+async def test_url_signed_for_something_else_settles_nothing(direct: Direct) -> None:
     await direct.submit("a", "b", window="1")
     (call,) = direct.calls
     signed = query_of(call.headers["X-Callback-Url"])
@@ -180,7 +180,7 @@ async def test_a_url_that_was_signed_for_something_else_brings_no_result(direct:
     assert (await direct.pipeline.status())["settled"] == 0
 
 
-async def test_a_tasks_callback_is_no_direct_one(pipeline: PipelineBench) -> None:
+async def test_callback_url_of_a_task_is_not_a_direct_one(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.submit_rows("a")
     signed = query_of(pipeline.queue[0].headers["X-Callback-Url"])
@@ -192,31 +192,31 @@ async def test_a_tasks_callback_is_no_direct_one(pipeline: PipelineBench) -> Non
 async def test_no_header_of_the_model_function_chooses_the_mode(direct: Direct, mode: str) -> None:
     await direct.submit("a")
     call = direct.calls.pop(0)
-    assert (await direct.bring(call, 200, b"1", X_Mode=mode))["verdict"] == "settled"
+    assert (await direct.call_back(call, 200, b"1", X_Mode=mode))["verdict"] == "settled"
 
 
-async def test_an_answer_to_a_batch_that_is_deleted_changes_nothing(direct: Direct) -> None:
+async def test_answer_to_a_deleted_batch_changes_nothing(direct: Direct) -> None:
     await direct.submit("a", "b")
     late = direct.calls[0]
     await direct.work(lambda _: (200, b"1"))
     await direct.pipeline.handle("delete", {"batch": direct.pipeline.batch})
     direct.pipeline.forget()
-    assert (await direct.bring(late, 200, b"2"))["verdict"] == "unknown"
-    assert (await direct.bring(late, 503, b""))["verdict"] == "unknown"
+    assert (await direct.call_back(late, 200, b"2"))["verdict"] == "unknown"
+    assert (await direct.call_back(late, 503, b""))["verdict"] == "unknown"
 
 
-async def test_with_pro_only_the_last_try_is_a_failure(direct: Direct) -> None:
+async def test_only_the_last_retry_of_openfaas_pro_is_a_failure(direct: Direct) -> None:
     pipeline = direct.pipeline
     settings = pipeline.context.settings.model_copy(update={"openfaas_pro": True})
     object.__setattr__(pipeline.context, "settings", settings)
     await direct.submit("a", attempts="1")
     call = direct.calls.pop(0)
     tries = {"X_Retry": "1", "X_Retry_Max": "3"}
-    assert (await direct.bring(call, 500, b"", **tries))["verdict"] == "extended"
-    assert (await direct.bring(call, 500, b"", **(tries | {"X_Retry": "3"})))["verdict"] == "settled"
+    assert (await direct.call_back(call, 500, b"", **tries))["verdict"] == "extended"
+    assert (await direct.call_back(call, 500, b"", **(tries | {"X_Retry": "3"})))["verdict"] == "settled"
 
 
-async def test_a_batch_that_is_cancelled_calls_no_more(direct: Direct) -> None:
+async def test_cancelled_batch_makes_no_further_calls(direct: Direct) -> None:
     await direct.submit(*"abcdef", window="2")
     await direct.pipeline.handle("cancel", {"batch": direct.pipeline.batch})
     await direct.work(lambda _: (200, b"1"))
@@ -225,7 +225,7 @@ async def test_a_batch_that_is_cancelled_calls_no_more(direct: Direct) -> None:
     assert (summary["results"]["count"], summary["failures"]["count"]) == (2, 4)
 
 
-async def test_a_rate_is_not_for_direct_calls(direct: Direct) -> None:
+async def test_rate_is_refused_for_direct_calls(direct: Direct) -> None:
     await direct.submit("a")
     with pytest.raises(BadRequestError, match="its calls are direct, at the queue-workers' own pace"):
         await direct.pipeline.handle("tune", {"batch": direct.pipeline.batch, "rate": "5"})

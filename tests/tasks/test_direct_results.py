@@ -1,4 +1,4 @@
-"""direct: what a model function answers is taken as large, and as packed, as it may be."""
+"""direct: answers of the model function may be large and encoded, up to a limit."""
 
 import gzip
 
@@ -10,14 +10,14 @@ from pipeline.answers.reply import RESULT_LIMIT
 from tests.rigs.function.direct_calls import Direct
 
 
-async def test_a_large_result_is_stored_and_referred_to(direct: Direct) -> None:
+async def test_large_result_is_stored_and_referenced(direct: Direct) -> None:
     await direct.submit("a", inline_limit="2000")
     await direct.work(lambda _: (200, b"x" * 5000))
     (entry,) = (await direct.pipeline.summary())["results"]["results"]
     assert await direct.pipeline.context.store.get(entry["resultRef"]) == orjson.dumps("x" * 5000)
 
 
-async def test_a_result_over_the_limit_is_not_taken(direct: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_result_over_the_limit_is_a_413(direct: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.modes.collect.RESULT_LIMIT", 100)
     await direct.submit("a", "b", attempts="1")
     sizes = iter([100, 101])
@@ -36,14 +36,14 @@ async def test_a_result_over_the_limit_is_not_taken(direct: Direct, monkeypatch:
         ("zstd", zstd.compress(b"1" * (RESULT_LIMIT + 1)), "the result is over 32 MiB", 413),
         ("br", b"left as it is", "left as it is", 200),
     ],
-    # Of bytes a test's name would hold the time that gzip writes, another one in each process.
+    # Ids made from the bytes would hold the time that gzip writes, and differ between processes.
     ids=["gzip", "deflate", "zstd", "a large one", "br"],
 )
-async def test_an_answer_is_unpacked_or_is_a_failure(
+async def test_encoded_answer_is_decoded_or_fails(
     direct: Direct, encoding: str, body: bytes, result: str, status: int
 ) -> None:
     await direct.submit("a", attempts="1")
-    verdict = await direct.bring(direct.calls.pop(0), 200, body, Content_Encoding=encoding)
+    verdict = await direct.call_back(direct.calls.pop(0), 200, body, Content_Encoding=encoding)
     assert verdict == {"verdict": "settled"}
     await direct.work(lambda _: (200, b""))
     summary = await direct.pipeline.summary()

@@ -22,21 +22,23 @@ class Direct:
 
     @property
     def calls(self) -> list[Message]:
-        """The calls that are queued."""
+        """The queued calls."""
         return self.pipeline.gateway.queues[f"{self.pipeline.name}-model"]
 
     async def submit(self, *items: str, **options: str) -> None:
         await self.pipeline.submit_rows(*items, direct="true", **options)
 
-    async def bring(self, call: Message, status: int, body: bytes, **headers: str) -> dict[str, Any]:
-        """Bring a reply home, under the URL that the call names."""
+    async def call_back(self, call: Message, status: int, body: bytes, **headers: str) -> dict[str, Any]:
+        """Send a reply to the callback URL of the call."""
         url = call.headers["X-Callback-Url"]
-        given = CIMultiDict({"X-Function-Status": str(status), **{k.replace("_", "-"): v for k, v in headers.items()}})
+        all_headers = CIMultiDict(
+            {"X-Function-Status": str(status), **{k.replace("_", "-"): v for k, v in headers.items()}}
+        )
         path = urlsplit(url).path.removeprefix(f"/function/{self.pipeline.name}")
-        return document(await self.pipeline.handle("", query_of(url), given, body, path))
+        return document(await self.pipeline.handle("", query_of(url), all_headers, body, path))
 
     async def work(self, reply: Callable[[str], Reply]) -> None:
-        """Make every call, until none is queued, and the reduces that follow."""
+        """Make every queued call, and the reduces that follow, until nothing is queued."""
         while self.calls or self.pipeline.queue:
             if self.pipeline.queue:
                 await self.pipeline.deliver(self.pipeline.queue.pop(0))
@@ -44,4 +46,4 @@ class Direct:
             call = self.calls.pop(0)
             self.called.append(call)
             status, result = reply(call.body.decode())
-            await self.bring(call, status, result if isinstance(result, bytes) else orjson.dumps(result))
+            await self.call_back(call, status, result if isinstance(result, bytes) else orjson.dumps(result))

@@ -1,4 +1,4 @@
-"""Batches that have ended, and what they have left."""
+"""Ended batches and their outputs."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ async def output(pipeline: PipelineBench, name: str, batch: str = "") -> bytes:
 
 
 async def outputs(pipeline: PipelineBench, generation: str = "") -> list[str]:
-    """The outputs there are, in the batch's folder or that of a generation."""
+    """The names of the outputs in the folder of the batch, or of one generation."""
     sizes = await pipeline.context.store.children(f"{pipeline.batch}/{generation}")
     return [name for name in CONTENT_TYPES if f"{pipeline.batch}/{generation}{name}" in sizes]
 

@@ -1,4 +1,4 @@
-"""The function as its callers see it, with a queue-worker that does what it is told, one message at a time."""
+"""The function as its callers see it, with a queue-worker that delivers one message at a time on request."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -35,7 +35,7 @@ def query_of(url: str) -> dict[str, str]:
 
 
 def answering(reply: Callable[[str], tuple[int, Any]]) -> Model:
-    """A model function: the text of an item to a status and what is answered as JSON, or as it is if bytes."""
+    """A model function: `reply` maps the text of an item to a status and a result, sent as JSON or as raw bytes."""
 
     async def model(_request: web.Request, body: bytes) -> web.Response:
         status, result = reply(body.decode())
@@ -46,7 +46,7 @@ def answering(reply: Callable[[str], tuple[int, Any]]) -> Model:
 
 @dataclass
 class PipelineBench:
-    """A context, and what surrounds it. Batches are named by the test, so that none meets another's objects."""
+    """A context and its surroundings. Batch ids carry the test's name, so that tests share no objects."""
 
     context: Context
     redis: Redis
@@ -56,7 +56,7 @@ class PipelineBench:
 
     @property
     def queue(self) -> list[Message]:
-        """What was queued and is not delivered yet."""
+        """The messages that are queued and not delivered yet."""
         return self.gateway.queues[self.name]
 
     @property
@@ -74,14 +74,14 @@ class PipelineBench:
         self.gateway.models[f"{self.name}-model"] = model
 
     def forget(self) -> None:
-        """Become another replica: the same Redis and S3, nothing remembered."""
+        """Become another replica: the same Redis and S3, empty caches."""
         store, ledger = self.context.store, self.context.ledger
         self.context = replace(
             self.context, snapshots=Snapshots(store), specs=Specs(store, self.name), phases=Phases(ledger)
         )
 
     def bench(self, batch: str = "") -> Bench:
-        """The keys of a batch in Redis."""
+        """The ledger of a batch."""
         return Bench(self.context.ledger, self.redis, self.name, batch or self.batch)
 
     async def handle(
@@ -92,8 +92,8 @@ class PipelineBench:
         body: bytes = b"",
         path: str = "/",
     ) -> Response:
-        given = CIMultiDict({"X-Mode": mode, **(headers or {})})
-        return await self._handle(Event(body, given, "POST", query or {}, path))
+        all_headers = CIMultiDict({"X-Mode": mode, **(headers or {})})
+        return await self._handle(Event(body, all_headers, "POST", query or {}, path))
 
     async def _handle(self, event: Event) -> Response:
         try:
@@ -103,14 +103,14 @@ class PipelineBench:
             # In the server each request has a context of its own.
             clear_contextvars()
 
-    async def handle_apart(self, mode: str, query: Mapping[str, str]) -> Response:
-        """Handle a request without a wait for what goes on in the background: it may be waiting for this."""
+    async def handle_without_background(self, mode: str, query: Mapping[str, str]) -> Response:
+        """Handle a request without waiting for background work, which may itself wait for this request."""
         return await handle(Event(b"", CIMultiDict({"X-Mode": mode}), "POST", query, "/"), self.context)
 
     async def submit(
         self, body: str | bytes, headers: Headers | None = None, query: Mapping[str, str] | None = None, batch: str = ""
     ) -> Response:
-        """Submit under the test's id, or another."""
+        """Submit under the test's id, or under `batch`."""
         data = body.encode() if isinstance(body, str) else body
         return await self.handle("batch", query, {"X-Batch-Id": batch or self.batch, **(headers or {})}, data)
 
@@ -127,15 +127,15 @@ class PipelineBench:
     async def call_back(
         self, message: Message, answer: Response | None, status: int = 200, headers: Headers | None = None
     ) -> dict[str, Any]:
-        """Bring an answer home: its headers, then the queue-worker's own."""
-        given: CIMultiDict[str] = CIMultiDict(answer.headers if answer else {})
-        given.update({**(headers or {}), "X-Function-Status": str(status)})
+        """Send an answer to its callback: its headers, then those of the queue-worker."""
+        all_headers: CIMultiDict[str] = CIMultiDict(answer.headers if answer else {})
+        all_headers.update({**(headers or {}), "X-Function-Status": str(status)})
         query = query_of(message.headers["X-Callback-Url"])
-        event = Event(answer.body if answer else b"", given, "POST", query, "/collect")
+        event = Event(answer.body if answer else b"", all_headers, "POST", query, "/collect")
         return document(await self._handle(event))
 
     async def deliver(self, message: Message) -> dict[str, Any]:
-        """Carry a message, and its answer home where it has a callback."""
+        """Deliver a message, and its answer to the callback if it has one."""
         self.delivered.append(message)
         if message.mode != "task":
             response = await self.handle(message.mode, message.query)
@@ -144,7 +144,7 @@ class PipelineBench:
         return await self.call_back(message, await self.run_task(message))
 
     async def deliver_all(self) -> list[dict[str, Any]]:
-        """Deliver, the oldest first, until the queue is empty."""
+        """Deliver the oldest message first, until the queue is empty."""
         answers = []
         while self.queue:
             answers.append(await self.deliver(self.queue.pop(0)))
@@ -166,9 +166,9 @@ class PipelineBench:
 
     async def objects(self, batch: str = "") -> list[str]:
         """The keys of all the objects of a batch."""
-        named = batch or self.batch
-        keys = await self.context.store.list(named)
-        return [*keys, *[key for key in await self.context.store.list("open/") if key == f"open/{self.name}/{named}"]]
+        name = batch or self.batch
+        keys = await self.context.store.list(name)
+        return [*keys, *[key for key in await self.context.store.list("open/") if key == f"open/{self.name}/{name}"]]
 
     def signed(self, purpose: Purpose, identity: Identity, function: str = "") -> dict[str, str]:
         """The query of a URL signed for a purpose."""

@@ -1,4 +1,4 @@
-"""A gateway on 127.0.0.1 that records what is queued and answers as it is told."""
+"""A fake gateway on 127.0.0.1: it records queued messages, and its answers can be chosen."""
 
 import asyncio
 from collections import defaultdict
@@ -14,7 +14,7 @@ Model = Callable[[web.Request, bytes], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True)
 class Message:
-    """What was queued: the function it is for, its query and headers."""
+    """A queued message: its function, query, headers and body."""
 
     function: str
     query: Mapping[str, str]
@@ -36,10 +36,10 @@ class Message:
 
 @dataclass
 class FakeGateway:
-    """`queues` holds what was sent to each function, `refusals` what is answered instead of 202.
+    """`queues` holds the messages of each function, `refusals` the statuses to answer instead of 202.
 
-    What is queued for a function that is `held` is not answered before its event. `looks` are the answers of the
-    gateway itself, by path.
+    A message for a function in `held` is not answered before its event. `own_answers` are the answers of the gateway
+    itself, by path.
     """
 
     url: str
@@ -48,10 +48,10 @@ class FakeGateway:
     refusals: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     models: dict[str, Model] = field(default_factory=dict)
     held: dict[str, asyncio.Event] = field(default_factory=dict)
-    looks: dict[str, tuple[int, Mapping[str, str]]] = field(default_factory=dict)
+    own_answers: dict[str, tuple[int, Mapping[str, str]]] = field(default_factory=dict)
 
     async def enqueue(self, request: web.Request) -> web.Response:
-        """Take a message, or refuse it with the next status that is waiting."""
+        """Accept a message, or refuse it with the next of `refusals`."""
         function = request.match_info["function"]
         if function in self.held:
             await self.held[function].wait()
@@ -62,15 +62,15 @@ class FakeGateway:
         return web.Response(status=202)
 
     async def invoke(self, request: web.Request) -> web.StreamResponse:
-        """Answer for a model function; one that is not there answers 404, as the real gateway."""
+        """Answer for a model function; answer 404 for an unknown one, as the real gateway does."""
         model = self.models.get(request.match_info["function"])
         if model is None:
             return web.Response(status=404, text="error finding function")
         return await model(request, await request.read())
 
-    async def look(self, request: web.Request) -> web.Response:
-        """Answer for the gateway itself, as a healthy one that knows every function."""
-        status, headers = self.looks.get(request.path_qs, (200, {}))
+    async def answer_itself(self, request: web.Request) -> web.Response:
+        """Answer for the gateway itself, by default as a healthy one that knows every function."""
+        status, headers = self.own_answers.get(request.path_qs, (200, {}))
         return web.Response(status=status, headers=headers)
 
 
@@ -83,7 +83,7 @@ async def serve_gateway() -> AsyncIterator[FakeGateway]:
         gateway = FakeGateway("", session)
         app.router.add_post("/async-function/{function}", gateway.enqueue)
         app.router.add_post("/function/{function}", gateway.invoke)
-        app.router.add_get("/{path:healthz|system/.*}", gateway.look)
+        app.router.add_get("/{path:healthz|system/.*}", gateway.answer_itself)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -1,4 +1,4 @@
-"""Those who are told that a batch has ended: HTTP servers on 127.0.0.1, and functions behind the gateway."""
+"""Receivers of notifications: HTTP servers on 127.0.0.1, and functions behind the gateway."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -17,8 +17,8 @@ WEBHOOK_KEY = b"a webhook key of the tests"
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def saying(status: int, **headers: str) -> Answer:
-    """An answer of this status; headers have dashes for underscores."""
+def status_answer(status: int, **headers: str) -> Answer:
+    """An answer with this status and these headers, whose underscores become dashes."""
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(status=status, headers={name.replace("_", "-"): value for name, value in headers.items()})
@@ -28,7 +28,7 @@ def saying(status: int, **headers: str) -> Answer:
 
 @dataclass(frozen=True)
 class Call:
-    """What a target was sent."""
+    """One request to a target."""
 
     path: str
     headers: Mapping[str, str]
@@ -43,13 +43,13 @@ class Call:
         return self.headers["webhook-id"]
 
     def verify(self, key: bytes | str = WEBHOOK_KEY) -> None:
-        """Raise what the reference implementation does unless this was signed with the key."""
+        """Raise the error of the reference implementation unless this was signed with the key."""
         Webhook(key).verify(self.body, dict(self.headers))
 
 
 @dataclass
 class Receiver:
-    """Answers each call with the next of `answers`, then 204; while it is down nobody listens at its port."""
+    """Answers each call with the next of `answers`, then 204; while it is down its port is closed."""
 
     port: int
     answers: list[Answer] = field(default_factory=list)
@@ -78,17 +78,17 @@ class Receiver:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.calls.append(Call(request.path_qs, dict(request.headers), await request.read()))
-        return await (self.answers.pop(0) if self.answers else saying(204))(request)
+        return await (self.answers.pop(0) if self.answers else status_answer(204))(request)
 
     async def model(self, request: web.Request, body: bytes) -> web.StreamResponse:
-        """The same as a function behind the gateway."""
+        """Answer as a function behind the gateway."""
         self.calls.append(Call(request.path_qs, dict(request.headers), body))
-        return await (self.answers.pop(0) if self.answers else saying(204))(request)
+        return await (self.answers.pop(0) if self.answers else status_answer(204))(request)
 
 
 @asynccontextmanager
 async def receiver() -> AsyncIterator[Receiver]:
-    """A receiver that is up."""
+    """Run a receiver."""
     made = Receiver(free_ports(1, also=0)[0])
     await made.up()
     try:
@@ -98,13 +98,13 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 def allow(pipeline: PipelineBench, *receivers: Receiver, **settings: Any) -> None:
-    """Allow their hooks, and change other settings."""
-    given = {"allowed_urls": ", ".join(f"{each.origin}/hooks" for each in receivers), **settings}
-    pipeline.context = replace(pipeline.context, settings=pipeline.context.settings.model_copy(update=given))
+    """Allow the URLs of these receivers, and change other settings."""
+    update = {"allowed_urls": ", ".join(f"{receiver.origin}/hooks" for receiver in receivers), **settings}
+    pipeline.context = replace(pipeline.context, settings=pipeline.context.settings.model_copy(update=update))
 
 
 async def due_again(pipeline: PipelineBench, *targets: int) -> None:
-    """It is the turn of these targets, by default of all that have one."""
+    """Make the next try of these targets due, by default of all that have one."""
     bench = pipeline.bench()
     for duty in [f"n:{target}" for target in targets] or [duty for duty in await bench.due() if duty[0] == "n"]:
         await bench.age_duty(duty)
@@ -115,10 +115,10 @@ async def wait_of(pipeline: PipelineBench, target: int = 0) -> float:
     bench = pipeline.bench()
     score = await pipeline.redis.zscore(bench.key("due"), f"n:{target}")
     assert score is not None
-    kept = await Bench._await(pipeline.redis.hget(bench.key("notices"), str(target)))
-    return (score - int(kept.split()[3])) / 1e6
+    notice = await Bench._await(pipeline.redis.hget(bench.key("notices"), str(target)))
+    return (score - int(notice.split()[3])) / 1e6
 
 
 def notified(status: Mapping[str, Any]) -> list[tuple[str, int, int | None]]:
     """State, tries and status code of each target."""
-    return [(each["state"], each["tries"], each["status_code"]) for each in status["notifications"]]
+    return [(target["state"], target["tries"], target["status_code"]) for target in status["notifications"]]

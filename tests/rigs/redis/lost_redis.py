@@ -12,7 +12,7 @@ async def lose_redis(pipeline: PipelineBench) -> None:
     pipeline.forget()
 
 
-async def memory(pipeline: PipelineBench) -> dict[Any, Any]:
+async def redis_snapshot(pipeline: PipelineBench) -> dict[Any, Any]:
     """All that Redis holds, as a snapshot on its disk has it."""
     return {key: await pipeline.redis.dump(key) for key in await pipeline.redis.keys("*")}
 

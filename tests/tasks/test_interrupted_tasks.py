@@ -1,4 +1,4 @@
-"""A task or a reduce that breaks off calls nothing more, and says why."""
+"""An interrupted task makes no further calls, and an interrupted reduce is explained in the status."""
 
 import asyncio
 
@@ -10,9 +10,7 @@ from pipeline.outputs import end_batch as ending
 from tests.rigs.function.pipeline_bench import PipelineBench, answering
 
 
-async def test_a_task_that_cannot_go_on_calls_the_model_function_no_more(
-    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_task_that_fails_makes_no_further_calls(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[bytes] = []
 
     async def model(_request: web.Request, body: bytes) -> web.Response:
@@ -34,17 +32,17 @@ async def test_a_task_that_cannot_go_on_calls_the_model_function_no_more(
     pipeline.queue.clear()
 
 
-async def test_a_reduce_that_stumbles_over_something_unknown_says_so_in_the_status(
+async def test_reduce_with_an_unexpected_error_names_it_in_the_status(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.submit_rows("a")
 
-    async def broken(*_: object) -> None:
+    async def divide_by_zero(*_: object) -> None:
         raise ZeroDivisionError
 
     with monkeypatch.context() as fault:
-        fault.setattr(ending, "write_summary", broken)
+        fault.setattr(ending, "write_summary", divide_by_zero)
         with pytest.raises(ZeroDivisionError):
             await pipeline.deliver_all()
     trouble = (await pipeline.status())["trouble"]
@@ -57,7 +55,7 @@ async def test_a_reduce_that_stumbles_over_something_unknown_says_so_in_the_stat
 
 
 @pytest.mark.parametrize(("chunk", "rate"), [("100", "2"), ("auto", "2"), ("10", "0.2")])
-async def test_a_rate_that_the_tasks_of_an_opening_batch_cannot_keep_is_refused(
+async def test_tuning_an_opening_batch_to_an_impossible_rate_is_refused(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, chunk: str, rate: str
 ) -> None:
     monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 1)
@@ -69,7 +67,7 @@ async def test_a_rate_that_the_tasks_of_an_opening_batch_cannot_keep_is_refused(
     pipeline.queue.clear()
 
 
-async def test_a_rate_is_not_changed_before_it_is_known_what_the_tasks_will_be(pipeline: PipelineBench) -> None:
+async def test_tuning_before_the_submission_is_written_is_refused(pipeline: PipelineBench) -> None:
     assert await pipeline.bench().claim() == "claimed"
     with pytest.raises(UnavailableError, match="is being opened by another request: try again in a moment"):
         await pipeline.handle("tune", {"batch": pipeline.batch, "rate": "1"})

@@ -1,4 +1,4 @@
-"""Dry runs, and the proof that they leave no trace."""
+"""Dry runs, and a check that they leave no trace."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,21 +12,21 @@ from tests.rigs.function.pipeline_bench import CSV, Headers, document
 from tests.rigs.function.pipeline_bench import PipelineBench as Pipeline
 
 ROWS = b"id,url\n1,a\n2,b\n3,c\n"
-TRIED = {"dry_run": "true"}
+DRY_RUN = {"dry_run": "true"}
 NONE: Headers = {}
 
 
 async def traces(pipeline: Pipeline) -> tuple[list[Any], ...]:
-    """All that a submission could leave: objects, keys in Redis and what they hold, messages."""
+    """All that a submission could leave: objects, keys in Redis with their values, messages."""
     objects = await pipeline.context.store.list_aged("")
     keys = sorted([key async for key in pipeline.redis.scan_iter(count=1000)])
-    held = [(key, await pipeline.redis.dump(key)) for key in keys]
-    return objects, held, [len(queue) for queue in pipeline.gateway.queues.values()]
+    values = [(key, await pipeline.redis.dump(key)) for key in keys]
+    return objects, values, [len(queue) for queue in pipeline.gateway.queues.values()]
 
 
 @asynccontextmanager
 async def no_trace(pipeline: Pipeline) -> AsyncIterator[None]:
-    """Nothing changes in here, and nobody is called."""
+    """Check that nothing changes inside, and that no model function is called."""
     called: list[bytes] = []
 
     async def model(_request: web.Request, body: bytes) -> web.Response:
@@ -40,14 +40,14 @@ async def no_trace(pipeline: Pipeline) -> AsyncIterator[None]:
     assert called == []
 
 
-async def tried(pipeline: Pipeline, body: bytes, query: Headers = NONE, headers: Headers = CSV) -> dict[str, Any]:
+async def dry_run(pipeline: Pipeline, body: bytes, query: Headers = NONE, headers: Headers = CSV) -> dict[str, Any]:
     async with no_trace(pipeline):
-        response = await pipeline.submit(body, headers, {**query, **TRIED})
+        response = await pipeline.submit(body, headers, {**query, **DRY_RUN})
     assert response.status == 200
     return document(response)
 
 
-async def refused(
+async def refusal(
     pipeline: Pipeline, body: bytes, headers: Headers, query: Headers
 ) -> tuple[type[PipelineError], str, tuple[str, ...]]:
     with pytest.raises(PipelineError) as caught:

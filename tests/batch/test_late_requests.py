@@ -1,4 +1,4 @@
-"""What comes late, or from a neighbour, does nothing to a batch that lives."""
+"""Late requests, and requests of another function, change nothing in a current batch."""
 
 import asyncio
 import dataclasses
@@ -16,12 +16,12 @@ from pipeline.store.batch_records import Marker, Specs
 from pipeline.store.bucket import Check
 from pipeline.store.errors import ObjectInfo
 from pipeline.store.keys import output_names
-from tests.rigs.function.overtaking import before_it_is_closed
+from tests.rigs.function.interrupted_close import before_close
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering
-from tests.rigs.log_lines import Lines
+from tests.rigs.log_lines import LogLines
 
 
-async def test_another_functions_batch_in_the_same_bucket_is_left_alone(pipeline: PipelineBench) -> None:
+async def test_batch_of_another_function_in_the_same_bucket_is_left_alone(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (422, text)))
     await pipeline.submit_rows("a")
     await pipeline.deliver_all()
@@ -39,7 +39,7 @@ async def test_another_functions_batch_in_the_same_bucket_is_left_alone(pipeline
     assert await pipeline.context.store.list("open/neighbour/") == []
 
 
-async def test_a_claim_that_nobody_gave_up_does_not_run_an_ended_batch_again(pipeline: PipelineBench) -> None:
+async def test_expired_claim_does_not_run_an_ended_batch_again(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.submit_rows("a")
     await pipeline.deliver_all()
@@ -56,7 +56,7 @@ async def test_a_claim_that_nobody_gave_up_does_not_run_an_ended_batch_again(pip
         assert (await pipeline.status())["state"] == "done"
 
 
-async def test_what_is_asked_of_a_batch_that_redis_loses_meanwhile_is_to_be_asked_again(
+async def test_request_to_a_batch_lost_meanwhile_asks_to_try_again(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit_rows("a", "b", window="1")
@@ -74,7 +74,7 @@ async def test_what_is_asked_of_a_batch_that_redis_loses_meanwhile_is_to_be_aske
         await pipeline.handle("cancel", {"batch": pipeline.batch})
 
 
-async def test_a_redrive_that_a_failover_of_redis_undid_is_begun_again(pipeline: PipelineBench) -> None:
+async def test_redrive_undone_by_a_failover_is_started_again(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (422, text)))
     await pipeline.submit_rows("a")
     await pipeline.deliver_all()
@@ -92,7 +92,7 @@ async def test_a_redrive_that_a_failover_of_redis_undid_is_begun_again(pipeline:
     assert (status["state"], status["generation"], status["succeeded"]) == ("done", 1, 1)
 
 
-async def test_a_claim_is_not_renewed_once_redis_has_lost_it(pipeline: PipelineBench) -> None:
+async def test_claim_lost_by_redis_is_not_renewed(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
     pipeline.queue.clear()
     submission = await pipeline.context.specs.read(pipeline.batch)
@@ -102,7 +102,7 @@ async def test_a_claim_is_not_renewed_once_redis_has_lost_it(pipeline: PipelineB
     assert await pipeline.bench().fields() == {}
 
 
-async def test_a_late_opening_erases_nothing_of_somebody_elses(pipeline: PipelineBench) -> None:
+async def test_late_opening_erases_no_foreign_object(pipeline: PipelineBench) -> None:
     store = pipeline.context.store
     await store.put(f"{pipeline.batch}.json", b"mine")
     answer = await pipeline.handle("open", pipeline.signed("open", Identity(pipeline.batch, 0)))
@@ -115,15 +115,13 @@ async def test_a_batch_that_is_deleted_while_it_is_closed_leaves_nothing(
 ) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.submit_rows("a")
-    before_it_is_closed(pipeline, monkeypatch, lambda: pipeline.handle("delete", {"batch": pipeline.batch}))
+    before_close(pipeline, monkeypatch, lambda: pipeline.handle("delete", {"batch": pipeline.batch}))
     await pipeline.deliver_all()
     assert await pipeline.objects() == []
     assert await pipeline.context.store.list(f"ended/{pipeline.name}/") == []
 
 
-async def test_a_reduce_that_was_overtaken_publishes_nothing(
-    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_superseded_reduce_publishes_nothing(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.submit_rows("a")
     await pipeline.deliver(pipeline.queue.pop(0))
@@ -142,7 +140,7 @@ async def test_a_reduce_that_was_overtaken_publishes_nothing(
 
 
 @pytest.mark.parametrize("missing", [(), ("results.csv", "report.json")], ids=["all of it", "all that there is"])
-async def test_a_reduce_that_is_overtaken_while_it_publishes_puts_back_what_its_heir_published(
+async def test_reduce_superseded_while_publishing_keeps_the_newer_outputs(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]
 ) -> None:
     mended = False
@@ -179,7 +177,7 @@ async def test_a_reduce_that_is_overtaken_while_it_publishes_puts_back_what_its_
     assert await pipeline.context.snapshots.generations(pipeline.batch) == [0, 1]
 
 
-async def test_of_two_requests_at_once_the_mark_in_s3_forgets_neither(
+async def test_two_concurrent_requests_are_both_in_the_mark_in_s3(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit_rows("a", "b", window="1")
@@ -198,7 +196,7 @@ async def test_of_two_requests_at_once_the_mark_in_s3_forgets_neither(
     assert (marker.cancelled, marker.window) == (True, 2)
 
 
-async def test_a_redrive_that_meets_a_deletion_is_refused(
+async def test_redrive_during_a_deletion_is_a_conflict(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.serve(answering(lambda text: (422, text)))
@@ -223,7 +221,7 @@ async def test_every_open_batch_is_swept_however_many_there_are(pipeline: Pipeli
     assert pipeline.batch in [batch for batch, _ in await pipeline.context.ledger.index.batches()]
 
 
-async def test_a_batch_that_s3_does_not_delete_keeps_no_other_from_it(
+async def test_deletion_denied_by_s3_does_not_stop_other_deletions(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
@@ -242,8 +240,8 @@ async def test_a_batch_that_s3_does_not_delete_keeps_no_other_from_it(
 
     monkeypatch.setattr(pipeline.context.specs, "erase", denied)
     await pipeline.redis.delete(f"{pipeline.name}:epoch")
-    with Lines.taken() as lines:
+    with LogLines.captured() as lines:
         await pipeline.sweep()
     assert [batch for batch, _ in await pipeline.context.specs.ended_batches()] == [first]
-    (said,) = [line for line in lines.all() if line["event"] == "the batch could not be deleted"]
-    assert (said["batch"], said["error"]) == (first, "S3 left 1 of 3 objects undeleted (AccessDenied)")
+    (entry,) = [line for line in lines.all() if line["event"] == "the batch could not be deleted"]
+    assert (entry["batch"], entry["error"]) == (first, "S3 left 1 of 3 objects undeleted (AccessDenied)")

@@ -1,4 +1,4 @@
-"""reduce: a function is told first, what it answers is kept, and then the others are told of it."""
+"""reduce: a function is called first, its answer is stored, and then the other targets are notified."""
 
 from typing import Any, cast
 
@@ -12,19 +12,19 @@ from pipeline.openfaas import gateway as gateway_module
 from pipeline.outputs.end_batch import TABLE_ATTEMPTS
 from pipeline.spec.field_rules import FORMATS
 from pipeline.store.keys import KEYS, key_of, output_names, trial
+from tests.rigs.function.notified_batches import notify_hooks
 from tests.rigs.function.pipeline_bench import PipelineBench, document
-from tests.rigs.function.told_batches import hear
-from tests.rigs.openfaas.receivers import Answer, Receiver, due_again, notified, saying
+from tests.rigs.openfaas.receivers import Answer, Receiver, due_again, notified, status_answer
 
 
 @pytest.fixture(autouse=True)
 def model(pipeline: PipelineBench, hooks: Receiver) -> None:
-    hear(pipeline, hooks)
+    notify_hooks(pipeline, hooks)
 
 
 @pytest.fixture
 def fold(pipeline: PipelineBench) -> Receiver:
-    """The function that reduces."""
+    """The reduce function."""
     made = Receiver(0)
     pipeline.gateway.models["fold"] = made.model
     return made
@@ -48,7 +48,7 @@ async def reduced(pipeline: PipelineBench, generation: str = "") -> dict[str, An
     return cast("dict[str, Any]", orjson.loads(await pipeline.context.store.get(key)))
 
 
-async def test_its_answer_is_kept_before_the_others_are_told(
+async def test_answer_of_the_reduce_function_is_stored_before_others_are_notified(
     pipeline: PipelineBench, hooks: Receiver, fold: Receiver
 ) -> None:
     fold.answers.append(answer(b'{"sum": 12345678901234567890}'))
@@ -57,13 +57,13 @@ async def test_its_answer_is_kept_before_the_others_are_told(
     first.verify()
     assert (first.document["type"], second.document["type"]) == ("batch.reduce", "batch.ended")
     address = f"s3://{pipeline.context.store.bucket}/{pipeline.batch}"
-    there = {"summary": f"{address}.json"} | {name: f"{address}/{name}" for name in output_names(FORMATS)}
-    assert first.document["data"]["outputs"] == there
-    assert second.document["data"]["outputs"] == there | {"reduced.json": f"{address}/reduced.json"}
+    outputs = {"summary": f"{address}.json"} | {name: f"{address}/{name}" for name in output_names(FORMATS)}
+    assert first.document["data"]["outputs"] == outputs
+    assert second.document["data"]["outputs"] == outputs | {"reduced.json": f"{address}/reduced.json"}
     linked = document(await pipeline.handle("outputs", {"batch": pipeline.batch}))["outputs"]
     assert {link["name"] for link in linked} == second.document["data"]["outputs"].keys() - {"summary"}
-    told = second.document["data"]["status"]["notifications"]
-    assert [(each["kind"], each["target"], each["state"]) for each in told] == [
+    notifications = second.document["data"]["status"]["notifications"]
+    assert [(target["kind"], target["target"], target["state"]) for target in notifications] == [
         ("reduce", "fold", "delivered"),
         ("notify", hooks.origin, "due"),
     ]
@@ -75,7 +75,7 @@ async def test_its_answer_is_kept_before_the_others_are_told(
         }
 
 
-KEPT: dict[str, tuple[bytes, dict[str, Any]]] = {
+ANSWERS: dict[str, tuple[bytes, dict[str, Any]]] = {
     "nothing": (b"", {"result": ""}),
     "text": (b"twelve", {"result": "twelve"}),
     "an array": (b"[1,\n 2]", {"result": [1, 2]}),
@@ -84,8 +84,8 @@ KEPT: dict[str, tuple[bytes, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("body", "expected"), KEPT.values(), ids=KEPT)
-async def test_whatever_it_answers_is_one_json_document(
+@pytest.mark.parametrize(("body", "expected"), ANSWERS.values(), ids=ANSWERS)
+async def test_any_answer_becomes_one_json_document(
     pipeline: PipelineBench, fold: Receiver, body: bytes, expected: dict[str, Any]
 ) -> None:
     fold.answers.append(answer(body))
@@ -93,8 +93,10 @@ async def test_whatever_it_answers_is_one_json_document(
     assert await reduced(pipeline) == {"function": "fold", "status_code": 200, **expected}
 
 
-async def test_the_others_wait_until_it_has_answered(pipeline: PipelineBench, hooks: Receiver, fold: Receiver) -> None:
-    fold.answers += [saying(500), saying(404)]
+async def test_notify_targets_wait_for_the_answer_of_the_reduce_function(
+    pipeline: PipelineBench, hooks: Receiver, fold: Receiver
+) -> None:
+    fold.answers += [status_answer(500), status_answer(404)]
     assert await run(pipeline, notify=hooks.url) == [("due", 1, 500), ("due", 0, None)]
     await due_again(pipeline)
     await pipeline.sweep()
@@ -104,17 +106,17 @@ async def test_the_others_wait_until_it_has_answered(pipeline: PipelineBench, ho
     assert notified(await pipeline.status()) == [("delivered", 3, 204), ("delivered", 1, 204)]
 
 
-async def test_once_it_is_given_up_the_others_are_told_so(
+async def test_notify_targets_learn_that_the_reduce_function_was_given_up(
     pipeline: PipelineBench, hooks: Receiver, fold: Receiver
 ) -> None:
-    fold.answers.append(saying(410))
+    fold.answers.append(status_answer(410))
     assert await run(pipeline, notify=hooks.url) == [("given up", 1, 410), ("delivered", 1, 204)]
     (call,) = hooks.calls
     assert notified(call.document["data"]["status"])[0] == ("given up", 1, 410)
     assert "reduced.json" not in call.document["data"]["outputs"]
 
 
-async def test_an_answer_too_large_to_keep_is_given_up(
+async def test_answer_over_the_size_limit_is_given_up(
     pipeline: PipelineBench, fold: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway_module, "RESULT_LIMIT", 1000)
@@ -122,7 +124,7 @@ async def test_an_answer_too_large_to_keep_is_given_up(
     assert await run(pipeline) == [("given up", 1, 413)]
 
 
-async def test_what_cannot_be_kept_is_asked_for_again(
+async def test_reduce_function_is_called_again_if_its_answer_cannot_be_stored(
     pipeline: PipelineBench, fold: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = pipeline.context.store.put
@@ -141,7 +143,7 @@ async def test_what_cannot_be_kept_is_asked_for_again(
     assert (await reduced(pipeline))["status_code"] == 204
 
 
-async def test_a_redrive_reduces_anew_and_names_nothing_older(pipeline: PipelineBench, fold: Receiver) -> None:
+async def test_redrive_reduces_again_and_lists_no_older_output(pipeline: PipelineBench, fold: Receiver) -> None:
     fold.answers += [answer(b"1"), answer(b"2")]
     await run(pipeline, "bad", sql="SELECT count(*) AS n FROM results", inline_limit="0")
     kinds = {*map(key_of, await pipeline.objects())}
@@ -157,10 +159,8 @@ async def test_a_redrive_reduces_anew_and_names_nothing_older(pipeline: Pipeline
     assert "reduced.json" not in fold.calls[1].document["data"]["outputs"]
 
 
-async def test_what_was_made_of_an_earlier_end_is_no_output_of_a_later_one(
-    pipeline: PipelineBench, fold: Receiver
-) -> None:
-    fold.answers += [answer(b"1"), saying(500)]
+async def test_output_of_an_earlier_end_is_removed_by_a_later_one(pipeline: PipelineBench, fold: Receiver) -> None:
+    fold.answers += [answer(b"1"), status_answer(500)]
     await run(pipeline, "bad")
     await pipeline.handle("redrive", {"batch": pipeline.batch})
     await pipeline.deliver_all()
@@ -168,13 +168,13 @@ async def test_what_was_made_of_an_earlier_end_is_no_output_of_a_later_one(
     assert (await reduced(pipeline, "0/"))["result"] == 1
 
 
-async def test_one_that_is_overtaken_by_a_redrive_takes_nothing_back(pipeline: PipelineBench, fold: Receiver) -> None:
+async def test_reduce_overtaken_by_a_redrive_replaces_nothing_newer(pipeline: PipelineBench, fold: Receiver) -> None:
     async def overtaken(_request: web.Request) -> web.Response:
         await pipeline.context.ledger.control.redrive(pipeline.batch)
         await pipeline.bench().age_duty("r")
         await pipeline.context.store.put(f"{pipeline.batch}/1/reduced.json", b"{}")
         message = pipeline.signed("reduce", await pipeline.bench().current(0))
-        await pipeline.handle_apart("reduce", message)
+        await pipeline.handle_without_background("reduce", message)
         return web.Response(body=b"1")
 
     fold.answers += [overtaken, answer(b"2")]
@@ -184,9 +184,9 @@ async def test_one_that_is_overtaken_by_a_redrive_takes_nothing_back(pipeline: P
     assert (await reduced(pipeline))["result"] == 2
 
 
-async def test_one_that_is_overtaken_by_a_deletion_leaves_nothing(pipeline: PipelineBench, fold: Receiver) -> None:
+async def test_reduce_overtaken_by_a_deletion_leaves_nothing(pipeline: PipelineBench, fold: Receiver) -> None:
     async def overtaken(_request: web.Request) -> web.Response:
-        await pipeline.handle_apart("delete", {"batch": pipeline.batch})
+        await pipeline.handle_without_background("delete", {"batch": pipeline.batch})
         return web.Response(body=b"1")
 
     fold.answers.append(overtaken)
@@ -195,16 +195,16 @@ async def test_one_that_is_overtaken_by_a_deletion_leaves_nothing(pipeline: Pipe
     assert await pipeline.objects() == []
 
 
-async def test_what_is_kept_goes_with_the_batch(pipeline: PipelineBench, fold: Receiver) -> None:
+async def test_deletion_removes_the_stored_answer(pipeline: PipelineBench, fold: Receiver) -> None:
     await run(pipeline)
     await pipeline.handle("delete", {"batch": pipeline.batch})
     assert len(fold.calls) == 1
     assert await pipeline.objects() == []
 
 
-async def test_a_redrive_that_is_cancelled_at_once_names_nothing_older(pipeline: PipelineBench, fold: Receiver) -> None:
-    """It ends under the same generation."""
-    fold.answers += [answer(b"1"), saying(500)]
+async def test_redrive_cancelled_at_once_lists_no_older_output(pipeline: PipelineBench, fold: Receiver) -> None:
+    """The redrive ends under the same generation."""
+    fold.answers += [answer(b"1"), status_answer(500)]
     await run(pipeline, "bad")
     await pipeline.handle("redrive", {"batch": pipeline.batch})
     await pipeline.handle("cancel", {"batch": pipeline.batch})
@@ -213,7 +213,7 @@ async def test_a_redrive_that_is_cancelled_at_once_names_nothing_older(pipeline:
     assert f"{pipeline.batch}/reduced.json" not in await pipeline.objects()
 
 
-async def test_what_a_reduce_left_that_was_cut_off_is_not_named(
+async def test_outputs_of_an_interrupted_reduce_are_not_listed(
     pipeline: PipelineBench, fold: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit_rows("a", "b", reduce="fold")

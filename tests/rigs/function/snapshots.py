@@ -1,4 +1,4 @@
-"""What a batch was given, and what its snapshot holds."""
+"""The input of a batch and its snapshot in S3."""
 
 import io
 

@@ -1,29 +1,29 @@
-"""notify: a target that wants more than to be told."""
+"""notify: hostile targets."""
 
 import pytest
 from aiohttp import web
 
 from pipeline.units import MIB
 from pipeline.webhooks import ANSWER_LIMIT
+from tests.rigs.function.notified_batches import notify_hooks, run
 from tests.rigs.function.pipeline_bench import PipelineBench
-from tests.rigs.function.told_batches import hear, run
-from tests.rigs.log_lines import Lines
-from tests.rigs.openfaas.receivers import Answer, Receiver, due_again, notified, saying
+from tests.rigs.log_lines import LogLines
+from tests.rigs.openfaas.receivers import Answer, Receiver, due_again, notified, status_answer
 
 
 @pytest.fixture(autouse=True)
 def model(pipeline: PipelineBench, hooks: Receiver) -> None:
-    hear(pipeline, hooks, task_timeout=0.3)
+    notify_hooks(pipeline, hooks, task_timeout=0.3)
 
 
-async def told(pipeline: PipelineBench, **options: str) -> list[tuple[str, int, int | None]]:
+async def run_notified(pipeline: PipelineBench, **options: str) -> list[tuple[str, int, int | None]]:
     return notified(await run(pipeline, **options))
 
 
-async def test_a_redirect_leads_nowhere(pipeline: PipelineBench, hooks: Receiver) -> None:
+async def test_redirect_is_not_followed(pipeline: PipelineBench, hooks: Receiver) -> None:
     for status in (301, 302, 303, 307, 308):
-        hooks.answers.append(saying(status, Location=f"{hooks.origin}/hooks/elsewhere"))
-    await told(pipeline, notify=hooks.url)
+        hooks.answers.append(status_answer(status, Location=f"{hooks.origin}/hooks/elsewhere"))
+    await run_notified(pipeline, notify=hooks.url)
     for _ in range(4):
         await due_again(pipeline)
         await pipeline.sweep()
@@ -31,11 +31,9 @@ async def test_a_redirect_leads_nowhere(pipeline: PipelineBench, hooks: Receiver
     assert notified(await pipeline.status()) == [("due", 5, 308)]
 
 
-async def test_a_cookie_does_not_come_back_and_no_header_of_the_pipeline_is_shown(
-    pipeline: PipelineBench, hooks: Receiver
-) -> None:
-    hooks.answers.append(saying(500, Set_Cookie="stolen=1; Path=/"))
-    await told(pipeline, notify=hooks.url)
+async def test_cookies_are_not_returned_and_no_other_header_is_sent(pipeline: PipelineBench, hooks: Receiver) -> None:
+    hooks.answers.append(status_answer(500, Set_Cookie="stolen=1; Path=/"))
+    await run_notified(pipeline, notify=hooks.url)
     await due_again(pipeline)
     await pipeline.sweep()
     assert {name.lower() for call in hooks.calls for name in call.headers} == {
@@ -44,15 +42,15 @@ async def test_a_cookie_does_not_come_back_and_no_header_of_the_pipeline_is_show
     }
 
 
-async def test_no_proxy_of_the_environment_is_told(
+async def test_no_proxy_of_the_environment_is_run_notified(
     pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    assert await told(pipeline, notify=hooks.url) == [("delivered", 1, 204)]
+    assert await run_notified(pipeline, notify=hooks.url) == [("delivered", 1, 204)]
 
 
 def endless(size: int, **headers: str) -> tuple[Answer, list[int]]:
-    """An answer that goes on for so many bytes; how many were taken is counted."""
+    """An answer of `size` bytes, and the number of bytes sent so far."""
     sent = [0]
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -66,28 +64,28 @@ def endless(size: int, **headers: str) -> tuple[Answer, list[int]]:
     return answer, sent
 
 
-async def test_an_answer_without_end_is_not_read_to_it(pipeline: PipelineBench, hooks: Receiver) -> None:
+async def test_endless_answer_is_not_read_to_its_end(pipeline: PipelineBench, hooks: Receiver) -> None:
     answer, sent = endless(1024 * MIB)
     hooks.answers.append(answer)
-    assert await told(pipeline, notify=hooks.url) == [("delivered", 1, 200)]
-    # What lies in the buffers of two sockets is none that was read.
+    assert await run_notified(pipeline, notify=hooks.url) == [("delivered", 1, 200)]
+    # The buffers of two sockets hold bytes that were sent and not read.
     assert ANSWER_LIMIT < sent[0] < 64 * MIB
 
 
-async def test_an_answer_that_is_packed_is_not_unpacked(pipeline: PipelineBench, hooks: Receiver) -> None:
+async def test_encoded_answer_is_not_decoded(pipeline: PipelineBench, hooks: Receiver) -> None:
     answer, _ = endless(65_536, Content_Encoding="gzip")
     hooks.answers.append(answer)
-    assert await told(pipeline, notify=hooks.url) == [("delivered", 1, 200)]
+    assert await run_notified(pipeline, notify=hooks.url) == [("delivered", 1, 200)]
 
 
-async def test_nothing_of_an_answer_is_kept_or_logged(pipeline: PipelineBench, hooks: Receiver) -> None:
-    async def telling(_request: web.Request) -> web.Response:
+async def test_no_part_of_an_answer_is_stored_or_logged(pipeline: PipelineBench, hooks: Receiver) -> None:
+    async def hostile(_request: web.Request) -> web.Response:
         return web.Response(
             status=500, reason="a-hostile-reason", text="a-hostile-text", headers={"X-A": "a-hostile-header"}
         )
 
-    hooks.answers.append(telling)
-    with Lines.taken() as lines:
-        await told(pipeline, notify=hooks.url)
+    hooks.answers.append(hostile)
+    with LogLines.captured() as lines:
+        await run_notified(pipeline, notify=hooks.url)
     assert "hostile" not in lines.text
     assert "hostile" not in str(await pipeline.status())

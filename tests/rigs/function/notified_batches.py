@@ -1,4 +1,4 @@
-"""Batches that tell others of their end, as the tests of it run them."""
+"""Batches that notify targets of their end."""
 
 from typing import Any
 
@@ -6,28 +6,28 @@ from tests.rigs.function.pipeline_bench import PipelineBench, answering
 from tests.rigs.openfaas.receivers import Receiver, allow, due_again, notified
 
 
-def hear(pipeline: PipelineBench, hooks: Receiver, **settings: Any) -> None:
+def notify_hooks(pipeline: PipelineBench, hooks: Receiver, **settings: Any) -> None:
     """Let the pipeline call `hooks`, and a model function that fails for `bad`."""
     pipeline.serve(answering(lambda text: (422 if text == "bad" else 200, text.upper())))
     allow(pipeline, hooks, **settings)
 
 
 async def run(pipeline: PipelineBench, *items: str, **options: str) -> dict[str, Any]:
-    """Run a batch of these items, or of two, to its end; returns its status."""
+    """Run a batch of these items, by default two, to its end; returns its status."""
     await pipeline.submit_rows(*(items or ("a", "b")), **options)
     await pipeline.deliver_all()
     return await pipeline.status()
 
 
-async def kept(pipeline: PipelineBench) -> list[tuple[str, int, int | None]]:
-    """Who is told, as S3 has it."""
+async def stored_notices(pipeline: PipelineBench) -> list[tuple[str, int, int | None]]:
+    """State, tries and status code of each target, as S3 has them."""
     status = await pipeline.context.specs.read_status(pipeline.batch)
     assert status is not None
     return notified(status)
 
 
-async def until_told(pipeline: PipelineBench) -> None:
-    """Each turn comes at once, and the sweeps go on."""
+async def sweep_until_notified(pipeline: PipelineBench) -> None:
+    """Sweep with every try due at once."""
     for _ in range(6):
         await pipeline.sweep()
         await due_again(pipeline)

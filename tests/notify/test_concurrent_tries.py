@@ -1,4 +1,4 @@
-"""notify: whose turn it is, who makes the try, and how many there are at once."""
+"""notify: when a try is due, which replica makes it, and how many run at once."""
 
 import asyncio
 from typing import Any
@@ -9,17 +9,17 @@ from pipeline.answers.reply import Reply
 from pipeline.errors import UnavailableError
 from pipeline.notify import tell as notifying
 from pipeline.notify.tell import tell
+from tests.rigs.function.notified_batches import notify_hooks, run
 from tests.rigs.function.pipeline_bench import PipelineBench
-from tests.rigs.function.told_batches import hear, run
-from tests.rigs.openfaas.receivers import Receiver, allow, due_again, notified, saying, wait_of
+from tests.rigs.openfaas.receivers import Receiver, allow, due_again, notified, status_answer, wait_of
 
 
 @pytest.fixture(autouse=True)
 def model(pipeline: PipelineBench, hooks: Receiver) -> None:
-    hear(pipeline, hooks)
+    notify_hooks(pipeline, hooks)
 
 
-async def test_what_was_accepted_is_told_after_its_target_left_the_list(
+async def test_accepted_target_is_notified_after_it_left_the_allow_list(
     pipeline: PipelineBench, hooks: Receiver
 ) -> None:
     await pipeline.submit_rows("a", notify=hooks.url)
@@ -28,21 +28,19 @@ async def test_what_was_accepted_is_told_after_its_target_left_the_list(
     assert len(hooks.calls) == 1
 
 
-async def test_one_that_hangs_keeps_nobody_else_waiting(pipeline: PipelineBench, hooks: Receiver) -> None:
+async def test_hanging_target_does_not_delay_others(pipeline: PipelineBench, hooks: Receiver) -> None:
     async def hang(_request: object) -> Any:
         await asyncio.Event().wait()
 
     allow(pipeline, hooks, task_timeout=0.2)
     hooks.answers.append(hang)
-    behind = Receiver(0)
-    pipeline.gateway.models["next"] = behind.model
+    function = Receiver(0)
+    pipeline.gateway.models["next"] = function.model
     status = await run(pipeline, notify=f"{hooks.url},next")
     assert notified(status) == [("due", 1, None), ("delivered", 1, 204)]
 
 
-async def test_no_more_than_so_many_are_told_at_once_and_the_rest_stays_due(
-    pipeline: PipelineBench, hooks: Receiver
-) -> None:
+async def test_tries_beyond_the_concurrency_limit_stay_due(pipeline: PipelineBench, hooks: Receiver) -> None:
     slots = pipeline.context.hooks.slots
     while not slots.locked():
         await slots.acquire()
@@ -54,36 +52,36 @@ async def test_no_more_than_so_many_are_told_at_once_and_the_rest_stays_due(
     assert len(hooks.calls) == 1
 
 
-async def test_a_sweep_that_has_no_room_to_tell_asks_s3_nothing(
+async def test_sweep_without_a_free_slot_reads_nothing_from_s3(
     pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As many batches may wait as a target is down for, and each sweep goes through all of them."""
+    """Many batches may wait while a target is down, and each sweep goes through all of them."""
     slots = pipeline.context.hooks.slots
-    hooks.answers.append(saying(500))
+    hooks.answers.append(status_answer(500))
     await run(pipeline, notify=hooks.url)
     await pipeline.sweep()
     await due_again(pipeline)
     while not slots.locked():
         await slots.acquire()
 
-    asked = []
+    requests = []
 
-    async def away(*given: object) -> None:
-        asked.append(given)
+    async def away(*arguments: object) -> None:
+        requests.append(arguments)
         raise UnavailableError("S3 is away")
 
     for name in ("get", "put", "head"):
         monkeypatch.setattr(pipeline.context.store, name, away)
     await pipeline.sweep()
     monkeypatch.undo()
-    assert asked == []
+    assert requests == []
     slots.release()
     await pipeline.sweep()
     assert len(hooks.calls) == 2
 
 
-async def test_of_two_replicas_one_makes_the_try(pipeline: PipelineBench, hooks: Receiver) -> None:
-    hooks.answers.append(saying(500))
+async def test_only_one_of_two_replicas_makes_a_try(pipeline: PipelineBench, hooks: Receiver) -> None:
+    hooks.answers.append(status_answer(500))
     await run(pipeline, notify=hooks.url)
     await due_again(pipeline)
     first = pipeline.context
@@ -93,11 +91,11 @@ async def test_of_two_replicas_one_makes_the_try(pipeline: PipelineBench, hooks:
     assert notified(await pipeline.status()) == [("delivered", 2, 204)]
 
 
-async def test_the_longest_wait_is_doubled_up_to_a_minute(
+async def test_backoff_doubles_up_to_a_minute(
     pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("random.uniform", lambda _low, high: high)
-    hooks.answers += [saying(500)] * 9
+    hooks.answers += [status_answer(500)] * 9
     await run(pipeline, notify=hooks.url)
     waits = [await wait_of(pipeline)]
     for _ in range(8):

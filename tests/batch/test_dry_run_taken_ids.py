@@ -1,4 +1,4 @@
-"""dry_run: what an id stands for is said as the submission would say it."""
+"""dry_run with an id that is taken answers as the submission would."""
 
 from collections.abc import Awaitable, Callable
 
@@ -8,9 +8,9 @@ from aiohttp import web
 
 from pipeline.errors import ConflictError, PipelineError, UnavailableError
 from pipeline.spec.submission import Submission
+from tests.rigs.function.dry_runs import DRY_RUN, ROWS, dry_run, no_trace, refusal
 from tests.rigs.function.pipeline_bench import CSV
 from tests.rigs.function.pipeline_bench import PipelineBench as Pipeline
-from tests.rigs.function.tries import ROWS, TRIED, no_trace, refused, tried
 
 Occupy = Callable[[Pipeline], Awaitable[None]]
 
@@ -19,7 +19,7 @@ async def another_batch(pipeline: Pipeline) -> None:
     await pipeline.submit(ROWS + b"4,d\n", CSV)
 
 
-async def another_batch_that_redis_forgot(pipeline: Pipeline) -> None:
+async def forgotten_batch(pipeline: Pipeline) -> None:
     await another_batch(pipeline)
     await pipeline.redis.flushall()
 
@@ -28,12 +28,12 @@ async def foreign_objects(pipeline: Pipeline) -> None:
     await pipeline.context.store.put(f"{pipeline.batch}/notes.txt", b"precious")
 
 
-async def a_deletion(pipeline: Pipeline) -> None:
+async def deletion(pipeline: Pipeline) -> None:
     await pipeline.context.ledger.control.delete(pipeline.batch, "somebody")
 
 
-async def another_claim_that_was_given_up(pipeline: Pipeline) -> None:
-    submission = await of_rows(pipeline)
+async def expired_claim_of_another_batch(pipeline: Pipeline) -> None:
+    submission = await submission_of_rows(pipeline)
     other = msgspec.structs.replace(submission, source="another")
     await pipeline.context.ledger.claim(pipeline.batch, "another", other)
     await pipeline.bench().age(lease_until=-1)
@@ -41,23 +41,23 @@ async def another_claim_that_was_given_up(pipeline: Pipeline) -> None:
 
 TAKEN: dict[str, tuple[Occupy, type[PipelineError], str]] = {
     "another batch": (another_batch, ConflictError, "exists with another specification"),
-    "a claim of another batch": (another_claim_that_was_given_up, ConflictError, "exists with another specification"),
-    "a forgotten batch": (another_batch_that_redis_forgot, ConflictError, "had another specification"),
+    "a claim of another batch": (expired_claim_of_another_batch, ConflictError, "exists with another specification"),
+    "a forgotten batch": (forgotten_batch, ConflictError, "had another specification"),
     "foreign objects": (foreign_objects, ConflictError, "that are no batch's: choose another id"),
-    "a deletion": (a_deletion, UnavailableError, "is being deleted: try again in a moment"),
+    "a deletion": (deletion, UnavailableError, "is being deleted: try again in a moment"),
 }
 
 
 @pytest.mark.parametrize(("occupy", "error", "words"), TAKEN.values(), ids=TAKEN)
-async def test_an_id_that_is_taken_is_refused_in_the_words_of_the_submission(
+async def test_taken_id_is_refused_as_the_submission_would_be(
     pipeline: Pipeline, occupy: Occupy, error: type[PipelineError], words: str
 ) -> None:
     await occupy(pipeline)
     async with no_trace(pipeline):
-        said = await refused(pipeline, ROWS, CSV, TRIED)
-    assert said[0] is error
-    assert words in said[1]
-    assert said == await refused(pipeline, ROWS, CSV, {})
+        error_of_dry_run = await refusal(pipeline, ROWS, CSV, DRY_RUN)
+    assert error_of_dry_run[0] is error
+    assert words in error_of_dry_run[1]
+    assert error_of_dry_run == await refusal(pipeline, ROWS, CSV, {})
 
 
 async def ended(pipeline: Pipeline) -> None:
@@ -80,11 +80,11 @@ async def running_and_forgotten(pipeline: Pipeline) -> None:
 
 
 async def claimed(pipeline: Pipeline) -> None:
-    """Its submitter is still at it."""
-    await pipeline.context.ledger.claim(pipeline.batch, "another", await of_rows(pipeline))
+    """Another submitter is still opening the batch."""
+    await pipeline.context.ledger.claim(pipeline.batch, "another", await submission_of_rows(pipeline))
 
 
-async def of_rows(pipeline: Pipeline) -> Submission:
+async def submission_of_rows(pipeline: Pipeline) -> Submission:
     """The submission of ROWS, as `batch` makes it."""
     await pipeline.submit(ROWS, CSV)
     submission = await pipeline.context.specs.read(pipeline.batch)
@@ -103,30 +103,30 @@ async def of_rows(pipeline: Pipeline) -> Submission:
         (claimed, "opening"),
     ],
 )
-async def test_the_same_batch_is_said_to_exist(pipeline: Pipeline, occupy: Occupy, state: str) -> None:
+async def test_same_batch_is_reported_as_existing(pipeline: Pipeline, occupy: Occupy, state: str) -> None:
     await occupy(pipeline)
-    there = await tried(pipeline, ROWS)
-    assert (there["exists"], there["state"], there["items"]) == (True, state, 3)
+    answer = await dry_run(pipeline, ROWS)
+    assert (answer["exists"], answer["state"], answer["items"]) == (True, state, 3)
 
 
-async def test_a_claim_that_was_given_up_is_no_batch(pipeline: Pipeline) -> None:
+async def test_expired_claim_is_not_a_batch(pipeline: Pipeline) -> None:
     await claimed(pipeline)
     await pipeline.bench().age(lease_until=-1)
-    assert "exists" not in await tried(pipeline, ROWS)
+    assert "exists" not in await dry_run(pipeline, ROWS)
     assert (await pipeline.submit(ROWS, CSV)).status == 201
 
 
 @pytest.mark.parametrize("is_another", [False, True])
-async def test_a_ledger_from_an_old_copy_of_redis_is_no_batch(pipeline: Pipeline, *, is_another: bool) -> None:
+async def test_ledger_without_objects_in_s3_is_not_a_batch(pipeline: Pipeline, *, is_another: bool) -> None:
     await pipeline.submit(ROWS, CSV)
     await pipeline.context.specs.erase(pipeline.batch)
     rows = ROWS + b"4,d\n" * is_another
-    assert "exists" not in await tried(pipeline, rows)
+    assert "exists" not in await dry_run(pipeline, rows)
     assert (await pipeline.submit(rows, CSV)).status == 201
 
 
-async def test_a_batch_that_had_no_snapshot_yet_when_redis_forgot_it_is_none(pipeline: Pipeline) -> None:
+async def test_forgotten_batch_without_a_snapshot_is_not_a_batch(pipeline: Pipeline) -> None:
     await running_and_forgotten(pipeline)
     await pipeline.context.snapshots.drop(pipeline.batch, 0)
-    assert "exists" not in await tried(pipeline, ROWS)
+    assert "exists" not in await dry_run(pipeline, ROWS)
     assert (await pipeline.submit(ROWS, CSV)).status == 201

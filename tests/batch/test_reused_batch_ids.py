@@ -1,4 +1,4 @@
-"""An id may live again after Redis has forgotten it; what is remembered, kept or refused is then that life's."""
+"""A batch id may be used again after Redis has forgotten it, but not while its objects are in S3."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from pipeline.store.batch_records import Marker
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering, document
 
 
-async def test_an_id_that_lives_again_runs_its_new_rows(pipeline: PipelineBench) -> None:
+async def test_reused_id_runs_its_new_rows(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (200, text.upper())))
     for rows in (("old a", "old b"), ("new a", "new b")):
         await pipeline.submit_rows(*rows)
@@ -20,7 +20,7 @@ async def test_an_id_that_lives_again_runs_its_new_rows(pipeline: PipelineBench)
             await pipeline.context.store.delete(key)
 
 
-async def test_a_batch_that_redis_forgot_is_not_replaced_by_another_specification(pipeline: PipelineBench) -> None:
+async def test_forgotten_batch_is_not_replaced_by_another_specification(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", "b")
     await pipeline.redis.delete(pipeline.bench().key())
     with pytest.raises(ConflictError, match="had another specification or another input: choose another id"):
@@ -31,20 +31,20 @@ async def test_a_batch_that_redis_forgot_is_not_replaced_by_another_specificatio
 @pytest.mark.parametrize(
     "key", ["{batch}/spec.json", "{batch}/status.json", "{batch}/input/0.json", "open/x/{batch}", "ended/x/{batch}"]
 )
-async def test_what_the_pipeline_keeps_is_no_input(pipeline: PipelineBench, key: str) -> None:
+async def test_own_objects_of_the_pipeline_are_no_input(pipeline: PipelineBench, key: str) -> None:
     await pipeline.submit_rows("a")
     with pytest.raises(BadRequestError, match="is the pipeline's own: expected the key of an input of yours"):
         await pipeline.handle("batch", body=key.format(batch=pipeline.batch).encode())
 
 
 @pytest.mark.parametrize("function", ["{name}", "{name}.openfaas-fn"])
-async def test_the_pipeline_cannot_call_itself(pipeline: PipelineBench, function: str) -> None:
+async def test_pipeline_cannot_call_itself(pipeline: PipelineBench, function: str) -> None:
     with pytest.raises(BadRequestError) as caught:
         await pipeline.submit("url\na\n", CSV, {"function": function.format(name=pipeline.name)})
     assert caught.value.problems == ("function: the pipeline cannot call itself",)
 
 
-async def test_a_batch_that_is_open_is_said_to_be_even_if_its_first_releases_are_put_off(
+async def test_batch_whose_first_window_is_not_confirmed_is_open(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: object) -> None:
@@ -56,7 +56,7 @@ async def test_a_batch_that_is_open_is_said_to_be_even_if_its_first_releases_are
     assert (response.status, document(response)["tasks"]) == (201, 2)
 
 
-async def test_a_batch_that_cannot_be_swept_does_not_keep_others_from_it(
+async def test_sweep_goes_on_after_a_batch_it_cannot_repair(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit_rows("a")
@@ -76,7 +76,7 @@ async def test_a_batch_that_cannot_be_swept_does_not_keep_others_from_it(
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-async def test_a_submission_is_not_told_of_a_batch_that_its_dead_predecessor_may_never_have_written(
+async def test_submission_does_not_join_a_dead_opening(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, *, forgotten: bool
 ) -> None:
     with monkeypatch.context() as fault:
@@ -85,11 +85,11 @@ async def test_a_submission_is_not_told_of_a_batch_that_its_dead_predecessor_may
         async def dies(*_: object) -> None:
             raise KeyboardInterrupt
 
-        async def cannot(*_: object, **__: object) -> None:
-            """What is dead gives nothing up."""
+        async def discard_nothing(*_: object, **__: object) -> None:
+            """A dead opening discards nothing."""
 
         fault.setattr(pipeline.context.specs, "write", dies)
-        fault.setattr("pipeline.batch.submit.discard", cannot)
+        fault.setattr("pipeline.batch.submit.discard", discard_nothing)
         with pytest.raises(KeyboardInterrupt):
             await pipeline.submit("url\na\nb\n", CSV)
         with pytest.raises(UnavailableError, match="is being opened by another request: try again in a moment"):
@@ -108,7 +108,7 @@ async def test_a_submission_is_not_told_of_a_batch_that_its_dead_predecessor_may
     pipeline.queue.clear()
 
 
-async def test_a_sweep_that_is_late_does_not_erase_what_a_new_submission_writes(
+async def test_late_sweep_does_not_erase_a_new_submission(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = pipeline.context.specs.read_marker
@@ -129,7 +129,7 @@ async def test_a_sweep_that_is_late_does_not_erase_what_a_new_submission_writes(
     assert set(await pipeline.objects()) == {f"{pipeline.batch}/input.csv", pipeline.mark}
 
 
-async def test_a_forgotten_batch_without_its_mark_is_marked_again(pipeline: PipelineBench) -> None:
+async def test_forgotten_batch_without_its_mark_is_marked_again(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.submit_rows("a", "b")
     pipeline.queue.clear()
@@ -140,7 +140,7 @@ async def test_a_forgotten_batch_without_its_mark_is_marked_again(pipeline: Pipe
     assert (await pipeline.status())["succeeded"] == 2
 
 
-async def test_an_ended_batch_that_redis_loses_while_it_is_closed_keeps_its_objects(
+async def test_ended_batch_lost_while_closing_keeps_its_objects(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
@@ -158,7 +158,7 @@ async def test_an_ended_batch_that_redis_loses_while_it_is_closed_keeps_its_obje
     assert (await pipeline.summary())["results"]["count"] == 1
 
 
-async def test_a_submission_that_meets_a_deletion_while_it_waits_is_to_try_again(
+async def test_submission_that_meets_a_deletion_asks_to_try_again(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.batch.submit.JOIN_PATIENCE", 0)
@@ -167,17 +167,17 @@ async def test_a_submission_that_meets_a_deletion_while_it_waits_is_to_try_again
     phase = pipeline.context.ledger.phase
     for state in ("deleting", ""):
 
-        async def then(batch: str, state: str = state) -> Phase | None:
+        async def changed_state(batch: str, state: str = state) -> Phase | None:
             await pipeline.bench().write(state=state)
             return await phase(batch)
 
         await pipeline.bench().write(state="running")
-        monkeypatch.setattr(pipeline.context.ledger, "phase", then)
+        monkeypatch.setattr(pipeline.context.ledger, "phase", changed_state)
         with pytest.raises(UnavailableError, match="try again in a moment"):
             await pipeline.submit("url\na\n", CSV)
 
 
-async def test_an_opening_that_is_given_up_takes_its_specification_back_first(
+async def test_abandoned_opening_takes_its_specification_back_first(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(_batch: str) -> None:

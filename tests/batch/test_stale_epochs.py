@@ -1,4 +1,4 @@
-"""What is of an earlier life of an id, or of a batch that is deleted, does nothing to what is there now."""
+"""Anything stamped with an older epoch of an id, or of a deleted batch, changes nothing in the current one."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ import pytest
 from pipeline.errors import UnavailableError
 from pipeline.tasks import follow_up as duties
 from pipeline.tasks import settle as settling
-from tests.rigs.function.overtaking import before_it_is_closed
+from tests.rigs.function.interrupted_close import before_close
 from tests.rigs.function.pipeline_bench import PipelineBench, answering
-from tests.rigs.redis.lost_redis import come_back, go_on, memory, urls
+from tests.rigs.redis.lost_redis import come_back, go_on, redis_snapshot, urls
 
 
 @pytest.fixture(autouse=True)
-def upper(pipeline: PipelineBench) -> None:
+def uppercase_model(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (200, text.upper())))
 
 
@@ -23,18 +23,16 @@ async def survey(pipeline: PipelineBench) -> None:
 
 
 @pytest.mark.parametrize("surveyed", [False, True])
-async def test_a_ledger_that_runs_from_an_old_copy_publishes_nothing_over_a_later_batch(
-    pipeline: PipelineBench, *, surveyed: bool
-) -> None:
+async def test_old_ledger_publishes_nothing_over_a_later_batch(pipeline: PipelineBench, *, surveyed: bool) -> None:
     await pipeline.submit_rows("a", "b", "c", window="1")
     await pipeline.deliver(pipeline.queue.pop(0))
-    kept, first = await memory(pipeline), list(pipeline.queue)
+    older, first = await redis_snapshot(pipeline), list(pipeline.queue)
     await go_on(pipeline)
     await pipeline.handle("delete", {"batch": pipeline.batch})
     await pipeline.submit_rows("x", "y", "z", window="1")
     await go_on(pipeline)
     before = await pipeline.summary()
-    await come_back(pipeline, kept)
+    await come_back(pipeline, older)
     if surveyed:
         await survey(pipeline)
         assert (await pipeline.status())["state"] == "done"
@@ -51,23 +49,23 @@ async def test_a_ledger_that_runs_from_an_old_copy_publishes_nothing_over_a_late
     assert (await pipeline.status())["succeeded"] == 3
 
 
-async def test_what_an_old_copy_wrote_of_a_deleted_batch_is_deleted_too(
+async def test_objects_that_an_old_ledger_wrote_are_deleted(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit_rows("a")
-    kept: dict[Any, Any] = {}
+    older: dict[Any, Any] = {}
     write = duties.write_due_segment
 
-    async def remembered(*given: Any) -> None:
-        kept.update(await memory(pipeline))
-        await write(*given)
+    async def with_snapshot(*arguments: Any) -> None:
+        older.update(await redis_snapshot(pipeline))
+        await write(*arguments)
 
     with monkeypatch.context() as fault:
-        fault.setattr(settling, "write_due_segment", remembered)
+        fault.setattr(settling, "write_due_segment", with_snapshot)
         await pipeline.deliver(pipeline.queue.pop(0))
     await go_on(pipeline)
     await pipeline.handle("delete", {"batch": pipeline.batch})
-    await come_back(pipeline, kept)
+    await come_back(pipeline, older)
     await pipeline.context.ledger.index.surveyed()
     await pipeline.bench().age_duty("s:0")
     await pipeline.sweep()
@@ -81,7 +79,7 @@ async def test_what_an_old_copy_wrote_of_a_deleted_batch_is_deleted_too(
     assert urls(await pipeline.summary()) == ["x"]
 
 
-async def test_an_end_that_is_written_late_does_not_end_the_next_batch_of_the_id(
+async def test_late_close_does_not_end_the_next_batch_of_the_id(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit_rows("a")
@@ -104,16 +102,16 @@ async def test_an_end_that_is_written_late_does_not_end_the_next_batch_of_the_id
     assert urls(await pipeline.summary()) == ["x", "y"]
 
 
-async def test_the_mark_of_an_earlier_end_goes_when_the_id_is_another_batchs(
+async def test_end_mark_of_an_earlier_batch_is_removed_for_the_next_one(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit_rows("a")
 
-    async def another() -> None:
+    async def replace_batch() -> None:
         await pipeline.handle("delete", {"batch": pipeline.batch})
         await pipeline.submit_rows("x", window="1")
 
-    before_it_is_closed(pipeline, monkeypatch, another)
+    before_close(pipeline, monkeypatch, replace_batch)
     await pipeline.deliver(pipeline.queue.pop(0))
     await pipeline.deliver(pipeline.queue.pop(0))
     objects = await pipeline.objects()
@@ -123,7 +121,7 @@ async def test_the_mark_of_an_earlier_end_goes_when_the_id_is_another_batchs(
     await go_on(pipeline)
 
 
-async def test_a_cancel_of_a_redrive_that_had_begun_is_not_undone(pipeline: PipelineBench) -> None:
+async def test_cancelled_redrive_does_not_run_from_an_old_ledger(pipeline: PipelineBench) -> None:
     calls: list[str] = []
 
     def called(text: str) -> tuple[int, Any]:
@@ -133,12 +131,12 @@ async def test_a_cancel_of_a_redrive_that_had_begun_is_not_undone(pipeline: Pipe
     pipeline.serve(answering(lambda text: (422, text)))
     await pipeline.submit_rows("a", "b")
     await go_on(pipeline)
-    kept = await memory(pipeline)
+    older = await redis_snapshot(pipeline)
     await pipeline.handle("redrive", {"batch": pipeline.batch})
     await pipeline.deliver(pipeline.queue.pop(0))
     assert (await pipeline.status())["generation"] == 1
     await pipeline.handle("cancel", {"batch": pipeline.batch})
-    await come_back(pipeline, kept)
+    await come_back(pipeline, older)
     pipeline.queue.clear()
     pipeline.serve(answering(called))
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Redis comes back with an older memory, after a failover or from a snapshot: what was answered since is not undone."""
+"""Redis comes back with older data, after a failover or from a snapshot: later answers and requests still hold."""
 
 import contextlib
 import dataclasses
@@ -13,12 +13,12 @@ from pipeline.ledger import ledger as ledger_module
 from pipeline.ledger.ledger import Ledger
 from pipeline.store.bucket import Check
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering
-from tests.rigs.redis.lost_redis import come_back, go_on, lose_redis, memory, urls
+from tests.rigs.redis.lost_redis import come_back, go_on, lose_redis, redis_snapshot, urls
 
 
 @pytest.fixture(autouse=True)
 def calls(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often the model function was called, by the item; three outcomes make a segment."""
+    """The number of model calls by item; three outcomes make a segment."""
     counted: Counter[str] = Counter()
 
     def reply(text: str) -> tuple[int, Any]:
@@ -30,18 +30,18 @@ def calls(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> Counter[s
     return counted
 
 
-async def test_a_cancel_is_not_undone(pipeline: PipelineBench, calls: Counter[str]) -> None:
+async def test_cancel_survives_an_older_snapshot(pipeline: PipelineBench, calls: Counter[str]) -> None:
     await pipeline.submit_rows("a", "b", "c", "d", window="1")
-    kept = await memory(pipeline)
+    older = await redis_snapshot(pipeline)
     await pipeline.handle("cancel", {"batch": pipeline.batch})
-    await come_back(pipeline, kept)
+    await come_back(pipeline, older)
     await pipeline.sweep()
     await go_on(pipeline)
     assert (await pipeline.status())["state"] == "cancelled"
     assert not calls
 
 
-async def test_a_redrive_forgets_the_cancel_before_it(pipeline: PipelineBench) -> None:
+async def test_redrive_clears_the_cancel_before_it(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", "b", "c", "d", window="1")
     await pipeline.handle("cancel", {"batch": pipeline.batch})
     await go_on(pipeline)
@@ -51,34 +51,34 @@ async def test_a_redrive_forgets_the_cancel_before_it(pipeline: PipelineBench) -
     assert (await pipeline.status())["state"] == "done"
 
 
-async def test_an_ended_life_of_the_id_does_not_end_the_one_that_lives(pipeline: PipelineBench) -> None:
+async def test_ended_ledger_of_an_earlier_batch_does_not_end_the_current_one(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", "b")
     await go_on(pipeline)
-    kept = await memory(pipeline)
+    older = await redis_snapshot(pipeline)
     await pipeline.handle("delete", {"batch": pipeline.batch})
     await pipeline.submit_rows("x", "y", window="1")
-    await come_back(pipeline, kept)
+    await come_back(pipeline, older)
     pipeline.queue.clear()
     await pipeline.sweep()
     await go_on(pipeline)
     assert urls(await pipeline.summary()) == ["x", "y"]
 
 
-async def test_a_deletion_of_an_earlier_life_erases_nothing_of_the_one_that_lives(pipeline: PipelineBench) -> None:
+async def test_deletion_of_an_earlier_batch_erases_nothing_of_the_current_one(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
     await go_on(pipeline)
-    erase, kept = pipeline.context.specs.erase, {}
+    erase, older = pipeline.context.specs.erase, {}
 
-    async def remembered(batch: str, check: Check) -> None:
-        kept.update(await memory(pipeline))
+    async def with_snapshot(batch: str, check: Check) -> None:
+        older.update(await redis_snapshot(pipeline))
         await erase(batch, check)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline.context.specs, "erase", remembered)
+        patch.setattr(pipeline.context.specs, "erase", with_snapshot)
         await pipeline.handle("delete", {"batch": pipeline.batch})
     await pipeline.submit_rows("x", "y", window="1")
     before = await pipeline.objects()
-    await come_back(pipeline, kept)
+    await come_back(pipeline, older)
     await pipeline.bench().age_duty("d")
     await pipeline.sweep()
     assert await pipeline.objects() == before
@@ -86,7 +86,7 @@ async def test_a_deletion_of_an_earlier_life_erases_nothing_of_the_one_that_live
     assert urls(await pipeline.summary()) == ["x", "y"]
 
 
-async def test_a_deletion_that_broke_off_is_gone_on_with(pipeline: PipelineBench) -> None:
+async def test_interrupted_deletion_is_completed(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
     await go_on(pipeline)
     await pipeline.context.ledger.control.delete(pipeline.batch, "dead")
@@ -101,7 +101,7 @@ async def test_a_deletion_that_broke_off_is_gone_on_with(pipeline: PipelineBench
     assert await pipeline.bench().fields() == {}
 
 
-async def test_before_its_rebuild_was_noticed_the_segments_are_found_again(
+async def test_snapshot_from_before_a_rebuild_loses_no_segment(
     pipeline: PipelineBench, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [f"row {n:02}" for n in range(20)]
@@ -110,32 +110,32 @@ async def test_before_its_rebuild_was_noticed_the_segments_are_found_again(
         await pipeline.deliver(pipeline.queue.pop(0))
     await lose_redis(pipeline)
     pipeline.queue.clear()
-    restore, kept = Ledger.restore, {}
+    restore, older = Ledger.restore, {}
 
-    async def remembered(*arguments: Any) -> Any:
-        kept.update(await memory(pipeline))
+    async def with_snapshot(*arguments: Any) -> Any:
+        older.update(await redis_snapshot(pipeline))
         return await restore(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "restore", remembered)
+        patch.setattr(Ledger, "restore", with_snapshot)
         await pipeline.sweep()
         await pipeline.deliver(pipeline.queue.pop(0))
     pipeline.queue.clear()
     before = calls.copy()
-    await come_back(pipeline, kept)
+    await come_back(pipeline, older)
     await go_on(pipeline)
     assert urls(await pipeline.summary()) == rows
     assert set(calls - before) == set(rows[12:])
 
 
-async def test_a_clock_that_goes_back_hides_no_segment(pipeline: PipelineBench, calls: Counter[str]) -> None:
+async def test_clock_that_went_back_hides_no_segment(pipeline: PipelineBench, calls: Counter[str]) -> None:
     rows = [f"row {n:02}" for n in range(20)]
     await pipeline.submit_rows(*rows, window="4")
     for _ in range(13):
         await pipeline.deliver(pipeline.queue.pop(0))
     submission = await pipeline.context.specs.read(pipeline.batch)
     later = int(submission.epoch, 16) + 3_600_000_000
-    await _live_as(pipeline, f"{later:x}")
+    await _change_epoch(pipeline, f"{later:x}")
     before = calls.copy()
     for _ in range(2):
         await lose_redis(pipeline)
@@ -148,8 +148,8 @@ async def test_a_clock_that_goes_back_hides_no_segment(pipeline: PipelineBench, 
     assert set(calls - before) == set(rows[12:])
 
 
-async def _live_as(pipeline: PipelineBench, epoch: str) -> None:
-    """The batch was opened, and its segments written, by a clock that was ahead."""
+async def _change_epoch(pipeline: PipelineBench, epoch: str) -> None:
+    """Rewrite the batch as if it had been opened, and its segments written, by a clock that was ahead."""
     context = pipeline.context
     submission = await context.specs.read(pipeline.batch)
     old = submission.epoch
@@ -159,13 +159,13 @@ async def _live_as(pipeline: PipelineBench, epoch: str) -> None:
     await context.specs.write(pipeline.batch, msgspec.structs.replace(submission, epoch=epoch))
 
 
-async def test_a_success_stands_beside_a_failure_that_redis_has_forgotten(pipeline: PipelineBench) -> None:
+async def test_success_replaces_a_failure_that_redis_forgot(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (503, text)))
     await pipeline.submit_rows("a", attempts="2")
-    kept = await memory(pipeline)
+    older = await redis_snapshot(pipeline)
     message = pipeline.queue[0]
     await pipeline.deliver(message)
-    await come_back(pipeline, kept)
+    await come_back(pipeline, older)
     pipeline.queue.clear()
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.deliver(message)
@@ -179,15 +179,15 @@ async def test_a_success_stands_beside_a_failure_that_redis_has_forgotten(pipeli
 
 @pytest.mark.parametrize("asked", ["nothing", "submit", "another", "redrive", "delete", "pause"])
 @pytest.mark.parametrize("when", ["running", "done"])
-async def test_a_deleted_batch_does_not_come_back(pipeline: PipelineBench, when: str, asked: str) -> None:
+async def test_deleted_batch_stays_deleted(pipeline: PipelineBench, when: str, asked: str) -> None:
     await pipeline.submit_rows("a", "b", window="1")
-    kept = await memory(pipeline)
+    older = await redis_snapshot(pipeline)
     await go_on(pipeline)
     if when == "done":
-        kept = await memory(pipeline)
-        kept.pop(f"{pipeline.name}:open".encode(), None)
+        older = await redis_snapshot(pipeline)
+        older.pop(f"{pipeline.name}:open".encode(), None)
     await pipeline.handle("delete", {"batch": pipeline.batch})
-    await come_back(pipeline, kept)
+    await come_back(pipeline, older)
     again = {"submit": "url\na\nb\n", "another": "url\nx\n"}.get(asked)
     if again:
         response = await pipeline.submit(again, CSV, {"window": "1"})
@@ -212,11 +212,11 @@ async def test_a_deleted_batch_does_not_come_back(pipeline: PipelineBench, when:
     assert await pipeline.context.ledger.index.batches() == []
 
 
-async def test_a_generation_that_begins_once_more_with_other_items_is_another(pipeline: PipelineBench) -> None:
+async def test_generation_begun_again_with_other_items_ignores_old_answers(pipeline: PipelineBench) -> None:
     failing = {"b", "c"}
     pipeline.serve(answering(lambda text: (503 if text in failing else 200, text.upper())))
     await pipeline.submit_rows("a", "b", "c", attempts="2")
-    kept, messages = await memory(pipeline), list(pipeline.queue)
+    older, messages = await redis_snapshot(pipeline), list(pipeline.queue)
     await pipeline.deliver_all()
     failing.clear()
     await pipeline.bench().age(not_before=-1)
@@ -224,7 +224,7 @@ async def test_a_generation_that_begins_once_more_with_other_items_is_another(pi
     late = next(message for message in pipeline.queue if message.query["task"] == "0")
     answer = await pipeline.run_task(late)
     snapshots = pipeline.context.snapshots
-    await come_back(pipeline, kept)
+    await come_back(pipeline, older)
     pipeline.context = dataclasses.replace(pipeline.context, snapshots=snapshots)
     failing.add("c")
     pipeline.queue[:] = messages

@@ -1,4 +1,4 @@
-"""dry_run: what the submission would be refused for is refused in the same words."""
+"""dry_run is refused with the error that the submission would get."""
 
 import asyncio
 import errno
@@ -10,9 +10,9 @@ import pytest
 
 from pipeline.errors import UnavailableError
 from pipeline.units import KIB, MIB
+from tests.rigs.function.dry_runs import DRY_RUN, ROWS, no_trace, refusal
 from tests.rigs.function.pipeline_bench import CSV
 from tests.rigs.function.pipeline_bench import PipelineBench as Pipeline
-from tests.rigs.function.tries import ROWS, TRIED, no_trace, refused
 
 Fields = dict[str, str]
 
@@ -32,38 +32,36 @@ REFUSED: dict[str, tuple[bytes, Fields, Fields]] = {
 
 
 @pytest.mark.parametrize(("body", "headers", "query"), REFUSED.values(), ids=REFUSED)
-async def test_it_is_refused_in_the_words_of_the_submission(
+async def test_dry_run_is_refused_with_the_error_of_the_submission(
     pipeline: Pipeline, body: bytes, headers: Fields, query: Fields
 ) -> None:
     update = {"max_rows": 100_000, "allowed_functions": f"{pipeline.name}-model"}
     pipeline.context = replace(pipeline.context, settings=pipeline.context.settings.model_copy(update=update))
     async with no_trace(pipeline):
-        said = await refused(pipeline, body, headers, {**query, **TRIED})
-    assert said == await refused(pipeline, body, headers, query)
+        error_of_dry_run = await refusal(pipeline, body, headers, {**query, **DRY_RUN})
+    assert error_of_dry_run == await refusal(pipeline, body, headers, query)
 
 
-async def test_an_evicting_redis_is_refused_too(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_evicting_redis_refuses_a_dry_run(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     async def evicting(_section: str) -> dict[str, str]:
         return {"maxmemory_policy": "allkeys-lru", "redis_version": "7.2.4"}
 
     monkeypatch.setattr(pipeline.redis, "info", evicting)
-    kind, words, _ = await refused(pipeline, ROWS, CSV, TRIED)
+    kind, words, _ = await refusal(pipeline, ROWS, CSV, DRY_RUN)
     assert (kind, "set it to noeviction" in words) == (UnavailableError, True)
 
 
-async def test_a_full_disk_is_said(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_full_disk_refuses_a_dry_run(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_path: Path, _body: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    kind, words, _ = await refused(pipeline, ROWS, CSV, TRIED)
+    kind, words, _ = await refusal(pipeline, ROWS, CSV, DRY_RUN)
     assert kind is UnavailableError
     assert re.fullmatch(r"the input cannot be kept under /\S+: No space left on device", words)
 
 
-async def test_an_input_that_takes_longer_than_a_task_may_is_given_up(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_slow_input_fails_after_the_task_timeout(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
 
@@ -73,7 +71,7 @@ async def test_an_input_that_takes_longer_than_a_task_may_is_given_up(
     settings_ = pipeline.context.settings.model_copy(update={"task_timeout": 0.1})
     pipeline.context = replace(pipeline.context, settings=settings_)
     async with no_trace(pipeline):
-        kind, words, _ = await refused(pipeline, key.encode(), {}, {"timeout": "0.1", **TRIED})
+        kind, words, _ = await refusal(pipeline, key.encode(), {}, {"timeout": "0.1", **DRY_RUN})
     assert kind is UnavailableError
     assert words == (
         "the input could not be read within 0.1 s (setting task_timeout): try a part of it, or submit it without "

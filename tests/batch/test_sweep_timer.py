@@ -1,4 +1,4 @@
-"""The timer: it sweeps while batches are open, looks now and then while none is, and survives every error."""
+"""The timer: it sweeps often while batches are open, rarely while none is, and survives every error."""
 
 import asyncio
 from types import SimpleNamespace
@@ -10,17 +10,17 @@ from pipeline import server
 from pipeline.batch.sweep import Swept
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
-from tests.rigs.log_lines import Lines
+from tests.rigs.log_lines import LogLines
 
 
-class Enough(BaseException):
-    """The test has seen enough."""
+class NoResultLeft(BaseException):
+    """Ends the timer when no result is left."""
 
 
 async def sweeps(monkeypatch: pytest.MonkeyPatch, results: list[int | Exception]) -> list[float]:
-    """Let the timer sweep with these results; returns how long it waited before each, and after the last.
+    """Let the timer sweep with these results; returns its waits before each and after the last.
 
-    A negative one counts batches that have ended and tell of it.
+    A negative result counts ended batches that still have notifications to send.
     """
     waits: list[float] = []
     left = list(results)
@@ -30,7 +30,7 @@ async def sweeps(monkeypatch: pytest.MonkeyPatch, results: list[int | Exception]
 
     async def sweep_all(_context: Context) -> Swept:
         if not left:
-            raise Enough
+            raise NoResultLeft
         result = left.pop(0)
         if isinstance(result, Exception):
             raise result
@@ -40,7 +40,7 @@ async def sweeps(monkeypatch: pytest.MonkeyPatch, results: list[int | Exception]
     monkeypatch.setattr("random.uniform", lambda _low, high: high)
     monkeypatch.setattr(server, "sweep_all", sweep_all)
     context: Any = SimpleNamespace(settings=SimpleNamespace(sweep_interval=4.0))
-    with pytest.raises(Enough):
+    with pytest.raises(NoResultLeft):
         await server._timer(cast("Context", context))
     return waits
 
@@ -56,17 +56,17 @@ async def sweeps(monkeypatch: pytest.MonkeyPatch, results: list[int | Exception]
         ([UnavailableError("Redis"), ValueError("a bug"), 1], [25.0, 25.0, 25.0, 5.0]),
     ],
 )
-async def test_the_timer_waits(
+async def test_timer_waits_by_the_number_of_open_batches(
     monkeypatch: pytest.MonkeyPatch, results: list[int | Exception], waits: list[float]
 ) -> None:
     assert await sweeps(monkeypatch, results) == waits
 
 
-async def test_what_the_timer_says_is_said_to_be_its(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Lines.taken() as lines:
+async def test_timer_logs_under_its_own_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    with LogLines.captured() as lines:
         await sweeps(monkeypatch, [UnavailableError("Redis"), ValueError("a bug")])
-    said = [(line["mode"], line["event"], line.get("error")) for line in lines.all()]
-    assert said == [
+    entries = [(line["mode"], line["event"], line.get("error")) for line in lines.all()]
+    assert entries == [
         ("timer", "open batches could not be swept", "Redis"),
         ("timer", "sweep: an error without a name", None),
     ]
