@@ -34,7 +34,7 @@ async def test_a_right_that_is_missing_is_named(
     doctor: Doctor, proxied_store: Store, proxy: S3Proxy, store: Store, right: str
 ) -> None:
     doctor.connect(store=proxied_store)
-    proxy.spoils = RIGHTS[right]
+    proxy.affects = RIGHTS[right]
     proxy.faults += [refuse(403, "AccessDenied")] * 50
     checks = await doctor.examine()
     proxy.faults.clear()
@@ -66,7 +66,7 @@ async def test_credentials_that_are_not_taken_are_said_once(
     doctor: Doctor, proxied_store: Store, proxy: S3Proxy, code: str
 ) -> None:
     doctor.connect(store=proxied_store)
-    proxy.spoils = lambda request: "list-type" not in request.query
+    proxy.affects = lambda request: "list-type" not in request.query
     proxy.faults += [refuse(403, code)] * 100
     checks = await doctor.examine()
     assert bad(checks) == KNOWN | {"s3": "failed"}
@@ -77,7 +77,7 @@ async def test_what_breaks_on_the_way_is_one_failure_and_leaves_nothing(
     doctor: Doctor, proxied_store: Store, proxy: S3Proxy, store: Store
 ) -> None:
     doctor.connect(store=proxied_store)
-    proxy.spoils = lambda request: request.method == "HEAD"
+    proxy.affects = lambda request: request.method == "HEAD"
     proxy.faults += [drop] * 100
     checks = await doctor.examine()
     assert bad(checks) == KNOWN | {"s3: s3:GetObject": "failed"}
@@ -88,7 +88,7 @@ async def test_what_could_not_be_deleted_is_deleted_otherwise(
     doctor: Doctor, proxied_store: Store, proxy: S3Proxy, store: Store
 ) -> None:
     doctor.connect(store=proxied_store)
-    proxy.spoils = lambda request: request.method == "DELETE" and is_single(request)
+    proxy.affects = lambda request: request.method == "DELETE" and is_single(request)
     proxy.faults += [drop] * 100
     assert bad(await doctor.examine()) == KNOWN | {"s3: s3:DeleteObject": "failed"}
     assert await store.list(f"doctor/{doctor.pipeline.name}/") == []

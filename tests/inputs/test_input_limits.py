@@ -1,4 +1,4 @@
-"""What an input may be at most: more is refused in words, before any of it is taken in."""
+"""Limits of an input: one that exceeds them is refused before it is read into memory."""
 
 import gzip
 import os
@@ -33,29 +33,27 @@ async def count(folder: Path, body: bytes, most: int = 1_000_000) -> int:
     return sum([frame.height async for frame in read_rows(rows, "url", most)])
 
 
-def test_the_limits_are_those_of_the_page() -> None:
+def test_limits_are_the_documented_ones() -> None:
     assert (unpacking.UNPACKED_LIMIT, unpacking.LINE_LIMIT) == (16 * 1024 * MIB, 64 * MIB)
     assert (items_module.CELL_LIMIT, unpacking.BLANK_LIMIT) == (16 * MIB, 10_000_000)
 
 
 @pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
-async def test_an_input_with_more_rows_than_the_setting_is_refused(
-    tmp_path: Path, pack: Callable[[bytes], bytes]
-) -> None:
+async def test_input_with_more_rows_than_max_rows_is_refused(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     body = pack(b"url\na\n\nb\n\n\nc\n")
     assert await count(tmp_path, body, most=3) == 3
     with pytest.raises(BadRequestError, match=r"^the input has more than 2 rows \(setting max_rows\)$"):
         await count(tmp_path, body, most=2)
 
 
-async def test_rows_are_counted_over_frames(tmp_path: Path) -> None:
+async def test_rows_are_counted_across_frames(tmp_path: Path) -> None:
     body = b"url\n" + b"a\n" * 300_000
     assert await count(tmp_path, body, most=300_000) == 300_000
     with pytest.raises(BadRequestError, match="more than 299999 rows"):
         await count(tmp_path, body, most=299_999)
 
 
-async def test_blank_lines_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_blank_lines_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "BLANK_LIMIT", 1000)
     assert await count(tmp_path, b"url\na\n" + b"\n" * 1000) == 1
     with pytest.raises(BadRequestError, match=r"^the input has more than 1000 blank lines$"):
@@ -63,7 +61,7 @@ async def test_blank_lines_without_end_are_refused(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("before", [0, 1, 40_000])
-async def test_a_cell_that_is_no_body_of_a_call_is_refused_by_its_row(
+async def test_cell_over_the_limit_is_refused_by_its_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int
 ) -> None:
     monkeypatch.setattr(items_module, "CELL_LIMIT", 10_000)
@@ -74,7 +72,7 @@ async def test_a_cell_that_is_no_body_of_a_call_is_refused_by_its_row(
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstd.compress], ids=["gzip", "zstd"])
-def test_a_file_that_unpacks_to_too_much_is_refused(
+def test_file_that_decompresses_to_too_much_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
 ) -> None:
     monkeypatch.setattr(unpacking, "UNPACKED_LIMIT", 3 * MIB)
@@ -88,12 +86,12 @@ def test_a_file_that_unpacks_to_too_much_is_refused(
 BOMB = """
 import resource, sys
 from pathlib import Path
-from pipeline import unpacking
 from pipeline.errors import BadRequestError
-unpacking.UNPACKED_LIMIT = 256 * unpacking.MIB
+from pipeline.inputs import decompress
+decompress.UNPACKED_LIMIT = 256 * decompress.MIB
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    unpacking.unpack(Path(sys.argv[1]))
+    decompress.unpack(Path(sys.argv[1]))
 except BadRequestError as error:
     unit = 1 if sys.platform == "darwin" else 1024
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit, error)
@@ -101,12 +99,12 @@ except BadRequestError as error:
 
 
 @pytest.mark.parametrize("name", ["gzip", "zstd"])
-def test_a_bomb_is_refused_in_bounded_memory(tmp_path: Path, name: str) -> None:
+def test_compression_bomb_is_refused_in_bounded_memory(tmp_path: Path, name: str) -> None:
     path = tmp_path / "input"
     with gzip.open(path, "wb", 1) if name == "gzip" else zstd.open(path, "wb") as file:
         for _ in range(300):
             file.write(b"a\n" * (MIB // 2))
-    environment = {**os.environ, "PYTHONPATH": str(Path(unpacking.__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(unpacking.__file__).parents[2])}
     told = subprocess.run([sys.executable, "-c", BOMB, path], env=environment, capture_output=True, check=True)
     grown, _, reason = told.stdout.decode().strip().partition(" ")
     assert reason == "the input is over 256 MiB when it is unpacked"
@@ -123,7 +121,7 @@ def test_a_bomb_is_refused_in_bounded_memory(tmp_path: Path, name: str) -> None:
     ],
     ids=["a quote never closed", "quotes never closed", "no quote", "a late quote"],
 )
-def test_a_line_is_bounded_whatever_its_quotes_say(
+def test_line_length_is_limited_whatever_its_quotes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
     monkeypatch.setattr(unpacking, "LINE_LIMIT", 3 * MIB)
@@ -132,7 +130,7 @@ def test_a_line_is_bounded_whatever_its_quotes_say(
 
 
 @pytest.mark.parametrize("cell", [b"a\n" * 1000, b'a ""b""\n' * 300, b"\n", b'""'])
-async def test_quoted_newlines_in_many_rows_are_no_long_line(
+async def test_many_rows_with_quoted_newlines_are_not_a_long_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: bytes
 ) -> None:
     monkeypatch.setattr(unpacking, "LINE_LIMIT", 2 * MIB)
@@ -156,7 +154,7 @@ HEADERS: dict[str, tuple[bytes, bool]] = {
 
 
 @pytest.mark.parametrize(("body", "taken"), HEADERS.values(), ids=HEADERS)
-def test_a_header_is_bounded(tmp_path: Path, body: bytes, *, taken: bool) -> None:
+def test_header_size_is_limited(tmp_path: Path, body: bytes, *, taken: bool) -> None:
     path = write(tmp_path, body)
     if taken:
         assert unpack(path) == path
@@ -165,7 +163,7 @@ def test_a_header_is_bounded(tmp_path: Path, body: bytes, *, taken: bool) -> Non
         unpack(path)
 
 
-async def test_lines_that_hold_next_to_nothing_are_refused_where_their_cells_would_fill_the_memory(
+async def test_nearly_empty_rows_of_many_columns_are_limited_by_memory(
     tmp_path: Path,
 ) -> None:
     columns = 2000
@@ -179,7 +177,7 @@ async def test_lines_that_hold_next_to_nothing_are_refused_where_their_cells_wou
     unpack(write(tmp_path, header + over_a_piece))
 
 
-def test_a_disk_that_is_full_is_not_the_inputs_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_a_503(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 

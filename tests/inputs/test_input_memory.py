@@ -1,4 +1,4 @@
-"""A million rows of any format are read and cut in bounded memory, of the reader's process too."""
+"""A million rows of any format are read and cut in bounded memory, including that of the reader's process."""
 
 import json
 import os
@@ -35,7 +35,7 @@ class Sink:
 def peaks():
     unit = 1 if sys.platform == "darwin" else 1024
     found = [resource.getrusage(who).ru_maxrss * unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    # On Linux getrusage counts what the tests held when they began this process.
+    # On Linux getrusage includes the memory of the tests when they started this process.
     status = Path("/proc/self/status")
     if status.exists():
         found[0] = int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
@@ -80,7 +80,7 @@ def write(path: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "parquet", "ndjson", "json"])
-def test_a_million_rows_take_bounded_memory(tmp_path: Path, form: str) -> None:
+def test_million_rows_are_read_in_bounded_memory(tmp_path: Path, form: str) -> None:
     path = tmp_path / f"rows.{form}"
     write(path, form)
     environment = {**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)}

@@ -1,4 +1,4 @@
-"""One JSON array as lines: what is in it stays as it is written, and errors name the row."""
+"""One JSON array becomes lines: its objects stay unchanged, and errors name the row."""
 
 import io
 from pathlib import Path
@@ -33,7 +33,7 @@ ARRAYS: dict[str, tuple[bytes, list[bytes]]] = {
 
 @pytest.mark.parametrize(("body", "lines"), ARRAYS.values(), ids=ARRAYS)
 @pytest.mark.parametrize("piece", [1, 7, MIB])
-def test_an_array_is_split_as_it_is_written(
+def test_array_is_split_into_its_objects_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes, lines: list[bytes], piece: int
 ) -> None:
     monkeypatch.setattr(jsonarrays, "PIECE", piece)
@@ -61,13 +61,13 @@ NO_ARRAYS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("body", "reason"), NO_ARRAYS.values(), ids=NO_ARRAYS)
-def test_what_is_no_array_of_objects_is_refused(tmp_path: Path, body: bytes, reason: str) -> None:
+def test_input_that_is_no_array_of_objects_is_refused(tmp_path: Path, body: bytes, reason: str) -> None:
     with pytest.raises(BadRequestError) as caught:
         split(tmp_path, body)
     assert str(caught.value) == reason
 
 
-def test_an_object_of_an_array_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_object_size_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonarrays, "LINE_LIMIT", 3 * MIB)
     long = b'{"a":"' + b"x" * (3 * MIB - 10) + b'"}'
     assert len(split(tmp_path, b"[" + long + b"," + long + b"]")) == 2

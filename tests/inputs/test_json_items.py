@@ -1,4 +1,4 @@
-"""Items that are JSON objects, as a dry run shows them and as a direct call carries them."""
+"""Items that are JSON objects, in a dry run and in a direct call."""
 
 import io
 
@@ -19,7 +19,7 @@ def body() -> bytes:
     return buffer.getvalue()
 
 
-async def test_a_dry_run_shows_the_items_as_they_would_be_sent(pipeline: PipelineBench) -> None:
+async def test_dry_run_shows_json_items_as_they_are_sent(pipeline: PipelineBench) -> None:
     query = {"dry_run": "true", "columns": "n,url,tags"}
     found = document(await pipeline.submit(body(), PARQUET, query))
     assert (found["column"], found["columns"], found["items"]) == ("item", ROWS.columns, 3)
@@ -32,7 +32,7 @@ async def test_a_dry_run_shows_the_items_as_they_would_be_sent(pipeline: Pipelin
     assert await pipeline.objects() == []
 
 
-async def test_a_direct_call_carries_the_json_of_its_item(pipeline: PipelineBench) -> None:
+async def test_direct_call_sends_the_json_of_its_item(pipeline: PipelineBench) -> None:
     assert (await pipeline.submit(body(), PARQUET, {"columns": "n,url,tags", "direct": "true"})).status == 201
     queued = pipeline.gateway.queues[f"{pipeline.name}-model"]
     assert (queued[0].body, queued[0].headers["Content-Type"]) == (OBJECT, JSON_TYPE)

@@ -1,4 +1,4 @@
-"""JSON as rows: types that lose nothing, and errors that name the line."""
+"""Rows of JSON: types without loss, and errors that name the line."""
 
 import math
 from pathlib import Path
@@ -59,7 +59,7 @@ AS_JSON: dict[str, list[str]] = {
 
 
 @pytest.mark.parametrize(("cells", "dtype", "expected"), TYPES.values(), ids=TYPES)
-def test_a_column_of_one_kind_has_its_type(
+def test_column_of_one_kind_has_its_type(
     tmp_path: Path, cells: list[str], dtype: pl.DataType, expected: list[Any]
 ) -> None:
     assert values(tmp_path, *cells) == (dtype, expected, False)
@@ -67,12 +67,12 @@ def test_a_column_of_one_kind_has_its_type(
 
 
 @pytest.mark.parametrize("cells", AS_JSON.values(), ids=AS_JSON)
-def test_what_has_no_type_stays_the_json_that_it_is(tmp_path: Path, cells: list[str]) -> None:
+def test_column_of_mixed_kinds_stays_json(tmp_path: Path, cells: list[str]) -> None:
     assert values(tmp_path, *cells, "null", "") == (pl.String(), [*cells, None, None], True)
     assert values(tmp_path, *reversed(cells)) == (pl.String(), cells[::-1], True)
 
 
-def test_types_are_found_over_the_whole_input(tmp_path: Path) -> None:
+def test_types_are_inferred_from_the_whole_input(tmp_path: Path) -> None:
     lines = [b'{"a": 1, "b": "x", "c": 1}'] * 200_000
     lines += [b'{"a": 1.5, "b": 7, "d": true}', b'{"c": ' + str(BIG + 1).encode() + b"}"]
     frame, json_columns = read(tmp_path, b"\n".join(lines))
@@ -138,31 +138,31 @@ WRONG: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("line", "reason"), WRONG.values(), ids=WRONG)
-def test_a_line_that_cannot_be_a_row_is_named(tmp_path: Path, line: bytes, reason: str) -> None:
+def test_line_that_is_no_row_is_named(tmp_path: Path, line: bytes, reason: str) -> None:
     for body in (GOOD + b"\n" + line + b"\n" + GOOD, GOOD + b"\n" + line):
         with pytest.raises(BadRequestError) as caught:
             read(tmp_path, body)
         assert str(caught.value).startswith(reason)
 
 
-def test_a_line_far_on_is_named(tmp_path: Path) -> None:
+def test_line_far_into_the_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadRequestError, match=r"^line 400002 has 'a' more than once$"):
         read(tmp_path, GOOD * 400_001 + b'{"a":1,"a":1}\n')
 
 
-def test_what_is_nested_as_deep_as_its_readers_allow_is_taken(tmp_path: Path) -> None:
+def test_nesting_up_to_the_limit_is_accepted(tmp_path: Path) -> None:
     deep = "[" * 300 + "]" * 300
     assert values(tmp_path, deep) == (pl.String(), [deep], True)
 
 
-def test_rows_are_counted(tmp_path: Path) -> None:
+def test_rows_are_limited(tmp_path: Path) -> None:
     assert read(tmp_path, GOOD * 3 + b"\n\n", most=3)[0].height == 3
     with pytest.raises(BadRequestError, match=r"^the input has more than 2 rows \(setting max_rows\)$"):
         read(tmp_path, GOOD * 3, most=2)
 
 
 @pytest.mark.parametrize("end", [b"", GOOD.strip()])
-def test_blank_lines_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
+def test_too_many_blank_lines_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
     monkeypatch.setattr(jsonrows, "BLANK_LIMIT", 1000)
     assert read(tmp_path, GOOD + b"\n" * 999 + end)[0].height == 1 + bool(end)
     with pytest.raises(BadRequestError, match=r"^the input has more than 1000 blank lines$"):
@@ -170,7 +170,7 @@ def test_blank_lines_without_end_are_refused(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("before", [0, 5])
-def test_a_line_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
+def test_line_length_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
     monkeypatch.setattr(jsonrows, "LINE_LIMIT", 3 * MIB)
     long = b'{"a":"' + b"x" * (3 * MIB - 8) + b'"}'
     assert read(tmp_path, GOOD * before + long + b"\n" + GOOD)[0].height == before + 2
@@ -180,7 +180,7 @@ def test_a_line_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, befo
         read(tmp_path, GOOD * before + b"x" * 5 * MIB)
 
 
-def test_columns_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_columns_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonrows, "MOST_COLUMNS", 3)
     assert read(tmp_path, b'{"a":1,"b":1}\n{"c":1}')[0].width == 3
     with pytest.raises(BadRequestError, match=r"^the input has too many columns: expected at most 3$"):
@@ -190,7 +190,7 @@ def test_columns_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         read(tmp_path, b'{"abcdef":1,"ghijk":1}')
 
 
-def test_many_columns_are_read_in_low_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_columns_are_read_in_small_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonrows, "PIECE_CELLS", 20_000)
     path = tmp_path / "rows"
     path.write_bytes(b"".join(b'{"c%d": %d}\n' % (number % 500, number) for number in range(1000)))
@@ -203,7 +203,7 @@ def test_many_columns_are_read_in_low_frames(tmp_path: Path, monkeypatch: pytest
     assert whole["c7"].drop_nulls().to_list() == [7, 507]
 
 
-def test_no_float_of_the_input_is_infinite(tmp_path: Path) -> None:
+def test_floats_are_never_infinite(tmp_path: Path) -> None:
     dtype, cells, is_json = values(tmp_path, "1.7976931348623157e308", "-1e308")
     assert (dtype, is_json) == (pl.Float64(), False)
     assert all(map(math.isfinite, cells))

@@ -1,4 +1,4 @@
-"""An end is written to S3 in several steps: what is asked of the batch meanwhile, or a kill, leaves nothing undone."""
+"""The end of a batch is written to S3 in several steps: a request or a kill in between leaves nothing undone."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ class Killed(BaseException):
 
 
 async def run_again(pipeline: PipelineBench) -> None:
-    """Every duty is due, and S3 is surveyed."""
+    """Survey S3, and run the batch to its end with every duty due."""
     await pipeline.redis.delete(f"{pipeline.name}:epoch")
     await go_on(pipeline)
 
 
-async def test_a_cancel_of_a_redrive_is_not_undone_by_a_sweep(
+async def test_sweep_does_not_undo_the_cancel_of_a_redrive(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.serve(answering(lambda text: (422, text)))
@@ -36,7 +36,7 @@ async def test_a_cancel_of_a_redrive_is_not_undone_by_a_sweep(
     assert pipeline.mark not in await pipeline.objects()
 
 
-async def test_a_redrive_asked_for_meanwhile_is_gone_on_with_though_all_replicas_die(
+async def test_redrive_requested_while_closing_survives_the_death_of_all_replicas(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.serve(answering(lambda text: (422, text)))
@@ -46,12 +46,12 @@ async def test_a_redrive_asked_for_meanwhile_is_gone_on_with_though_all_replicas
     async def killed(_batch: str) -> None:
         raise Killed
 
-    async def overtaken(batch: str, status: dict[str, Any]) -> None:
+    async def redrive_and_close(batch: str, status: dict[str, Any]) -> None:
         await pipeline.handle("redrive", {"batch": batch})
         await close(batch, status)
         monkeypatch.setattr(pipeline.context.ledger.index, "note", killed)
 
-    monkeypatch.setattr(pipeline.context.specs, "close", overtaken)
+    monkeypatch.setattr(pipeline.context.specs, "close", redrive_and_close)
     with pytest.raises(Killed):
         await pipeline.deliver_all()
     monkeypatch.undo()
@@ -61,19 +61,19 @@ async def test_a_redrive_asked_for_meanwhile_is_gone_on_with_though_all_replicas
     assert ((await pipeline.status())["generation"], (await pipeline.status())["succeeded"]) == (1, 1)
 
 
-async def test_an_end_that_is_written_late_is_not_the_last_word(
+async def test_older_end_written_late_does_not_replace_a_newer_one(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.serve(answering(lambda text: (422 if text == "b" else 200, text)))
     await pipeline.submit_rows("a", "b")
 
-    async def redriven() -> None:
+    async def redrive() -> None:
         pipeline.serve(answering(lambda text: (200, text)))
         await pipeline.handle("redrive", {"batch": pipeline.batch})
         await pipeline.deliver_all()
         assert (await pipeline.status())["generation"] == 1
 
-    before_close(pipeline, monkeypatch, redriven)
+    before_close(pipeline, monkeypatch, redrive)
     await pipeline.deliver_all()
     before = await pipeline.status()
     await lose_redis(pipeline)
@@ -81,7 +81,7 @@ async def test_an_end_that_is_written_late_is_not_the_last_word(
     assert (before["generation"], before["succeeded"]) == (1, 2)
 
 
-async def test_a_redrive_asked_for_meanwhile_keeps_its_mark(
+async def test_redrive_requested_while_closing_keeps_its_mark(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.serve(answering(lambda text: (422, text)))

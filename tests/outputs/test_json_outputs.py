@@ -1,4 +1,4 @@
-"""What was JSON in the input is JSON in the lines that come out, and what failed of it is called as before."""
+"""JSON in the input is JSON in the output lines, and resubmitted failures make the same calls."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ BODY = b"\n".join(map(orjson.dumps, ROWS)) + b"\n"
 
 @pytest.fixture(autouse=True)
 def called(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the model function was called with; it fails for all but the first row."""
+    """The bodies of the model calls; all but the first row fail."""
     monkeypatch.setattr(calls, "MOST_CALLS", 1)
     seen: list[str] = []
 
@@ -38,7 +38,7 @@ async def ended(pipeline: PipelineBench, body: bytes, batch: str = "", **options
     await pipeline.deliver_all()
 
 
-async def test_rows_of_json_come_out_as_they_went_in(pipeline: PipelineBench) -> None:
+async def test_json_rows_are_unchanged_in_the_outputs(pipeline: PipelineBench) -> None:
     await ended(pipeline, BODY, columns="id,url")
     lines = [
         orjson.loads(line)
@@ -56,7 +56,7 @@ async def test_rows_of_json_come_out_as_they_went_in(pipeline: PipelineBench) ->
 
 
 @pytest.mark.parametrize("options", [{"columns": "id,url,tags,more"}, {"column": "url"}, {"column": "more"}], ids=str)
-async def test_what_failed_of_json_is_called_as_before_when_it_is_submitted_again(
+async def test_resubmitted_json_failures_make_the_same_calls(
     pipeline: PipelineBench, called: list[str], options: dict[str, str]
 ) -> None:
     await ended(pipeline, BODY, attempts="1", **options)

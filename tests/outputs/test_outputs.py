@@ -1,4 +1,4 @@
-"""What a batch has beside its summary once it has ended: the joined table, the rows to submit again, the report."""
+"""The outputs of an ended batch beside its summary: the joined table, the rows to submit again, the report."""
 
 import csv
 import io
@@ -18,12 +18,12 @@ from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering, do
 
 @pytest.fixture(autouse=True)
 def model(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What begins with `no` fails."""
+    """Items that begin with `no` fail."""
     monkeypatch.setattr(calls, "MOST_CALLS", 1)
     pipeline.serve(answering(lambda text: (422, f"no {text[3:]!r}") if text[:2] == "no" else (200, {"said": text})))
 
 
-async def test_every_row_is_in_every_format_with_what_became_of_it(pipeline: PipelineBench) -> None:
+async def test_results_have_every_row_with_its_outcome_in_every_format(pipeline: PipelineBench) -> None:
     status = await ended(pipeline)
     assert (status["state"], status["notes"]) == ("done", [])
     assert status["links"]["outputs"] == f"s3://{pipeline.context.store.bucket}/{pipeline.batch}/"
@@ -44,7 +44,7 @@ async def test_every_row_is_in_every_format_with_what_became_of_it(pipeline: Pip
     ]
 
 
-async def test_the_rows_that_failed_are_submitted_again_as_they_are(pipeline: PipelineBench) -> None:
+async def test_failures_can_be_submitted_again_unchanged(pipeline: PipelineBench) -> None:
     await ended(pipeline)
     again = await output(pipeline, "failures.csv")
     assert again == b'id,url,note\n2,no b,\n4,no d,"say ""d"""\n'
@@ -61,7 +61,7 @@ async def test_the_rows_that_failed_are_submitted_again_as_they_are(pipeline: Pi
 
 
 @pytest.mark.parametrize("key", ["failures.csv", "0/failures.parquet", "results.ndjson"], ids=range(3))
-async def test_an_output_is_the_input_of_a_next_batch_by_its_key(pipeline: PipelineBench, key: str) -> None:
+async def test_output_can_be_the_input_of_another_batch(pipeline: PipelineBench, key: str) -> None:
     await ended(pipeline)
     spec = {"input": f"{pipeline.batch}/{key}", "column": "url"}
     assert (await pipeline.submit(orjson.dumps(spec), batch=f"{pipeline.name}.next")).status == 201
@@ -73,14 +73,14 @@ async def test_an_output_is_the_input_of_a_next_batch_by_its_key(pipeline: Pipel
 @pytest.mark.parametrize(
     "key", ["spec.json", "0/summary.json", "segments/0/x.ndjson", "failures.csv/x", "x/results.csv"], ids=range(5)
 )
-async def test_what_is_no_output_of_a_batch_is_no_input(pipeline: PipelineBench, key: str) -> None:
+async def test_other_object_of_a_batch_cannot_be_an_input(pipeline: PipelineBench, key: str) -> None:
     await ended(pipeline)
     spec = {"input": f"{pipeline.batch}/{key}", "column": "url"}
     with pytest.raises(BadRequestError, match="is the pipeline's own"):
         await pipeline.submit(orjson.dumps(spec), batch=f"{pipeline.name}.next")
 
 
-async def test_the_report_says_what_was_asked_and_what_became_of_it(pipeline: PipelineBench) -> None:
+async def test_report_has_the_specification_and_the_outcome(pipeline: PipelineBench) -> None:
     await pipeline.context.store.put(f"{pipeline.name}.csv", ROWS.encode())
     spec = {
         "input": f"{pipeline.name}.csv",
@@ -120,9 +120,7 @@ async def test_the_report_says_what_was_asked_and_what_became_of_it(pipeline: Pi
     ("asked", "there"),
     [("csv", ["results.csv"]), ("ndjson,parquet", ["results.parquet", "results.ndjson"]), ("", [])],
 )
-async def test_only_the_formats_that_were_asked_for_are_written(
-    pipeline: PipelineBench, asked: str, there: list[str]
-) -> None:
+async def test_only_the_requested_formats_are_written(pipeline: PipelineBench, asked: str, there: list[str]) -> None:
     await ended(pipeline, outputs=asked)
     expected = [*there, "failures.csv", "failures.parquet", "report.json"]
     assert await outputs(pipeline) == await outputs(pipeline, "0/") == expected
@@ -131,7 +129,7 @@ async def test_only_the_formats_that_were_asked_for_are_written(
     assert [link["size"] for link in linked] == [len(await output(pipeline, name)) for name in expected]
 
 
-async def test_a_redrive_replaces_all_of_them(pipeline: PipelineBench) -> None:
+async def test_redrive_replaces_all_outputs(pipeline: PipelineBench) -> None:
     await ended(pipeline, attempts="1")
     before = {name: await output(pipeline, name) for name in output_names(FORMATS)}
     pipeline.serve(answering(lambda text: (200, text)))
@@ -143,11 +141,11 @@ async def test_a_redrive_replaces_all_of_them(pipeline: PipelineBench) -> None:
         assert await output(pipeline, f"0/{name}") == old
     assert cells(await output(pipeline, "failures.csv")) == [["id", "url", "note"]]
     report = orjson.loads(await output(pipeline, "report.json"))
-    assert [(each["items"], each["tasks"]) for each in report["generations"]] == [(4, 4), (2, 2)]
+    assert [(generation["items"], generation["tasks"]) for generation in report["generations"]] == [(4, 4), (2, 2)]
     assert (report["succeeded"], report["failed"], report["retried"], report["errors"]) == (4, 0, 2, [])
 
 
-async def test_a_batch_that_was_cancelled_before_it_ran_has_rows_to_submit_again(pipeline: PipelineBench) -> None:
+async def test_cancelled_batch_has_its_rows_as_failures(pipeline: PipelineBench) -> None:
     await pipeline.submit(ROWS, CSV, {"column": "url", "window": "1"})
     await pipeline.handle("cancel", {"batch": pipeline.batch})
     pipeline.forget()
@@ -160,7 +158,7 @@ async def test_a_batch_that_was_cancelled_before_it_ran_has_rows_to_submit_again
     assert (report["state"], report["failed"], report["not_run"]) == ("cancelled", 0, 4)
 
 
-async def test_a_batch_without_rows_has_empty_tables(pipeline: PipelineBench) -> None:
+async def test_batch_without_rows_has_empty_tables(pipeline: PipelineBench) -> None:
     status = await ended(pipeline, "url\n")
     assert (status["state"], status["items"]) == ("done", 0)
     assert pl.read_parquet(await output(pipeline, "results.parquet")).columns == ["url", *OUTCOME_TYPES]
@@ -169,7 +167,7 @@ async def test_a_batch_without_rows_has_empty_tables(pipeline: PipelineBench) ->
     assert await output(pipeline, "failures.csv") == b"url\n"
 
 
-async def test_a_batch_that_never_opened_has_none(pipeline: PipelineBench) -> None:
+async def test_batch_that_never_opened_has_no_outputs(pipeline: PipelineBench) -> None:
     await pipeline.bench().claim()
     await pipeline.context.ledger.abandon(pipeline.batch, "opener", "no column")
     status = await pipeline.status()
@@ -177,7 +175,7 @@ async def test_a_batch_that_never_opened_has_none(pipeline: PipelineBench) -> No
     assert document(await pipeline.handle("outputs", {"batch": pipeline.batch}))["outputs"] == []
 
 
-async def test_results_that_are_elsewhere_or_no_text_say_so(pipeline: PipelineBench) -> None:
+async def test_referenced_and_binary_results_are_marked(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (200, b"\xff\x00" if text == "bytes" else "x" * 2000)))
     await ended(pipeline, "url\nbytes\nlarge\n", inline_limit="1000")
     frame = pl.read_parquet(await output(pipeline, "results.parquet")).select("result", "result_ref", "encoding")
@@ -192,7 +190,7 @@ async def test_results_that_are_elsewhere_or_no_text_say_so(pipeline: PipelineBe
 HOSTILE = ["^x.*$", "result", "status", "input.result", "pipeline.x", "", "*", "x1"]
 
 
-async def test_hostile_names_of_columns_are_names(pipeline: PipelineBench) -> None:
+async def test_hostile_column_names_are_kept(pipeline: PipelineBench) -> None:
     header = io.StringIO()
     csv.writer(header).writerows([["url", *HOSTILE], ["no", *map(str, range(len(HOSTILE)))]])
     await ended(pipeline, header.getvalue())
@@ -205,7 +203,7 @@ async def test_hostile_names_of_columns_are_names(pipeline: PipelineBench) -> No
     assert cells(await output(pipeline, "failures.csv"))[0] == ["url", *HOSTILE]
 
 
-async def test_as_many_columns_as_there_can_be(pipeline: PipelineBench) -> None:
+async def test_maximum_number_of_columns_is_written(pipeline: PipelineBench) -> None:
     header = ",".join(f"c{number}" for number in range(16_383))
     await ended(pipeline, f"url,{header}\n" + f"no,{'x,' * 16_382}x\n" * 3)
     frame = pl.read_parquet(await output(pipeline, "results.parquet"))
@@ -213,7 +211,7 @@ async def test_as_many_columns_as_there_can_be(pipeline: PipelineBench) -> None:
     assert [len(row) for row in cells(await output(pipeline, "failures.csv"))] == [16_384] * 4
 
 
-async def test_deletion_takes_them_and_nothing_of_somebody_elses(pipeline: PipelineBench) -> None:
+async def test_deletion_removes_the_outputs_and_no_foreign_object(pipeline: PipelineBench) -> None:
     await ended(pipeline)
     theirs = [f"{pipeline.batch}/{name}" for name in ("results.xlsx", "results.csv.bak", "0/mine.csv", "x/results.csv")]
     for key in theirs:

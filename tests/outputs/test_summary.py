@@ -1,4 +1,4 @@
-"""The summary: every item once, in input order, in the lists it belongs to."""
+"""The summary: every item once, in input order, in the list of its status."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -28,7 +28,7 @@ URL = Shape("url")
 async def summarize(
     store: Store, name: str, rows: int, outcomes: Sequence[Outcome], *, shape: Shape = URL, text: str = "item %d"
 ) -> tuple[bytes, list[Upload]]:
-    """Write the summary of a batch with these outcomes; return its bytes and the uploads that were recorded."""
+    """Write the summary of a batch with these outcomes; return its bytes and the recorded uploads."""
 
     async def frames() -> AsyncIterator[pl.DataFrame]:
         texts = [text % n for n in range(rows)]
@@ -55,7 +55,7 @@ async def summarize(
     return body, recorded
 
 
-async def test_the_summary_has_the_shape_of_the_original(store: Store, name: str) -> None:
+async def test_summary_has_its_documented_shape(store: Store, name: str) -> None:
     found = [outcome(2, result=b'{"b":1,"a":[2]}'), outcome(0, result=b'"text"'), outcome(1, "failed", result=b'"no"')]
     body, recorded = await summarize(store, name, 3, found)
     assert recorded == []
@@ -80,7 +80,7 @@ async def test_the_summary_has_the_shape_of_the_original(store: Store, name: str
     assert body.endswith(b"}\n")
 
 
-async def test_items_that_never_ran_are_failures_that_say_so_in_their_place(store: Store, name: str) -> None:
+async def test_items_that_never_ran_are_failures_in_their_place(store: Store, name: str) -> None:
     body, _ = await summarize(store, name, 5, [outcome(1), outcome(3, "failed")])
     failures = orjson.loads(body)["failures"]
     assert failures["count"] == 4
@@ -92,13 +92,13 @@ async def test_items_that_never_ran_are_failures_that_say_so_in_their_place(stor
 
 
 @pytest.mark.parametrize("column", ["result", "statusCode", "callId", "encoding", "resultRef"])
-async def test_a_column_with_the_name_of_a_field_is_called_item(store: Store, name: str, column: str) -> None:
+async def test_column_named_like_a_field_becomes_item(store: Store, name: str, column: str) -> None:
     body, _ = await summarize(store, name, 1, [outcome(0, result=b"7")], shape=Shape(column))
     (entry,) = orjson.loads(body)["results"]["results"]
     assert entry == {"item": "item 0", "result": 7, "statusCode": 200, "callId": "call-0"}
 
 
-async def test_an_item_that_is_json_is_shown_as_json(store: Store, name: str) -> None:
+async def test_json_item_is_shown_as_json(store: Store, name: str) -> None:
     shape = Shape("item", derived=True, json_items=True)
     body, _ = await summarize(store, name, 3, [outcome(0), outcome(1, "failed")], shape=shape, text='{"n":%d,"f":1.50}')
     document = orjson.loads(body)
@@ -111,7 +111,7 @@ async def test_an_item_that_is_json_is_shown_as_json(store: Store, name: str) ->
     ("more", "fields"),
     [({"encoding": "base64"}, {"encoding": "base64"}), ({"ref": "b/refs/0"}, {"resultRef": "b/refs/0"})],
 )
-async def test_what_is_not_text_or_too_large_says_how_to_read_it(
+async def test_referenced_or_encoded_result_is_marked(
     store: Store, name: str, more: dict[str, Any], fields: dict[str, str]
 ) -> None:
     body, _ = await summarize(store, name, 1, [outcome(0, **more)])
@@ -119,7 +119,7 @@ async def test_what_is_not_text_or_too_large_says_how_to_read_it(
     assert entry == {"url": "item 0", "result": None, "statusCode": 200, "callId": "call-0", **fields}
 
 
-async def test_without_any_outcome_both_lists_are_there(store: Store, name: str) -> None:
+async def test_summary_without_outcomes_has_both_lists(store: Store, name: str) -> None:
     async def record(_upload: Upload) -> None:
         raise AssertionError
 
@@ -139,7 +139,7 @@ async def nothing() -> AsyncIterator[pl.DataFrame]:
     yield
 
 
-async def test_a_big_summary_is_uploaded_by_parts_and_twice_gives_the_same_bytes(
+async def test_large_summary_is_multipart_and_the_same_in_a_second_run(
     store: Store, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshot_module, "ITEMS_AT_ONCE", 7)
@@ -154,7 +154,7 @@ async def test_a_big_summary_is_uploaded_by_parts_and_twice_gives_the_same_bytes
     assert again == body
 
 
-async def test_a_part_is_sent_while_the_next_is_collected_and_given_up_with_the_writer(
+async def test_part_is_sent_while_the_next_is_collected(
     store: Store, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent, never, recorded = asyncio.Event(), asyncio.Event(), list[Upload]()

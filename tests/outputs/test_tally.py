@@ -1,4 +1,4 @@
-"""What became of a batch's items is counted, and all failures are grouped by kind."""
+"""The tally counts the items of a batch by status, and groups all failures by kind."""
 
 import msgspec
 
@@ -14,14 +14,14 @@ def failed(index: int, text: str, status: int = 500) -> Outcome:
     )
 
 
-def test_items_are_counted_apart() -> None:
+def test_items_are_counted_by_status() -> None:
     tally = Tally()
     tally.add([outcome(0), None, outcome(2, "failed")])
     tally.add([outcome(3), None, None])
     assert (tally.succeeded, tally.failed, tally.not_run) == (2, 1, 3)
 
 
-def test_failures_that_differ_in_numbers_alone_are_one_kind_and_the_largest_comes_first() -> None:
+def test_failures_that_differ_in_numbers_are_one_kind() -> None:
     tally = Tally()
     tally.add([failed(0, "no row 7", 404), failed(1, "took 5 s"), outcome(2)])
     tally.add([failed(3, "took 17 s"), failed(4, "took 17 s", 504)])
@@ -31,7 +31,7 @@ def test_failures_that_differ_in_numbers_alone_are_one_kind_and_the_largest_come
     assert (example.result, example.call_id, len(example.item)) == ("took 5 s", "call-1", 120)
 
 
-def test_beyond_a_hundred_kinds_all_others_are_one() -> None:
+def test_kinds_beyond_a_hundred_are_counted_together() -> None:
     tally = Tally()
     names = [f"{'abcdefghij'[n // 26]}{chr(ord('a') + n % 26)}-kind" for n in range(MOST_GROUPS + 20)]
     tally.add([failed(n, name) for n, name in enumerate(names)])

@@ -1,4 +1,4 @@
-"""Inputs of typed columns, for the tests that read them."""
+"""Inputs with typed columns, written and read."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`chunk: auto`: about as many tasks as run at once, of at most 100 items, with time enough for each."""
+"""`chunk: auto`: about as many tasks as run at once, with at most 100 items and enough time for each."""
 
 import pytest
 from hypothesis import given
@@ -34,7 +34,7 @@ FIFTY_SECONDS = read_settings({"s3_bucket": "rows", "task_timeout": "50"})
         (5000, {"timeout": 60, "concurrency": 1}, 1),
     ],
 )
-def test_the_chunk_is(items: int, fields: dict[str, object], expected: int) -> None:
+def test_auto_chunk_depends_on_items_and_timeouts(items: int, fields: dict[str, object], expected: int) -> None:
     assert auto_chunk(items, spec(**fields), FIFTY_SECONDS) == expected
 
 
@@ -45,7 +45,7 @@ def test_the_chunk_is(items: int, fields: dict[str, object], expected: int) -> N
     task_timeout=st.floats(0.001, 3600),
 )
 @hypothesis_settings(max_examples=100, deadline=None, database=None)
-def test_a_chunk_fits_into_its_task_whatever_its_calls_take(
+def test_auto_chunk_fits_into_its_task_for_any_call_duration(
     items: int, timeout: float, concurrency: int, task_timeout: float
 ) -> None:
     settings = read_settings({"s3_bucket": "rows", "task_timeout": repr(task_timeout)})

@@ -1,4 +1,4 @@
-"""A submission's body: the key of an input, a JSON specification, or the input itself."""
+"""The body of a submission: the key of an input, a JSON specification, or the input itself."""
 
 import gzip
 from typing import Any
@@ -68,7 +68,7 @@ READ: dict[str, tuple[tuple[bytes, str, dict[str, str]], dict[str, Any], bytes |
 
 
 @pytest.mark.parametrize(("request_parts", "fields", "csv"), READ.values(), ids=READ)
-def test_a_submission_is_read(
+def test_submission_is_read(
     request_parts: tuple[bytes, str, dict[str, str]], fields: dict[str, Any], csv: bytes | None
 ) -> None:
     assert read(*request_parts) == (BatchSpec.model_validate(fields), csv)
@@ -88,34 +88,36 @@ REFUSED: dict[str, tuple[bytes, dict[str, str], type[PipelineError], str]] = {
 
 
 @pytest.mark.parametrize(("body", "query", "error", "reason"), REFUSED.values(), ids=REFUSED)
-def test_a_submission_is_refused(body: bytes, query: dict[str, str], error: type[PipelineError], reason: str) -> None:
+def test_malformed_submission_is_refused(
+    body: bytes, query: dict[str, str], error: type[PipelineError], reason: str
+) -> None:
     with pytest.raises(error) as caught:
         read(body, "", query)
     assert reason in str(caught.value)
 
 
-def test_a_body_is_of_the_format_of_its_type() -> None:
+def test_format_must_match_the_content_type() -> None:
     with pytest.raises(BadRequestError, match=r"^the body is CSV, and format says 'tsv': leave it out$"):
         read(b"url", "text/csv", {"format": "tsv"})
 
 
 @pytest.mark.parametrize("given", ["elsewhere", "s3://elsewhere/k", "s3://rows", "s3://", "s3://rows/", "s3://r!/k"])
-def test_an_input_elsewhere_is_read_from_the_buckets_that_are_allowed(given: str) -> None:
+def test_input_in_another_bucket_must_be_allowed(given: str) -> None:
     refused = {"s3://rows", "s3://", "s3://rows/", "s3://r!/k"} | ({given} if "/k" in given else set())
     assert bool(forbidden({"input": given})) == (given in refused)
     assert bool(forbidden({"input": given}, allowed_buckets="else*")) == (given in refused - {"s3://elsewhere/k"})
 
 
-def test_a_bucket_that_is_not_allowed_is_told_which_are() -> None:
+def test_refused_bucket_lists_the_allowed_ones() -> None:
     for settings, allowed in (({}, "rows"), ({"allowed_buckets": "data-*,raw"}, "rows, data-*, raw")):
         with pytest.raises(BadRequestError) as caught:
             parse_spec(KEY | {"input": "s3://other/k"}, read_settings(SETTINGS | settings))
-        said = f"input: the bucket 'other' is not allowed; allowed are: {allowed} (setting allowed_buckets)"
-        assert caught.value.problems == (said,)
+        problem = f"input: the bucket 'other' is not allowed; allowed are: {allowed} (setting allowed_buckets)"
+        assert caught.value.problems == (problem,)
     assert parse_spec(KEY | {"input": "s3://rows/k"}, read_settings(SETTINGS)).input == "s3://rows/k"
 
 
-def test_a_submission_needs_a_function_where_there_is_no_default() -> None:
+def test_function_is_required_without_a_default() -> None:
     event = Event(b"k", CIMultiDict[str](), "POST", {}, "/")
     with pytest.raises(BadRequestError) as caught:
         read_request(event, settings(model_function=""), "batch-1")
@@ -145,23 +147,23 @@ def forbidden(fields: dict[str, Any], **settings: str) -> list[str]:
         ({"function": "other", "timeout": 51, "chunk": 0}, ["function", "chunk", "chunk", "timeout"]),
     ],
 )
-def test_what_the_settings_forbid_is_named(fields: dict[str, Any], problems: list[str]) -> None:
+def test_violated_settings_are_named(fields: dict[str, Any], problems: list[str]) -> None:
     assert forbidden(fields, allowed_functions="default, model, pipeline*") == problems
 
 
-def test_a_function_that_is_not_allowed_is_told_which_are() -> None:
+def test_refused_function_lists_the_allowed_ones() -> None:
     settings = read_settings(SETTINGS | {"allowed_functions": "default,model-*"})
     with pytest.raises(BadRequestError) as caught:
         parse_spec({"input": "k", "function": "model"}, settings)
     assert caught.value.problems == ("function: 'model' is not allowed; allowed are: default, model-*",)
 
 
-def test_a_batch_that_was_accepted_is_read_whatever_the_settings_allow_later() -> None:
+def test_accepted_specification_is_valid_under_later_settings() -> None:
     accepted = parse_spec({"input": "k", "function": "model"}, read_settings(SETTINGS))
     again = Submission(accepted.model_dump(exclude_defaults=True), "", 0, "").spec
     assert again == accepted
 
 
-def test_only_a_timeout_that_was_asked_for_can_be_too_long() -> None:
+def test_only_an_explicit_timeout_can_be_too_long() -> None:
     assert forbidden({}, task_timeout="5") == []
     assert forbidden({"timeout": 30}, task_timeout="5") == ["timeout"]

@@ -35,14 +35,14 @@ def type_of(schema: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_a_field_has_one_line_of_help(name: str) -> None:
+def test_field_has_one_line_of_help(name: str) -> None:
     text = FIELDS[name].description or ""
     assert text.endswith(".")
     assert "\n" not in text
     assert len(text) <= 100
 
 
-def test_the_client_takes_every_field_with_its_type() -> None:
+def test_client_takes_every_field_with_its_type() -> None:
     hints = get_type_hints(SpecFields, localns={"Sequence": Sequence})
     assert list(hints) == ARGUMENTS
     declared = BatchSpec.model_json_schema()["properties"]
@@ -51,7 +51,7 @@ def test_the_client_takes_every_field_with_its_type() -> None:
     }
 
 
-def test_the_command_line_has_every_field_with_its_help_and_default() -> None:
+def test_command_line_has_every_field_with_its_help_and_default() -> None:
     group = get_command(app)
     assert isinstance(group, TyperGroup)
     options = {option.name: option for option in group.commands["submit"].params}

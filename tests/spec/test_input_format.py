@@ -1,4 +1,4 @@
-"""The format of an input: what the name of its object tells, unless it is given."""
+"""The format of an input follows from the name of its object unless it is given."""
 
 import pytest
 
@@ -25,12 +25,12 @@ NAMED = {
 
 
 @pytest.mark.parametrize(("key", "form"), NAMED.items())
-def test_the_format_is_what_the_key_tells_unless_it_is_given(key: str, form: str) -> None:
+def test_format_follows_from_the_key_unless_given(key: str, form: str) -> None:
     assert parse_spec({"input": key, "function": "f"}).input_format == form
     assert parse_spec({"input": key, "function": "f", "format": "tsv"}).input_format == "tsv"
 
 
-def test_every_format_is_sent_as_a_type_that_tells_it() -> None:
+def test_every_format_has_a_content_type_that_means_it() -> None:
     assert {form: CONTENT_TYPES.get(content_type_of(form), "json") for form in FORMATS} == {
         form: form for form in FORMATS
     }

@@ -1,4 +1,4 @@
-"""What a specification means for its calls, and which submissions are the same."""
+"""The calls that follow from a specification, and the digest that identifies a submission."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.rigs.function.fakes import spec
 MINIMAL: dict[str, Any] = {"input": "data/rows.csv", "function": "model"}
 
 
-def test_the_defaults_are_one_item_a_task() -> None:
+def test_default_is_one_item_a_task() -> None:
     given = parse_spec(MINIMAL)
     assert (given.chunk, given.window, given.attempts, given.column) == (1, 128, 3, None)
     assert given.item_type(json=False) == "text/plain; charset=utf-8"
@@ -28,29 +28,29 @@ def test_the_defaults_are_one_item_a_task() -> None:
         ({"content_type": "image/png"}, "image/png"),
     ],
 )
-def test_the_content_type_of_a_call_is(fields: dict[str, Any], expected: str) -> None:
+def test_content_type_of_a_call_follows_from_the_fields(fields: dict[str, Any], expected: str) -> None:
     assert parse_spec(MINIMAL | fields).item_type(json=False) == expected
 
 
-def test_an_item_that_is_json_says_so_unless_it_is_called_otherwise() -> None:
+def test_json_item_has_the_json_content_type_unless_given() -> None:
     assert parse_spec(MINIMAL).item_type(json=True) == "application/json"
     assert parse_spec(MINIMAL | {"content_type": "application/geo+json"}).item_type(json=True) == "application/geo+json"
 
 
-def test_a_chunk_call_sends_json_and_nothing_else() -> None:
+def test_chunk_call_allows_only_json() -> None:
     with pytest.raises(BadRequestError) as caught:
         parse_spec(MINIMAL | {"chunk_call": True, "content_type": "text/plain"})
     assert caught.value.problems == ("chunk_call sends a JSON array, so content_type can only be application/json",)
 
 
 @pytest.mark.parametrize("other", [{"chunk": 2}, {"chunk": "auto"}, {"chunk_call": True}])
-def test_a_direct_call_is_one_item(other: dict[str, Any]) -> None:
+def test_direct_call_allows_only_one_item(other: dict[str, Any]) -> None:
     with pytest.raises(BadRequestError) as caught:
         parse_spec(MINIMAL | {"direct": True} | other)
     assert caught.value.problems == ("direct sends one item a message, so chunk can only be 1, without chunk_call",)
 
 
-def test_direct_calls_keep_to_no_rate() -> None:
+def test_direct_calls_allow_no_rate() -> None:
     with pytest.raises(BadRequestError) as caught:
         parse_spec(MINIMAL | {"direct": True, "rate": 5})
     assert caught.value.problems == ("direct lets the queue-workers call at their own pace, so there can be no rate",)
@@ -60,7 +60,7 @@ def test_direct_calls_keep_to_no_rate() -> None:
 SUBMISSION = Submission({"input": "a.csv", "function": "f", "chunk": 7}, "etag", 10, "source")
 
 
-def test_a_submission_is_the_same_whatever_the_order_of_its_fields() -> None:
+def test_digest_is_independent_of_the_field_order() -> None:
     again = Submission({"chunk": 7, "function": "f", "input": "a.csv"}, "another etag", 11, "source")
     assert again.digest == SUBMISSION.digest
 
@@ -73,10 +73,10 @@ def test_a_submission_is_the_same_whatever_the_order_of_its_fields() -> None:
         Submission({"input": "a.csv", "function": "f", "chunk": 7}, "etag", 10, "another source"),
     ],
 )
-def test_another_specification_or_input_is_another_submission(other: Submission) -> None:
+def test_other_specification_or_input_has_another_digest(other: Submission) -> None:
     assert other.digest != SUBMISSION.digest
 
 
-def test_a_submission_gives_back_its_specification() -> None:
+def test_submission_returns_its_specification() -> None:
     given = spec(chunk="auto", headers={"X-A": "1"}, timeout=2.5)
     assert Submission(given.model_dump(exclude_defaults=True), "", 0, "").spec == given

@@ -1,4 +1,4 @@
-"""Secrets for S3 that expire or are replaced while the process lives."""
+"""Secrets for S3 that expire or are replaced while the process runs."""
 
 import asyncio
 import dataclasses
@@ -110,7 +110,7 @@ async def test_new_secrets_are_used_without_a_restart(
     ],
 )
 @pytest.mark.parametrize("operation", [_head, _get])
-async def test_a_request_that_the_old_secrets_failed_is_sent_again_with_the_new_ones(
+async def test_refused_request_is_sent_again_with_new_secrets(
     proxy: S3Proxy,
     s3: S3Info,
     mount: Mount,
@@ -133,9 +133,7 @@ async def test_a_request_that_the_old_secrets_failed_is_sent_again_with_the_new_
         assert [request.method for request in proxy.seen if request.path.endswith(name)] == [proxy.seen[0].method] * 2
 
 
-async def test_new_secrets_that_are_wrong_too_are_tried_once(
-    proxy: S3Proxy, s3: S3Info, mount: Mount, name: str
-) -> None:
+async def test_new_wrong_secrets_are_tried_once(proxy: S3Proxy, s3: S3Info, mount: Mount, name: str) -> None:
     mount.write(s3.access_key, WRONG)
     async with opened(proxy, s3, mount) as store:
         mount.write(s3.access_key, f"{WRONG} again")
@@ -144,9 +142,7 @@ async def test_new_secrets_that_are_wrong_too_are_tried_once(
         assert (len(proxy.seen), mount.reads) == (2, 1)
 
 
-async def test_requests_that_fail_together_read_the_files_once(
-    proxy: S3Proxy, s3: S3Info, mount: Mount, name: str
-) -> None:
+async def test_concurrent_refusals_read_the_files_once(proxy: S3Proxy, s3: S3Info, mount: Mount, name: str) -> None:
     mount.write(s3.access_key, WRONG)
     async with opened(proxy, s3, mount) as store:
         mount.write(s3.access_key, s3.secret_key)
@@ -155,7 +151,7 @@ async def test_requests_that_fail_together_read_the_files_once(
         assert len(await store.list(name)) == 20
 
 
-async def test_a_session_token_is_sent_and_replaced_with_its_key(
+async def test_session_token_is_sent_and_replaced_with_its_key(
     proxy: S3Proxy, s3: S3Info, mount: Mount, name: str
 ) -> None:
     mount.write(s3.access_key, s3.secret_key, "the first token")
@@ -171,7 +167,7 @@ async def test_a_session_token_is_sent_and_replaced_with_its_key(
     assert tokens == ["the first token", "the second token", "the second token", None]
 
 
-async def test_secret_files_that_cannot_be_read_leave_the_known_ones(
+async def test_unreadable_secret_files_leave_the_known_secrets(
     proxy: S3Proxy, s3: S3Info, mount: Mount, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     mount.write(s3.access_key, s3.secret_key)
@@ -184,7 +180,7 @@ async def test_secret_files_that_cannot_be_read_leave_the_known_ones(
         await store.put(name, b"")
 
 
-async def test_the_function_reads_the_secrets_of_its_mount_again(s3: S3Info, mount: Mount, name: str) -> None:
+async def test_function_reads_the_secrets_of_its_mount_again(s3: S3Info, mount: Mount, name: str) -> None:
     settings = connection(s3)[0].model_copy(update={"secret_mount_path": mount.path})
     mount.write(s3.access_key, WRONG)
     async with open_context(settings) as context:

@@ -36,7 +36,7 @@ EXAMPLES = {
 }
 
 
-def test_each_kind_of_key_reads_back_what_it_made() -> None:
+def test_each_kind_of_key_parses_its_own_keys() -> None:
     assert list(EXAMPLES) == list(EXAMPLES.values())
     assert {key_of(key) for key in EXAMPLES} == {*KEYS}
     for key in EXAMPLES:
@@ -49,14 +49,14 @@ def test_each_kind_of_key_reads_back_what_it_made() -> None:
 
 
 @pytest.mark.parametrize("kind", KEYS, ids=lambda kind: kind.pattern)
-def test_the_table_says_what_an_object_holds_and_which_rooms_write_it(kind: Key[...]) -> None:
+def test_every_kind_of_key_has_a_description_and_its_writers(kind: Key[...]) -> None:
     assert kind.holds.endswith(".")
     assert "\n" not in kind.holds
     assert kind.writers
     assert [room for room in kind.writers if not (PACKAGE / room / "__init__.py").exists()] == []
 
 
-def test_a_segment_reads_back_its_key() -> None:
+def test_segment_parses_its_key() -> None:
     segment = Segment("b", 2, 7, "0f", 3, 9, 1)
     assert Segment.parse(segment.key) == segment
     assert Segment.parse("b/segments/2/000007.0f.3-9.ndjson") is None
@@ -64,7 +64,7 @@ def test_a_segment_reads_back_its_key() -> None:
     assert not segment.is_since("10")
 
 
-def test_only_what_the_pipeline_writes_belongs_to_a_batch() -> None:
+def test_only_keys_of_the_pipeline_belong_to_a_batch() -> None:
     own = [key for key in EXAMPLES if key.startswith("b")]
     assert [key for key in EXAMPLES if belongs_to(key, "b")] == own
     assert not any(belongs_to(key, "bb") for key in EXAMPLES)
@@ -72,16 +72,16 @@ def test_only_what_the_pipeline_writes_belongs_to_a_batch() -> None:
     assert not any(belongs_to(key, "b") for key in strangers)
 
 
-def test_a_batch_may_read_the_outputs_and_the_input_of_another() -> None:
+def test_outputs_and_input_of_a_batch_are_readable() -> None:
     assert [key for key in EXAMPLES if is_readable(key)] == ["b/input.tsv", "b/2/results.csv", "b/results.csv"]
 
 
-def test_no_batch_is_called_as_a_folder_of_marks() -> None:
+def test_prefixes_of_marks_are_reserved_ids() -> None:
     assert {key.pattern.partition("/")[0] for key in KEYS if not key.pattern.startswith("<batch>")} == RESERVED_IDS
 
 
 def literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield what is written in code as a key or a part of one, by line."""
+    """Yield the keys, and parts of keys, that are literals in the code, with their lines."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in NAMES:
             yield node.lineno, node.value
@@ -104,11 +104,11 @@ def literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
         'f"{a}/refs/{b}"',
     ],
 )
-def test_a_key_in_code_is_seen(code: str) -> None:
+def test_key_in_code_is_found(code: str) -> None:
     assert list(literals(ast.parse(code)))
 
 
-def test_no_key_is_made_elsewhere() -> None:
+def test_no_key_is_made_outside_of_keys() -> None:
     files = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in BESIDE_THE_FUNCTION]
     made = {str(path.relative_to(PACKAGE)): list(literals(ast.parse(path.read_text()))) for path in files}
     assert made.pop("store/keys.py")

@@ -1,4 +1,4 @@
-"""An S3 that is slow, away for a moment or breaks off, in front of the real one: what the store does about it."""
+"""The store retries when S3 is slow, unreachable for a moment, or breaks off."""
 
 import asyncio
 import dataclasses
@@ -71,23 +71,23 @@ async def _copy(store: Store, key: str) -> None:
         ("get", "internal error"),
     ],
 )
-async def test_every_operation_rides_out_an_s3_that_is_away_for_a_moment(
+async def test_every_operation_survives_a_short_outage(
     proxied_store: Store, store: Store, proxy: S3Proxy, name: str, tmp_path: Path, operation: str, fault: str
 ) -> None:
     await store.put(name, b"object")
     turns = iter(range(1000))
     # Two faults, then one request that goes through: every request of an operation meets them.
-    proxy.spoils = lambda _: next(turns) % 3 < 2
+    proxy.affects = lambda _: next(turns) % 3 < 2
     proxy.faults = [AWAY[fault]] * 1000
     await OPERATIONS[operation](proxied_store, name, tmp_path)
     assert len(proxy.seen) >= 3
 
 
 @pytest.mark.parametrize("operation", ["put", "upload"])
-async def test_a_body_that_s3_waited_for_too_long_is_sent_again(
+async def test_request_timeout_of_s3_is_retried(
     proxied_store: Store, proxy: S3Proxy, name: str, tmp_path: Path, operation: str
 ) -> None:
-    proxy.spoils = lambda request: request.method == "PUT"
+    proxy.affects = lambda request: request.method == "PUT"
     proxy.faults = [refuse(400, "RequestTimeout")] * 2
     await OPERATIONS[operation](proxied_store, name, tmp_path)
     assert await proxied_store.list(name) == [name]
@@ -102,7 +102,7 @@ async def test_a_body_that_s3_waited_for_too_long_is_sent_again(
         ("dropped", r"^S3 cannot be reached \(\w+\)$"),
     ],
 )
-async def test_an_s3_that_stays_away_is_said(
+async def test_lasting_outage_is_an_error(
     proxied_store: Store, proxy: S3Proxy, name: str, fault: str, message: str
 ) -> None:
     proxy.faults = [AWAY[fault]] * 100
@@ -111,14 +111,14 @@ async def test_an_s3_that_stays_away_is_said(
     assert len(proxy.seen) == ATTEMPTS
 
 
-async def test_a_body_that_breaks_off_is_read_again(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
+async def test_interrupted_body_is_read_again(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
     body = bytes(range(256)) * 1000
     await proxied_store.put(name, body)
     proxy.faults = [cut(0), cut(1000), cut(len(body) - 1)]
     assert await proxied_store.get(name) == body
 
 
-async def test_a_body_that_stands_still_is_read_again(
+async def test_stalled_body_is_read_again(
     store: Store, proxy: S3Proxy, s3: S3Info, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3_module, "READ_TIMEOUT", 0.5)
@@ -130,13 +130,13 @@ async def test_a_body_that_stands_still_is_read_again(
     over.set()
 
 
-async def test_a_list_that_breaks_off_is_read_again(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
+async def test_interrupted_list_is_read_again(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
     await proxied_store.put(name, b"")
     proxy.faults = [cut(20)]
     assert await proxied_store.list(name) == [name]
 
 
-async def test_a_download_that_breaks_off_goes_on_where_it_was(
+async def test_interrupted_download_continues_where_it_stopped(
     proxied_store: Store, proxy: S3Proxy, name: str, tmp_path: Path
 ) -> None:
     body = bytes(range(256)) * (5 * MIB // 256)
@@ -151,7 +151,7 @@ async def test_a_download_that_breaks_off_goes_on_where_it_was(
     assert 0 < starts[1] < starts[2] == starts[3]
 
 
-async def test_a_download_that_breaks_off_does_not_go_on_with_another_object(
+async def test_interrupted_download_does_not_continue_with_another_object(
     proxied_store: Store, store: Store, proxy: S3Proxy, name: str, tmp_path: Path
 ) -> None:
     etag = (await proxied_store.put(name, b"old" * MIB)).etag
@@ -161,7 +161,7 @@ async def test_a_download_that_breaks_off_does_not_go_on_with_another_object(
         await proxied_store.download(name, etag, tmp_path / "file")
 
 
-async def test_bodies_that_always_break_off_are_said(
+async def test_bodies_that_always_break_off_are_an_error(
     proxied_store: Store, proxy: S3Proxy, name: str, tmp_path: Path
 ) -> None:
     etag = (await proxied_store.put(name, b"0123456789")).etag

@@ -1,4 +1,4 @@
-"""Segments keep outcomes in S3, and the merge gives the newest of every item in input order."""
+"""Segments hold outcomes in S3, and the merge yields the best outcome of every item in input order."""
 
 import asyncio
 import random
@@ -27,7 +27,7 @@ async def merged(store: Store, segments: list[Segment]) -> list[tuple[int, bytes
     return [(index, bytes(found.result)) async for some in merge(store, segments) for index, found in some.items()]
 
 
-async def test_a_segment_is_sorted_and_its_name_says_what_it_holds(store: Store, name: str) -> None:
+async def test_segment_is_sorted_and_named_after_its_content(store: Store, name: str) -> None:
     parts = [answer([outcome(8, "failed"), outcome(9)]), answer([outcome(2), outcome(3)]), *answers(5)]
     await write_segment(store, name, 0, EPOCH, 0, parts)
     assert await store.list(f"{name}/") == [f"{name}/segments/0/000000.{EPOCH}.2-9.1.ndjson"]
@@ -36,7 +36,7 @@ async def test_a_segment_is_sorted_and_its_name_says_what_it_holds(store: Store,
     assert [index for index, _ in await merged(store, [segment])] == [2, 3, 5, 8, 9]
 
 
-async def test_written_twice_a_segment_is_one_object_with_the_same_bytes(store: Store, name: str) -> None:
+async def test_segment_written_twice_is_one_object_with_the_same_bytes(store: Store, name: str) -> None:
     for parts in (answers(3, 1, 2), answers(2, 3, 1)):
         await write_segment(store, name, 0, EPOCH, 0, parts)
         (key,) = await store.list(f"{name}/")
@@ -44,7 +44,7 @@ async def test_written_twice_a_segment_is_one_object_with_the_same_bytes(store: 
         assert [line.split(b",")[0] for line in body.split(b"\n")] == [b'{"index":%d' % n for n in (1, 2, 3)]
 
 
-async def test_segments_that_overlap_are_merged_in_input_order(store: Store, name: str) -> None:
+async def test_overlapping_segments_are_merged_in_input_order(store: Store, name: str) -> None:
     indices = list(range(500))
     random.Random(7).shuffle(indices)
     for number in range(10):
@@ -54,7 +54,7 @@ async def test_segments_that_overlap_are_merged_in_input_order(store: Store, nam
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["oldest first", "newest first"])
-async def test_the_newest_generation_of_an_item_wins(store: Store, name: str, order: int) -> None:
+async def test_newest_generation_of_an_item_wins(store: Store, name: str, order: int) -> None:
     await write_segment(store, name, 0, EPOCH, 0, answers(0, 1, 2, 3, result=b'"g0"'))
     await write_segment(store, name, 0, EPOCH, 1, answers(4, 5, result=b'"g0"'))
     await write_segment(store, name, 1, EPOCH, 0, answers(1, 3, 4, result=b'"g1"'))
@@ -69,7 +69,7 @@ async def test_the_newest_generation_of_an_item_wins(store: Store, name: str, or
     ]
 
 
-async def test_whatever_segments_hold_each_item_comes_once_as_what_became_of_it(store: Store, name: str) -> None:
+async def test_each_item_is_merged_once_with_its_best_outcome(store: Store, name: str) -> None:
     rng = random.Random(3)
     best: dict[int, tuple[bool, int]] = {}
     segments: list[Segment] = []
@@ -78,22 +78,22 @@ async def test_whatever_segments_hold_each_item_comes_once_as_what_became_of_it(
             indices = sorted(rng.sample(range(number * 20, number * 20 + 60), 15))
             found = [outcome(n, rng.choice(["succeeded", "failed"]), result=b"%d" % generation) for n in indices]
             await write_segment(store, name, generation, EPOCH, number, [answer(found)])
-            for each in found:
-                rank = (each.status == "succeeded", generation)
-                best[each.index] = max(rank, best.get(each.index, rank))
+            for made in found:
+                rank = (made.status == "succeeded", generation)
+                best[made.index] = max(rank, best.get(made.index, rank))
         segments += await list_segments(store, name, generation, EPOCH, 6)
     rng.shuffle(segments)
     outcomes = [pair async for some in merge(store, segments) for pair in some.items()]
     assert [index for index, _ in outcomes] == sorted(best)
-    assert {n: (each.status == "succeeded", int(bytes(each.result))) for n, each in outcomes} == best
+    assert {n: (made.status == "succeeded", int(bytes(made.result))) for n, made in outcomes} == best
 
 
-async def test_no_segments_hold_nothing(store: Store) -> None:
+async def test_no_segments_merge_to_nothing(store: Store) -> None:
     assert await merged(store, []) == []
     assert await unsuccessful(store, [], 3) == ([], [0, 1, 2])
 
 
-async def test_the_next_segments_are_read_meanwhile_and_given_up_with_the_merge(
+async def test_next_segments_are_read_ahead_and_cancelled_with_the_merge(
     store: Store, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(READ_AHEAD + 3):
@@ -116,23 +116,21 @@ async def test_the_next_segments_are_read_meanwhile_and_given_up_with_the_merge(
     assert asyncio.all_tasks() == before
 
 
-async def test_a_segment_that_was_written_twice_with_other_tasks_counts_twice(store: Store, name: str) -> None:
+async def test_segment_written_again_with_other_tasks_is_read_twice(store: Store, name: str) -> None:
     await write_segment(store, name, 0, EPOCH, 0, answers(0, 1))
     await write_segment(store, name, 0, EPOCH, 0, answers(1, 2))
     segments = await list_segments(store, name, 0, EPOCH, 1)
     assert [index for index, _ in await merged(store, segments)] == [0, 1, 2]
 
 
-async def test_a_segment_that_is_missing_is_an_error_that_names_it(store: Store, name: str) -> None:
+async def test_missing_segment_is_named(store: Store, name: str) -> None:
     for number in (0, 2):
         await write_segment(store, name, 0, EPOCH, number, answers(number))
     with pytest.raises(MissingSegmentError, match=rf"batch {name}: segments \[1, 3\] of generation 0 are not in S3"):
         await list_segments(store, name, 0, EPOCH, 4)
 
 
-async def test_segments_of_another_epoch_another_generation_or_beyond_the_count_are_not_read(
-    store: Store, name: str
-) -> None:
+async def test_other_epochs_generations_and_numbers_are_not_listed(store: Store, name: str) -> None:
     await write_segment(store, name, 0, EPOCH, 0, answers(0))
     await write_segment(store, name, 0, EPOCH, 1, answers(1))
     await write_segment(store, name, 0, "def456", 0, answers(2))
@@ -142,7 +140,7 @@ async def test_segments_of_another_epoch_another_generation_or_beyond_the_count_
     assert await list_segments(store, name, 0, EPOCH, 0) == []
 
 
-async def test_only_failures_worth_it_are_retryable(store: Store, name: str) -> None:
+async def test_only_retryable_failures_are_listed(store: Store, name: str) -> None:
     parts = [
         answer([outcome(7, "failed", retryable=True), outcome(8, "failed")]),
         answer([outcome(1), outcome(2, "failed", retryable=True)]),
@@ -154,14 +152,12 @@ async def test_only_failures_worth_it_are_retryable(store: Store, name: str) -> 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["oldest first", "newest first"])
 @pytest.mark.parametrize("generations", [(0, 0), (0, 1), (1, 0)])
-async def test_a_success_stands_whatever_else_became_of_the_item(
-    store: Store, name: str, generations: tuple[int, int], order: int
-) -> None:
+async def test_success_outweighs_any_failure(store: Store, name: str, generations: tuple[int, int], order: int) -> None:
     good, bad = generations
     await write_segment(store, name, good, EPOCH, 0, [answer([outcome(0, result=b'"good"')])])
     await write_segment(store, name, bad, EPOCH, 1, [answer([outcome(0, "failed", result=b'"bad"', retryable=True)])])
     keys = [key for generation in {*generations} for key in await store.list(f"{name}/segments/{generation}/")]
-    segments = [each for each in map(Segment.parse, sorted(keys)) if each]
+    segments = [segment for segment in map(Segment.parse, sorted(keys)) if segment]
     assert len(segments) == 2
     assert await merged(store, segments[::order]) == [(0, b'"good"')]
     assert await retryable(store, segments[::order]) == []

@@ -1,4 +1,4 @@
-"""A snapshot gives every task its very items, whatever the chunk and however many parts it has."""
+"""A snapshot gives every task its own items, for any chunk size and number of parts."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -42,7 +42,7 @@ EPOCH = "e1"
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 100])
-async def test_every_task_has_its_items_and_together_they_are_the_input(store: Store, name: str, chunk: int) -> None:
+async def test_tasks_have_their_items_and_cover_the_input(store: Store, name: str, chunk: int) -> None:
     manifest = await Snapshots(store).write(name, 0, frames(), Shape("url"), chunk)
     assert (manifest.items, manifest.tasks) == (ROWS, -(-ROWS // chunk))
     assert len(manifest.first_tasks) > 3
@@ -55,9 +55,7 @@ async def test_every_task_has_its_items_and_together_they_are_the_input(store: S
 
 
 @pytest.mark.parametrize("sizes", [(1000,), (1,) * 20 + (980,), (500, 500)])
-async def test_the_same_rows_give_the_same_objects_however_they_arrive(
-    store: Store, name: str, sizes: tuple[int, ...]
-) -> None:
+async def test_same_rows_give_the_same_objects_in_any_frames(store: Store, name: str, sizes: tuple[int, ...]) -> None:
     first = await Snapshots(store).write(f"{name}.a", 0, frames(sizes), Shape("url"), 7)
     again = await Snapshots(store).write(f"{name}.b", 0, frames(sizes), Shape("url"), 7)
     assert first == again
@@ -68,7 +66,7 @@ async def test_the_same_rows_give_the_same_objects_however_they_arrive(
 
 
 @pytest.mark.parametrize("wanted", [[0], [999], [3, 4, 500, 998], list(range(0, 1000, 3))])
-async def test_a_next_generation_is_cut_from_the_same_rows_with_all_their_columns(
+async def test_next_generation_is_cut_from_the_same_rows_and_columns(
     store: Store, name: str, wanted: list[int]
 ) -> None:
     snapshots = Snapshots(store)
@@ -87,7 +85,7 @@ async def test_a_next_generation_is_cut_from_the_same_rows_with_all_their_column
     assert [found.index async for items in snapshots.all_items(name, whole) for found in items] == list(range(ROWS))
 
 
-async def test_the_parts_in_memory_are_bounded_and_a_part_is_read_once(
+async def test_cached_parts_are_bounded_and_each_is_read_once(
     store: Store, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshot_module, "CACHED_PARTS", 2)
@@ -103,13 +101,13 @@ async def test_the_parts_in_memory_are_bounded_and_a_part_is_read_once(
     assert reader._part.cache_info().currsize == 2
 
 
-async def test_an_empty_input_has_no_tasks(store: Store, name: str) -> None:
+async def test_empty_input_has_no_tasks(store: Store, name: str) -> None:
     manifest = await Snapshots(store).write(name, 0, frames(()), Shape("url"), 1)
     assert (manifest.items, manifest.tasks, manifest.first_tasks) == (0, 0, [])
     assert [items async for items in Snapshots(store).all_items(name, manifest)] == []
 
 
-async def test_a_snapshot_that_is_not_there_is_named_and_not_remembered_as_missing(store: Store, name: str) -> None:
+async def test_missing_snapshot_is_named_and_not_cached(store: Store, name: str) -> None:
     reader = Snapshots(store)
     with pytest.raises(MissingObjectError, match=rf"{name}/input/0\.json"):
         await reader.items(name, EPOCH, 0, 0)
@@ -117,7 +115,7 @@ async def test_a_snapshot_that_is_not_there_is_named_and_not_remembered_as_missi
     assert await reader.items(name, EPOCH, 0, 0) == [item(0)]
 
 
-async def test_rows_that_cannot_be_read_leave_no_manifest_and_keep_their_error(store: Store, name: str) -> None:
+async def test_broken_rows_leave_no_manifest(store: Store, name: str) -> None:
     async def broken() -> AsyncIterator[pl.DataFrame]:
         async for frame in frames():
             yield frame
@@ -128,7 +126,7 @@ async def test_rows_that_cannot_be_read_leave_no_manifest_and_keep_their_error(s
     assert f"{name}/input/0.json" not in await store.list(f"{name}/")
 
 
-async def test_what_is_remembered_is_remembered_for_one_life_of_an_id(store: Store, name: str) -> None:
+async def test_cache_is_separate_for_each_epoch(store: Store, name: str) -> None:
     reader = Snapshots(store)
     await reader.write(name, 0, frames(), Shape("url"), 1)
     assert await reader.items(name, EPOCH, 0, 0) == [item(0)]
@@ -153,12 +151,12 @@ TYPED = pl.DataFrame(
 
 
 async def test_columns_keep_their_types_in_every_generation(store: Store, name: str) -> None:
-    async def each() -> AsyncIterator[pl.DataFrame]:
+    async def single_rows() -> AsyncIterator[pl.DataFrame]:
         for place in range(TYPED.height):
             yield TYPED.slice(place, 1)
 
     snapshots = Snapshots(store)
-    await snapshots.write(name, 0, each(), Shape("item", derived=True, json_items=True), 1)
+    await snapshots.write(name, 0, single_rows(), Shape("item", derived=True, json_items=True), 1)
     selected = [frame async for frame in snapshots.select(name, [0, 1, 2])]
     assert pl.concat(selected).equals(TYPED)
     assert {tuple(frame.schema.items()) for frame in selected} == {tuple(TYPED.schema.items())}
@@ -171,7 +169,7 @@ async def test_columns_keep_their_types_in_every_generation(store: Store, name: 
 
 
 @pytest.mark.parametrize(("json_items", "text"), [(True, "null"), (False, "")])
-async def test_a_missing_item_is_null_or_empty_text(store: Store, name: str, text: str, *, json_items: bool) -> None:
+async def test_missing_item_is_null_or_empty_text(store: Store, name: str, text: str, *, json_items: bool) -> None:
     async def missing() -> AsyncIterator[pl.DataFrame]:
         yield TYPED.tail(1).with_columns(pl.lit(0, pl.Int64).alias(INDEX))
 

@@ -1,4 +1,4 @@
-"""Multipart uploads and deletions that meet an S3 in trouble: nothing stays behind, and what does is said."""
+"""Multipart uploads and deletions when S3 fails: nothing stays behind, or it is logged."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from pipeline.store.bucket import PART_SIZE, Store
 from pipeline.store.multipart import Upload
 from pipeline.store.writer import Writer
 from pipeline.units import MIB
-from tests.rigs.s3.proxy import S3Proxy, hold, lose, refuse, say
+from tests.rigs.s3.proxy import S3Proxy, hold, lose, refuse, reply_with
 
 
 async def uploads(store: Store, name: str) -> list[str]:
@@ -19,11 +19,11 @@ async def uploads(store: Store, name: str) -> list[str]:
     return [upload["Key"] for upload in answer.get("Uploads", [])]
 
 
-async def test_a_throttled_upload_is_complete_and_leaves_none_behind(
+async def test_throttled_upload_is_complete_and_leaves_no_other(
     proxied_store: Store, proxy: S3Proxy, name: str
 ) -> None:
     turns = iter(range(1000))
-    proxy.spoils = lambda _: next(turns) % 3 < 2
+    proxy.affects = lambda _: next(turns) % 3 < 2
     proxy.faults = [refuse(503, "SlowDown")] * 1000
     async with await proxied_store.start_upload(name) as upload:
         await upload.send(b"a" * 5 * MIB)
@@ -34,7 +34,7 @@ async def test_a_throttled_upload_is_complete_and_leaves_none_behind(
     assert await uploads(proxied_store, name) == []
 
 
-async def test_an_upload_whose_completion_is_not_heard_of_is_complete(
+async def test_upload_whose_completion_gets_no_answer_is_complete(
     proxied_store: Store, proxy: S3Proxy, name: str
 ) -> None:
     async with await proxied_store.start_upload(name) as upload:
@@ -45,7 +45,7 @@ async def test_an_upload_whose_completion_is_not_heard_of_is_complete(
     assert await uploads(proxied_store, name) == []
 
 
-async def test_an_upload_that_fails_is_aborted(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
+async def test_failed_upload_is_aborted(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
     async with await proxied_store.start_upload(name) as upload:
         await upload.send(b"a" * 5 * MIB)
         assert await uploads(proxied_store, name) == [name]
@@ -57,13 +57,13 @@ async def test_an_upload_that_fails_is_aborted(proxied_store: Store, proxy: S3Pr
     assert await proxied_store.list(name) == []
 
 
-async def test_a_copy_by_parts_that_fails_is_aborted(
+async def test_failed_copy_by_parts_is_aborted(
     proxied_store: Store, proxy: S3Proxy, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_module, "COPY_LIMIT", 5 * MIB)
     source = await proxied_store.put(f"{name}/from", b"a" * 11 * MIB)
     turns = iter(range(1000))
-    proxy.spoils = lambda request: "partNumber" in request.query and next(turns) == 1
+    proxy.affects = lambda request: "partNumber" in request.query and next(turns) == 1
     proxy.faults = [refuse(403, "AccessDenied")]
     with pytest.raises(UnavailableError, match="AccessDenied"):
         await proxied_store.copy(source, f"{name}/to")
@@ -73,11 +73,9 @@ async def test_a_copy_by_parts_that_fails_is_aborted(
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"], ids=["while it starts", "while it sends"])
-async def test_an_upload_that_is_cancelled_is_aborted(
-    proxied_store: Store, proxy: S3Proxy, name: str, method: str
-) -> None:
+async def test_cancelled_upload_is_aborted(proxied_store: Store, proxy: S3Proxy, name: str, method: str) -> None:
     reached, goes_on = asyncio.Event(), asyncio.Event()
-    proxy.spoils = lambda request: request.method == method
+    proxy.affects = lambda request: request.method == method
     proxy.faults = [hold(reached, goes_on)]
 
     async def send() -> None:
@@ -96,34 +94,34 @@ async def test_an_upload_that_is_cancelled_is_aborted(
     assert await proxied_store.list(name) == []
 
 
-async def test_an_upload_that_cannot_be_aborted_is_said_beside_the_first_error(
+async def test_upload_that_cannot_be_aborted_is_logged_beside_the_first_error(
     proxied_store: Store, proxy: S3Proxy, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    proxy.spoils = lambda request: request.method == "DELETE"
+    proxy.affects = lambda request: request.method == "DELETE"
     proxy.faults = [refuse(403, "AccessDenied")]
     with pytest.raises(ZeroDivisionError):
         async with await proxied_store.start_upload(name):
             raise ZeroDivisionError
-    (said,) = [record for record in caplog.records if record.message == "the unfinished upload stays in S3"]
-    assert said.upload == name  # type: ignore[attr-defined]
-    assert said.error.startswith("S3 denies access")  # type: ignore[attr-defined]
+    (entry,) = [record for record in caplog.records if record.message == "the unfinished upload stays in S3"]
+    assert entry.upload == name  # type: ignore[attr-defined]
+    assert entry.error.startswith("S3 denies access")  # type: ignore[attr-defined]
     assert await proxied_store.abort_uploads(name) == 0
     await store_module.Upload.start(proxied_store._client, proxied_store.bucket, f"{name}.json", "text/plain")
     assert await proxied_store.abort_uploads(name) == 1
 
 
-async def test_what_could_not_be_deleted_is_counted(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
+async def test_undeleted_objects_are_counted(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
     errors = "".join(
         f"<Error><Key>{key}</Key><Code>{code}</Code></Error>"
         for key, code in (("a", "InternalError"), ("b", "AccessDenied"), ("c", "NoSuchKey"), ("d", "InternalError"))
     )
-    proxy.faults = [say(f"<DeleteResult>{errors}</DeleteResult>")]
+    proxy.faults = [reply_with(f"<DeleteResult>{errors}</DeleteResult>")]
     message = r"^S3 left 3 of 5 objects undeleted \(AccessDenied, InternalError\)$"
     with pytest.raises(UnavailableError, match=message):
         await proxied_store.delete_many([f"{name}/{key}" for key in "abcde"])
 
 
-async def test_uploads_that_may_not_be_listed_are_said_once(
+async def test_uploads_that_cannot_be_listed_are_logged_once(
     proxied_store: Store, proxy: S3Proxy, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await proxied_store.start_upload(f"{name}.json")
@@ -134,10 +132,10 @@ async def test_uploads_that_may_not_be_listed_are_said_once(
     assert await proxied_store.abort_uploads(name) == 1
 
 
-async def test_a_summary_that_fails_is_aborted(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
+async def test_failed_writer_aborts_its_upload(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
     async def record(upload: Upload) -> None:
         assert await uploads(proxied_store, name) == [upload.key]
-        proxy.spoils = lambda request: request.method == "PUT"
+        proxy.affects = lambda request: request.method == "PUT"
         proxy.faults = [refuse(403, "AccessDenied")]
 
     async def write() -> None:
@@ -151,7 +149,7 @@ async def test_a_summary_that_fails_is_aborted(proxied_store: Store, proxy: S3Pr
     assert await uploads(proxied_store, name) == []
 
 
-async def test_a_summary_whose_upload_cannot_be_recorded_is_aborted(proxied_store: Store, name: str) -> None:
+async def test_writer_that_cannot_record_its_upload_aborts_it(proxied_store: Store, name: str) -> None:
     async def record(_: Upload) -> None:
         raise ZeroDivisionError
 
@@ -161,9 +159,7 @@ async def test_a_summary_whose_upload_cannot_be_recorded_is_aborted(proxied_stor
     assert await uploads(proxied_store, name) == []
 
 
-async def test_a_summary_that_has_sent_nothing_has_nothing_to_abort(
-    proxied_store: Store, proxy: S3Proxy, name: str
-) -> None:
+async def test_writer_that_sent_nothing_aborts_nothing(proxied_store: Store, proxy: S3Proxy, name: str) -> None:
     async def record(_: Upload) -> None:
         raise AssertionError
 

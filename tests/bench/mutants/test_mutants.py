@@ -66,7 +66,7 @@ def test_all_judge_that_start_no_services_of_their_own() -> None:
 
 def test_own_tests_come_first() -> None:
     order = [
-        "tests/inputs/test_rows.py::a",
+        "tests/inputs/test_csv_rows.py::a",
         "tests/ledger/scripts/test_fail_and_defer.py::a",
         "tests/modes/test_tune.py::a",
     ]
@@ -116,7 +116,9 @@ def test_fast_tests_judge_until_the_budget_is_used_up_and_the_model_alone() -> N
 
 def test_a_run_leaves_rows_a_page_and_the_machine(tmp_path: Path) -> None:
     book = Book(tmp_path, MACHINE, Console(quiet=True))
-    book.begin(Scope({MUTANT.path: 40, "pipeline/openfaas/signing.py": 30}, 1000, ("tests/inputs/test_rows.py::a",)), 5)
+    book.begin(
+        Scope({MUTANT.path: 40, "pipeline/openfaas/signing.py": 30}, 1000, ("tests/inputs/test_csv_rows.py::a",)), 5
+    )
     case = Case(MUTANT, (Session(("a", "b"), 1.0, 1.0),), 3)
     python = replace(case, mutant=replace(MUTANT, path="pipeline/openfaas/signing.py"))
     book.done(case, Verdict("killed", 1.0, "a"))
@@ -131,7 +133,7 @@ def test_a_run_leaves_rows_a_page_and_the_machine(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "mutation.json").read_text()) == MACHINE
     page = (tmp_path / "mutation.md").read_text().splitlines()
     assert "Controls, with nothing changed: 1 of 1 survived. Tests that may judge: 1000." in page
-    assert "- `tests/inputs/test_rows.py::a`" in page
+    assert "- `tests/inputs/test_csv_rows.py::a`" in page
     assert [line for line in page if line.startswith("| ")][1:] == [
         "| pipeline/ledger/lua/tune.lua | 40 | 3 | 2 | 1 | 67% |",
         "| pipeline/openfaas/signing.py | 30 | 1 | 0 | 1 | 0% |",

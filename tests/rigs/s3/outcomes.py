@@ -1,4 +1,4 @@
-"""Outcomes and answers made by hand."""
+"""Outcomes of items and answers of tasks."""
 
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -17,17 +17,17 @@ def outcome(
     retryable: bool = False,
     **more: Any,
 ) -> Outcome:
-    """What became of an item."""
+    """The outcome of an item."""
     code = 200 if status == "succeeded" else 500
     raw = msgspec.Raw(result)
     return Outcome(index, f"item {index}", status, code, 1, 0.5, f"call-{index}", retryable, raw, **more)
 
 
 def answer(outcomes: Iterable[Outcome]) -> bytes:
-    """A task's answer."""
+    """The answer of a task with these outcomes."""
     return encode_answer(list(outcomes))
 
 
 def answers(*indices: int, result: bytes = b"null") -> list[bytes]:
-    """One answer an item, in this order."""
+    """One answer for each item, in this order."""
     return [answer([outcome(index, result=result)]) for index in indices]

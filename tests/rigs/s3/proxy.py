@@ -1,4 +1,4 @@
-"""A proxy before the real S3 server that spoils what it is told to, and passes everything else on as it is."""
+"""A proxy in front of the real S3 server: it breaks chosen requests and forwards all others unchanged."""
 
 import asyncio
 import io
@@ -11,25 +11,25 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-# Of one connection, not of the message.
+# Headers of the connection, not of the message.
 _HOP = {"connection", "keep-alive", "transfer-encoding"}
 
 
 @dataclass
 class S3Proxy:
-    """`faults` are taken by the next requests, one each; `spoils` says which requests take one; `seen` holds all."""
+    """`faults` are used by the next requests, one each; `affects` selects these requests; `seen` holds all."""
 
     upstream: URL
     session: aiohttp.ClientSession
     url: str = ""
     faults: list["Fault"] = field(default_factory=list)
     seen: list[web.Request] = field(default_factory=list)
-    spoils: Callable[[web.Request], bool] = lambda _: True
+    affects: Callable[[web.Request], bool] = lambda _: True
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer with the next fault if there is one for this request, else as the server does."""
         self.seen.append(request)
-        if self.faults and self.spoils(request):
+        if self.faults and self.affects(request):
             return await self.faults.pop(0)(self, request)
         return await self.forward(request)
 
@@ -42,7 +42,7 @@ class S3Proxy:
             data=io.BytesIO(await request.read()) if request.body_exists else None,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         ) as answer:
-            # Of an answer to HEAD the Content-Length is the object's.
+            # In an answer to HEAD, Content-Length is the size of the object.
             return web.Response(
                 status=answer.status, body=await answer.read() or None, headers=_without_hops(answer.headers)
             )
@@ -52,7 +52,7 @@ Fault = Callable[[S3Proxy, web.Request], Awaitable[web.StreamResponse]]
 
 
 def refuse(status: int, code: str) -> Fault:
-    """Answer as S3 says an error; to HEAD without a body, which leaves only the status."""
+    """Answer with an error as S3 does; an answer to HEAD has no body, only the status."""
 
     async def answer(_: S3Proxy, request: web.Request) -> web.Response:
         await request.read()
@@ -62,7 +62,7 @@ def refuse(status: int, code: str) -> Fault:
     return answer
 
 
-def say(body: str) -> Fault:
+def reply_with(body: str) -> Fault:
     """Answer 200 with this XML."""
 
     async def answer(_: S3Proxy, request: web.Request) -> web.Response:
@@ -73,14 +73,14 @@ def say(body: str) -> Fault:
 
 
 async def drop(_: S3Proxy, request: web.Request) -> web.Response:
-    """Drop the connection before the server hears of the request."""
+    """Drop the connection before the server gets the request."""
     await request.read()
     _abort(request)
     return web.Response()
 
 
 async def lose(proxy: S3Proxy, request: web.Request) -> web.Response:
-    """Let the server do what is asked, and drop the connection before it can say so."""
+    """Forward the request, and drop the connection before the answer."""
     await proxy.forward(request)
     _abort(request)
     return web.Response()
@@ -90,7 +90,7 @@ async def _nothing() -> None: ...
 
 
 def cut(after: int, meanwhile: Callable[[], Awaitable[object]] = _nothing) -> Fault:
-    """Send this many bytes of the body that was promised, wait for something, then drop the connection."""
+    """Send `after` bytes of the promised body, await `meanwhile`, then drop the connection."""
 
     async def answer(proxy: S3Proxy, request: web.Request) -> web.StreamResponse:
         whole = await proxy.forward(request)
@@ -108,7 +108,7 @@ def cut(after: int, meanwhile: Callable[[], Awaitable[object]] = _nothing) -> Fa
 
 
 def hold(reached: asyncio.Event, goes_on: asyncio.Event) -> Fault:
-    """Let the server do what is asked, but keep its answer back."""
+    """Forward the request, set `reached`, and hold the answer back until `goes_on`."""
 
     async def answer(proxy: S3Proxy, request: web.Request) -> web.Response:
         response = await proxy.forward(request)

@@ -1,4 +1,4 @@
-"""Batches made by hand: a snapshot of rows and segments of outcomes, and what the joined table makes of them."""
+"""Batches written directly to S3 for the joined table: a snapshot of rows, and segments of outcomes."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 
@@ -16,7 +16,7 @@ EPOCH = "abc123"
 
 
 async def write_snapshot(store: Store, name: str, rows: pl.DataFrame, column: str = "url") -> Manifest:
-    """Write the snapshot of these rows, whose `column` holds the items; without it they are made of all columns."""
+    """Write a snapshot of these rows; `column` holds the items, which without it are made of all columns."""
 
     async def frames() -> AsyncIterator[pl.DataFrame]:
         if rows.height:
@@ -32,15 +32,15 @@ def _items(rows: pl.DataFrame) -> pl.Series:
 
 
 async def write_segments(
-    store: Store, name: str, outcomes: Sequence[Outcome], each: int = 1000, generation: int = 0
+    store: Store, name: str, outcomes: Sequence[Outcome], segment_size: int = 1000, generation: int = 0
 ) -> list[Segment]:
-    """Write outcomes as segments of so many."""
+    """Write outcomes as segments of `segment_size` outcomes."""
     count = 0
-    for number, some in enumerate(_batched(outcomes, each)):
+    for number, some in enumerate(_batched(outcomes, segment_size)):
         await write_segment(store, name, generation, EPOCH, number, [answer([found]) for found in some])
         count = number + 1
     return await list_segments(store, name, generation, EPOCH, count)
 
 
-def _batched(outcomes: Sequence[Outcome], each: int) -> Iterable[Sequence[Outcome]]:
-    return (outcomes[start : start + each] for start in range(0, len(outcomes), each))
+def _batched(outcomes: Sequence[Outcome], size: int) -> Iterable[Sequence[Outcome]]:
+    return (outcomes[start : start + size] for start in range(0, len(outcomes), size))

@@ -1,4 +1,4 @@
-"""Inputs that are broken, or made to do harm: they break the process that reads them, nothing else."""
+"""Broken and hostile inputs: at worst they end the process that reads them, and nothing else."""
 
 import asyncio
 import gzip
@@ -90,9 +90,7 @@ REFUSED: dict[str, tuple[Format, bytes, str]] = {
 
 
 @pytest.mark.parametrize(("form", "body", "reason"), REFUSED.values(), ids=REFUSED)
-async def test_a_file_that_cannot_be_read_is_refused_in_words(
-    tmp_path: Path, form: Format, body: bytes, reason: str
-) -> None:
+async def test_unreadable_file_is_a_400(tmp_path: Path, form: Format, body: bytes, reason: str) -> None:
     with pytest.raises(BadRequestError) as caught:
         await read(tmp_path, body, form)
     assert str(caught.value).startswith(reason)
@@ -100,9 +98,9 @@ async def test_a_file_that_cannot_be_read_is_refused_in_words(
     assert str(tmp_path) not in str(caught.value)
 
 
-# One array for all columns: the bomb is for those who read it.
+# One array for all columns: small to write, large to read.
 WIDE = pa.table(dict.fromkeys((f"c{n}" for n in range(5000)), pa.array([None] * 500_000, pa.int8())))
-# A page of some bytes that says the same thing of several MiB over and over.
+# A page of a few bytes that repeats one value of a MiB many times.
 REPEATED = pa.table({"a": pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), ["x" * MIB])})
 
 BOMBS: dict[str, tuple[Format, Callable[[], bytes], str]] = {
@@ -145,7 +143,7 @@ BOMBS: dict[str, tuple[Format, Callable[[], bytes], str]] = {
 
 
 @pytest.mark.parametrize(("form", "make", "reason"), BOMBS.values(), ids=BOMBS)
-async def test_a_bomb_is_refused_within_the_bounds(
+async def test_bomb_is_a_400_within_bounded_memory(
     tmp_path: Path, form: Format, make: Callable[[], bytes], reason: str
 ) -> None:
     with pytest.raises(BadRequestError) as caught:
@@ -153,15 +151,15 @@ async def test_a_bomb_is_refused_within_the_bounds(
     assert str(caught.value).startswith(reason)
 
 
-async def test_a_caller_that_gives_up_ends_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cancelled_request_kills_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Process] = []
     start = asyncio.create_subprocess_exec
 
-    async def noted(*arguments: Any, **options: Any) -> Process:
+    async def start_and_record(*arguments: Any, **options: Any) -> Process:
         started.append(await start(*arguments, **options))
         return started[0]
 
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", noted)
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_and_record)
     opening = asyncio.create_task(open_body(tmp_path, b'{"a":1}\n' * 3 * MANY, "ndjson", 10 * MANY))
     await wait_until(lambda: started)
     opening.cancel()
@@ -170,9 +168,7 @@ async def test_a_caller_that_gives_up_ends_the_reader(tmp_path: Path, monkeypatc
     assert started[0].returncode == -signal.SIGKILL
 
 
-async def test_a_file_that_breaks_its_reader_is_refused_in_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_file_that_crashes_its_reader_is_a_400(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(parent._ENVIRONMENT, "PYTHONHOME", "/nowhere")
     with pytest.raises(BadRequestError) as caught:
         await open_body(tmp_path, b"", "ndjson")
@@ -182,7 +178,7 @@ async def test_a_file_that_breaks_its_reader_is_refused_in_words(
     )
 
 
-def spoilt(seed: int) -> bytes:
+def damaged_parquet(seed: int) -> bytes:
     """Change some bytes of a Parquet file, in its footer above all."""
     chance = random.Random(seed)
     body = bytearray(parquet(MIXED, compression=chance.choice(["uncompressed", "zstd", "gzip"])))
@@ -194,14 +190,14 @@ def spoilt(seed: int) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_a_spoilt_file_is_read_or_refused(tmp_path: Path, seed: int) -> None:
+async def test_damaged_parquet_is_read_or_a_400(tmp_path: Path, seed: int) -> None:
     try:
-        await open_body(tmp_path, spoilt(seed), "parquet")
+        await open_body(tmp_path, damaged_parquet(seed), "parquet")
     except BadRequestError as error:
         assert "Parquet" in str(error) or "rows" in str(error)  # noqa: PT017 - it may be read as well
 
 
-async def test_a_disk_that_is_full_is_not_the_inputs_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_full_disk_is_a_503(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -211,9 +207,7 @@ async def test_a_disk_that_is_full_is_not_the_inputs_fault(tmp_path: Path, monke
         typed_reader.rewrite(typed_reader.Source("ndjson", str(tmp_path / "rows"), str(tmp_path), 1))
 
 
-async def test_a_reader_that_is_killed_from_outside_may_be_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reader_killed_from_outside_is_a_503(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def killed(*_: object) -> None:
         raise parent.ChildEndedError(-signal.SIGKILL, typed_reader.LIMITS)
 

@@ -1,4 +1,4 @@
-"""Cutting: held against a reference that goes row by row."""
+"""The cutter, compared with a reference that goes row by row."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -18,7 +18,7 @@ frames_of_items = st.lists(st.lists(items, max_size=25), max_size=8)
 
 
 def reference(sizes: Sequence[int], chunk: int, task_bytes: int) -> list[int]:
-    """A task starts with every block of `chunk` rows, and inside it after each `task_bytes` that are full."""
+    """A task starts at every block of `chunk` rows, and within a block whenever another `task_bytes` are full."""
     tasks, task, filled, full = [], -1, 0, 0
     for place, size in enumerate(sizes):
         if place % chunk == 0:
@@ -31,12 +31,12 @@ def reference(sizes: Sequence[int], chunk: int, task_bytes: int) -> list[int]:
 
 
 def other(index: int) -> str:
-    """What the other column of a row holds."""
+    """The cell of the other column in this row."""
     return "o" * (index % 5)
 
 
 def cut(cutter: Cutter, frames: Frames, *, alone: bool = False) -> list[pl.DataFrame]:
-    """Cut rows of two columns, or, if `alone`, of one that has something in it."""
+    """Cut rows of two columns; with `alone` the second column is empty."""
     parts, index = [], 0
     for rows in frames:
         indices = range(index, index + len(rows))
@@ -53,9 +53,7 @@ def cut(cutter: Cutter, frames: Frames, *, alone: bool = False) -> list[pl.DataF
 @example(frames=[["x" * 30], ["x" * 30]], chunk=2, task_bytes=30, part_bytes=1)
 @example(frames=[["a"], [], ["b"]], chunk=2, task_bytes=100, part_bytes=100)
 @settings(max_examples=150, deadline=None, database=None)
-def test_any_rows_in_any_frames_are_cut_as_the_reference_cuts_them(
-    frames: Frames, chunk: int, task_bytes: int, part_bytes: int
-) -> None:
+def test_any_frames_are_cut_like_the_reference(frames: Frames, chunk: int, task_bytes: int, part_bytes: int) -> None:
     rows = [row for frame in frames for row in frame]
     cutter = Cutter(chunk, task_bytes, part_bytes)
     parts = cut(cutter, frames)
@@ -71,7 +69,7 @@ def test_any_rows_in_any_frames_are_cut_as_the_reference_cuts_them(
 
 
 def _check_tasks(tasks: list[int], sizes_of_rows: list[int], chunk: int, task_bytes: int) -> None:
-    """What the numbers promise, whatever the reference says."""
+    """Check the promises about tasks independently of the reference."""
     assert sorted(set(tasks)) == list(range(len(set(tasks))))
     for _, places in groupby(range(len(sizes_of_rows)), key=tasks.__getitem__):
         sizes = [sizes_of_rows[place] for place in places]
@@ -80,7 +78,7 @@ def _check_tasks(tasks: list[int], sizes_of_rows: list[int], chunk: int, task_by
 
 
 def _check_parts(parts: list[pl.DataFrame], part_bytes: int) -> None:
-    """A part is never empty and holds whole tasks; those before its last one are over its size by a row at most."""
+    """Check that parts hold whole tasks, and are full by at most a row too much before their last task."""
     seen = [set(part[TASK]) for part in parts]
     assert all(seen)
     assert sum(map(len, seen)) == len(set().union(*seen))
@@ -92,7 +90,7 @@ def _check_parts(parts: list[pl.DataFrame], part_bytes: int) -> None:
 
 @given(rows=st.lists(items, max_size=60), sizes=st.lists(st.integers(1, 20), min_size=1), chunk=st.integers(1, 50))
 @settings(max_examples=100, deadline=None, database=None)
-def test_frames_never_change_the_tasks(rows: list[str], sizes: list[int], chunk: int) -> None:
+def test_size_of_frames_never_changes_the_tasks(rows: list[str], sizes: list[int], chunk: int) -> None:
     frames: Frames = []
     start = 0
     while start < len(rows):
@@ -122,23 +120,25 @@ CUT: dict[str, tuple[int, int, list[str], list[int]]] = {
 
 
 @pytest.mark.parametrize(("chunk", "task_bytes", "rows", "expected"), CUT.values(), ids=CUT)
-def test_cutting(chunk: int, task_bytes: int, rows: list[str], expected: list[int]) -> None:
+def test_tasks_end_at_their_chunk_or_their_bytes(
+    chunk: int, task_bytes: int, rows: list[str], expected: list[int]
+) -> None:
     parts = cut(Cutter(chunk, task_bytes), [rows], alone=True)
     assert [list(part[TASK]) for part in parts] == [expected]
     assert reference([len(row.encode()) for row in rows], chunk, task_bytes) == expected
 
 
-def test_nothing_gives_no_parts() -> None:
+def test_no_rows_give_no_parts() -> None:
     cutter = Cutter(3)
     assert cut(cutter, []) == cut(cutter, [[], []]) == []
     assert (cutter.tasks, cutter.items) == (0, 0)
 
 
-def test_a_part_is_given_as_soon_as_it_is_full_but_never_the_task_that_may_go_on() -> None:
+def test_full_part_is_returned_without_its_last_task() -> None:
     cutter = Cutter(2, part_bytes=10)
     schema = {"url": pl.String, INDEX: pl.Int64}
-    given_parts = cutter.feed(pl.DataFrame({"url": ["a" * 20] * 3, INDEX: [0, 1, 2]}, schema=schema))
-    assert [list(part[TASK]) for part in given_parts] == [[0, 0]]
+    full_parts = cutter.feed(pl.DataFrame({"url": ["a" * 20] * 3, INDEX: [0, 1, 2]}, schema=schema))
+    assert [list(part[TASK]) for part in full_parts] == [[0, 0]]
     assert [list(part[TASK]) for part in cutter.rest()] == [[1]]
 
 
@@ -156,11 +156,11 @@ SIZES: dict[str, tuple[pl.Series, list[int]]] = {
 
 
 @pytest.mark.parametrize(("column", "sizes"), SIZES.values(), ids=SIZES)
-def test_a_cells_size_is_that_of_what_is_in_it(column: pl.Series, sizes: list[int]) -> None:
+def test_cell_size_is_the_size_of_its_content(column: pl.Series, sizes: list[int]) -> None:
     assert cell_sizes(column).to_list() == sizes
 
 
-def test_every_column_of_a_row_counts_but_the_pipelines_own_numbers() -> None:
+def test_row_size_counts_every_column_but_the_index() -> None:
     rows = pl.DataFrame({"url": ["a"] * 4, "n": [1, 2, 3, 4], "l": [["x"], [], [], []], INDEX: range(4)})
     parts = Cutter(9, task_bytes=27)
     assert parts.feed(rows) == []

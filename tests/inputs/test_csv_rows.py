@@ -1,4 +1,4 @@
-"""Rows: what a CSV file says, cell by cell, in order, or an error that says what is wrong with it."""
+"""The rows of a CSV file, cell by cell, or an error that says what is wrong."""
 
 import gzip
 import zlib
@@ -71,7 +71,7 @@ READ: dict[str, tuple[bytes, list[str]]] = {
 
 
 @pytest.mark.parametrize(("body", "expected"), READ.values(), ids=READ)
-async def test_reading(tmp_path: Path, body: bytes, expected: list[str]) -> None:
+async def test_csv_is_read_cell_by_cell(tmp_path: Path, body: bytes, expected: list[str]) -> None:
     rows = scan(tmp_path, body)
     column = choose_column(rows, None)
     assert column == "url"
@@ -116,7 +116,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("body", "reason"), REFUSED.values(), ids=REFUSED)
-async def test_refusing(tmp_path: Path, body: bytes, reason: str) -> None:
+async def test_unreadable_csv_is_refused(tmp_path: Path, body: bytes, reason: str) -> None:
     with pytest.raises(BadRequestError) as caught:
         await items_of(scan(tmp_path, body), "url")
     assert reason in str(caught.value)
@@ -126,22 +126,20 @@ STAR = b"*,^u.*$,url\nx,y,z\n"
 
 
 @pytest.mark.parametrize("column", ["*", "^u.*$"])
-async def test_a_columns_name_is_no_pattern(tmp_path: Path, column: str) -> None:
+async def test_column_name_is_not_a_pattern(tmp_path: Path, column: str) -> None:
     rows = scan(tmp_path, STAR)
     assert choose_column(rows, column) == column
     assert await items_of(rows, column) == [(0, {"*": "x", "^u.*$": "y"}[column])]
 
 
-async def test_a_wide_file_is_read_with_its_blank_lines_left_out(tmp_path: Path) -> None:
+async def test_wide_file_is_read_without_its_blank_lines(tmp_path: Path) -> None:
     header = ",".join(["url", *(f"c{number}" for number in range(2000))])
     body = f"{header}\na{',1' * 2000}\n\n,x\n".encode()
     assert await items_of(scan(tmp_path, body), "url") == [(0, "a"), (1, "")]
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
-def test_a_line_that_no_replica_could_hold_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, packed: bool
-) -> None:
+def test_line_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, packed: bool) -> None:
     monkeypatch.setattr(unpacking, "LINE_LIMIT", 3 * MIB)
     body = b"url\n" + b"x" * (2 * MIB) + b"\n" + b"y" * (4 * MIB) + b"\n"
     with pytest.raises(BadRequestError, match="the input has a line over 3 MiB"):
@@ -150,7 +148,7 @@ def test_a_line_that_no_replica_could_hold_is_refused(
 
 
 @pytest.mark.parametrize("body", [b"", b"\n", b"\r\n\r\n", b"\xef\xbb\xbf", gzip.compress(b"", mtime=0)])
-def test_a_file_without_a_header_has_no_rows_at_all(tmp_path: Path, body: bytes) -> None:
+def test_file_without_a_header_has_no_rows(tmp_path: Path, body: bytes) -> None:
     (tmp_path / "input").write_bytes(body)
     assert open_rows(tmp_path / "input") is None
 
@@ -165,7 +163,7 @@ def test_a_file_without_a_header_has_no_rows_at_all(tmp_path: Path, body: bytes)
         (b"a,a", "a_duplicated_0", "a_duplicated_0"),
     ],
 )
-def test_the_column_of_items_is(tmp_path: Path, header: bytes, wanted: str | None, expected: str) -> None:
+def test_column_of_items_is_chosen(tmp_path: Path, header: bytes, wanted: str | None, expected: str) -> None:
     assert choose_column(scan(tmp_path, header + b"\n"), wanted) == expected
 
 
@@ -181,19 +179,21 @@ MANY = ",".join(f"c{i}" for i in range(60)).encode()
         (b"only", "url", "there is no column 'url'; the columns are: only"),
     ],
 )
-def test_no_column_is_chosen(tmp_path: Path, header: bytes, wanted: str | None, reason: str) -> None:
+def test_missing_column_is_an_error_that_lists_the_columns(
+    tmp_path: Path, header: bytes, wanted: str | None, reason: str
+) -> None:
     with pytest.raises(BadRequestError) as caught:
         choose_column(scan(tmp_path, header + b"\n"), wanted)
     assert str(caught.value) == reason
 
 
-def test_of_many_columns_the_first_are_listed(tmp_path: Path) -> None:
+def test_only_the_first_of_many_columns_are_listed(tmp_path: Path) -> None:
     with pytest.raises(BadRequestError, match=r"c0, c1, .*, c49, \.\.\.$"):
         choose_column(scan(tmp_path, MANY + b"\n"), None)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
-async def test_indices_are_continuous_over_many_frames(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+async def test_indices_are_continuous_across_frames(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     cells = [f"https://example.org/{i}/{'x' * (i % 97)}" for i in range(40_000)]
     rows = scan(tmp_path, pack(b"id,url\n" + b"".join(b"%d,%s\n" % (i, cell.encode()) for i, cell in enumerate(cells))))
     frames = [frame async for frame in read_rows(rows, "url", MANY_ROWS)]

@@ -1,4 +1,4 @@
-"""Inputs of typed columns: what is in them, with its types, in order."""
+"""Inputs with typed columns: their rows, types and order."""
 
 import datetime as dt
 import gzip
@@ -56,7 +56,7 @@ async def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     assert found.equals(TYPED)
 
 
-async def test_parquet_of_others_is_read(tmp_path: Path) -> None:
+async def test_parquet_of_other_writers_is_read(tmp_path: Path) -> None:
     columns = {
         "category": pa.array(["p", "q", None]).dictionary_encode(),
         "none": pa.array([None] * 3, pa.null()),
@@ -72,12 +72,12 @@ async def test_parquet_of_others_is_read(tmp_path: Path) -> None:
         "long": pa.array(["a", "b", None], pa.large_string()),
         "half": pa.array([1.5, None, 2.0], pa.float32()).cast(pa.float16()),
     }
-    each: list[dict[str, Any]] = [
+    writers: list[dict[str, Any]] = [
         {},
         {"version": "1.0", "use_dictionary": False},
         {"data_page_version": "2.0", "compression": "gzip"},
     ]
-    for place, options in enumerate(each):
+    for place, options in enumerate(writers):
         (folder := tmp_path / str(place)).mkdir()
         found = await read(folder, parquet(pa.table(columns), **options))
         assert {name: found.schema[name] for name in ("category", "none", "fixed", "price", "nested", "long")} == {
@@ -99,14 +99,14 @@ async def test_parquet_of_others_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("group", [1000, 33_000, 100_000])
-async def test_rows_keep_their_order_over_slices_and_row_groups(tmp_path: Path, group: int) -> None:
+async def test_rows_keep_their_order_across_row_groups(tmp_path: Path, group: int) -> None:
     rows = pl.DataFrame({"n": range(100_000), "s": [f"row {n}" for n in range(100_000)]})
     assert (await read(tmp_path, parquet(rows, row_group_size=group))).equals(rows)
 
 
 @pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
 @pytest.mark.parametrize("form", ["ndjson", "json"])
-async def test_json_is_read_packed_or_not(tmp_path: Path, form: Format, pack: Callable[[bytes], bytes]) -> None:
+async def test_compressed_json_is_read(tmp_path: Path, form: Format, pack: Callable[[bytes], bytes]) -> None:
     lines = [b'{"n":%d,"s":"row %d","l":[%d]}' % (n, n, n) for n in range(50_000)]
     body = b"\n".join(lines) if form == "ndjson" else b"[" + b",\n".join(lines) + b"]"
     table = await open_body(tmp_path, pack(body), form)
@@ -126,13 +126,13 @@ EMPTY: dict[str, tuple[Format, bytes, list[str]]] = {
 
 
 @pytest.mark.parametrize(("form", "body", "columns"), EMPTY.values(), ids=EMPTY)
-async def test_an_input_may_be_empty(tmp_path: Path, form: Format, body: bytes, columns: list[str]) -> None:
+async def test_empty_input_has_no_rows(tmp_path: Path, form: Format, body: bytes, columns: list[str]) -> None:
     found = await read(tmp_path, body, form)
     assert (found.height, found.columns) == (0, columns)
 
 
 @pytest.mark.parametrize("form", ["parquet", "ndjson", "json"])
-async def test_rows_are_counted(tmp_path: Path, form: Format) -> None:
+async def test_rows_are_limited(tmp_path: Path, form: Format) -> None:
     bodies = {
         "parquet": parquet(pl.DataFrame({"a": [1, 2, 3]})),
         "ndjson": b'{"a":1}\n' * 3,

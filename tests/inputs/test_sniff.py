@@ -1,4 +1,4 @@
-"""Files that are not of the format as which they are read: the error says what they are."""
+"""A file of another format than expected: the error names its format."""
 
 import gzip
 import io
@@ -28,7 +28,7 @@ def zipped() -> bytes:
     return buffer.getvalue()
 
 
-MISTAKEN: dict[str, tuple[bytes, set[Format], str]] = {
+OTHER_FORMATS: dict[str, tuple[bytes, set[Format], str]] = {
     "lines of JSON": (LINES, {"ndjson"}, "it is JSON: format ndjson reads an object a line"),
     "an array of JSON": (PRETTY, {"json"}, "it is an array of JSON: format json reads it"),
     "empty objects": (b"{}\n", {"ndjson"}, "it is JSON: format ndjson reads an object a line"),
@@ -49,18 +49,18 @@ async def _open(folder: Path, body: bytes, form: Format) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("name", MISTAKEN)
-async def test_what_a_file_is_instead_is_said(tmp_path: Path, name: str, form: Format) -> None:
-    body, fine, told = MISTAKEN[name]
+@pytest.mark.parametrize("name", OTHER_FORMATS)
+async def test_file_of_another_format_is_recognized(tmp_path: Path, name: str, form: Format) -> None:
+    body, formats, message = OTHER_FORMATS[name]
     (tmp_path / "input").write_bytes(body)
-    if form in fine:
+    if form in formats:
         check_kind(tmp_path / "input", form)
         return
-    with pytest.raises(BadRequestError, match=re.escape(told)):
+    with pytest.raises(BadRequestError, match=re.escape(message)):
         await _open(tmp_path, body, form)
 
 
-async def test_packed_parquet_is_to_be_unpacked(tmp_path: Path) -> None:
+async def test_compressed_parquet_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadRequestError, match="Parquet packs its columns itself, so unpack it"):
         await open_body(tmp_path, gzip.compress(PARQUET, mtime=0), "parquet")
 
@@ -68,12 +68,12 @@ async def test_packed_parquet_is_to_be_unpacked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "body", [b"PAR1,PAR2\n", b"BZh,b\n", b"[id],[name]\n", b'"{""a"": 1}"\n', b"{\n", b"[\n", b"PK\n"]
 )
-def test_odd_names_are_names(tmp_path: Path, body: bytes) -> None:
+def test_column_names_like_magic_bytes_are_names(tmp_path: Path, body: bytes) -> None:
     (tmp_path / "input").write_bytes(body)
     assert open_rows(tmp_path / "input") is not None
 
 
-async def test_a_type_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+async def test_unreadable_column_type_is_named(tmp_path: Path) -> None:
     path = tmp_path / "intervals.parquet"
     duckdb.sql(f"COPY (SELECT 'a' AS url, INTERVAL 1 DAY AS age) TO '{path}' (FORMAT parquet)")
     with pytest.raises(BadRequestError, match=r"a type that cannot be read, \w*interval: leave it out, or cast it"):

@@ -1,4 +1,4 @@
-"""The outputs of a batch whose reduce is cut off, has no room, or is large."""
+"""The outputs of a batch whose reduce is interrupted, has no disk space, or is large."""
 
 import asyncio
 import base64
@@ -22,19 +22,19 @@ from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering
 
 @pytest.fixture(autouse=True)
 def model(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What begins with `no` fails."""
+    """Items that begin with `no` fail."""
     monkeypatch.setattr(calls, "MOST_CALLS", 1)
     pipeline.serve(answering(lambda text: (422, f"no {text[3:]!r}") if text[:2] == "no" else (200, {"said": text})))
 
 
-async def until_the_reduce(pipeline: PipelineBench, **options: str) -> Mapping[str, str]:
+async def run_until_the_reduce(pipeline: PipelineBench, **options: str) -> Mapping[str, str]:
     await pipeline.submit(ROWS, CSV, {"column": "url", **options})
     while pipeline.queue[0].mode == "task":
         await pipeline.deliver(pipeline.queue.pop(0))
     return pipeline.queue.pop(0).query
 
 
-async def test_a_table_that_kills_its_replica_does_not_keep_its_batch_from_ending(pipeline: PipelineBench) -> None:
+async def test_tables_are_given_up_after_several_lost_replicas(pipeline: PipelineBench) -> None:
     await ended(pipeline, attempts="1")
     assert "results.csv" in await outputs(pipeline)
     await pipeline.handle("redrive", {"batch": pipeline.batch})
@@ -52,15 +52,15 @@ async def test_a_table_that_kills_its_replica_does_not_keep_its_batch_from_endin
     assert note.startswith("there are no results.parquet, results.csv, results.ndjson, failures.csv, ")
     assert note.endswith("given up after 3 attempts that broke off (see the function's log and its replicas' memory)")
     assert (await pipeline.summary())["failures"]["count"] == 2
-    # Those of the generation before are of another summary.
+    # Outputs of the generation before belong to another summary.
     assert await outputs(pipeline) == await outputs(pipeline, "1/") == []
     assert (await Specs(pipeline.context.store, pipeline.name).read_status(pipeline.batch) or {})["notes"] == [note]
 
 
-async def test_a_full_disk_is_said_and_ends_in_a_summary_alone(
+async def test_full_disk_ends_the_batch_with_a_summary_only(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reduce = await until_the_reduce(pipeline)
+    reduce = await run_until_the_reduce(pipeline)
     monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
     trouble = r"the tables cannot be made under /\S+: No space left on device"
     for _ in range(TABLE_ATTEMPTS):
@@ -78,8 +78,8 @@ def full(*_: object, **__: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-async def test_an_s3_that_was_away_costs_no_output(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    reduce, put = await until_the_reduce(pipeline), pipeline.context.store.put
+async def test_s3_outage_costs_no_output(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    reduce, put = await run_until_the_reduce(pipeline), pipeline.context.store.put
 
     async def away(key: str, *more: Any) -> Any:
         if key.endswith("report.json"):
@@ -97,10 +97,10 @@ async def test_an_s3_that_was_away_costs_no_output(pipeline: PipelineBench, monk
 
 
 @pytest.mark.parametrize("form", ["results.parquet", "results.csv", "results.ndjson"])
-async def test_large_outputs_go_by_parts_and_what_is_given_up_is_aborted(
+async def test_large_outputs_are_multipart_and_failed_uploads_are_aborted(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    # Letters that no packing makes small.
+    # Letters that cannot be compressed.
     pipeline.serve(answering(lambda text: (200, random_letters(int(text)))))
     await pipeline.submit_rows(*map(str, range(12)), inline_limit=str(4 * 1024 * 1024))
     while pipeline.queue[0].mode == "task":
@@ -134,8 +134,8 @@ def random_letters(seed: int) -> str:
     return base64.b64encode(random.Random(seed).randbytes(900_000)).decode()
 
 
-async def test_a_replica_is_free_for_others_while_tables_are_written(pipeline: PipelineBench) -> None:
-    reduce = asyncio.create_task(pipeline.handle("reduce", await until_the_reduce(pipeline)))
+async def test_replica_serves_requests_while_tables_are_written(pipeline: PipelineBench) -> None:
+    reduce = asyncio.create_task(pipeline.handle("reduce", await run_until_the_reduce(pipeline)))
     answered = 0
     while not reduce.done():
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""batch: a prefix whose objects are the items, inputs of other buckets, and what is no input."""
+"""A prefix whose objects are the items, inputs in other buckets, and addresses that are no input."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -50,13 +50,13 @@ async def test_every_object_under_a_prefix_is_an_item(pipeline: Pipeline) -> Non
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """List by pieces of few rows, and take few for all that is opened at once."""
+    """List few rows a piece, and open few objects at once."""
     monkeypatch.setattr(prefixes, "PAGES_A_PIECE", 1)
     monkeypatch.setattr(prefixes, "PAGE", 4)
 
 
 @pytest.mark.usefixtures("small_pages")
-async def test_a_prefix_of_many_objects_is_listed_by_a_queued_opening(pipeline: Pipeline) -> None:
+async def test_large_prefix_is_listed_by_a_queued_opening(pipeline: Pipeline) -> None:
     for number in range(5):
         await put(pipeline, f"many/{number}", b"x")
     prefix = f"s3://{pipeline.context.store.bucket}/{pipeline.name}.in/many/"
@@ -68,7 +68,7 @@ async def test_a_prefix_of_many_objects_is_listed_by_a_queued_opening(pipeline: 
     pipeline.queue.clear()
 
 
-async def test_a_thousand_objects_and_more_are_listed_in_order(pipeline: Pipeline) -> None:
+async def test_more_than_a_thousand_objects_are_listed_in_order(pipeline: Pipeline) -> None:
     names = [f"{number}{'/x' * (number % 2)}" for number in range(1001)]
     await asyncio.gather(*(put(pipeline, f"many/{name}", b"") for name in names))
     assert (await pipeline.submit(f"{pipeline.name}.in/many/")).status == 202
@@ -77,7 +77,7 @@ async def test_a_thousand_objects_and_more_are_listed_in_order(pipeline: Pipelin
     pipeline.queue.clear()
 
 
-async def test_a_list_is_not_written_over_that_of_another_who_opens_the_batch(pipeline: Pipeline) -> None:
+async def test_opening_does_not_overwrite_the_list_of_the_claim_owner(pipeline: Pipeline) -> None:
     await put(pipeline, "few/a", b"x")
     submission = Submission({"input": f"{pipeline.name}.in/few/", "function": f"{pipeline.name}-model"}, "", 0, "")
     ours, theirs = (NewBatch(pipeline.batch, submission, owner) for owner in ("ours", "theirs"))
@@ -91,7 +91,7 @@ async def test_a_list_is_not_written_over_that_of_another_who_opens_the_batch(pi
     pipeline.queue.clear()
 
 
-async def test_a_prefix_has_at_most_so_many_objects(pipeline: Pipeline) -> None:
+async def test_prefix_with_more_objects_than_max_rows_is_refused(pipeline: Pipeline) -> None:
     for number in range(3):
         await put(pipeline, f"few/{number}", b"x")
     pipeline.context = replace(pipeline.context, settings=pipeline.context.settings.model_copy(update={"max_rows": 2}))
@@ -100,7 +100,7 @@ async def test_a_prefix_has_at_most_so_many_objects(pipeline: Pipeline) -> None:
     assert await pipeline.objects() == []
 
 
-async def test_a_prefix_without_objects_says_what_is_near(pipeline: Pipeline) -> None:
+async def test_prefix_without_objects_names_similar_keys(pipeline: Pipeline) -> None:
     key = await put(pipeline, "pictures/a.jpg", b"x")
     bucket = pipeline.context.store.bucket
     folder = await put(pipeline, "folder/", b"")
@@ -114,7 +114,7 @@ async def test_a_prefix_without_objects_says_what_is_near(pipeline: Pipeline) ->
     assert await pipeline.objects() == []
 
 
-async def test_a_prefix_without_its_slash_is_told_of_it(pipeline: Pipeline) -> None:
+async def test_prefix_without_its_slash_is_hinted_at(pipeline: Pipeline) -> None:
     key = await put(pipeline, "pictures/a.jpg", b"x")
     with pytest.raises(BadRequestError) as caught:
         await pipeline.submit(f"{pipeline.name}.in/pictures")
@@ -127,7 +127,7 @@ async def test_a_prefix_without_its_slash_is_told_of_it(pipeline: Pipeline) -> N
 @pytest.mark.parametrize(
     "address", ["https://example.com/a.csv", "S3://bucket/a.csv", "s3a://bucket/a.csv", "gs://b/c/"]
 )
-async def test_an_address_of_another_kind_is_refused(pipeline: Pipeline, address: str) -> None:
+async def test_address_of_another_kind_is_refused(pipeline: Pipeline, address: str) -> None:
     with pytest.raises(BadRequestError) as caught:
         await pipeline.submit(address)
     (problem,) = caught.value.problems
@@ -138,7 +138,7 @@ async def test_an_address_of_another_kind_is_refused(pipeline: Pipeline, address
     "own", ["open/", "open/x", "ended/", "doctor/", "doctor/x/", "BATCH/", "BATCH/input/", "BATCH/spec.json"]
 )
 @pytest.mark.parametrize("address", ["", "s3://BUCKET/"])
-async def test_what_is_the_pipelines_own_is_no_input(pipeline: Pipeline, own: str, address: str) -> None:
+async def test_own_objects_of_the_pipeline_are_no_input(pipeline: Pipeline, own: str, address: str) -> None:
     await pipeline.submit(b"url\na\n", CSV)
     given = (address + own).replace("BATCH", pipeline.batch).replace("BUCKET", pipeline.context.store.bucket)
     with pytest.raises(BadRequestError, match="is the pipeline's own: expected the key of an input of yours"):
@@ -146,7 +146,7 @@ async def test_what_is_the_pipelines_own_is_no_input(pipeline: Pipeline, own: st
     pipeline.queue.clear()
 
 
-async def test_the_whole_bucket_is_no_input(pipeline: Pipeline) -> None:
+async def test_whole_bucket_is_no_input(pipeline: Pipeline) -> None:
     with pytest.raises(BadRequestError) as caught:
         await pipeline.submit(f"s3://{pipeline.context.store.bucket}/")
     assert "the whole of the pipeline's own bucket is no input" in caught.value.problems[0]
@@ -156,7 +156,7 @@ LINES = b'{"url":"a"}\n{"url":"b"}'
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def other(pipeline: Pipeline, s3: S3Info) -> AsyncIterator[Store]:
+async def other_bucket(pipeline: Pipeline, s3: S3Info) -> AsyncIterator[Store]:
     """A second bucket, which batches may read."""
     name = f"other-{pipeline.name}"
     await pipeline.context.store._client.create_bucket(Bucket=name)
@@ -166,15 +166,15 @@ async def other(pipeline: Pipeline, s3: S3Info) -> AsyncIterator[Store]:
         yield store
 
 
-async def test_another_bucket_is_read_where_it_is_allowed(pipeline: Pipeline, other: Store) -> None:
-    await other.put("data/rows.ndjson", LINES)
-    address = f"s3://{other.bucket}/data/rows.ndjson"
+async def test_allowed_bucket_is_read(pipeline: Pipeline, other_bucket: Store) -> None:
+    await other_bucket.put("data/rows.ndjson", LINES)
+    address = f"s3://{other_bucket.bucket}/data/rows.ndjson"
     assert document(await pipeline.submit(address))["batch_size"] == 2
     assert (await pipeline.submit(address)).status == 200
     whole = f"{pipeline.name}.whole"
-    assert document(await pipeline.submit(f"s3://{other.bucket}/", batch=whole))["batch_size"] == 1
+    assert document(await pipeline.submit(f"s3://{other_bucket.bucket}/", batch=whole))["batch_size"] == 1
     assert (await snapshot(pipeline, whole))[ITEM].to_list() == [address]
-    await other.put("data/rows.ndjson", LINES + b"\n")
+    await other_bucket.put("data/rows.ndjson", LINES + b"\n")
     with pytest.raises(ConflictError):
         await pipeline.submit(address)
     pipeline.context = replace(
@@ -182,29 +182,29 @@ async def test_another_bucket_is_read_where_it_is_allowed(pipeline: Pipeline, ot
     )
     with pytest.raises(BadRequestError) as caught:
         await pipeline.submit(address, batch=whole)
-    assert f"the bucket '{other.bucket}' is not allowed" in caught.value.problems[0]
+    assert f"the bucket '{other_bucket.bucket}' is not allowed" in caught.value.problems[0]
     pipeline.queue.clear()
 
 
-async def test_errors_name_the_other_bucket(pipeline: Pipeline, other: Store) -> None:
-    await other.put("data/rows.csv", b"url\na\n")
+async def test_errors_name_the_other_bucket(pipeline: Pipeline, other_bucket: Store) -> None:
+    await other_bucket.put("data/rows.csv", b"url\na\n")
     with pytest.raises(BadRequestError) as caught:
-        await pipeline.submit(f"s3://{other.bucket}/data/row.csv")
-    assert str(caught.value) == f"no object 'data/row.csv' in bucket '{other.bucket}'; there are: data/rows.csv"
+        await pipeline.submit(f"s3://{other_bucket.bucket}/data/row.csv")
+    assert str(caught.value) == f"no object 'data/row.csv' in bucket '{other_bucket.bucket}'; there are: data/rows.csv"
     for address in ("s3://other-nowhere/rows.csv", "s3://other-nowhere/rows/"):
         with pytest.raises(BadRequestError, match=r"^there is no bucket 'other-nowhere'$"):
             await pipeline.submit(address)
     assert await pipeline.objects() == []
 
 
-async def test_an_input_of_another_bucket_that_changes_meanwhile_is_refused(
-    pipeline: Pipeline, other: Store, monkeypatch: pytest.MonkeyPatch
+async def test_changed_input_in_another_bucket_is_refused(
+    pipeline: Pipeline, other_bucket: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 0)
-    await other.put("rows.csv", b"url\na\n")
-    assert (await pipeline.submit(f"s3://{other.bucket}/rows.csv")).status == 202
-    await other.put("rows.csv", b"url\nb\n")
+    await other_bucket.put("rows.csv", b"url\na\n")
+    assert (await pipeline.submit(f"s3://{other_bucket.bucket}/rows.csv")).status == 202
+    await other_bucket.put("rows.csv", b"url\nb\n")
     await pipeline.deliver(pipeline.queue.pop())
     status = await pipeline.status()
     assert status["state"] == "failed"
-    assert status["reason"] == f"'s3://{other.bucket}/rows.csv' changed while it was being read"
+    assert status["reason"] == f"'s3://{other_bucket.bucket}/rows.csv' changed while it was being read"

@@ -1,4 +1,4 @@
-"""The joined table: every row of the input once, in its order, with what became of it."""
+"""The joined table: every row of the input once, in its order, with its outcome."""
 
 import random
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ async def joined(store: Store, name: str, manifest: Manifest, segments: Sequence
     return frame
 
 
-async def test_the_table_has_the_inputs_columns_with_their_types_and_then_the_outcome(store: Store, name: str) -> None:
+async def test_table_has_the_typed_input_columns_and_then_the_outcome(store: Store, name: str) -> None:
     found = [outcome(2, result=b'{"a": 1}'), outcome(0, "failed", result=b'"no"')]
     frame = await joined(store, name, await write_snapshot(store, name, ROWS), await write_segments(store, name, found))
     assert frame.columns == ["id", "url", "input.status", *OUTCOME_TYPES]
@@ -40,13 +40,13 @@ async def test_the_table_has_the_inputs_columns_with_their_types_and_then_the_ou
     ]
 
 
-async def test_items_made_of_other_columns_are_no_column(store: Store, name: str) -> None:
+async def test_items_made_of_columns_are_not_a_column(store: Store, name: str) -> None:
     manifest = await write_snapshot(store, name, ROWS, "item")
     frame = await joined(store, name, manifest, await write_segments(store, name, [outcome(1)]))
     assert frame.columns == ["id", "url", "input.status", *OUTCOME_TYPES]
 
 
-async def test_a_result_elsewhere_is_its_reference_and_bytes_say_so(store: Store, name: str) -> None:
+async def test_referenced_and_binary_results_are_marked(store: Store, name: str) -> None:
     found = [outcome(0, ref="b/refs/0"), outcome(1, result=b'"AAE="', encoding="base64")]
     frame = await joined(store, name, await write_snapshot(store, name, ROWS), await write_segments(store, name, found))
     rows = frame.select("result", "result_ref", "encoding").rows()
@@ -54,25 +54,25 @@ async def test_a_result_elsewhere_is_its_reference_and_bytes_say_so(store: Store
 
 
 @pytest.mark.parametrize("items", [0, 1])
-async def test_a_batch_of_which_nothing_ran_is_a_table_too(store: Store, name: str, items: int) -> None:
+async def test_batch_of_which_nothing_ran_has_a_table(store: Store, name: str, items: int) -> None:
     frame = await joined(store, name, await write_snapshot(store, name, ROWS.head(items).select("url")), [])
     assert frame.columns == ["url", *OUTCOME_TYPES]
     assert frame["status"].to_list() == ["not run"] * items
 
 
 @pytest.mark.parametrize(("most_rows", "most_bytes"), [(7, 1 << 30), (1 << 30, 2000), (1 << 30, 1 << 30)])
-async def test_pieces_are_small_and_every_row_is_in_one_of_them(
+async def test_pieces_are_small_and_hold_every_row_once(
     store: Store, name: str, most_rows: int, most_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.outputs.pieces.PIECE_ROWS", most_rows)
     monkeypatch.setattr("pipeline.outputs.joined_table.PIECE_ROWS", most_rows)
     monkeypatch.setattr("pipeline.outputs.pieces.PIECE_BYTES", most_bytes)
     order = [n for n in range(200) if n % 10]
-    # As they settle: nearly in order.
+    # In the order in which tasks settle: nearly that of the input.
     late = random.Random(3)
     order.sort(key=lambda n: n + late.randrange(10))
     found = [outcome(n, result=b'"%d"' % n) for n in order]
-    segments = await write_segments(store, name, found, each=20)
+    segments = await write_segments(store, name, found, segment_size=20)
     manifest = await write_snapshot(store, name, pl.DataFrame({"url": [f"u{n}" for n in range(200)]}))
     async with joined_table(BatchRows(store, Snapshots(store), name, manifest, segments)) as table:
         assert [(n % 10 and f'"{n}"') or None for n in range(200)] == table.scan().collect()["result"].to_list()
@@ -83,7 +83,7 @@ async def test_pieces_are_small_and_every_row_is_in_one_of_them(
         assert (table.tally.succeeded, table.tally.failed, table.tally.not_run) == (180, 0, 20)
 
 
-async def test_what_is_extracted_of_results_stands_after_the_table(store: Store, name: str) -> None:
+async def test_fields_extracted_from_results_follow_the_table(store: Store, name: str) -> None:
     manifest = await write_snapshot(store, name, ROWS)
     segments = await write_segments(store, name, [outcome(0, result=b'"r"'), outcome(2, ref="b/refs/2")])
 

@@ -1,4 +1,4 @@
-"""The joined table in its formats: with every type there is, by pieces, and twice the same."""
+"""The joined table in its formats: every column type, in pieces, and the same bytes in a second run."""
 
 import io
 from collections.abc import Sequence
@@ -44,12 +44,17 @@ TYPED = pl.DataFrame(
 )
 
 
-async def written(
-    store: Store, name: str, rows: pl.DataFrame, outcomes: Sequence[Outcome], column: str = "url", each: int = 1000
+async def write_outputs(
+    store: Store,
+    name: str,
+    rows: pl.DataFrame,
+    outcomes: Sequence[Outcome],
+    column: str = "url",
+    segment_size: int = 1000,
 ) -> dict[str, bytes]:
     """Write a batch in all formats; return the objects by name."""
     manifest = await write_snapshot(store, name, rows, column)
-    segments = await write_segments(store, name, outcomes, each)
+    segments = await write_segments(store, name, outcomes, segment_size)
 
     async def record(_upload: Upload) -> None:
         return
@@ -58,15 +63,15 @@ async def written(
         return Writer(store, f"{name}/0/{output}", record, CONTENT_TYPES[output])
 
     async with joined_table(BatchRows(store, Snapshots(store), name, manifest, segments)) as table:
-        found = await write_tables(table, new_writer, ["parquet", "csv", "ndjson"])
-    return {each.key.removeprefix(f"{name}/0/"): await store.get(each.key) for each in found}
+        objects = await write_tables(table, new_writer, ["parquet", "csv", "ndjson"])
+    return {made.key.removeprefix(f"{name}/0/"): await store.get(made.key) for made in objects}
 
 
-async def test_every_type_of_column_is_read_back_by_those_who_read_parquet(
+async def test_every_column_type_is_read_back_by_the_readers_of_parquet(
     store: Store, name: str, tmp_path: Path
 ) -> None:
     found = [outcome(0, result=b'{"a":[1]}'), outcome(1, "failed", result=b'"no"')]
-    files = await written(store, name, TYPED, found)
+    files = await write_outputs(store, name, TYPED, found)
     path = tmp_path / "results.parquet"
     path.write_bytes(files["results.parquet"])
     frame = pl.read_parquet(path)
@@ -85,8 +90,8 @@ async def test_every_type_of_column_is_read_back_by_those_who_read_parquet(
     assert again.schema == TYPED.schema
 
 
-async def test_every_type_of_column_has_a_text(store: Store, name: str) -> None:
-    files = await written(store, name, TYPED.select(pl.exclude("float")), [outcome(0, result=b'{"a":[1]}')])
+async def test_every_column_type_has_a_text(store: Store, name: str) -> None:
+    files = await write_outputs(store, name, TYPED.select(pl.exclude("float")), [outcome(0, result=b'{"a":[1]}')])
     line = orjson.loads(files["results.ndjson"].splitlines()[0])
     expected = {
         "url": "a",
@@ -115,44 +120,42 @@ async def test_every_type_of_column_has_a_text(store: Store, name: str) -> None:
     assert orjson.loads(table["struct"][0]) == expected["struct"]
     assert table.row(1)[:11] == (None,) * 11
     failed = pl.read_csv(files["failures.csv"], infer_schema=False)
-    # Where all cells are missing one is written as an empty text: a line with nothing in it would be no row.
+    # A row without any cell is written with one empty text: an empty line would not be a row.
     assert failed.row(0) == ("", *[None] * 10)
     assert failed[1].equals(table[2, :11])
 
 
-async def test_of_items_made_of_several_columns_these_are_submitted_again(store: Store, name: str) -> None:
+async def test_failures_of_items_made_of_columns_have_these_columns(store: Store, name: str) -> None:
     rows = pl.DataFrame({"a": [1, None, 3], "b": [None, None, "x"]})
-    files = await written(store, name, rows, [outcome(2)], "item")
-    # A row without any cell is no blank line, which would be no row.
+    files = await write_outputs(store, name, rows, [outcome(2)], "item")
+    # A row without any cell is written with one empty text: an empty line would not be a row.
     assert files["failures.csv"] == b'a,b\n1,\n"",\n'
     assert pl.read_parquet(files["failures.parquet"]).equals(rows.head(2))
 
 
 @pytest.mark.parametrize("most_rows", [7, 1_000_000])
-async def test_written_by_pieces_and_twice_it_is_the_same(
+async def test_output_is_the_same_in_pieces_and_in_a_second_run(
     store: Store, name: str, most_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = pl.DataFrame({"url": [f"item {n}" for n in range(500)], "n": range(500)})
     outcomes = [outcome(n, "succeeded" if n % 3 else "failed", result=b'"%d"' % n) for n in range(0, 500, 2)]
-    whole = await written(store, name, rows, outcomes)
+    whole = await write_outputs(store, name, rows, outcomes)
     monkeypatch.setattr("pipeline.outputs.pieces.PIECE_ROWS", most_rows)
     monkeypatch.setattr("pipeline.outputs.joined_table.PIECE_ROWS", most_rows)
-    assert await written(store, name, rows, outcomes) == whole
+    assert await write_outputs(store, name, rows, outcomes) == whole
     assert pl.read_parquet(whole["results.parquet"])["n"].to_list() == list(range(500))
     assert len(whole["results.ndjson"].splitlines()) == 500
     failed = [n for n in range(500) if n % 6 == 0 or n % 2]
     assert pl.read_csv(whole["failures.csv"])["n"].to_list() == failed
 
 
-async def test_no_row_group_is_much_larger_than_it_may_be(
-    store: Store, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where rows are large, fewer of them are held at once."""
+async def test_row_groups_stay_within_their_size(store: Store, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row group has fewer rows where rows are large."""
     monkeypatch.setattr("pipeline.outputs.pieces.PIECE_BYTES", 50_000)
     monkeypatch.setattr("pipeline.outputs.pieces.GROUP_BYTES", 200_000)
     rows = pl.DataFrame({"url": [f"item {n}" for n in range(2_000)]})
     outcomes = [outcome(n, result=b'"%s"' % (b"x" * (10_000 if n > 1_900 else 1))) for n in range(2_000)]
-    files = await written(store, name, rows, outcomes, each=20)
+    files = await write_outputs(store, name, rows, outcomes, segment_size=20)
     groups = pq.ParquetFile(io.BytesIO(files["results.parquet"])).metadata
     sizes = [groups.row_group(n).num_rows for n in range(groups.num_row_groups)]
     assert max(sizes) == sizes[0]

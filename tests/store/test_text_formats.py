@@ -1,4 +1,4 @@
-"""Frames as CSV and lines of JSON, of every type that Parquet can bring, read back by those who will."""
+"""Frames as CSV and lines of JSON: every type that Parquet has, read back by common readers."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ def column(name: str, values: list[Any], kind: pl.DataType | None = None) -> pl.
     return pl.Series(name, values, dtype=kind)
 
 
-# A column, what CSV holds of its first cell, and what JSON does.
+# A column, and its first cell in CSV and in JSON.
 TYPES: dict[str, tuple[pl.Series, str, Any]] = {
     "int": (column("x", [-(2**63), None]), str(-(2**63)), -(2**63)),
     "unsigned": (column("x", [2**64 - 1, None], pl.UInt64()), str(2**64 - 1), 2**64 - 1),
@@ -70,7 +70,7 @@ TYPES: dict[str, tuple[pl.Series, str, Any]] = {
         *('{"n":1,"l":[{"b":"YQ=="}]}', {"n": 1, "l": [{"b": "YQ=="}]}),
     ),
 }
-# As `as_json` makes them: one line of JSON, whatever a model function wrote.
+# Results as `as_json` makes them: one line of JSON, for any answer of a model function.
 RESULTS = [
     *('{"a":1}', "null", '""', '"text"', "-0.0", "1e999", "12345678901234567890123", "[]", "true"),
     *('"\u2028\u2029\x7f"', '"\\u0000"', '"\\ud800"', '"\\n"', '{"a":1,"a":2}', '"}{"', "[" * 700 + "]" * 700),
@@ -83,7 +83,7 @@ def lines(body: bytes) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_every_type_has_its_text(name: str) -> None:
+def test_every_type_has_its_csv_and_json_text(name: str) -> None:
     cells, text, value = TYPES[name]
     frame = pl.DataFrame({"url": ["a", "b"], "x": cells, "result": ["1", None], "status": ["s", "s"]})
     rows = list(csv.reader(io.StringIO(to_csv(frame, header=True).decode())))
@@ -95,14 +95,14 @@ def test_every_type_has_its_text(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in TYPES if "bytes" not in name])
-def test_an_item_holds_what_a_line_of_json_does(name: str) -> None:
+def test_json_item_equals_the_value_in_a_json_line(name: str) -> None:
     cells, _, value = TYPES[name]
     frame = pl.DataFrame({"x": cells})
     assert [json.loads(item) for item in as_json(frame, "x", frozenset())] == [value, None]
     assert [json.loads(item) for item in as_objects(frame, ["x"], frozenset())] == [{"x": value}, {"x": None}]
 
 
-def test_a_missing_cell_and_an_empty_text_are_not_the_same() -> None:
+def test_missing_cell_and_empty_text_differ() -> None:
     frame = pl.DataFrame({"a": ["", None], "b": [None, ""]})
     assert to_csv(frame, header=True) == b'a,b\n"",\n,""\n'
     assert pl.read_csv(to_csv(frame, header=True), infer_schema=False).equals(frame)
@@ -122,14 +122,14 @@ def test_every_text_is_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=range(len(RESULTS)))
-def test_a_result_is_json_in_a_line_of_json(result: str) -> None:
+def test_result_is_embedded_as_json(result: str) -> None:
     frame = pl.DataFrame({"url": ["a"], "result": [result], "status": ["succeeded"]})
     body = to_ndjson(frame, {"result"})
     assert body == b'{"url":"a","result":%b,"status":"succeeded"}\n' % result.encode()
     assert lines(body) == [{"url": "a", "result": json.loads(result), "status": "succeeded"}]
 
 
-def test_other_columns_that_are_json_stand_as_json_too_wherever_they_are() -> None:
+def test_json_columns_are_embedded_at_any_place() -> None:
     frame = pl.DataFrame(
         {"a": ["[1]", None], "b": ['{"x":null}', '"t"'], "c": [1, 2], "d": ['"say"', "[]"], "e": ["[", ""]}
     )
@@ -142,7 +142,7 @@ def test_other_columns_that_are_json_stand_as_json_too_wherever_they_are() -> No
 
 
 @pytest.mark.parametrize("name", ["", "^x.*$", "*", "pipeline.x", 'a"b', "a,b", "a\nb", "input.result", "\u2028"])
-def test_every_name_of_a_column_is_one(name: str) -> None:
+def test_every_column_name_is_written(name: str) -> None:
     frame = pl.DataFrame({name: ["a", None], "x1": ["b", "c"], "result": ["1", None], "status": ["s", "s"]})
     assert next(csv.reader(io.StringIO(to_csv(frame, header=True).decode()))) == frame.columns
     assert lines(to_ndjson(frame, {"result"})) == [
@@ -151,7 +151,7 @@ def test_every_name_of_a_column_is_one(name: str) -> None:
     ]
 
 
-def test_the_header_is_written_once() -> None:
+def test_header_is_written_once() -> None:
     frame = pl.DataFrame({"a": ["1"]})
     assert to_csv(frame, header=True) + to_csv(frame, header=False) == b"a\n1\n1\n"
     assert to_csv(frame.clear(), header=True) == b"a\n"
@@ -159,7 +159,7 @@ def test_the_header_is_written_once() -> None:
 
 
 @pytest.mark.parametrize("first", [pl.String(), pl.Int64(), pl.List(pl.Int64())], ids=str)
-def test_a_row_without_any_cell_is_no_blank_line_where_it_is_to_be_an_input_again(first: pl.DataType) -> None:
+def test_row_without_cells_is_not_a_blank_line(first: pl.DataType) -> None:
     frame = pl.DataFrame({"a": [None, None], "b": [None, "x"]}, schema={"a": first, "b": pl.String()})
     assert to_lines_again(frame, header=True) == b'a,b\n"",\n,x\n'
     assert to_lines_again(frame.select("a"), header=False) == b'""\n""\n'

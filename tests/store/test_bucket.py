@@ -1,4 +1,4 @@
-"""The bucket as the function uses it, against a real S3 server."""
+"""The bucket, on a real S3 server."""
 
 import dataclasses
 import time
@@ -17,7 +17,7 @@ from pipeline.units import MIB
 from tests.rigs.fixtures.services import connection
 
 
-async def test_what_is_put_can_be_read_described_listed_and_deleted(store: Store, name: str) -> None:
+async def test_object_is_put_read_listed_and_deleted(store: Store, name: str) -> None:
     written = await store.put(f"{name}/a", b"one")
     assert await store.get(f"{name}/a") == b"one"
     assert await store.head(f"{name}/a") == written
@@ -28,7 +28,7 @@ async def test_what_is_put_can_be_read_described_listed_and_deleted(store: Store
     assert await store.list(f"{name}/") == []
 
 
-async def test_what_is_not_there_is_named(store: Store, name: str, tmp_path: Path) -> None:
+async def test_missing_object_is_named(store: Store, name: str, tmp_path: Path) -> None:
     message = f"^there is no object '{name}/no'$"
     with pytest.raises(MissingObjectError, match=message):
         await store.get(f"{name}/no")
@@ -39,14 +39,14 @@ async def test_what_is_not_there_is_named(store: Store, name: str, tmp_path: Pat
     await store.delete(f"{name}/no")
 
 
-async def test_a_list_is_sorted_bounded_and_keeps_to_its_prefix(store: Store, name: str) -> None:
+async def test_list_is_sorted_limited_and_keeps_to_its_prefix(store: Store, name: str) -> None:
     for key in ("b", "a/2", "a/1", "a/3"):
         await store.put(f"{name}/{key}", b"")
     assert await store.list(f"{name}/a/") == [f"{name}/a/{n}" for n in (1, 2, 3)]
     assert len(await store.list(f"{name}/", limit=2)) == 2
 
 
-async def test_a_download_is_of_the_very_object_or_of_none(store: Store, name: str, tmp_path: Path) -> None:
+async def test_download_fails_if_the_object_changed(store: Store, name: str, tmp_path: Path) -> None:
     body = b"0123456789" * (MIB // 4)
     old = await store.put(f"{name}/in", body)
     await store.download(f"{name}/in", old.etag, tmp_path / "in")
@@ -57,7 +57,7 @@ async def test_a_download_is_of_the_very_object_or_of_none(store: Store, name: s
 
 
 @pytest.mark.parametrize("limit", [5 * 1024 * MIB, 5 * MIB], ids=["at once", "by parts"])
-async def test_a_copy_is_equal(store: Store, name: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_copy_equals_its_source(store: Store, name: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "COPY_LIMIT", limit)
     body = bytes(range(256)) * (11 * MIB // 256) + b"end"
     source = await store.put(f"{name}/from", body)
@@ -65,7 +65,7 @@ async def test_a_copy_is_equal(store: Store, name: str, limit: int, monkeypatch:
     assert await store.get(f"{name}/to") == body
 
 
-async def test_an_upload_appears_when_it_is_complete(store: Store, name: str) -> None:
+async def test_upload_appears_when_it_is_complete(store: Store, name: str) -> None:
     upload = await store.start_upload(f"{name}/big")
     await upload.send(b"a" * 5 * MIB)
     await upload.send(b"end")
@@ -76,7 +76,7 @@ async def test_an_upload_appears_when_it_is_complete(store: Store, name: str) ->
     assert (await store.get(f"{name}/big"))[-4:] == b"aend"
 
 
-async def test_an_aborted_upload_never_appears_and_can_be_aborted_again(store: Store, name: str) -> None:
+async def test_aborted_upload_never_appears_and_can_be_aborted_again(store: Store, name: str) -> None:
     upload = await store.start_upload(f"{name}/big")
     await upload.send(b"a" * 5 * MIB)
     await store.abort_upload(upload.key, upload.upload_id)
@@ -86,7 +86,7 @@ async def test_an_aborted_upload_never_appears_and_can_be_aborted_again(store: S
     assert await store.list(f"{name}/") == []
 
 
-async def test_wrong_credentials_are_said_without_them(s3: S3Info) -> None:
+async def test_wrong_credentials_are_an_error_that_does_not_repeat_them(s3: S3Info) -> None:
     wrong = dataclasses.replace(s3, secret_key="not the secret of this server")
     async with Store.connect(*connection(wrong)) as refused:
         with pytest.raises(UnavailableError) as caught:
@@ -97,7 +97,7 @@ async def test_wrong_credentials_are_said_without_them(s3: S3Info) -> None:
         assert secret not in str(caught.value)
 
 
-async def test_a_server_that_is_away_is_said(s3: S3Info, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unreachable_server_is_an_error(s3: S3Info, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3_module, "ATTEMPTS", 1)
     nobody = dataclasses.replace(s3, endpoint=f"http://127.0.0.1:{free_port()}")
     async with Store.connect(*connection(nobody)) as away:
@@ -105,15 +105,13 @@ async def test_a_server_that_is_away_is_said(s3: S3Info, monkeypatch: pytest.Mon
             await away.head("key")
 
 
-async def test_a_bucket_that_is_missing_is_named(s3: S3Info) -> None:
+async def test_missing_bucket_is_named(s3: S3Info) -> None:
     async with Store.connect(*connection(dataclasses.replace(s3, bucket="no-such-bucket"))) as missing:
         with pytest.raises(UnavailableError, match="NoSuchBucket"):
             await missing.list("")
 
 
-async def test_many_are_deleted_and_what_is_not_there_is_fine(
-    store: Store, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_delete_many_ignores_missing_objects(store: Store, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "DELETE_LIMIT", 2)
     keys = [f"{name}/{number}" for number in range(5)]
     for key in [*keys, f"{name}/kept"]:
@@ -123,7 +121,7 @@ async def test_many_are_deleted_and_what_is_not_there_is_fine(
     await store.delete_many([])
 
 
-async def test_a_list_with_ages_says_when_each_object_was_written(store: Store, name: str) -> None:
+async def test_list_aged_has_the_time_of_each_write(store: Store, name: str) -> None:
     before = int(time.time())
     for key in ("b", "a/2", "a/1"):
         await store.put(f"{name}/{key}", b"")
@@ -133,7 +131,7 @@ async def test_a_list_with_ages_says_when_each_object_was_written(store: Store, 
     assert await store.list_aged(f"{name}/", limit=1) == aged[:1]
 
 
-async def test_the_uploads_of_one_batch_are_aborted_and_of_no_other(store: Store, name: str) -> None:
+async def test_abort_uploads_aborts_only_those_of_one_batch(store: Store, name: str) -> None:
     own = [f"{name}.json", f"{name}/0/summary.json", f"{name}/deep/er"]
     foreign = [f"{name}2.json", f"{name}2/0/summary.json", f"{name}.json.old", f"{name}", f"x{name}/0"]
     uploads = {key: await store.start_upload(key) for key in [*own, *foreign]}
