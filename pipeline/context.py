@@ -13,7 +13,7 @@ from pipeline.access import Access
 from pipeline.concurrency import Background
 from pipeline.errors import ConfigurationError
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.replies import Brief
+from pipeline.ledger.replies import Overview
 from pipeline.metrics import Metrics
 from pipeline.openfaas.gateway import Gateway
 from pipeline.openfaas.signing import Signer
@@ -44,8 +44,8 @@ class Phases:
         self.ended = alru_cache(maxsize=1024, ttl=ENDED_TTL)(self._brief)
         self.check_server = alru_cache(maxsize=1, ttl=SERVER_CHECK_TTL)(ledger.check_server)
 
-    async def _brief(self, batch: str, _ended: float) -> Brief | None:
-        return await self._ledger.brief(batch)
+    async def _brief(self, batch: str, _ended: float) -> Overview | None:
+        return await self._ledger.overview(batch)
 
 
 @dataclass(frozen=True)

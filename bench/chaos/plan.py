@@ -104,10 +104,10 @@ INNER = ("die-before", "die-after", "fail-before", "fail-after")
 # In the order in which they come.
 _OPENING = (
     *("redis:zadd", "redis:claim", "s3:PutObject:open/", "s3:PutObject:spec.json", "s3:GetObject"),
-    *("s3:PutObject:input/", "redis:begin", "gateway:enqueue:task", "redis:confirm"),
+    *("s3:PutObject:input/", "redis:begin", "gateway:enqueue:task", "redis:confirm_window"),
 )
 _MIDDLE = (
-    *("redis:settle", "redis:repair", "redis:segment", "redis:answers", "redis:any"),
+    *("redis:settle", "redis:repair", "redis:segment_written", "redis:read_segment", "redis:any"),
     *("s3:PutObject:segments/", "s3:any", "gateway:enqueue:task", "gateway:call"),
 )
 # After Redis has lost everything: the survey, the claim, and the rebuilt ledger.
@@ -115,7 +115,7 @@ _RECOVERY = (
     *("s3:ListObjectsV2:open/", "redis:zadd", "gateway:enqueue:open", "redis:claim"),
     *("s3:CopyObject:segments/", "redis:restore"),
 )
-_REDUCE = ("gateway:enqueue:reduce", "redis:lease", "s3:ListObjectsV2:segments/")
+_REDUCE = ("gateway:enqueue:reduce", "redis:lease_reduce", "s3:ListObjectsV2:segments/")
 _WHOLE = ("s3:PutObject:summary.json",)
 _IN_PARTS = ("s3:CreateMultipartUpload", "s3:UploadPart", "s3:CompleteMultipartUpload")
 _LAST = (

@@ -26,7 +26,7 @@ _SWAPS = tuple(
 # Whichever begins first holds the other.
 _QUOTED_OR_COMMENT = re.compile(r"'[^']*'|\"[^\"]*\"|--.*")
 _DROPPED = re.compile(
-    r"(call|keep|start_closing|start_reduce|drop_task|release|release_next|lose)\(.*\)|if .* end",
+    r"(call|set_expiry|start_closing|start_reduce|drop_task|release|fill_window|declare_lost)\(.*\)|if .* end",
 )
 
 

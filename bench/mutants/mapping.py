@@ -38,9 +38,9 @@ class Recorder:
 
         inner = Scripts.run
 
-        async def run(scripts: Scripts, script: str, batch: str, *arguments: str | bytes | float) -> Any:
+        async def run(scripts: Scripts, script: str, batch: str, /, *rest: Any, **arguments: Any) -> Any:
             self.scripts[script].add(self._now)
-            return await inner(scripts, script, batch, *arguments)
+            return await inner(scripts, script, batch, *rest, **arguments)
 
         pytest.MonkeyPatch().setattr(Scripts, "run", run)
 

@@ -15,7 +15,7 @@ TOOLS = {"cosmic_ray": "cosmic-ray==8.7.0", "coverage": "coverage==7.17.4"}
 INSTALL = f".venv/bin/python -m pip install {' '.join(TOOLS.values())}"
 MODEL = "tests/model/test_ledger_machine.py"
 _PYTHON = (
-    *("ledger/ledger", "ledger/commands", "ledger/index", "ledger/scripts", "openfaas/signing", "batch/rebuild"),
+    *("ledger/ledger", "ledger/control", "ledger/index", "ledger/scripts", "openfaas/signing", "batch/rebuild"),
     *("batch/sweep", "tasks/follow_up", "tasks/settle", "batch/delete", "batch/survey", "batch/open"),
 )
 # They start, kill or replace a Redis themselves: the one that a job is given is not theirs to end.

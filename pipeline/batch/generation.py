@@ -1,13 +1,13 @@
 """How a generation is cut into tasks, and what the ledger has to know of it."""
 
-from pipeline.ledger.ledger import Generation
+from pipeline.ledger.arguments import NewGeneration
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.store.snapshot import Manifest
 
 
-def plan(spec: BatchSpec, number: int, base: int, manifest: Manifest, chunk: int, batch_size: int) -> Generation:
+def plan(spec: BatchSpec, number: int, base: int, manifest: Manifest, chunk: int, batch_size: int) -> NewGeneration:
     """Return what a generation begins with; `base` is the one that the submission or the redrive began with."""
-    return Generation(
+    return NewGeneration(
         number,
         tasks=manifest.tasks,
         items=manifest.items,

@@ -46,10 +46,10 @@ async def claim(
 
     `marker` is what is known of a batch that Redis has forgotten.
     """
-    asked = marker.fields() if marker else {}
+    requested = marker.fields() if marker else {}
     ahead = TURNS * context.settings.task_timeout
     return await context.ledger.claim(
-        new.name, new.owner, new.submission, ahead=ahead, kind=kind, hand_on=hand_on, asked=asked
+        new.name, new.owner, new.submission, ahead=ahead, kind=kind, hand_on=hand_on, requested=requested
     )
 
 

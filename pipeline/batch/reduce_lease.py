@@ -21,7 +21,7 @@ class Job:
 
     async def lease(self) -> Lease:
         """Take or renew its lease."""
-        return await self.context.ledger.lease(self.batch, self.owner, self.generation)
+        return await self.context.ledger.lease_reduce(self.batch, self.owner, self.generation)
 
     async def is_leased(self) -> bool:
         """Renew its lease, and say whether it still is its own."""

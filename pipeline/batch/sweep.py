@@ -12,7 +12,7 @@ from pipeline.batch.survey import survey
 from pipeline.context import Context
 from pipeline.errors import PipelineError
 from pipeline.identity import Identity
-from pipeline.ledger.replies import Pass, Repairs
+from pipeline.ledger.replies import GenerationRef, Repairs
 from pipeline.ledger.states import ENDED
 from pipeline.notify.tell import tell_soon
 from pipeline.status.final_status import close_batch
@@ -121,7 +121,7 @@ async def _take_over(context: Context, batch: str, repairs: Repairs) -> None:
     context.metrics.lost.inc(repairs.lost)
     if repairs.release:
         log.info("tasks are released by the sweep", extra={"tasks": len(repairs.release)})
-        await release(context, Pass(batch, repairs.epoch, generation, repairs.function), repairs.release)
+        await release(context, GenerationRef(batch, repairs.epoch, generation, repairs.function), repairs.release)
     for number in repairs.segments:
         await write_due_segment(context, batch, generation, number)
     if repairs.reduce:

@@ -18,7 +18,7 @@ Clock = Callable[[], Awaitable[float | None]]
 async def check_redis_clock(context: Context) -> list[Check]:
     """Compare Redis' with this process's; leases and deadlines go by it."""
     await context.ledger.ping()
-    return [await _compare("clock: redis", context.ledger.probing.clock)]
+    return [await _compare("clock: redis", context.ledger.probes.clock)]
 
 
 async def check_s3_clock(context: Context) -> list[Check]:

@@ -20,9 +20,9 @@ NAME = "queue: there and back"
 
 async def check_queue(context: Context) -> list[Check]:
     """Send a message to this very function, and wait for it and for its callback."""
-    probing, probe = context.ledger.probing, uuid.uuid4().hex
+    probes, probe = context.ledger.probes, uuid.uuid4().hex
     await context.ledger.ping()
-    await probing.begin(probe)
+    await probes.begin(probe)
     try:
         started = time.monotonic()
         try:
@@ -33,14 +33,14 @@ async def check_queue(context: Context) -> list[Check]:
         return [await _judge(context, seen, time.monotonic() - started)]
     finally:
         with suppress(UnavailableError):
-            await probing.end(probe)
+            await probes.end(probe)
 
 
 async def _wait(context: Context, probe: str) -> dict[Step, str]:
     seen: dict[Step, str] = {}
 
     async def is_home() -> bool:
-        seen.update(await context.ledger.probing.seen(probe))
+        seen.update(await context.ledger.probes.seen(probe))
         return "called back" in seen
 
     waiting = AsyncRetrying(

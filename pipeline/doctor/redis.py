@@ -23,8 +23,8 @@ async def check_redis(context: Context) -> list[Check]:
     # It is asked first, since nothing else says so soon that it is away.
     await ledger.ping()
     checks = [_round_trip(min([await _ping(context) for _ in range(PINGS)]))]
-    servers = await ledger.probing.servers()
-    saves = await ledger.probing.saves()
+    servers = await ledger.probes.servers()
+    saves = await ledger.probes.saves()
     for number, info in enumerate(servers, 1):
         place = f" ({number} of {len(servers)})" if len(servers) > 1 else ""
         checks += [_version(info, place), _policy(info, place), _memory(info, place), _kept(info, place, saves=saves)]
@@ -96,13 +96,13 @@ def _role(info: Mapping[str, Any], place: str) -> Check:
 
 async def _use(context: Context) -> list[Check]:
     """Write, read and delete a key, and run a script that finds nothing."""
-    probing, name = context.ledger.probing, uuid.uuid4().hex
+    probes, name = context.ledger.probes, uuid.uuid4().hex
     checks = []
     try:
-        await probing.begin(name)
-        await probing.note(name, "invoked", "200")
-        is_kept = await probing.seen(name) == {"invoked": "200"}
-        await probing.end(name)
+        await probes.begin(name)
+        await probes.note(name, "invoked", "200")
+        is_kept = await probes.seen(name) == {"invoked": "200"}
+        await probes.end(name)
     except UnavailableError as error:
         checks.append(
             failed("redis: writing", str(error), "see pipeline/docs/operate.md, 'What you see and what it means'")

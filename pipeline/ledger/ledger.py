@@ -4,10 +4,8 @@ Every key of a batch carries the batch in a hash tag, so a script's keys share a
 Redis are microseconds by Redis' own clock; the methods take and give seconds.
 """
 
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Literal, Self, cast
 
 import orjson
@@ -15,14 +13,26 @@ from redis.asyncio import Redis
 
 from pipeline.answers.envelope import Envelope
 from pipeline.identity import Identity
-from pipeline.ledger.commands import Control
+from pipeline.ledger.arguments import NewGeneration, Published
+from pipeline.ledger.control import Control
 from pipeline.ledger.index import Index
 from pipeline.ledger.measures import bucket_of
-from pipeline.ledger.notices import Notifications
-from pipeline.ledger.probe import Probing
+from pipeline.ledger.notices import NoticeBoard
+from pipeline.ledger.probe import Probes
 from pipeline.ledger.redis.client import check_server, open_redis, unavailable
-from pipeline.ledger.replies import MICROSECONDS, Brief, Claim, FailVerdict, Lease, Pass, Phase, Repairs, Settled, State
-from pipeline.ledger.scripts import DUTY_LEASE, LEDGER_TTL, Scripts, microseconds
+from pipeline.ledger.replies import (
+    MICROSECONDS,
+    Claim,
+    FailVerdict,
+    GenerationRef,
+    Lease,
+    Overview,
+    Phase,
+    Repairs,
+    Settled,
+    State,
+)
+from pipeline.ledger.scripts import DUTY_LEASE, Scripts, expiry, microseconds
 from pipeline.metrics import Metrics
 from pipeline.spec.submission import Submission
 from pipeline.units import MIB
@@ -35,60 +45,26 @@ LOSSES_ALLOWED = 5
 FIRST_CALLS = 10
 MOST_RELEASES = 100
 
-_NAMES = (
-    *("abandon", "answers", "begin", "brief", "claim", "confirm", "defer", "explain", "extend", "fail", "finish"),
-    *("lease", "pace", "phase", "repair", "restore", "segment", "settle", "state"),
-)
-
 _NOTHING: Mapping[str, str] = {}
 
 ClaimKind = Literal["new", "queued", "renewed"]
 Begun = Literal["running", "paused", "reducing", "lost"]
 
 
-@dataclass(frozen=True)
-class Generation:
-    """One to begin. `calls` are those of a task, `again` failures are counted back; times are in seconds.
-
-    `delay` passes before the first release. `final`: what fails in it does not run again by itself. `tolerated`
-    failures that are final end the batch when there is one more; None is any number.
-    """
-
-    number: int
-    tasks: int
-    items: int
-    deadline: float
-    calls: int = 1
-    delay: float = 0
-    again: int = 0
-    final: bool = False
-    tolerated: int | None = None
-
-
-@dataclass(frozen=True)
-class End:
-    """What an ended batch has: its summary's counts, its outputs' names, what is to be said, its query's answer."""
-
-    succeeded: int
-    failed: int
-    outputs: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    sql: str = ""
-
-
 class Ledger:
     """The ledgers of all batches under one prefix.
 
-    Beside them their `index`, what people ask (`control`), who is told of an end (`notices`), and `probing`.
+    Beside them the `index` of batches, `control` for people, `notices` of ends, and `probes` for `doctor`.
     """
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self.index = Index(redis, prefix)
-        self.control = Control(redis, prefix)
-        self.notices = Notifications(redis, prefix)
-        self.probing = Probing(redis, prefix)
+        scripts = Scripts(redis, prefix)
+        self.control = Control(scripts)
+        self.notices = NoticeBoard(scripts)
+        self.probes = Probes(redis, prefix)
         self._redis = redis
-        self._run = Scripts(redis, prefix, *_NAMES).run
+        self._run = scripts.run
 
     @classmethod
     @asynccontextmanager
@@ -117,35 +93,43 @@ class Ledger:
         ahead: float = 30,
         kind: ClaimKind = "new",
         hand_on: bool = False,
-        asked: Mapping[str, str] = _NOTHING,
+        requested: Mapping[str, str] = _NOTHING,
     ) -> Claim:
         """Claim an id for its opening, or renew the claim; `hand_on` lets a queued opening take it over at once.
 
-        `ahead` are the seconds that a task may wait for its turn, where there is a rate; `asked` is what people had
-        asked of a batch that Redis has forgotten.
+        `ahead` are the seconds that a task may wait for its turn, where there is a rate; `requested` are fields that
+        people had set of a batch that Redis has lost.
         """
         spec = submission.spec
-        expire_at = int(time.time() + spec.deadline + LEDGER_TTL)
-        given = (owner, submission.digest, microseconds(OPENING_LEASE), expire_at, spec.window, spec.function)
-        rate = "" if spec.rate is None else spec.rate
-        targets = (len(spec.targets), int(spec.reduce is not None), orjson.dumps(spec.shown_targets))
         verdict, epoch = await self._run(
-            *("claim", batch, *given, kind, int(hand_on), rate, ahead, orjson.dumps(asked), int(submission.epoch, 16)),
-            *targets,
+            "claim",
+            batch,
+            owner=owner,
+            digest=submission.digest,
+            claim_lease=microseconds(OPENING_LEASE),
+            expire_at=expiry(spec.deadline),
+            window=spec.window,
+            model_function=spec.function,
+            kind=kind,
+            hand_on=int(hand_on),
+            rate="" if spec.rate is None else spec.rate,
+            ahead=ahead,
+            requested=orjson.dumps(requested),
+            epoch_before=int(submission.epoch, 16),
+            targets=len(spec.targets),
+            reduces=int(spec.reduce is not None),
+            shown=orjson.dumps(spec.shown_targets),
         )
         return Claim(verdict.decode(), epoch.decode())
 
     async def abandon(self, batch: str, owner: str, reason: str = "") -> bool:
         """Give up an opening: with a reason the batch ends as failed, without one its id is free again."""
-        return bool(await self._run("abandon", batch, owner, reason))
+        return bool(await self._run("abandon", batch, owner=owner, reason=reason))
 
-    async def begin(self, batch: str, owner: str, new: Generation) -> tuple[Begun, list[int]]:
+    async def begin(self, batch: str, owner: str, new: NewGeneration) -> tuple[Begun, list[int]]:
         """Begin a generation; returns its verdict and the tasks of the first window, which are due until confirmed."""
-        verdict, *release = await self._run(
-            *("begin", batch, owner, new.number, new.tasks, new.items, new.deadline, microseconds(new.delay)),
-            *(microseconds(DUTY_LEASE), new.again, new.calls, int(new.final)),
-            "" if new.tolerated is None else new.tolerated,
-        )
+        lease = microseconds(DUTY_LEASE)
+        verdict, *release = await self._run("begin", batch, owner=owner, duty_lease=lease, **new.arguments())
         return verdict.decode(), release
 
     async def restore(
@@ -153,30 +137,42 @@ class Ledger:
     ) -> Begun:
         """Rebuild a lost ledger under the claim of `owner`; `settled` is the bitmap, the first task its highest bit.
 
-        What is due then is found by the sweep.
+        The next sweep finds what is due.
         """
-        arguments = (owner, orjson.dumps(fields), tasks, settled, remaining)
-        return cast("Begun", (await self._run("restore", batch, *arguments)).decode())
+        counts = {"tasks": tasks, "remaining": remaining}
+        state = await self._run("restore", batch, owner=owner, fields=orjson.dumps(fields), settled=settled, **counts)
+        return cast("Begun", state.decode())
 
-    async def explain(self, batch: str, trouble: str, excused: str = "") -> None:
-        """Say in the ledger what an opening or a reduce stumbled over; it is tried again.
+    async def note_trouble(self, batch: str, trouble: str, excused: str = "") -> None:
+        """Note why an opening or a reduce did not succeed; it is tried again.
 
-        `excused` is the owner of a reduce that does not count among those begun: the fault was not in what it does.
+        `excused` is the owner of a reduce that is not counted among those begun: the fault was not its own.
         """
-        await self._run("explain", batch, trouble, excused)
+        await self._run("note_trouble", batch, trouble=trouble, excused=excused)
 
     async def settle(
         self, identity: Identity, envelope: Envelope, answer: bytes, seconds: float | None = None
     ) -> Settled:
-        """Record a task's first answer, count it, and take on the duties that follow; it took so many seconds."""
-        reply = await self._run(
-            *("settle", identity.batch, identity.generation, identity.task, identity.attempt),
-            *(envelope.succeeded, envelope.failed, envelope.not_found, answer),
-            *(SEGMENT_OUTCOMES, SEGMENT_BYTES, microseconds(DUTY_LEASE), FIRST_CALLS, identity.epoch),
-            *(envelope.retryable, "" if seconds is None else bucket_of(seconds)),
+        """Record a task's first answer, count it, and take on the duties that follow; the task took `seconds`."""
+        verdict, function, segment, reduce, *release = await self._run(
+            "settle",
+            identity.batch,
             *(part for kind in envelope.failures for part in kind.arguments(identity.generation)),
+            generation=identity.generation,
+            task=identity.task,
+            attempt=identity.attempt,
+            succeeded=envelope.succeeded,
+            failed=envelope.failed,
+            not_found=envelope.not_found,
+            answer=answer,
+            most_outcomes=SEGMENT_OUTCOMES,
+            most_bytes=SEGMENT_BYTES,
+            duty_lease=microseconds(DUTY_LEASE),
+            first_calls=FIRST_CALLS,
+            epoch=identity.epoch,
+            retryable=envelope.retryable,
+            bucket="" if seconds is None else bucket_of(seconds),
         )
-        verdict, function, segment, reduce, *release = reply
         segment = segment if segment >= 0 else None
         return Settled(verdict.decode(), function.decode(), segment, bool(reduce), tuple(release))
 
@@ -185,52 +181,62 @@ class Ledger:
 
         `attempts` of these make it 'exhausted'; 0 does not count this one.
         """
-        attempt = (identity.generation, identity.task, identity.attempt)
-        arguments = (*attempt, attempts, microseconds(backoff), identity.epoch)
-        (verdict,) = await self._run("fail", identity.batch, *arguments)
+        limits = {"attempts": attempts, "backoff": microseconds(backoff)}
+        (verdict,) = await self._run("fail", identity.batch, attempt=identity.attempt, **_task(identity), **limits)
         return cast("FailVerdict", verdict.decode())
 
     async def extend(self, identity: Identity) -> None:
-        """Keep the task from being found lost for a while: the queue-worker itself tries it again."""
-        await self._run("extend", identity.batch, identity.generation, identity.task, identity.epoch)
+        """Keep the task from being found lost for a while: the queue-worker tries it again by itself."""
+        await self._run("extend", identity.batch, **_task(identity))
 
-    async def confirm(self, batch: str, generation: int, epoch: str) -> None:
-        """The first window of a generation is released: the gateway took each message, or it was deferred."""
-        await self._run("confirm", batch, generation, epoch)
+    async def confirm_window(self, batch: str, generation: int, epoch: str) -> None:
+        """The first window of a generation is released: the gateway accepted each message, or it was deferred."""
+        await self._run("confirm_window", batch, generation=generation, epoch=epoch)
 
-    async def defer(self, of: Pass, tasks: Sequence[int], backoff: float) -> None:
-        """The gateway refused these releases: they stay due, in `backoff` seconds."""
-        await self._run("defer", of.batch, of.generation, of.epoch, microseconds(backoff), *tasks)
+    async def defer(self, of: GenerationRef, tasks: Sequence[int], backoff: float) -> None:
+        """The gateway refused these releases: they are due again in `backoff` seconds."""
+        delay = microseconds(backoff)
+        await self._run("defer", of.batch, *tasks, generation=of.generation, epoch=of.epoch, backoff=delay)
 
-    async def segment_answers(self, batch: str, generation: int, segment: int) -> tuple[str, list[bytes]]:
+    async def read_segment(self, batch: str, generation: int, segment: int) -> tuple[str, list[bytes]]:
         """Return the epoch and the answers of a segment, in the order they settled; none when it is written already."""
-        epoch, *answers = await self._run("answers", batch, generation, segment)
+        epoch, *answers = await self._run("read_segment", batch, generation=generation, segment=segment)
         return epoch.decode(), answers
 
     async def segment_written(self, batch: str, generation: int, segment: int, epoch: str) -> None:
         """The segment is in S3: drop its outcomes and the duty to write it."""
-        await self._run("segment", batch, generation, segment, int(time.time() + LEDGER_TTL), epoch)
+        place = {"generation": generation, "segment": segment}
+        await self._run("segment_written", batch, epoch=epoch, expire_at=expiry(), **place)
 
-    async def lease(self, batch: str, owner: str, generation: int) -> Lease:
-        """Take or renew the reduce's lease for 30 s."""
-        verdict, begun, *segments = await self._run("lease", batch, owner, generation, microseconds(REDUCE_LEASE))
+    async def lease_reduce(self, batch: str, owner: str, generation: int) -> Lease:
+        """Take or renew the lease of the reduce, for 30 s."""
+        lease = microseconds(REDUCE_LEASE)
+        verdict, begun, *segments = await self._run(
+            "lease_reduce", batch, owner=owner, generation=generation, reduce_lease=lease
+        )
         return Lease(verdict.decode(), tuple(segments), begun)
 
-    async def finish(self, batch: str, owner: str, generation: int, end: End) -> str:
+    async def finish(self, batch: str, owner: str, generation: int, published: Published) -> str:
         """End the batch; returns its final state, or '' when the lease was lost."""
-        said = (end.succeeded, end.failed, orjson.dumps(end.outputs), orjson.dumps(end.notes), end.sql)
-        arguments = (owner, generation, int(time.time() + LEDGER_TTL), *said)
-        return str((await self._run("finish", batch, *arguments)).decode())
+        arguments = published.arguments() | {"expire_at": expiry()}
+        return str((await self._run("finish", batch, owner=owner, generation=generation, **arguments)).decode())
 
-    async def pace(self, batch: str, longest: float) -> float | None:
+    async def reserve_call(self, batch: str, longest: float) -> float | None:
         """Reserve the turn of one call by the batch's rate; returns the seconds until then, None past `longest`."""
-        delay = await self._run("pace", batch, microseconds(longest))
+        delay = await self._run("reserve_call", batch, longest=microseconds(longest))
         return None if delay < 0 else delay / MICROSECONDS
 
     async def repair(self, batch: str, silence: float, shortest: float) -> Repairs:
         """Sweep one batch; `silence` seconds make a taken message lost, two sweeps are `shortest` seconds apart."""
-        arguments = (microseconds(silence), microseconds(DUTY_LEASE), LOSSES_ALLOWED, MOST_RELEASES)
-        reply = await self._run("repair", batch, *arguments, int(time.time() + LEDGER_TTL), microseconds(shortest))
+        times = {"silence": silence, "duty_lease": DUTY_LEASE, "shortest": shortest}
+        reply = await self._run(
+            "repair",
+            batch,
+            losses_allowed=LOSSES_ALLOWED,
+            most_releases=MOST_RELEASES,
+            expire_at=expiry(),
+            **{name: microseconds(seconds) for name, seconds in times.items()},
+        )
         return Repairs.read(reply)
 
     async def state(self, batch: str) -> State | None:
@@ -238,11 +244,15 @@ class Ledger:
         reply = await self._run("state", batch)
         return State.read(reply) if reply else None
 
-    async def brief(self, batch: str) -> Brief | None:
-        """Return what a list says of the batch, None when there is no ledger."""
-        return Brief.read(await self._run("brief", batch))
+    async def overview(self, batch: str) -> Overview | None:
+        """Return the batch's entry in a list, None when there is no ledger."""
+        return Overview.read(await self._run("overview", batch))
 
     async def phase(self, batch: str) -> Phase | None:
         """Return where the batch stands, None when there is no ledger."""
         state, generation, epoch, rate = await self._run("phase", batch)
         return Phase(state.decode(), int(generation or 0), (epoch or b"").decode(), bool(rate)) if state else None
+
+
+def _task(identity: Identity) -> dict[str, str | int]:
+    return {"generation": identity.generation, "task": identity.task, "epoch": identity.epoch}

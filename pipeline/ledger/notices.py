@@ -1,28 +1,25 @@
-"""Who is to be told that a batch has ended, in Redis: one typed method a script.
+"""The notices of the ends of batches: which targets are still to be notified. One typed method a script.
 
-The notices of an end outlive the batch's ledger: where Redis has lost both, they are made again from what S3 keeps.
+The notices of an end may outlive the ledger of the batch; lost ones are recreated from the final status in S3.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self
 
 import orjson
-from redis.asyncio import Redis
 
 from pipeline.ledger.replies import MICROSECONDS, State
-from pipeline.ledger.scripts import LEDGER_TTL, Scripts, microseconds
+from pipeline.ledger.scripts import Scripts, expiry, microseconds
 
-_NAMES = ("attempt", "attempted", "notices", "recall")
 _SHOWN = {"held": "due", "undelivered": "given up"}
-_KEPT = {"given up": "undelivered"}
+_STORED = {"given up": "undelivered"}
 
 Verdict = Literal["delivered", "refused", "undelivered"]
 
 
-class Ending(NamedTuple):
-    """One end of a batch: a generation of one life of its id, and when it ended, in microseconds by Redis' clock."""
+class EndId(NamedTuple):
+    """Names one end of a batch: epoch, generation, and when it ended, in microseconds by Redis' clock."""
 
     epoch: str
     generation: int
@@ -33,15 +30,16 @@ class Ending(NamedTuple):
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
-        """Return the end that a final status, with its ledger's `epoch`, is of."""
+        """Return the end of a final status that holds the `epoch` of its ledger."""
         return cls(document["epoch"], document["generation"], round(document["ended"] * MICROSECONDS))
 
 
 @dataclass(frozen=True)
-class Tried:
-    """What a try came to: its `status` is 0 for no answer. A refused one is made again after `backoff` seconds.
+class DeliveryResult:
+    """The result of a delivery attempt: `status` is 0 without an answer.
 
-    That ends when the target's turn began `patience` seconds ago; `undelivered` is for good.
+    After a refusal the next attempt is made in `backoff` seconds. A target that still refuses `patience` seconds after
+    its turn began is given up; so is one that is `undelivered`.
     """
 
     number: int
@@ -53,29 +51,29 @@ class Tried:
 
 @dataclass(frozen=True)
 class Notices:
-    """The notices of one end, None where there are none: what is kept of each target, and whose turn it is."""
+    """The notices of one end, None where there are none: the targets as Redis holds them, and the `due` ones."""
 
-    end: Ending | None
-    kept: tuple[str, ...] = ()
+    end: EndId | None
+    targets: tuple[str, ...] = ()
     due: tuple[int, ...] = ()
 
     @classmethod
     def read(cls, fields: Mapping[str, str], due: Sequence[int] = ()) -> Self:
-        """Read what Redis holds of them."""
+        """Read the fields of the hash."""
         if "end" not in fields:
             return cls(None)
         epoch, generation, ended = fields["end"].split()
-        kept = tuple(fields[str(target)] for target in range(len(fields)) if str(target) in fields)
-        return cls(Ending(epoch, int(generation), int(ended)), kept, tuple(due))
+        targets = tuple(fields[str(target)] for target in range(len(fields)) if str(target) in fields)
+        return cls(EndId(epoch, int(generation), int(ended)), targets, tuple(due))
 
     def describe(self, shown: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
         """Describe each target, `shown` as its kind and its name; those of a batch that has not ended wait."""
-        kept = self.kept or ("held 0 0 0 0",) * len(shown)
-        return [_describe(kind, name, each) for (kind, name), each in zip(shown, kept, strict=True)]
+        targets = self.targets or ("held 0 0 0 0",) * len(shown)
+        return [_describe(kind, name, target) for (kind, name), target in zip(shown, targets, strict=True)]
 
 
-def _describe(kind: str, name: str, kept: str) -> dict[str, Any]:
-    state, tries, status, at, _ = kept.split()
+def _describe(kind: str, name: str, target: str) -> dict[str, Any]:
+    state, tries, status, at, _ = target.split()
     return {
         "target": name,
         "kind": kind,
@@ -91,40 +89,46 @@ def notices_of(state: State) -> list[dict[str, Any]]:
     return Notices.read(state.notices).describe(orjson.loads(state["shown"] or "[]"))
 
 
-class Notifications:
+class NoticeBoard:
     """The notices under one prefix."""
 
-    def __init__(self, redis: Redis, prefix: str) -> None:
-        self._run = Scripts(redis, prefix, *_NAMES).run
+    def __init__(self, scripts: Scripts) -> None:
+        self._run = scripts.run
 
     async def read(self, batch: str) -> Notices:
-        """Return the notices of a batch; none where it has not ended, or nobody is told."""
-        fields, due = await self._run("notices", batch)
+        """Return the notices of a batch; none before its end, or where it has no targets."""
+        fields, due = await self._run("read_notices", batch)
         pairs = zip(fields[::2], fields[1::2], strict=True)
         return Notices.read({name.decode(): value.decode() for name, value in pairs}, due)
 
-    async def attempt(self, batch: str, end: Ending, target: int, lease: float) -> int:
-        """Take the next try to tell a target, for `lease` seconds; returns its number, 0 where it is another's."""
-        return int(await self._run("attempt", batch, str(end), target, microseconds(lease)))
+    async def start_delivery(self, batch: str, end: EndId, target: int, lease: float) -> int:
+        """Take the next attempt to notify a target, for `lease` seconds; returns its number, 0 for none."""
+        lease_time = microseconds(lease)
+        return int(await self._run("start_delivery", batch, ending=str(end), target=target, delivery_lease=lease_time))
 
-    async def attempted(self, batch: str, end: Ending, target: int, tried: Tried) -> tuple[str, tuple[int, ...]]:
-        """Record what a try came to; returns what the target is now, and whose turn it is then.
+    async def record_delivery(
+        self, batch: str, end: EndId, target: int, result: DeliveryResult
+    ) -> tuple[str, tuple[int, ...]]:
+        """Record the result of an attempt; returns the new state of the target, and the targets whose turn it is now.
 
         `delivered`, `due` again, `undelivered` (given up), or `stale`: nothing has changed.
         """
-        times = (microseconds(tried.backoff), microseconds(tried.patience))
-        arguments = (tried.number, tried.verdict, tried.status, *times)
-        now, *follow = await self._run("attempted", batch, str(end), target, *arguments)
-        return now.decode(), tuple(follow)
+        times = {"backoff": microseconds(result.backoff), "patience": microseconds(result.patience)}
+        numbers = {"target": target, "number": result.number, "status": result.status}
+        state, *due = await self._run(
+            "record_delivery", batch, ending=str(end), result=result.verdict, **numbers, **times
+        )
+        return state.decode(), tuple(due)
 
-    async def recall(self, batch: str, end: Ending, described: Sequence[Mapping[str, Any]]) -> None:
-        """Make the notices of an end again that Redis has lost, as a final status describes them."""
+    async def restore(self, batch: str, end: EndId, described: Sequence[Mapping[str, Any]]) -> None:
+        """Recreate the notices of an end that Redis has lost, from the targets in a final status."""
         reduces = described[0]["kind"] == "reduce" and described[0]["state"] == "due"
         known = [
             (
-                "held" if reduces and place else _KEPT.get(each["state"], each["state"]),
-                *(each["tries"], each["status_code"] or 0, microseconds(each["at"] or 0)),
+                "held" if reduces and place else _STORED.get(target["state"], target["state"]),
+                *(target["tries"], target["status_code"] or 0, microseconds(target["at"] or 0)),
             )
-            for place, each in enumerate(described)
+            for place, target in enumerate(described)
         ]
-        await self._run("recall", batch, str(end), int(time.time() + LEDGER_TTL), orjson.dumps(known))
+        targets = orjson.dumps(known)
+        await self._run("restore_notices", batch, ending=str(end), expire_at=expiry(), targets=targets)

@@ -13,7 +13,7 @@ Step = Literal["invoked", "called back"]
 STEPS: tuple[Step, ...] = ("invoked", "called back")
 
 
-class Probing:
+class Probes:
     """Asks under one prefix; each method raises UnavailableError."""
 
     def __init__(self, redis: Redis, prefix: str) -> None:

@@ -12,7 +12,7 @@ FailVerdict = Literal["retry", "exhausted", "skip", "duplicate", "stale", "close
 
 @dataclass(frozen=True)
 class Claim:
-    """The answer to an opening that wants the id; `unknown`: a queued opening of a batch that is gone."""
+    """The verdict on a claim; `unknown`: a queued opening of a batch that is gone."""
 
     verdict: Literal["claimed", "exists", "conflict", "deleting", "unknown"]
     epoch: str
@@ -20,7 +20,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Phase:
-    """Where a batch stands. `epoch` names this generation of this life of its id: what is of another one is not its.
+    """Where a batch stands. `epoch` names this generation of this batch: anything with another epoch is stale.
 
     `paced`: its calls have to wait for their turn.
     """
@@ -32,8 +32,8 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Pass:
-    """A generation of one life of a batch, and the model function that it calls: what a release belongs to."""
+class GenerationRef:
+    """The generation whose tasks are released, and the model function that they call."""
 
     batch: str
     epoch: str
@@ -43,7 +43,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class Settled:
-    """What a settle decided, and the duties it took on: `segment` to write, `reduce` to enqueue, tasks to release."""
+    """The verdict of a settle, and the duties it took on: `segment` to write, `reduce` to start, tasks to release."""
 
     verdict: Verdict
     function: str
@@ -56,9 +56,9 @@ class Settled:
 class Repairs:
     """What a sweep took over: `release` holds (task, attempt) pairs, `exhausted` tasks that were lost too often.
 
-    `ended` is when it ended, by Redis' clock, and names that end. `lost` counts those of `release` that were lost, or
-    that ask whether the queue still carries. `notify` are the targets whose turn it is to be told of its end, `waiting`
-    says whether any is still to be told.
+    `ended` is when the batch ended, by Redis' clock, and names that end. `lost` counts those of `release` that were
+    lost, or that probe whether the queue still delivers. `notify` are the targets whose turn it is to be notified of
+    the end; `waiting`: some target is still to be notified.
     """
 
     state: str
@@ -80,12 +80,12 @@ class Repairs:
     def read(cls, reply: Sequence[Any]) -> Self:
         """Read what `repair.lua` replies."""
         state = reply[0].decode()
-        told = (tuple(reply[1]), bool(reply[2]))
+        notices = (tuple(reply[1]), bool(reply[2]))
         if state in {"", "gone"}:
-            return cls(state, *told)
+            return cls(state, *notices)
         generation, function, epoch, opening, reduce, delete, segments, release, exhausted, ended, lost = reply[3:]
         return cls(
-            *(state, *told, int(generation or 0), (function or b"").decode(), (epoch or b"").decode()),
+            *(state, *notices, int(generation or 0), (function or b"").decode(), (epoch or b"").decode()),
             *(bool(opening), bool(reduce), bool(delete), tuple(segments)),
             release=tuple((int(task), int(attempt)) for task, attempt in release),
             exhausted=tuple(exhausted),
@@ -96,9 +96,9 @@ class Repairs:
 
 @dataclass(frozen=True)
 class Lease:
-    """The answer to a reduce that wants to run; `segments` are still to be written.
+    """The lease of a reduce, or why there is none; `segments` are still to be written.
 
-    `begun` is how many reduces of this generation took the lease, those that were excused left out.
+    `begun` is how many reduces of this generation took the lease, without those that were excused.
     """
 
     verdict: Literal["leased", "held", "closed", "unknown"]
@@ -116,9 +116,9 @@ class Cancelled(NamedTuple):
 
 
 class Deletion(NamedTuple):
-    """What a deletion found, and the state before, '' for no such batch.
+    """The verdict on a deletion, and the state before, '' for no such batch.
 
-    `held`: another replica deletes it. `open`: it has not ended. `gone`: there is none to go on with.
+    `held`: another replica deletes the batch. `open`: it has not ended. `gone`: no deletion has begun.
     """
 
     verdict: Literal["leased", "held", "open", "gone"]
@@ -127,7 +127,7 @@ class Deletion(NamedTuple):
 
 @dataclass(frozen=True)
 class Redriven:
-    """What a redrive found: the state before, the generation then, and what follows from it."""
+    """The verdict on a redrive, the state before, and the generation then."""
 
     state: str
     generation: int
@@ -135,7 +135,7 @@ class Redriven:
 
 
 @dataclass(frozen=True)
-class Brief:
+class Overview:
     """A batch in a list. `items` is None while it is being opened; times are seconds since 1970, None where not set."""
 
     state: str
@@ -148,7 +148,7 @@ class Brief:
 
     @classmethod
     def read(cls, reply: Sequence[bytes | None]) -> Self | None:
-        """Read what `brief.lua` replies."""
+        """Read what `overview.lua` replies."""
         state, function, *numbers = reply
         if state is None or function is None:
             return None
@@ -159,10 +159,9 @@ class Brief:
 
 @dataclass(frozen=True)
 class State:
-    """A batch as its ledger has it. `fields` are the hash's; `now` is Redis' clock in seconds.
+    """All that Redis knows of a batch. `fields` are those of `fields.py`; `now` is Redis' clock in seconds.
 
-    `series` are the counters of `measures`, `failures` what `settle` keeps of each kind of failure, and `notices` what
-    is kept of who is told of the end.
+    `series` are the counters of `measures.py`; `failures` and `notices` hold what `keys.py` says.
     """
 
     fields: Mapping[str, str]
@@ -178,9 +177,9 @@ class State:
         """Read what `state.lua` replies."""
         fields, in_flight, remaining, now, series, failures, notices = reply
         pairs = {name.decode(): value.decode() for name, value in _pairs(fields)}
-        kinds = {kind.decode(): kept for kind, kept in _pairs(failures)}
-        told = {name.decode(): value.decode() for name, value in _pairs(notices)}
-        return cls(pairs, in_flight, remaining, int(now) / MICROSECONDS, series, kinds, told)
+        kinds = {kind.decode(): value for kind, value in _pairs(failures)}
+        targets = {name.decode(): value.decode() for name, value in _pairs(notices)}
+        return cls(pairs, in_flight, remaining, int(now) / MICROSECONDS, series, kinds, targets)
 
     def __getitem__(self, name: str) -> str:
         return self.fields.get(name, "")

@@ -17,5 +17,5 @@ async def probe(event: Event, context: Context) -> Response:
     identity = context.signer.verify_query("probe callback" if is_callback else "probe", event.query)
     status = event.headers.get("X-Function-Status", "") if is_callback else "200"
     said = status if STATUS.fullmatch(status) else "none"
-    is_awaited = await context.ledger.probing.note(identity.batch, "called back" if is_callback else "invoked", said)
+    is_awaited = await context.ledger.probes.note(identity.batch, "called back" if is_callback else "invoked", said)
     return Response.json(200, {"verdict": "noted" if is_awaited else "unknown"})

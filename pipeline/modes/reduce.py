@@ -36,7 +36,7 @@ async def reduce(event: Event, context: Context) -> Response:
                 str(error) if named else f"an error without a name ({type(error).__name__}): see the function's log"
             )
             away = isinstance(error, UnavailableError) and not isinstance(error, TableError)
-            await context.ledger.explain(job.batch, trouble, job.owner if away else "")
+            await context.ledger.note_trouble(job.batch, trouble, job.owner if away else "")
             raise
     return Response.json(200, {"batch_id": job.batch, "verdict": verdict})
 

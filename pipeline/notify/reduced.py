@@ -7,12 +7,12 @@ import orjson
 from pipeline.answers.reply import Reply
 from pipeline.answers.result_json import as_json
 from pipeline.context import Context
-from pipeline.ledger.notices import Ending
+from pipeline.ledger.notices import EndId
 from pipeline.store.errors import MissingObjectError
 from pipeline.store.keys import REDUCED, generation_output, output
 
 
-async def keep_reduced(context: Context, batch: str, end: Ending, function: str, reply: Reply) -> None:
+async def keep_reduced(context: Context, batch: str, end: EndId, function: str, reply: Reply) -> None:
     """Keep an answer as `reduced.json` under its generation, and as the batch's unless that has another end by now.
 
     Raises UnavailableError.
@@ -31,11 +31,11 @@ async def keep_reduced(context: Context, batch: str, end: Ending, function: str,
         await _put_back(context, batch, end)
 
 
-async def _is_current(context: Context, batch: str, end: Ending) -> bool:
+async def _is_current(context: Context, batch: str, end: EndId) -> bool:
     return (await context.ledger.notices.read(batch)).end == end
 
 
-async def _put_back(context: Context, batch: str, end: Ending) -> None:
+async def _put_back(context: Context, batch: str, end: EndId) -> None:
     """Whoever is overtaken by a redrive puts back what that has kept, and by a deletion leaves nothing behind."""
     store = context.store
     if not await context.specs.exists(batch):

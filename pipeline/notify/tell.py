@@ -18,7 +18,7 @@ from pipeline.answers.reply import Reply, too_large
 from pipeline.context import Context
 from pipeline.errors import BadRequestError
 from pipeline.identity import Identity
-from pipeline.ledger.notices import Ending, Tried, Verdict
+from pipeline.ledger.notices import DeliveryResult, EndId, Verdict
 from pipeline.ledger.replies import MICROSECONDS
 from pipeline.notify.reduced import keep_reduced
 from pipeline.spec.batch_spec import BatchSpec
@@ -51,7 +51,7 @@ class _Job:
 
     context: Context
     batch: str
-    end: Ending
+    end: EndId
     spec: BatchSpec
 
     def timeout(self, target: Target) -> float:
@@ -92,8 +92,8 @@ async def recall(context: Context, batch: str, kept: dict[str, Any]) -> None:
 
     Raises UnavailableError.
     """
-    notices, index, end = context.ledger.notices, context.ledger.index, Ending.of(kept)
-    await notices.recall(batch, end, kept["notifications"])
+    notices, index, end = context.ledger.notices, context.ledger.index, EndId.of(kept)
+    await notices.restore(batch, end, kept["notifications"])
     await index.note_ended({batch: kept["ended"]})
     await index.note_telling(batch)
     found = await notices.read(batch)
@@ -130,15 +130,15 @@ async def _try(job: _Job, number: int) -> Sequence[int]:
         return ()
     timeout = job.timeout(target)
     document = await _document(job, target)
-    tried = await notices.attempt(job.batch, job.end, number, timeout + LEASE_MARGIN) if document else 0
+    tried = await notices.start_delivery(job.batch, job.end, number, timeout + LEASE_MARGIN) if document else 0
     if not tried:
         return ()
     reply = await _post(job, target, number, orjson.dumps(document), timeout)
     verdict = _verdict(reply)
     if verdict == "delivered" and target.kind == "reduce":
         await keep_reduced(context, job.batch, job.end, target.address, reply)
-    result = Tried(tried, verdict, reply.status, _backoff(tried, reply), PATIENCE)
-    now, follow = await notices.attempted(job.batch, job.end, number, result)
+    result = DeliveryResult(tried, verdict, reply.status, _backoff(tried, reply), PATIENCE)
+    now, follow = await notices.record_delivery(job.batch, job.end, number, result)
     if now != "stale":
         context.metrics.notified(_RESULTS[now])
         log.log(

@@ -9,7 +9,7 @@ import msgspec
 
 from pipeline.batch.reduce_lease import Job
 from pipeline.concurrency import together
-from pipeline.ledger.ledger import End
+from pipeline.ledger.arguments import Published
 from pipeline.ledger.replies import State
 from pipeline.notify.tell import tell_soon
 from pipeline.outputs.batch_rows import BatchRows
@@ -60,10 +60,10 @@ class _Outputs:
     answer: Answer | None = None
     notes: tuple[str, ...] = ()
 
-    def end(self, summary: Summary) -> End:
+    def end(self, summary: Summary) -> Published:
         names = tuple(name for name in CONTENT_TYPES if name in self.objects)
         answer = msgspec.json.encode(status_of(self.answer)).decode() if self.answer else ""
-        return End(summary.succeeded, summary.failed, names, self.notes, answer)
+        return Published(summary.succeeded, summary.failed, names, self.notes, answer)
 
 
 async def end_batch(job: Job, settled: SettledBatch) -> str:

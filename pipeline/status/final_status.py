@@ -3,7 +3,7 @@
 from typing import Any, TypeGuard
 
 from pipeline.context import Context
-from pipeline.ledger.notices import Ending, Notices, notices_of
+from pipeline.ledger.notices import EndId, Notices, notices_of
 from pipeline.ledger.replies import State
 from pipeline.ledger.states import ENDED, ENDED_OR_DELETING
 from pipeline.status.document import status_document
@@ -11,13 +11,13 @@ from pipeline.status.open_mark import mark_open
 from pipeline.store.batch_records import are_pending
 
 
-async def final_status(context: Context, batch: str, end: Ending) -> dict[str, Any] | None:
+async def final_status(context: Context, batch: str, end: EndId) -> dict[str, Any] | None:
     """Return the status of a batch that has ended so, None where it has no such end any more."""
     state = await context.ledger.state(batch)
     if state is not None:
         return status_document(context.settings, batch, state) if state["state"] in ENDED else None
     kept, notices = await context.specs.read_end(batch), await context.ledger.notices.read(batch)
-    if kept is None or notices.end != end or Ending.of(kept) != end:
+    if kept is None or notices.end != end or EndId.of(kept) != end:
         return None
     return {name: value for name, value in with_notices(kept, notices).items() if name != "epoch"}
 
@@ -41,10 +41,10 @@ async def _close_forgotten(context: Context, batch: str) -> None:
     kept = await context.specs.read_end(batch)
     written: tuple[str, ...] | None = None
     notices = await context.ledger.notices.read(batch)
-    while kept is not None and notices.end == Ending.of(kept) and notices.kept != written:
+    while kept is not None and notices.end == EndId.of(kept) and notices.targets != written:
         kept = with_notices(kept, notices)
         await context.specs.close(batch, kept)
-        written, notices = notices.kept, await context.ledger.notices.read(batch)
+        written, notices = notices.targets, await context.ledger.notices.read(batch)
     if kept is None or written is None:
         return
     phase = await context.ledger.phase(batch)

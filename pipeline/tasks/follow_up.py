@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 async def write_due_segment(context: Context, batch: str, generation: int, number: int) -> None:
     """Write a segment whose outcomes wait in Redis; nothing to do when another replica has written it."""
-    epoch, answers = await context.ledger.segment_answers(batch, generation, number)
+    epoch, answers = await context.ledger.read_segment(batch, generation, number)
     if answers:
         await write_segment(context.store, batch, generation, epoch, number, answers)
         await context.ledger.segment_written(batch, generation, number, epoch)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
 from pipeline.identity import Identity
-from pipeline.ledger.replies import Pass
+from pipeline.ledger.replies import GenerationRef
 from pipeline.openfaas.gateway import Gateway, Request
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.store.errors import MissingObjectError
@@ -24,7 +24,7 @@ LARGEST_DIRECT_ITEM = 128 * KIB
 log = logging.getLogger(__name__)
 
 
-async def release(context: Context, of: Pass, tasks: Sequence[tuple[int, int]]) -> None:
+async def release(context: Context, of: GenerationRef, tasks: Sequence[tuple[int, int]]) -> None:
     """Enqueue these (task, attempt) pairs, a bounded number at once; what the gateway refuses stays due, soon."""
     waiting = iter(tasks)
     refused: list[int] = []
@@ -52,12 +52,12 @@ async def release_first(context: Context, batch: str, generation: int, function:
     """Enqueue a generation's first window, and confirm it."""
     phase = await context.ledger.phase(batch) if tasks else None
     if phase is not None:
-        of = Pass(batch, phase.epoch, generation, function)
+        of = GenerationRef(batch, phase.epoch, generation, function)
         await release(context, of, [(task, 0) for task in tasks])
-        await context.ledger.confirm(batch, generation, phase.epoch)
+        await context.ledger.confirm_window(batch, generation, phase.epoch)
 
 
-async def _enqueue(context: Context, of: Pass, identity: Identity) -> None:
+async def _enqueue(context: Context, of: GenerationRef, identity: Identity) -> None:
     spec = await context.specs.get(of.batch, of.epoch)
     if not (spec.direct and await _call_directly(context, spec, identity)):
         await context.gateway.enqueue("task", identity, of.function)

@@ -33,7 +33,9 @@ async def run_task(context: Context, identity: Identity, function: str, end: flo
     if spec.function != function:
         raise ForbiddenError("this invocation was signed for another model function")
     items = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
-    job = _Job(context, identity, spec, end, partial(context.ledger.pace, identity.batch) if phase.paced else None)
+    job = _Job(
+        context, identity, spec, end, partial(context.ledger.reserve_call, identity.batch) if phase.paced else None
+    )
     outcomes = await (job.call_chunk(items) if spec.chunk_call else job.call_each(items))
     return await shed(context.store, identity, outcomes, spec.inline_limit)
 

@@ -4,7 +4,7 @@ from pipeline.answers.envelope import decode_envelope, encode_answer
 from pipeline.answers.reply import Reply
 from pipeline.context import Context
 from pipeline.identity import Identity
-from pipeline.ledger.replies import Pass, Settled
+from pipeline.ledger.replies import GenerationRef, Settled
 from pipeline.tasks.follow_up import enqueue_reduce, write_due_segment
 from pipeline.tasks.make_outcome import make_outcome, shed
 from pipeline.tasks.model_call import Called
@@ -23,7 +23,7 @@ async def settle(context: Context, identity: Identity, answer: bytes, seconds: f
     context.metrics.settled(settled.verdict, envelope.succeeded, envelope.failed)
     batch, generation = identity.batch, identity.generation
     if settled.release:
-        of = Pass(batch, identity.epoch, generation, settled.function)
+        of = GenerationRef(batch, identity.epoch, generation, settled.function)
         context.background.start(release(context, of, [(task, 0) for task in settled.release]))
     if settled.segment is not None:
         await write_due_segment(context, batch, generation, settled.segment)

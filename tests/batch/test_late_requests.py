@@ -131,7 +131,7 @@ async def test_superseded_reduce_publishes_nothing(pipeline: PipelineBench, monk
         if key.endswith("summary.json"):
             bench = pipeline.bench()
             await bench.age(lease_until=-1)
-            assert (await bench.ledger.lease(pipeline.batch, "heir", 0)).verdict == "leased"
+            assert (await bench.ledger.lease_reduce(pipeline.batch, "heir", 0)).verdict == "leased"
         return await put(key, *arguments)
 
     monkeypatch.setattr(pipeline.context.store, "put", stalled)

@@ -51,7 +51,7 @@ async def test_batch_whose_first_window_is_not_confirmed_is_open(
         raise UnavailableError("Redis is away")
 
     with monkeypatch.context() as fault:
-        fault.setattr(pipeline.context.ledger, "confirm", away)
+        fault.setattr(pipeline.context.ledger, "confirm_window", away)
         response = await pipeline.submit("url\na\nb\n", CSV)
     assert (response.status, document(response)["tasks"]) == (201, 2)
 

@@ -6,7 +6,7 @@ from email.utils import formatdate
 import pytest
 from aiohttp import web
 
-from pipeline.ledger.probe import Probing
+from pipeline.ledger.probe import Probes
 from pipeline.store.bucket import Store
 from tests.rigs.function.doctors import KNOWN, Doctor, bad
 from tests.rigs.s3.proxy import Fault, S3Proxy, refuse
@@ -75,11 +75,11 @@ async def test_a_clock_for_which_s3_refuses_everything_is_told_from_the_refusal(
 async def test_the_clock_of_redis(
     doctor: Doctor, monkeypatch: pytest.MonkeyPatch, seconds: float, status: str, words: str
 ) -> None:
-    true = Probing.clock
+    true = Probes.clock
 
-    async def clock(probing: Probing) -> float:
-        return await true(probing) + seconds
+    async def clock(probes: Probes) -> float:
+        return await true(probes) + seconds
 
-    monkeypatch.setattr(Probing, "clock", clock)
+    monkeypatch.setattr(Probes, "clock", clock)
     check = (await doctor.examine())["clock: redis"]
     assert (check.status, words in check.found, "NTP" in check.advice) == (status, True, status != "ok")

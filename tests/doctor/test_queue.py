@@ -92,10 +92,10 @@ async def test_what_nobody_waits_for_is_not_noted(pipeline: PipelineBench, redis
 
 
 async def test_what_is_noted_has_an_end_too(pipeline: PipelineBench, redis: Redis) -> None:
-    await pipeline.context.ledger.probing.begin(IDENTITY.batch)
+    await pipeline.context.ledger.probes.begin(IDENTITY.batch)
     answer = await pipeline.handle("probe", pipeline.signed("probe", IDENTITY))
     assert document(answer) == {"verdict": "noted"}
-    assert await pipeline.context.ledger.probing.seen(IDENTITY.batch) == {"invoked": "200"}
+    assert await pipeline.context.ledger.probes.seen(IDENTITY.batch) == {"invoked": "200"}
     assert [0 < await redis.ttl(key) <= PROBE_TTL for key in await redis.keys(f"{pipeline.name}:*")] == [True] * 2
 
 
@@ -124,10 +124,10 @@ async def test_a_probe_that_comes_too_late_is_not_noted(doctor: Doctor, redis: R
 async def test_a_probe_takes_no_signature_of_another_purpose(
     pipeline: PipelineBench, redis: Redis, purpose: Purpose, path: str
 ) -> None:
-    await pipeline.context.ledger.probing.begin(IDENTITY.batch)
+    await pipeline.context.ledger.probes.begin(IDENTITY.batch)
     with pytest.raises(ForbiddenError):
         await pipeline.handle("probe", pipeline.signed(purpose, IDENTITY), path=path)
-    assert await pipeline.context.ledger.probing.seen(IDENTITY.batch) == {}
+    assert await pipeline.context.ledger.probes.seen(IDENTITY.batch) == {}
     assert len(await redis.keys(f"{pipeline.name}:*")) == 2
 
 
@@ -136,11 +136,11 @@ async def test_a_probe_takes_no_signature_of_another_purpose(
 async def test_a_probe_that_was_changed_is_refused(
     pipeline: PipelineBench, change: Mapping[str, str], path: str
 ) -> None:
-    await pipeline.context.ledger.probing.begin("another")
+    await pipeline.context.ledger.probes.begin("another")
     signed = pipeline.signed("probe callback" if path == PROBE_PATH else "probe", IDENTITY)
     with pytest.raises(ForbiddenError):
         await pipeline.handle("probe", {**signed, **change}, path=path)
-    assert await pipeline.context.ledger.probing.seen("another") == {}
+    assert await pipeline.context.ledger.probes.seen("another") == {}
 
 
 async def test_a_probe_serves_for_nothing_else(pipeline: PipelineBench) -> None:

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from pipeline.answers.envelope import Envelope
 from pipeline.identity import Identity
-from pipeline.ledger.replies import Pass, Repairs
+from pipeline.ledger.replies import GenerationRef, Repairs
 from pipeline.ledger.states import ENDED
 from tests.model.batch import OVER_THE_WINDOW, SILENCE, Batch
 from tests.model.checks import check_nobody_is_forgotten, check_sight
@@ -107,11 +107,11 @@ class Caller(RuleBasedStateMachine):
         if self.batch.epoch == "?":
             self.batch.epoch = self.world.look().fields["epoch"]
             assert self.batch.epoch not in {identity.epoch for identity in self.history}
-            assert int(self.batch.epoch, 16) > int(self.batch.epochs[plan.new.number - 1], 16)
+            assert int(self.batch.epoch, 16) > int(self.batch.epochs[plan.new.generation - 1], 16)
         self.compare((verdict, released), expected, idle=verdict == "lost")
         if verdict == "lost":
             return False
-        del self.outside.plans[plan.new.number :]
+        del self.outside.plans[plan.new.generation :]
         self.outside.plans.append(plan)
         self.first = [self.identity(task, 0) for task in released]
         return True
@@ -128,7 +128,7 @@ class Caller(RuleBasedStateMachine):
     def confirm(self, one: Identity) -> None:
         """`one` is a message of the first window."""
         idle = (one.epoch, one.generation) != (self.batch.epoch, self.batch.generation)
-        self.ask(self.world.ledger.confirm(BATCH, one.generation, one.epoch))
+        self.ask(self.world.ledger.confirm_window(BATCH, one.generation, one.epoch))
         self.life.confirm(one)
         self.compare(None, None, idle=idle)
 
@@ -154,7 +154,7 @@ class Caller(RuleBasedStateMachine):
     def defer(self, messages: list[Identity], backoff: float) -> None:
         """Messages of one generation."""
         one, tasks = messages[0], [message.task for message in messages]
-        of = Pass(BATCH, one.epoch, one.generation, "model")
+        of = GenerationRef(BATCH, one.epoch, one.generation, "model")
         idle = not self.life.is_this(one)
         self.ask(self.world.ledger.defer(of, tasks, backoff))
         self.life.defer(one, tasks, backoff)
@@ -192,7 +192,7 @@ class Caller(RuleBasedStateMachine):
 
     def write(self, generation: int, number: int, stop: str) -> None:
         """Read a segment's answers (`read`), put them in S3 (`put`), and say so (`told`)."""
-        epoch, answers = self.ask(self.world.ledger.segment_answers(BATCH, generation, number))
+        epoch, answers = self.ask(self.world.ledger.read_segment(BATCH, generation, number))
         self.compare(answers, self.life.answers(generation, number), idle=True)
         if answers:
             self.go_on_writing(Ticket(epoch, generation, number, tuple(answers)), stop)

@@ -58,7 +58,7 @@ class LedgerMachine(Scenes):
     @precondition(lambda self: self.batch.state in {"opening", "reducing"})
     @rule(trouble=st.just("S3 is away"))
     def explain(self, trouble: str) -> None:
-        self.ask(self.world.ledger.explain(BATCH, trouble))
+        self.ask(self.world.ledger.note_trouble(BATCH, trouble))
         self.compare(None, None, idle=self.batch.state not in {"opening", "reducing"})
 
     def teardown(self) -> None:

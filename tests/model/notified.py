@@ -6,7 +6,7 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from pipeline.ledger.notices import Ending, Tried, Verdict
+from pipeline.ledger.notices import DeliveryResult, EndId, Verdict
 from tests.model.batch import Told
 from tests.model.opening import PICK
 from tests.model.running import BACKOFFS, Running
@@ -20,7 +20,7 @@ VERDICTS: st.SearchStrategy[Verdict] = st.sampled_from(["delivered", "refused", 
 class Try(NamedTuple):
     """A try that somebody has taken."""
 
-    end: Ending
+    end: EndId
     target: int
     number: int
 
@@ -31,15 +31,15 @@ class Notified(Running):
     def __init__(self) -> None:
         super().__init__()
         self.tries: list[Try] = []
-        self.known: list[Ending] = []
+        self.known: list[EndId] = []
         self.kept = Told("", [], [], [])
 
-    def ends(self) -> list[Ending]:
+    def ends(self) -> list[EndId]:
         """All ends of the batch so far, the present one last."""
         told = self.batch.told
         if told is not None:
             epoch, generation, ended = told.end.split()
-            end = Ending(epoch, int(generation), int(ended))
+            end = EndId(epoch, int(generation), int(ended))
             self.known = [*[other for other in self.known if other != end], end]
             self.kept = replace(told, states=list(told.states), tries=list(told.tries))
         return self.known
@@ -54,14 +54,14 @@ class Notified(Running):
         elif taken is not None:
             self.tries.append(taken)
 
-    def take(self, end: Ending, target: int) -> Try | None:
-        number = self.ask(self.world.ledger.notices.attempt(BATCH, end, target, LEASE))
+    def take(self, end: EndId, target: int) -> Try | None:
+        number = self.ask(self.world.ledger.notices.start_delivery(BATCH, end, target, LEASE))
         self.compare(number, self.life.attempt(str(end), target, LEASE), idle=not number)
         return Try(end, target, number) if number else None
 
     def record(self, taken: Try, verdict: Verdict, backoff: float) -> None:
-        tried = Tried(taken.number, verdict, 0, backoff, PATIENCE)
-        found = self.ask(self.world.ledger.notices.attempted(BATCH, taken.end, taken.target, tried))
+        tried = DeliveryResult(taken.number, verdict, 0, backoff, PATIENCE)
+        found = self.ask(self.world.ledger.notices.record_delivery(BATCH, taken.end, taken.target, tried))
         expected = self.life.attempted(str(taken.end), taken.target, taken.number, verdict, backoff)
         self.compare(found, expected, idle=found[0] == "stale")
 
@@ -94,7 +94,7 @@ class Notified(Running):
             }
             for place, state in enumerate(kept.states)
         ]
-        self.ask(self.world.ledger.notices.recall(BATCH, end, shown))
+        self.ask(self.world.ledger.notices.restore(BATCH, end, shown))
         self.life.recall(kept)
         self.compare(None, None)
 

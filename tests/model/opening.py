@@ -7,7 +7,7 @@ import orjson
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from pipeline.ledger.ledger import Generation
+from pipeline.ledger.arguments import NewGeneration
 from pipeline.ledger.scripts import microseconds
 from pipeline.ledger.states import SETTLING
 from tests.model.batch import Batch, Round
@@ -28,7 +28,7 @@ def first_plan(tasks: int, chunk: int, tolerated: int | None, deadline: float, d
     """Generation 0, in tasks of `chunk` items; `attempts` is how many generations begin by themselves."""
     items = [list(range(task * chunk, (task + 1) * chunk)) for task in range(tasks)]
     final = attempts == 1
-    return Plan(Generation(0, tasks, tasks * chunk, deadline, chunk, delay, 0, final, tolerated), items, attempts)
+    return Plan(NewGeneration(0, tasks, tasks * chunk, deadline, chunk, delay, 0, final, tolerated), items, attempts)
 
 
 PLANS = st.builds(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from pipeline.ledger.ledger import Generation
+from pipeline.ledger.arguments import NewGeneration
 
 Segments = dict[tuple[int, int], tuple[bytes, ...]]
 
@@ -13,7 +13,7 @@ Segments = dict[tuple[int, int], tuple[bytes, ...]]
 class Plan:
     """The snapshot of a generation: the items of each task; `attempts` generations begin by themselves."""
 
-    new: Generation
+    new: NewGeneration
     tasks: list[list[int]]
     attempts: int
 

@@ -9,7 +9,8 @@ import math
 
 from pipeline.answers.envelope import Envelope
 from pipeline.identity import Identity
-from pipeline.ledger.ledger import FIRST_CALLS, Generation
+from pipeline.ledger.arguments import NewGeneration
+from pipeline.ledger.ledger import FIRST_CALLS
 from pipeline.ledger.replies import Settled
 from pipeline.ledger.scripts import DUTY_LEASE
 from pipeline.ledger.states import SETTLING
@@ -89,28 +90,28 @@ class Reference:
         due = self.batch.round.due
         self.batch.round.due = {duty: at for duty, at in due.items() if duty[0] not in "tw"}
 
-    def begin(self, owner: str, new: Generation) -> tuple[str, list[int]]:
+    def begin(self, owner: str, new: NewGeneration) -> tuple[str, list[int]]:
         batch = self.batch
-        first = new.number == 0
+        first = new.generation == 0
         expected = "opening" if first else "reducing"
         if batch.state != expected or batch.owner != owner:
             return "lost", []
-        if not first and (batch.generation != new.number - 1 or batch.outcome != "done"):
+        if not first and (batch.generation != new.generation - 1 or batch.outcome != "done"):
             return "lost", []
         batch.round = Round(new.tasks, self.now(), items=new.items, calls=new.calls, final=new.final)
         batch.round.not_before = self.clock + new.delay
         batch.told = None
-        batch.owner, batch.lease_until, batch.generation, batch.paced_until = "", 0, new.number, 0
+        batch.owner, batch.lease_until, batch.generation, batch.paced_until = "", 0, new.generation, 0
         batch.begun, batch.excused = 0, ""
         if first:
             batch.batch_size, batch.started = new.items, True
         else:
             batch.failed -= new.again
             batch.retried += new.again
-            batch.epochs[new.number - 1], batch.epoch = batch.epoch, "?"
+            batch.epochs[new.generation - 1], batch.epoch = batch.epoch, "?"
         if first or batch.redrive:
             batch.base, batch.deadline_at, batch.given_up, batch.redrive = (
-                new.number,
+                new.generation,
                 self.clock + new.deadline,
                 0,
                 False,

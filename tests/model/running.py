@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from pipeline.identity import Identity
-from pipeline.ledger.ledger import OPENING_LEASE, REDUCE_LEASE, End, Generation
+from pipeline.ledger.arguments import NewGeneration, Published
+from pipeline.ledger.ledger import OPENING_LEASE, REDUCE_LEASE
 from pipeline.ledger.states import ENDED, SETTLING
 from tests.model.batch import Batch
 from tests.model.opening import FATES, PICK, Opening
@@ -197,7 +198,7 @@ class Running(Opening):
             self.late_reducer_goes_on(-1, fate)
 
     def lease(self, owner: str, generation: int) -> tuple[str, list[int]]:
-        lease = self.ask(self.world.ledger.lease(BATCH, owner, generation))
+        lease = self.ask(self.world.ledger.lease_reduce(BATCH, owner, generation))
         verdict, begun, segments = self.life.lease(owner, generation)
         found = (lease.verdict, lease.begun, sorted(lease.segments))
         self.compare(found, (verdict, begun, segments), idle=verdict != "leased")
@@ -206,7 +207,7 @@ class Running(Opening):
     def excuse(self, owner: str) -> None:
         """Say, twice, that the reduce failed by no fault of its own."""
         for _ in range(2):
-            self.ask(self.world.ledger.explain(BATCH, "S3 was away", owner))
+            self.ask(self.world.ledger.note_trouble(BATCH, "S3 was away", owner))
         self.life.excuse(owner)
         self.compare(None, None, idle=self.batch.state not in {"opening", "reducing"})
 
@@ -219,7 +220,9 @@ class Running(Opening):
                 self.send_first(fate)
                 self.take_over(self.repair(), fate)
             return
-        ended = self.ask(self.world.ledger.finish(BATCH, job.owner, job.generation, End(job.succeeded, job.failed)))
+        ended = self.ask(
+            self.world.ledger.finish(BATCH, job.owner, job.generation, Published(job.succeeded, job.failed))
+        )
         ending = self.batch.state == "reducing"
         expected = self.life.finish(job.owner, job.generation, job.succeeded, job.failed)
         self.compare(ended, expected, idle=not (ending and expected))
@@ -243,7 +246,7 @@ class Running(Opening):
         if not again:
             return Job(owner, generation, None, len(found) - len(failed), len(failed))
         first, number = plans[0], generation + 1
-        new = Generation(
+        new = NewGeneration(
             *(number, len(again), len(again), first.new.deadline, 1),
             delay=0 if batch.redrive else 10.0 * 2 ** (number - base - 1),
             again=counted,

@@ -196,5 +196,5 @@ async def test_a_slow_replica_does_not_write_the_next_generations_outcomes_as_it
     await bench.write(generation="1")
     await write_due_segment(pipeline.context, pipeline.batch, 0, 0)
     assert await pipeline.context.store.list(f"{pipeline.batch}/segments/") == []
-    assert await bench.segment_answers(0, generation=1) == [*answers(0), *answers(1)]
+    assert await bench.read_segment(0, generation=1) == [*answers(0), *answers(1)]
     pipeline.queue.clear()

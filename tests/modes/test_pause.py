@@ -168,16 +168,16 @@ async def test_no_more_is_released_than_can_have_its_turn_in_a_tasks_time(pipeli
 async def test_calls_take_turns_by_the_rate(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", rate="4")
     ledger = pipeline.context.ledger
-    turns = [await ledger.pace(pipeline.batch, 10) for _ in range(4)]
+    turns = [await ledger.reserve_call(pipeline.batch, 10) for _ in range(4)]
     delays = [turn for turn in turns if turn is not None]
     assert len(delays) == 4
     # Each is a quarter of a second after the one before, less what the asking took.
     assert delays[0] == 0
     assert all(0 <= 0.25 * place - delay < 0.25 for place, delay in enumerate(delays))
-    assert await ledger.pace(pipeline.batch, 0.2) is None
-    assert await ledger.pace(pipeline.batch, 10) is not None
+    assert await ledger.reserve_call(pipeline.batch, 0.2) is None
+    assert await ledger.reserve_call(pipeline.batch, 10) is not None
     await ask(pipeline, "tune", rate="0")
-    assert await ledger.pace(pipeline.batch, 0) == 0
+    assert await ledger.reserve_call(pipeline.batch, 0) == 0
     pipeline.queue.clear()
 
 

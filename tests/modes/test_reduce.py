@@ -177,7 +177,7 @@ async def test_a_reduce_that_has_lost_its_lease_leaves_no_upload_behind(
     async def overtaken(key: str, kind: str) -> Upload:
         started.append(await start_upload(key, kind))
         await bench.age(lease_until=-1)
-        assert (await bench.ledger.lease(pipeline.batch, "heir", 0)).verdict == "leased"
+        assert (await bench.ledger.lease_reduce(pipeline.batch, "heir", 0)).verdict == "leased"
         return started[-1]
 
     monkeypatch.setattr(store, "start_upload", overtaken)
@@ -196,7 +196,7 @@ async def test_the_upload_of_a_dead_predecessor_is_aborted(pipeline: PipelineBen
     upload = await pipeline.context.store.start_upload(f"{pipeline.batch}/0/summary.json")
     await upload.send(b"half")
     bench = pipeline.bench()
-    assert (await bench.ledger.lease(pipeline.batch, "dead", 0)).verdict == "leased"
+    assert (await bench.ledger.lease_reduce(pipeline.batch, "dead", 0)).verdict == "leased"
     await bench.age(lease_until=-1)
     assert (await pipeline.deliver(message))["verdict"] == "done"
     with pytest.raises(MissingObjectError):

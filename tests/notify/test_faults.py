@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from pipeline.errors import UnavailableError
-from pipeline.ledger.notices import Notifications
+from pipeline.ledger.notices import NoticeBoard
 from pipeline.ledger.replies import MICROSECONDS
 from pipeline.notify.tell import tell
 from tests.rigs.function.notified_batches import notify_hooks, run
@@ -172,7 +172,7 @@ async def test_replica_that_dies_before_recording_a_try_is_succeeded(
 ) -> None:
     """The target gets two requests with the same id, so that it can drop the second."""
     with monkeypatch.context() as fault:
-        fault.setattr(Notifications, "attempted", away)
+        fault.setattr(NoticeBoard, "record_delivery", away)
         assert await run_notified(pipeline, notify=hooks.url) == [("due", 1, None)]
     # The lease of a try is longer than the timeout of its call.
     assert await pipeline.bench().due() == {"n:0": 30}
@@ -191,17 +191,17 @@ async def test_lease_of_a_try_lasts_longer_than_its_call(
 ) -> None:
     """A URL has 30 s to answer, a function the time of a task; another 30 s are for recording the answer."""
     allow(pipeline, hooks, task_timeout=50)
-    monkeypatch.setattr(Notifications, "attempted", away)
+    monkeypatch.setattr(NoticeBoard, "record_delivery", away)
     await run_notified(pipeline, notify=hooks.url if target == "url" else target)
     assert await pipeline.bench().due() == {"n:0": seconds}
 
 
-@pytest.mark.parametrize("step", ["attempt", "read"])
+@pytest.mark.parametrize("step", ["start_delivery", "read"])
 async def test_replica_that_dies_before_a_try_leaves_it_due(
     pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     with monkeypatch.context() as fault:
-        fault.setattr(Notifications, step, away)
+        fault.setattr(NoticeBoard, step, away)
         assert await run_notified(pipeline, notify=hooks.url) == [("due", 0, None)]
     await pipeline.sweep()
     assert notified(await pipeline.status()) == [("delivered", 1, 204)]

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.errors import NotFoundError
-from pipeline.ledger.notices import Tried
+from pipeline.ledger.notices import DeliveryResult
 from pipeline.notify.tell import tell
 from tests.rigs.function.interrupted_close import before_close
 from tests.rigs.function.notified_batches import notify_hooks, run, stored_notices, sweep_until_notified
@@ -159,8 +159,8 @@ async def test_delivery_by_another_replica_meanwhile_is_stored_in_s3(
 
     async def deliver_elsewhere() -> None:
         await due_again(pipeline, 1)
-        number = await notices.attempt(pipeline.batch, end, 1, 60)
-        await notices.attempted(pipeline.batch, end, 1, Tried(number, "delivered", 200, 0, 60))
+        number = await notices.start_delivery(pipeline.batch, end, 1, 60)
+        await notices.record_delivery(pipeline.batch, end, 1, DeliveryResult(number, "delivered", 200, 0, 60))
 
     before_close(pipeline, monkeypatch, deliver_elsewhere)
     await due_again(pipeline, 0)

@@ -230,7 +230,7 @@ async def test_outputs_of_an_interrupted_reduce_are_not_listed(
     monkeypatch.undo()
     for number in range(TABLE_ATTEMPTS + 1):
         await pipeline.bench().age(lease_until=-1)
-        await pipeline.context.ledger.lease(pipeline.batch, f"dead {number}", 0)
+        await pipeline.context.ledger.lease_reduce(pipeline.batch, f"dead {number}", 0)
     await pipeline.bench().age(lease_until=-1)
     await pipeline.deliver_all()
     assert (await pipeline.status())["links"]["outputs"] is None

@@ -43,7 +43,7 @@ async def test_tables_are_given_up_after_several_lost_replicas(pipeline: Pipelin
     reduce, bench = pipeline.queue.pop(0), pipeline.bench()
     assert reduce.mode == "reduce"
     for number in range(TABLE_ATTEMPTS):
-        assert (await bench.ledger.lease(pipeline.batch, f"dead {number}", 1)).verdict == "leased"
+        assert (await bench.ledger.lease_reduce(pipeline.batch, f"dead {number}", 1)).verdict == "leased"
         await bench.age(lease_until=-1)
     assert (await pipeline.deliver(reduce))["verdict"] == "done"
     status = await pipeline.status()

@@ -224,7 +224,7 @@ async def test_a_reduce_that_was_cut_off_twice_asks_no_query(
     await until_the_reduce(pipeline, "0")
     bench = pipeline.bench()
     for number in range(SQL_ATTEMPTS):
-        assert (await bench.ledger.lease(pipeline.batch, f"dead {number}", 0)).verdict == "leased"
+        assert (await bench.ledger.lease_reduce(pipeline.batch, f"dead {number}", 0)).verdict == "leased"
         await bench.age(lease_until=-1)
 
     async def never(*_: object) -> Answer:

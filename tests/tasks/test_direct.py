@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.answers.envelope import decode_envelope
 from pipeline.errors import BadRequestError, ForbiddenError
-from pipeline.ledger.replies import Pass
+from pipeline.ledger.replies import GenerationRef
 from pipeline.request import DIRECT_PATH
 from pipeline.tasks import release as releasing
 from pipeline.tasks.release import release
@@ -66,7 +66,7 @@ async def test_release_that_finds_no_rows_stays_due(direct: Direct) -> None:
     spec = await direct.pipeline.context.store.get(f"{direct.pipeline.batch}/spec.json")
     await direct.pipeline.context.store.delete(f"{direct.pipeline.batch}/spec.json")
     bench = direct.pipeline.bench()
-    of = Pass(direct.pipeline.batch, (await bench.fields())["epoch"], 0, f"{direct.pipeline.name}-model")
+    of = GenerationRef(direct.pipeline.batch, (await bench.fields())["epoch"], 0, f"{direct.pipeline.name}-model")
     await release(direct.pipeline.context, of, [(1, 0)])
     assert "t:1" in await bench.due()
     await direct.pipeline.context.store.put(f"{direct.pipeline.batch}/spec.json", spec)

@@ -1,17 +1,17 @@
 -- Give up an opening that cannot succeed.
--- ARGV  1 owner ('' for a queued opening, which may give up an expired claim, or one that was handed on)
---       2 reason ('' forgets the batch, so that the id is free again)
--- Returns 1 when the claim was ours to give up, else 0
-local state, owner, lease_until, handed, cancelled = get('state', 'owner', 'lease_until', 'handed', 'cancel')
+-- @arg owner       text?  none: a queued opening, which may give up a claim that has expired or was handed on
+-- @arg reason      text?  why the batch fails; none: the ledger is deleted, so that the id is free again
+-- @reply given_up  flag   1 when the claim was the caller's to give up
+local state, current_owner, lease_until, handed, cancelled = get('state', 'owner', 'lease_until', 'handed', 'cancel')
 if state ~= 'opening' then return 0 end
-if owner ~= ARGV[1] and (ARGV[1] ~= '' or (tonumber(lease_until) > now and handed ~= '1')) then return 0 end
-if ARGV[2] == '' then
+if current_owner ~= owner and (owner ~= '' or (tonumber(lease_until) > now and handed ~= '1')) then return 0 end
+if reason == '' then
   call('DEL', unpack(KEYS))
 else
-  call('HSET', LEDGER, 'state', cancelled and 'cancelled' or 'failed', 'reason', ARGV[2], 'ended', now)
+  call('HSET', LEDGER, 'state', cancelled and 'cancelled' or 'failed', 'reason', reason, 'ended', now)
   call('HDEL', LEDGER, 'trouble')
   call('DEL', DUE)
   start_notices()
-  keep()
+  set_expiry()
 end
 return 1

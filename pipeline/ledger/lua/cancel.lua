@@ -1,11 +1,13 @@
--- Stop releasing; what is in flight settles, then the summary is written with what there is.
--- ARGV  1 duty lease
--- Returns {state before, generation, segment or -1, reduce 0 or 1}; state '' when there is no such batch, 'cancelled'
---         also while its reduce is under way
+-- Stop releasing: what is in flight settles, then the reduce writes the outputs with what there is.
+-- @arg duty_lease    us    after which others may take over what this hands out
+-- @reply state       text  before, '' without a ledger; 'cancelled' also while the reduce of a cancelled batch runs
+-- @reply generation  int
+-- @reply segment     int   to write, -1 for none
+-- @reply reduce      flag  1: the reduce is to be started
 local state, generation, pending, outcome = get('state', 'generation', 'pending', 'outcome')
 if not state then return {'', '0', -1, 0} end
 if state == 'reducing' and outcome ~= 'failed' then
-  -- Nothing runs now; what this stops is the next generation.
+  -- Nothing runs now: this stops the next generation.
   call('HSET', LEDGER, 'outcome', 'cancelled', 'reason', 'cancelled on request')
   state = 'cancelled'
 end
@@ -15,11 +17,11 @@ if state == 'opening' then
 elseif state == 'running' or state == 'paused' then
   start_closing('cancelled', 'cancelled on request')
   if call('ZCARD', INFLIGHT) == 0 then
-    local lease = tonumber(ARGV[1])
+    local lease = tonumber(duty_lease)
     if tonumber(pending) > 0 then reply[3] = cut_segment(lease) end
     start_reduce(lease)
     reply[4] = 1
   end
 end
-keep()
+set_expiry()
 return reply

@@ -1,37 +1,41 @@
--- Prepended to every script. All of them take the same keys, those of one batch:
--- KEYS  1 ledger hash  2 settled bitmap  3 outcomes list  4 inflight zset (task -> release time)
---       5 due zset (duty -> when another may take it over)  6 remaining counter
---       7 attempts hash (task -> attempt, f:task -> failures, l:task -> losses, x:task -> extended at)
---       8 series string (32-bit counters: SLOTS of items settled, then the durations' buckets)
---       9 failures hash (kind -> given up, worth another attempt, run again, when, example)
---       10 notices hash (end -> '<epoch> <generation> <ended>', target -> state, tries, status, tried at, due since;
---          expire_at), which may be there without a ledger
--- Times are microseconds since 1970, by Redis' own clock. Duties are 't:<task>', 's:<segment>', 'w' (first
+-- Stands before every script. KEYS are those of one batch (ledger/keys.py), each under its name in capitals. A script's
+-- arguments have the names of its header: `@arg name type  meaning` is one, `@rest` names the list of all that follow;
+-- `@reply` names a part of the reply, with `...` before the name the rest of it. Types: text, bytes, json, int, number,
+-- flag (0 or 1), hash (fields and values in turns), list; times are us (microseconds), unix or seconds. `?` follows the
+-- type where '' stands for none.
+-- Times in Redis are microseconds since 1970, by Redis' own clock. Duties are 't:<task>', 's:<segment>', 'w' (first
 -- window), 'r' (reduce), 'o' (open), 'd' (delete), 'n:<target>' (a notification of the batch's end).
 -- Positions in the list of outcomes count from the generation's first answer on: 'trimmed' of them are gone, those
 -- before 'cut' belong to segments, and 'seg:<n>' is '<first>-<end>' of a segment that is still to be written.
-local LEDGER, SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS, SERIES, FAILURES, NOTICES = unpack(KEYS)
 local call = redis.call
 local clock = call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
+-- Fields of the ledger, each false where it is not set.
 local function get(...)
   return unpack(call('HMGET', LEDGER, ...))
 end
 
--- Keys that a write made anew have no TTL yet.
-local function keep()
+-- The arguments from a place on.
+local function arguments_from(first)
+  local rest = {}
+  for place = first, #ARGV do rest[#rest + 1] = ARGV[place] end
+  return rest
+end
+
+-- A key that the script has just created has no TTL yet.
+local function set_expiry()
   local expire_at = call('HGET', LEDGER, 'expire_at') or call('HGET', NOTICES, 'expire_at')
   for _, key in ipairs(KEYS) do call('EXPIREAT', key, expire_at) end
   return expire_at
 end
 
--- A batch with a rate releases no faster than its calls may be made, a burst of one second aside.
+-- A batch with a rate releases no faster than its calls may be made, but for a burst of one second.
 local BURST = 1000000
 
--- Returns how many tasks may be in flight without one that outlives its turn to call, and a function that charges one
--- release, or says no.
-local function pacer()
+-- Returns how many tasks may be in flight so that each gets its turn to call in time, and a function that reserves one
+-- release and returns whether the rate allows it.
+local function rate_limiter()
   local rate, paced_at, calls, ahead = get('rate', 'paced_at', 'calls', 'ahead')
   if not rate then return math.huge, function() return true end end
   local at, cost = math.max(tonumber(paced_at or 0), now), calls * 1000000 / rate
@@ -43,7 +47,7 @@ local function pacer()
   end
 end
 
--- A ledger that was rebuilt has settled tasks among those that it did not release.
+-- In a rebuilt ledger some tasks are settled that it never released.
 local function next_unsettled(task, tasks)
   while task < tasks and call('GETBIT', SETTLED, task) == 1 do
     task = task % 8 == 0 and call('BITPOS', SETTLED, 0, task / 8) or task + 1
@@ -51,11 +55,12 @@ local function next_unsettled(task, tasks)
   return task
 end
 
--- The window: release tasks that never ran, at most `most` of them. A burst of two a settle heals a shrunk window.
-local function release_next(reply, most)
+-- Release tasks that never ran while the window has room, at most `most`, and append them to the reply. Two at a settle
+-- refill a window that has shrunk.
+local function fill_window(reply, most)
   local next, tasks, window = get('next', 'tasks', 'window')
   next, tasks, window = tonumber(next), tonumber(tasks), tonumber(window)
-  local ahead, may_release = pacer()
+  local ahead, may_release = rate_limiter()
   local busy, room = call('ZCARD', INFLIGHT), math.min(window, ahead)
   local released = 0
   next = next_unsettled(next, tasks)
@@ -67,7 +72,7 @@ local function release_next(reply, most)
   if released > 0 then call('HSET', LEDGER, 'next', next) end
 end
 
--- Outcomes that wait become segment n, which is due to be written until someone says that it is.
+-- The pending outcomes become segment n, which stays due until it is written.
 local function cut_segment(lease)
   local n = call('HINCRBY', LEDGER, 'segments', 1) - 1
   local trimmed, cut = get('trimmed', 'cut')
@@ -77,7 +82,7 @@ local function cut_segment(lease)
   return n
 end
 
--- A settled task is owed nothing any more, whichever attempt of it is still under way.
+-- A settled task has no duty any more, whichever attempt of it is still under way.
 local function drop_task(task)
   call('ZREM', INFLIGHT, task)
   call('ZREM', DUE, 't:' .. task)
@@ -90,7 +95,7 @@ local function start_reduce(lease)
   call('ZADD', DUE, now + lease, 'r')
 end
 
--- No release any more: what waits to run again is given up, what is in flight may still settle.
+-- No task is released any more: those that wait to run again are given up, those in flight may still settle.
 local function start_closing(outcome, reason)
   call('HSET', LEDGER, 'state', 'closing', 'outcome', outcome, 'reason', reason, 'closing_at', now)
   for _, duty in ipairs(call('ZRANGE', DUE, 0, -1)) do
@@ -98,24 +103,24 @@ local function start_closing(outcome, reason)
   end
 end
 
-local function too_many(given_up, tolerated)
+local function too_many_failed(given_up, tolerated)
   return given_up .. ' items failed, and ' .. tolerated .. ' are tolerated'
 end
 
-local function failure_counts(kept)
-  local given_up, retryable, again, at, rest = string.match(kept, '^(%d+) (%d+) (%d+) (%d+) ()')
-  return tonumber(given_up), tonumber(retryable), tonumber(again), tonumber(at), string.sub(kept, rest)
+local function parse_failure(stored)
+  local given_up, retryable, again, at, place = string.match(stored, '^(%d+) (%d+) (%d+) (%d+) ()')
+  return tonumber(given_up), tonumber(retryable), tonumber(again), tonumber(at), string.sub(stored, place)
 end
 
-local function keep_failures(kind, given_up, retryable, again, at, example)
+local function write_failure(kind, given_up, retryable, again, at, example)
   call('HSET', FAILURES, kind, string.format('%d %d %d %d ', given_up, retryable, again, at) .. example)
 end
 
-local function is_open(state)
+local function accepts_answers(state)
   return state == 'running' or state == 'paused' or state == 'closing'
 end
 
--- The positions of a segment's answers, nil when it is written.
+-- The positions of a segment's answers, nil when it is written already.
 local function segment_range(n)
   local first, stop = string.match(call('HGET', LEDGER, 'seg:' .. n) or '', '^(%d+)-(%d+)$')
   return tonumber(first), tonumber(stop)
@@ -125,25 +130,25 @@ local function has_ended(state)
   return state == 'done' or state == 'cancelled' or state == 'failed'
 end
 
--- A target's state is 'held' (it follows the one that is due first), 'due', 'delivered' or 'undelivered'.
-local function notice(target)
-  local kept = call('HGET', NOTICES, target) or ''
-  local state, tries, status, at, since = string.match(kept, '^(%a+) (%d+) (%d+) (%d+) (%d+)$')
+-- A target's state is 'held' (it waits for the one that is due first), 'due', 'delivered' or 'undelivered'.
+local function read_notice(target)
+  local stored = call('HGET', NOTICES, target) or ''
+  local state, tries, status, at, since = string.match(stored, '^(%a+) (%d+) (%d+) (%d+) (%d+)$')
   return state, tonumber(tries), tonumber(status), tonumber(at), tonumber(since)
 end
 
-local function keep_notice(target, state, tries, status, at, since)
+local function write_notice(target, state, tries, status, at, since)
   call('HSET', NOTICES, target, string.format('%s %d %d %d %d', state, tries, status, at, since))
 end
 
--- Its turn begins now, and so does the time after which it is given up.
+-- The target's turn begins now, and so does the time after which it is given up.
 local function make_due(target)
-  local _, tries, status, at = notice(target)
-  keep_notice(target, 'due', tries, status, at, now)
+  local _, tries, status, at = read_notice(target)
+  write_notice(target, 'due', tries, status, at, now)
   call('ZADD', DUE, now, 'n:' .. target)
 end
 
--- The batch has ended: its targets are told at once, or where one reduces after that one.
+-- The batch has ended: its targets are due at once, or, where the first one reduces, after that one.
 local function start_notices()
   local targets, reduces, epoch, generation, ended = get('targets', 'reduces', 'epoch', 'generation', 'ended')
   call('DEL', NOTICES)
@@ -151,36 +156,36 @@ local function start_notices()
   if targets == 0 then return end
   call('HSET', NOTICES, 'end', epoch .. ' ' .. generation .. ' ' .. ended)
   for target = 0, targets - 1 do
-    keep_notice(target, 'held', 0, 0, 0, 0)
+    write_notice(target, 'held', 0, 0, 0, 0)
     if target == 0 or not reduces then make_due(target) end
   end
 end
 
--- Nobody is told any more of an end that is over.
+-- Nobody is notified of this end any more.
 local function drop_notices()
   for target = 0, call('HLEN', NOTICES) - 1 do call('ZREM', DUE, 'n:' .. target) end
   call('DEL', NOTICES)
 end
 
--- Returns the targets whose turn it is, the longest due first, and 1 or 0: whether any is still to be told.
+-- Returns the targets whose turn it is, the longest due first, and 1 while any is still to be notified, else 0.
 local function due_notices()
   local due, waiting = {}, 0
   for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
     if string.sub(duty, 1, 2) == 'n:' then due[#due + 1] = tonumber(string.sub(duty, 3)) end
   end
-  for _, kept in ipairs(call('HVALS', NOTICES)) do
-    if string.match(kept, '^due ') or string.match(kept, '^held ') then waiting = 1 end
+  for _, stored in ipairs(call('HVALS', NOTICES)) do
+    if string.match(stored, '^due ') or string.match(stored, '^held ') then waiting = 1 end
   end
   return due, waiting
 end
 
--- What every generation starts from, also one that is rebuilt.
+-- The start of every generation, also of one that is rebuilt.
 local function start_generation(tasks)
   call('DEL', SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS, NOTICES)
   call('HSET', LEDGER, 'tasks', tasks, 'next', 0, 'segments', 0, 'bytes', 0, 'pending', 0, 'trimmed', 0, 'cut', 0,
     'not_found', 0, 'heard', 0, 'heard_at', now, 'mark', 0, 'mark_at', now, 'probed_at', now, 'not_before', now,
     'first_at', now, 'owner', '', 'lease_until', 0)
   call('HDEL', LEDGER, 'trouble', 'paced_at', 'completed', 'ended', 'begun', 'excused')
-  -- Its whole length at once: no settle grows it.
+  -- The whole bitmap at once: no settle makes it longer.
   if tasks > 0 then call('SETBIT', SETTLED, tasks - 1, 0) end
 end

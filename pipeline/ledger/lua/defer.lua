@@ -1,11 +1,14 @@
--- The gateway refused these releases: they stay due, soon.
--- ARGV  1 generation  2 epoch  3 backoff  4.. tasks
-local state, generation, epoch = get('state', 'generation', 'epoch')
-if epoch ~= ARGV[2] or generation ~= ARGV[1] or not is_open(state) then return end
-for i = 4, #ARGV do
-  call('ZREM', INFLIGHT, ARGV[i])
-  if state ~= 'closing' and call('GETBIT', SETTLED, ARGV[i]) == 0 then
-    call('ZADD', DUE, now + ARGV[3], 't:' .. ARGV[i])
+-- The gateway refused these releases: they stay due, and are released again later.
+-- @arg generation  int
+-- @arg epoch       text
+-- @arg backoff     us    before the next release
+-- @rest tasks      int
+local state, current_generation, current_epoch = get('state', 'generation', 'epoch')
+if current_epoch ~= epoch or current_generation ~= generation or not accepts_answers(state) then return end
+for _, task in ipairs(tasks) do
+  call('ZREM', INFLIGHT, task)
+  if state ~= 'closing' and call('GETBIT', SETTLED, task) == 0 then
+    call('ZADD', DUE, now + backoff, 't:' .. task)
   end
 end
-keep()
+set_expiry()

@@ -1,22 +1,25 @@
--- Take an ended batch, or one that Redis has forgotten, to be deleted, or renew that: nothing else is done with it from
--- now on. One owner deletes at a time, since an id that is free again may be another batch's.
--- ARGV  1 owner  2 lease  3 expire_at  4 '1' only goes on with a deletion
--- Returns {verdict, state before ('' for no such batch)}: leased | held (another deletes it) | open (it has not ended)
---         | gone (there is nothing to go on with)
-local state, owner, lease_until = get('state', 'owner', 'lease_until')
+-- Lease the deletion of a batch that has ended, or that Redis has lost; or renew the lease. Nothing else happens to the
+-- batch from then on. One owner deletes at a time: once the id is free it may be another batch's.
+-- @arg owner         text
+-- @arg delete_lease  us
+-- @arg expire_at     unix  when the keys of the batch expire
+-- @arg go_on         flag  1: only go on with a deletion that has begun
+-- @reply verdict     text  leased | held (another deletes it) | open (it has not ended) | gone (no deletion has begun)
+-- @reply state       text  before, '' without a ledger
+local state, current_owner, lease_until = get('state', 'owner', 'lease_until')
 if state == 'deleting' then
-  if owner ~= ARGV[1] and tonumber(lease_until) > now then return {'held', state} end
-elseif ARGV[4] == '1' then
+  if current_owner ~= owner and tonumber(lease_until) > now then return {'held', state} end
+elseif go_on == '1' then
   return {'gone', state or ''}
 elseif state and not has_ended(state) then
   return {'open', state}
 end
--- What the other scripts take for granted.
+-- Fields that the other scripts expect in every ledger.
 if not state then
   call('HSET', LEDGER, 'schema', 1, 'epoch', string.format('%x', now), 'function', '', 'generation', 0)
 end
-call('HSET', LEDGER, 'state', 'deleting', 'owner', ARGV[1], 'lease_until', now + ARGV[2], 'expire_at', ARGV[3])
+call('HSET', LEDGER, 'state', 'deleting', 'owner', owner, 'lease_until', now + delete_lease, 'expire_at', expire_at)
 drop_notices()
-call('ZADD', DUE, now + ARGV[2], 'd')
-keep()
+call('ZADD', DUE, now + delete_lease, 'd')
+set_expiry()
 return {'leased', state or ''}

@@ -1,3 +1,3 @@
--- Forget the ledger of an earlier life of an id.
--- ARGV  1 epoch
-if get('epoch') == ARGV[1] then call('DEL', unpack(KEYS)) end
+-- Delete the ledger of an earlier batch of the same id.
+-- @arg epoch  text  of that batch: another one's ledger stays
+if get('epoch') == epoch then call('DEL', unpack(KEYS)) end

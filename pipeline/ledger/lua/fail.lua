@@ -1,25 +1,29 @@
--- A callback brought no usable answer: run the task again later, or say that it has used up its attempts.
--- A no-op unless the task is unsettled and the attempt is the current one.
--- ARGV  1 generation  2 task  3 attempt  4 attempts allowed (0: this failure does not count)
---       5 backoff  6 epoch
--- Returns {verdict}: retry | exhausted (settle its items as failed) | skip (settle it without outcomes: the batch closes)
---         | duplicate | stale | closed | unknown
-local state, generation, heard, epoch = get('state', 'generation', 'heard', 'epoch')
+-- A callback brought no usable answer: release the task again later, or report that its attempts are used up.
+-- Nothing changes unless the task is unsettled and the attempt is the current one.
+-- @arg generation  int
+-- @arg task        int
+-- @arg attempt     int
+-- @arg attempts    int   allowed; 0: this failure does not count
+-- @arg backoff     us    before the next release
+-- @arg epoch       text
+-- @reply verdict   text  retry | exhausted (settle its items as failed) | skip (the batch closes: settle without outcomes)
+--                        | duplicate (settled already) | stale (an older attempt) | closed | unknown (no ledger)
+local state, current_generation, heard, current_epoch = get('state', 'generation', 'heard', 'epoch')
 if not state then return {'unknown'} end
-if epoch ~= ARGV[6] or generation ~= ARGV[1] or not is_open(state) then return {'closed'} end
-if call('GETBIT', SETTLED, ARGV[2]) == 1 then return {'duplicate'} end
-if (call('HGET', ATTEMPTS, ARGV[2]) or '0') ~= ARGV[3] then return {'stale'} end
+if current_epoch ~= epoch or current_generation ~= generation or not accepts_answers(state) then return {'closed'} end
+if call('GETBIT', SETTLED, task) == 1 then return {'duplicate'} end
+if (call('HGET', ATTEMPTS, task) or '0') ~= attempt then return {'stale'} end
 if state == 'closing' then return {'skip'} end
-local sent = tonumber(call('ZSCORE', INFLIGHT, ARGV[2]) or 0)
-call('HSET', LEDGER, 'heard', math.max(sent, tonumber(heard)), 'heard_at', now)
-local allowed = tonumber(ARGV[4])
-if allowed > 0 and call('HINCRBY', ATTEMPTS, 'f:' .. ARGV[2], 1) >= allowed then
-  keep()
+local released_at = tonumber(call('ZSCORE', INFLIGHT, task) or 0)
+call('HSET', LEDGER, 'heard', math.max(released_at, tonumber(heard)), 'heard_at', now)
+local allowed = tonumber(attempts)
+if allowed > 0 and call('HINCRBY', ATTEMPTS, 'f:' .. task, 1) >= allowed then
+  set_expiry()
   return {'exhausted'}
 end
-call('HSET', ATTEMPTS, ARGV[2], ARGV[3] + 1)
+call('HSET', ATTEMPTS, task, attempt + 1)
 call('HINCRBY', LEDGER, 'retried', 1)
-call('ZREM', INFLIGHT, ARGV[2])
-call('ZADD', DUE, now + ARGV[5], 't:' .. ARGV[2])
-keep()
+call('ZREM', INFLIGHT, task)
+call('ZADD', DUE, now + backoff, 't:' .. task)
+set_expiry()
 return {'retry'}

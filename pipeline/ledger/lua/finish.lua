@@ -1,15 +1,21 @@
--- The summary is published: the batch ends as its outcome says.
--- ARGV  1 owner  2 generation  3 expire_at  4 succeeded and  5 failed in the summary  6 names of its other outputs and
---       7 what is to be said of them, as JSON  8 what its query gave, as JSON, '' for none
--- Returns the state it ended in, or '' when the lease is another's; the same to who asks again because the answer was lost
-local state, generation, owner, outcome, tasks = get('state', 'generation', 'owner', 'outcome', 'tasks')
-if has_ended(state) and generation == ARGV[2] then return state end
-if state ~= 'reducing' or generation ~= ARGV[2] or owner ~= ARGV[1] then return '' end
--- What was counted back to run again, and then did not, has failed after all; the summary has the last word.
-call('HSET', LEDGER, 'state', outcome, 'ended', now, 'succeeded', ARGV[4], 'failed', ARGV[5], 'expire_at', ARGV[3], 'owner', '',
-  'settled', tasks - (call('GET', REMAINING) or 0), 'outputs', ARGV[6], 'notes', ARGV[7], 'sql', ARGV[8])
+-- The outputs are published: the batch ends as its outcome says.
+-- @arg owner       text   who holds the lease of the reduce
+-- @arg generation  int
+-- @arg expire_at   unix   when the keys of the batch expire
+-- @arg succeeded   int    items in the summary
+-- @arg failed      int    items in the summary
+-- @arg outputs     json   names of the outputs beside the summary
+-- @arg notes       json   notes on the outputs
+-- @arg sql         json?  the answer of the batch's query
+-- @reply state     text   in which it ended, also when asked again; '' when another holds the lease
+local state, current_generation, current_owner, outcome, tasks = get('state', 'generation', 'owner', 'outcome', 'tasks')
+if has_ended(state) and current_generation == generation then return state end
+if state ~= 'reducing' or current_generation ~= generation or current_owner ~= owner then return '' end
+-- The counts of the summary replace the ledger's: items that were to run again and did not have failed after all.
+call('HSET', LEDGER, 'state', outcome, 'ended', now, 'succeeded', succeeded, 'failed', failed, 'expire_at', expire_at,
+  'owner', '', 'settled', tasks - (call('GET', REMAINING) or 0), 'outputs', outputs, 'notes', notes, 'sql', sql)
 call('HDEL', LEDGER, 'redrive', 'trouble', 'begun', 'excused')
 call('DEL', SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS)
 start_notices()
-keep()
+set_expiry()
 return outcome

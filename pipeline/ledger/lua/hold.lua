@@ -1,16 +1,16 @@
--- Pause a batch, or let it go on. Paused, it releases nothing, and what is in flight settles; an opening, or a next
--- generation that is being made ready, is paused once it begins.
--- ARGV  1 '1' pauses, '0' resumes
--- Returns the state before, '' when there is no such batch
+-- Pause a batch, or resume it. A paused batch releases nothing, and what is in flight settles. A batch that is being
+-- opened, or whose next generation is being prepared, is paused once it begins.
+-- @arg pause    flag  1 pauses, 0 resumes
+-- @reply state  text  before, '' without a ledger
 local state = get('state')
 if not state then return '' end
 if has_ended(state) or state == 'closing' or state == 'deleting' then return state end
-if ARGV[1] == '1' then
+if pause == '1' then
   call('HSET', LEDGER, 'paused', 1)
   if state == 'running' then call('HSET', LEDGER, 'state', 'paused') end
 else
   call('HDEL', LEDGER, 'paused')
   if state == 'paused' then call('HSET', LEDGER, 'state', 'running') end
 end
-keep()
+set_expiry()
 return state

@@ -1,19 +1,23 @@
 -- Run the failed items of an ended batch again: its reduce is due once more, and begins the next generation.
--- ARGV  1 duty lease  2 when it ended, where only that end is meant ('' for any)
--- Returns {state before, generation, verdict}: redriven | under way (asked before) | open (it has not ended)
---         | unopened (it never began); state '' when there is no such batch
-local state, generation, redrive, base, started = get('state', 'generation', 'redrive', 'base', 'started')
+-- @arg duty_lease    us    after which others may take over the reduce
+-- @arg ended         us?   only the end at this time is meant; none: any end
+-- @reply state       text  before, '' without a ledger
+-- @reply generation  int
+-- @reply verdict     text  redriven | under way (redriven before) | open (it has not ended)
+--                          | unopened (it never began) | unknown (no ledger)
+local state, generation, redrive, base, started, current_ended =
+  get('state', 'generation', 'redrive', 'base', 'started', 'ended')
 if not state then return {'', '0', 'unknown'} end
-if not has_ended(state) or (ARGV[2] ~= '' and ARGV[2] ~= get('ended')) then
-  local asked = state ~= 'deleting' and (redrive or (base or '0') ~= '0')
-  return {state, generation, asked and 'under way' or 'open'}
+if not has_ended(state) or (ended ~= '' and ended ~= current_ended) then
+  local redriven = state ~= 'deleting' and (redrive or (base or '0') ~= '0')
+  return {state, generation, redriven and 'under way' or 'open'}
 end
 if not started then return {state, generation, 'unopened'} end
-local expire_at, ended = get('expire_at', 'ended')
+local expire_at = get('expire_at')
 call('HSET', LEDGER, 'state', 'reducing', 'outcome', 'done', 'redrive', 1, 'owner', '', 'lease_until', 0,
-  'expire_at', expire_at + math.ceil((now - ended) / 1000000))
+  'expire_at', expire_at + math.ceil((now - current_ended) / 1000000))
 call('HDEL', LEDGER, 'trouble', 'ended', 'cancel', 'paused', 'outputs', 'notes', 'sql')
 drop_notices()
-call('ZADD', DUE, now + ARGV[1], 'r')
-keep()
+call('ZADD', DUE, now + duty_lease, 'r')
+set_expiry()
 return {state, generation, 'redriven'}

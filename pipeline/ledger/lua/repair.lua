@@ -1,22 +1,38 @@
 -- The sweep of one batch: take over what is overdue, find what is lost, keep the deadline.
--- ARGV  1 silence: time after which a message that a worker took must have been answered  2 duty lease  3 losses allowed
---       4 most releases in one sweep  5 expire_at  6 shortest time between two sweeps
--- Returns {state, {target to notify ...}, 1 while somebody is still to be notified, generation, function, epoch,
---          open 0 or 1, reduce 0 or 1, delete 0 or 1, {segment ...}, {{task, attempt} ...}, {exhausted task ...},
---          when it ended, how many of the released were lost}; only the first three when there is no such batch (state
---          'gone'), or another replica has just swept it (state '')
-local state, generation, fn, swept_at, epoch = get('state', 'generation', 'function', 'swept_at', 'epoch')
+-- @arg silence           us    after which a message that a worker took must have been answered
+-- @arg duty_lease        us    after which others may take over what this hands out
+-- @arg losses_allowed    int   of a task
+-- @arg most_releases     int   in one sweep
+-- @arg expire_at         unix  when the keys of an open batch expire at the earliest
+-- @arg shortest          us    between two sweeps
+-- @reply state           text  'gone' without a ledger, '' when another replica has just swept the batch: then the reply
+--                              ends after `waiting`
+-- @reply notify          list  targets whose turn it is to be notified of the end
+-- @reply waiting         flag  1 while a target is still to be notified
+-- @reply generation      int
+-- @reply model_function  text
+-- @reply epoch           text
+-- @reply open            flag  1: the opening is overdue
+-- @reply reduce          flag  1: the reduce is overdue
+-- @reply delete          flag  1: the deletion is overdue
+-- @reply segments        list  to write
+-- @reply releases        list  of {task, attempt}, to release again
+-- @reply exhausted       list  tasks that were lost too often
+-- @reply ended           us    '' before the end
+-- @reply lost            int   of the releases, those of lost tasks
+local state, generation, model_function, swept_at, epoch = get('state', 'generation', 'function', 'swept_at', 'epoch')
 if not state then return {'gone', due_notices()} end
-if swept_at and now - swept_at < tonumber(ARGV[6]) then return {'', {}, 0} end
-local silence, lease, cap, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+if swept_at and now - swept_at < tonumber(shortest) then return {'', {}, 0} end
+silence, most_releases = tonumber(silence), tonumber(most_releases)
 call('HSET', LEDGER, 'swept_at', now)
--- An opening or a reduce that never succeeds does not live for ever.
-if is_open(state) then
-  call('HSET', LEDGER, 'expire_at', math.max(tonumber(call('HGET', LEDGER, 'expire_at')), tonumber(ARGV[5])))
+-- Only while tasks run: an opening or a reduce that never succeeds does not live for ever.
+if accepts_answers(state) then
+  call('HSET', LEDGER, 'expire_at', math.max(tonumber(call('HGET', LEDGER, 'expire_at')), tonumber(expire_at)))
 end
 
-local heard, heard_at, mark, mark_at, probed_at, deadline_at, not_before, first_at, closing_at, pending =
-  get('heard', 'heard_at', 'mark', 'mark_at', 'probed_at', 'deadline_at', 'not_before', 'first_at', 'closing_at', 'pending')
+local heard, heard_at, mark, mark_at, probed_at, deadline_at, not_before, first_at, closing_at, pending
+  = get('heard', 'heard_at', 'mark', 'mark_at', 'probed_at', 'deadline_at', 'not_before', 'first_at', 'closing_at',
+    'pending')
 if (state == 'running' or state == 'paused') and now > tonumber(deadline_at) then
   start_closing('failed', 'the deadline passed before every item had run')
   state, closing_at = 'closing', now
@@ -32,9 +48,9 @@ local function is_settled(task)
   drop_task(task)
   return true
 end
-local function lose(task)
+local function declare_lost(task)
   if is_settled(task) or now - (call('HGET', ATTEMPTS, 'x:' .. task) or 0) < silence then return end
-  if call('HINCRBY', ATTEMPTS, 'l:' .. task, 1) > cap then
+  if call('HINCRBY', ATTEMPTS, 'l:' .. task, 1) > tonumber(losses_allowed) then
     exhausted[#exhausted + 1] = tonumber(task)
   else
     call('HINCRBY', ATTEMPTS, task, 1)
@@ -45,12 +61,14 @@ local function lose(task)
 end
 
 if state == 'running' then
-  -- Lost by evidence: released before something that was answered one silence ago, and silent since.
+  -- Lost by evidence: released before a task that was answered one silence ago, and silent since.
   if now - mark_at >= silence then
-    for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, '-inf', '(' .. mark, 'LIMIT', 0, most)) do lose(task) end
-    if #released < most then call('HSET', LEDGER, 'mark', heard, 'mark_at', now) end
+    for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, '-inf', '(' .. mark, 'LIMIT', 0, most_releases)) do
+      declare_lost(task)
+    end
+    if #released < most_releases then call('HSET', LEDGER, 'mark', heard, 'mark_at', now) end
   end
-  -- Nothing at all answers: one task is released again, to see whether the queue still carries.
+  -- Nothing at all answers: one task is released again, to see whether the queue still delivers.
   if now - heard_at >= silence and now - probed_at >= silence then
     local oldest = call('ZRANGEBYSCORE', INFLIGHT, '-inf', now - silence, 'LIMIT', 0, 1)[1]
     call('HSET', LEDGER, 'probed_at', now)
@@ -63,18 +81,18 @@ if state == 'running' then
   local window_at = tonumber(call('ZSCORE', DUE, 'w') or now + 1)
   if window_at <= now then
     call('ZREM', DUE, 'w')
-    -- The next attempt, so that an answer to the first is no word of how far the queue has come.
+    -- The next attempt, so that an answer to the first says nothing about how far the queue has come.
     for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, '-inf', first_at)) do
       call('HINCRBY', ATTEMPTS, task, 1)
       call('ZREM', INFLIGHT, task)
       call('ZADD', DUE, now, 't:' .. task)
     end
   end
-  -- What was refused or failed runs again; a few over the window, so that fresh tasks cannot crowd it out.
-  local ahead, may_release = pacer()
+  -- Tasks that were refused or failed run again; a few over the window, so that new tasks cannot crowd them out.
+  local ahead, may_release = rate_limiter()
   local busy, room = call('ZCARD', INFLIGHT), math.min(tonumber(call('HGET', LEDGER, 'window')), ahead) + 4
   for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
-    if #released >= most or busy >= room then break end
+    if #released >= most_releases or busy >= room then break end
     if string.sub(duty, 1, 2) == 't:' then
       local task = string.sub(duty, 3)
       if not is_settled(task) then
@@ -87,7 +105,7 @@ if state == 'running' then
   end
   if now >= tonumber(not_before) then
     local fresh = {}
-    release_next(fresh, most - #released)
+    fill_window(fresh, most_releases - #released)
     for _, task in ipairs(fresh) do released[#released + 1] = {task, 0} end
   end
 elseif state == 'closing' and (call('ZCARD', INFLIGHT) == 0 or now - closing_at >= silence) then
@@ -100,16 +118,16 @@ local open, reduce, delete, segments = 0, 0, 0, {}
 for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
   local kind = string.sub(duty, 1, 1)
   if kind ~= 't' and kind ~= 'w' and kind ~= 'n' then
-    call('ZADD', DUE, now + lease, duty)
+    call('ZADD', DUE, now + duty_lease, duty)
     if kind == 'o' and state == 'opening' then open = 1 end
     if kind == 'r' and state == 'reducing' then reduce = 1 end
     if kind == 'd' then delete = 1 end
     if kind == 's' then segments[#segments + 1] = tonumber(string.sub(duty, 3)) end
   end
 end
-keep()
--- Not leased here: whoever makes a try takes it first.
+set_expiry()
+-- Not leased here: `start_delivery` leases each attempt.
 local notify, waiting = {}, 0
 if has_ended(state) then notify, waiting = due_notices() end
-return {state, notify, waiting, generation, fn or '', epoch, open, reduce, delete, segments, released, exhausted,
-  get('ended') or '', lost}
+return {state, notify, waiting, generation, model_function or '', epoch, open, reduce, delete, segments, released,
+  exhausted, get('ended') or '', lost}

@@ -1,8 +1,14 @@
--- Returns {fields and values of the ledger, in flight, remaining, now, series, kinds of failure and what is kept of each,
---          fields and values of the notices}; empty when there is no such batch
+-- Read all that Redis knows of a batch; the reply is empty without a ledger.
+-- @reply fields     hash   of the ledger
+-- @reply in_flight  int    tasks
+-- @reply remaining  int    tasks
+-- @reply now        us
+-- @reply series     bytes  counters over time
+-- @reply failures   hash   kinds of failure
+-- @reply notices    hash
 local fields = call('HGETALL', LEDGER)
 if #fields == 0 then return {} end
--- Most batches tell nobody.
+-- Most batches notify nobody.
 local notices = {}
 for place = 1, #fields, 2 do
   if fields[place] == 'targets' then notices = call('HGETALL', NOTICES) end

@@ -43,7 +43,7 @@ def changes(source: str) -> list[str]:
         ("x = math.min(a, b)\n", ["x = math.max(a, b)\n"]),
         ("return 1\n", ["return 2\n"]),
         ("return 0\n", ["return 1\n"]),
-        ("keep()\n", ["\n"]),
+        ("set_expiry()\n", ["\n"]),
         ("  call('DEL', LEDGER)\n", ["\n"]),
         ("if gone then return end\n", ["\n"]),
     ],

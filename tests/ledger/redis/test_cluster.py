@@ -231,14 +231,14 @@ async def test_whole_batch_runs_on_a_cluster(pipeline: PipelineBench, opened: Op
 
 
 async def test_doctor_asks_every_primary(opened: OpenLedger) -> None:
-    probing = opened.bench(0).ledger.probing
-    servers = await probing.servers()
+    probes = opened.bench(0).ledger.probes
+    servers = await probes.servers()
     assert [info["role"] for info in servers] == ["master"] * 3
-    assert abs(await probing.clock() - time.time()) < 60
-    assert await probing.saves() is False
+    assert abs(await probes.clock() - time.time()) < 60
+    assert await probes.saves() is False
     for number in BATCHES:
-        await probing.begin(str(number))
-        assert await probing.note(str(number), "invoked", "200")
-        assert await probing.seen(str(number)) == {"invoked": "200"}
-        await probing.end(str(number))
-        assert not await probing.note(str(number), "invoked", "200")
+        await probes.begin(str(number))
+        assert await probes.note(str(number), "invoked", "200")
+        assert await probes.seen(str(number)) == {"invoked": "200"}
+        await probes.end(str(number))
+        assert not await probes.note(str(number), "invoked", "200")

@@ -131,5 +131,5 @@ async def test_claimed_batch_has_no_tasks_yet(bench: Bench) -> None:
 async def test_claim_takes_the_last_tuned_rate(bench: Bench, asked: dict[str, str], kept: str | None) -> None:
     given = submission()
     rated = msgspec.structs.replace(given, fields={**given.fields, "rate": 5})
-    await bench.ledger.claim(bench.name, "opener", rated, asked=asked)
+    await bench.ledger.claim(bench.name, "opener", rated, requested=asked)
     assert (await bench.fields()).get("rate") == kept

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.ledger.ledger import End
+from pipeline.ledger.arguments import Published
 from tests.rigs.redis.ledger_bench import Bench
 
 
@@ -24,7 +24,7 @@ async def test_cancelled_batch_releases_nothing_and_reduces_when_none_in_flight(
     assert [fields[name] for name in ("state", "outcome", "reason", "succeeded", "failed")] == [
         *("reducing", "cancelled", "cancelled on request", "1", "0"),
     ]
-    assert await bench.segment_answers(0) == [b"answer"]
+    assert await bench.read_segment(0) == [b"answer"]
 
 
 async def test_batch_whose_tasks_are_all_skipped_has_no_segment(bench: Bench) -> None:
@@ -53,7 +53,7 @@ async def test_cancel_with_none_in_flight_returns_segment_and_reduce(bench: Benc
         await bench.fail(task)
     assert await bench.ledger.control.cancel(bench.name) == ("running", 0, 0, True)
     assert await bench.due() == {"s:0": 30.0, "r": 30.0}
-    assert await bench.segment_answers(0) == [b"answer"]
+    assert await bench.read_segment(0) == [b"answer"]
 
 
 async def test_paused_batch_can_be_cancelled(bench: Bench) -> None:
@@ -77,7 +77,7 @@ async def test_cancel_during_the_reduce_blocks_the_next_generation(bench: Bench)
     await bench.reduce()
     assert await bench.ledger.control.cancel(bench.name) == ("cancelled", 0, None, False)
     assert await bench.begin(1, tasks=1, owner="reducer", again=1) == ("lost", [])
-    assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0)) == "cancelled"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, Published(0, 0)) == "cancelled"
 
 
 async def test_cancel_during_the_reduce_of_a_cancelled_batch_changes_nothing(bench: Bench) -> None:

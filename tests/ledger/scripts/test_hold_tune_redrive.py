@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.ledger.ledger import End
+from pipeline.ledger.arguments import Published
 from tests.rigs.redis.ledger_bench import Bench
 from tests.rigs.redis.ledger_states import Made, closing, deleting, ended
 
@@ -12,15 +12,15 @@ async def test_finish_clears_the_trouble_and_the_redrive_mark(bench: Bench) -> N
     assert "trouble" not in await bench.fields()
     assert (await bench.ledger.control.redrive(bench.name)).verdict == "redriven"
     await bench.reduce("next")
-    assert await bench.ledger.finish(bench.name, "next", 0, End(1, 1)) == "done"
+    assert await bench.ledger.finish(bench.name, "next", 0, Published(1, 1)) == "done"
     assert not {"redrive", "trouble"} & (await bench.fields()).keys()
 
 
 async def test_second_finish_returns_the_state_and_changes_nothing(bench: Bench) -> None:
     await ended(bench)
     before = await bench.dump()
-    assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 2)) == "done"
-    assert await bench.ledger.finish(bench.name, "reducer", 1, End(0, 2)) == ""
+    assert await bench.ledger.finish(bench.name, "reducer", 0, Published(0, 2)) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 1, Published(0, 2)) == ""
     assert await bench.dump() == before
 
 
@@ -100,7 +100,7 @@ async def test_redrive_is_under_way_while_its_generation_runs(bench: Bench) -> N
     assert await bench.dump() == before
     await bench.settle(0, generation=1)
     await bench.reduce("last", 1)
-    assert await bench.ledger.finish(bench.name, "last", 1, End(2, 0)) == "done"
+    assert await bench.ledger.finish(bench.name, "last", 1, Published(2, 0)) == "done"
     await bench.ledger.control.delete(bench.name, "deleter")
     asked = await bench.ledger.control.redrive(bench.name)
     assert (asked.state, asked.verdict) == ("deleting", "open")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.ledger.ledger import End
-from pipeline.ledger.notices import Ending, Tried, Verdict
+from pipeline.ledger.arguments import Published
+from pipeline.ledger.notices import DeliveryResult, EndId, Verdict
 from pipeline.ledger.replies import Repairs
 from tests.rigs.redis.ledger_bench import Bench, submission
 from tests.rigs.redis.ledger_states import Made, deleting
@@ -11,38 +11,38 @@ from tests.rigs.redis.ledger_states import Made, deleting
 LEASE, PATIENCE = 60.0, 86_400.0
 
 
-async def ended(bench: Bench, *, targets: int = 2, reduces: bool = False) -> Ending:
+async def ended(bench: Bench, *, targets: int = 2, reduces: bool = False) -> EndId:
     """End an empty batch that has so many targets."""
     made = submission(targets=targets, reduces=reduces)
     assert (await bench.ledger.claim(bench.name, "opener", made)).verdict == "claimed"
     assert (await bench.begin(tasks=0))[0] == "reducing"
     await bench.reduce()
-    assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0)) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, Published(0, 0)) == "done"
     found = await bench.ledger.notices.read(bench.name)
     assert found.end is not None
     return found.end
 
 
-async def attempt(bench: Bench, end: Ending, target: int = 0) -> int:
-    return await bench.ledger.notices.attempt(bench.name, end, target, LEASE)
+async def attempt(bench: Bench, end: EndId, target: int = 0) -> int:
+    return await bench.ledger.notices.start_delivery(bench.name, end, target, LEASE)
 
 
 async def record(
     bench: Bench,
-    end: Ending,
+    end: EndId,
     number: int,
     verdict: Verdict,
     target: int = 0,
     *,
     status: int = 200,
 ) -> tuple[str, tuple[int, ...]]:
-    tried = Tried(number, verdict, status, 100, PATIENCE)
-    return await bench.ledger.notices.attempted(bench.name, end, target, tried)
+    tried = DeliveryResult(number, verdict, status, 100, PATIENCE)
+    return await bench.ledger.notices.record_delivery(bench.name, end, target, tried)
 
 
 async def notices(bench: Bench) -> list[tuple[str, int, int]]:
     """State, tries and status of each target."""
-    found = (notice.split() for notice in (await bench.ledger.notices.read(bench.name)).kept)
+    found = (notice.split() for notice in (await bench.ledger.notices.read(bench.name)).targets)
     return [(state, int(tries), int(status)) for state, tries, status, *_ in found]
 
 
@@ -120,7 +120,7 @@ async def test_batch_that_has_not_ended_has_no_notices(bench: Bench, state: Made
     await state(bench)
     found = await bench.ledger.notices.read(bench.name)
     assert (found.end, found.due) == (None, ())
-    assert await attempt(bench, Ending("0", 0, 0)) == 0
+    assert await attempt(bench, EndId("0", 0, 0)) == 0
 
 
 async def test_lost_notices_are_recalled_once_and_dropped_by_a_new_claim(bench: Bench) -> None:
@@ -131,12 +131,12 @@ async def test_lost_notices_are_recalled_once_and_dropped_by_a_new_claim(bench: 
     ]
     await bench.redis.flushall()
     for _ in range(2):
-        await bench.ledger.notices.recall(bench.name, end, described)
+        await bench.ledger.notices.restore(bench.name, end, described)
     assert await bench.repair() == Repairs("gone", (0,), waiting=True)
     assert await notices(bench) == [("due", 3, 500), ("held", 0, 0)]
     assert await attempt(bench, end) == 4
     # Notices of the same end are not recalled again, whatever S3 still says.
-    await bench.ledger.notices.recall(bench.name, end, described)
+    await bench.ledger.notices.restore(bench.name, end, described)
     assert await notices(bench) == [("due", 4, 500), ("held", 0, 0)]
     assert await record(bench, end, 4, "delivered") == ("delivered", (1,))
     assert await bench.expiries() != {-1}

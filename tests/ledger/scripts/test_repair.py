@@ -138,7 +138,7 @@ async def test_deadline_with_none_in_flight_starts_the_reduce_at_once(bench: Ben
     repairs = await bench.repair()
     assert (repairs.state, repairs.segments, repairs.reduce) == ("reducing", (0,), True)
     assert await bench.due() == {"s:0": 30.0, "r": 30.0}
-    assert await bench.segment_answers(0) == [b"answer"]
+    assert await bench.read_segment(0) == [b"answer"]
 
 
 async def test_closing_batch_drops_silent_tasks_after_a_silence(bench: Bench) -> None:

@@ -23,7 +23,7 @@ async def test_answer_after_a_cut_goes_into_the_next_segment(bench: Bench) -> No
     assert await outcomes(bench) == [b"after the cut"]
     assert (await bench.settle(2, succeeded=999, answer=b"the last of it")).segment == 1
     await bench.settle(3, answer=b"after the next")
-    assert await bench.segment_answers(1) == [b"after the cut", b"the last of it"]
+    assert await bench.read_segment(1) == [b"after the cut", b"the last of it"]
     await bench.segment_written(1)
     assert await outcomes(bench) == [b"after the next"]
 
@@ -35,7 +35,7 @@ async def test_segment_written_twice_is_trimmed_once(bench: Bench) -> None:
     before = await bench.dump()
     await bench.segment_written(0)
     assert await bench.dump() == before
-    assert await bench.segment_answers(1) == [b"answer 1"]
+    assert await bench.read_segment(1) == [b"answer 1"]
 
 
 async def test_segment_written_of_another_epoch_trims_nothing(bench: Bench) -> None:
@@ -43,7 +43,7 @@ async def test_segment_written_of_another_epoch_trims_nothing(bench: Bench) -> N
     before = await bench.dump()
     await bench.ledger.segment_written(bench.name, 0, 0, "1")
     assert await bench.dump() == before
-    assert await bench.segment_answers(0) == [b"answer 0"]
+    assert await bench.read_segment(0) == [b"answer 0"]
 
 
 async def test_segment_answers_of_a_past_generation_are_empty(bench: Bench) -> None:
@@ -53,5 +53,5 @@ async def test_segment_answers_of_a_past_generation_are_empty(bench: Bench) -> N
     await bench.reduce()
     await bench.begin(1, tasks=1, owner="reducer", again=1)
     assert (await bench.settle(0, generation=1, answer=b"second generation")).segment == 0
-    assert await bench.ledger.segment_answers(bench.name, 0, 0) == ("", [])
-    assert await bench.segment_answers(0, generation=1) == [b"second generation"]
+    assert await bench.ledger.read_segment(bench.name, 0, 0) == ("", [])
+    assert await bench.read_segment(0, generation=1) == [b"second generation"]

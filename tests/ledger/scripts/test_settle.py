@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.ledger.ledger import End
+from pipeline.ledger.arguments import Published
 from tests.rigs.redis.ledger_bench import Bench
 
 
@@ -72,8 +72,8 @@ async def test_no_script_creates_a_missing_ledger(bench: Bench) -> None:
     await bench.confirm(0)
     await bench.defer([0], 1, generation=0)
     await bench.segment_written(0, generation=0)
-    assert (await bench.ledger.lease(bench.name, "owner", 0)).verdict == "unknown"
-    assert await bench.ledger.finish(bench.name, "owner", 0, End(0, 0)) == ""
+    assert (await bench.ledger.lease_reduce(bench.name, "owner", 0)).verdict == "unknown"
+    assert await bench.ledger.finish(bench.name, "owner", 0, Published(0, 0)) == ""
     assert await bench.ledger.control.cancel(bench.name) == ("", 0, None, False)
     assert (await bench.repair()).state == "gone"
     assert await bench.dump() == {"hash": {}}
@@ -118,7 +118,7 @@ async def test_last_settle_returns_the_last_segment_and_the_reduce(bench: Bench)
     settled = await bench.settle(0)
     assert (settled.verdict, settled.segment, settled.reduce, settled.release) == ("settled", 0, True, ())
     assert await bench.due() == {"s:0": 30.0, "r": 30.0}
-    assert await bench.segment_answers(0) == [b"answer", b"answer"]
+    assert await bench.read_segment(0) == [b"answer", b"answer"]
     assert await bench.state() == "reducing"
     assert (await bench.settle(0)).verdict == "closed"
 
@@ -139,7 +139,7 @@ async def test_segment_is_cut_at_its_limits(bench: Bench, outcomes: int, answer:
     await bench.open(4, items=4 * outcomes)
     assert (await bench.settle(0, succeeded=outcomes - 1, failed=1, answer=answer)).segment is None
     assert (await bench.settle(1, succeeded=outcomes, answer=answer)).segment == 0
-    assert await bench.segment_answers(0) == [answer, answer]
+    assert await bench.read_segment(0) == [answer, answer]
     fields = await bench.fields()
     assert (fields["segments"], fields["pending"], fields["bytes"]) == ("1", "0", "0")
     assert (await bench.settle(2, succeeded=outcomes, answer=answer)).segment is None
@@ -160,7 +160,7 @@ async def test_written_segment_is_no_longer_due(bench: Bench) -> None:
     assert "s:0" in await bench.due()
     await bench.segment_written(0, generation=0)
     assert await bench.due() == {"r": 30.0}
-    assert await bench.segment_answers(0) == []
+    assert await bench.read_segment(0) == []
 
 
 async def test_written_segment_extends_the_expiry_and_never_shortens_it(bench: Bench) -> None:
@@ -182,9 +182,9 @@ async def test_segments_are_written_in_any_order(bench: Bench) -> None:
     for task in range(4):
         await bench.settle(task, succeeded=1000, answer=b"answer %d" % task)
     await bench.segment_written(1)
-    assert [await bench.segment_answers(n) for n in range(4)] == [[b"answer 0"], [], [b"answer 2"], [b"answer 3"]]
+    assert [await bench.read_segment(n) for n in range(4)] == [[b"answer 0"], [], [b"answer 2"], [b"answer 3"]]
     await bench.segment_written(0)
-    assert [await bench.segment_answers(n) for n in range(4)] == [[], [], [b"answer 2"], [b"answer 3"]]
+    assert [await bench.read_segment(n) for n in range(4)] == [[], [], [b"answer 2"], [b"answer 3"]]
     assert len(await bench.redis.lrange(bench.key("outcomes"), 0, -1)) == 2
     await bench.segment_written(2)
-    assert await bench.segment_answers(3) == [b"answer 3"]
+    assert await bench.read_segment(3) == [b"answer 3"]

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.answers.envelope import Envelope
 from pipeline.answers.failure_kinds import Example, Failures
-from pipeline.ledger.ledger import End
+from pipeline.ledger.arguments import Published
 from pipeline.ledger.measures import SLOTS, read_measures, upper_edge
 from pipeline.ledger.replies import State
 from pipeline.settings.environment import read_settings
@@ -136,7 +136,7 @@ async def test_redrive_retries_every_kind_and_starts_its_own_series(bench: Bench
     await settle(bench, 0, kind("a", 2, 1), succeeded=2, seconds=3)
     await bench.segment_written(0)
     await bench.reduce()
-    assert await bench.ledger.finish(bench.name, "reducer", 0, End(2, 3)) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, Published(2, 3)) == "done"
     ended = read_measures(await state(bench))
     assert (sum(ended.slots), ended.tasks) == (5, 1)
     await bench.write(slot_width="4000000")

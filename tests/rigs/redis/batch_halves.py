@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from redis.asyncio import Redis
 
 from pipeline.context import Phases
-from pipeline.ledger.ledger import End, Ledger
+from pipeline.ledger.arguments import Published
+from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.redis.client import open_redis
 from tests.rigs.function.pipeline_bench import PipelineBench
 from tests.rigs.redis.ledger_bench import Bench
@@ -58,7 +59,7 @@ async def end(bench: Bench, *, lossy: bool = False) -> None:
     fields = await bench.fields()
     assert (fields["state"], fields["succeeded"]) == ("reducing", str(TASKS))
     await bench.reduce()
-    assert await bench.ledger.finish(bench.name, "reducer", 0, End(0, 0)) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, Published(0, 0)) == "done"
 
 
 def on_ledger(pipeline: PipelineBench, opened: OpenLedger) -> PipelineBench:

@@ -8,8 +8,9 @@ from redis.asyncio import Redis
 
 from pipeline.answers.envelope import Envelope
 from pipeline.identity import Identity
-from pipeline.ledger.ledger import Begun, Generation, Ledger
-from pipeline.ledger.replies import FailVerdict, Pass, Repairs, Settled
+from pipeline.ledger.arguments import NewGeneration
+from pipeline.ledger.ledger import Begun, Ledger
+from pipeline.ledger.replies import FailVerdict, GenerationRef, Repairs, Settled
 from pipeline.spec.submission import Submission
 
 SILENCE = 100.0
@@ -70,7 +71,7 @@ class Bench:
         final: bool = False,
         tolerated: int | None = None,
     ) -> tuple[Begun, list[int]]:
-        new = Generation(
+        new = NewGeneration(
             generation,
             tasks=tasks,
             items=tasks if items is None else items,
@@ -123,9 +124,9 @@ class Bench:
     async def repair(self, *, shortest: float = 0) -> Repairs:
         return await self.ledger.repair(self.name, SILENCE, shortest)
 
-    async def segment_answers(self, segment: int, generation: int = 0) -> list[bytes]:
+    async def read_segment(self, segment: int, generation: int = 0) -> list[bytes]:
         """The answers of a segment that is not written yet."""
-        _, answers = await self.ledger.segment_answers(self.name, generation, segment)
+        _, answers = await self.ledger.read_segment(self.name, generation, segment)
         return answers
 
     async def segment_written(self, segment: int, generation: int = 0) -> None:
@@ -134,16 +135,16 @@ class Bench:
 
     async def confirm(self, generation: int = 0) -> None:
         """Record that the gateway accepted the first window."""
-        await self.ledger.confirm(self.name, generation, (await self.current(0)).epoch)
+        await self.ledger.confirm_window(self.name, generation, (await self.current(0)).epoch)
 
     async def defer(self, tasks: Sequence[int], backoff: float, generation: int = 0) -> None:
         """Record that the gateway refused these tasks."""
-        of = Pass(self.name, (await self.current(0)).epoch, generation, "model")
+        of = GenerationRef(self.name, (await self.current(0)).epoch, generation, "model")
         await self.ledger.defer(of, tasks, backoff)
 
     async def reduce(self, owner: str = "reducer", generation: int = 0) -> None:
         """Take the reduce's lease, so that `owner` may begin or finish."""
-        assert (await self.ledger.lease(self.name, owner, generation)).verdict == "leased"
+        assert (await self.ledger.lease_reduce(self.name, owner, generation)).verdict == "leased"
 
     async def now(self) -> float:
         seconds, micro = await self.redis.time()

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from pipeline.ledger.ledger import End
+from pipeline.ledger.arguments import Published
 from tests.rigs.redis.ledger_bench import Bench
 
 Made = Callable[[Bench], Awaitable[None]]
@@ -16,7 +16,7 @@ async def ended(bench: Bench) -> None:
     await bench.segment_written(0)
     await bench.reduce()
     await bench.write(trouble="S3 was away")
-    assert await bench.ledger.finish(bench.name, "reducer", 0, End(1, 1)) == "done"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, Published(1, 1)) == "done"
 
 
 async def opening(bench: Bench) -> None:

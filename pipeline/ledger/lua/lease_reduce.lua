@@ -1,0 +1,20 @@
+-- Take or renew the lease of a batch's reduce.
+-- @arg owner          text
+-- @arg generation     int
+-- @arg reduce_lease   us
+-- @reply verdict      text  leased | held (by another) | closed (nothing to reduce) | unknown (no ledger)
+-- @reply begun        int   how many reduces of this generation have begun
+-- @reply ...segments  int   to write
+local state, current_generation, current_owner, lease_until = get('state', 'generation', 'owner', 'lease_until')
+if not state then return {'unknown', 0} end
+if state ~= 'reducing' or current_generation ~= generation then return {'closed', 0} end
+if current_owner ~= owner and current_owner ~= '' and tonumber(lease_until) > now then return {'held', 0} end
+if current_owner ~= owner then call('HINCRBY', LEDGER, 'begun', 1) end
+call('HSET', LEDGER, 'owner', owner, 'lease_until', now + reduce_lease)
+call('ZADD', DUE, now + reduce_lease, 'r')
+local reply = {'leased', tonumber(get('begun') or 1)}
+for _, duty in ipairs(call('ZRANGE', DUE, 0, -1)) do
+  if string.sub(duty, 1, 2) == 's:' then reply[#reply + 1] = tonumber(string.sub(duty, 3)) end
+end
+set_expiry()
+return reply
