@@ -1,4 +1,4 @@
-"""A task's answer: an envelope, then a line an outcome; results too large for it are stored."""
+"""The answer of a task: an envelope, then a line for each outcome; results too large for it are stored."""
 
 import hashlib
 from typing import Any
@@ -26,7 +26,7 @@ def outcome(index: int, size: int = 2, **fields: Any) -> Outcome:
     return Outcome(**{**defaults, "index": index, "duration": 0.5, "call_id": "id", "result": result, **fields})
 
 
-def test_an_answer_gives_back_its_outcomes() -> None:
+def test_answer_decodes_to_its_outcomes() -> None:
     outcomes = [
         outcome(5, result=msgspec.Raw(b'{"big":123456789012345678901234567890,"price":1.10}')),
         outcome(6, status="failed", status_code=503, retryable=True, attempts=5),
@@ -40,7 +40,7 @@ def test_an_answer_gives_back_its_outcomes() -> None:
     assert b"1.10" in lines
 
 
-def test_an_outcome_is_written_in_the_words_of_the_summary() -> None:
+def test_outcome_has_the_field_names_of_the_summary() -> None:
     written = orjson.loads(msgspec.json.encode(outcome(1, retryable=True, ref="key")))
     assert list(written) == [
         *("index", "item", "status", "statusCode", "attempts", "duration", "callId"),
@@ -57,7 +57,7 @@ def test_an_outcome_is_written_in_the_words_of_the_summary() -> None:
         ([200, 404, 500, 404, 204], Envelope(2, 3, 2, 10, 14)),
     ],
 )
-def test_an_envelope_counts(statuses: list[int], expected: Envelope) -> None:
+def test_envelope_counts_the_outcomes(statuses: list[int], expected: Envelope) -> None:
     outcomes = [
         outcome(10 + i, status="succeeded" if status < 300 else "failed", status_code=status)
         for i, status in enumerate(statuses)
@@ -65,7 +65,7 @@ def test_an_envelope_counts(statuses: list[int], expected: Envelope) -> None:
     assert msgspec.structs.replace(decode_envelope(encode_answer(outcomes))[0], failures=()) == expected
 
 
-def test_an_answer_without_outcomes_has_no_lines() -> None:
+def test_answer_without_outcomes_has_no_lines() -> None:
     assert decode_envelope(encode_answer([]))[1] == b""
 
 
@@ -82,7 +82,7 @@ def test_an_answer_without_outcomes_has_no_lines() -> None:
         (500, False, ("failed", False)),
     ],
 )
-def test_a_status_becomes_an_outcome(status: int, *, override: bool | None, expected: tuple[str, bool]) -> None:
+def test_status_becomes_an_outcome(status: int, *, override: bool | None, expected: tuple[str, bool]) -> None:
     called = Called(Reply(status, b'{"a": 1}'), 3, 0.12345678)
     made = make_outcome(IDENTITY.call_id(9), Item(9, "cell"), called, retryable=override)
     assert (made.status, made.retryable) == expected
@@ -91,7 +91,7 @@ def test_a_status_becomes_an_outcome(status: int, *, override: bool | None, expe
     assert made.call_id == IDENTITY.call_id(9)
 
 
-def test_a_long_item_is_cut_to_a_preview() -> None:
+def test_long_item_is_cut_to_a_preview() -> None:
     made = make_outcome(IDENTITY.call_id(0), Item(0, "x" * 5000), Called(Reply(200, b""), 1, 0.0))
     assert made.item == "x" * 1024
 
@@ -109,7 +109,7 @@ SHEDDING = {
 
 
 @pytest.mark.parametrize(("limit", "stored"), SHEDDING.values(), ids=SHEDDING)
-async def test_shedding(limit: int, stored: list[int]) -> None:
+async def test_large_results_are_stored_largest_first(limit: int, stored: list[int]) -> None:
     store = FakeStore()
     outcomes = [outcome(100 + i, size) for i, size in enumerate(SIZES)]
     shed_outcomes = await shed(store.typed, IDENTITY, outcomes, limit)
@@ -119,17 +119,17 @@ async def test_shedding(limit: int, stored: list[int]) -> None:
     assert list(store.objects) == keys
     references = dict(zip(stored, keys, strict=True))
     expected = [
-        msgspec.structs.replace(each, result=msgspec.Raw(b"null"), ref=references[i]) if i in references else each
-        for i, each in enumerate(outcomes)
+        msgspec.structs.replace(made, result=msgspec.Raw(b"null"), ref=references[i]) if i in references else made
+        for i, made in enumerate(outcomes)
     ]
     assert shed_outcomes == expected
 
 
-async def test_shedding_leaves_the_outcomes_it_was_given_as_they_were() -> None:
+async def test_storing_results_does_not_change_the_given_outcomes() -> None:
     outcomes = [outcome(0, 5000)]
     await shed(FakeStore().typed, IDENTITY, outcomes, 0)
     assert outcomes == [outcome(0, 5000)]
 
 
-async def test_shedding_nothing_is_nothing() -> None:
+async def test_no_outcomes_store_nothing() -> None:
     assert await shed(FakeStore().typed, IDENTITY, [], 0) == []

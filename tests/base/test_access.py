@@ -1,4 +1,4 @@
-"""Access: who may use the function, and what a stranger is told."""
+"""Access: which requests may use the function, and the answer to all others."""
 
 import hmac
 from dataclasses import dataclass
@@ -38,13 +38,13 @@ def lets_in(access: Access, authorization: str | None) -> bool:
 @pytest.mark.parametrize(
     "given", [BEARER, f"bearer {TOKEN.decode()}", f"BEARER   {TOKEN.decode()} ", f"Bearer {NEXT.decode()}"]
 )
-def test_a_token_lets_its_bearer_in(given: str) -> None:
+def test_known_token_is_accepted(given: str) -> None:
     assert lets_in(Access((TOKEN, NEXT)), given)
     assert not lets_in(Access((b"a-token-of-somebody-else",)), given)
 
 
 @pytest.mark.parametrize("given", [None, "", BEARER, "Basic x"])
-def test_without_tokens_anybody_may(given: str | None) -> None:
+def test_request_without_configured_tokens_is_accepted(given: str | None) -> None:
     assert lets_in(Access(), given)
 
 
@@ -65,13 +65,13 @@ REFUSED: dict[str, tuple[str | None, str]] = {
 
 
 @pytest.mark.parametrize(("given", "reason"), REFUSED.values(), ids=REFUSED)
-def test_a_stranger_is_told_what_was_expected_and_nothing_else(given: str | None, reason: str) -> None:
+def test_refused_request_learns_only_what_was_expected(given: str | None, reason: str) -> None:
     with pytest.raises(UnauthorizedError) as caught:
         Access((TOKEN, NEXT)).check(event(given))
     assert str(caught.value) == f"{reason}: {EXPECTED}"
 
 
-def test_tokens_are_compared_by_digests_of_one_length_and_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_are_compared_by_digests_of_equal_length(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[bytes, bytes]] = []
 
     def compare(known: bytes, given: bytes) -> bool:
@@ -83,7 +83,7 @@ def test_tokens_are_compared_by_digests_of_one_length_and_with_each(monkeypatch:
     assert [(len(known), len(given)) for known, given in compared] == [(32, 32)] * 2
 
 
-def test_a_token_that_is_new_works_at_once_and_one_that_is_gone_no_longer() -> None:
+def test_new_token_works_at_once_and_removed_token_no_longer() -> None:
     now = [(TOKEN,), (NEXT, TOKEN), (NEXT,), ()]
     access = Access((TOKEN,), lambda: now.pop(0))
     access.check(event(BEARER))
@@ -94,7 +94,7 @@ def test_a_token_that_is_new_works_at_once_and_one_that_is_gone_no_longer() -> N
     assert now == []
 
 
-def test_a_function_that_started_open_stays_so() -> None:
+def test_function_started_without_tokens_stays_open() -> None:
     def reload() -> tuple[bytes, ...]:
         raise AssertionError
 
@@ -113,19 +113,19 @@ class Closed:
 CLOSED = Closed(Access((TOKEN,))).typed
 
 
-def test_only_what_asks_for_a_signature_needs_no_token() -> None:
+def test_only_signed_modes_need_no_token() -> None:
     assert {name for name, mode in MODES.items() if isinstance(mode, Signed)} == {
         *("task", "collect", "reduce", "open", "probe")
     }
 
 
 @pytest.mark.parametrize("name", [name for name, mode in MODES.items() if not isinstance(mode, Signed)])
-async def test_every_other_mode_needs_one(name: str) -> None:
+async def test_every_other_mode_needs_a_token(name: str) -> None:
     with pytest.raises(UnauthorizedError):
         await handle(event(X_Mode=name), CLOSED)
 
 
-async def test_a_new_mode_is_closed_unless_it_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_new_mode_needs_a_token_unless_signed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def answer(_event: Event, _context: Any) -> Response:
         return Response(200, b"in")
 
@@ -137,6 +137,6 @@ async def test_a_new_mode_is_closed_unless_it_says_otherwise(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("given", [event(method="GET"), event(X_Connector="cron-connector")], ids=["GET", "cron"])
-async def test_a_request_without_a_mode_needs_one_as_well(given: Event) -> None:
+async def test_request_without_a_mode_needs_a_token(given: Event) -> None:
     with pytest.raises(UnauthorizedError):
         await handle(given, CLOSED)

@@ -1,4 +1,4 @@
-"""The signing keys are read again while the process lives."""
+"""The context: clients that share its metrics, background work, and signing keys that are read again."""
 
 import asyncio
 import secrets
@@ -23,7 +23,7 @@ def _write(folder: Path, *keys: str) -> None:
     (folder / "pipeline-key").write_text("\n".join(keys))
 
 
-async def test_what_goes_on_in_the_background_ends_before_the_clients_do(tmp_path: Path) -> None:
+async def test_background_work_ends_before_the_clients_close(tmp_path: Path) -> None:
     _write(tmp_path, secrets.token_hex(16))
     settings = read_settings({"s3_bucket": "bucket", "secret_mount_path": str(tmp_path)})
     done: list[str] = []
@@ -38,13 +38,13 @@ async def test_what_goes_on_in_the_background_ends_before_the_clients_do(tmp_pat
     assert done == ["work"]
 
 
-async def test_the_clients_of_a_context_count_in_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_clients_of_a_context_count_in_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _write(tmp_path, secrets.token_hex(16))
     monkeypatch.setattr("pipeline.ledger.redis.retry.PATIENCE", 0)
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        closed = f"//127.0.0.1:{held.getsockname()[1]}"
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed = f"//127.0.0.1:{unused.getsockname()[1]}"
         given = {"redis_url": f"redis:{closed}", "s3_endpoint": f"http:{closed}", "gateway_url": f"http:{closed}"}
         settings = read_settings({"s3_bucket": "bucket", "secret_mount_path": str(tmp_path), **given})
         async with open_context(settings) as context:
@@ -60,9 +60,7 @@ async def test_the_clients_of_a_context_count_in_its_metrics(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["readable", "unreadable"])
-async def test_a_new_key_is_found_and_a_file_that_cannot_be_read_leaves_the_old_ones(
-    tmp_path: Path, *, broken: bool
-) -> None:
+async def test_new_key_is_read_and_an_unreadable_file_leaves_the_old_keys(tmp_path: Path, *, broken: bool) -> None:
     old, new = secrets.token_hex(16), secrets.token_hex(16)
     _write(tmp_path, old)
     settings = read_settings({"s3_bucket": "bucket", "secret_mount_path": str(tmp_path)})

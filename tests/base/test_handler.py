@@ -1,4 +1,4 @@
-"""The handler: which function answers a request."""
+"""The handler: the mode of a request, and the function for it."""
 
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
@@ -52,7 +52,7 @@ RESOLVED: dict[str, tuple[Event, str]] = {
 
 
 @pytest.mark.parametrize(("given", "mode"), RESOLVED.values(), ids=RESOLVED)
-def test_the_mode_is_resolved_of(given: Event, mode: str) -> None:
+def test_mode_is_resolved_from_path_header_or_method(given: Event, mode: str) -> None:
     assert resolve_mode(given) == mode
 
 
@@ -80,7 +80,7 @@ UNRESOLVED: dict[str, tuple[Event, str]] = {
 
 
 @pytest.mark.parametrize(("given", "reason"), UNRESOLVED.values(), ids=UNRESOLVED)
-def test_no_mode_is_resolved_of(given: Event, reason: str) -> None:
+def test_request_without_a_valid_mode_is_refused(given: Event, reason: str) -> None:
     with pytest.raises(BadRequestError) as caught:
         resolve_mode(given)
     assert str(caught.value) == f"{reason}; {LISTED}"
@@ -94,7 +94,7 @@ TWICE: dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]], str]] = {
 
 
 @pytest.mark.parametrize(("headers", "query", "what"), TWICE.values(), ids=TWICE)
-async def test_what_is_given_twice_is_refused(
+async def test_repeated_header_or_parameter_is_refused(
     headers: list[tuple[str, str]], query: list[tuple[str, str]], what: str
 ) -> None:
     given = Event(b"", CIMultiDict(headers), "POST", MultiDict(query), "/")
@@ -103,7 +103,7 @@ async def test_what_is_given_twice_is_refused(
     assert str(caught.value) == f"{what} is given more than once"
 
 
-async def test_a_callback_may_have_headers_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_callback_may_repeat_headers(monkeypatch: pytest.MonkeyPatch) -> None:
     async def answer(_event: Event, _context: Context) -> Response:
         return Response(200, b"settled")
 
@@ -113,7 +113,7 @@ async def test_a_callback_may_have_headers_twice(monkeypatch: pytest.MonkeyPatch
     assert (await handle(given, cast("Context", None))).body == b"settled"
 
 
-def test_the_table_holds_every_mode_once() -> None:
+def test_mode_table_has_every_mode_once() -> None:
     assert tuple(MODES) == MODE_NAMES
     assert len(set(MODES.values())) == len(MODE_NAMES)
     functions = {name: mode.mode if isinstance(mode, Signed) else mode for name, mode in MODES.items()}
@@ -123,7 +123,7 @@ def test_the_table_holds_every_mode_once() -> None:
 
 
 @pytest.mark.parametrize("mode", MODE_NAMES)
-async def test_a_mode_is_reached_with_the_event_and_the_context(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+async def test_mode_gets_the_event_and_the_context(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     context = cast("Context", SimpleNamespace(access=Access()))
     seen: list[tuple[str, Event, Context]] = []
 

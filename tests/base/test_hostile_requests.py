@@ -1,4 +1,4 @@
-"""Requests that nobody sends by mistake: each is answered with a 4xx that says why, and leaves no secret in the log."""
+"""Hostile requests: each is answered with a 4xx and its reason, and no secret is logged."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ HUGE = b"9" * 4400
 
 @asynccontextmanager
 async def without_services(settings: Settings) -> AsyncIterator[Any]:
-    """A context of which a request that is refused in time needs no more."""
+    """A context with only what is needed to refuse a request."""
     known = {"access": Access((TOKEN,)), "signer": Signer((KEY,))}
     yield SimpleNamespace(settings=settings, metrics=Metrics(), closing=asyncio.Event(), **known)
 
@@ -38,7 +38,7 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
 
 
 async def send(port: int, request: bytes) -> tuple[int, str]:
-    """Send bytes as they are; returns the status and the body."""
+    """Send raw bytes; returns the status and the body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     head, _, body = (await reader.read()).partition(b"\r\n\r\n")
@@ -116,9 +116,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("sent", "reason"), REFUSED.values(), ids=REFUSED)
-async def test_a_hostile_request_is_refused(
-    port: int, caplog: pytest.LogCaptureFixture, sent: bytes, reason: str
-) -> None:
+async def test_hostile_request_is_a_400(port: int, caplog: pytest.LogCaptureFixture, sent: bytes, reason: str) -> None:
     status, body = await send(port, sent)
     assert status == 400
     assert reason in body
@@ -128,7 +126,7 @@ async def test_a_hostile_request_is_refused(
 
 
 @pytest.mark.parametrize("number", ["generation", "task", "attempt"])
-async def test_a_callback_with_a_huge_number_is_refused(port: int, number: str) -> None:
+async def test_callback_with_a_huge_number_is_a_403(port: int, number: str) -> None:
     query = {b"batch": b"a", b"generation": b"0", b"task": b"0", b"attempt": b"0", b"key": b"a", b"sig": b"b"}
     target = b"/collect?" + b"&".join(b"%s=%s" % pair for pair in (query | {number.encode(): HUGE}).items())
     status, body = await send(port, request(target=target))
@@ -136,7 +134,7 @@ async def test_a_callback_with_a_huge_number_is_refused(port: int, number: str) 
 
 
 @pytest.mark.parametrize("broken", [b"\x01", b"x" * 9000], ids=["a control character", "a long header"])
-async def test_a_token_in_a_malformed_header_is_not_logged(
+async def test_token_in_a_malformed_header_is_not_logged(
     port: int, caplog: pytest.LogCaptureFixture, broken: bytes
 ) -> None:
     status, _ = await send(port, request(token=b"Bearer " + TOKEN + broken))
@@ -146,16 +144,14 @@ async def test_a_token_in_a_malformed_header_is_not_logged(
 
 
 @pytest.mark.parametrize("sent", [b"", b"Bearer another-token-of-tests", b"Basic " + TOKEN])
-async def test_a_stranger_gets_401_and_a_word_of_what_was_expected(
-    port: int, caplog: pytest.LogCaptureFixture, sent: bytes
-) -> None:
+async def test_request_without_a_known_token_is_a_401(port: int, caplog: pytest.LogCaptureFixture, sent: bytes) -> None:
     status, body = await send(port, request(token=sent))
     assert status == 401
     assert "expected 'Authorization: Bearer TOKEN' with a token of the secret pipeline-token" in body
     assert TOKEN.decode() not in caplog.text + body
 
 
-async def test_a_specification_over_its_limit_is_refused_with_413(port: int) -> None:
+async def test_specification_over_its_limit_is_a_413(port: int) -> None:
     status, body = await send(port, fields(b'"column": "' + b"x" * 256 * 1024 + b'"'))
     assert status == 413
     assert "a specification has at most 262144 bytes; a CSV is sent with Content-Type: text/csv" in body

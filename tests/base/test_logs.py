@@ -1,4 +1,4 @@
-"""A line of the log: one event as JSON, with what it belongs to, and nothing that is nobody else's business."""
+"""A log line: one event as JSON, with its batch and call, and without secrets."""
 
 import ast
 import asyncio
@@ -24,11 +24,11 @@ log = logging.getLogger("pipeline.test")
 
 @pytest.fixture
 def lines() -> Iterator[LogLines]:
-    with LogLines.captured() as taken:
-        yield taken
+    with LogLines.captured() as captured:
+        yield captured
 
 
-def test_a_line_begins_with_when_how_bad_who_and_what(lines: LogLines) -> None:
+def test_line_begins_with_time_level_logger_and_event(lines: LogLines) -> None:
     log.warning("it is %s", "late", extra={"status": 503, "batch": "a"})
     (line,) = lines.all()
     assert list(line) == ["time", "level", "logger", "event", "batch", "status"]
@@ -43,7 +43,7 @@ def test_a_line_begins_with_when_how_bad_who_and_what(lines: LogLines) -> None:
     assert line["time"].endswith("Z")
 
 
-async def test_what_is_bound_is_said_of_every_event_and_an_events_own_goes_before_it(lines: LogLines) -> None:
+async def test_bound_fields_are_in_every_line_and_yield_to_its_own(lines: LogLines) -> None:
     logs.bound(Identity("monday", 1, 7, 2, "epoch"))
     logs.bind_call("task", {"X-Call-Id": CALL_ID})
     log.info("one")
@@ -58,13 +58,13 @@ NO_CALL_IDS = ("", "a-token-of-somebody", CALL_ID + "0", f" {CALL_ID}", f"{CALL_
 
 
 @pytest.mark.parametrize("sent", NO_CALL_IDS)
-async def test_what_is_no_call_id_is_not_said(lines: LogLines, sent: str) -> None:
+async def test_invalid_call_id_is_not_logged(lines: LogLines, sent: str) -> None:
     logs.bind_call("task", {"X-Call-Id": sent})
     log.info("one")
     assert "call_id" not in lines.all()[0]
 
 
-def test_a_traceback_is_a_field_of_its_event(lines: LogLines) -> None:
+def test_traceback_is_a_field_of_its_line(lines: LogLines) -> None:
     try:
         json.loads("[\n")
     except ValueError:
@@ -79,8 +79,8 @@ HOSTILE = {"two lines": "two\nlines", "quotes": '"', "no text": "\udcff", "colou
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_whatever_is_said_is_one_line_of_bounded_length(text: str) -> None:
-    # Not by a logger: pytest would take the text, and cannot hand all of these on.
+def test_any_text_is_one_line_of_bounded_length(text: str) -> None:
+    # Without a logger: pytest would capture the text, and cannot handle all of these.
     record = logging.makeLogRecord({"name": "pipeline", "levelno": 20, "levelname": "INFO", "msg": text, "error": text})
     line = logs.formatter().format(record)
     assert json.loads(line)["event"] == json.loads(line)["error"] == text[-LONGEST_TEXT:]
@@ -88,13 +88,13 @@ def test_whatever_is_said_is_one_line_of_bounded_length(text: str) -> None:
     assert line.isprintable()
 
 
-def test_what_a_library_adds_to_a_record_is_left_out(lines: LogLines) -> None:
+def test_extra_fields_of_libraries_are_left_out(lines: LogLines) -> None:
     log.info("one", extra={"request_headers": {"Authorization": "hunter2"}})
     assert "hunter2" not in lines.text
 
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
-def test_the_level_is_that_of_the_pipelines_own_events(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_level_setting_applies_to_the_pipelines_own_loggers(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     root, own = logging.getLogger(), logging.getLogger("pipeline")
     before = (root.level, own.level, root.handlers[:])
     stream = io.StringIO()
@@ -109,13 +109,13 @@ def test_the_level_is_that_of_the_pipelines_own_events(level: str, monkeypatch: 
         root.handlers[:] = before[2]
         root.setLevel(before[0])
         own.setLevel(before[1])
-    said = [(line["logger"], line["level"]) for line in map(json.loads, stream.getvalue().splitlines())]
+    logged = [(line["logger"], line["level"]) for line in map(json.loads, stream.getvalue().splitlines())]
     levels = ["debug", "info", "warning", "error"]
-    assert [each for name, each in said if name == "pipeline.test"] == levels[levels.index(level) :]
-    assert [each for name, each in said if name == "botocore.auth"] == levels[max(1, levels.index(level)) :]
+    assert [entry for name, entry in logged if name == "pipeline.test"] == levels[levels.index(level) :]
+    assert [entry for name, entry in logged if name == "botocore.auth"] == levels[max(1, levels.index(level)) :]
 
 
-async def test_what_goes_on_in_the_background_belongs_to_what_it_follows_from(lines: LogLines) -> None:
+async def test_background_work_keeps_the_fields_of_its_request(lines: LogLines) -> None:
     async def fails() -> None:
         await asyncio.sleep(0)
         raise UnavailableError("Redis is away")
@@ -129,12 +129,12 @@ async def test_what_goes_on_in_the_background_belongs_to_what_it_follows_from(li
                 background.start(fails())
                 background.start(in_a_thread())
         log.info("outside")
-    said = sorted((line["event"], line.get("batch", "")) for line in lines.all())
+    logged = sorted((line["event"], line.get("batch", "")) for line in lines.all())
     expected = [(text, batch) for text in ("Redis is away", "counted") for batch in ("a", "b")]
-    assert said == [*expected, ("outside", "")]
+    assert logged == [*expected, ("outside", "")]
 
 
-def test_every_field_that_the_code_adds_is_one_that_is_written() -> None:
+def test_every_extra_field_in_the_code_is_written() -> None:
     used: set[str] = set()
     for path in modules().values():
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]

@@ -1,14 +1,26 @@
-"""What is counted is read as it was counted, by each context for itself, under few labels."""
+"""Metrics: one set for each context, few labels, and errors of Redis and S3 counted by kind."""
 
+import dataclasses
 import re
 
 import pytest
+from botocore.retries.standard import ExponentialBackoff
+from redis.asyncio import Redis
 
+from pipeline.errors import UnavailableError
+from pipeline.ledger.ledger import Ledger
+from pipeline.local.services.ports import HOST, free_port
+from pipeline.local.services.redis_and_s3 import RedisServer
+from pipeline.local.services.s3_client import S3Info
 from pipeline.metrics import VERSION, Metrics
+from pipeline.store.bucket import Store
+from pipeline.store.errors import MissingObjectError
+from tests.rigs.fixtures.services import connection
 from tests.rigs.metric_samples import parse, rises
+from tests.rigs.s3.proxy import Fault, S3Proxy, drop, refuse
 
 
-def test_a_process_says_what_runs_and_has_counted_nothing_yet() -> None:
+def test_every_metric_exists_before_its_first_event() -> None:
     counts = parse(Metrics().exposition())
     assert counts[f"build_info{{version={VERSION}}}"] == 1
     assert counts["process_start_time_seconds"] > 0
@@ -16,7 +28,7 @@ def test_a_process_says_what_runs_and_has_counted_nothing_yet() -> None:
     own = {name: value for name, value in counts.items() if not name.startswith(("process_", "python_", "build_info"))}
     counted = {name: value for name, value in own.items() if not name.split("{")[0].endswith("_created")}
     assert set(counted.values()) == {0}
-    # Each is there before its first event, so that the first one is a rise.
+    # A counter exists before its first event, so that the first event is an increase.
     assert {
         *(f"tasks_settled_total{{verdict={verdict}}}" for verdict in ("settled", "duplicate", "closed", "unknown")),
         *("items_settled_total{outcome=succeeded}", "items_settled_total{outcome=failed}"),
@@ -28,13 +40,13 @@ def test_a_process_says_what_runs_and_has_counted_nothing_yet() -> None:
     } == set(counted)
 
 
-def test_two_contexts_of_one_process_count_apart() -> None:
+def test_two_contexts_of_one_process_count_separately() -> None:
     one, other = Metrics(), Metrics()
     one.opened.inc()
-    assert [parse(each.exposition())["batches_opened_total"] for each in (one, other)] == [1, 0]
+    assert [parse(metrics.exposition())["batches_opened_total"] for metrics in (one, other)] == [1, 0]
 
 
-def test_answers_are_counted_by_mode_and_status_and_timed_by_mode() -> None:
+def test_requests_are_counted_by_mode_and_status_and_timed_by_mode() -> None:
     metrics = Metrics()
     for status, seconds in ((200, 0.004), (200, 0.3), (503, 70)):
         metrics.answered("collect", status, seconds)
@@ -69,7 +81,7 @@ def test_only_the_first_answer_of_a_task_counts_its_items(verdict: str) -> None:
     assert rises(before, parse(metrics.exposition())) == {f"tasks_settled_total{{verdict={verdict}}}": 1}
 
 
-def test_no_label_takes_what_grows_with_use() -> None:
+def test_labels_have_a_bounded_number_of_values() -> None:
     metrics = Metrics()
     metrics.answered("task", 200, 1)
     metrics.called(200, 1)
@@ -78,3 +90,59 @@ def test_no_label_takes_what_grows_with_use() -> None:
     labels = set(re.findall(r"[{,](\w+)=", "\n".join(parse(metrics.exposition()))))
     known = {"mode", "status", "verdict", "outcome", "result", "state", "kind", "le", "version", "generation"}
     assert labels - {"implementation", "major", "minor", "patchlevel"} == known
+
+
+async def test_redis_errors_are_counted_by_kind(
+    redis_server: RedisServer, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await redis.script_flush()
+    monkeypatch.setattr("pipeline.ledger.redis.retry.PATIENCE", 0)
+    for url, password, kind in (
+        (f"redis://{HOST}:{free_port()}", None, "ConnectionError"),
+        (redis_server.url, "another-password", "wrongpass"),
+        (redis_server.url, redis_server.password, ""),
+    ):
+        metrics = Metrics()
+        async with Ledger.connect(url, password, "prefix", metrics) as ledger:
+            if kind:
+                with pytest.raises(UnavailableError):
+                    await ledger.phase("batch")
+            else:
+                # A script that Redis does not know yet is not an error.
+                await ledger.phase("batch")
+        counts = rises({}, parse(metrics.exposition()))
+        assert {n: v for n, v in counts.items() if "redis" in n} == (
+            {f"redis_errors_total{{kind={kind}}}": 1} if kind else {}
+        )
+
+
+# aiohttp itself retries once when a kept-alive connection drops.
+S3_FAULTS: dict[str, tuple[list[Fault], str, int]] = {
+    "throttled": ([refuse(503, "SlowDown")] * 2, "throttled", 2),
+    "throttled by another code": ([refuse(429, "TooManyRequests")], "throttled", 1),
+    "dropped": ([drop] * 2, "connection", 1),
+    "broken": ([refuse(500, "InternalError")], "other", 1),
+    "denied": ([refuse(403, "AccessDenied")], "denied", 1),
+    "an old token": ([refuse(400, "ExpiredToken")], "credentials", 1),
+}
+
+
+@pytest.mark.parametrize(("faults", "kind", "count"), S3_FAULTS.values(), ids=S3_FAULTS)
+async def test_s3_errors_are_counted_by_kind(
+    proxy: S3Proxy, s3: S3Info, name: str, monkeypatch: pytest.MonkeyPatch, faults: list[Fault], kind: str, count: int
+) -> None:
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
+    metrics = Metrics()
+    settings, secrets = connection(dataclasses.replace(s3, endpoint=proxy.url))
+    async with Store.connect(settings, secrets, metrics=metrics) as store:
+        await store.put(name, b"object")
+        with pytest.raises(MissingObjectError):
+            await store.get(f"{name}-no")
+        proxy.faults = list(faults)
+        if kind in {"denied", "credentials"}:
+            with pytest.raises(UnavailableError):
+                await store.get(name)
+        else:
+            assert await store.get(name) == b"object"
+    counts = rises({}, parse(metrics.exposition()))
+    assert {n: v for n, v in counts.items() if "s3" in n} == {f"s3_errors_total{{kind={kind}}}": count}

@@ -23,12 +23,12 @@ from pipeline.errors import (
 from pipeline.request import Response
 from pipeline.store.errors import MissingObjectError
 from pipeline.store.segments import MissingSegmentError
-from tests.rigs.function.served import SETTINGS, Client, Stub
+from tests.rigs.function.stub_server import SETTINGS, Client, Stub
 from tests.rigs.images import HANDLER
 from tests.rigs.metric_samples import parse
 
 
-async def test_a_request_becomes_an_event(server_client: Client, stub: Stub) -> None:
+async def test_request_becomes_an_event(server_client: Client, stub: Stub) -> None:
     headers = {"X-Mode": "batch", "x-batch-id": "one"}
     async with server_client.put("/some/path?batch=a%2Eb&x=1", data=b"body", headers=headers) as response:
         assert (response.status, await response.read()) == (200, b"OK")
@@ -42,7 +42,7 @@ async def test_a_request_becomes_an_event(server_client: Client, stub: Stub) -> 
     assert (event.headers["x-mode"], event.headers["X-Batch-Id"]) == ("batch", "one")
 
 
-async def test_a_response_is_sent_as_it_is(server_client: Client, stub: Stub) -> None:
+async def test_response_is_sent_unchanged(server_client: Client, stub: Stub) -> None:
     stub.answer = Response(202, b"\x00\xff", {"Content-Type": "application/x-ndjson", "X-Pipeline-Signature": "id.mac"})
     async with server_client.post("/") as response:
         assert (response.status, await response.read()) == (202, b"\x00\xff")
@@ -55,7 +55,7 @@ async def pieces(count: int, size: int) -> AsyncIterator[bytes]:
         yield b"x" * size
 
 
-async def test_a_chunked_body_without_a_length_is_read_whole(server_client: Client, stub: Stub) -> None:
+async def test_chunked_body_without_a_length_is_read(server_client: Client, stub: Stub) -> None:
     async with server_client.post("/", data=pieces(10, 1000)) as response:
         assert response.status == 200
     assert "Content-Length" not in stub.events[0].headers
@@ -63,20 +63,20 @@ async def test_a_chunked_body_without_a_length_is_read_whole(server_client: Clie
 
 
 @pytest.mark.parametrize("body", [lambda: b"x" * 100_001, lambda: pieces(101, 1000)], ids=["with a length", "chunked"])
-async def test_a_body_over_the_limit_is_refused(server_client: Client, stub: Stub, body: Callable[[], Any]) -> None:
+async def test_body_over_the_limit_is_a_413(server_client: Client, stub: Stub, body: Callable[[], Any]) -> None:
     async with server_client.post("/", data=body()) as response:
         assert response.status == 413
         assert "put the CSV into S3 and send its key" in (await response.json())["error"]
     assert stub.events == []
 
 
-async def test_a_body_at_the_limit_is_taken(server_client: Client, stub: Stub) -> None:
+async def test_body_at_the_limit_is_accepted(server_client: Client, stub: Stub) -> None:
     async with server_client.post("/", data=b"x" * 99_999) as response:
         assert response.status == 200
     assert len(stub.events[0].body) == 99_999
 
 
-def test_the_limit_is_what_the_message_says() -> None:
+def test_body_limit_is_the_documented_one() -> None:
     assert request.BODY_LIMIT == 64 * 1024 * 1024
 
 
@@ -94,9 +94,7 @@ ERRORS: tuple[tuple[PipelineError, int], ...] = (
 
 
 @pytest.mark.parametrize(("error", "status"), ERRORS, ids=[type(error).__name__ for error, _ in ERRORS])
-async def test_an_error_becomes_its_status(
-    server_client: Client, stub: Stub, error: PipelineError, status: int
-) -> None:
+async def test_error_becomes_its_status(server_client: Client, stub: Stub, error: PipelineError, status: int) -> None:
     stub.error = error
     async with server_client.post("/") as response:
         assert (response.status, await response.json()) == (status, {"error": "said"})
@@ -105,7 +103,7 @@ async def test_an_error_becomes_its_status(
         assert response.headers.get("WWW-Authenticate") == ("Bearer" if status == 401 else None)
 
 
-def test_every_error_is_in_the_table_above() -> None:
+def test_every_error_class_is_in_the_table() -> None:
     direct = {type(error) for error, _ in ERRORS}
     assert set(PipelineError.__subclasses__()) <= direct
     assert MissingObjectError("key").status == 404
@@ -119,7 +117,7 @@ async def test_problems_are_listed(server_client: Client, stub: Stub) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("hunter2"), ConfigurationError("hunter2"), KeyError("hunter2")], ids=repr)
-async def test_an_error_without_a_name_says_nothing_of_itself(
+async def test_unexpected_error_is_a_500_without_details(
     server_client: Client, stub: Stub, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     stub.error = error
@@ -129,21 +127,21 @@ async def test_an_error_without_a_name_says_nothing_of_itself(
     assert "hunter2" in caplog.text
 
 
-async def test_a_body_that_is_not_encoded_as_it_says_is_refused(server_client: Client, stub: Stub) -> None:
+async def test_body_in_a_wrong_encoding_is_a_400(server_client: Client, stub: Stub) -> None:
     async with server_client.post("/", data=b"not gzip", headers={"Content-Encoding": "gzip"}) as response:
         assert response.status == 400
         assert (await response.json())["error"].startswith("the body cannot be read")
     assert stub.events == []
 
 
-async def test_a_head_request_has_no_body(server_client: Client, stub: Stub) -> None:
+async def test_head_request_has_no_body(server_client: Client, stub: Stub) -> None:
     async with server_client.head("/") as response:
         assert (response.status, await response.read()) == (200, b"")
     assert stub.events[0].method == "HEAD"
 
 
 @pytest.mark.parametrize(("out_of_reach", "ready"), [("", True), ("Redis", False), ("S3", True)])
-async def test_health_is_its_own_and_readiness_that_of_redis(
+async def test_health_is_independent_and_readiness_follows_redis(
     server_client: Client, stub: Stub, out_of_reach: str, *, ready: bool
 ) -> None:
     stub.out_of_reach = out_of_reach
@@ -155,7 +153,7 @@ async def test_health_is_its_own_and_readiness_that_of_redis(
     assert stub.events == []
 
 
-async def test_it_serves_what_it_has_counted(server_client: Client, stub: Stub) -> None:
+async def test_metrics_are_served(server_client: Client, stub: Stub) -> None:
     async def pieces() -> AsyncGenerator[bytes, None]:
         yield b"a piece"
 
@@ -169,7 +167,7 @@ async def test_it_serves_what_it_has_counted(server_client: Client, stub: Stub) 
     async with server_client.get("/metrics") as response:
         assert (response.status, response.headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
         counts = parse(await response.text())
-    # What answers on a path of its own is no mode.
+    # Answers on paths of their own have no mode.
     assert {name for name in counts if name.startswith("requests_total")} == {
         *("requests_total{mode=status,status=202}", "requests_total{mode=stream,status=200}"),
         "requests_total{mode=collect,status=503}",
@@ -177,7 +175,7 @@ async def test_it_serves_what_it_has_counted(server_client: Client, stub: Stub) 
     assert len(stub.events) == 3
 
 
-async def test_it_serves_its_description(server_client: Client, stub: Stub) -> None:
+async def test_api_description_is_served(server_client: Client, stub: Stub) -> None:
     async with server_client.get("/openapi.yaml") as response:
         served = await response.read()
         assert (response.status, response.headers["Content-Type"]) == (200, "application/yaml")
@@ -188,7 +186,7 @@ async def test_it_serves_its_description(server_client: Client, stub: Stub) -> N
     assert stub.events == []
 
 
-async def test_the_clients_live_as_long_as_the_app(stub: Stub) -> None:
+async def test_clients_live_as_long_as_the_app(stub: Stub) -> None:
     async with TestClient(TestServer(server.create_app(SETTINGS))):
         assert stub.closed == 0
     assert stub.closed == 1

@@ -1,4 +1,4 @@
-"""The server sends a stream as it comes, and ends it with its reader, or with itself."""
+"""The server sends a stream piece by piece, and ends it with its client or with itself."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -7,11 +7,11 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from pipeline import server
 from pipeline.request import Response
-from tests.rigs.function.served import SETTINGS, Client, Stub
+from tests.rigs.function.stub_server import SETTINGS, Client, Stub
 
 
-async def _told(go_on: asyncio.Event, ended: asyncio.Event) -> AsyncGenerator[bytes, None]:
-    """Two pieces, the second once it is asked for; `ended` when nobody reads any more."""
+async def _pieces(go_on: asyncio.Event, ended: asyncio.Event) -> AsyncGenerator[bytes, None]:
+    """Yield a first piece, and after `go_on` the second for ever; set `ended` when nobody reads any more."""
     try:
         yield b"first"
         await go_on.wait()
@@ -22,9 +22,9 @@ async def _told(go_on: asyncio.Event, ended: asyncio.Event) -> AsyncGenerator[by
         ended.set()
 
 
-async def test_a_stream_is_sent_as_it_comes_and_ends_with_its_reader(server_client: Client, stub: Stub) -> None:
+async def test_stream_is_sent_in_pieces_and_ends_with_its_client(server_client: Client, stub: Stub) -> None:
     go_on, ended = asyncio.Event(), asyncio.Event()
-    stub.answer = Response(200, b"", {"Content-Type": "text/event-stream"}, _told(go_on, ended))
+    stub.answer = Response(200, b"", {"Content-Type": "text/event-stream"}, _pieces(go_on, ended))
     async with server_client.get("/") as response:
         assert response.headers["Content-Type"] == "text/event-stream"
         assert await response.content.readexactly(5) == b"first"
@@ -34,8 +34,8 @@ async def test_a_stream_is_sent_as_it_comes_and_ends_with_its_reader(server_clie
     await asyncio.wait_for(ended.wait(), 30)
 
 
-async def test_nothing_of_a_stream_follows_the_answer_to_a_head(stub: Stub) -> None:
-    stub.answer = Response(200, b"", {"Content-Type": "text/event-stream"}, _told(asyncio.Event(), asyncio.Event()))
+async def test_no_stream_follows_the_answer_to_a_head_request(stub: Stub) -> None:
+    stub.answer = Response(200, b"", {"Content-Type": "text/event-stream"}, _pieces(asyncio.Event(), asyncio.Event()))
     async with TestServer(server.create_app(SETTINGS)) as running:
         assert running.port is not None
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
@@ -48,10 +48,10 @@ async def test_nothing_of_a_stream_follows_the_answer_to_a_head(stub: Stub) -> N
     assert second == b"HTTP/1.1 200 OK\r\n"
 
 
-async def test_streams_end_when_the_server_does(stub: Stub) -> None:
+async def test_streams_end_with_the_server(stub: Stub) -> None:
     ended = asyncio.Event()
     async with TestClient(TestServer(server.create_app(SETTINGS))) as client:
-        stub.answer = Response(200, b"", {}, _told(stub.closing, ended))
+        stub.answer = Response(200, b"", {}, _pieces(stub.closing, ended))
         response = await client.get("/")
         assert await response.content.readexactly(5) == b"first"
         assert not stub.closing.is_set()

@@ -1,4 +1,4 @@
-"""Signatures, as the reference implementation of Standard Webhooks verifies them."""
+"""Signatures of webhooks, verified by the reference implementation of Standard Webhooks."""
 
 import base64
 import time
@@ -17,17 +17,17 @@ def signed(*keys: bytes, seconds: float = 0) -> dict[str, str]:
     return Webhooks(keys).headers("an id", int(time.time() + seconds), BODY)
 
 
-def test_the_reference_verifies_a_key_of_its_own_form() -> None:
+def test_reference_verifies_a_key_in_its_own_form() -> None:
     headers = signed(webhook_key(SECRET.encode()))
     assert headers["webhook-id"] == "an id"
     assert Webhook(SECRET).verify(BODY, headers) == {"type": "batch.ended"}
 
 
-def test_the_reference_verifies_a_key_that_is_text() -> None:
+def test_reference_verifies_a_text_key() -> None:
     assert Webhook(b"a line of text").verify(BODY, signed(webhook_key(b"a line of text"))) == {"type": "batch.ended"}
 
 
-def test_either_of_two_keys_verifies_while_they_are_replaced() -> None:
+def test_both_keys_verify_during_a_rotation() -> None:
     headers = signed(b"the new key", b"the old key")
     for key in (b"the new key", b"the old key"):
         assert Webhook(key).verify(BODY, headers)
@@ -35,7 +35,7 @@ def test_either_of_two_keys_verifies_while_they_are_replaced() -> None:
 
 
 @pytest.mark.parametrize("changed", ["webhook-id", "webhook-timestamp", "webhook-signature", "body", "key"])
-def test_what_was_changed_on_the_way_is_refused(changed: str) -> None:
+def test_changed_notification_is_refused(changed: str) -> None:
     headers = signed(b"a key")
     body = BODY + b" " if changed == "body" else BODY
     if changed in headers:
@@ -45,12 +45,12 @@ def test_what_was_changed_on_the_way_is_refused(changed: str) -> None:
         Webhook(b"another key" if changed == "key" else b"a key").verify(body, headers)
 
 
-def test_what_is_sent_again_later_is_refused() -> None:
+def test_replayed_notification_is_refused() -> None:
     with pytest.raises(WebhookVerificationError, match="too old"):
         Webhook(b"a key").verify(BODY, signed(b"a key", seconds=-301))
 
 
-def test_a_key_that_was_replaced_signs_from_then_on_and_no_key_leaves_the_known_ones() -> None:
+def test_replaced_key_signs_at_once_and_a_missing_key_keeps_the_known() -> None:
     files = [(b"the new key",), ()]
     webhooks = Webhooks((b"the old key",), lambda: files.pop(0))
     for _ in range(2):

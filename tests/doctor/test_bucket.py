@@ -1,4 +1,4 @@
-"""doctor: what the key of S3 may not do, and what is wrong with the bucket."""
+"""doctor: permissions of the S3 key, and faults of the bucket."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from pipeline.store.bucket import Store
-from tests.rigs.function.doctors import KNOWN, Doctor, bad
+from tests.rigs.function.doctor import KNOWN, Doctor, bad
 from tests.rigs.s3.proxy import S3Proxy, drop, refuse
 
 Asks = Callable[[web.Request], bool]
@@ -16,7 +16,7 @@ def is_single(request: web.Request) -> bool:
     return "uploadId" not in request.query and "uploads" not in request.query
 
 
-# How each right is asked for.
+# The requests that need each permission.
 RIGHTS: dict[str, Asks] = {
     "s3:PutObject": lambda request: request.method == "PUT" and is_single(request),
     "s3:GetObject": lambda request: (
@@ -30,7 +30,7 @@ RIGHTS: dict[str, Asks] = {
 
 
 @pytest.mark.parametrize("right", RIGHTS)
-async def test_a_right_that_is_missing_is_named(
+async def test_missing_permission_is_named(
     doctor: Doctor, proxied_store: Store, proxy: S3Proxy, store: Store, right: str
 ) -> None:
     doctor.connect(store=proxied_store)
@@ -51,7 +51,7 @@ async def test_a_right_that_is_missing_is_named(
         await upload.abort()
 
 
-async def test_an_s3_that_is_away_has_failed_and_the_rest_is_seen(
+async def test_unreachable_s3_fails_and_the_other_checks_run(
     doctor: Doctor, proxied_store: Store, proxy: S3Proxy
 ) -> None:
     doctor.connect(store=proxied_store)
@@ -62,7 +62,7 @@ async def test_an_s3_that_is_away_has_failed_and_the_rest_is_seen(
 
 
 @pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidAccessKeyId", "ExpiredToken"])
-async def test_credentials_that_are_not_taken_are_said_once(
+async def test_refused_credentials_are_reported_once(
     doctor: Doctor, proxied_store: Store, proxy: S3Proxy, code: str
 ) -> None:
     doctor.connect(store=proxied_store)
@@ -73,7 +73,7 @@ async def test_credentials_that_are_not_taken_are_said_once(
     assert checks["s3"].found.startswith(f"S3 does not take the credentials ({code})")
 
 
-async def test_what_breaks_on_the_way_is_one_failure_and_leaves_nothing(
+async def test_interrupted_check_is_one_failure_and_leaves_nothing(
     doctor: Doctor, proxied_store: Store, proxy: S3Proxy, store: Store
 ) -> None:
     doctor.connect(store=proxied_store)
@@ -84,7 +84,7 @@ async def test_what_breaks_on_the_way_is_one_failure_and_leaves_nothing(
     assert await store.list(f"doctor/{doctor.pipeline.name}/") == []
 
 
-async def test_what_could_not_be_deleted_is_deleted_otherwise(
+async def test_leftover_object_is_deleted_in_another_way(
     doctor: Doctor, proxied_store: Store, proxy: S3Proxy, store: Store
 ) -> None:
     doctor.connect(store=proxied_store)

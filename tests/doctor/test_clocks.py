@@ -1,4 +1,4 @@
-"""doctor: clocks that differ."""
+"""doctor: differences between clocks."""
 
 import time
 from email.utils import formatdate
@@ -8,7 +8,7 @@ from aiohttp import web
 
 from pipeline.ledger.probe import Probes
 from pipeline.store.bucket import Store
-from tests.rigs.function.doctors import KNOWN, Doctor, bad
+from tests.rigs.function.doctor import KNOWN, Doctor, bad
 from tests.rigs.s3.proxy import Fault, S3Proxy, refuse
 
 OFF = [
@@ -25,7 +25,7 @@ def dated(seconds: float) -> str:
 
 
 def by_another_clock(seconds: float, fault: Fault | None = None) -> Fault:
-    """Answer as the server, or as a fault, and say another time."""
+    """Answer as the server, or as a fault, with another Date."""
 
     async def answer(proxy: S3Proxy, request: web.Request) -> web.StreamResponse:
         response = await (fault(proxy, request) if fault else proxy.forward(request))
@@ -36,14 +36,14 @@ def by_another_clock(seconds: float, fault: Fault | None = None) -> Fault:
 
 
 @pytest.mark.parametrize(("seconds", "status", "words"), OFF)
-async def test_the_gateways_clock(doctor: Doctor, seconds: float, status: str, words: str) -> None:
+async def test_clock_of_the_gateway(doctor: Doctor, seconds: float, status: str, words: str) -> None:
     doctor.pipeline.gateway.own_answers["/healthz"] = (200, {"Date": dated(seconds)})
     check = (await doctor.examine())["clock: gateway"]
     del doctor.pipeline.gateway.own_answers["/healthz"]
     assert (check.status, words in check.found, "NTP" in check.advice) == (status, True, status != "ok")
 
 
-async def test_a_gateway_that_does_not_tell_the_time(doctor: Doctor) -> None:
+async def test_gateway_without_a_date_is_ok(doctor: Doctor) -> None:
     doctor.pipeline.gateway.own_answers["/healthz"] = (200, {"Date": "teatime"})
     check = (await doctor.examine())["clock: gateway"]
     del doctor.pipeline.gateway.own_answers["/healthz"]
@@ -51,7 +51,7 @@ async def test_a_gateway_that_does_not_tell_the_time(doctor: Doctor) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "status", "words"), OFF)
-async def test_the_clock_of_s3(
+async def test_clock_of_s3(
     doctor: Doctor, proxied_store: Store, proxy: S3Proxy, seconds: float, status: str, words: str
 ) -> None:
     doctor.connect(store=proxied_store)
@@ -60,9 +60,7 @@ async def test_the_clock_of_s3(
     assert (check.status, words in check.found, "NTP" in check.advice) == (status, True, status != "ok")
 
 
-async def test_a_clock_for_which_s3_refuses_everything_is_told_from_the_refusal(
-    doctor: Doctor, proxied_store: Store, proxy: S3Proxy
-) -> None:
+async def test_clock_of_s3_is_read_from_a_refusal(doctor: Doctor, proxied_store: Store, proxy: S3Proxy) -> None:
     doctor.connect(store=proxied_store)
     proxy.faults += [by_another_clock(-1000, refuse(403, "RequestTimeTooSkewed"))] * 50
     checks = await doctor.examine()
@@ -72,7 +70,7 @@ async def test_a_clock_for_which_s3_refuses_everything_is_told_from_the_refusal(
 
 
 @pytest.mark.parametrize(("seconds", "status", "words"), OFF)
-async def test_the_clock_of_redis(
+async def test_clock_of_redis(
     doctor: Doctor, monkeypatch: pytest.MonkeyPatch, seconds: float, status: str, words: str
 ) -> None:
     true = Probes.clock

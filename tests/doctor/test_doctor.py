@@ -1,4 +1,4 @@
-"""doctor: what is wrong around the function is found, and what is right is left alone."""
+"""doctor: faults around the function are found, and a healthy installation has none."""
 
 import asyncio
 from types import ModuleType
@@ -16,11 +16,11 @@ from pipeline.errors import UnavailableError
 from pipeline.local.services.ports import free_port
 from pipeline.modes import doctor as doctor_module
 from pipeline.openfaas.gateway import Gateway
-from tests.rigs.function.doctors import KNOWN, QUEUE, Doctor, bad
+from tests.rigs.function.doctor import KNOWN, QUEUE, Doctor, bad
 from tests.rigs.function.pipeline_bench import CSV, document
 
 
-async def test_where_all_is_well_it_says_so_and_leaves_nothing(doctor: Doctor, redis: Redis) -> None:
+async def test_healthy_installation_passes_and_nothing_is_left(doctor: Doctor, redis: Redis) -> None:
     before = await doctor.pipeline.context.store.list("")
     checks = await doctor.examine()
     assert bad(checks) == KNOWN
@@ -33,7 +33,7 @@ async def test_where_all_is_well_it_says_so_and_leaves_nothing(doctor: Doctor, r
     assert doctor.pipeline.queue == []
 
 
-async def test_a_gateway_that_is_away_has_failed_and_the_rest_is_seen(doctor: Doctor) -> None:
+async def test_unreachable_gateway_fails_and_the_other_checks_run(doctor: Doctor) -> None:
     context = doctor.pipeline.context
     url, name = f"http://127.0.0.1:{free_port()}", doctor.pipeline.name
     doctor.connect(gateway=Gateway(doctor.pipeline.gateway.session, url, name, context.signer))
@@ -52,7 +52,7 @@ async def test_a_gateway_that_is_away_has_failed_and_the_rest_is_seen(doctor: Do
     ],
 )
 @pytest.mark.parametrize("namespace", ["", "models"])
-async def test_a_model_function_is_looked_for(
+async def test_model_function_is_looked_up(
     doctor: Doctor, status: int, verdict: str, words: str, namespace: str
 ) -> None:
     short = f"{doctor.pipeline.name}-model"
@@ -64,7 +64,7 @@ async def test_a_model_function_is_looked_for(
     assert words in check.found
 
 
-async def test_without_a_model_function_none_is_looked_for(doctor: Doctor) -> None:
+async def test_model_function_is_optional(doctor: Doctor) -> None:
     doctor.set_up(model_function=None)
     check = (await doctor.examine())["model function: deployed"]
     assert (check.status, check.found) == ("ok", "no model_function is set: each batch names its own")
@@ -74,7 +74,7 @@ SLOW = {"redis: round trip": redis_server, "s3: round trip": bucket, "gateway: r
 
 
 @pytest.mark.parametrize(("name", "module"), SLOW.items(), ids=SLOW)
-async def test_what_takes_long_is_a_warning(
+async def test_slow_service_is_a_warning(
     doctor: Doctor, monkeypatch: pytest.MonkeyPatch, name: str, module: ModuleType
 ) -> None:
     monkeypatch.setattr(module, "SLOW", 0)
@@ -85,7 +85,7 @@ async def test_what_takes_long_is_a_warning(
     assert (check.status, check.advice) == ("ok", "")
 
 
-async def test_batches_in_trouble_are_named_five_at_most(doctor: Doctor, redis: Redis) -> None:
+async def test_batches_in_trouble_are_named_up_to_five(doctor: Doctor, redis: Redis) -> None:
     for number in range(7):
         batch = f"{doctor.pipeline.name}.{number}"
         await doctor.pipeline.submit(b"url\na\n", CSV, batch=batch)
@@ -96,7 +96,7 @@ async def test_batches_in_trouble_are_named_five_at_most(doctor: Doctor, redis: 
     assert (check.status, check.found) == ("warning", f"7 open, 6 in trouble: {named}; ...")
 
 
-async def test_a_batch_that_outlives_its_deadline_is_named(doctor: Doctor) -> None:
+async def test_batch_past_its_deadline_is_named(doctor: Doctor) -> None:
     await doctor.pipeline.submit(b"url\na\n", CSV)
     bench = doctor.pipeline.bench()
     await bench.age(deadline_at=-500)
@@ -107,7 +107,7 @@ async def test_a_batch_that_outlives_its_deadline_is_named(doctor: Doctor) -> No
     assert f"{doctor.pipeline.batch}: its deadline passed 601 s ago" in check.found
 
 
-async def test_a_check_that_breaks_or_hangs_has_failed_and_the_others_go_on(
+async def test_broken_or_hanging_check_fails_and_the_others_run(
     doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def breaks(_context: Any) -> list[Check]:

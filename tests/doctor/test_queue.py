@@ -1,4 +1,4 @@
-"""doctor and probe: a message that is really queued, and a callback that really comes home, or does not."""
+"""doctor and probe: a real message in the queue, and its callback, or their absence."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from pipeline.errors import ForbiddenError
 from pipeline.identity import Identity, Purpose
 from pipeline.ledger.probe import PROBE_TTL
 from pipeline.request import PROBE_PATH
-from tests.rigs.function.doctors import QUEUE, Doctor, bring, carry, lose
+from tests.rigs.function.doctor import QUEUE, Doctor, call_back, deliver, lose
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, document, query_of
 from tests.rigs.openfaas.fake_gateway import Message
 
@@ -20,17 +20,17 @@ IDENTITY = Identity("a-probe", 0)
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits long for what does not come."""
+    """Wait only shortly for a message that does not come."""
     monkeypatch.setattr(queue, "PATIENCE", 0.3)
 
 
-async def test_the_message_carries_no_secret_and_its_probe_has_an_end(doctor: Doctor, redis: Redis) -> None:
+async def test_probe_message_has_no_secret_and_its_keys_expire(doctor: Doctor, redis: Redis) -> None:
     seen: list[tuple[Message, list[Any], list[int]]] = []
 
     async def look(pipeline: PipelineBench, message: Message) -> None:
         keys = await redis.keys(f"{pipeline.name}:doctor:{{{message.query['batch']}}}:*")
         seen.append((message, keys, [await redis.ttl(key) for key in keys]))
-        await carry(pipeline, message)
+        await deliver(pipeline, message)
 
     await doctor.examine(look)
     ((message, keys, lives),) = seen
@@ -42,21 +42,21 @@ async def test_the_message_carries_no_secret_and_its_probe_has_an_end(doctor: Do
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_queue_that_does_not_deliver_has_failed(doctor: Doctor) -> None:
+async def test_queue_that_does_not_deliver_fails(doctor: Doctor) -> None:
     check = (await doctor.examine(lose))[QUEUE]
     assert (check.status, check.found) == ("failed", "the message did not arrive within 0.3 s")
     assert "the queue-worker is down (see its log), or many messages were queued before" in check.advice
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_behind_other_work_it_may_only_be_late(doctor: Doctor) -> None:
+async def test_late_message_while_batches_are_open_is_a_warning(doctor: Doctor) -> None:
     await doctor.pipeline.submit(b"url\na\n", CSV)
     check = (await doctor.examine(lose))[QUEUE]
     assert (check.status, check.found) == ("warning", "the message did not arrive within 0.3 s, while batches are open")
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_callback_that_does_not_come_is_a_warning(doctor: Doctor) -> None:
+async def test_missing_callback_is_a_warning(doctor: Doctor) -> None:
     async def invoke_only(pipeline: PipelineBench, message: Message) -> None:
         await pipeline.handle(message.mode, message.query)
 
@@ -66,9 +66,9 @@ async def test_a_callback_that_does_not_come_is_a_warning(doctor: Doctor) -> Non
 
 
 @pytest.mark.parametrize(("given", "said"), [(404, "404"), (42, "none")])
-async def test_a_function_that_the_worker_does_not_reach_has_failed(doctor: Doctor, given: int, said: str) -> None:
+async def test_function_unreachable_for_the_queue_worker_fails(doctor: Doctor, given: int, said: str) -> None:
     async def answer(pipeline: PipelineBench, message: Message) -> None:
-        await bring(pipeline, message, given)
+        await call_back(pipeline, message, given)
 
     check = (await doctor.examine(answer))[QUEUE]
     assert (check.status, check.found) == (
@@ -77,13 +77,13 @@ async def test_a_function_that_the_worker_does_not_reach_has_failed(doctor: Doct
     assert "function_name" in check.advice
 
 
-async def test_a_queue_that_takes_nothing_has_failed(doctor: Doctor) -> None:
+async def test_gateway_that_refuses_the_message_fails(doctor: Doctor) -> None:
     doctor.pipeline.gateway.refusals[doctor.pipeline.name] += [500]
     check = (await doctor.examine())[QUEUE]
     assert (check.status, check.found) == ("failed", "the gateway refused a message with 500")
 
 
-async def test_what_nobody_waits_for_is_not_noted(pipeline: PipelineBench, redis: Redis) -> None:
+async def test_unknown_probe_is_not_recorded(pipeline: PipelineBench, redis: Redis) -> None:
     signed: dict[Purpose, str] = {"probe": "/", "probe callback": PROBE_PATH}
     for purpose, path in signed.items():
         answer = await pipeline.handle("probe", pipeline.signed(purpose, IDENTITY), path=path)
@@ -91,7 +91,7 @@ async def test_what_nobody_waits_for_is_not_noted(pipeline: PipelineBench, redis
     assert await redis.keys(f"{pipeline.name}:*") == []
 
 
-async def test_what_is_noted_has_an_end_too(pipeline: PipelineBench, redis: Redis) -> None:
+async def test_recorded_probe_expires(pipeline: PipelineBench, redis: Redis) -> None:
     await pipeline.context.ledger.probes.begin(IDENTITY.batch)
     answer = await pipeline.handle("probe", pipeline.signed("probe", IDENTITY))
     assert document(answer) == {"verdict": "noted"}
@@ -99,15 +99,15 @@ async def test_what_is_noted_has_an_end_too(pipeline: PipelineBench, redis: Redi
     assert [0 < await redis.ttl(key) <= PROBE_TTL for key in await redis.keys(f"{pipeline.name}:*")] == [True] * 2
 
 
-async def test_a_probe_that_comes_too_late_is_not_noted(doctor: Doctor, redis: Redis) -> None:
-    kept: list[Message] = []
+async def test_late_probe_is_not_recorded(doctor: Doctor, redis: Redis) -> None:
+    messages: list[Message] = []
 
-    async def keep(pipeline: PipelineBench, message: Message) -> None:
-        kept.append(message)
-        await carry(pipeline, message)
+    async def record(pipeline: PipelineBench, message: Message) -> None:
+        messages.append(message)
+        await deliver(pipeline, message)
 
-    await doctor.examine(keep)
-    pipeline, (message,) = doctor.pipeline, kept
+    await doctor.examine(record)
+    pipeline, (message,) = doctor.pipeline, messages
     assert document(await pipeline.handle("probe", message.query)) == {"verdict": "unknown"}
     callback = query_of(message.headers["X-Callback-Url"])
     assert document(await pipeline.handle("", callback, path=PROBE_PATH)) == {"verdict": "unknown"}
@@ -121,7 +121,7 @@ async def test_a_probe_that_comes_too_late_is_not_noted(doctor: Doctor, redis: R
         *[(purpose, "/") for purpose in ("probe callback", "callback", "task", "reduce", "open", "answer")],
     ],
 )
-async def test_a_probe_takes_no_signature_of_another_purpose(
+async def test_probe_refuses_signatures_of_other_purposes(
     pipeline: PipelineBench, redis: Redis, purpose: Purpose, path: str
 ) -> None:
     await pipeline.context.ledger.probes.begin(IDENTITY.batch)
@@ -133,9 +133,7 @@ async def test_a_probe_takes_no_signature_of_another_purpose(
 
 @pytest.mark.parametrize("change", [{"batch": "another"}, {"sig": "0" * 64}, {"epoch": "1"}, {"task": "1"}])
 @pytest.mark.parametrize("path", ["/", PROBE_PATH])
-async def test_a_probe_that_was_changed_is_refused(
-    pipeline: PipelineBench, change: Mapping[str, str], path: str
-) -> None:
+async def test_modified_probe_is_refused(pipeline: PipelineBench, change: Mapping[str, str], path: str) -> None:
     await pipeline.context.ledger.probes.begin("another")
     signed = pipeline.signed("probe callback" if path == PROBE_PATH else "probe", IDENTITY)
     with pytest.raises(ForbiddenError):
@@ -143,7 +141,7 @@ async def test_a_probe_that_was_changed_is_refused(
     assert await pipeline.context.ledger.probes.seen("another") == {}
 
 
-async def test_a_probe_serves_for_nothing_else(pipeline: PipelineBench) -> None:
+async def test_probe_signature_serves_no_other_mode(pipeline: PipelineBench) -> None:
     for mode in ("task", "reduce", "open"):
         with pytest.raises(ForbiddenError):
             await pipeline.handle(mode, pipeline.signed("probe", IDENTITY))

@@ -1,4 +1,4 @@
-"""doctor: what is wrong with a Redis."""
+"""doctor: faults of a Redis."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from pipeline.ledger.redis.errors import explain
 from pipeline.local.services.ports import free_port
 from pipeline.local.services.redis_and_s3 import RedisServer, redis_server
 from pipeline.units import MIB
-from tests.rigs.function.doctors import KNOWN, Doctor, bad
+from tests.rigs.function.doctor import KNOWN, Doctor, bad
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
@@ -24,7 +24,7 @@ async def own_server() -> AsyncIterator[RedisServer]:
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def own_redis(own_server: RedisServer) -> AsyncIterator[Redis]:
-    """A Redis that only these tests configure."""
+    """A Redis whose settings only these tests change."""
     async with Redis.from_url(own_server.url, password=own_server.password) as client:
         yield client
 
@@ -38,7 +38,7 @@ def own(doctor: Doctor, own_redis: Redis, name: str) -> Doctor:
 
 @asynccontextmanager
 async def configured(redis: Redis, **settings: str) -> AsyncIterator[None]:
-    """Configure a Redis otherwise for a while."""
+    """Change settings of a Redis for a while."""
     named = {name.replace("_", "-"): value for name, value in settings.items()}
     before: dict[Any, Any] = {}
     for name in named:
@@ -52,7 +52,7 @@ async def configured(redis: Redis, **settings: str) -> AsyncIterator[None]:
             await redis.config_set(name, value)
 
 
-async def test_a_redis_that_is_all_right_is_told_by_its_name(own: Doctor) -> None:
+async def test_healthy_redis_is_described(own: Doctor) -> None:
     checks = await own.examine()
     assert bad(checks) == KNOWN
     assert checks["redis: version"].found.startswith("Valkey ")
@@ -62,7 +62,7 @@ async def test_a_redis_that_is_all_right_is_told_by_its_name(own: Doctor) -> Non
     assert checks["redis: round trip"].found.endswith(" ms")
 
 
-async def test_an_eviction_policy_is_refused(own: Doctor, own_redis: Redis) -> None:
+async def test_eviction_policy_fails(own: Doctor, own_redis: Redis) -> None:
     async with configured(own_redis, maxmemory_policy="allkeys-lru"):
         checks = await own.examine()
     assert bad(checks) == KNOWN | {"redis: eviction policy": "failed"}
@@ -71,8 +71,8 @@ async def test_an_eviction_policy_is_refused(own: Doctor, own_redis: Redis) -> N
     )
 
 
-async def test_memory_that_is_nearly_full_is_a_warning(own: Doctor, own_redis: Redis) -> None:
-    # Apart from what the server itself takes, so that the share is one that the test has made.
+async def test_nearly_full_memory_is_a_warning(own: Doctor, own_redis: Redis) -> None:
+    # Much more than the server itself takes, so that the test determines the share in use.
     await own_redis.setrange("ballast", 16 * MIB, "x")
     used = (await own_redis.info("memory"))["used_memory"]
     async with configured(own_redis, maxmemory=str(int(used / 0.9))):
@@ -83,7 +83,7 @@ async def test_memory_that_is_nearly_full_is_a_warning(own: Doctor, own_redis: R
     assert bad(checks) == KNOWN | {"redis: memory": "warning"}
 
 
-async def test_a_full_redis_cannot_be_written(own: Doctor, own_redis: Redis) -> None:
+async def test_full_redis_fails_to_write(own: Doctor, own_redis: Redis) -> None:
     async with configured(own_redis, maxmemory="1"):
         checks = await own.examine()
     found = bad(checks)
@@ -99,15 +99,13 @@ async def test_a_full_redis_cannot_be_written(own: Doctor, own_redis: Redis) -> 
     ("settings", "found"),
     [({"save": "3600 1"}, "snapshots (save): a restart loses"), ({"appendonly": "yes"}, "appendonly")],
 )
-async def test_what_is_kept_on_disk_is_seen(
-    own: Doctor, own_redis: Redis, settings: Mapping[str, str], found: str
-) -> None:
+async def test_persistence_is_described(own: Doctor, own_redis: Redis, settings: Mapping[str, str], found: str) -> None:
     async with configured(own_redis, **settings):
         check = (await own.examine())["redis: persistence"]
     assert (check.status, check.found[: len(found)]) == ("ok", found)
 
 
-async def test_a_replica_has_failed_and_is_not_waited_for(own: Doctor, own_redis: Redis) -> None:
+async def test_replica_fails_without_waiting(own: Doctor, own_redis: Redis) -> None:
     await own_redis.replicaof("127.0.0.1", free_port())
     try:
         checks = await own.examine()
@@ -128,7 +126,7 @@ async def test_a_replica_has_failed_and_is_not_waited_for(own: Doctor, own_redis
         ("-info", "redis", "failed"),
     ],
 )
-async def test_a_user_who_may_not_do_all_is_told_what(
+async def test_missing_permission_of_the_user_is_named(
     own: Doctor, own_server: RedisServer, own_redis: Redis, rights: str, name: str, status: str
 ) -> None:
     await own_redis.acl_setuser("limited", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@all", rights])
@@ -143,7 +141,7 @@ async def test_a_user_who_may_not_do_all_is_told_what(
         assert "its user may not run a command" in checks[name].found
 
 
-async def test_a_redis_that_is_away_has_failed_and_the_rest_is_seen(doctor: Doctor) -> None:
+async def test_unreachable_redis_fails_and_the_other_checks_run(doctor: Doctor) -> None:
     async with Ledger.connect(f"redis://127.0.0.1:{free_port()}", None, doctor.pipeline.name) as ledger:
         doctor.connect(ledger=ledger)
         checks = await doctor.examine()

@@ -1,4 +1,4 @@
-"""The gateway client: what it sends, and what every answer or none means to its callers."""
+"""The gateway client: its requests, and how it maps every answer or failure."""
 
 import re
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ MODEL = "http://gateway:8080/function/model"
 
 
 class Sent:
-    """Records the requests that would leave, and answers them."""
+    """Records the requests and answers them."""
 
     def __init__(self, http: mocked_requests, url: str, **answer: Any) -> None:
         self.urls: list[str] = []
@@ -42,7 +42,7 @@ class Sent:
 
 
 class BrokenContent:
-    """A body that ends before it should."""
+    """A body that ends too early."""
 
     def __init__(self, content: aiohttp.StreamReader) -> None:
         self._content = content
@@ -61,7 +61,7 @@ class BrokenResponse(WritableResponse):
 
 
 @pytest.mark.parametrize("mode", ["task", "reduce", "open"])
-async def test_a_message_carries_its_mode_a_call_id_and_a_signed_identity(
+async def test_message_has_its_mode_a_call_id_and_a_signed_identity(
     http: mocked_requests, gateway_client: Gateway, signer: Signer, mode: Purpose
 ) -> None:
     sent = Sent(http, QUEUE, status=202)
@@ -76,7 +76,7 @@ async def test_a_message_carries_its_mode_a_call_id_and_a_signed_identity(
     assert sent.options[0]["data"] is None
 
 
-async def test_a_tasks_callback_is_signed_as_one_and_names_no_function(
+async def test_callback_of_a_task_is_signed_and_names_no_function(
     http: mocked_requests, gateway_client: Gateway, signer: Signer
 ) -> None:
     sent = Sent(http, QUEUE, status=202)
@@ -86,7 +86,7 @@ async def test_a_tasks_callback_is_signed_as_one_and_names_no_function(
     assert signer.verify_query("callback", dict(parse_qsl(callback.query))) == IDENTITY
 
 
-async def test_a_direct_call_goes_to_the_model_function_and_its_answer_to_a_route_of_its_own(
+async def test_direct_call_goes_to_the_model_function_with_its_own_callback(
     http: mocked_requests, gateway_client: Gateway, signer: Signer
 ) -> None:
     sent = Sent(http, "http://gateway:8080/async-function/model.other", status=202)
@@ -98,16 +98,14 @@ async def test_a_direct_call_goes_to_the_model_function_and_its_answer_to_a_rout
     assert signer.verify_query("direct callback", dict(parse_qsl(callback.query))) == IDENTITY
 
 
-async def test_a_direct_call_that_is_not_taken_is_an_error(http: mocked_requests, gateway_client: Gateway) -> None:
+async def test_refused_direct_call_is_an_error(http: mocked_requests, gateway_client: Gateway) -> None:
     Sent(http, "http://gateway:8080/async-function/model", status=500)
     with pytest.raises(UnavailableError, match=r"^the gateway refused a message with 500$"):
         await gateway_client.queue(gateway_client.direct_call(IDENTITY, "model", b"item", {}))
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 404, 413, 429, 500, 502, 503])
-async def test_a_message_that_is_not_taken_is_an_error(
-    http: mocked_requests, gateway_client: Gateway, status: int
-) -> None:
+async def test_refused_message_is_an_error(http: mocked_requests, gateway_client: Gateway, status: int) -> None:
     sent = Sent(http, QUEUE, status=status, body="Error queuing request")
     with pytest.raises(UnavailableError, match=f"^the gateway refused a message with {status}$"):
         await gateway_client.enqueue("task", IDENTITY, "model")
@@ -127,7 +125,7 @@ FAILURES = (
 
 
 @pytest.mark.parametrize(("error", "status", "name"), FAILURES, ids=[name for _, _, name in FAILURES])
-async def test_a_gateway_out_of_reach_is_unavailable_to_messages(
+async def test_message_to_an_unreachable_gateway_is_an_error(
     http: mocked_requests, gateway_client: Gateway, error: Exception, status: int, name: str
 ) -> None:
     assert status in {502, 504}
@@ -137,7 +135,7 @@ async def test_a_gateway_out_of_reach_is_unavailable_to_messages(
 
 
 @pytest.mark.parametrize(("error", "status", "name"), FAILURES, ids=[name for _, _, name in FAILURES])
-async def test_a_function_out_of_reach_has_a_reply_all_the_same(
+async def test_call_of_an_unreachable_function_still_has_a_reply(
     http: mocked_requests, gateway_client: Gateway, error: Exception, status: int, name: str
 ) -> None:
     http.post(MODEL, exception=error)
@@ -148,7 +146,7 @@ async def test_a_function_out_of_reach_has_a_reply_all_the_same(
     )
 
 
-async def test_a_call_sends_the_item_as_it_is(http: mocked_requests, gateway_client: Gateway) -> None:
+async def test_call_sends_the_item_unchanged(http: mocked_requests, gateway_client: Gateway) -> None:
     sent = Sent(http, MODEL, status=200, body=b"done")
     headers = {"Content-Type": "text/plain", "X-Call-Id": "id"}
     assert await gateway_client.invoke("model", b"\x00item\xff", headers, 2.5) == Reply(200, b"done")
@@ -158,30 +156,30 @@ async def test_a_call_sends_the_item_as_it_is(http: mocked_requests, gateway_cli
     assert options["timeout"].total == 2.5
 
 
-async def test_a_function_of_a_namespace_is_called(http: mocked_requests, gateway_client: Gateway) -> None:
+async def test_function_in_a_namespace_is_called(http: mocked_requests, gateway_client: Gateway) -> None:
     Sent(http, f"{MODEL}.other", status=200, body=b"done")
     assert (await gateway_client.invoke("model.other", b"", {}, 1.0)).status == 200
 
 
 @pytest.mark.parametrize("status", [200, 204, 400, 404, 408, 413, 429, 500, 503, 504])
-async def test_a_reply_keeps_its_status_and_body(http: mocked_requests, gateway_client: Gateway, status: int) -> None:
+async def test_reply_keeps_its_status_and_body(http: mocked_requests, gateway_client: Gateway, status: int) -> None:
     http.post(MODEL, status=status, body=b'{"a": 1}')
     assert await gateway_client.invoke("model", b"item", {}, 1.0) == Reply(status, b'{"a": 1}')
 
 
-async def test_a_reply_keeps_what_retry_after_asks_for(http: mocked_requests, gateway_client: Gateway) -> None:
+async def test_reply_keeps_its_retry_after(http: mocked_requests, gateway_client: Gateway) -> None:
     http.post(MODEL, status=429, headers={"retry-after": "7"})
     assert await gateway_client.invoke("model", b"item", {}, 1.0) == Reply(429, b"", "7")
 
 
-async def test_a_redirect_is_a_reply_and_is_not_followed(http: mocked_requests, gateway_client: Gateway) -> None:
+async def test_redirect_is_a_reply_and_not_followed(http: mocked_requests, gateway_client: Gateway) -> None:
     http.post(MODEL, status=302, headers={"Location": "http://elsewhere/"})
     assert (await gateway_client.invoke("model", b"item", {}, 1.0)).status == 302
     assert [str(url) for _, url in http.requests] == [MODEL]
 
 
 @pytest.mark.parametrize(("size", "status"), [(999, 200), (1000, 200), (1001, 413), (2001, 413)])
-async def test_a_result_over_the_limit_is_not_taken(
+async def test_result_over_the_limit_is_a_413(
     http: mocked_requests, gateway_client: Gateway, monkeypatch: pytest.MonkeyPatch, size: int, status: int
 ) -> None:
     monkeypatch.setattr(gateway_module, "RESULT_LIMIT", 1000)
@@ -190,7 +188,7 @@ async def test_a_result_over_the_limit_is_not_taken(
     assert (reply.status, len(reply.body) < 100) == (status, status == 413)
 
 
-async def test_the_limit_of_a_result_is_said(
+async def test_limit_of_a_result_is_in_the_error(
     http: mocked_requests, gateway_client: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert reply_module.RESULT_LIMIT == 32 * 1024 * 1024
@@ -201,7 +199,7 @@ async def test_the_limit_of_a_result_is_said(
     assert await gateway_client.invoke("model", b"item", {}, 1.0) == Reply(413, b"the result is over 32 MiB")
 
 
-async def test_a_result_cut_short_is_a_broken_connection(http: mocked_requests, gateway_client: Gateway) -> None:
+async def test_truncated_result_is_a_broken_connection(http: mocked_requests, gateway_client: Gateway) -> None:
     http.post(MODEL, body=b"half of it", response_class=BrokenResponse)
     assert await gateway_client.invoke("model", b"item", {}, 1.0) == Reply(
         502, b"the connection broke (ClientPayloadError)"

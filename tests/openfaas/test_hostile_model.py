@@ -1,4 +1,4 @@
-"""A hostile model function: whatever it answers is a reply of its own call, and reaches nobody else."""
+"""A hostile model function: its answer is only the reply of its own call, and reaches no other function."""
 
 import asyncio
 import gzip
@@ -17,7 +17,7 @@ from pipeline.units import MIB
 
 
 class Neighbours:
-    """The gateway's other functions: they remember what reaches them."""
+    """The other functions behind the gateway: they record the requests that reach them."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
@@ -40,13 +40,13 @@ async def gateway_with(
     app.router.add_route("*", "/{path:.*}", neighbours.answer)
     async with (
         TestServer(app) as server,
-        # A name, since a cookie of a bare address would never be kept.
+        # A host name, since a cookie of an IP address is never kept.
         Gateway.connect(f"http://localhost:{server.port}", "pipeline", signer) as gateway,
     ):
         yield gateway, neighbours
 
 
-async def test_a_large_item_arrives_whole(signer: Signer) -> None:
+async def test_large_item_arrives_complete(signer: Signer) -> None:
     async def measure(request: web.Request) -> web.Response:
         return web.Response(body=str(len(await request.read())).encode())
 
@@ -56,7 +56,7 @@ async def test_a_large_item_arrives_whole(signer: Signer) -> None:
         assert (await gateway.invoke("model", b"x" * 3 * MIB, {}, 30.0)).body == str(3 * MIB).encode()
 
 
-async def test_a_cookie_of_a_model_function_reaches_no_other_function(signer: Signer) -> None:
+async def test_cookie_of_a_model_function_reaches_no_other_function(signer: Signer) -> None:
     cookie = {"Set-Cookie": "session=stolen; Path=/"}
     async with gateway_with(signer, lambda _: web.Response(headers=cookie)) as (gateway, neighbours):
         assert (await gateway.invoke("model", b"item", {}, 5.0)).status == 200
@@ -66,15 +66,15 @@ async def test_a_cookie_of_a_model_function_reaches_no_other_function(signer: Si
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_reaches_nothing(signer: Signer, status: int) -> None:
+async def test_redirect_of_a_model_function_is_not_followed(signer: Signer, status: int) -> None:
     where = {"Location": "/async-function/pipeline"}
     async with gateway_with(signer, lambda _: web.Response(status=status, headers=where)) as (gateway, neighbours):
         assert (await gateway.invoke("model", b"item", {}, 5.0)).status == status
     assert neighbours.requests == []
 
 
-async def test_a_redirect_of_a_message_is_not_followed_to_another_function(signer: Signer) -> None:
-    """The queue is the gateway's, but what stands before it might be turned by somebody."""
+async def test_redirect_of_a_message_is_not_followed(signer: Signer) -> None:
+    """The queue belongs to the gateway, but a proxy in front of it may be compromised."""
 
     async def elsewhere(_request: web.Request) -> web.Response:
         return web.Response(status=307, headers={"Location": "/function/other"})
@@ -94,9 +94,7 @@ async def test_a_redirect_of_a_message_is_not_followed_to_another_function(signe
     assert reached == []
 
 
-async def test_a_packed_answer_that_unpacks_to_too_much_is_not_taken(
-    signer: Signer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_compressed_answer_over_the_limit_is_a_413(signer: Signer, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("answers.reply", "openfaas.gateway"):
         monkeypatch.setattr(f"pipeline.{module}.RESULT_LIMIT", MIB)
     bomb = gzip.compress(bytes(64 * MIB))
@@ -121,7 +119,7 @@ MALFORMED: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("answer", MALFORMED.values(), ids=MALFORMED)
-async def test_a_malformed_answer_is_a_broken_connection(signer: Signer, answer: bytes) -> None:
+async def test_malformed_answer_is_a_broken_connection(signer: Signer, answer: bytes) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)

@@ -1,4 +1,4 @@
-"""Which Redis a `redis_url` means, and what is said of one that means none."""
+"""`redis_url`: the Redis that it names, and the error if it names none."""
 
 import re
 
@@ -57,19 +57,19 @@ WITH_PASSWORD = (
 
 
 @pytest.mark.parametrize("url", GOOD)
-def test_a_url_names_one_server_a_cluster_or_sentinels(url: str) -> None:
+def test_url_names_a_server_a_cluster_or_sentinels(url: str) -> None:
     assert parse_redis_url(url) == GOOD[url]
     assert read_settings({"s3_bucket": "rows", "redis_url": url}).redis_url == url
 
 
 @pytest.mark.parametrize(("url", "trouble"), BAD)
-def test_a_bad_url_is_named_at_the_start_with_what_was_expected(url: str, trouble: str) -> None:
+def test_bad_url_is_an_error_that_says_what_was_expected(url: str, trouble: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"^settings: redis_url: .*{re.escape(trouble)}"):
         read_settings({"s3_bucket": "rows", "redis_url": url})
 
 
 @pytest.mark.parametrize("url", WITH_PASSWORD)
-def test_a_password_in_a_url_of_any_kind_is_refused_and_not_repeated(url: str) -> None:
+def test_password_in_any_url_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError, match="the password belongs in the secret redis-password") as caught:
         read_settings({"s3_bucket": "rows", "redis_url": url})
     assert "hunter2" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Settings come from the environment, and every wrong one is named."""
+"""Settings come from the environment, and an error names every bad one."""
 
 from pathlib import Path
 
@@ -75,18 +75,18 @@ BAD_VALUES = (
 
 
 @pytest.mark.parametrize(("name", "value"), BAD_VALUES)
-def test_a_bad_value_is_an_error_that_names_its_variable(name: str, value: str) -> None:
+def test_bad_value_is_an_error_that_names_its_variable(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"^settings: {name}: ") as caught:
         read_settings(MINIMAL | {name: value})
     assert ";" not in str(caught.value)
 
 
-def test_every_setting_that_can_be_wrong_has_a_bad_value_here() -> None:
+def test_every_setting_has_a_bad_value_here() -> None:
     any_text = {"s3_region", "secret_mount_path"}
     assert {name for name, _ in BAD_VALUES} | any_text == set(Settings.model_fields)
 
 
-def test_every_wrong_variable_is_named_at_once() -> None:
+def test_all_bad_variables_are_named_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_settings({"port": "x", "ack_wait": "y", "s3_addressing": "z"})
     assert [part.split(":")[0] for part in str(caught.value).removeprefix("settings: ").split("; ")] == [
@@ -100,7 +100,7 @@ def test_every_wrong_variable_is_named_at_once() -> None:
 @pytest.mark.parametrize(
     "url", ["redis://:hunter2@redis:6379", "rediss://user:hunter2@redis", "redis://redis?password=hunter2"]
 )
-def test_a_password_in_the_redis_url_is_refused_without_being_repeated(url: str) -> None:
+def test_password_in_the_redis_url_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^settings: redis_url: .*the secret redis-password") as caught:
         read_settings(MINIMAL | {"redis_url": url})
     assert "hunter2" not in str(caught.value)
@@ -109,7 +109,7 @@ def test_a_password_in_the_redis_url_is_refused_without_being_repeated(url: str)
 @pytest.mark.parametrize(
     "url", ["redis://redis:6379", "rediss://redis", "redis://user@redis/3", "redis://[::1]:6379/0"]
 )
-def test_a_redis_url_is_taken_as_it_is(url: str) -> None:
+def test_redis_url_is_kept_unchanged(url: str) -> None:
     assert read_settings(MINIMAL | {"redis_url": url}).redis_url == url
 
 
@@ -117,19 +117,19 @@ def test_unknown_variables_are_ignored() -> None:
     assert read_settings(MINIMAL | {"HOSTNAME": "pipeline-7", "PATH": "/bin"}) == read_settings(MINIMAL)
 
 
-def test_an_empty_variable_counts_as_not_set() -> None:
+def test_empty_variable_counts_as_unset() -> None:
     assert read_settings(MINIMAL | dict.fromkeys(set(Settings.model_fields) - {"s3_bucket"}, "")) == read_settings(
         MINIMAL
     )
 
 
 @pytest.mark.parametrize("environment", [{}, {"s3_bucket": ""}])
-def test_the_bucket_must_be_named(environment: dict[str, str]) -> None:
+def test_bucket_is_required(environment: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match=r"^settings: s3_bucket: Field required$"):
         read_settings(environment)
 
 
-def test_the_defaults_are_those_of_a_cluster() -> None:
+def test_defaults_are_those_of_a_cluster() -> None:
     settings = read_settings(MINIMAL)
     assert settings.gateway_url == "http://gateway.openfaas.svc.cluster.local:8080"
     assert settings.secret_mount_path == Path("/var/openfaas/secrets")
@@ -137,7 +137,7 @@ def test_the_defaults_are_those_of_a_cluster() -> None:
     assert settings.openfaas_pro is False
 
 
-def test_values_are_typed_and_urls_lose_their_last_slash() -> None:
+def test_values_are_typed_and_urls_lose_their_trailing_slash() -> None:
     settings = read_settings(
         MINIMAL
         | {
@@ -171,11 +171,11 @@ ALLOWED: dict[str, tuple[str, str, bool]] = {
 
 
 @pytest.mark.parametrize(("patterns", "function", "allowed"), ALLOWED.values(), ids=ALLOWED)
-def test_a_function_is_allowed_by(patterns: str, function: str, *, allowed: bool) -> None:
+def test_function_is_allowed_by_a_pattern(patterns: str, function: str, *, allowed: bool) -> None:
     assert read_settings(MINIMAL | {"allowed_functions": patterns}).allows(function) is allowed
 
 
-def test_a_model_function_that_is_not_allowed_is_an_error_at_the_start() -> None:
+def test_model_function_must_be_allowed() -> None:
     listed = {"allowed_functions": "model-*,other", "model_function": "model"}
     with pytest.raises(ConfigurationError) as caught:
         read_settings(MINIMAL | listed)
@@ -184,7 +184,7 @@ def test_a_model_function_that_is_not_allowed_is_an_error_at_the_start() -> None
     assert read_settings(MINIMAL | listed | {"model_function": "other"}).model_function == "other"
 
 
-def test_settings_are_read_once_and_never_change() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         read_settings(MINIMAL).port = 1
 
@@ -201,18 +201,18 @@ def test_settings_are_read_once_and_never_change() -> None:
         ("*", "others", True),
     ],
 )
-def test_a_bucket_is_allowed_by(patterns: str, bucket: str, *, allowed: bool) -> None:
+def test_bucket_is_allowed_by_a_pattern(patterns: str, bucket: str, *, allowed: bool) -> None:
     assert read_settings(MINIMAL | {"allowed_buckets": patterns}).allows_bucket(bucket) == allowed
 
 
-def test_a_wrong_name_says_what_it_would_be_the_name_of() -> None:
+def test_malformed_pattern_is_named_with_its_kind() -> None:
     for name in ("bucket", "function"):
         with pytest.raises(ConfigurationError, match=f"'a b' is no name of a {name}, with or without"):
             read_settings(MINIMAL | {f"allowed_{name}s": "a b"})
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_a_setting_has_one_line_of_help(name: str) -> None:
+def test_setting_has_one_line_of_help(name: str) -> None:
     text = Settings.model_fields[name].description or ""
     assert text.endswith(".")
     assert "\n" not in text

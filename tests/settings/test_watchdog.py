@@ -1,4 +1,4 @@
-"""The watchdog's variables, and whether they agree with the settings."""
+"""The variables of the watchdog, and whether they agree with the settings."""
 
 import math
 from types import SimpleNamespace
@@ -35,34 +35,34 @@ async def verdicts(**environment: str) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.parametrize("value", ["55s", "1m", "1m30s", "1.5s", "2h", "1h2m3s"])
-def test_a_duration_is_read_as_go_reads_it(value: str) -> None:
+def test_duration_is_read_as_go_reads_it(value: str) -> None:
     assert read_watchdog({"exec_timeout": value}).exec_timeout == seconds(value)
 
 
-def test_a_bare_number_is_of_seconds() -> None:
+def test_bare_number_is_seconds() -> None:
     assert read_watchdog({"write_timeout": "30"}).write_timeout == 30
 
 
 @pytest.mark.parametrize("value", ["soon", "500ms", "-5s", "5 s", "s", "1d"])
-def test_a_duration_that_is_not_understood_is_said(value: str) -> None:
+def test_malformed_duration_is_an_error(value: str) -> None:
     with pytest.raises(ValueError, match=f"^exec_timeout '{value}' is not understood: expected seconds, as in 55s"):
         _ = read_watchdog({"exec_timeout": value}).exec_timeout
 
 
-def test_what_is_not_set_has_the_watchdogs_default() -> None:
+def test_unset_variables_have_the_watchdogs_defaults() -> None:
     watchdog = Watchdog()
     assert (watchdog.exec_timeout, watchdog.read_timeout, watchdog.write_timeout) == (10, 10, 10)
     assert (watchdog.healthcheck_interval, watchdog.max_inflight, watchdog.is_there) == (10, 0, False)
     assert read_watchdog({"write_timeout": "20s", "PATH": "/bin"}).healthcheck_interval == 20
 
 
-def test_no_limit_is_no_limit() -> None:
+def test_zero_means_no_limit() -> None:
     watchdog = read_watchdog({"exec_timeout": "0s", "read_timeout": "0", "write_timeout": "0s"})
     assert (watchdog.exec_timeout, watchdog.read_timeout, watchdog.write_timeout) == (math.inf, math.inf, math.inf)
     assert watchdog.healthcheck_interval == 0
 
 
-async def test_those_of_stack_yml_agree() -> None:
+async def test_variables_of_stack_yml_agree() -> None:
     given: dict[str, Any] = image_environment() | function("pipeline")["environment"]
     found = await verdicts(**{name: value for name, value in given.items() if name in {*AGREED, "max_inflight"}})
     assert {name: status for name, (status, _) in found.items()} == dict.fromkeys(found, "ok")
@@ -70,7 +70,7 @@ async def test_those_of_stack_yml_agree() -> None:
     assert len(found) == 6
 
 
-async def test_without_a_watchdog_there_is_less_to_agree() -> None:
+async def test_fewer_checks_without_a_watchdog() -> None:
     assert await verdicts() == {
         "timeouts: a call": ("ok", "timeout 30 s by default, task_timeout 50 s"),
         "timeouts: watchdog": ("ok", "its variables are not in the environment: there seems to be none"),
@@ -115,7 +115,7 @@ WRONG: dict[str, tuple[dict[str, str], str, str, str]] = {
 
 
 @pytest.mark.parametrize(("change", "name", "status", "words"), WRONG.values(), ids=WRONG)
-async def test_what_does_not_agree_is_found(change: dict[str, str], name: str, status: str, words: str) -> None:
+async def test_disagreement_is_found(change: dict[str, str], name: str, status: str, words: str) -> None:
     found = await verdicts(**{**AGREED, **change})
     assert found.pop(name) == (status, words)
     assert {status for status, _ in found.values()} == {"ok"}
@@ -128,5 +128,5 @@ async def test_what_does_not_agree_is_found(change: dict[str, str], name: str, s
         {"read_timeout": "0", "write_timeout": "0s"},
     ],
 )
-async def test_at_the_edge_they_agree(given: dict[str, str]) -> None:
+async def test_values_at_the_limit_agree(given: dict[str, str]) -> None:
     assert {status for status, _ in (await verdicts(**{**AGREED, **given})).values()} == {"ok"}

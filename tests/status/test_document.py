@@ -1,4 +1,4 @@
-"""The status document: what a ledger's numbers mean to whoever watches a batch."""
+"""The status document, made from the fields of a ledger."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def document(fields: dict[str, str], *, remaining: int = 8, in_flight: int = 5, 
     return status_document(SETTINGS, "batch-1", State(fields, in_flight, remaining, now))
 
 
-def test_a_running_batch() -> None:
+def test_status_of_a_running_batch() -> None:
     url = "http://gw:8080/function/pipeline/status?batch=batch-1"
     assert document(RUNNING) == {
         "batch_id": "batch-1",
@@ -88,7 +88,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("fields", "expected"), CASES.values(), ids=CASES)
-def test_status(fields: dict[str, str], expected: dict[str, Any]) -> None:
+def test_rate_eta_and_elapsed_follow_the_state(fields: dict[str, str], expected: dict[str, Any]) -> None:
     given = document(fields, now=1120.0 if fields is not NOTHING_YET else 1020.0)
     assert {name: given[name] for name in expected} == expected
 
@@ -103,11 +103,11 @@ def test_status(fields: dict[str, str], expected: dict[str, Any]) -> None:
         (FAILED, None),
     ],
 )
-def test_a_summary_is_linked_once_it_is_there(fields: dict[str, str], summary: str | None) -> None:
+def test_summary_is_linked_once_it_exists(fields: dict[str, str], summary: str | None) -> None:
     assert document(fields)["links"]["summary"] == summary
 
 
-def test_a_batch_at_the_moment_it_starts_has_no_rate() -> None:
+def test_batch_that_starts_now_has_no_rate() -> None:
     assert document(RUNNING, now=1000.0)["rate"] == 0.0
 
 
@@ -119,12 +119,12 @@ def test_a_batch_at_the_moment_it_starts_has_no_rate() -> None:
         ({"function_name": "map", "gateway_url": "http://gw"}, "http://gw/function/map/status?batch=b.1"),
     ],
 )
-def test_the_status_url_is_the_public_one(settings: dict[str, str], expected: str) -> None:
+def test_status_url_is_the_public_one(settings: dict[str, str], expected: str) -> None:
     assert status_url(read_settings({"s3_bucket": "rows"} | settings), "b.1") == expected
 
 
 SHOWN = '[["reduce", "fold"], ["notify", "https://hooks.example.org"], ["notify", "next"]]'
-TOLD = {
+NOTICES = {
     "end": "1f 0 1060500000",
     "0": "delivered 1 200 1060600000 1060500000",
     "1": "due 3 0 1070000000 1060600000",
@@ -138,8 +138,8 @@ def notification(
     return {"target": target, "kind": kind, "state": state, "tries": tries, "status_code": status, "at": at}
 
 
-def test_who_is_told_of_the_end_is_shown_with_what_became_of_it() -> None:
-    state = State(DONE | {"shown": SHOWN}, 0, 0, 1090.0, notices=TOLD)
+def test_notifications_show_their_state_after_the_end() -> None:
+    state = State(DONE | {"shown": SHOWN}, 0, 0, 1090.0, notices=NOTICES)
     assert status_document(SETTINGS, "batch-1", state)["notifications"] == [
         notification("reduce", "fold", "delivered", 1, 200, 1060.6),
         notification("notify", "https://hooks.example.org", "due", 3, None, 1070.0),
@@ -147,7 +147,7 @@ def test_who_is_told_of_the_end_is_shown_with_what_became_of_it() -> None:
     ]
 
 
-def test_who_is_to_be_told_of_the_end_is_shown_before_it() -> None:
+def test_notifications_are_due_before_the_end() -> None:
     assert document(RUNNING | {"shown": SHOWN})["notifications"] == [
         notification("reduce", "fold", "due", 0, None, None),
         notification("notify", "https://hooks.example.org", "due", 0, None, None),

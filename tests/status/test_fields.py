@@ -70,17 +70,17 @@ def check_helps(described: Schema, name: str) -> None:
             check_helps(there.get("items", there), nested)
 
 
-def test_the_description_has_the_fields_and_types_that_are_declared() -> None:
+def test_description_has_the_declared_fields_and_types() -> None:
     assert kinds(DESCRIBED, {}) == kinds({"$ref": DECLARED}, CLASSES)
     assert set(DESCRIBED["required"]) == set(CLASSES["Status"]["required"]) == set(DESCRIBED["properties"])
 
 
-def test_the_description_has_the_line_of_each_field() -> None:
+def test_description_has_the_help_of_each_field() -> None:
     assert DESCRIBED["description"] == HELPS["Status"][""]
     check_helps(DESCRIBED, "Status")
 
 
-def test_the_client_reads_every_field_with_its_type() -> None:
+def test_client_reads_every_field_with_its_type() -> None:
     # It takes an older function's document too, in which a field may be missing or null.
     declared, read = (
         without_null(kinds({"$ref": name}, classes)["object"])

@@ -1,4 +1,4 @@
-"""Stand-ins for what the function reaches over the network."""
+"""Fakes of the services that the function reaches over the network, and a fake clock."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ def spec(**fields: object) -> BatchSpec:
 
 @dataclass
 class Clock:
-    """A clock that moves only when somebody sleeps, or says so."""
+    """A clock that moves only by sleeps, or when it is set."""
 
     now: float = 1000.0
     slept: list[float] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Call:
 
 @dataclass
 class FakeGateway:
-    """Replies in turn, the last reply again and again; each call takes `duration` seconds of the clock."""
+    """Replies in turn, and repeats the last reply; each call takes `duration` seconds of the clock."""
 
     replies: Sequence[Reply]
     clock: Clock | None = None
@@ -62,7 +62,7 @@ class FakeGateway:
 
 @dataclass
 class FakeStore:
-    """Remembers what is put, in order."""
+    """Records the objects that are put, in order."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""The server around a handler that does what it is told."""
+"""The server around a stub of the handler."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ Client = TestClient[web.Request, web.Application]
 
 @dataclass
 class Stub:
-    """A handler and its context: remembers events, answers or raises what it is told to, and can be out of reach."""
+    """A stub of the handler and its context: it records events and answers, or raises, as configured."""
 
     answer: Response = field(default_factory=lambda: Response(200, b"OK"))
     error: BaseException | None = None

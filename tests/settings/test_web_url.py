@@ -1,4 +1,4 @@
-"""Which URLs a batch may name, and what lies under a prefix that is allowed."""
+"""URLs that a batch may name: under an allowed prefix, and in one spelling."""
 
 from typing import Any
 
@@ -112,20 +112,20 @@ def problems(url: str, given_settings: Settings) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("url", REFUSED, ids=range(len(REFUSED)))
-def test_a_url_that_is_read_in_several_ways_is_refused(url: str) -> None:
+def test_ambiguous_url_is_refused(url: str) -> None:
     (problem,) = problems(url, allowing())
     assert problem.startswith("notify.0: ")
     assert "secret" not in problem
 
 
 @pytest.mark.parametrize("url", OUTSIDE, ids=range(len(OUTSIDE)))
-def test_a_url_that_is_not_allowed_is_refused_with_those_that_are(url: str) -> None:
+def test_url_outside_the_allowed_prefixes_is_refused(url: str) -> None:
     (problem,) = problems(url, allowing())
     assert problem.endswith("allowed are: https://hooks.example.org/in, http://127.0.0.1:9000") or "host" in problem
 
 
 @pytest.mark.parametrize("url", INSIDE, ids=range(len(INSIDE)))
-def test_a_url_under_a_prefix_is_kept_in_one_spelling(url: str) -> None:
+def test_url_under_a_prefix_is_normalized(url: str) -> None:
     spec = parse_spec({"input": "rows.csv", "function": "model", "notify": url}, allowing())
     assert spec.notify == (INSIDE[url],)
 
@@ -138,7 +138,7 @@ def test_no_url_is_allowed_by_default() -> None:
     )
 
 
-def test_a_prefix_without_a_path_is_a_whole_host_and_its_last_slash_counts_for_nothing() -> None:
+def test_prefix_without_a_path_allows_the_host_and_a_trailing_slash_is_ignored() -> None:
     for prefix in ("https://h.example/a/", "https://h.example/a"):
         allowed = allowing(prefix)
         assert [allowed.allows_url(f"https://h.example{path}") for path in ("/a", "/a/", "/a/b", "/ab", "/")] == [
@@ -147,12 +147,12 @@ def test_a_prefix_without_a_path_is_a_whole_host_and_its_last_slash_counts_for_n
         ]
 
 
-def test_a_host_may_be_written_in_any_script() -> None:
+def test_host_may_be_internationalized() -> None:
     assert allowing("https://b\u00fccher.example").allows_url(str(web_url("https://B\u00dcCHER.example/x")))
     assert str(web_url("https://b\u00fccher.example/x")) == "https://xn--bcher-kva.example/x"
 
 
-def test_of_a_url_only_its_origin_is_shown() -> None:
+def test_only_the_origin_of_a_url_is_shown() -> None:
     assert origin(web_url("https://Hooks.example.org:8443/a-secret?and=another")) == "https://hooks.example.org:8443"
 
 
@@ -184,8 +184,8 @@ PIECES = st.sampled_from(
 
 @settings(derandomize=True, max_examples=2_000, deadline=None, database=None)
 @given(st.lists(PIECES, max_size=8).map("".join))
-def test_whatever_is_allowed_is_called_under_the_prefix(rest: str) -> None:
-    """Held against what another reader makes of the URL, who resolves dots and decodes escapes again and again."""
+def test_any_allowed_url_is_under_the_prefix(rest: str) -> None:
+    """Compared with another reader of the URL, which resolves dots and decodes escapes repeatedly."""
     allowed = allowing("https://hooks.example.org/in")
     for text in (f"https://hooks.example.org/in{rest}", f"https://hooks.example.org{rest}", f"https://{rest}/in"):
         if problems(text, allowed):

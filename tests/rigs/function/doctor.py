@@ -1,4 +1,4 @@
-"""The doctor, and a queue-worker that carries its probe."""
+"""The doctor, and a queue-worker that delivers its probe."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,20 +18,20 @@ from tests.rigs.waiting import wait_until
 SECRETS = {"s3-key": "access", "s3-secret": "hidden", "redis-password": "hidden", "pipeline-key": "k" * 16}
 
 QUEUE = "queue: there and back"
-# The tests' Redis keeps nothing on disk, and no token is mounted.
+# The Redis of the tests has no persistence, and no token is mounted.
 KNOWN = {"redis: persistence": "warning", "secret: pipeline-token": "warning"}
 
 Worker = Callable[[PipelineBench, Message], Awaitable[None]]
 
 
-async def carry(pipeline: PipelineBench, message: Message) -> None:
-    """Invoke the function, and bring its answer home."""
+async def deliver(pipeline: PipelineBench, message: Message) -> None:
+    """Invoke the function, and send its answer to the callback."""
     assert (await pipeline.handle(message.mode, message.query)).status == 200
-    await bring(pipeline, message, 200)
+    await call_back(pipeline, message, 200)
 
 
-async def bring(pipeline: PipelineBench, message: Message, status: int) -> None:
-    """Bring an answer home."""
+async def call_back(pipeline: PipelineBench, message: Message, status: int) -> None:
+    """Send an answer to the callback of the probe."""
     headers = {"X-Function-Status": str(status)}
     assert (
         await pipeline.handle("", query_of(message.headers["X-Callback-Url"]), headers, b"", PROBE_PATH)
@@ -39,11 +39,11 @@ async def bring(pipeline: PipelineBench, message: Message, status: int) -> None:
 
 
 async def lose(_pipeline: PipelineBench, _message: Message) -> None:
-    """Do nothing."""
+    """Lose the message."""
 
 
 class Doctor:
-    """Examines a pipeline, while a queue-worker does what it is told with the probe."""
+    """Runs the doctor on a pipeline, while a queue-worker handles the probe."""
 
     def __init__(self, pipeline: PipelineBench, folder: Path) -> None:
         self.pipeline = pipeline
@@ -53,19 +53,19 @@ class Doctor:
         self.set_up(secret_mount_path=folder)
 
     def set_up(self, **settings: Any) -> None:
-        """Deploy it with other settings."""
+        """Change settings."""
         update = self.pipeline.context.settings.model_copy(update=settings)
         self.pipeline.context = replace(self.pipeline.context, settings=update)
 
     def connect(
         self, *, store: Store | None = None, ledger: Ledger | None = None, gateway: Gateway | None = None
     ) -> None:
-        """Reach a service otherwise."""
+        """Replace the clients of services."""
         given = {"store": store, "ledger": ledger, "gateway": gateway}
         changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         self.pipeline.context = replace(self.pipeline.context, **changed)
 
-    async def examine(self, worker: Worker = carry) -> Mapping[str, Check]:
+    async def examine(self, worker: Worker = deliver) -> Mapping[str, Check]:
         """Return the checks by their names."""
 
         async def work() -> None:
@@ -89,6 +89,6 @@ class Doctor:
 
 
 def bad(checks: Mapping[str, Check]) -> dict[str, str]:
-    """Return what is not ok, apart from what only takes long: that is the machine's business."""
+    """Return the checks that are not ok, except for slow ones, which depend on the machine."""
     slow = {"redis: round trip", "s3: round trip", "gateway: reached"}
     return {name: check.status for name, check in checks.items() if check.status != "ok" and name not in slow}

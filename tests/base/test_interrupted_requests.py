@@ -1,4 +1,4 @@
-"""A client that goes away in the middle of its request is not an error of the function."""
+"""A client that disconnects, stalls or sends garbage in the middle of its request."""
 
 import asyncio
 import itertools
@@ -21,7 +21,7 @@ from tests.rigs.waiting import wait_until
 
 SETTINGS = read_settings({"s3_bucket": "rows", "sweep_interval": "3600"})
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nX-Mode: batch\r\n"
-CUT_OFF = {
+TRUNCATED = {
     "a body shorter than said": HEAD + b"Content-Length: 100\r\n\r\n{",
     "a body without its last chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
 }
@@ -32,8 +32,8 @@ async def without_services(settings: Settings) -> AsyncIterator[Any]:
     yield SimpleNamespace(settings=settings, metrics=Metrics(), closing=asyncio.Event())
 
 
-@pytest.mark.parametrize("sent", CUT_OFF.values(), ids=CUT_OFF)
-async def test_a_client_that_goes_away_is_no_error_without_a_name(
+@pytest.mark.parametrize("sent", TRUNCATED.values(), ids=TRUNCATED)
+async def test_disconnected_client_is_not_an_unexpected_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
     read = request.read_body
@@ -68,7 +68,7 @@ async def test_a_client_that_goes_away_is_no_error_without_a_name(
 
 
 async def answer_to(sent: bytes) -> tuple[bytes, bytes]:
-    """Send a request; returns the status and the body of its answer, which come while the connection stays open."""
+    """Send a request; returns the status and the body of the answer, which must come before the client closes."""
     async with TestServer(server.create_app(SETTINGS)) as running:
         assert running.port is not None
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
@@ -79,7 +79,7 @@ async def answer_to(sent: bytes) -> tuple[bytes, bytes]:
     return head.split()[1], body
 
 
-async def test_a_body_that_stops_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stalled_body_is_a_400(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "open_context", without_services)
     monkeypatch.setattr(request, "SILENCE", 0.1)
     status, body = await answer_to(HEAD + b"Content-Length: 100\r\n\r\n{")
@@ -89,7 +89,7 @@ async def test_a_body_that_stops_is_answered(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("letter", [b"[", b"x", b"\x08"])
 @pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"zstd"])
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_a_large_body_that_is_not_packed_as_it_says_is_answered(
+async def test_large_body_in_a_wrong_encoding_is_a_400(
     monkeypatch: pytest.MonkeyPatch, letter: bytes, encoding: bytes, *, chunked: bool
 ) -> None:
     monkeypatch.setattr(server, "open_context", without_services)
@@ -101,7 +101,7 @@ async def test_a_large_body_that_is_not_packed_as_it_says_is_answered(
 
 
 class Pieces:
-    """A body of which four pieces come."""
+    """A body of four pieces."""
 
     def is_eof(self) -> bool:
         return False
@@ -111,7 +111,7 @@ class Pieces:
             yield b"piece "
 
 
-async def test_each_piece_of_a_body_is_waited_for_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_timeout_of_a_body_starts_again_with_each_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(3600.0, 3600.0)
     patience = MagicMock()
     patience.__aenter__.return_value = patience
@@ -129,7 +129,7 @@ def arrived(body: bytes) -> StreamReader:
     return content
 
 
-async def test_a_body_that_is_there_already_is_held_against_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_body_received_in_full_is_checked_against_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request, "BODY_LIMIT", 3)
     assert await request._whole(arrived(b"abc")) == b"abc"
     too_large = arrived(b"abcd")
@@ -137,7 +137,7 @@ async def test_a_body_that_is_there_already_is_held_against_the_limit(monkeypatc
         await request._whole(too_large)
 
 
-async def test_a_stream_ends_when_its_reader_has_gone_away(
+async def test_stream_ends_when_its_client_disconnects(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ended = asyncio.Event()

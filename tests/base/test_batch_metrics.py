@@ -1,4 +1,4 @@
-"""What is counted and logged of real batches: it agrees with what became of the items, and says no text of one."""
+"""Metrics and logs of real batches: they agree with the outcomes of the items, and contain no text of an item."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,23 +13,23 @@ from tests.rigs.redis.lost_redis import go_on, lose_redis
 
 
 def counted(pipeline: PipelineBench) -> Counts:
-    """What has been counted so far, where it is anything."""
+    """The counters above zero."""
     return rises({}, parse(pipeline.context.metrics.exposition()))
 
 
 @pytest.fixture
 def lines() -> Iterator[LogLines]:
-    with LogLines.captured() as taken:
-        yield taken
+    with LogLines.captured() as captured:
+        yield captured
 
 
-def known(lines: LogLines, event: str) -> list[dict[str, object]]:
-    """What is said with an event, beside when and by whom."""
+def fields_of(lines: LogLines, event: str) -> list[dict[str, object]]:
+    """The fields of the log lines of an event, without those common to all lines."""
     common = {"time", "level", "logger", "event", "mode"}
     return [{k: v for k, v in line.items() if k not in common} for line in lines.all() if line["event"] == event]
 
 
-async def test_the_counts_of_a_batch_are_those_of_its_items_however_often_an_answer_comes(
+async def test_items_are_counted_once_however_often_an_answer_comes(
     pipeline: PipelineBench,
 ) -> None:
     pipeline.serve(answering(lambda text: (200, text) if int(text) % 5 else (400, b"five")))
@@ -57,7 +57,7 @@ async def test_the_counts_of_a_batch_are_those_of_its_items_however_often_an_ans
     assert calls["model_call_seconds_count{status=2xx}"] + calls["model_call_seconds_count{status=4xx}"] == 42
 
 
-async def test_tries_within_a_task_and_generations_are_counted(pipeline: PipelineBench) -> None:
+async def test_retries_within_a_task_and_generations_are_counted(pipeline: PipelineBench) -> None:
     seen: Counter[str] = Counter()
 
     def reply(text: str) -> tuple[int, bytes]:
@@ -72,28 +72,26 @@ async def test_tries_within_a_task_and_generations_are_counted(pipeline: Pipelin
     await pipeline.deliver_all()
     assert (await pipeline.status())["succeeded"] == 2
     counts = counted(pipeline)
-    # Once in each generation, in which it is called up to five times.
+    # Once in each generation, with up to five calls.
     assert counts["items_settled_total{outcome=failed}"] == 1
     assert counts["items_settled_total{outcome=succeeded}"] == 2
     assert counts["model_retries_total"] == 5
     assert parse(pipeline.context.metrics.exposition())["model_call_seconds_count{status=5xx}"] == 6
 
 
-async def test_what_the_gateway_refuses_is_counted_and_said(pipeline: PipelineBench, lines: LogLines) -> None:
+async def test_refused_releases_are_counted_and_logged(pipeline: PipelineBench, lines: LogLines) -> None:
     pipeline.gateway.refusals[pipeline.name] = [500, 500]
     await pipeline.submit_rows("a", "b", "c")
     counts = counted(pipeline)
     assert (counts["releases_total{result=refused}"], counts["releases_total{result=accepted}"]) == (2, 1)
-    refused = known(lines, "a release is put off")
+    refused = fields_of(lines, "a release is put off")
     assert sorted(int(str(line["task"])) for line in refused) == [0, 1]
     assert {(line["batch"], line["error"]) for line in refused} == {
         (pipeline.batch, "the gateway refused a message with 500")
     }
 
 
-async def test_what_is_lost_and_what_brings_no_answer_is_counted_and_said(
-    pipeline: PipelineBench, lines: LogLines
-) -> None:
+async def test_lost_and_unanswered_tasks_are_counted_and_logged(pipeline: PipelineBench, lines: LogLines) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.submit_rows("a", "b", window="2")
     await pipeline.call_back(pipeline.queue.pop(1), None, 502, {"X-Call-Id": "x"})
@@ -104,9 +102,9 @@ async def test_what_is_lost_and_what_brings_no_answer_is_counted_and_said(
     await pipeline.sweep()
     counts = counted(pipeline)
     assert (counts["tasks_lost_total"], counts["tasks_unanswered_total"]) == (1, 1)
-    (said,) = known(lines, "the task brought no answer")
-    assert said == {"batch": pipeline.batch, "generation": 0, "task": 1, "attempt": 0, "status": "502"}
-    (released, *_) = known(lines, "tasks are released by the sweep")
+    (entry,) = fields_of(lines, "the task brought no answer")
+    assert entry == {"batch": pipeline.batch, "generation": 0, "task": 1, "attempt": 0, "status": "502"}
+    (released, *_) = fields_of(lines, "tasks are released by the sweep")
     assert (released["batch"], released["tasks"]) == (pipeline.batch, 1)
 
 
@@ -121,15 +119,15 @@ async def test_direct_calls_are_counted_as_calls(direct: Direct) -> None:
     assert counts["items_settled_total{outcome=failed}"] == counts["items_settled_total{outcome=succeeded}"] == 1
 
 
-async def test_a_direct_call_that_is_put_off_says_whose_it_was(direct: Direct, lines: LogLines) -> None:
+async def test_postponed_direct_call_is_logged_with_its_batch(direct: Direct, lines: LogLines) -> None:
     await direct.submit("a")
     await direct.call_back(direct.calls.pop(), 503, b"hunter2")
-    (said,) = known(lines, "the task brought no answer")
-    assert said == {"batch": direct.pipeline.batch, "generation": 0, "task": 0, "attempt": 0, "status": "503"}
+    (entry,) = fields_of(lines, "the task brought no answer")
+    assert entry == {"batch": direct.pipeline.batch, "generation": 0, "task": 0, "attempt": 0, "status": "503"}
     assert "hunter2" not in lines.text
 
 
-async def test_an_opening_that_is_given_up_is_an_end(
+async def test_abandoned_opening_counts_as_an_end(
     pipeline: PipelineBench, lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
@@ -137,12 +135,12 @@ async def test_an_opening_that_is_given_up_is_an_end(
     await pipeline.deliver_all()
     assert (await pipeline.status())["state"] == "failed"
     assert counted(pipeline)["batches_ended_total{state=failed}"] == 1
-    (said,) = known(lines, "batch ended")
-    assert said == {"batch": pipeline.batch, "generation": 0, "state": "failed"}
+    (entry,) = fields_of(lines, "batch ended")
+    assert entry == {"batch": pipeline.batch, "generation": 0, "state": "failed"}
     assert "hunter" not in lines.text
 
 
-async def test_the_sweep_counts_what_is_open(pipeline: PipelineBench) -> None:
+async def test_sweep_counts_open_batches(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
     await pipeline.sweep()
     assert parse(pipeline.context.metrics.exposition())["open_batches"] == 1
@@ -153,9 +151,7 @@ async def test_the_sweep_counts_what_is_open(pipeline: PipelineBench) -> None:
     assert (counts["open_batches"], counts["batches_ended_total{state=cancelled}"]) == (0, 1)
 
 
-async def test_a_batch_is_told_from_its_opening_to_its_end_and_no_item_of_it(
-    pipeline: PipelineBench, lines: LogLines
-) -> None:
+async def test_batch_is_logged_from_opening_to_end_without_its_items(pipeline: PipelineBench, lines: LogLines) -> None:
     pipeline.serve(answering(lambda text: (503 if text == "hunter2-bad" else 200, "hunter2-result")))
     await pipeline.submit_rows("hunter2-good", "hunter2-bad", attempts="2")
     await pipeline.deliver_all()
@@ -163,27 +159,27 @@ async def test_a_batch_is_told_from_its_opening_to_its_end_and_no_item_of_it(
     await pipeline.sweep()
     await pipeline.deliver_all()
     assert "hunter2" not in lines.text
-    told = [line["event"] for line in lines.all() if line["level"] != "debug"]
-    assert told == ["batch opened", "generation begun", "tasks are released by the sweep", "batch ended"]
+    events = [line["event"] for line in lines.all() if line["level"] != "debug"]
+    assert events == ["batch opened", "generation begun", "tasks are released by the sweep", "batch ended"]
     assert {line["batch"] for line in lines.all()} == {pipeline.batch}
-    (opened,) = known(lines, "batch opened")
+    (opened,) = fields_of(lines, "batch opened")
     assert (opened["items"], opened["tasks"]) == (2, 2)
-    (begun,) = known(lines, "generation begun")
+    (begun,) = fields_of(lines, "generation begun")
     assert (begun["generation"], begun["items"], begun["tasks"]) == (1, 1, 1)
-    (ended,) = known(lines, "batch ended")
+    (ended,) = fields_of(lines, "batch ended")
     assert (ended["generation"], ended["state"], ended["succeeded"], ended["failed"]) == (1, "done", 1, 1)
-    failed = known(lines, "item failed")
+    failed = fields_of(lines, "item failed")
     assert [(line["index"], line["status"]) for line in failed] == [(1, 503)] * 2
     results = (await pipeline.summary())["failures"]["results"]
     assert failed[-1]["call_id"] == results[0]["callId"]
-    assert [line["segment"] for line in known(lines, "segment written")] == [0, 0]
+    assert [line["segment"] for line in fields_of(lines, "segment written")] == [0, 0]
 
 
-async def test_a_ledger_that_is_rebuilt_is_counted_and_said(pipeline: PipelineBench, lines: LogLines) -> None:
+async def test_rebuilt_ledger_is_counted_and_logged(pipeline: PipelineBench, lines: LogLines) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.submit_rows("a", "b")
     await lose_redis(pipeline)
     await go_on(pipeline)
     assert counted(pipeline)["ledgers_rebuilt_total"] == 1
-    (said,) = known(lines, "the ledger is rebuilt")
-    assert (said["batch"], said["tasks"], said["left"]) == (pipeline.batch, 2, 2)
+    (entry,) = fields_of(lines, "the ledger is rebuilt")
+    assert (entry["batch"], entry["tasks"], entry["left"]) == (pipeline.batch, 2, 2)

@@ -1,4 +1,4 @@
-"""The list of batches: open ones, and the last that ended, whatever Redis has forgotten of them."""
+"""The list of batches: the open ones and the last ended ones, also after Redis has forgotten them."""
 
 from typing import Any
 
@@ -21,13 +21,13 @@ async def names(pipeline: PipelineBench) -> tuple[list[str], list[str]]:
 
 
 async def end(pipeline: PipelineBench, batch: str) -> None:
-    """A batch of which one row failed."""
+    """Run a batch of which one row fails."""
     pipeline.serve(answering(lambda text: (400 if text == "bad" else 200, text)))
     await pipeline.submit("url\na\nbad\n", {"Content-Type": "text/csv"}, batch=batch)
     await pipeline.deliver_all()
 
 
-async def test_an_open_batch_and_then_ended(pipeline: PipelineBench) -> None:
+async def test_open_batch_moves_to_the_ended_ones(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", "b")
     (entry,) = (await listed(pipeline))["open"]
     url = f"{pipeline.gateway.url}/function/{pipeline.name}/status?batch={pipeline.batch}"
@@ -51,7 +51,7 @@ async def test_an_open_batch_and_then_ended(pipeline: PipelineBench) -> None:
     assert ended["ended"] >= ended["created"]
 
 
-async def test_the_last_that_ended_comes_first_and_no_more_than_the_most_are_shown(
+async def test_last_ended_batch_comes_first_and_the_list_is_limited(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(3):
@@ -61,7 +61,7 @@ async def test_the_last_that_ended_comes_first_and_no_more_than_the_most_are_sho
     assert await names(pipeline) == ([], [f"{pipeline.name}-{number}" for number in (2, 1)])
 
 
-async def test_the_oldest_of_too_many_is_forgotten(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_oldest_ended_batch_is_forgotten_first(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index, "REMEMBERED", 2)
     for number in range(3):
         await end(pipeline, f"{pipeline.name}-{number}")
@@ -70,7 +70,7 @@ async def test_the_oldest_of_too_many_is_forgotten(pipeline: PipelineBench, monk
     ]
 
 
-async def test_a_redriven_batch_is_open_and_not_ended(pipeline: PipelineBench) -> None:
+async def test_redriven_batch_is_open_and_not_ended(pipeline: PipelineBench) -> None:
     await end(pipeline, pipeline.batch)
     await pipeline.handle("redrive", {"batch": pipeline.batch})
     assert await names(pipeline) == ([pipeline.batch], [])
@@ -78,27 +78,27 @@ async def test_a_redriven_batch_is_open_and_not_ended(pipeline: PipelineBench) -
     assert await names(pipeline) == ([], [pipeline.batch])
 
 
-async def test_a_batch_that_has_ended_just_now_is_shown_once(pipeline: PipelineBench) -> None:
+async def test_batch_that_ended_just_now_is_listed_once(pipeline: PipelineBench) -> None:
     await end(pipeline, pipeline.batch)
     await pipeline.context.ledger.index.note(pipeline.batch)
     assert await names(pipeline) == ([pipeline.batch], [])
 
 
-async def test_a_batch_that_runs_is_none_that_has_ended(pipeline: PipelineBench) -> None:
+async def test_running_batch_is_not_listed_as_ended(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
     await pipeline.context.ledger.index.note_ended({pipeline.batch: 1.0})
     await pipeline.context.ledger.index.forget(pipeline.batch)
     assert await names(pipeline) == ([], [])
 
 
-async def test_a_deleted_batch_is_in_neither(pipeline: PipelineBench) -> None:
+async def test_deleted_batch_is_not_listed(pipeline: PipelineBench) -> None:
     await end(pipeline, pipeline.batch)
     await pipeline.handle("delete", {"batch": pipeline.batch})
     assert await names(pipeline) == ([], [])
     assert await pipeline.context.ledger.index.ended(10) == []
 
 
-async def test_what_redis_has_forgotten_is_read_in_s3(pipeline: PipelineBench) -> None:
+async def test_forgotten_batch_is_read_from_s3(pipeline: PipelineBench) -> None:
     await end(pipeline, pipeline.batch)
     before = await listed(pipeline)
     await pipeline.redis.delete(*[key async for key in pipeline.redis.scan_iter(match=f"{pipeline.name}:{{*")])
@@ -107,7 +107,7 @@ async def test_what_redis_has_forgotten_is_read_in_s3(pipeline: PipelineBench) -
     assert before["ended"][0] | {"items": 2} == after["ended"][0]
 
 
-async def test_a_redis_that_has_lost_its_memory_learns_what_has_ended(pipeline: PipelineBench) -> None:
+async def test_survey_restores_the_ended_batches_after_a_loss(pipeline: PipelineBench) -> None:
     await end(pipeline, pipeline.batch)
     await pipeline.redis.delete(*[key async for key in pipeline.redis.scan_iter(match=f"{pipeline.name}:*")])
     pipeline.forget()
@@ -116,7 +116,7 @@ async def test_a_redis_that_has_lost_its_memory_learns_what_has_ended(pipeline: 
     assert await names(pipeline) == ([], [pipeline.batch])
 
 
-async def test_a_batch_that_is_noted_and_not_claimed_is_shown_by_name(pipeline: PipelineBench) -> None:
+async def test_noted_batch_without_a_claim_is_listed_by_its_id(pipeline: PipelineBench) -> None:
     await pipeline.context.ledger.index.note(pipeline.batch)
     (entry,) = (await listed(pipeline))["open"]
     assert (entry["batch_id"], entry["state"], entry["items"]) == (pipeline.batch, None, None)

@@ -1,4 +1,4 @@
-"""Around a request: what it is counted as, and what its events say they belong to."""
+"""Metrics and log fields around a request."""
 
 import logging
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ log = logging.getLogger("pipeline.test")
 
 @pytest.fixture
 def lines() -> Iterator[LogLines]:
-    with LogLines.captured() as taken:
-        yield taken
+    with LogLines.captured() as captured:
+        yield captured
 
 
 def event(path: str = "/", query: str = "", method: str = "POST", **headers: str) -> Event:
@@ -28,7 +28,7 @@ def event(path: str = "/", query: str = "", method: str = "POST", **headers: str
     return Event(b"", given, method, MultiDict(parse_qsl(query)), path)
 
 
-BELONGS: dict[str, tuple[Event, dict[str, str]]] = {
+FIELDS: dict[str, tuple[Event, dict[str, str]]] = {
     "a batch in the query": (event(X_Mode="cancel", query="batch=monday"), {"mode": "cancel", "batch": "monday"}),
     "a batch in a header": (event(X_Mode="batch", X_Batch_Id="monday"), {"mode": "batch", "batch": "monday"}),
     "no batch": (event(method="GET"), {"mode": "status"}),
@@ -44,20 +44,22 @@ BELONGS: dict[str, tuple[Event, dict[str, str]]] = {
 }
 
 
-@pytest.mark.parametrize(("sent", "belongs"), BELONGS.values(), ids=BELONGS)
-async def test_an_event_belongs_to(lines: LogLines, sent: Event, belongs: dict[str, str]) -> None:
+@pytest.mark.parametrize(("sent", "expected"), FIELDS.values(), ids=FIELDS)
+async def test_log_lines_carry_the_mode_batch_and_call_of_the_request(
+    lines: LogLines, sent: Event, expected: dict[str, str]
+) -> None:
     with observed(Metrics(), sent) as answer:
         log.info("meanwhile")
         answer.status = 202
     meanwhile, answered = lines.all()
     for line in (meanwhile, answered):
-        assert {name: line[name] for name in ("mode", "batch", "call_id") if name in line} == belongs
+        assert {name: line[name] for name in ("mode", "batch", "call_id") if name in line} == expected
     assert (answered["event"], answered["status"]) == ("answered", 202)
     assert answered["seconds"] >= 0
-    assert answered["level"] == ("info" if belongs["mode"] in CHANGES else "debug")
+    assert answered["level"] == ("info" if expected["mode"] in CHANGES else "debug")
 
 
-async def test_a_request_is_counted_while_it_lasts_and_once_it_is_answered() -> None:
+async def test_request_is_counted_in_flight_and_when_answered() -> None:
     metrics = Metrics()
     with observed(metrics, event(X_Mode="sweep")) as answer:
         assert parse(metrics.exposition())["requests_in_flight"] == 1
@@ -67,7 +69,7 @@ async def test_a_request_is_counted_while_it_lasts_and_once_it_is_answered() -> 
     assert counts["request_seconds_count{mode=sweep}"] == 1
 
 
-async def test_a_request_that_nobody_answers_is_counted_too() -> None:
+async def test_request_that_raises_is_counted_with_status_0() -> None:
     metrics = Metrics()
     with pytest.raises(ZeroDivisionError), observed(metrics, event(X_Mode="sweep")):
         raise ZeroDivisionError
@@ -75,7 +77,7 @@ async def test_a_request_that_nobody_answers_is_counted_too() -> None:
     assert (counts["requests_in_flight"], counts["requests_total{mode=sweep,status=0}"]) == (0, 1)
 
 
-async def test_no_mode_that_is_made_up_becomes_a_label() -> None:
+async def test_unknown_modes_share_one_label() -> None:
     metrics = Metrics()
     for number in range(10):
         with observed(metrics, event(X_Mode=f"mode-{number}")) as answer:

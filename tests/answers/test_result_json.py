@@ -1,4 +1,4 @@
-"""A result is kept as the model function wrote it: JSON stays JSON, text becomes a string, the rest base64."""
+"""A result keeps the bytes of the model function: JSON stays JSON, text becomes a string, binary becomes base64."""
 
 import base64
 
@@ -59,7 +59,7 @@ TEXT = (
 
 
 @pytest.mark.parametrize("body", KEPT)
-def test_json_is_kept_as_it_was_written(body: bytes) -> None:
+def test_json_is_kept_as_written(body: bytes) -> None:
     result, encoding = as_json(body)
     assert (bytes(result), encoding) == (body, None)
 
@@ -71,21 +71,21 @@ def test_pretty_printed_json_becomes_one_line(body: bytes, expected: bytes) -> N
 
 
 @pytest.mark.parametrize("text", TEXT, ids=lambda text: repr(text[:20]))
-def test_what_is_no_json_is_kept_as_text(text: str) -> None:
+def test_invalid_json_becomes_a_string(text: str) -> None:
     result, encoding = as_json(text.encode())
     assert orjson.loads(bytes(result)) == text
     assert encoding is None
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"\x89PNG\r\n\x1a\n", b'"\xff"', b"\xed\xa0\x80", b'{"a":"\xe4"}'])
-def test_what_is_no_text_is_kept_as_base64(body: bytes) -> None:
+def test_binary_becomes_base64(body: bytes) -> None:
     result, encoding = as_json(body)
     assert base64.b64decode(orjson.loads(bytes(result)), validate=True) == body
     assert encoding == "base64"
 
 
 @pytest.mark.parametrize("depth", [*range(600, 1030, 10), 5000])
-def test_a_result_nested_however_deep_can_be_read_again(depth: int) -> None:
+def test_deeply_nested_result_can_be_read_again(depth: int) -> None:
     body = b"[" * depth + b"]" * depth
     result, encoding = as_json(body)
     kept = bytes(result) if bytes(result).startswith(b"[") else orjson.loads(bytes(result)).encode()
@@ -103,7 +103,7 @@ def _read_from_deep_inside(line: bytes, frames: int) -> bytes:
 @pytest.mark.parametrize(
     "body", [*KEPT, *(body for body, _ in COMPACTED), *(text.encode() for text in TEXT), b"\xff\n"]
 )
-def test_a_result_is_always_one_line_of_json(body: bytes) -> None:
+def test_result_is_always_one_line_of_json(body: bytes) -> None:
     result, _ = as_json(body)
     assert b"\n" not in bytes(result)
     orjson.loads(bytes(result))
@@ -112,7 +112,7 @@ def test_a_result_is_always_one_line_of_json(body: bytes) -> None:
 @pytest.mark.parametrize(
     "text", ["1,2,3", '"a"],["b"', "]],[[", "1],[2", " ", "\n\n", "", "1 2", '{"a":1},{"b":2}', "[NaN]", "'a'", "{"]
 )
-def test_a_large_result_is_json_only_where_it_is_one_value(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_result_is_json_only_if_it_is_one_value(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.answers.result_json.PARSED_WHOLE", -1)
     result, encoding = as_json(text.encode())
     assert (orjson.loads(bytes(result)), encoding) == (text, None)
@@ -121,7 +121,7 @@ def test_a_large_result_is_json_only_where_it_is_one_value(text: str, monkeypatc
 @pytest.mark.parametrize(
     "body", [*KEPT, *(body for body, _ in COMPACTED), *(text.encode() for text in TEXT), b"\xff\n"]
 )
-def test_a_large_result_can_always_be_read_again(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_result_can_always_be_read_again(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.answers.result_json.PARSED_WHOLE", -1)
     result, _ = as_json(body)
     assert b"\n" not in bytes(result)

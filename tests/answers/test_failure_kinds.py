@@ -1,4 +1,4 @@
-"""Kinds of failure: what is the same of them, and an example of each."""
+"""Kinds of failure: their common part, and an example of each kind."""
 
 from typing import Any
 
@@ -21,13 +21,13 @@ from pipeline.answers.outcome import Outcome
 
 
 def failed(index: int, result: Any = "no", **fields: Any) -> Outcome:
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "status": "failed",
         "status_code": 500,
         "item": f"row {index}",
         "call_id": f"call-{index}",
     } | fields
-    return Outcome(index=index, attempts=1, duration=0.1, result=msgspec.Raw(orjson.dumps(result)), **given)
+    return Outcome(index=index, attempts=1, duration=0.1, result=msgspec.Raw(orjson.dumps(result)), **defaults)
 
 
 @pytest.mark.parametrize(
@@ -55,16 +55,16 @@ def failed(index: int, result: Any = "no", **fields: Any) -> Outcome:
         ("a" * 10_000 + "://", "a" * KIND_LENGTH),
     ],
 )
-def test_a_kind_is_what_is_the_same(result: Any, kind: str) -> None:
+def test_kind_is_the_common_part_of_similar_failures(result: Any, kind: str) -> None:
     assert kind_of(msgspec.Raw(orjson.dumps(result))) == kind
 
 
 @pytest.mark.parametrize("raw", [b'"\\ud800"', b"{" * 5000, b'{"error": "\xff"}', b"[" * 5000 + b"]" * 5000])
-def test_a_hostile_result_is_a_kind_that_can_be_written(raw: bytes) -> None:
+def test_hostile_result_has_a_kind_that_can_be_encoded(raw: bytes) -> None:
     assert kind_of(msgspec.Raw(raw)).encode()
 
 
-def test_failures_are_grouped_with_the_last_of_each_as_example() -> None:
+def test_failures_are_grouped_with_the_last_one_as_example() -> None:
     outcomes = [
         failed(3, "no row 3", retryable=True),
         failed(4, status="succeeded", status_code=200),
@@ -79,7 +79,7 @@ def test_failures_are_grouped_with_the_last_of_each_as_example() -> None:
     )
 
 
-def test_kinds_beyond_the_most_are_counted_together() -> None:
+def test_kinds_beyond_the_limit_are_counted_together() -> None:
     outcomes = [failed(index, chr(ord("a") + index)) for index in range(MOST_KINDS + 3)] + [failed(9, "a")]
     groups = group_failures(outcomes)
     assert [(group.kind, group.given_up) for group in groups] == [
@@ -89,6 +89,6 @@ def test_kinds_beyond_the_most_are_counted_together() -> None:
     ]
 
 
-def test_an_example_that_just_fits_is_not_cut() -> None:
+def test_example_at_the_length_limit_is_not_cut() -> None:
     (group,) = group_failures([failed(1, "r" * RESULT_LENGTH, item="i" * ITEM_LENGTH)])
     assert (group.example.item, group.example.result) == ("i" * ITEM_LENGTH, "r" * RESULT_LENGTH)

@@ -1,4 +1,4 @@
-"""A stream of events: what has changed, in the standard's format, until it ends itself."""
+"""A stream of server-sent events: the changes of a status, until the stream ends itself."""
 
 import asyncio
 import itertools
@@ -37,7 +37,7 @@ def reading(documents: Iterator[dict[str, Any] | Exception]) -> streaming.Read:
 async def events(
     *documents: dict[str, Any] | Exception, seen: str = "", closing: asyncio.Event | None = None
 ) -> list[str]:
-    """The events of a stream over these documents, one look after the other, as text."""
+    """The events of a stream that reads these documents one after the other, as text."""
     first, *rest = documents
     assert isinstance(first, dict)
     over = closing or asyncio.Event()
@@ -51,33 +51,37 @@ async def events(
     return whole.removesuffix("\n\n").split("\n\n")
 
 
-def told(document: dict[str, Any]) -> str:
+def status_event(document: dict[str, Any]) -> str:
     return f"id: {version_of(document)}\nevent: status\ndata: {orjson.dumps(document).decode()}"
 
 
-async def test_it_tells_what_has_changed_and_ends_with_the_batch() -> None:
+async def test_stream_sends_changes_and_ends_with_the_batch() -> None:
     comment, *rest = await events(RUNNING, LATER, MORE, MORE, DONE)
     assert comment.startswith(": ")
-    assert rest == [told(RUNNING), told(MORE), told(DONE), "event: end\ndata: {}"]
+    assert rest == [status_event(RUNNING), status_event(MORE), status_event(DONE), "event: end\ndata: {}"]
 
 
-async def test_time_that_passes_is_no_change() -> None:
+async def test_passing_time_is_not_a_change() -> None:
     assert version_of(RUNNING) == version_of(LATER) != version_of(MORE)
 
 
 @pytest.mark.parametrize("seen", [version_of(RUNNING), "of another document"])
-async def test_who_goes_on_is_told_only_what_is_new(seen: str) -> None:
+async def test_resumed_stream_sends_only_changes(seen: str) -> None:
     _, *rest = await events(RUNNING, DONE, seen=seen)
-    assert rest == [*([] if seen == version_of(RUNNING) else [told(RUNNING)]), told(DONE), "event: end\ndata: {}"]
+    assert rest == [
+        *([] if seen == version_of(RUNNING) else [status_event(RUNNING)]),
+        status_event(DONE),
+        "event: end\ndata: {}",
+    ]
 
 
-async def test_it_shows_that_it_lives() -> None:
+async def test_stream_sends_comments_while_nothing_changes() -> None:
     _, first, *rest, _, _ = await events(*[RUNNING] * 20, DONE)
-    assert first == told(RUNNING)
+    assert first == status_event(RUNNING)
     assert rest == [": nothing new"] * 4
 
 
-async def test_it_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stream_ends_after_its_longest_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "LONGEST", 0.01)
     response = stream(RUNNING, reading(itertools.repeat(RUNNING)), lambda _: False, "", asyncio.Event())
     assert response.stream is not None
@@ -85,7 +89,7 @@ async def test_it_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {piece.decode().strip() for piece in pieces[2:]} <= {": nothing new"}
 
 
-async def test_it_ends_by_itself_also_while_a_look_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stream_ends_after_its_longest_time_during_a_slow_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "LONGEST", 1)
     given_up = asyncio.Event()
 
@@ -99,23 +103,23 @@ async def test_it_ends_by_itself_also_while_a_look_takes_long(monkeypatch: pytes
     assert response.stream is not None
     async with asyncio.timeout(10):
         _, *rest = [piece async for piece in response.stream]
-    assert [piece.decode().strip() for piece in rest] == [told(RUNNING)]
+    assert [piece.decode().strip() for piece in rest] == [status_event(RUNNING)]
     assert given_up.is_set()
 
 
-async def test_an_error_ends_it_in_words() -> None:
+async def test_error_is_the_last_event() -> None:
     _, first, error = await events(RUNNING, UnavailableError("Redis is away"))
-    assert (first, error) == (told(RUNNING), 'event: error\ndata: {"error":"Redis is away"}')
+    assert (first, error) == (status_event(RUNNING), 'event: error\ndata: {"error":"Redis is away"}')
 
 
-async def test_it_ends_with_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stream_ends_with_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "BETWEEN", 3600)
     closing = asyncio.Event()
     closing.set()
     assert len(await events(RUNNING, closing=closing)) == 2
 
 
-async def test_a_document_is_one_line() -> None:
+async def test_document_is_one_line() -> None:
     hostile = {"state": "done", "reason": "a\n\nevent: end\r\ndata: {}\u2028"}
     _, first, _ = await events(hostile)
     assert first.count("\n") == 2
