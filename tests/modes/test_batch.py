@@ -1,4 +1,4 @@
-"""batch: a submission opens one batch, or says what is wrong with it and leaves nothing behind."""
+"""batch: a submission opens one batch, or is refused with its problems and leaves nothing behind."""
 
 import asyncio
 from typing import Any
@@ -32,7 +32,7 @@ def as_csv(_key: str, _name: str) -> tuple[str, dict[str, str], dict[str, str]]:
 
 
 @pytest.mark.parametrize("submission", [as_key, as_spec, as_csv])
-async def test_a_submission_opens_a_batch_and_releases_its_first_window(pipeline: Pipeline, submission: Any) -> None:
+async def test_submission_opens_a_batch_and_releases_its_first_window(pipeline: Pipeline, submission: Any) -> None:
     body, headers, query = submission(await put_input(pipeline), pipeline.name)
     response = await pipeline.submit(body, headers, query)
     assert (response.status, document(response)) == (
@@ -52,7 +52,7 @@ async def test_a_submission_opens_a_batch_and_releases_its_first_window(pipeline
     assert [entry["batch_id"] for entry in document(await pipeline.handle("status"))["open"]] == [pipeline.batch]
 
 
-async def test_numbers_in_the_query_are_numbers(pipeline: Pipeline) -> None:
+async def test_numbers_in_the_query_are_parsed(pipeline: Pipeline) -> None:
     query = {"chunk": "2", "timeout": "1.5", "attempts": "2", "chunk_call": "true", "deadline": "60"}
     response = await pipeline.submit(await put_input(pipeline), query=query)
     assert document(response)["tasks"] == 2
@@ -60,7 +60,7 @@ async def test_numbers_in_the_query_are_numbers(pipeline: Pipeline) -> None:
     assert (spec.chunk, spec.timeout, spec.attempts, spec.chunk_call, spec.deadline) == (2, 1.5, 2, True, 60)
 
 
-async def test_submitted_again_a_batch_is_described_and_nothing_is_released(pipeline: Pipeline) -> None:
+async def test_second_submission_describes_the_batch_and_releases_nothing(pipeline: Pipeline) -> None:
     key = await put_input(pipeline)
     first = document(await pipeline.submit(key))
     pipeline.queue.clear()
@@ -69,7 +69,7 @@ async def test_submitted_again_a_batch_is_described_and_nothing_is_released(pipe
     assert pipeline.queue == []
 
 
-async def test_a_csv_that_is_sent_twice_is_one_batch(pipeline: Pipeline) -> None:
+async def test_same_csv_submitted_twice_is_one_batch(pipeline: Pipeline) -> None:
     assert (await pipeline.submit(URLS, CSV)).status == 201
     assert (await pipeline.submit(URLS, CSV)).status == 200
     with pytest.raises(ConflictError, match="choose another id"):
@@ -78,7 +78,7 @@ async def test_a_csv_that_is_sent_twice_is_one_batch(pipeline: Pipeline) -> None
 
 
 @pytest.mark.parametrize("change", ["another spec", "another input"])
-async def test_another_submission_under_the_id_conflicts(pipeline: Pipeline, change: str) -> None:
+async def test_other_submission_under_the_same_id_is_a_409(pipeline: Pipeline, change: str) -> None:
     key = await put_input(pipeline)
     await pipeline.submit(key)
     if change == "another input":
@@ -88,7 +88,7 @@ async def test_another_submission_under_the_id_conflicts(pipeline: Pipeline, cha
     assert (await pipeline.status())["items"] == 3
 
 
-async def test_an_id_whose_prefix_holds_foreign_objects_is_refused_and_they_stay(pipeline: Pipeline) -> None:
+async def test_id_with_foreign_objects_is_a_409_and_they_stay(pipeline: Pipeline) -> None:
     foreign = {f"{pipeline.batch}/{name}": name.encode() for name in ("notes.txt", "input.csv", "input/0.json")}
     for key, body in foreign.items():
         await pipeline.context.store.put(key, body)
@@ -98,7 +98,7 @@ async def test_an_id_whose_prefix_holds_foreign_objects_is_refused_and_they_stay
     await nothing_in_redis(pipeline)
 
 
-async def test_an_id_whose_summary_would_replace_a_foreign_object_is_refused_and_it_stays(pipeline: Pipeline) -> None:
+async def test_id_whose_summary_is_a_foreign_object_is_a_409(pipeline: Pipeline) -> None:
     await pipeline.context.store.put(f"{pipeline.batch}.json", b"precious")
     with pytest.raises(ConflictError, match=rf"holds objects under '{pipeline.batch}' that are no batch's: choose"):
         await pipeline.submit(URLS, CSV)
@@ -129,7 +129,7 @@ async def nothing_in_redis(pipeline: Pipeline) -> None:
     ids=["no url", "missing column", "latin-1", "latin-1 late", "latin-1 auto", "utf-16", "own column"],
 )
 @pytest.mark.parametrize("by_key", [False, True])
-async def test_an_input_that_cannot_be_used_is_named_and_leaves_nothing(
+async def test_unusable_input_is_a_400_and_leaves_nothing(
     pipeline: Pipeline, body: bytes, query: dict[str, str], says: str, *, by_key: bool
 ) -> None:
     sent, headers = ((await put_input(pipeline, body)).encode(), {}) if by_key else (body, CSV)
@@ -141,7 +141,7 @@ async def test_an_input_that_cannot_be_used_is_named_and_leaves_nothing(
     assert (await pipeline.submit(URLS, CSV)).status == 201
 
 
-async def test_a_key_that_is_not_there_lists_what_is(pipeline: Pipeline) -> None:
+async def test_missing_key_lists_similar_keys(pipeline: Pipeline) -> None:
     key = await put_input(pipeline)
     bucket = pipeline.context.store.bucket
     wrong = key.replace("data", "date")
@@ -166,35 +166,35 @@ async def test_a_key_that_is_not_there_lists_what_is(pipeline: Pipeline) -> None
         ('{"function": "UP"}', {}, ["input: ", "function: "]),
     ],
 )
-async def test_a_submission_that_cannot_be_understood_says_everything_that_is_wrong(
+async def test_malformed_submission_names_every_problem(
     pipeline: Pipeline, body: str | bytes, query: dict[str, str], says: list[str]
 ) -> None:
     with pytest.raises(BadRequestError) as caught:
         await pipeline.submit(body, query=query)
-    told = " ".join([str(caught.value), *caught.value.problems])
-    assert [words for words in says if words not in told] == []
+    message = " ".join([str(caught.value), *caught.value.problems])
+    assert [words for words in says if words not in message] == []
     await nothing_in_redis(pipeline)
 
 
-async def test_the_pipeline_does_not_call_itself(pipeline: Pipeline) -> None:
+async def test_pipeline_cannot_call_itself(pipeline: Pipeline) -> None:
     with pytest.raises(BadRequestError) as caught:
         await pipeline.submit("key", query={"function": pipeline.name})
     assert caught.value.problems == ("function: the pipeline cannot call itself",)
 
 
 @pytest.mark.parametrize("batch", ["open", "a/b", ".hidden", "x" * 65, "{a}"])
-async def test_what_is_no_batch_id_is_refused(pipeline: Pipeline, batch: str) -> None:
+async def test_invalid_batch_id_is_a_400(pipeline: Pipeline, batch: str) -> None:
     with pytest.raises(BadRequestError, match="is not a batch id: 1 to 64 letters"):
         await pipeline.submit("key", batch=batch)
 
 
-async def test_a_specification_that_is_too_large_says_how_a_csv_is_sent(pipeline: Pipeline) -> None:
+async def test_large_specification_is_a_413_that_explains_text_csv(pipeline: Pipeline) -> None:
     with pytest.raises(TooLargeError, match="a CSV is sent with Content-Type: text/csv"):
         await pipeline.submit("x" * (256 * 1024 + 1))
 
 
 @pytest.mark.parametrize("body", [b"", b"url\n", b"id,url\n", b"url\n\n\n"])
-async def test_an_empty_input_ends_at_once_with_an_empty_summary(pipeline: Pipeline, body: bytes) -> None:
+async def test_empty_input_ends_at_once_with_an_empty_summary(pipeline: Pipeline, body: bytes) -> None:
     response = await pipeline.submit(body, CSV)
     assert (response.status, document(response)["batch_size"], document(response)["tasks"]) == (201, 0, 0)
     assert [message.mode for message in pipeline.queue] == ["reduce"]
@@ -205,7 +205,7 @@ async def test_an_empty_input_ends_at_once_with_an_empty_summary(pipeline: Pipel
     assert pipeline.mark not in await pipeline.objects()
 
 
-async def test_two_submissions_of_an_id_at_the_same_moment_open_one_batch(pipeline: Pipeline) -> None:
+async def test_concurrent_submissions_of_an_id_open_one_batch(pipeline: Pipeline) -> None:
     key = await put_input(pipeline)
     responses = await asyncio.gather(*(pipeline.submit(key) for _ in range(4)))
     statuses = sorted(response.status for response in responses)
@@ -215,7 +215,7 @@ async def test_two_submissions_of_an_id_at_the_same_moment_open_one_batch(pipeli
     assert (await pipeline.status())["items"] == 3
 
 
-async def test_a_gateway_that_refuses_every_message_leaves_the_releases_to_the_sweep(pipeline: Pipeline) -> None:
+async def test_releases_refused_by_the_gateway_are_left_to_the_sweep(pipeline: Pipeline) -> None:
     pipeline.gateway.refusals[pipeline.name] += [500, 502, 429]
     assert (await pipeline.submit(URLS, CSV)).status == 201
     assert pipeline.queue == []
@@ -228,7 +228,7 @@ async def test_a_gateway_that_refuses_every_message_leaves_the_releases_to_the_s
     assert sorted(message.task for message in pipeline.queue) == [0, 1, 2]
 
 
-async def test_a_redis_that_evicts_is_refused_before_anything_is_written(
+async def test_evicting_redis_is_refused_before_anything_is_written(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def evicting(_section: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""collect: a callback settles its task once, or counts a failure, and does at once what follows."""
+"""collect: a callback settles its task once, or counts a failure, and performs the duties that follow."""
 
 import asyncio
 import dataclasses
@@ -23,7 +23,7 @@ async def first_message(pipeline: PipelineBench, **options: str) -> Message:
     return pipeline.queue.pop(0)
 
 
-async def test_an_answer_settles_its_task_and_releases_the_next(pipeline: PipelineBench) -> None:
+async def test_answer_settles_its_task_and_releases_the_next(pipeline: PipelineBench) -> None:
     message = await first_message(pipeline)
     assert await pipeline.deliver(message) == {"verdict": "settled"}
     assert [queued.task for queued in pipeline.queue] == [1]
@@ -31,20 +31,20 @@ async def test_an_answer_settles_its_task_and_releases_the_next(pipeline: Pipeli
     assert (status["succeeded"], status["settled"], status["released"], status["in_flight"]) == (1, 1, 2, 1)
 
 
-async def test_no_queue_worker_waits_for_the_gateway_to_take_the_next_task(pipeline: PipelineBench) -> None:
+async def test_callback_does_not_wait_for_the_release_of_the_next_task(pipeline: PipelineBench) -> None:
     message = await first_message(pipeline)
     answer = await pipeline.run_task(message)
-    taken = pipeline.gateway.held[pipeline.name] = asyncio.Event()
-    given = CIMultiDict(answer.headers)
-    event = Event(answer.body, given, "POST", query_of(message.headers["X-Callback-Url"]), "/collect")
+    accepted = pipeline.gateway.held[pipeline.name] = asyncio.Event()
+    headers = CIMultiDict(answer.headers)
+    event = Event(answer.body, headers, "POST", query_of(message.headers["X-Callback-Url"]), "/collect")
     assert document(await handle(event, pipeline.context)) == {"verdict": "settled"}
     assert pipeline.queue == []
-    taken.set()
+    accepted.set()
     await pipeline.context.background.idle()
     assert [queued.task for queued in pipeline.queue] == [1]
 
 
-async def test_delivered_three_times_an_answer_settles_once(pipeline: PipelineBench) -> None:
+async def test_answer_delivered_three_times_settles_once(pipeline: PipelineBench) -> None:
     message = await first_message(pipeline)
     answer = await pipeline.run_task(message)
     verdicts = [(await pipeline.call_back(message, answer))["verdict"] for _ in range(3)]
@@ -54,7 +54,7 @@ async def test_delivered_three_times_an_answer_settles_once(pipeline: PipelineBe
 
 
 @pytest.mark.parametrize("status", [404, 429, 500, 502, 503, 504])
-async def test_a_callback_without_an_answer_runs_the_task_again_later(pipeline: PipelineBench, status: int) -> None:
+async def test_callback_without_an_answer_retries_the_task_later(pipeline: PipelineBench, status: int) -> None:
     message = await first_message(pipeline)
     assert await pipeline.call_back(message, None, status) == {"verdict": "retry"}
     assert pipeline.queue == []
@@ -68,7 +68,7 @@ async def test_a_callback_without_an_answer_runs_the_task_again_later(pipeline: 
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("sent", "expected"),
     [
         ("404", 404),
         ("500", 500),
@@ -80,12 +80,12 @@ async def test_a_callback_without_an_answer_runs_the_task_again_later(pipeline: 
         ("600", 502),
     ],
 )
-async def test_a_task_that_never_brings_an_answer_fails_its_items_with_the_last_status(
-    pipeline: PipelineBench, given: str, said: int
+async def test_task_that_is_never_answered_fails_its_items_with_the_last_status(
+    pipeline: PipelineBench, sent: str, expected: int
 ) -> None:
     message = await first_message(pipeline, attempts="1")
     query = query_of(message.headers["X-Callback-Url"])
-    headers = {"X-Function-Status": given}
+    headers = {"X-Function-Status": sent}
     response = await pipeline.handle("collect", query, headers, path="/collect")
     assert response.body == b'{"verdict":"exhausted"}'
     status = await pipeline.status()
@@ -93,12 +93,12 @@ async def test_a_task_that_never_brings_an_answer_fails_its_items_with_the_last_
     for _ in range(2):
         await pipeline.deliver_all()
     (failure,) = (await pipeline.summary())["failures"]["results"]
-    assert (failure["url"], failure["statusCode"]) == ("a", said)
-    assert failure["result"] == f"the task brought no answer in 1 attempts (the last: status {said})"
+    assert (failure["url"], failure["statusCode"]) == ("a", expected)
+    assert failure["result"] == f"the task brought no answer in 1 attempts (the last: status {expected})"
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_overload_never_uses_up_the_attempts_of_a_task(pipeline: PipelineBench, status: int) -> None:
+async def test_overload_does_not_use_up_the_attempts_of_a_task(pipeline: PipelineBench, status: int) -> None:
     message = await first_message(pipeline, attempts="1")
     bench = pipeline.bench()
     for attempt in range(3):
@@ -112,7 +112,7 @@ async def test_overload_never_uses_up_the_attempts_of_a_task(pipeline: PipelineB
 
 
 @pytest.mark.parametrize("wrong", ["body", "signature", "no signature", "another task's"])
-async def test_an_answer_that_was_not_signed_so_counts_as_a_failure(pipeline: PipelineBench, wrong: str) -> None:
+async def test_answer_with_a_wrong_signature_counts_as_a_failure(pipeline: PipelineBench, wrong: str) -> None:
     message = await first_message(pipeline)
     answer = await pipeline.run_task(message)
     signature = answer.headers[SIGNATURE_HEADER]
@@ -129,7 +129,7 @@ async def test_an_answer_that_was_not_signed_so_counts_as_a_failure(pipeline: Pi
 
 
 @pytest.mark.parametrize("change", ["batch", "generation", "task", "attempt", "sig", "key"])
-async def test_a_callback_url_that_was_not_signed_so_is_refused(pipeline: PipelineBench, change: str) -> None:
+async def test_callback_url_with_a_wrong_signature_is_refused(pipeline: PipelineBench, change: str) -> None:
     message = await first_message(pipeline)
     query = query_of(message.headers["X-Callback-Url"])
     other = "other" if change == "batch" else "7"
@@ -140,7 +140,7 @@ async def test_a_callback_url_that_was_not_signed_so_is_refused(pipeline: Pipeli
 
 
 @pytest.mark.parametrize("mode", ["batch", "cancel", "sweep", "nonsense", ""])
-async def test_on_the_callback_path_no_header_chooses_the_mode(pipeline: PipelineBench, mode: str) -> None:
+async def test_headers_do_not_choose_the_mode_on_the_callback_path(pipeline: PipelineBench, mode: str) -> None:
     message = await first_message(pipeline)
     answer = await pipeline.run_task(message)
     headers = {"X-Mode": mode, "X-Batch-Id": "another", "X-Connector": "cron-connector"}
@@ -159,7 +159,7 @@ async def test_on_the_callback_path_no_header_chooses_the_mode(pipeline: Pipelin
         (True, "1", "9" * 5000, "retry"),
     ],
 )
-async def test_only_with_pro_a_callback_can_announce_another_try(
+async def test_only_openfaas_pro_callbacks_announce_another_try(
     pipeline: PipelineBench, tried: str, most: str, verdict: str, *, pro: bool
 ) -> None:
     settings = pipeline.context.settings.model_copy(update={"openfaas_pro": pro})
@@ -174,7 +174,7 @@ async def test_only_with_pro_a_callback_can_announce_another_try(
         assert await pipeline.deliver(message) == {"verdict": "settled"}
 
 
-async def test_while_the_batch_closes_a_lost_task_is_skipped_and_the_batch_ends(pipeline: PipelineBench) -> None:
+async def test_unanswered_task_of_a_closing_batch_is_skipped(pipeline: PipelineBench) -> None:
     message = await first_message(pipeline)
     await pipeline.handle("cancel", {"batch": pipeline.batch})
     assert await pipeline.call_back(message, None, 502) == {"verdict": "skip"}
@@ -185,7 +185,7 @@ async def test_while_the_batch_closes_a_lost_task_is_skipped_and_the_batch_ends(
     assert {entry["result"] for entry in summary["failures"]["results"]} == {"not run: cancelled on request"}
 
 
-async def test_a_release_that_the_gateway_refuses_after_a_settle_stays_due(pipeline: PipelineBench) -> None:
+async def test_release_refused_by_the_gateway_stays_due(pipeline: PipelineBench) -> None:
     message = await first_message(pipeline)
     pipeline.gateway.refusals[pipeline.name] += [500]
     assert await pipeline.deliver(message) == {"verdict": "settled"}
@@ -196,7 +196,7 @@ async def test_a_release_that_the_gateway_refuses_after_a_settle_stays_due(pipel
     assert [queued.task for queued in pipeline.queue] == [1]
 
 
-async def test_an_unknown_model_function_stops_the_batch_in_plain_words(pipeline: PipelineBench) -> None:
+async def test_unknown_model_function_stops_the_batch_with_a_reason(pipeline: PipelineBench) -> None:
     pipeline.gateway.models.clear()
     await pipeline.submit_rows(*map(str, range(40)), window="4")
     await pipeline.deliver_all()
@@ -212,7 +212,7 @@ async def test_an_unknown_model_function_stops_the_batch_in_plain_words(pipeline
     assert [entry["url"] for entry in summary["failures"]["results"]] == list(map(str, range(40)))
 
 
-async def test_a_callback_of_a_batch_that_is_gone_changes_nothing(pipeline: PipelineBench) -> None:
+async def test_callback_of_a_deleted_batch_changes_nothing(pipeline: PipelineBench) -> None:
     message = await first_message(pipeline)
     answer = await pipeline.run_task(message)
     bench = pipeline.bench()
@@ -225,7 +225,7 @@ async def test_a_callback_of_a_batch_that_is_gone_changes_nothing(pipeline: Pipe
     assert await pipeline.call_back(message, None, 500) == {"verdict": "unknown"}
 
 
-async def test_with_pro_an_answer_settles_whatever_try_it_came_from(pipeline: PipelineBench) -> None:
+async def test_openfaas_pro_answer_settles_on_any_try(pipeline: PipelineBench) -> None:
     settings = pipeline.context.settings.model_copy(update={"openfaas_pro": True})
     pipeline.context = dataclasses.replace(pipeline.context, settings=settings)
     message = await first_message(pipeline)

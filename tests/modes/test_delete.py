@@ -1,4 +1,4 @@
-"""delete and retention: an ended batch goes, with all that is its own and nothing else."""
+"""delete and retention: an ended batch is deleted with all its objects, and nothing else."""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ async def ended(pipeline: PipelineBench, batch: str = "", **options: str) -> Non
 
 
 async def left(pipeline: PipelineBench) -> list[str]:
-    """What the test's bucket and Redis hold of it."""
+    """The keys of the batch in the bucket and in Redis."""
     store = pipeline.context.store
     keys = [await store.list(prefix) for prefix in (pipeline.name, f"open/{pipeline.name}", f"ended/{pipeline.name}")]
     redis = [key.decode() async for key in pipeline.redis.scan_iter(match=f"{pipeline.name}:{{*")]
@@ -39,7 +39,7 @@ async def left(pipeline: PipelineBench) -> list[str]:
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-async def test_nothing_of_it_is_left(pipeline: PipelineBench, forgotten: bool) -> None:  # noqa: FBT001
+async def test_deletion_removes_everything_of_the_batch(pipeline: PipelineBench, forgotten: bool) -> None:  # noqa: FBT001
     await ended(pipeline, inline_limit="0")
     assert any("/refs/" in key for key in await left(pipeline))
     await pipeline.context.store.start_upload(f"{pipeline.batch}/0/summary.json")
@@ -54,7 +54,7 @@ async def test_nothing_of_it_is_left(pipeline: PipelineBench, forgotten: bool) -
         await delete(pipeline)
 
 
-async def test_what_is_not_its_own_stays(pipeline: PipelineBench) -> None:
+async def test_deletion_keeps_foreign_objects(pipeline: PipelineBench) -> None:
     store = pipeline.context.store
     await store.put(f"{pipeline.name}.csv", b"url\na\n")
     await pipeline.submit(f"{pipeline.name}.csv")
@@ -70,7 +70,7 @@ async def test_what_is_not_its_own_stays(pipeline: PipelineBench) -> None:
     assert await store.get(f"{pipeline.name}.csv") == b"url\na\n"
 
 
-async def test_its_id_is_free_again(pipeline: PipelineBench) -> None:
+async def test_deleted_id_can_be_used_again(pipeline: PipelineBench) -> None:
     await ended(pipeline)
     await delete(pipeline)
     assert (await pipeline.submit("url\nx\n", CSV, {"chunk": "2"})).status == 201
@@ -78,7 +78,7 @@ async def test_its_id_is_free_again(pipeline: PipelineBench) -> None:
     assert [entry["url"] for entry in (await pipeline.summary())["results"]["results"]] == ["x"]
 
 
-async def test_an_open_batch_is_refused(pipeline: PipelineBench) -> None:
+async def test_open_batch_cannot_be_deleted(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
     before = await pipeline.objects()
     with pytest.raises(ConflictError, match="cannot be deleted: it is running; cancel it first"):
@@ -90,14 +90,14 @@ async def test_an_open_batch_is_refused(pipeline: PipelineBench) -> None:
     pipeline.queue.clear()
 
 
-async def test_foreign_objects_under_a_name_are_no_batch(pipeline: PipelineBench) -> None:
+async def test_foreign_objects_under_an_id_are_not_a_batch(pipeline: PipelineBench) -> None:
     await pipeline.context.store.put(f"{pipeline.batch}/input/mine.csv", b"mine")
     with pytest.raises(NotFoundError, match="there is no batch"):
         await delete(pipeline)
     assert await pipeline.context.store.get(f"{pipeline.batch}/input/mine.csv") == b"mine"
 
 
-async def test_a_deletion_that_breaks_off_is_gone_on_with(
+async def test_interrupted_deletion_is_completed_by_the_sweep(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await ended(pipeline)
@@ -123,7 +123,7 @@ async def test_a_deletion_that_breaks_off_is_gone_on_with(
     assert await left(pipeline) == []
 
 
-async def test_what_ended_longer_ago_than_the_retention_goes(pipeline: PipelineBench) -> None:
+async def test_batch_past_its_retention_is_deleted(pipeline: PipelineBench) -> None:
     await ended(pipeline, f"{pipeline.batch}.other")
     await pipeline.submit_rows("open")
     settings = pipeline.context.settings
@@ -136,7 +136,7 @@ async def test_what_ended_longer_ago_than_the_retention_goes(pipeline: PipelineB
     pipeline.queue.clear()
 
 
-async def test_a_redriven_batch_is_kept_while_it_runs(pipeline: PipelineBench) -> None:
+async def test_running_redrive_is_kept_past_its_retention(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (400, text)))
     response = await pipeline.submit("url\na\n", CSV)
     assert response.status == 201
@@ -151,7 +151,7 @@ async def test_a_redriven_batch_is_kept_while_it_runs(pipeline: PipelineBench) -
     pipeline.queue.clear()
 
 
-async def test_a_deletion_that_is_late_deletes_nothing_of_the_next_batch_of_its_id(
+async def test_late_deletion_deletes_nothing_of_the_next_batch_of_the_id(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await ended(pipeline)
@@ -174,25 +174,25 @@ async def test_a_deletion_that_is_late_deletes_nothing_of_the_next_batch_of_its_
     assert (await pipeline.status())["succeeded"] == 2
 
 
-async def test_a_deletion_leaves_an_id_in_the_index_that_is_taken_at_once(
+async def test_deletion_keeps_a_reused_id_in_the_index(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await ended(pipeline)
     index = pipeline.context.ledger.index
     forget = index.forget
 
-    async def overtaken(batch: str) -> None:
+    async def submit_first(batch: str) -> None:
         monkeypatch.undo()
         await pipeline.submit_rows("x", window="1")
         await forget(batch)
 
-    monkeypatch.setattr(index, "forget", overtaken)
+    monkeypatch.setattr(index, "forget", submit_first)
     await delete(pipeline)
     assert [batch for batch, _ in await index.batches()] == [pipeline.batch]
     await pipeline.deliver_all()
 
 
-async def test_a_deletion_is_renewed_while_it_lasts(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_deletion_renews_its_lease(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
     await ended(pipeline)
     monkeypatch.setattr(deleting, "DUTY_LEASE", 0.03)
     many, renewed = pipeline.context.store.delete_many, asyncio.Event()

@@ -1,4 +1,4 @@
-"""open: an input too large to snapshot while its submitter waits is opened by a queued invocation."""
+"""open: an input too large to snapshot during its submission is opened by a queued invocation."""
 
 import asyncio
 
@@ -11,11 +11,11 @@ from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering, do
 
 
 @pytest.fixture(autouse=True)
-def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def treat_every_input_as_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
 
 
-async def test_a_large_input_is_taken_with_202_and_opened_by_the_queue(pipeline: PipelineBench) -> None:
+async def test_large_input_is_a_202_and_opened_by_the_queue(pipeline: PipelineBench) -> None:
     response = await pipeline.submit("url\na\nb\n", CSV)
     assert (response.status, document(response)["state"]) == (202, "opening")
     assert [message.mode for message in pipeline.queue] == ["open"]
@@ -28,7 +28,7 @@ async def test_a_large_input_is_taken_with_202_and_opened_by_the_queue(pipeline:
     assert (await pipeline.summary())["results"]["count"] == 2
 
 
-async def test_delivered_twice_an_opening_opens_once(pipeline: PipelineBench) -> None:
+async def test_opening_delivered_twice_opens_once(pipeline: PipelineBench) -> None:
     await pipeline.submit("url\na\nb\n", CSV)
     (message,) = pipeline.queue
     pipeline.queue.clear()
@@ -45,9 +45,7 @@ async def test_delivered_twice_an_opening_opens_once(pipeline: PipelineBench) ->
         (b"id,link\n1,a\n", "name the column, there is none called 'url'; the columns are: id, link"),
     ],
 )
-async def test_an_input_that_cannot_be_used_ends_the_batch_as_failed(
-    pipeline: PipelineBench, body: bytes, reason: str
-) -> None:
+async def test_unusable_input_fails_the_batch(pipeline: PipelineBench, body: bytes, reason: str) -> None:
     assert (await pipeline.submit(body, CSV)).status == 202
     (answer,) = await pipeline.deliver_all()
     assert answer["verdict"] == "given up"
@@ -59,9 +57,7 @@ async def test_an_input_that_cannot_be_used_ends_the_batch_as_failed(
 
 
 @pytest.mark.parametrize("change", ["changed", "gone"])
-async def test_an_input_that_changed_before_it_was_opened_ends_the_batch_as_failed(
-    pipeline: PipelineBench, change: str
-) -> None:
+async def test_input_changed_before_its_opening_fails_the_batch(pipeline: PipelineBench, change: str) -> None:
     store, key = pipeline.context.store, f"{pipeline.name}.csv"
     await store.put(key, b"url\na\n")
     await pipeline.submit(key)
@@ -76,7 +72,7 @@ async def test_an_input_that_changed_before_it_was_opened_ends_the_batch_as_fail
     assert (await pipeline.status())["reason"] == answer["reason"]
 
 
-async def test_an_opening_that_the_gateway_refused_is_queued_by_the_sweep(pipeline: PipelineBench) -> None:
+async def test_opening_refused_by_the_gateway_is_queued_by_the_sweep(pipeline: PipelineBench) -> None:
     pipeline.gateway.refusals[pipeline.name] += [500]
     assert (await pipeline.submit("url\na\n", CSV)).status == 202
     assert pipeline.queue == []
@@ -85,7 +81,7 @@ async def test_an_opening_that_the_gateway_refused_is_queued_by_the_sweep(pipeli
     assert [message.mode for message in pipeline.queue] == ["open"]
 
 
-async def test_a_submitter_that_died_is_replaced_by_the_queue(pipeline: PipelineBench) -> None:
+async def test_dead_submitter_is_replaced_by_the_queue(pipeline: PipelineBench) -> None:
     await pipeline.submit("url\na\n", CSV)
     (message,) = pipeline.queue
     pipeline.queue.clear()
@@ -98,7 +94,7 @@ async def test_a_submitter_that_died_is_replaced_by_the_queue(pipeline: Pipeline
 
 
 @pytest.mark.parametrize("owner", ["", "dead"])
-async def test_a_submitter_that_died_before_it_wrote_the_specification_leaves_the_id_free(
+async def test_submitter_that_died_before_writing_the_specification_frees_the_id(
     pipeline: PipelineBench, owner: str
 ) -> None:
     await pipeline.submit("url\na\n", CSV)
@@ -115,7 +111,7 @@ async def test_a_submitter_that_died_before_it_wrote_the_specification_leaves_th
     assert (await pipeline.submit("url\na\n", CSV)).status == 202
 
 
-async def test_an_opening_of_a_batch_that_is_gone_creates_nothing(pipeline: PipelineBench) -> None:
+async def test_opening_of_an_unknown_batch_creates_nothing(pipeline: PipelineBench) -> None:
     query = pipeline.signed("open", Identity("nowhere", 0))
     assert document(await pipeline.handle("open", query))["verdict"] == "unknown"
     assert [key async for key in pipeline.redis.scan_iter(match=f"{pipeline.name}:*")] == []
@@ -123,7 +119,7 @@ async def test_an_opening_of_a_batch_that_is_gone_creates_nothing(pipeline: Pipe
         await pipeline.handle("open", pipeline.signed("reduce", Identity("nowhere", 0)))
 
 
-async def test_a_second_submission_that_fails_leaves_the_first_alone(
+async def test_failed_second_submission_leaves_the_first_unchanged(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (await pipeline.submit("url\na\nb\n", CSV)).status == 202
@@ -137,7 +133,7 @@ async def test_a_second_submission_that_fails_leaves_the_first_alone(
     assert (await pipeline.deliver_all())[0]["verdict"] == "opened"
 
 
-async def test_an_opening_that_stumbles_says_over_what_and_a_cancel_ends_it(
+async def test_failing_opening_shows_its_trouble_and_can_be_cancelled(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit("url\na\nb\n", CSV)
@@ -161,7 +157,7 @@ async def test_an_opening_that_stumbles_says_over_what_and_a_cancel_ends_it(
     assert status["trouble"] is None
 
 
-async def test_an_opening_that_kills_its_replicas_is_given_up(pipeline: PipelineBench) -> None:
+async def test_opening_that_kills_its_replicas_is_given_up(pipeline: PipelineBench) -> None:
     await pipeline.submit("url\na\nb\n", CSV)
     (message,) = pipeline.queue
     pipeline.queue.clear()

@@ -1,4 +1,4 @@
-"""outputs: links to what an ended batch has written, which anybody can read for an hour."""
+"""outputs: links to the outputs of an ended batch, which anyone with a link can read for an hour."""
 
 import time
 from typing import Any
@@ -17,7 +17,7 @@ from tests.rigs.function.pipeline_bench import PipelineBench, answering, documen
 
 
 async def ended(pipeline: PipelineBench) -> None:
-    """A batch with a generation for what failed."""
+    """Run a batch with a second generation for its failures."""
     pipeline.serve(answering(lambda text: (400 if text == "bad" else 200, text)))
     await pipeline.submit("id,url\n1,a\n2,bad\n", {"Content-Type": "text/csv"})
     await pipeline.deliver_all()
@@ -37,7 +37,7 @@ async def read(url: str) -> tuple[bytes, str]:
         return await response.read(), response.headers["Content-Disposition"]
 
 
-async def test_the_summary_is_linked_and_can_be_read_without_credentials(pipeline: PipelineBench) -> None:
+async def test_summary_link_is_readable_without_credentials(pipeline: PipelineBench) -> None:
     await ended(pipeline)
     found = await outputs(pipeline)
     assert set(found) == {"batch_id", "expires", "summary", "outputs"}
@@ -64,13 +64,13 @@ async def test_parts_are_the_snapshot_and_every_segment(pipeline: PipelineBench)
     assert [segment["size"] for segment in found["segments"]] == list(map(len, bodies))
 
 
-async def test_segments_of_an_earlier_life_of_the_id_are_left_out(pipeline: PipelineBench) -> None:
+async def test_segments_of_another_epoch_are_left_out(pipeline: PipelineBench) -> None:
     await ended(pipeline)
     await pipeline.context.store.put(f"{pipeline.batch}/segments/0/000000.1.0-1.0.ndjson", b"{}")
     assert len((await outputs(pipeline, parts="true"))["segments"]) == 2
 
 
-async def test_a_batch_that_redis_has_forgotten_has_outputs(pipeline: PipelineBench) -> None:
+async def test_forgotten_batch_has_outputs(pipeline: PipelineBench) -> None:
     await ended(pipeline)
     before = await outputs(pipeline, parts="true")
     await pipeline.redis.delete(*[key async for key in pipeline.redis.scan_iter(match=f"{pipeline.name}:*")])
@@ -79,7 +79,7 @@ async def test_a_batch_that_redis_has_forgotten_has_outputs(pipeline: PipelineBe
     assert [link["key"] for link in after["segments"]] == [link["key"] for link in before["segments"]]
 
 
-async def test_a_batch_that_never_opened_has_none(pipeline: PipelineBench) -> None:
+async def test_batch_that_never_opened_has_no_outputs(pipeline: PipelineBench) -> None:
     await pipeline.bench().claim()
     await pipeline.context.ledger.abandon(pipeline.batch, "opener", "no column")
     found = await outputs(pipeline, parts="true")
@@ -87,8 +87,8 @@ async def test_a_batch_that_never_opened_has_none(pipeline: PipelineBench) -> No
 
 
 @pytest.mark.parametrize("parts", ["false", "true"])
-async def test_no_link_leads_to_what_is_another_functions(pipeline: PipelineBench, parts: str) -> None:
-    """Two deployments may share a bucket, and each may have a token of its own."""
+async def test_batch_of_another_function_is_a_409(pipeline: PipelineBench, parts: str) -> None:
+    """Two deployments may share a bucket and have different tokens."""
     await ended(pipeline)
     store, spec = pipeline.context.store, f"{pipeline.batch}/spec.json"
     await pipeline.redis.delete(*[key async for key in pipeline.redis.scan_iter(match=f"{pipeline.name}:*")])
@@ -98,30 +98,30 @@ async def test_no_link_leads_to_what_is_another_functions(pipeline: PipelineBenc
         await outputs(pipeline, parts=parts)
 
 
-async def test_no_link_leads_to_what_is_no_batchs(pipeline: PipelineBench) -> None:
+async def test_foreign_objects_are_not_linked(pipeline: PipelineBench) -> None:
     store = pipeline.context.store
     await store.put(f"{pipeline.batch}/status.json", b'{"state": "done"}')
     await store.put(f"{pipeline.batch}.json", b"somebody's")
     assert (await outputs(pipeline))["summary"] is None
 
 
-async def test_a_batch_that_runs_has_no_outputs_yet(pipeline: PipelineBench) -> None:
+async def test_running_batch_is_a_409(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
     with pytest.raises(ConflictError, match="has no outputs yet: it is running"):
         await outputs(pipeline)
 
 
-async def test_a_batch_that_is_not_there_is_not_found(pipeline: PipelineBench) -> None:
+async def test_unknown_batch_is_a_404(pipeline: PipelineBench) -> None:
     with pytest.raises(NotFoundError, match="there is no batch"):
         await outputs(pipeline)
 
 
-async def test_parts_are_true_or_false(pipeline: PipelineBench) -> None:
+async def test_parts_must_be_true_or_false(pipeline: PipelineBench) -> None:
     with pytest.raises(BadRequestError, match="parts is 'yes': expected true or false"):
         await outputs(pipeline, parts="yes")
 
 
-async def test_a_link_names_the_server_as_people_reach_it(s3: S3Info) -> None:
+async def test_link_names_the_public_endpoint(s3: S3Info) -> None:
     settings, secrets = connection(s3)
     public = settings.model_copy(update={"s3_public_endpoint": "https://s3.example.org"})
     async with Store.connect(public, secrets) as store:

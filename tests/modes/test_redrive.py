@@ -1,4 +1,4 @@
-"""redrive: what failed runs again on request, as the next generation; all the rest stays as it is."""
+"""redrive: failed items run again on request as the next generation; all other outcomes stay."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering, do
 
 @dataclass
 class Model:
-    """What the model function answers, by the item (else its own text), and what it was asked."""
+    """A model function: its answers by item (by default the item itself), and the items that it was called with."""
 
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
@@ -21,7 +21,7 @@ class Model:
         return self.answers.get(text, (200, text))
 
     def heal(self) -> None:
-        """Answer every item in capitals from now on."""
+        """Answer every item in upper case from now on."""
         self.answers = {letter: (200, letter.upper()) for letter in "abcde"}
         self.calls.clear()
 
@@ -34,7 +34,7 @@ def model(pipeline: PipelineBench) -> Model:
 
 
 async def run_with_failures(pipeline: PipelineBench, model: Model, **options: str) -> None:
-    """Run five rows of which the second and the fourth fail for good."""
+    """Run five rows; the second and the fourth fail for good."""
     model.answers = {"b": (422, "no b"), "d": (422, "no d")}
     await pipeline.submit_rows(*"abcde", **options)
     await pipeline.deliver_all()
@@ -52,7 +52,7 @@ def entries(summary: dict[str, Any]) -> tuple[list[Any], list[Any]]:
     return tuple([(e["url"], e["result"]) for e in summary[name]["results"]] for name in ("results", "failures"))  # type: ignore[return-value]
 
 
-async def test_only_what_failed_runs_again_and_replaces_its_failure(pipeline: PipelineBench, model: Model) -> None:
+async def test_only_failed_items_run_again_and_replace_their_failures(pipeline: PipelineBench, model: Model) -> None:
     await run_with_failures(pipeline, model, chunk="2")
     before = await pipeline.summary()
     model.heal()
@@ -77,7 +77,7 @@ async def test_older_summaries_stay_under_their_generation(pipeline: PipelineBen
     assert await store.get(f"{pipeline.batch}/1/summary.json") == await store.get(f"{pipeline.batch}.json") != first
 
 
-async def test_asked_twice_at_once_it_runs_once(pipeline: PipelineBench, model: Model) -> None:
+async def test_concurrent_redrives_run_once(pipeline: PipelineBench, model: Model) -> None:
     await run_with_failures(pipeline, model)
     model.heal()
     assert await redrive(pipeline) == await redrive(pipeline)
@@ -88,7 +88,7 @@ async def test_asked_twice_at_once_it_runs_once(pipeline: PipelineBench, model: 
     assert (await pipeline.status())["generation"] == 1
 
 
-async def test_what_fails_again_is_retried_as_often_as_the_first_time(pipeline: PipelineBench, model: Model) -> None:
+async def test_new_failures_are_retried_as_often_as_before(pipeline: PipelineBench, model: Model) -> None:
     await run_with_failures(pipeline, model, attempts="2")
     model.answers["b"] = (503, "not now")
     for _ in range(2):
@@ -104,7 +104,7 @@ async def test_what_fails_again_is_retried_as_often_as_the_first_time(pipeline: 
     assert entries(await pipeline.summary())[1] == [("b", "not now"), ("d", "no d")]
 
 
-async def test_a_cancelled_batch_runs_what_never_ran_in_its_own_chunks(pipeline: PipelineBench, model: Model) -> None:
+async def test_cancelled_batch_runs_its_remaining_items_in_their_chunks(pipeline: PipelineBench, model: Model) -> None:
     del model
     await pipeline.submit_rows(*"abcdefgh", window="1", chunk="2")
     await pipeline.handle("cancel", {"batch": pipeline.batch})
@@ -120,7 +120,7 @@ async def test_a_cancelled_batch_runs_what_never_ran_in_its_own_chunks(pipeline:
     assert [url for url, _ in entries(await pipeline.summary())[0]] == list("abcdefgh")
 
 
-async def test_a_batch_past_its_deadline_gets_a_new_one(pipeline: PipelineBench, model: Model) -> None:
+async def test_batch_past_its_deadline_gets_a_new_deadline(pipeline: PipelineBench, model: Model) -> None:
     del model
     await pipeline.submit_rows(*"abc", window="1")
     await pipeline.bench().age(deadline_at=-1)
@@ -135,7 +135,7 @@ async def test_a_batch_past_its_deadline_gets_a_new_one(pipeline: PipelineBench,
     assert (await pipeline.status())["state"] == "done"
 
 
-async def test_a_redriven_batch_can_be_cancelled_and_keeps_what_it_had(pipeline: PipelineBench, model: Model) -> None:
+async def test_cancelled_redrive_keeps_earlier_results(pipeline: PipelineBench, model: Model) -> None:
     await run_with_failures(pipeline, model)
     await redrive(pipeline)
     await pipeline.handle("cancel", {"batch": pipeline.batch})
@@ -145,7 +145,7 @@ async def test_a_redriven_batch_can_be_cancelled_and_keeps_what_it_had(pipeline:
     assert entries(await pipeline.summary())[1] == [("b", "no b"), ("d", "no d")]
 
 
-async def test_after_the_ledger_has_expired_s3_is_enough(pipeline: PipelineBench, model: Model) -> None:
+async def test_redrive_works_from_s3_after_the_ledger_expired(pipeline: PipelineBench, model: Model) -> None:
     await run_with_failures(pipeline, model, chunk="2")
     await pipeline.redis.flushall()
     pipeline.forget()
@@ -162,7 +162,7 @@ async def test_after_the_ledger_has_expired_s3_is_enough(pipeline: PipelineBench
     assert pipeline.mark not in await pipeline.objects()
 
 
-async def test_without_a_failure_nothing_happens(pipeline: PipelineBench, model: Model) -> None:
+async def test_redrive_without_failures_does_nothing(pipeline: PipelineBench, model: Model) -> None:
     del model
     await pipeline.submit_rows(*"ab")
     await pipeline.deliver_all()
@@ -173,9 +173,7 @@ async def test_without_a_failure_nothing_happens(pipeline: PipelineBench, model:
     assert await pipeline.status() == before
 
 
-async def test_a_batch_that_has_not_ended_is_refused_and_one_that_is_unknown_named(
-    pipeline: PipelineBench, model: Model
-) -> None:
+async def test_redrive_of_an_open_or_unknown_batch_is_refused(pipeline: PipelineBench, model: Model) -> None:
     del model
     with pytest.raises(NotFoundError, match="there is no batch"):
         await redrive(pipeline)
@@ -185,7 +183,7 @@ async def test_a_batch_that_has_not_ended_is_refused_and_one_that_is_unknown_nam
     pipeline.queue.clear()
 
 
-async def test_a_batch_that_was_never_opened_is_refused_with_the_reason(
+async def test_redrive_of_a_batch_that_never_opened_is_refused_with_the_reason(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
@@ -198,7 +196,7 @@ async def test_a_batch_that_was_never_opened_is_refused_with_the_reason(
         await redrive(pipeline)
 
 
-async def test_a_redrive_that_dies_after_its_script_is_gone_on_with_by_the_sweep(
+async def test_redrive_that_dies_after_its_script_is_continued_by_the_sweep(
     pipeline: PipelineBench, model: Model
 ) -> None:
     await run_with_failures(pipeline, model)
@@ -211,7 +209,7 @@ async def test_a_redrive_that_dies_after_its_script_is_gone_on_with_by_the_sweep
     assert (await pipeline.status())["succeeded"] == 5
 
 
-async def test_csv_bodies_are_redriven_from_the_snapshot(pipeline: PipelineBench, model: Model) -> None:
+async def test_csv_body_is_redriven_from_the_snapshot(pipeline: PipelineBench, model: Model) -> None:
     model.answers["b"] = (422, "no b")
     await pipeline.submit('url,other\n"b",1\n"two\nlines",2\n', CSV)
     await pipeline.deliver_all()

@@ -1,4 +1,4 @@
-"""reduce: what failed in a way worth it runs again, and then the summary is written, once, whoever writes it."""
+"""reduce: retryable failures run again, and then the summary is written once, by any replica."""
 
 import asyncio
 from collections import Counter
@@ -24,7 +24,7 @@ def one_call(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def flaky(**failures: int) -> Any:
-    """A model function that fails for an item this many times, with 500."""
+    """A model function that answers 500 for an item so many times."""
     seen: Counter[str] = Counter()
 
     def reply(text: str) -> tuple[int, Any]:
@@ -34,8 +34,8 @@ def flaky(**failures: int) -> Any:
     return answering(reply)
 
 
-async def until_the_reduce(pipeline: PipelineBench) -> Any:
-    """Deliver the tasks; return the reduce's message."""
+async def run_until_the_reduce(pipeline: PipelineBench) -> Any:
+    """Deliver the tasks; returns the message of the reduce."""
     while pipeline.queue[0].mode == "task":
         await pipeline.deliver(pipeline.queue.pop(0))
     (message,) = pipeline.queue
@@ -44,12 +44,12 @@ async def until_the_reduce(pipeline: PipelineBench) -> Any:
 
 
 async def next_generation(pipeline: PipelineBench) -> None:
-    """Let the next generation's time come."""
+    """Let the delay of the next generation pass."""
     await pipeline.bench().age(not_before=-1)
     await pipeline.sweep()
 
 
-async def test_every_row_is_once_in_the_summary_in_order(pipeline: PipelineBench) -> None:
+async def test_summary_has_every_row_once_in_order(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (200, text) if int(text) % 7 else (400, b"seven")))
     await pipeline.submit_rows(*map(str, range(100)), chunk="3", window="4")
     await pipeline.deliver_all()
@@ -65,7 +65,7 @@ async def test_every_row_is_once_in_the_summary_in_order(pipeline: PipelineBench
     assert await pipeline.sweep() == {"open": 0}
 
 
-async def test_failures_worth_it_run_again_one_by_one_and_the_newest_outcome_counts(pipeline: PipelineBench) -> None:
+async def test_retryable_failures_run_again_one_by_one(pipeline: PipelineBench) -> None:
     pipeline.serve(flaky(b=1, d=2))
     await pipeline.submit_rows("a", "b", "c", "d", "e", chunk="2", attempts="3")
     assert (await pipeline.deliver_all())[-1]["verdict"] == "generation 1"
@@ -85,7 +85,7 @@ async def test_failures_worth_it_run_again_one_by_one_and_the_newest_outcome_cou
     assert (status["items"], status["succeeded"], status["retried"]) == (5, 5, 3)
 
 
-async def test_a_next_generation_waits_for_its_time(pipeline: PipelineBench) -> None:
+async def test_next_generation_waits_for_its_delay(pipeline: PipelineBench) -> None:
     pipeline.serve(flaky(a=1))
     await pipeline.submit_rows("a")
     await pipeline.deliver_all()
@@ -98,7 +98,7 @@ async def test_a_next_generation_waits_for_its_time(pipeline: PipelineBench) -> 
 
 
 @pytest.mark.parametrize("attempts", [1, 2])
-async def test_when_the_attempts_are_used_up_the_failure_stands(pipeline: PipelineBench, attempts: int) -> None:
+async def test_failure_is_final_after_the_last_attempt(pipeline: PipelineBench, attempts: int) -> None:
     pipeline.serve(flaky(b=9))
     await pipeline.submit_rows("a", "b", attempts=str(attempts))
     for _ in range(attempts - 1):
@@ -110,7 +110,7 @@ async def test_when_the_attempts_are_used_up_the_failure_stands(pipeline: Pipeli
     assert (await pipeline.status())["failed"] == 1
 
 
-async def test_a_cancelled_batch_runs_nothing_again(pipeline: PipelineBench) -> None:
+async def test_cancelled_batch_retries_nothing(pipeline: PipelineBench) -> None:
     pipeline.serve(flaky(a=9))
     await pipeline.submit_rows("a", "b", "c", window="1")
     await pipeline.deliver(pipeline.queue.pop(0))
@@ -123,22 +123,22 @@ async def test_a_cancelled_batch_runs_nothing_again(pipeline: PipelineBench) -> 
     ]
 
 
-async def test_of_two_reduces_at_once_one_works(pipeline: PipelineBench) -> None:
+async def test_only_one_of_two_concurrent_reduces_works(pipeline: PipelineBench) -> None:
     pipeline.serve(flaky())
     await pipeline.submit_rows("a", "b")
-    message = await until_the_reduce(pipeline)
+    message = await run_until_the_reduce(pipeline)
     answers = await asyncio.gather(pipeline.deliver(message), pipeline.deliver(message))
     assert sorted(answer["verdict"] for answer in answers) == ["done", "held"]
     assert (await pipeline.deliver(message))["verdict"] == "closed"
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["one object", "by parts"])
-async def test_after_a_crash_between_publishing_and_the_end_the_heir_writes_the_same_bytes(
+async def test_reduce_after_a_crash_writes_the_same_bytes(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, *, large: bool
 ) -> None:
     pipeline.serve(answering(lambda text: (200, text * (1_000_000 if large else 1))))
     await pipeline.submit_rows(*"abcdefghi", inline_limit=str(4 * 1024 * 1024))
-    message = await until_the_reduce(pipeline)
+    message = await run_until_the_reduce(pipeline)
     with monkeypatch.context() as crash:
 
         async def no_finish(*_: object) -> str:
@@ -164,23 +164,23 @@ async def test_after_a_crash_between_publishing_and_the_end_the_heir_writes_the_
         assert await pipeline.context.store.get(f"{pipeline.batch}/0/{name}") == body
 
 
-async def test_a_reduce_that_has_lost_its_lease_leaves_no_upload_behind(
+async def test_reduce_without_its_lease_leaves_no_upload(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.serve(answering(lambda text: (200, text * 1_000_000)))
     await pipeline.submit_rows(*"abcdefghi", inline_limit=str(4 * 1024 * 1024))
-    message = await until_the_reduce(pipeline)
+    message = await run_until_the_reduce(pipeline)
     store, bench = pipeline.context.store, pipeline.bench()
     start_upload = store.start_upload
     started: list[Upload] = []
 
-    async def overtaken(key: str, kind: str) -> Upload:
+    async def start_and_lose_the_lease(key: str, kind: str) -> Upload:
         started.append(await start_upload(key, kind))
         await bench.age(lease_until=-1)
         assert (await bench.ledger.lease_reduce(pipeline.batch, "heir", 0)).verdict == "leased"
         return started[-1]
 
-    monkeypatch.setattr(store, "start_upload", overtaken)
+    monkeypatch.setattr(store, "start_upload", start_and_lose_the_lease)
     with pytest.raises(UnavailableError, match="the lease of its reduce was lost"):
         await pipeline.deliver(message)
     assert started
@@ -189,10 +189,10 @@ async def test_a_reduce_that_has_lost_its_lease_leaves_no_upload_behind(
             await upload.send(b"more")
 
 
-async def test_the_upload_of_a_dead_predecessor_is_aborted(pipeline: PipelineBench) -> None:
+async def test_upload_of_a_dead_reduce_is_aborted(pipeline: PipelineBench) -> None:
     pipeline.serve(flaky())
     await pipeline.submit_rows("a")
-    message = await until_the_reduce(pipeline)
+    message = await run_until_the_reduce(pipeline)
     upload = await pipeline.context.store.start_upload(f"{pipeline.batch}/0/summary.json")
     await upload.send(b"half")
     bench = pipeline.bench()
@@ -204,7 +204,7 @@ async def test_the_upload_of_a_dead_predecessor_is_aborted(pipeline: PipelineBen
     assert orjson.loads(await pipeline.context.store.get(upload.key))["results"]["count"] == 1
 
 
-async def test_a_segment_that_nobody_wrote_is_written_by_the_reduce(
+async def test_unwritten_segment_is_written_by_the_reduce(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.serve(flaky())
@@ -225,10 +225,10 @@ async def test_a_segment_that_nobody_wrote_is_written_by_the_reduce(
     assert (await pipeline.summary())["results"]["count"] == 1
 
 
-async def test_a_segment_that_is_lost_stops_the_reduce_and_names_it(pipeline: PipelineBench) -> None:
+async def test_missing_segment_stops_the_reduce_and_is_named(pipeline: PipelineBench) -> None:
     pipeline.serve(flaky())
     await pipeline.submit_rows("a")
-    message = await until_the_reduce(pipeline)
+    message = await run_until_the_reduce(pipeline)
     (key,) = await pipeline.context.store.list(f"{pipeline.batch}/segments/")
     await pipeline.context.store.delete(key)
     with pytest.raises(MissingSegmentError, match=r"segments \[0\] of generation 0 are not in S3"):
@@ -237,7 +237,7 @@ async def test_a_segment_that_is_lost_stops_the_reduce_and_names_it(pipeline: Pi
     assert f"{pipeline.batch}.json" not in await pipeline.objects()
 
 
-async def test_a_reduce_is_signed_for_its_batch_and_generation(pipeline: PipelineBench) -> None:
+async def test_reduce_is_signed_for_its_batch_and_generation(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows()
     (message,) = pipeline.queue
     for query in (

@@ -1,4 +1,4 @@
-"""task: an invocation that was signed for it reads its slice, calls the model and answers, signed."""
+"""task: a signed invocation reads its slice, calls the model function and returns a signed answer."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ from tests.rigs.function.pipeline_bench import PipelineBench, answering, documen
 
 @pytest.fixture(autouse=True)
 def one_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Call a model function once: how calls are tried again is tested elsewhere."""
+    """Call a model function only once: retries are tested elsewhere."""
     monkeypatch.setattr(calls, "MOST_CALLS", 1)
 
 
@@ -35,7 +35,7 @@ async def run(pipeline: PipelineBench, *items: str, **options: str) -> tuple[Res
     return response, outcomes(response)
 
 
-async def test_a_task_answers_with_one_outcome_an_item_and_a_signature(pipeline: PipelineBench) -> None:
+async def test_task_answers_one_outcome_an_item_with_a_signature(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (200, {"length": len(text)}) if text != "no" else (400, b"bad item")))
     response, (first, second, third) = await run(pipeline, "one", "no", "three")
     envelope, _ = decode_envelope(response.body)
@@ -51,7 +51,7 @@ async def test_a_task_answers_with_one_outcome_an_item_and_a_signature(pipeline:
     pipeline.context.signer.verify_answer(identity, response.body, response.headers[SIGNATURE_HEADER])
 
 
-async def test_the_model_is_called_with_the_item_as_its_body(pipeline: PipelineBench) -> None:
+async def test_model_function_is_called_with_the_item_as_its_body(pipeline: PipelineBench) -> None:
     seen: list[tuple[bytes, str, str]] = []
 
     async def model(request: web.Request, body: bytes) -> web.Response:
@@ -68,16 +68,14 @@ async def test_the_model_is_called_with_the_item_as_its_body(pipeline: PipelineB
     ("status", "retryable"),
     [(301, False), (400, False), (404, False), (408, True), (429, True), (500, True), (503, True)],
 )
-async def test_what_may_succeed_another_time_is_retryable(
-    pipeline: PipelineBench, status: int, *, retryable: bool
-) -> None:
+async def test_transient_statuses_are_retryable(pipeline: PipelineBench, status: int, *, retryable: bool) -> None:
     pipeline.serve(answering(lambda _text: (status, b"")))
     response, (found,) = await run(pipeline, "item")
     assert (found.status, found.status_code, found.retryable) == ("failed", status, retryable)
     assert decode_envelope(response.body)[0].not_found == (status == 404)
 
 
-async def test_a_call_without_an_answer_in_time_fails_with_504_and_may_run_again(pipeline: PipelineBench) -> None:
+async def test_call_without_an_answer_in_time_is_a_retryable_504(pipeline: PipelineBench) -> None:
     async def model(_request: web.Request, _body: bytes) -> web.Response:
         await asyncio.Event().wait()
         raise AssertionError
@@ -89,7 +87,7 @@ async def test_a_call_without_an_answer_in_time_fails_with_504_and_may_run_again
 
 
 @pytest.mark.parametrize("change", ["batch", "generation", "task", "attempt", "function", "sig", "key"])
-async def test_an_invocation_that_was_not_signed_so_is_refused(pipeline: PipelineBench, change: str) -> None:
+async def test_invocation_with_a_wrong_signature_is_refused(pipeline: PipelineBench, change: str) -> None:
     await pipeline.submit_rows("a", "b")
     message = pipeline.queue[0]
     other = {"batch": "other", "function": "another"}.get(change, "7")
@@ -99,7 +97,7 @@ async def test_an_invocation_that_was_not_signed_so_is_refused(pipeline: Pipelin
 
 
 @pytest.mark.parametrize("purpose", ["reduce", "open", "callback", "answer"])
-async def test_a_url_that_was_signed_for_something_else_is_no_invocation(pipeline: PipelineBench, purpose: Any) -> None:
+async def test_url_signed_for_another_purpose_is_no_invocation(pipeline: PipelineBench, purpose: Any) -> None:
     await pipeline.submit_rows("a")
     identity = await pipeline.bench().current(0)
     with pytest.raises(ForbiddenError, match="the signature is not that of this task"):
@@ -107,14 +105,14 @@ async def test_a_url_that_was_signed_for_something_else_is_no_invocation(pipelin
 
 
 @pytest.mark.parametrize("other", ["another", "zebra"])
-async def test_an_invocation_signed_for_another_model_function_is_refused(pipeline: PipelineBench, other: str) -> None:
+async def test_invocation_signed_for_another_model_function_is_refused(pipeline: PipelineBench, other: str) -> None:
     await pipeline.submit_rows("a")
     with pytest.raises(ForbiddenError, match="signed for another model function"):
         await pipeline.handle("task", pipeline.signed("task", await pipeline.bench().current(0), other))
 
 
 @pytest.mark.parametrize("gone", ["cancelled", "later generation", "no ledger"])
-async def test_a_batch_that_does_not_wait_for_it_is_not_worked_for(pipeline: PipelineBench, gone: str) -> None:
+async def test_task_of_a_cancelled_or_unknown_batch_calls_nothing(pipeline: PipelineBench, gone: str) -> None:
     pipeline.serve(answering(lambda _text: (200, "called")))
     await pipeline.submit_rows("a")
     query: dict[str, str] = dict(pipeline.queue[0].query)
@@ -130,10 +128,10 @@ async def test_a_batch_that_does_not_wait_for_it_is_not_worked_for(pipeline: Pip
     assert decode_envelope(response.body)[0].first == -1
 
 
-async def test_results_over_the_limit_are_stored_and_referred_to(pipeline: PipelineBench) -> None:
+async def test_results_over_the_inline_limit_are_stored_and_referenced(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (200, text * int(text))))
     _, found = await run(pipeline, "9", "2000", "3000", inline_limit="9000")
-    assert [bool(one.ref) for one in found] == [False, False, True]
+    assert [bool(outcome.ref) for outcome in found] == [False, False, True]
     assert (bytes(found[0].result), bytes(found[1].result)) == (b'"999999999"', b'"' + b"2000" * 2000 + b'"')
     assert bytes(found[2].result) == b"null"
     assert str(found[2].ref).startswith(f"{pipeline.batch}/refs/0.0.2.")
@@ -141,10 +139,10 @@ async def test_results_over_the_limit_are_stored_and_referred_to(pipeline: Pipel
 
 
 @pytest.mark.parametrize(("limit", "stored"), [("0", 2), ("1", 0)])
-async def test_a_limit_of_nothing_stores_every_result(pipeline: PipelineBench, limit: str, stored: int) -> None:
+async def test_inline_limit_0_stores_every_result(pipeline: PipelineBench, limit: str, stored: int) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     _, found = await run(pipeline, "a", "b", inline_limit=limit)
-    assert len([one for one in found if one.ref]) == stored
+    assert len([outcome for outcome in found if outcome.ref]) == stored
 
 
 def as_array(reply: Any, status: int = 200) -> Any:
@@ -156,10 +154,10 @@ def as_array(reply: Any, status: int = 200) -> Any:
     return model
 
 
-async def test_a_chunk_call_sends_an_array_and_takes_the_array_apart(pipeline: PipelineBench) -> None:
+async def test_chunk_call_sends_an_array_and_splits_the_answer(pipeline: PipelineBench) -> None:
     pipeline.serve(as_array(lambda items: [{"is": item} for item in items]))
     _, found = await run(pipeline, "a", "b", "c", chunk_call="true")
-    assert [(one.index, one.status, orjson.loads(bytes(one.result))) for one in found] == [
+    assert [(outcome.index, outcome.status, orjson.loads(bytes(outcome.result))) for outcome in found] == [
         (index, "succeeded", {"is": item}) for index, item in enumerate("abc")
     ]
 
@@ -175,27 +173,29 @@ async def test_a_chunk_call_sends_an_array_and_takes_the_array_apart(pipeline: P
         (lambda _items: b"[1,2,3", "an array of 3 and answered with something else"),
     ],
 )
-async def test_a_chunk_call_with_a_wrong_answer_fails_every_item_and_is_worth_trying_one_by_one(
+async def test_chunk_call_with_a_malformed_answer_fails_every_item_retryably(
     pipeline: PipelineBench, reply: Any, says: str
 ) -> None:
     pipeline.serve(as_array(reply))
     _, found = await run(pipeline, "a", "b", "c", chunk_call="true")
-    assert [(one.status, one.status_code, one.retryable) for one in found] == [("failed", 502, True)] * 3
-    assert all(says in orjson.loads(bytes(one.result)) for one in found)
+    assert [(outcome.status, outcome.status_code, outcome.retryable) for outcome in found] == [
+        ("failed", 502, True)
+    ] * 3
+    assert all(says in orjson.loads(bytes(outcome.result)) for outcome in found)
 
 
 @pytest.mark.parametrize("status", [400, 413, 500])
 @pytest.mark.parametrize("items", [("a",), ("a", "b")])
-async def test_a_chunk_call_that_fails_is_worth_trying_one_by_one(
+async def test_failed_chunk_call_is_retried_one_by_one(
     pipeline: PipelineBench, status: int, items: tuple[str, ...]
 ) -> None:
     pipeline.serve(as_array(lambda _items: b"", status))
     _, found = await run(pipeline, *items, chunk_call="true")
     expected = ("failed", status, len(items) > 1 or status == 500)
-    assert [(one.status, one.status_code, one.retryable) for one in found] == [expected] * len(items)
+    assert [(outcome.status, outcome.status_code, outcome.retryable) for outcome in found] == [expected] * len(items)
 
 
-async def test_the_model_function_cannot_steer_the_pipeline_by_its_headers(pipeline: PipelineBench) -> None:
+async def test_model_function_headers_do_not_steer_the_pipeline(pipeline: PipelineBench) -> None:
     async def model(_request: web.Request, _body: bytes) -> web.Response:
         return web.Response(text="1", headers={"X-Mode": "cancel", SIGNATURE_HEADER: "forged", "X-Batch-Id": "other"})
 
@@ -206,9 +206,9 @@ async def test_the_model_function_cannot_steer_the_pipeline_by_its_headers(pipel
     assert answer == {"verdict": "settled"}
 
 
-async def test_a_task_that_is_delivered_twice_gives_the_same_call_ids(pipeline: PipelineBench) -> None:
+async def test_task_delivered_twice_has_the_same_call_ids(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     _, first = await run(pipeline, "a", "b")
     again = outcomes(await pipeline.run_task(pipeline.queue[0]))
-    assert [one.call_id for one in first] == [one.call_id for one in again]
+    assert [outcome.call_id for outcome in first] == [outcome.call_id for outcome in again]
     assert document(await pipeline.handle("status", {"batch": pipeline.batch}))["settled"] == 0

@@ -1,4 +1,4 @@
-"""Joined tables made by hand, and queries of them without a process apart."""
+"""Joined tables, and queries of them in this process."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from pipeline.store.columns import table_schema
 INPUT: Mapping[str, pl.DataType] = {"url": pl.String(), "n": pl.Int64(), "k": pl.String(), "size": pl.String()}
 SCHEMA = table_schema(INPUT)
 LABELS = ["espresso", "tripod", "Egyptian cat", "moped"]
-# The fields of the results as columns, the way DuckDB takes them out of the same table.
+# The fields of the results as columns, as DuckDB extracts them from the same table.
 FIELDS = """
     result ->> '$.label' AS label, CAST(result ->> '$.score' AS DOUBLE) AS score,
     CAST(result ->> '$.rank' AS BIGINT) AS rank, CAST(result ->> '$.ok' AS BOOLEAN) AS ok, result ->> '$.day' AS day,
@@ -24,7 +24,7 @@ FIELDS = """
 
 
 def result_of(row: int) -> str | None:
-    """Return an item's result: some have none, some lack a field, and one is no object."""
+    """Return the result of a row: some rows have none, some lack a field, and some are not an object."""
     if row % 11 == 5:
         return None
     if row % 13 == 7:
@@ -40,7 +40,7 @@ def result_of(row: int) -> str | None:
 
 def table(rows: int, results: Sequence[str | None]) -> pl.DataFrame:
     """Return a joined table of these results."""
-    given: dict[str, Sequence[Any]] = {
+    columns: dict[str, Sequence[Any]] = {
         "url": [f"http://host-{row % 10}/{row:04d}.jpg" for row in range(rows)],
         "n": [None if row % 9 == 4 else row - 20 for row in range(rows)],
         "k": [None if row % 8 == 2 else "abcdeé"[row % 6] for row in range(rows)],
@@ -54,15 +54,15 @@ def table(rows: int, results: Sequence[str | None]) -> pl.DataFrame:
         "result_ref": [None] * rows,
         "encoding": [None] * rows,
     }
-    return pl.DataFrame(given, schema=SCHEMA)
+    return pl.DataFrame(columns, schema=SCHEMA)
 
 
-def write_pieces(folder: Path, query: Query, frame: pl.DataFrame, each: int = 20_000) -> tuple[list[Path], Fields]:
+def write_pieces(folder: Path, query: Query, frame: pl.DataFrame, size: int = 20_000) -> tuple[list[Path], Fields]:
     """Write a table as pieces, with the fields that the query reads, as the reduce does."""
     fields = Fields(query.paths)
     paths = []
-    for start in range(0, max(1, frame.height), each):
-        piece = frame.slice(start, each)
+    for start in range(0, max(1, frame.height), size):
+        piece = frame.slice(start, size)
         results = [None if text is None else text.encode() for text in piece.get_column("result")]
         paths.append(folder / f"piece-{start:09d}.parquet")
         piece.with_columns(fields.extract(results).values()).write_parquet(paths[-1])
@@ -70,15 +70,17 @@ def write_pieces(folder: Path, query: Query, frame: pl.DataFrame, each: int = 20
 
 
 def ask(folder: Path, text: str, frame: pl.DataFrame) -> tuple[Answer, pl.DataFrame]:
-    """Ask a query of a table in this process; returns the answer and all its rows."""
+    """Run a query of a table in this process; returns the answer and all its rows."""
     query = check(text, list(SCHEMA))
-    pieces, fields = write_pieces(folder, query, frame, each=97)
+    pieces, fields = write_pieces(folder, query, frame, size=97)
     check_types(query, SCHEMA | fields.types())
-    types = [{name: str(kind) for name, kind in each.items()} for each in assignments(query, fields.types())]
+    types = [
+        {name: str(kind) for name, kind in assignment.items()} for assignment in assignments(query, fields.types())
+    ]
     order = Order(
         text=query.text,
         planned=list(query.planned),
-        names=[each.output_name for each in query.tree.selects],
+        names=[select.output_name for select in query.tree.selects],
         types=types,
         pieces=[str(piece) for piece in pieces],
         into=str(folder),
@@ -88,7 +90,7 @@ def ask(folder: Path, text: str, frame: pl.DataFrame) -> tuple[Answer, pl.DataFr
 
 
 def ask_duckdb(path: Path, text: str) -> list[tuple[Any, ...]]:
-    """Ask DuckDB the same of the table in this file."""
+    """Run a query of the table in this file with DuckDB."""
     with duckdb.connect() as connection:
         connection.execute(f"CREATE VIEW results AS SELECT *, {FIELDS} FROM read_parquet('{path}')")
         return connection.execute(text).fetchall()

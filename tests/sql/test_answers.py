@@ -1,4 +1,4 @@
-"""What polars answers is what DuckDB answers, over one table of some hundred rows with gaps, ties and several types."""
+"""Polars answers like DuckDB, over a table of some hundred rows with gaps, ties and several types."""
 
 import contextlib
 import datetime as dt
@@ -31,7 +31,7 @@ def parquet(frame: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def plain(value: Any) -> Any:
-    """Return a value as it compares: fractions to nine digits, and a day at midnight like the day."""
+    """Return a comparable value: fractions to nine digits, and a date for a midnight."""
     if isinstance(value, (float, decimal.Decimal)):
         return "NaN" if math.isnan(value) else round(float(value), 9)
     if isinstance(value, dt.date):
@@ -45,7 +45,7 @@ def compared(rows: list[tuple[Any, ...]], text: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("text", QUERIES)
-def test_polars_answers_as_duckdb_does(text: str, frame: pl.DataFrame, parquet: Path, tmp_path: Path) -> None:
+def test_polars_answers_like_duckdb(text: str, frame: pl.DataFrame, parquet: Path, tmp_path: Path) -> None:
     answer, found = ask(tmp_path, text, frame)
     expected = compared(ask_duckdb(parquet, text), text)
     assert answer.error is None
@@ -53,8 +53,8 @@ def test_polars_answers_as_duckdb_does(text: str, frame: pl.DataFrame, parquet: 
     assert compared(found.rows(), text) == expected
 
 
-def test_the_queries_find_something(parquet: Path) -> None:
-    """An oracle of empty answers holds nothing."""
+def test_almost_every_query_has_an_answer(parquet: Path) -> None:
+    """Empty answers would compare equal whatever the query is."""
     empty = [text for text in QUERIES if not ask_duckdb(parquet, text)]
     assert all("false" in text or "NOT IN (SELECT rank FROM results)" in text for text in empty), empty
 
@@ -70,16 +70,16 @@ PATHS = {
 }
 
 
-@pytest.mark.parametrize(("said", "oracle"), PATHS.items(), ids=list(PATHS))
-def test_a_path_reaches_what_duckdbs_json_does(
-    said: str, oracle: str, frame: pl.DataFrame, parquet: Path, tmp_path: Path
+@pytest.mark.parametrize(("path", "oracle"), PATHS.items(), ids=list(PATHS))
+def test_path_returns_what_duckdb_returns(
+    path: str, oracle: str, frame: pl.DataFrame, parquet: Path, tmp_path: Path
 ) -> None:
-    _, found = ask(tmp_path, f"SELECT {said} AS x FROM results ORDER BY url", frame)
+    _, found = ask(tmp_path, f"SELECT {path} AS x FROM results ORDER BY url", frame)
     expected = ask_duckdb(parquet, f"SELECT {oracle} AS x FROM results ORDER BY url")
     assert [plain(value) for value in found.to_series()] == [plain(value) for (value,) in expected]
 
 
-# What polars leaves as it is, and pipeline/docs/results.md says.
+# Differences that polars keeps; pipeline/docs/results.md lists them.
 DIFFERENCES = {
     "SELECT CAST(2.5 AS INT), CAST(-1.5 AS INT)": [(2, -1)],
     "SELECT DATE '2024-01-03' - DATE '2024-01-01'": [(dt.timedelta(days=2),)],
@@ -89,7 +89,7 @@ DIFFERENCES = {
 
 
 @pytest.mark.parametrize(("text", "rows"), DIFFERENCES.items(), ids=list(DIFFERENCES))
-def test_a_difference_to_duckdb_is_the_one_that_is_known(
+def test_known_difference_to_duckdb_is_unchanged(
     text: str, rows: list[tuple[Any, ...]], frame: pl.DataFrame, parquet: Path, tmp_path: Path
 ) -> None:
     _, found = ask(tmp_path, text, frame)
@@ -108,8 +108,8 @@ def test_a_difference_to_duckdb_is_the_one_that_is_known(
         "SELECT url FROM results WHERE mixed = 1",
     ],
 )
-def test_text_is_not_compared_with_a_number(text: str, frame: pl.DataFrame, tmp_path: Path) -> None:
-    """Polars would compare the digits as text: '07' is no 7 to it, and '1.0' no 1."""
+def test_comparing_text_with_a_number_is_refused(text: str, frame: pl.DataFrame, tmp_path: Path) -> None:
+    """Polars would compare the digits as text: '07' would differ from 7, and '1.0' from 1."""
     with pytest.raises(
         BadRequestError, match=r"is text, and -?[17] a number: write CAST\((size|label|mixed) AS DOUBLE"
     ):

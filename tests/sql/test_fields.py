@@ -1,4 +1,4 @@
-"""Fields are taken out of results as text, and typed by what was seen of them."""
+"""Fields are extracted from results as text, and typed by their values."""
 
 import polars as pl
 import pytest
@@ -31,20 +31,20 @@ def extracted(values: list[bytes | None]) -> tuple[list[str | None], pl.DataType
     ],
     ids=str,
 )
-def test_a_field_is_typed_by_what_was_seen(
+def test_field_type_follows_from_its_values(
     values: list[bytes | None], texts: list[str | None], dtype: pl.DataType | None
 ) -> None:
     assert extracted(values) == (texts, dtype)
 
 
-def test_a_path_is_walked_by_keys_and_indices_only() -> None:
+def test_path_consists_of_keys_and_indices() -> None:
     paths = {"p": ("a", 0, "b"), "last": ("a", -1), "key": ("0",), "no": ("a", 9), "text": ("t", 0), "n": (0,)}
     result = b'{"a": [{"b": 1}, 2], "0": 3, "t": "xyz"}'
     found = {name: column.to_list() for name, column in Fields(paths).extract([result]).items()}
     assert found == {"p": ["1"], "last": ["2"], "key": ["3"], "no": [None], "text": [None], "n": [None]}
 
 
-def test_types_are_those_of_all_that_was_extracted() -> None:
+def test_types_follow_from_all_extracted_results() -> None:
     fields = Fields({"a": ("a",), "b": ("b",)})
     fields.extract([b'{"a": 1}'])
     fields.extract([b'{"a": 0.5}', None])
@@ -52,12 +52,12 @@ def test_types_are_those_of_all_that_was_extracted() -> None:
 
 
 @pytest.mark.parametrize("bomb", [b'{"a":' * 100_000, b"[" * 4_000_000, b'{"a":' * 900 + b"1" + b"}" * 900])
-def test_a_nested_result_is_no_bomb(bomb: bytes) -> None:
+def test_nested_result_is_not_a_bomb(bomb: bytes) -> None:
     texts, _ = extracted([bomb, b'{"a": "x"}'])
     assert texts[1] == "x"
 
 
-def test_fields_that_hold_each_other_fill_no_memory() -> None:
+def test_overlapping_fields_use_bounded_memory() -> None:
     """One hundred paths may lead to the same part of a result."""
     results = [b'{"a": ["%s"]}' % (b"x" * MIB)] * 8
     for count, too_large in ((4, False), (100, True)):

@@ -1,4 +1,4 @@
-"""What a name in a query means: a column of the table, what the query itself names, or a field of the results."""
+"""Names in a query: columns of the table, names of the query itself, or fields of the results."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.rigs.sql_tables import SCHEMA
 
 COLUMNS = list(SCHEMA)
 
-MEANT = {
+FIELDS = {
     "SELECT label, url FROM results": [("label",)],
     "SELECT result.a.b FROM results": [("a", "b")],
     "SELECT results.result.a.b FROM results": [("a", "b")],
@@ -52,8 +52,8 @@ MEANT = {
 }
 
 
-@pytest.mark.parametrize(("text", "paths"), MEANT.items(), ids=list(MEANT))
-def test_a_name_that_is_no_column_is_a_field(text: str, paths: list[tuple[str | int, ...]]) -> None:
+@pytest.mark.parametrize(("text", "paths"), FIELDS.items(), ids=list(FIELDS))
+def test_unknown_name_is_a_field(text: str, paths: list[tuple[str | int, ...]]) -> None:
     assert sorted(check(text, COLUMNS).paths.values(), key=str) == sorted(paths, key=str)
 
 
@@ -96,7 +96,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("text", "words"), WRONG.items(), ids=[text[:80] for text in WRONG])
-def test_a_name_that_is_none_is_refused_with_what_there_is(text: str, words: str) -> None:
+def test_invalid_name_is_refused_with_the_valid_ones(text: str, words: str) -> None:
     with pytest.raises(BadRequestError, match=words):
         check(text, COLUMNS)
 
@@ -113,22 +113,22 @@ NAMES = {
 
 
 @pytest.mark.parametrize(("text", "names"), NAMES.items(), ids=list(NAMES))
-def test_what_comes_out_is_called_as_it_was_asked_for(text: str, names: list[str]) -> None:
+def test_output_columns_are_named_as_in_the_query(text: str, names: list[str]) -> None:
     assert check(text, COLUMNS).tree.named_selects == names
 
 
-def test_a_column_of_the_input_does_not_meet_a_field() -> None:
+def test_input_column_does_not_collide_with_a_field() -> None:
     query = check("SELECT label FROM results", [*COLUMNS, "pipeline.field.0"])
     assert query.paths == {"pipeline.field.0_": ("label",)}
 
 
 @pytest.mark.parametrize("name", ["*", "^u.*$"])
-def test_a_column_that_polars_would_take_for_a_pattern_is_refused(name: str) -> None:
+def test_column_that_is_a_pattern_to_polars_is_refused(name: str) -> None:
     with pytest.raises(BadRequestError, match="its name is a pattern to polars"):
         check("SELECT * FROM results", [*COLUMNS, name])
 
 
-def test_polars_words_speak_of_the_fields_by_their_names() -> None:
+def test_polars_errors_show_the_names_of_fields() -> None:
     query = check("SELECT " + ", ".join(f"f_{letter}" for letter in "abcdefghijkl") + " FROM results", COLUMNS)
     assert query.spoken("no pipeline.field.1 and pipeline.field.11") == "no f_b and f_l"
 
@@ -148,5 +148,5 @@ def test_polars_words_speak_of_the_fields_by_their_names() -> None:
         ("SELECT score FROM results ORDER BY score * 2", "number"),
     ],
 )
-def test_what_a_field_is_is_guessed_from_its_use(text: str, kind: str) -> None:
+def test_field_kind_is_inferred_from_its_use(text: str, kind: str) -> None:
     assert list(check(text, COLUMNS).kinds.values()) == [kind]

@@ -1,4 +1,4 @@
-"""A query is planned by polars before its batch begins, whatever types its fields may have."""
+"""Polars plans a query before its batch begins, for every possible type of its fields."""
 
 import pytest
 
@@ -7,21 +7,21 @@ from pipeline.sql.rewrite import check
 from pipeline.sql.runner import Queries, query_limits
 from pipeline.units import MIB
 from tests.rigs.sql_tables import SCHEMA
-from tests.sql.test_queries import COLUMNS, LABELS
+from tests.sql.test_query_process import COLUMNS, LABELS
 
 
-async def test_a_query_that_fits_is_planned() -> None:
+async def test_fitting_query_is_planned() -> None:
     queries = Queries()
     await queries.plan(check(LABELS, COLUMNS), SCHEMA)
-    # Of each field only one type fits.
+    # Only one type fits each field.
     text = "SELECT upper(a), b * 2, NOT c, d FROM results WHERE a = 'x' AND e + 0.5 > 1 AND length(f) > 2"
     await queries.plan(check(text, COLUMNS), SCHEMA)
-    # Without its condition this would be two values.
+    # Without its condition the subquery would have two values.
     single = "SELECT (SELECT x FROM (SELECT 'a' AS x UNION ALL SELECT 'b') AS t WHERE x = 'a') AS only FROM results"
     await queries.plan(check(single, COLUMNS), SCHEMA)
 
 
-async def test_a_plan_that_takes_too_long_is_to_be_asked_for_again() -> None:
+async def test_slow_plan_asks_to_try_again() -> None:
     queries = Queries(plan=query_limits(0.001, 384 * MIB))
     with pytest.raises(UnavailableError, match=r"sql could not be planned within 0\.001 s: try again"):
         await queries.plan(check(LABELS, COLUMNS), SCHEMA)
@@ -44,7 +44,7 @@ async def test_a_plan_that_takes_too_long_is_to_be_asked_for_again() -> None:
         ("SELECT url FROM results WHERE size = 7", "size is text, and 7 a number"),
     ],
 )
-async def test_what_polars_cannot_run_is_refused_before(text: str, words: str) -> None:
+async def test_query_that_polars_cannot_run_is_refused(text: str, words: str) -> None:
     with pytest.raises(BadRequestError) as refused:
         await Queries().plan(check(text, COLUMNS), SCHEMA)
     assert words in str(refused.value)

@@ -1,4 +1,4 @@
-"""A query of a large input: held against its head at the submission, and against all of it when the queue opens it."""
+"""A query of a large input: checked against its head at the submission, and against all of it at the opening."""
 
 import gzip
 import io
@@ -64,19 +64,19 @@ OBJECTS: dict[str, tuple[str, bytes, dict[str, pl.DataType] | None]] = {
 
 
 @pytest.mark.parametrize(("name", "body", "columns"), OBJECTS.values(), ids=list(OBJECTS))
-async def test_the_columns_of_an_object_are_read_from_its_head(
+async def test_columns_are_read_from_the_head_of_an_object(
     pipeline: PipelineBench, name: str, body: bytes, columns: dict[str, pl.DataType] | None
 ) -> None:
     found = await stored(pipeline, body, name)
     assert await read_columns(pipeline.context, asked(found.key), found) == columns
 
 
-async def test_the_columns_of_a_prefix_are_known(pipeline: PipelineBench) -> None:
+async def test_columns_of_a_prefix_are_known(pipeline: PipelineBench) -> None:
     found = ObjectInfo(f"{pipeline.name}/folder/", "", 0)
     assert await read_columns(pipeline.context, asked(found.key), found) == prefixes.SCHEMA
 
 
-async def test_an_object_that_has_changed_is_not_read(pipeline: PipelineBench) -> None:
+async def test_changed_object_is_not_read(pipeline: PipelineBench) -> None:
     found = await stored(pipeline, LINES)
     await stored(pipeline, b"other,columns\n1,2\n")
     with pytest.raises(BadRequestError, match="changed while it was being read"):
@@ -87,7 +87,7 @@ def spec(found: ObjectInfo, text: str) -> bytes:
     return orjson.dumps({"input": found.key, "column": "url", "sql": text})
 
 
-async def test_a_query_is_held_against_the_head_of_a_large_input(
+async def test_query_is_checked_against_the_head_of_a_large_input(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
@@ -100,7 +100,7 @@ async def test_a_query_is_held_against_the_head_of_a_large_input(
     assert (response.status, document(response)["state"]) == (202, "opening")
 
 
-async def test_a_query_that_only_the_whole_input_refuses_ends_its_batch_before_anything_runs(
+async def test_query_refused_by_the_whole_input_fails_the_batch_before_any_task(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)

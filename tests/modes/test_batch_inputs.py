@@ -1,4 +1,4 @@
-"""batch: inputs of every format, prefixes and other buckets, and items that are JSON."""
+"""batch: inputs of every format, and items that are JSON."""
 
 import gzip
 import io
@@ -73,7 +73,7 @@ async def test_every_format_gives_the_same_rows(pipeline: Pipeline, form: str, p
 
 
 @pytest.mark.parametrize("form", BODIES)
-async def test_a_body_of_every_format_is_kept_and_read(pipeline: Pipeline, form: Any) -> None:
+async def test_body_of_every_format_is_stored_and_read(pipeline: Pipeline, form: Any) -> None:
     headers = {"Content-Type": content_type_of(form)}
     assert document(await pipeline.submit(BODIES[form], headers))["batch_size"] == ROWS.height
     assert await pipeline.context.store.get(f"{pipeline.batch}/input.{form}") == BODIES[form]
@@ -85,7 +85,7 @@ async def test_a_body_of_every_format_is_kept_and_read(pipeline: Pipeline, form:
     pipeline.queue.clear()
 
 
-async def test_the_format_is_taken_from_the_specification_before_the_key(pipeline: Pipeline) -> None:
+async def test_format_of_the_specification_overrides_the_key(pipeline: Pipeline) -> None:
     key = await put(pipeline, "rows.csv", BODIES["ndjson"])
     with pytest.raises(BadRequestError, match="it is JSON: format ndjson reads an object a line"):
         await pipeline.submit(key)
@@ -93,7 +93,7 @@ async def test_the_format_is_taken_from_the_specification_before_the_key(pipelin
 
 
 async def sent(pipeline: Pipeline, body: bytes, form: Any, **query: str) -> list[tuple[bytes, str]]:
-    """Run a batch; returns the bodies and content types of the calls of the model function."""
+    """Run a batch; returns the bodies and content types of the model calls."""
     calls: list[tuple[bytes, str]] = []
 
     async def model(request: Any, received: bytes) -> Any:
@@ -137,7 +137,7 @@ async def test_columns_of_a_csv_are_text(pipeline: Pipeline) -> None:
     ]
 
 
-async def test_a_chunk_call_holds_the_objects_themselves(pipeline: Pipeline) -> None:
+async def test_chunk_call_contains_the_objects_themselves(pipeline: Pipeline) -> None:
     calls = await sent(pipeline, BODIES["parquet"], "parquet", columns="n", chunk_call="true", chunk="2")
     assert calls == [(b'[{"n":1},{"n":null}]', JSON_TYPE), (b'[{"n":3}]', JSON_TYPE)]
 
@@ -147,7 +147,7 @@ async def test_a_chunk_call_holds_the_objects_themselves(pipeline: Pipeline) -> 
     ("column", "bodies"),
     [("n", [b"1", b"null", b"3"]), ("f", [b"0.5", b"1.0", b"null"]), ("tags", [b'["x"]', b"[]", b"null"])],
 )
-async def test_a_cell_that_is_no_text_is_sent_as_json(
+async def test_cell_that_is_not_text_is_sent_as_json(
     pipeline: Pipeline, form: str, column: str, bodies: list[bytes]
 ) -> None:
     assert await sent(pipeline, BODIES[form], form, column=column) == [(body, JSON_TYPE) for body in bodies]
@@ -155,12 +155,12 @@ async def test_a_cell_that_is_no_text_is_sent_as_json(
     assert [entry[column] for entry in entries] == [orjson.loads(body) for body in bodies]
 
 
-async def test_cells_that_are_no_text_stand_in_a_chunk_as_json(pipeline: Pipeline) -> None:
+async def test_cells_that_are_not_text_are_json_in_a_chunk(pipeline: Pipeline) -> None:
     calls = await sent(pipeline, BODIES["ndjson"], "ndjson", column="tags", chunk_call="true", chunk="3")
     assert calls == [(b'[["x"],[],null]', JSON_TYPE)]
 
 
-async def test_items_that_failed_run_again_as_they_are(pipeline: Pipeline) -> None:
+async def test_failed_items_are_retried_unchanged(pipeline: Pipeline) -> None:
     calls: list[tuple[bytes, str]] = []
 
     async def model(request: Any, received: bytes) -> Any:
@@ -179,7 +179,7 @@ async def test_items_that_failed_run_again_as_they_are(pipeline: Pipeline) -> No
     assert (await pipeline.context.snapshots.manifest(pipeline.batch, 1)).shape.json_items
 
 
-async def test_a_batch_that_redis_has_lost_goes_on_with_json_items(pipeline: Pipeline) -> None:
+async def test_rebuilt_batch_continues_with_json_items(pipeline: Pipeline) -> None:
     calls: list[bytes] = []
 
     async def model(_request: Any, received: bytes) -> Any:
@@ -206,9 +206,7 @@ async def test_a_batch_that_redis_has_lost_goes_on_with_json_items(pipeline: Pip
         ("csv", {"columns": "tags"}, "there is no column 'tags'; the columns are: url, n, f"),
     ],
 )
-async def test_a_column_that_there_is_not_is_told(
-    pipeline: Pipeline, form: Any, query: dict[str, str], says: str
-) -> None:
+async def test_missing_column_is_named(pipeline: Pipeline, form: Any, query: dict[str, str], says: str) -> None:
     with pytest.raises(BadRequestError) as caught:
         await pipeline.submit(BODIES[form], {"Content-Type": content_type_of(form)}, query)
     assert str(caught.value) == says
@@ -216,14 +214,14 @@ async def test_a_column_that_there_is_not_is_told(
 
 
 @pytest.mark.parametrize("query", [{"column": "raw"}, {"columns": "url,raw"}, {"columns": "deep"}])
-async def test_items_of_bytes_are_refused(pipeline: Pipeline, query: dict[str, str]) -> None:
+async def test_binary_items_are_refused(pipeline: Pipeline, query: dict[str, str]) -> None:
     frame = pl.DataFrame({"url": ["a"], "raw": [b"\xff"], "deep": [{"x": [b"\xff"]}]})
     with pytest.raises(BadRequestError, match="holds bytes, which no item can"):
         await pipeline.submit(_written(frame.write_parquet), {"Content-Type": content_type_of("parquet")}, query)
     assert await pipeline.objects() == []
 
 
-async def test_an_input_may_have_no_rows_and_no_columns(pipeline: Pipeline) -> None:
+async def test_input_without_rows_or_columns_is_accepted(pipeline: Pipeline) -> None:
     for number, (form, body) in enumerate(
         [("json", b"[]"), ("ndjson", b""), ("parquet", _written(ROWS.clear().write_parquet))]
     ):
@@ -236,9 +234,7 @@ async def test_an_input_may_have_no_rows_and_no_columns(pipeline: Pipeline) -> N
 
 
 @pytest.mark.parametrize(("form", "mark"), [("csv", ";"), ("csv", "\t"), ("tsv", ","), ("csv", "|")])
-async def test_lines_that_are_divided_otherwise_are_not_taken_for_one_column(
-    pipeline: Pipeline, form: str, mark: str
-) -> None:
+async def test_lines_with_another_delimiter_are_not_one_column(pipeline: Pipeline, form: str, mark: str) -> None:
     key = await put(pipeline, f"rows.{form}", f"url{mark}n\na{mark}1\n".encode())
     with pytest.raises(BadRequestError, match=r"the only column is .*divides the cells, .* else name it as column"):
         await pipeline.submit(key)

@@ -1,15 +1,14 @@
-"""A query from its submission to its answer: what is refused, what is kept, and that no batch is lost to it."""
+"""Queries of a batch, from the submission to the answer; a failing query never fails its batch."""
 
 import asyncio
 import io
 import json
 from typing import Any
 
-import orjson
 import polars as pl
 import pytest
 
-from pipeline.errors import BadRequestError, UnavailableError
+from pipeline.errors import UnavailableError
 from pipeline.outputs.end_batch import SQL_ATTEMPTS
 from pipeline.sql import fields as fields_module
 from pipeline.sql.child import OUTPUTS, Answer
@@ -53,7 +52,7 @@ async def sql_objects(pipeline: PipelineBench, folder: str = "") -> list[str]:
     return [name for name in OUTPUTS if f"{pipeline.batch}/{folder}{name}" in sizes]
 
 
-async def test_a_query_is_answered_when_its_batch_has_ended(pipeline: PipelineBench) -> None:
+async def test_query_is_answered_when_its_batch_has_ended(pipeline: PipelineBench) -> None:
     await submitted(pipeline, LABELS + " LIMIT 3")
     assert (await pipeline.status())["sql"] is None
     await pipeline.deliver_all()
@@ -71,7 +70,7 @@ async def test_a_query_is_answered_when_its_batch_has_ended(pipeline: PipelineBe
     assert found == [{"label": label, "n": n} for label, n in ANSWERED["first"]]
     linked = document(await pipeline.handle("outputs", {"batch": pipeline.batch}))["outputs"]
     assert [link["name"] for link in linked if link["name"].startswith("sql.")] == list(OUTPUTS)
-    # The fields are columns for the query alone.
+    # The fields are columns of the query only.
     body = await pipeline.context.store.get(f"{pipeline.batch}/results.parquet")
     assert not [name for name in pl.read_parquet_schema(io.BytesIO(body)) if "field" in name]
     await pipeline.handle("delete", {"batch": pipeline.batch})
@@ -88,66 +87,32 @@ async def test_a_query_is_answered_when_its_batch_has_ended(pipeline: PipelineBe
         ("SELECT sum(nothing) AS s, max(upper(never)) AS m FROM results", [[None, None]]),
     ],
 )
-async def test_fields_and_columns_of_every_row_can_be_asked_for(
+async def test_query_reads_fields_and_columns_of_every_row(
     pipeline: PipelineBench, text: str, first: list[list[Any]]
 ) -> None:
     assert (await answered(pipeline, text))["first"] == first
 
 
-async def test_a_name_that_no_result_knows_is_noted_and_others_are_not(pipeline: PipelineBench) -> None:
+async def test_unknown_field_is_noted(pipeline: PipelineBench) -> None:
     await answered(pipeline, "SELECT url, lable, result.deep.list[3].x, score FROM results WHERE id = '2'")
     missing = ["lable", "deep.list[3].x"]
-    said = [f"sql: {name!r} is no column, and no result has such a field" for name in missing]
-    assert sorted((await pipeline.status())["notes"]) == sorted(said)
+    notes = [f"sql: {name!r} is no column, and no result has such a field" for name in missing]
+    assert sorted((await pipeline.status())["notes"]) == sorted(notes)
 
 
-async def test_a_query_of_what_there_is_has_no_note(pipeline: PipelineBench) -> None:
+async def test_query_of_known_fields_has_no_note(pipeline: PipelineBench) -> None:
     await answered(pipeline, LABELS)
     assert (await pipeline.status())["notes"] == []
 
 
-async def test_a_result_that_travels_by_reference_is_null_to_a_query(pipeline: PipelineBench) -> None:
+async def test_referenced_result_is_null_in_a_query(pipeline: PipelineBench) -> None:
     answer = await answered(pipeline, "SELECT count(label) AS l, count(result_ref) AS r FROM results", inline_limit="0")
     assert answer["first"] == [[0, 5]]
 
 
 @pytest.mark.parametrize("rows", ["url\n", "id,url\n"])
-async def test_a_batch_without_rows_is_asked_too(pipeline: PipelineBench, rows: str) -> None:
+async def test_batch_without_rows_is_queried(pipeline: PipelineBench, rows: str) -> None:
     assert (await answered(pipeline, "SELECT count(*) AS n FROM results", rows))["first"] == [[0]]
-
-
-REFUSED = {
-    "DROP TABLE results": "is not one SELECT",
-    "SELECT * FROM read_csv('/etc/passwd')": "is not a table",
-    "SELECT x FROM other": "there is no table 'other'; there are: results",
-    "SELECT URL FROM results": "did you mean 'url'",
-    "SELECT id FROM results WHERE id = 7": "id is text, and 7 a number: write CAST(id AS DOUBLE)",
-    "SELECT upper(status_code) FROM results": "it cannot be run: invalid series dtype: expected `String`",
-    "SELECT label FROM results GROUP BY score": "it cannot be run: 'label' should participate in the GROUP BY",
-}
-
-
-@pytest.mark.parametrize(("text", "words"), REFUSED.items(), ids=list(REFUSED))
-async def test_a_query_that_does_not_fit_is_refused_and_leaves_nothing(
-    pipeline: PipelineBench, text: str, words: str
-) -> None:
-    for dry_run in ("true", "false"):
-        with pytest.raises(BadRequestError) as refused:
-            await pipeline.submit(ROWS, CSV, {"column": "url", "sql": text, "dry_run": dry_run})
-        assert words in " ".join([str(refused.value), *refused.value.problems])
-        assert await pipeline.objects() == []
-        assert await pipeline.context.ledger.state(pipeline.batch) is None
-    assert pipeline.queue == []
-
-
-async def test_a_query_of_a_stored_input_is_held_against_its_columns(pipeline: PipelineBench) -> None:
-    key = f"{pipeline.name}/rows.csv"
-    await pipeline.context.store.put(key, ROWS.encode())
-    spec = {"input": key, "column": "url", "sql": "SELECT Id FROM results"}
-    with pytest.raises(BadRequestError, match="did you mean 'id'"):
-        await pipeline.submit(orjson.dumps(spec))
-    response = await pipeline.submit(orjson.dumps(spec | {"sql": "SELECT id FROM results", "dry_run": True}))
-    assert (response.status, document(response)["items"]) == (200, 5)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +123,7 @@ async def test_a_query_of_a_stored_input_is_held_against_its_columns(pipeline: P
         ("SELECT lower(score) AS x FROM results", "expected `String`, got `f64` for series with name `score`"),
     ],
 )
-async def test_a_query_that_fails_at_the_end_fails_no_batch(pipeline: PipelineBench, text: str, words: str) -> None:
+async def test_query_that_fails_at_the_end_fails_no_batch(pipeline: PipelineBench, text: str, words: str) -> None:
     answer = await answered(pipeline, text)
     assert words in answer["error"]
     assert (answer["rows"], answer["columns"], answer["first"]) == (0, [], [])
@@ -166,7 +131,7 @@ async def test_a_query_that_fails_at_the_end_fails_no_batch(pipeline: PipelineBe
     assert (await pipeline.summary())["results"]["count"] == 4
 
 
-async def test_a_query_over_its_limits_fails_no_batch(pipeline: PipelineBench) -> None:
+async def test_query_over_its_limits_fails_no_batch(pipeline: PipelineBench) -> None:
     object.__setattr__(pipeline.context, "queries", Queries(run=query_limits(0.5, 512 * MIB)))
     many = "url\n" + "".join(f"r{number}\n" for number in range(500))
     crossed = "SELECT count(*) AS n FROM " + ", ".join(f"results r{number}" for number in range(5))
@@ -174,9 +139,7 @@ async def test_a_query_over_its_limits_fails_no_batch(pipeline: PipelineBench) -
     assert answer["error"] == "it took more than 0.5 s"
 
 
-async def test_a_query_without_a_process_fails_no_batch(
-    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_query_without_a_process_fails_no_batch(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
     async def full(*_: object, **__: object) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
@@ -190,12 +153,12 @@ async def test_a_query_without_a_process_fails_no_batch(
     assert await pipeline.objects(f"{pipeline.name}.other") == []
 
 
-async def until_the_reduce(pipeline: PipelineBench, generation: str) -> None:
+async def run_until_the_reduce(pipeline: PipelineBench, generation: str) -> None:
     while (pipeline.queue[0].mode, pipeline.queue[0].query["generation"]) != ("reduce", generation):
         await pipeline.deliver(pipeline.queue.pop(0))
 
 
-async def test_a_redrive_takes_the_answer_back_and_gives_a_new_one(pipeline: PipelineBench) -> None:
+async def test_redrive_removes_the_answer_and_writes_a_new_one(pipeline: PipelineBench) -> None:
     failed = "SELECT count(*) AS n FROM results WHERE status = 'failed'"
     assert (await answered(pipeline, failed))["first"] == [[1]]
     pipeline.serve(answering(lambda text: (200, {"label": text})))
@@ -206,7 +169,7 @@ async def test_a_redrive_takes_the_answer_back_and_gives_a_new_one(pipeline: Pip
     assert await sql_objects(pipeline, "1/") == list(OUTPUTS)
 
 
-async def test_the_answer_of_an_earlier_generation_does_not_stay_where_there_is_none(pipeline: PipelineBench) -> None:
+async def test_answer_of_an_earlier_generation_is_removed(pipeline: PipelineBench) -> None:
     await answered(pipeline, "SELECT CAST(coalesce(kind, '7') AS BIGINT) AS x FROM results")
     assert await sql_objects(pipeline) == list(OUTPUTS)
     pipeline.serve(answering(lambda text: (200, {"kind": text})))
@@ -217,11 +180,9 @@ async def test_the_answer_of_an_earlier_generation_does_not_stay_where_there_is_
     assert await sql_objects(pipeline, "0/") == list(OUTPUTS)
 
 
-async def test_a_reduce_that_was_cut_off_twice_asks_no_query(
-    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reduce_interrupted_twice_runs_no_query(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
     await submitted(pipeline, LABELS)
-    await until_the_reduce(pipeline, "0")
+    await run_until_the_reduce(pipeline, "0")
     bench = pipeline.bench()
     for number in range(SQL_ATTEMPTS):
         assert (await bench.ledger.lease_reduce(pipeline.batch, f"dead {number}", 0)).verdict == "leased"
@@ -241,14 +202,14 @@ async def test_a_reduce_that_was_cut_off_twice_asks_no_query(
     assert (await pipeline.summary())["results"]["count"] == 4
 
 
-async def test_a_batch_without_a_query_has_no_answer(pipeline: PipelineBench) -> None:
+async def test_batch_without_a_query_has_no_answer(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", "b")
     await pipeline.deliver_all()
     assert (await pipeline.status())["sql"] is None
     assert await sql_objects(pipeline) == []
 
 
-async def test_a_cancelled_batch_answers_with_what_there_is(pipeline: PipelineBench) -> None:
+async def test_cancelled_batch_is_queried(pipeline: PipelineBench) -> None:
     await submitted(pipeline, "SELECT status, count(*) AS n FROM results GROUP BY status ORDER BY status", window="1")
     await pipeline.deliver(pipeline.queue.pop(0))
     await pipeline.handle("cancel", {"batch": pipeline.batch})
@@ -270,13 +231,13 @@ async def test_a_cancelled_batch_answers_with_what_there_is(pipeline: PipelineBe
     ],
     ids=["all", "no name", "a pattern of what is nested", "patterns"],
 )
-async def test_names_that_mean_something_to_polars_are_names(pipeline: PipelineBench, text: str) -> None:
-    """A column without a name is what pandas writes for its index."""
+async def test_column_names_special_to_polars_are_accepted(pipeline: PipelineBench, text: str) -> None:
+    """Pandas writes its index as a column without a name."""
     answer = await answered(pipeline, text, ",url\n0,a\n1,b\n")
     assert (answer["error"], answer["rows"] > 0) == (None, True)
 
 
-async def test_fields_far_larger_than_the_results_are_not_asked_for(
+async def test_fields_much_larger_than_the_results_are_refused(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fields_module, "ROOM", -1000)

@@ -1,4 +1,4 @@
-"""Queries run in a process apart, which has limits, leaves files behind, and ends with whoever asked."""
+"""Queries run in a process of their own, which has limits, writes files, and ends with its parent."""
 
 import asyncio
 import csv
@@ -25,7 +25,7 @@ from tests.rigs.waiting import wait_until
 
 COLUMNS = list(SCHEMA)
 LABELS = "SELECT label, count(*) AS n FROM results GROUP BY label ORDER BY n DESC, label"
-# A million million rows, which nobody counts in a second.
+# A million million rows, too many to count in a second.
 ENDLESS = "SELECT count(*) AS n FROM results a, results b, results c"
 MARK = "pipeline.sql.child:answer_order"
 
@@ -41,14 +41,14 @@ def children() -> list[psutil.Process]:
 
 
 def command_of(process: psutil.Process) -> list[str]:
-    """The command of a process, nothing for one that ends meanwhile."""
+    """The command of a process, or nothing if it has ended."""
     try:
         return process.cmdline()
     except psutil.NoSuchProcess:
         return []
 
 
-async def test_an_answer_is_in_three_files_and_its_first_rows_are_told(tmp_path: Path) -> None:
+async def test_answer_is_in_three_files_and_its_first_rows_are_returned(tmp_path: Path) -> None:
     answer = await run(tmp_path, LABELS)
     assert answer.error is None
     assert (answer.rows, answer.columns) == (5, ["label", "n"])
@@ -59,32 +59,32 @@ async def test_an_answer_is_in_three_files_and_its_first_rows_are_told(tmp_path:
         assert [(label or None, int(n)) for label, n in list(csv.reader(file))[1:]] == rows
 
 
-async def test_an_empty_answer_is_one(tmp_path: Path) -> None:
+async def test_empty_answer_has_its_columns(tmp_path: Path) -> None:
     answer = await run(tmp_path, "SELECT url, label FROM results WHERE n > 1000000")
     assert answer == Answer(0, ["url", "label"], [], None)
     assert json.loads((tmp_path / "sql.json").read_text()) == []
     assert (tmp_path / "sql.csv").read_text() == "url,label\n"
 
 
-async def test_a_table_without_rows_is_asked_too(tmp_path: Path) -> None:
+async def test_empty_table_can_be_queried(tmp_path: Path) -> None:
     answer = await run(tmp_path, "SELECT count(*) AS n, avg(score) AS s, max(label) AS l FROM results", rows=0)
     assert answer == Answer(1, ["n", "s", "l"], [[0, None, None]], None)
 
 
-async def test_more_than_ten_rows_are_written_and_ten_are_told(tmp_path: Path) -> None:
+async def test_more_than_ten_rows_are_written_and_ten_returned(tmp_path: Path) -> None:
     answer = await run(tmp_path, "SELECT url FROM results", rows=25)
     assert (answer.rows, len(answer.first)) == (25, 10)
     assert len(json.loads((tmp_path / "sql.json").read_text())) == 25
 
 
-async def asked_of(folder: Path, values: dict[str, Any]) -> Answer:
-    """Ask for all of one row with these values as the input's columns."""
+async def query_one_row(folder: Path, values: dict[str, Any]) -> Answer:
+    """Query all of one row with these values as columns of the input."""
     pl.DataFrame({name: [value] for name, value in values.items()}).write_parquet(folder / "piece.parquet")
     query = check("SELECT * FROM results", list(values))
     return await Queries().run(query, [folder / "piece.parquet"], {}, folder)
 
 
-async def test_every_type_is_told_and_written_as_everybody_reads_it(tmp_path: Path) -> None:
+async def test_every_type_is_written_in_its_common_form(tmp_path: Path) -> None:
     values = {
         "day": dt.date(2024, 2, 29),
         "time": dt.datetime(2024, 2, 29, 1, 2, 3),  # noqa: DTZ001
@@ -100,10 +100,10 @@ async def test_every_type_is_told_and_written_as_everybody_reads_it(tmp_path: Pa
         "text": "<b>,\"'\n",
         "long": "é" * 300,
     }
-    answer = await asked_of(tmp_path, values)
+    answer = await query_one_row(tmp_path, values)
     assert answer.error is None
-    told = dict(zip(answer.columns, answer.first[0], strict=True))
-    assert told | {"long": ""} == {
+    shown = dict(zip(answer.columns, answer.first[0], strict=True))
+    assert shown | {"long": ""} == {
         "day": "2024-02-29",
         "time": "2024-02-29 01:02:03",
         "while": "P1DT12H",
@@ -118,7 +118,7 @@ async def test_every_type_is_told_and_written_as_everybody_reads_it(tmp_path: Pa
         "text": "<b>,\"'\n",
         "long": "",
     }
-    assert len(told["long"]) == CELL
+    assert len(shown["long"]) == CELL
     with (tmp_path / "sql.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["list"], row["struct"], row["bytes"]) == ("[1,null]", '{"a":"x"}', "AP8=")
@@ -137,8 +137,8 @@ async def test_every_type_is_told_and_written_as_everybody_reads_it(tmp_path: Pa
         ("SELECT score FROM results WHERE score = '1'", "cannot compare string with numeric type"),
     ],
 )
-async def test_a_query_that_cannot_be_answered_says_why(tmp_path: Path, text: str, words: str) -> None:
-    """A bomb of 10,000 rows ends within its own limits, while this process answers others."""
+async def test_query_that_fails_returns_its_error(tmp_path: Path, text: str, words: str) -> None:
+    """A bomb of 10,000 rows ends within its limits, while this process stays responsive."""
     answered = asyncio.create_task(run(tmp_path, text, rows=10_000))
     while not answered.done():
         await asyncio.wait_for(asyncio.sleep(0.01), 1)
@@ -147,7 +147,7 @@ async def test_a_query_that_cannot_be_answered_says_why(tmp_path: Path, text: st
     assert (answer.rows, answer.first) == (0, [])
 
 
-async def test_a_query_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+async def test_slow_query_is_killed(tmp_path: Path) -> None:
     answer = await run(tmp_path, ENDLESS, rows=10_000, queries=Queries(run=query_limits(1, 512 * MIB)))
     assert answer.error == "it took more than 1 s"
     assert children() == []
@@ -158,15 +158,15 @@ def largest(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("most", [1, 2])
-async def test_an_answer_over_its_limit_is_an_error(tmp_path: Path, most: int) -> None:
-    """A file over the limit, or all of them together."""
+async def test_answer_over_its_size_limit_is_an_error(tmp_path: Path, most: int) -> None:
+    """One file may exceed the limit, or all files together."""
     queries = Queries(run=query_limits(300, 640 * MIB, most * MIB))
     answer = await run(tmp_path, "SELECT a.url, b.url AS other FROM results a, results b", 150, queries)
     assert answer == Answer(error=f"the answer has more than {most} MiB")
     assert 0 < largest(tmp_path) <= most * MIB
 
 
-async def test_one_query_runs_at_a_time(tmp_path: Path) -> None:
+async def test_only_one_query_runs_at_a_time(tmp_path: Path) -> None:
     queries, most = Queries(run=query_limits(0.5, 512 * MIB)), 0
     tasks = [asyncio.create_task(run(tmp_path, ENDLESS, 10_000, queries)) for _ in range(2)]
     while not all(task.done() for task in tasks):
@@ -176,7 +176,7 @@ async def test_one_query_runs_at_a_time(tmp_path: Path) -> None:
     assert most == 1
 
 
-def test_columns_that_were_not_asked_for_are_an_error(tmp_path: Path) -> None:
+def test_unexpected_columns_are_an_error(tmp_path: Path) -> None:
     pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "piece.parquet")
     order = Order(
         text="SELECT n AS other FROM results",
@@ -190,7 +190,7 @@ def test_columns_that_were_not_asked_for_are_an_error(tmp_path: Path) -> None:
         run_query(order)
 
 
-async def test_a_query_that_is_given_up_is_ended(tmp_path: Path) -> None:
+async def test_cancelled_query_is_killed(tmp_path: Path) -> None:
     task = asyncio.create_task(run(tmp_path, ENDLESS, rows=10_000))
     await wait_until(lambda: bool(children()))
     task.cancel()
@@ -202,12 +202,12 @@ async def test_a_query_that_is_given_up_is_ended(tmp_path: Path) -> None:
 ORPHAN = """
 import asyncio, sys
 from pathlib import Path
-from tests.sql.test_queries import ENDLESS, run
+from tests.sql.test_query_process import ENDLESS, run
 asyncio.run(run(Path(sys.argv[1]), ENDLESS, rows=10_000))
 """
 
 
-async def test_a_query_ends_with_whoever_asked(tmp_path: Path) -> None:
+async def test_query_ends_with_its_parent_process(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", ORPHAN, str(tmp_path)])  # noqa: ASYNC220
     try:
         await wait_until(lambda: bool(children()))
@@ -218,19 +218,19 @@ async def test_a_query_ends_with_whoever_asked(tmp_path: Path) -> None:
     await wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
-async def test_a_process_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_query_process_gets_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("s3_secret", "hidden")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
     assert "hidden" not in environment().values()
     assert environment()["PATH"] == os.environ["PATH"]
 
 
-def test_what_the_status_says_is_bounded() -> None:
+def test_query_result_in_the_status_is_bounded() -> None:
     wide = Answer(10, ["é" * 200] * 50, [["x" * 200] * 50] * 10)
-    told = status_of(wide)
-    assert len(json.dumps(told, ensure_ascii=False).encode()) <= SHOWN_BYTES
-    assert told["rows"] == 10
-    assert told["first"]
+    shown = status_of(wide)
+    assert len(json.dumps(shown, ensure_ascii=False).encode()) <= SHOWN_BYTES
+    assert shown["rows"] == 10
+    assert shown["first"]
     huge = Answer(10, ["c"] * 50, [[{"number": 1}] * 2000] * 10)
     assert status_of(huge)["first"] == []
     small = Answer(1, ["a"], [["b"]])

@@ -1,4 +1,4 @@
-"""pause, resume and tune: a batch releases nothing for a while, or more, or slower."""
+"""pause, resume and tune: a batch stops releasing for a while, or changes its window or rate."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ async def ask(pipeline: PipelineBench, mode: str, **query: str) -> None:
     assert response.status == 202, response.body
 
 
-async def test_paused_it_settles_what_is_in_flight_and_releases_nothing(pipeline: PipelineBench) -> None:
+async def test_paused_batch_settles_tasks_in_flight_and_releases_nothing(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows(*"abcdef", window="2")
     await ask(pipeline, "pause")
     await ask(pipeline, "pause")
@@ -34,7 +34,7 @@ async def test_paused_it_settles_what_is_in_flight_and_releases_nothing(pipeline
     assert (await pipeline.status())["state"] == "done"
 
 
-async def test_what_failed_before_a_pause_runs_again_after_it(pipeline: PipelineBench) -> None:
+async def test_task_that_failed_before_a_pause_runs_after_it(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", "b")
     await pipeline.call_back(pipeline.queue.pop(0), None, 502)
     await ask(pipeline, "pause")
@@ -47,7 +47,7 @@ async def test_what_failed_before_a_pause_runs_again_after_it(pipeline: Pipeline
     assert (await pipeline.status())["state"] == "done"
 
 
-async def test_silence_while_paused_is_no_loss(pipeline: PipelineBench) -> None:
+async def test_silence_during_a_pause_loses_no_task(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", "b")
     await ask(pipeline, "pause")
     pipeline.queue.clear()
@@ -59,7 +59,7 @@ async def test_silence_while_paused_is_no_loss(pipeline: PipelineBench) -> None:
     assert await bench.attempts() == {}
 
 
-async def test_a_generation_that_begins_while_paused_waits(pipeline: PipelineBench) -> None:
+async def test_generation_that_begins_during_a_pause_waits(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", "flaky", attempts="2")
     while pipeline.queue[0].mode == "task":
         await pipeline.deliver(pipeline.queue.pop(0))
@@ -74,7 +74,7 @@ async def test_a_generation_that_begins_while_paused_waits(pipeline: PipelineBen
     assert (await pipeline.status())["state"] == "done"
 
 
-async def test_a_paused_batch_can_be_cancelled_and_keeps_its_deadline(pipeline: PipelineBench) -> None:
+async def test_paused_batch_keeps_its_deadline_and_can_be_cancelled(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", "b", window="1")
     await ask(pipeline, "pause")
     await pipeline.bench().age(deadline_at=-1)
@@ -87,7 +87,7 @@ async def test_a_paused_batch_can_be_cancelled_and_keeps_its_deadline(pipeline: 
 
 
 @pytest.mark.parametrize("mode", ["pause", "resume", "tune"])
-async def test_an_ended_or_unknown_batch_is_refused(pipeline: PipelineBench, mode: str) -> None:
+async def test_ended_or_unknown_batch_is_refused(pipeline: PipelineBench, mode: str) -> None:
     query = {"window": "3"} if mode == "tune" else {}
     with pytest.raises(NotFoundError, match="there is no batch"):
         await ask(pipeline, mode, **query)
@@ -99,7 +99,7 @@ async def test_an_ended_or_unknown_batch_is_refused(pipeline: PipelineBench, mod
         await pipeline.redis.flushall()
 
 
-async def test_a_larger_window_is_filled_at_once_and_a_smaller_one_by_and_by(pipeline: PipelineBench) -> None:
+async def test_larger_window_fills_at_once_and_smaller_window_gradually(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows(*map(str, range(12)), window="2")
     await ask(pipeline, "tune", window="6")
     assert [message.task for message in pipeline.queue] == [0, 1, 2, 3, 4, 5]
@@ -125,7 +125,7 @@ async def test_a_larger_window_is_filled_at_once_and_a_smaller_one_by_and_by(pip
         ({"windows": "3"}, "expected .window= from 1 to 10000"),
     ],
 )
-async def test_a_bad_change_says_what_was_expected(
+async def test_invalid_change_says_what_was_expected(
     pipeline: PipelineBench, query: dict[str, str], problem: str
 ) -> None:
     await pipeline.submit_rows("a")
@@ -137,7 +137,7 @@ async def test_a_bad_change_says_what_was_expected(
     pipeline.queue.clear()
 
 
-async def test_a_rate_releases_a_second_of_calls_and_the_rest_as_time_goes_by(pipeline: PipelineBench) -> None:
+async def test_rate_releases_one_second_of_calls_and_more_with_time(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows(*map(str, range(40)), rate="5", chunk="2")
     bench = pipeline.bench()
     # Two calls take 0.4 s of the rate: at 0, 0.4, 0.8 s, within the burst of a second.
@@ -154,24 +154,24 @@ async def test_a_rate_releases_a_second_of_calls_and_the_rest_as_time_goes_by(pi
     assert (await pipeline.status())["state"] == "done"
 
 
-async def test_no_more_is_released_than_can_have_its_turn_in_a_tasks_time(pipeline: PipelineBench) -> None:
+async def test_rate_releases_only_tasks_that_can_run_in_time(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows(*map(str, range(100)), rate="2", window="100")
     bench = pipeline.bench()
     for _ in range(50):
         await bench.age(paced_at=-10)
         await pipeline.sweep()
-    # 60 % of a task's 50 s, at two calls a second.
+    # 60 % of the 50 s of a task, at two calls a second.
     assert len(pipeline.queue) == 60
     pipeline.queue.clear()
 
 
-async def test_calls_take_turns_by_the_rate(pipeline: PipelineBench) -> None:
+async def test_calls_take_turns_at_the_rate(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", rate="4")
     ledger = pipeline.context.ledger
     turns = [await ledger.reserve_call(pipeline.batch, 10) for _ in range(4)]
     delays = [turn for turn in turns if turn is not None]
     assert len(delays) == 4
-    # Each is a quarter of a second after the one before, less what the asking took.
+    # Each turn is a quarter of a second after the one before, less the time of the calls.
     assert delays[0] == 0
     assert all(0 <= 0.25 * place - delay < 0.25 for place, delay in enumerate(delays))
     assert await ledger.reserve_call(pipeline.batch, 0.2) is None
@@ -181,7 +181,7 @@ async def test_calls_take_turns_by_the_rate(pipeline: PipelineBench) -> None:
     pipeline.queue.clear()
 
 
-async def test_a_rate_that_a_chunk_cannot_keep_is_refused(pipeline: PipelineBench) -> None:
+async def test_rate_that_a_chunk_cannot_keep_is_refused(pipeline: PipelineBench) -> None:
     with pytest.raises(BadRequestError) as caught:
         await pipeline.submit("url\na\n", CSV, {"rate": "2", "chunk": "100"})
     (problem,) = caught.value.problems
@@ -191,7 +191,7 @@ async def test_a_rate_that_a_chunk_cannot_keep_is_refused(pipeline: PipelineBenc
     pipeline.queue.clear()
 
 
-async def test_a_rate_at_which_a_task_does_not_end_in_its_time_is_refused(pipeline: PipelineBench) -> None:
+async def test_rate_that_is_too_slow_for_the_task_timeout_is_refused(pipeline: PipelineBench) -> None:
     settings = pipeline.context.settings.model_copy(update={"task_timeout": 2.0})
     pipeline.context = replace(pipeline.context, settings=settings)
     await pipeline.submit_rows(*"abcdefgh", chunk="4", window="1", timeout="1")

@@ -1,4 +1,4 @@
-"""status, cancel and sweep: what a batch's owner, and the clock, ask for."""
+"""status, cancel and sweep."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def echo(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
 
 
-async def test_an_unknown_batch_has_no_status_and_is_named(pipeline: PipelineBench) -> None:
+async def test_unknown_batch_is_a_404_that_names_it(pipeline: PipelineBench) -> None:
     with pytest.raises(NotFoundError, match="there is no batch 'nowhere'"):
         await pipeline.status("nowhere")
     with pytest.raises(NotFoundError, match="there is no batch 'nowhere'"):
@@ -26,7 +26,7 @@ async def test_an_unknown_batch_has_no_status_and_is_named(pipeline: PipelineBen
         await pipeline.handle("cancel")
 
 
-async def test_the_status_counts_what_happens(pipeline: PipelineBench) -> None:
+async def test_status_counts_tasks_and_items(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows(*"abcdef", chunk="2", window="2")
     for query in ({}, {"batch": pipeline.batch}):
         assert (await pipeline.handle("status", query)).status == 200
@@ -50,7 +50,7 @@ async def test_the_status_counts_what_happens(pipeline: PipelineBench) -> None:
     assert status["started"] <= ended["completed"] <= ended["ended"]
 
 
-async def test_an_ended_batch_whose_ledger_expired_answers_from_s3(pipeline: PipelineBench) -> None:
+async def test_ended_batch_with_an_expired_ledger_answers_from_s3(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", "b")
     await pipeline.deliver_all()
     before = await pipeline.status()
@@ -68,7 +68,7 @@ async def test_an_ended_batch_whose_ledger_expired_answers_from_s3(pipeline: Pip
     assert await pipeline.status() == before
 
 
-async def test_cancelled_a_batch_settles_what_is_in_flight_and_writes_what_there_is(pipeline: PipelineBench) -> None:
+async def test_cancelled_batch_settles_tasks_in_flight_and_writes_its_results(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows(*"abcdef", window="2")
     await pipeline.deliver(pipeline.queue.pop(0))
     in_flight = [await pipeline.run_task(message) for message in pipeline.queue]
@@ -89,7 +89,7 @@ async def test_cancelled_a_batch_settles_what_is_in_flight_and_writes_what_there
 
 
 @pytest.mark.parametrize("in_flight", [True, False])
-async def test_a_cancel_can_be_repeated_at_every_moment(pipeline: PipelineBench, *, in_flight: bool) -> None:
+async def test_cancel_can_be_repeated_at_any_time(pipeline: PipelineBench, *, in_flight: bool) -> None:
     await pipeline.submit_rows("a", "b", window="1")
     if not in_flight:
         await pipeline.call_back(pipeline.queue.pop(0), None, 500)
@@ -104,7 +104,7 @@ async def test_a_cancel_can_be_repeated_at_every_moment(pipeline: PipelineBench,
     assert (await pipeline.handle("cancel", {"batch": pipeline.batch})).status == 202
 
 
-async def test_a_cancelled_batch_queues_its_reduce_once(pipeline: PipelineBench) -> None:
+async def test_cancelled_batch_queues_its_reduce_once(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", "b", window="1")
     await pipeline.call_back(pipeline.queue.pop(0), None, 500)
     for _ in range(3):
@@ -112,7 +112,7 @@ async def test_a_cancelled_batch_queues_its_reduce_once(pipeline: PipelineBench)
     assert [message.mode for message in pipeline.queue] == ["reduce"]
 
 
-async def test_a_batch_that_has_ended_or_is_ending_by_itself_cannot_be_cancelled(pipeline: PipelineBench) -> None:
+async def test_ended_or_reducing_batch_cannot_be_cancelled(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
     await pipeline.deliver(pipeline.queue.pop(0))
     await pipeline.bench().write(outcome="failed")
@@ -124,7 +124,7 @@ async def test_a_batch_that_has_ended_or_is_ending_by_itself_cannot_be_cancelled
         await pipeline.handle("cancel", {"batch": pipeline.batch})
 
 
-async def test_a_sweep_takes_over_a_segment_and_a_reduce_that_were_never_done(
+async def test_sweep_takes_over_an_overdue_segment_and_reduce(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit_rows("a", "b")
@@ -148,7 +148,7 @@ async def test_a_sweep_takes_over_a_segment_and_a_reduce_that_were_never_done(
     assert await bench.ledger.index.batches() == []
 
 
-async def test_a_sweep_settles_a_task_that_was_lost_too_often(pipeline: PipelineBench) -> None:
+async def test_sweep_settles_a_task_that_was_lost_too_often(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", "b", window="1", attempts="1")
     bench = pipeline.bench()
     await bench.age_releases(t0=-500)
@@ -162,7 +162,7 @@ async def test_a_sweep_settles_a_task_that_was_lost_too_often(pipeline: Pipeline
     assert (failure["url"], failure["statusCode"], failure["result"]) == ("a", 504, "the task was lost too often")
 
 
-async def test_a_batch_that_cannot_be_swept_does_not_keep_the_others_waiting(pipeline: PipelineBench) -> None:
+async def test_sweep_goes_on_after_a_batch_it_cannot_repair(pipeline: PipelineBench) -> None:
     for batch in ("one", "two"):
         await pipeline.submit("url\na\n", {"Content-Type": "text/csv"}, batch=f"{pipeline.name}.{batch}")
     pipeline.queue.clear()
@@ -174,7 +174,7 @@ async def test_a_batch_that_cannot_be_swept_does_not_keep_the_others_waiting(pip
     assert [message.query["batch"] for message in pipeline.queue] == [two.name]
 
 
-async def test_a_batch_that_ended_without_being_closed_is_closed_by_the_sweep(pipeline: PipelineBench) -> None:
+async def test_sweep_closes_a_batch_that_ended_without_being_closed(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
     await pipeline.deliver_all()
     before = await pipeline.status()
@@ -188,7 +188,7 @@ async def test_a_batch_that_ended_without_being_closed_is_closed_by_the_sweep(pi
     assert await pipeline.status() == before
 
 
-async def test_a_slow_replica_does_not_write_the_next_generations_outcomes_as_its_own(pipeline: PipelineBench) -> None:
+async def test_segment_of_a_past_generation_is_not_written(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a", "b")
     bench = pipeline.bench()
     for task in range(2):

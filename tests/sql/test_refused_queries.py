@@ -1,0 +1,39 @@
+"""Queries that are refused at the submission of their batch."""
+
+import orjson
+import pytest
+
+from pipeline.errors import BadRequestError
+from tests.rigs.function.pipeline_bench import CSV, PipelineBench, document
+
+ROWS = "id,url\n1,espresso\n2,tripod\n3,espresso\n4,no\n5,deep\n"
+REFUSED = {
+    "DROP TABLE results": "is not one SELECT",
+    "SELECT * FROM read_csv('/etc/passwd')": "is not a table",
+    "SELECT x FROM other": "there is no table 'other'; there are: results",
+    "SELECT URL FROM results": "did you mean 'url'",
+    "SELECT id FROM results WHERE id = 7": "id is text, and 7 a number: write CAST(id AS DOUBLE)",
+    "SELECT upper(status_code) FROM results": "it cannot be run: invalid series dtype: expected `String`",
+    "SELECT label FROM results GROUP BY score": "it cannot be run: 'label' should participate in the GROUP BY",
+}
+
+
+@pytest.mark.parametrize(("text", "words"), REFUSED.items(), ids=list(REFUSED))
+async def test_invalid_query_is_refused_and_leaves_nothing(pipeline: PipelineBench, text: str, words: str) -> None:
+    for dry_run in ("true", "false"):
+        with pytest.raises(BadRequestError) as refused:
+            await pipeline.submit(ROWS, CSV, {"column": "url", "sql": text, "dry_run": dry_run})
+        assert words in " ".join([str(refused.value), *refused.value.problems])
+        assert await pipeline.objects() == []
+        assert await pipeline.context.ledger.state(pipeline.batch) is None
+    assert pipeline.queue == []
+
+
+async def test_query_of_a_stored_input_is_checked_against_its_columns(pipeline: PipelineBench) -> None:
+    key = f"{pipeline.name}/rows.csv"
+    await pipeline.context.store.put(key, ROWS.encode())
+    spec = {"input": key, "column": "url", "sql": "SELECT Id FROM results"}
+    with pytest.raises(BadRequestError, match="did you mean 'id'"):
+        await pipeline.submit(orjson.dumps(spec))
+    response = await pipeline.submit(orjson.dumps(spec | {"sql": "SELECT id FROM results", "dry_run": True}))
+    assert (response.status, document(response)["items"]) == (200, 5)
