@@ -172,7 +172,7 @@ def docs(name: str) -> Page:
     return Page(ROOT / "pipeline" / "docs" / name)
 
 
-README = Page(ROOT / "README.md")
+README, BENCH = Page(ROOT / "README.md"), Page(ROOT / "bench" / "README.md")
 DEPLOY, BATCHES, RESULTS, CLIENTS, OPERATE, GUARANTEES, RECIPES = (
     docs(f"{name}.md") for name in ("deploy", "batches", "results", "clients", "operate", "guarantees", "recipes")
 )

@@ -63,7 +63,7 @@ def read_by_its_module(module: str, arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("text", texts(MODULES))
 def test_a_module_knows_its_arguments(text: str) -> None:
-    _, _, module, *arguments = shlex.split(text)
+    _, _, module, *arguments = shlex.split(text.replace("\\\n", " "))
     read_by_its_module(module, arguments)
 
 

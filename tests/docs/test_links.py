@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.docs.pages import GUARANTEES, README, Page, docs, pages
+from tests.docs.pages import BENCH, GUARANTEES, README, Page, docs, pages
 from tests.rigs.images import ROOT
 
 # A page that somebody else is writing; the exception falls with it.
@@ -14,6 +14,8 @@ COMING = {"pipeline/docs/architecture.md"}
 NAMED = sorted({found for page in pages() for found in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.text)})
 # A file of the project in a sentence: a folder of the project, then a name with an ending.
 FILE = re.compile(r"(?:pipeline|bench|tests)/[\w./-]+\.(?:py|md|csv|json|yaml|lua|sql|svg|png)")
+# The page of the benchmarks also names its files from its own folder, and the results from theirs.
+NEAR = re.compile(r"[\w./-]+\.(?:py|md|csv|json|svg|txt|in)")
 POINTER = re.compile(r"((?:pipeline/docs|bench|tests)/\w+\.md), ['\"]([^'\"]+)['\"]")
 
 
@@ -84,8 +86,18 @@ def test_a_test_that_is_named_exists(file: str, name: str) -> None:
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_a_file_that_is_named_exists(page: Page) -> None:
-    named = [(line, found) for line, text, _ in page.spans() for found in FILE.findall(text)]
+    code = [(line, text) for line, text, _ in page.spans()]
+    code += [(block.line, block.text) for block in page.blocks() if block.is_shell()]
+    named = [(line, name) for line, text in code for name in FILE.findall(text)]
     assert [f"{page.name}:{line}: {name}" for line, name in named if not (ROOT / name).exists()] == []
+
+
+def test_a_file_that_the_page_of_the_benches_names_exists() -> None:
+    places = (ROOT, BENCH.path.parent, BENCH.path.parent / "results")
+    named = [(line, text) for line, text, _ in BENCH.spans() if NEAR.fullmatch(text) and "results." not in text]
+    lost = [(line, name) for line, name in named if not any((place / name).exists() for place in places)]
+    assert named
+    assert lost == []
 
 
 def test_errors_and_comments_point_to_chapters_that_exist() -> None:
