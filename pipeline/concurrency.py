@@ -1,4 +1,4 @@
-"""Tasks of the event loop: in the background, together, again and again."""
+"""Tasks of the event loop: in the background, in a group, renewing a lease; and their cancellation."""
 
 import asyncio
 import logging
@@ -13,8 +13,8 @@ CANCEL_AGAIN = 0.1
 log = logging.getLogger(__name__)
 
 
-class Background:
-    """Runs what is due anyway: whatever fails here, or ends with the process, stays due in the ledger."""
+class BackgroundTasks:
+    """Runs work that the ledger knows as due: if it fails, or the process ends, another replica takes it over."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
@@ -22,54 +22,57 @@ class Background:
     @classmethod
     @asynccontextmanager
     async def opened(cls) -> AsyncIterator[Self]:
-        """Give one that is idle at the end."""
+        """Yield an instance, and wait at the end until all its tasks have ended."""
         background = cls()
         try:
             yield background
         finally:
-            await background.idle()
+            await background.wait_idle()
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work`, and log how it fails."""
-        task = asyncio.create_task(_logged(work))
+        """Run `work` as a task; its errors are logged."""
+        task = asyncio.create_task(_log_errors(work))
         # The loop itself holds no reference that keeps a task alive.
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def idle(self) -> None:
-        """Wait until all that was started has ended."""
+    async def wait_idle(self) -> None:
+        """Wait until every task has ended, also those that were started meanwhile."""
         while self._running:
             await asyncio.wait(self._running)
 
 
-async def _logged(work: Coroutine[Any, Any, None]) -> None:
+async def _log_errors(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except UnavailableError as error:
         log.warning("%s", error)
     except Exception:
-        log.exception("an error without a name")
+        log.exception("unexpected error")
 
 
 @asynccontextmanager
-async def together() -> AsyncIterator[asyncio.TaskGroup]:
-    """Give a task group whose first error is raised as it is, not in a group, once the other tasks are cancelled."""
+async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
+    """Yield a task group whose first error is raised bare, not in an exception group, after the rest is cancelled."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group
-    except BaseExceptionGroup as several:
-        raise several.exceptions[0] from None
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 @asynccontextmanager
-async def repeated(action: Callable[[], Awaitable[object]], every: float) -> AsyncIterator[None]:
-    """Run `action` every so many seconds while the block runs; one that fails is logged and tried again."""
+async def renew_every(seconds: float, renew: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """Call `renew` every so many seconds while the block runs; an UnavailableError is logged, and the next call comes.
+
+    Any other error of `renew` ends the calls, not the block.
+    """
 
     async def repeat() -> None:
         while True:
-            await asyncio.sleep(every)
+            await asyncio.sleep(seconds)
             try:
-                await action()
+                await renew()
             except UnavailableError as error:
                 log.warning("a lease could not be renewed", extra={"error": str(error)})
 
@@ -77,11 +80,11 @@ async def repeated(action: Callable[[], Awaitable[object]], every: float) -> Asy
     try:
         yield
     finally:
-        await end(task)
+        await cancel_and_wait(task)
 
 
-async def end(task: asyncio.Task[None]) -> None:
-    """Cancel a task until it has ended.
+async def cancel_and_wait(task: asyncio.Task[None]) -> None:
+    """Cancel a task, again and again until it has ended.
 
     Once is not enough before Python 3.12, which loses a cancellation that meets a command just sent to Redis: its
     `asyncio.wait_for` returns what is done (https://github.com/python/cpython/issues/86296).

@@ -1,4 +1,4 @@
-"""What every mode works with, opened once and alive as long as the process."""
+"""The clients, caches and settings that every mode works with, opened once for the life of the process."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from pathlib import Path
 from async_lru import alru_cache
 
 from pipeline.access import Access
-from pipeline.concurrency import Background
+from pipeline.concurrency import BackgroundTasks
 from pipeline.errors import ConfigurationError
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.replies import Overview
@@ -23,7 +23,8 @@ from pipeline.sql.runner import Queries
 from pipeline.store.batch_records import Specs
 from pipeline.store.bucket import Store
 from pipeline.store.snapshot import Snapshots
-from pipeline.webhooks import Hooks, Webhooks
+from pipeline.webhooks.client import WebhookClient
+from pipeline.webhooks.signer import WebhookSigner
 
 PHASE_TTL = 1.0
 ENDED_TTL = 30.0
@@ -32,15 +33,17 @@ SERVER_CHECK_TTL = 60.0
 log = logging.getLogger(__name__)
 
 
-class Phases:
-    """Where the batches stand, remembered for a second, so that a cancel bites at once and costs little.
+class LedgerCache:
+    """Reads of the ledger that many requests share.
 
-    How one has `ended` stays as it is, and is asked for by that end, so that a list is not read anew each second.
+    `phase(batch)` is remembered for a second, so that a cancel bites at once and costs little. `ended(batch, ended)`
+    is the brief of an ended batch; `ended` is its end in seconds since 1970, so that a redrive is read anew.
+    `check_server()` raises UnavailableError for a Redis that is too old, or may evict keys.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self.get = alru_cache(maxsize=1024, ttl=PHASE_TTL)(ledger.phase)
+        self.phase = alru_cache(maxsize=1024, ttl=PHASE_TTL)(ledger.phase)
         self.ended = alru_cache(maxsize=1024, ttl=ENDED_TTL)(self._brief)
         self.check_server = alru_cache(maxsize=1, ttl=SERVER_CHECK_TTL)(ledger.check_server)
 
@@ -50,21 +53,21 @@ class Phases:
 
 @dataclass(frozen=True)
 class Context:
-    """The open clients of one process; `closing` is set when it is to end."""
+    """The open clients of one process; `closing` is set when the process is to end."""
 
     settings: Settings
     metrics: Metrics
-    background: Background
+    background: BackgroundTasks
     access: Access
     signer: Signer
     ledger: Ledger
     store: Store
     gateway: Gateway
-    hooks: Hooks
-    webhooks: Webhooks
+    webhook_client: WebhookClient
+    webhook_signer: WebhookSigner
     snapshots: Snapshots
     specs: Specs
-    phases: Phases
+    ledger_cache: LedgerCache
     queries: Queries
     closing: asyncio.Event
 
@@ -74,26 +77,26 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
     """Read the secrets and open the clients; raises ConfigurationError when a secret is missing or wrong."""
     path = settings.secret_mount_path
     secrets = read_secrets(path)
-    access = Access(secrets.tokens, lambda: _read_again(path).tokens)
-    signer = Signer(secrets.keys, lambda: _read_again(path).keys)
-    webhooks = Webhooks(secrets.webhook_keys, lambda: _webhook_keys_again(path))
+    access = Access(secrets.tokens, lambda: _reread_secrets(path).tokens)
+    signer = Signer(secrets.keys, lambda: _reread_secrets(path).keys)
+    webhook_signer = WebhookSigner(secrets.webhook_keys, lambda: _reread_webhook_keys(path))
     metrics, prefix = Metrics(), settings.function_name
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         ledger = await enter(Ledger.connect(settings.redis_url, secrets.redis_password, prefix, metrics))
         store = await enter(Store.connect(settings, secrets, lambda: read_secrets(path), metrics))
         gateway = await enter(Gateway.connect(settings.gateway_url, prefix, signer, metrics))
-        hooks = await enter(Hooks.connect())
-        background = await enter(Background.opened())
-        remembered = (Snapshots(store), Specs(store, settings.function_name), Phases(ledger), Queries())
+        webhook_client = await enter(WebhookClient.connect())
+        background = await enter(BackgroundTasks.opened())
+        caches = (Snapshots(store), Specs(store, settings.function_name), LedgerCache(ledger), Queries())
         closing = asyncio.Event()
         stack.callback(closing.set)
-        clients = (ledger, store, gateway, hooks)
-        yield Context(settings, metrics, background, access, signer, *clients, webhooks, *remembered, closing)
+        clients = (ledger, store, gateway, webhook_client)
+        yield Context(settings, metrics, background, access, signer, *clients, webhook_signer, *caches, closing)
 
 
-def _read_again(path: Path) -> Secrets:
-    """Read the secrets again; no keys and no tokens while the files cannot be read, so that the known ones stay."""
+def _reread_secrets(path: Path) -> Secrets:
+    """Read the secrets again; no keys and no tokens if the files cannot be read, so that the known ones stay."""
     try:
         return read_secrets(path)
     except ConfigurationError as error:
@@ -101,8 +104,8 @@ def _read_again(path: Path) -> Secrets:
         return Secrets("", "", None, ())
 
 
-def _webhook_keys_again(path: Path) -> tuple[bytes, ...]:
-    """Read the keys that sign notifications again, whatever is wrong with the other secrets; none in the same way."""
+def _reread_webhook_keys(path: Path) -> tuple[bytes, ...]:
+    """Read the webhook keys again, whatever is wrong with the other secrets; none if they cannot be read."""
     try:
         return read_webhook_keys(path)
     except ConfigurationError as error:

@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4 as EXPOSITION
 from structlog.contextvars import bind_contextvars
 
 from pipeline.batch.sweep import Swept, sweep_all
-from pipeline.concurrency import end
+from pipeline.concurrency import cancel_and_wait
 from pipeline.context import Context, open_context
 from pipeline.errors import BadRequestError, PipelineError, UnavailableError
 from pipeline.handler import MODES, Signed, handle, resolve_mode
@@ -48,7 +48,7 @@ def create_app(settings: Settings) -> web.Application:
             app[CONTEXT] = context
             timer = asyncio.create_task(_timer(context))
             yield
-            await end(timer)
+            await cancel_and_wait(timer)
 
     server_logger.addFilter(_quote_no_request)
     app = web.Application(handler_args={"auto_decompress": False})
@@ -91,7 +91,7 @@ async def _serve(request: web.Request) -> web.StreamResponse:
     except PipelineError as error:
         response = _answer(error)
     except Exception:
-        log.exception("an error without a name")
+        log.exception("unexpected error")
         response = Response.json(500, {"error": "internal error: the function's log says more"})
     # Nothing follows the head that HEAD asks for: whatever did would be read as the next answer.
     if response.stream is None or request.method == METH_HEAD:
@@ -162,7 +162,7 @@ async def _timer(context: Context) -> None:
         except UnavailableError as error:
             log.warning("open batches could not be swept", extra={"error": str(error)})
         except Exception:
-            log.exception("sweep: an error without a name")
+            log.exception("unexpected error in the sweep")
 
 
 @dataclass

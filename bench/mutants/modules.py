@@ -16,7 +16,7 @@ INSTALL = f".venv/bin/python -m pip install {' '.join(TOOLS.values())}"
 MODEL = "tests/model/test_ledger_machine.py"
 _PYTHON = (
     *("ledger/ledger", "ledger/control", "ledger/index", "ledger/scripts", "openfaas/signing", "batch/rebuild"),
-    *("batch/sweep", "tasks/follow_up", "tasks/settle", "batch/delete", "batch/survey", "batch/open"),
+    *("batch/sweep", "tasks/release", "tasks/settle", "batch/delete", "batch/survey", "batch/open", "batch/recover"),
 )
 # They start, kill or replace a Redis themselves: the one that a job is given is not theirs to end.
 _OWN_REDIS = ("tests/ledger/redis/", "tests/doctor/test_redis.py")

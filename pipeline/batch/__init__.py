@@ -1,1 +1,1 @@
-"""The life of a batch around its tasks: open, generations, sweep, rebuild, delete. Imports notify and below."""
+"""The life of a batch around its tasks: open, control, rerun, sweep, rebuild, delete. Imports notify and below."""

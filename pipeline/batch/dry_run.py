@@ -1,4 +1,4 @@
-"""A dry run: what a submission would do, with nothing written, queued or called."""
+"""A dry run: describe the batch that a submission would open; nothing is written, queued or called."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.batch.delete import find_outlived
-from pipeline.batch.lookup import another, being_deleted, find_kept
+from pipeline.batch.delete import find_stale_ledger
+from pipeline.batch.existing import being_deleted, find_existing, id_in_use
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
 from pipeline.identity import Identity
@@ -27,90 +27,91 @@ from pipeline.tasks.model_call import call_headers, chunk_body
 from pipeline.tasks.release import direct_call
 from pipeline.units import KIB
 
-MOST_CALLS = 3
+CALLS_SHOWN = 3
 BODY_SHOWN = KIB
 CUT = "…"
 
-Row = tuple[int, int, str]
+Row = tuple[int, int, str]  # task, item index, item
 
 
-async def try_out(
+async def describe_dry_run(
     context: Context, name: str, submission: Submission, body: bytes | None, *, queued: bool
 ) -> dict[str, Any]:
-    """Read the input as an opening does, and describe the batch; `body` is the CSV where the request carries it.
+    """Read the input as an opening does, and describe the batch; `body` is the input if the request carries it.
 
-    `queued`: its snapshot would be made by a queued invocation. Raises what the submission would raise, and
-    UnavailableError when the input cannot be read within a task's time.
+    `queued`: its snapshot would be made by a queued opening. Raises the errors of the submission, and UnavailableError
+    when the input cannot be read within a task's time.
     """
     spec, limit = submission.spec, context.settings.task_timeout
-    there = await _there(context, name, submission.digest)
+    existing = await _describe_existing(context, name, submission.digest)
     try:
-        async with asyncio.timeout(limit), open_input(context, submission, body) as given:
-            await check_query(context, spec, given.schema)
-            cutter = Cutter(given.chunk)
-            rows = await _cut(given, cutter, whole_tasks=spec.chunk_call)
+        async with asyncio.timeout(limit), open_input(context, submission, body) as source:
+            await check_query(context, spec, source.schema)
+            cutter = Cutter(source.chunk)
+            rows = await _cut(source, cutter, whole_tasks=spec.chunk_call)
     except TimeoutError:
         raise UnavailableError(
             f"the input could not be read within {limit:g} s (setting task_timeout): try a part of it, or submit it "
             "without dry_run; it is read in the background then"
         ) from None
+    json_items = source.shape.json_items
     calls = cutter.tasks if spec.chunk_call else cutter.items
     return {
         "dry_run": True,
         "input": spec.input,
-        "column": given.shape.column,
-        "columns": list(given.schema),
+        "column": source.shape.column,
+        "columns": list(source.schema),
         "items": cutter.items,
-        "chunk": given.chunk,
+        "chunk": source.chunk,
         "tasks": cutter.tasks,
         "calls": calls,
         "messages": int(queued) + cutter.tasks + 1,
-        "first_calls": [_shown(call) for call in _calls(context, name, spec, rows, json=given.shape.json_items)],
-        **there,
+        "first_calls": [_describe_call(call) for call in _first_calls(context, name, spec, rows, json=json_items)],
+        **existing,
     }
 
 
-async def _there(context: Context, name: str, digest: str) -> dict[str, Any]:
-    """Say which batch of the same submission there is; raises what the submission would raise for another's id."""
+async def _describe_existing(context: Context, name: str, digest: str) -> dict[str, Any]:
+    """Return `exists` and `state` if there is a batch of the same submission; raises the errors for an id in use."""
     state = await context.ledger.state(name)
     if state is not None and state["state"] == "deleting":
         raise being_deleted(name)
-    if state is not None and not _is_given_up(state, digest) and await find_outlived(context, name) is None:
+    if state is not None and not _is_claim_over(state, digest) and await find_stale_ledger(context, name) is None:
         if state["digest"] != digest:
-            raise another(name)
+            raise id_in_use(name)
         return {"exists": True, "state": state["state"]}
-    kept = await find_kept(context, name, digest)
-    if kept is None:
+    existing = await find_existing(context, name, digest)
+    if existing is None:
         return {}
-    if kept.status is not None:
-        return {"exists": True, "state": kept.status["state"]}
-    # One that had not come as far as a snapshot is begun anew.
+    if existing.status is not None:
+        return {"exists": True, "state": existing.status["state"]}
+    # Without a snapshot the batch would be opened anew.
     return {"exists": True, "state": "opening"} if await context.snapshots.generations(name) else {}
 
 
-def _is_given_up(state: State, digest: str) -> bool:
-    """Say whether its opening broke off, so that the submission would take its claim over."""
+def _is_claim_over(state: State, digest: str) -> bool:
+    """Return whether the batch's opening broke off, so that the submission would take its claim over."""
     is_over = (state.seconds("lease_until") or 0) <= state.now
     return state["state"] == "opening" and state["digest"] == digest and is_over
 
 
-async def _cut(given: Input, cutter: Cutter, *, whole_tasks: bool) -> list[Row]:
+async def _cut(source: Input, cutter: Cutter, *, whole_tasks: bool) -> list[Row]:
     """Cut all rows as the snapshot would; returns those of the first calls."""
     first: list[Row] = []
 
-    def keep(parts: list[pl.DataFrame]) -> None:
+    def collect_first(parts: list[pl.DataFrame]) -> None:
         for part in parts:
-            rows = part.select(TASK, INDEX, ITEM).filter(pl.col(TASK) < MOST_CALLS)
-            rows = rows.with_columns(sent(rows.get_column(ITEM), json_items=given.shape.json_items))
-            first.extend((rows if whole_tasks else rows.head(MOST_CALLS - len(first))).iter_rows())
+            rows = part.select(TASK, INDEX, ITEM).filter(pl.col(TASK) < CALLS_SHOWN)
+            rows = rows.with_columns(sent(rows.get_column(ITEM), json_items=source.shape.json_items))
+            first.extend((rows if whole_tasks else rows.head(CALLS_SHOWN - len(first))).iter_rows())
 
-    async for frame in given.frames:
-        keep(await asyncio.to_thread(cutter.feed, frame))
-    keep(await asyncio.to_thread(cutter.rest))
+    async for frame in source.frames:
+        collect_first(await asyncio.to_thread(cutter.feed, frame))
+    collect_first(await asyncio.to_thread(cutter.rest))
     return first
 
 
-def _calls(context: Context, name: str, spec: BatchSpec, rows: list[Row], *, json: bool) -> Iterator[Request]:
+def _first_calls(context: Context, name: str, spec: BatchSpec, rows: list[Row], *, json: bool) -> Iterator[Request]:
     if spec.chunk_call:
         for task, group in groupby(rows, key=itemgetter(0)):
             body = chunk_body([text for _, _, text in group], json=json)
@@ -124,19 +125,19 @@ def _calls(context: Context, name: str, spec: BatchSpec, rows: list[Row], *, jso
         yield message or context.gateway.call(spec.function, text.encode(), headers)
 
 
-def _shown(request: Request) -> dict[str, Any]:
+def _describe_call(request: Request) -> dict[str, Any]:
     body = request.body or b""
     text = body[:BODY_SHOWN].decode(errors="ignore")
     return {
         "method": "POST",
         "url": str(request.url),
-        "headers": {name: _told(name, value) for name, value in request.headers.items()},
+        "headers": {name: _redact_header(name, value) for name, value in request.headers.items()},
         "body": text + CUT * (len(body) > BODY_SHOWN),
     }
 
 
-def _told(name: str, value: str) -> str:
-    """Keep back what is secret, and what is only known, and signed, when the batch is open."""
+def _redact_header(name: str, value: str) -> str:
+    """Hide secrets, and the values that are only known, and signed, once the batch is open."""
     if name == "X-Call-Id":
         return CUT
     if name == "X-Callback-Url":

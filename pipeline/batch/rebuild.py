@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from pipeline.batch.generation import is_final
-from pipeline.batch.open import NewBatch, claim
-from pipeline.concurrency import repeated
+from pipeline.batch.generations import is_last_generation
+from pipeline.batch.open import NewBatch, renew_claim
+from pipeline.concurrency import renew_every
 from pipeline.context import Context
 from pipeline.ledger.ledger import OPENING_LEASE, Begun
 from pipeline.ledger.replies import MICROSECONDS
@@ -21,51 +21,51 @@ SUCCEEDED, RETRYABLE, GIVEN_UP = 1, 2, 3
 log = logging.getLogger(__name__)
 
 
-class _Brief(msgspec.Struct, frozen=True):
-    """What of an outcome is counted."""
+class _ItemStatus(msgspec.Struct, frozen=True):
+    """The fields of an outcome that are counted."""
 
     index: int
     status: str
     retryable: bool = False
 
 
-_DECODER = msgspec.json.Decoder(_Brief)
+_DECODER = msgspec.json.Decoder(_ItemStatus)
 
 
 @dataclass
 class _Tally:
-    """What became of each item, by its index: 0 where there is no outcome that counts.
+    """SUCCEEDED, RETRYABLE or GIVEN_UP for each item by index, 0 without an outcome that counts.
 
-    `segments` is how many there are of each generation.
+    `segments` are the counts of segments, by generation.
     """
 
     items: bytearray
     segments: list[int] = field(default_factory=list)
 
     def add(self, body: bytes) -> None:
-        """Count a segment's outcomes; what has succeeded stands."""
+        """Count a segment's outcomes; an item that has succeeded stays so."""
         for line in body.split(b"\n"):
-            brief = _DECODER.decode(line)
-            failed = RETRYABLE if brief.retryable else GIVEN_UP
-            if self.items[brief.index] != SUCCEEDED:
-                self.items[brief.index] = SUCCEEDED if brief.status == "succeeded" else failed
+            item = _DECODER.decode(line)
+            failed = RETRYABLE if item.retryable else GIVEN_UP
+            if self.items[item.index] != SUCCEEDED:
+                self.items[item.index] = SUCCEEDED if item.status == "succeeded" else failed
 
 
 async def rebuild(context: Context, new: NewBatch) -> Begun | None:
-    """Rebuild the ledger under the claim of `new`; None where there is no snapshot, so that nothing is lost.
+    """Rebuild the ledger under the claim of `new`; returns None if there is no snapshot, so that nothing was lost.
 
-    What Redis alone knew, the last outcomes and what was in flight, runs again. Raises UnavailableError.
+    Tasks in flight, and those whose outcomes only Redis had, run again. Raises UnavailableError.
     """
     generations = await context.snapshots.generations(new.name)
     claimed = await context.ledger.state(new.name)
     if not generations or claimed is None:
         return None
-    # A snapshot of a later generation may be there, which did not begin.
+    # There may be a snapshot of a later generation that never began.
     current, base = min(claimed.number("generation"), generations[-1]), claimed.number("base")
-    async with repeated(lambda: claim(context, new, kind="renewed"), OPENING_LEASE / 3):
-        tally = await _count(context, new, claimed["epoch"], current, redrive=base > current)
-        bitmap, tasks, remaining = await _settled(context.snapshots, new.name, current, tally)
-        fields = await _fields(context, new, base, current, tally)
+    async with renew_every(OPENING_LEASE / 3, lambda: renew_claim(context, new)):
+        tally = await _count_outcomes(context, new, claimed["epoch"], current, redrive=base > current)
+        bitmap, tasks, remaining = await _settled_bitmap(context.snapshots, new.name, current, tally)
+        fields = await _ledger_fields(context, new, base, current, tally)
         fields |= {f"epoch_{number}": claimed["epoch"] for number in range(current)}
     state = await context.ledger.restore(new.name, new.owner, fields, bitmap, tasks, remaining)
     if state != "lost":
@@ -74,10 +74,10 @@ async def rebuild(context: Context, new: NewBatch) -> Begun | None:
     return state
 
 
-async def _count(context: Context, new: NewBatch, epoch: str, current: int, *, redrive: bool) -> _Tally:
-    """Take over the segments of all generations, and count their outcomes, the newest of an item last.
+async def _count_outcomes(context: Context, new: NewBatch, epoch: str, current: int, *, redrive: bool) -> _Tally:
+    """Copy the segments of all generations to the new epoch, and count their outcomes, the newest of an item last.
 
-    An item of the current generation has none but that generation's, unless the next one, a redrive, is to begin.
+    For an item of the current generation only that generation's outcome counts, unless a redrive is to begin.
     """
     tally = _Tally(bytearray((await context.snapshots.manifest(new.name, 0)).items))
     for generation in range(current + 1):
@@ -93,7 +93,7 @@ async def _count(context: Context, new: NewBatch, epoch: str, current: int, *, r
     return tally
 
 
-async def _settled(snapshots: Snapshots, batch: str, generation: int, tally: _Tally) -> tuple[bytes, int, int]:
+async def _settled_bitmap(snapshots: Snapshots, batch: str, generation: int, tally: _Tally) -> tuple[bytes, int, int]:
     """Return the bitmap of settled tasks, the number of tasks, and how many are not settled."""
     tasks = (await snapshots.manifest(batch, generation)).tasks
     bits = bytearray(-(-tasks // 8))
@@ -107,16 +107,16 @@ async def _settled(snapshots: Snapshots, batch: str, generation: int, tally: _Ta
     return bytes(bits), tasks, tasks - settled
 
 
-async def _fields(context: Context, new: NewBatch, base: int, current: int, tally: _Tally) -> dict[str, str]:
-    """Return what the ledger's hash says beside what every generation starts from, and what the claim left there.
+async def _ledger_fields(context: Context, new: NewBatch, base: int, current: int, tally: _Tally) -> dict[str, str]:
+    """Return the fields of the ledger's hash that neither the claim nor `restore.lua` sets.
 
-    A base past the current generation is a redrive that is to begin.
+    A base past the current generation means that a redrive is to begin.
     """
     spec, now = new.submission.spec, int(time.time() * MICROSECONDS)
     manifests = [await context.snapshots.manifest(new.name, number) for number in range(current + 1)]
     succeeded = tally.items.count(SUCCEEDED)
     given_up, retryable = tally.items.count(GIVEN_UP), tally.items.count(RETRYABLE)
-    final = is_final(current, min(base, current), spec)
+    final = is_last_generation(current, min(base, current), spec)
     created = int(new.submission.epoch, 16) or now
     items, tasks = manifests[-1].items, manifests[-1].tasks
     fields: dict[str, object] = {

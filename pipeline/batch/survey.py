@@ -1,12 +1,12 @@
-"""Compare what S3 says is open with the index in Redis, and delete what has been kept long enough."""
+"""Compare the open batches in S3 with the index in Redis, and delete ended batches whose retention is over."""
 
 import logging
 import time
 
 from structlog.contextvars import bound_contextvars
 
-from pipeline.batch.cancel import stop
-from pipeline.batch.delete import delete_batch, disown_outlived
+from pipeline.batch.control import cancel_in_ledger
+from pipeline.batch.delete import delete_batch, drop_stale_ledger
 from pipeline.context import Context
 from pipeline.errors import ConflictError, PipelineError
 from pipeline.ledger.states import ACTIVE
@@ -16,18 +16,8 @@ MOST_DELETED = 100
 log = logging.getLogger(__name__)
 
 
-async def _recall(context: Context, batch: str) -> None:
-    """Stop a batch again whose cancel a failover of Redis has undone: it was answered, and S3 knows of it."""
-    marker, state = await context.specs.read_marker(batch), await context.ledger.state(batch)
-    if marker is None or state is None or not marker.cancelled or marker.base != state.number("base"):
-        return
-    if state["outcome"] == "done" and state["state"] in ACTIVE:
-        log.warning("Redis has forgotten a cancel", extra={"batch": batch})
-        await stop(context, batch)
-
-
 async def survey(context: Context) -> None:
-    """Note every open batch that the index does not hold: its next sweep finds out what Redis still knows of it.
+    """Note every open batch that the index lacks: its next sweep finds out whether Redis has lost its ledger.
 
     With a retention, the batches that ended longer ago are deleted, at most 100 at a time. Raises UnavailableError.
     """
@@ -35,24 +25,40 @@ async def survey(context: Context) -> None:
     noted = {batch for batch, _ in await index.batches()} | set(await index.telling())
     for batch in noted:
         try:
-            await disown_outlived(context, batch)
+            await drop_stale_ledger(context, batch)
         except ConflictError as error:
             log.warning("%s", error)
     still_open = await context.specs.open_batches()
     for batch in still_open:
         if batch in noted:
-            await _recall(context, batch)
+            await _repeat_lost_cancel(context, batch)
         else:
             log.warning("a batch is open in S3, and not in the index", extra={"batch": batch})
             await index.note(batch)
-    # The rest may take its time, and nobody else is to begin with it meanwhile.
+    # The rest may take long, and no other replica should begin a survey meanwhile.
     await index.surveyed()
-    retention, forgotten = context.settings.retention, not await index.ended(1)
-    if retention is None and not forgotten:
+    await _delete_expired(context, set(still_open))
+
+
+async def _repeat_lost_cancel(context: Context, batch: str) -> None:
+    """Cancel a batch again if a failover of Redis has undone a cancel that was answered: S3 has it in the mark."""
+    marker, state = await context.specs.read_marker(batch), await context.ledger.state(batch)
+    if marker is None or state is None or not marker.cancelled or marker.base != state.number("base"):
         return
-    # A batch that is redriven, or tells of its end, has both marks.
-    ended = [pair for pair in await context.specs.ended_batches() if pair[0] not in set(still_open)]
-    if forgotten and ended:
+    if state["outcome"] == "done" and state["state"] in ACTIVE:
+        log.warning("Redis has forgotten a cancel", extra={"batch": batch})
+        await cancel_in_ledger(context, batch)
+
+
+async def _delete_expired(context: Context, still_open: set[str]) -> None:
+    """Delete the batches whose retention is over; an index that has lost the ended batches is filled again."""
+    index, retention = context.ledger.index, context.settings.retention
+    is_forgotten = not await index.ended(1)
+    if retention is None and not is_forgotten:
+        return
+    # A batch that is redriven, or has notifications pending, is marked as both open and ended.
+    ended = [(batch, at) for batch, at in await context.specs.ended_batches() if batch not in still_open]
+    if is_forgotten and ended:
         await index.note_ended(dict(ended))
     if retention is None:
         return

@@ -57,5 +57,5 @@ async def _run(name: str, group: Group, context: Context) -> list[Check]:
     except (PipelineError, ConfigurationError) as error:
         return [failed(name, str(error), "see pipeline/docs/operate.md, 'What you see and what it means'")]
     except Exception as error:
-        log.exception("doctor: an error without a name")
+        log.exception("unexpected error in a check of doctor")
         return [failed(name, f"the check itself broke ({type(error).__name__})", "the function's log says more")]

@@ -1,12 +1,8 @@
-"""`cancel`: stop releasing; what is in flight settles, and the summary is written with what there is."""
+"""`cancel`: stop releasing; tasks in flight settle, and the summary is written with the outcomes there are."""
 
-from pipeline.batch.cancel import stop
-from pipeline.batch.lookup import accepted, known_state
+from pipeline.batch.control import accepted, cancel_batch
 from pipeline.context import Context
-from pipeline.errors import ConflictError
-from pipeline.ledger.states import ENDED
 from pipeline.request import Event, Response, batch_of
-from pipeline.status.open_mark import mark_open
 
 
 async def cancel(event: Event, context: Context) -> Response:
@@ -14,11 +10,6 @@ async def cancel(event: Event, context: Context) -> Response:
 
     Raises BadRequestError, NotFoundError, ConflictError for a batch that has ended otherwise.
     """
-    name = batch_of(event)
-    found = await stop(context, name)
-    state = await known_state(context, name, found.state)
-    if state in ENDED - {"cancelled"} or state in {"reducing", "deleting"}:
-        raise ConflictError(f"batch {name!r} cannot be cancelled: it is {state}")
-    if found.state:
-        await mark_open(context, name)
-    return accepted(context, name)
+    batch = batch_of(event)
+    await cancel_batch(context, batch)
+    return accepted(context, batch)

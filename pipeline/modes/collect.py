@@ -1,7 +1,6 @@
-"""`collect`: a callback brings a task's answer home; settle it once, and do what follows."""
+"""`collect`: a callback brings a task's answer home; settle the task once, and perform the duties that follow."""
 
 import logging
-import random
 import re
 
 from pipeline.answers.reply import BROKEN, RESULT_LIMIT, Reply, too_large
@@ -11,104 +10,84 @@ from pipeline.identity import Identity
 from pipeline.logs import bound
 from pipeline.request import DIRECT_PATH, SIGNATURE_HEADER, Event, Response, unpack_body
 from pipeline.store.errors import MissingObjectError
-from pipeline.tasks.model_call import Called
-from pipeline.tasks.settle import settle, settle_called, settle_failed, settle_skipped
+from pipeline.tasks.model_call import ModelCall
+from pipeline.tasks.settle import BUSY, fail, settle, settle_direct
 
-BACKOFF_CAP = 60.0
 LOST_STATUS = 502
 STATUS = re.compile(r"[1-5][0-9][0-9]")
 FAILED_STATUS = re.compile(r"[45][0-9][0-9]")
 SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 COUNT = re.compile(r"[0-9]{1,9}")
-BUSY = frozenset({429, 503})
 
 log = logging.getLogger(__name__)
 
 
 async def collect(event: Event, context: Context) -> Response:
-    """Settle a task, or count its failure; the answer only says which, since the queue-worker never reads it.
+    """Settle a task, or count its failure: 200 with the verdict, which the queue-worker never reads.
 
-    Only the signed URL says what this belongs to: a callback's headers are the called function's own choice.
-    Raises ForbiddenError, and UnavailableError when Redis cannot be reached (the sweep then finds the task lost).
+    Only the signed URL says which task this is: the called function chooses a callback's headers. Raises
+    ForbiddenError, and UnavailableError when Redis cannot be reached (the sweep then finds the task lost).
     """
-    if event.path.rstrip("/") == DIRECT_PATH:
-        return await _collect_direct(event, context)
+    collect_one = _collect_direct if event.path.rstrip("/") == DIRECT_PATH else _collect_task
+    return Response.json(200, {"verdict": await collect_one(event, context)})
+
+
+async def _collect_task(event: Event, context: Context) -> str:
     identity = bound(context.signer.verify_query("callback", event.query))
     try:
         context.signer.verify_answer(identity, event.body, event.headers.get(SIGNATURE_HEADER, ""))
     except ForbiddenError:
         if context.settings.openfaas_pro and not _is_final(event):
             await context.ledger.extend(identity)
-            return Response.json(200, {"verdict": "extended"})
-        return Response.json(200, {"verdict": await _fail(context, identity, event)})
-    settled = await settle(context, identity, event.body, _seconds(event))
-    return Response.json(200, {"verdict": settled.verdict})
+            return "extended"
+        return await _fail(context, identity, event)
+    return (await settle(context, identity, event.body, _seconds(event))).verdict
 
 
-async def _collect_direct(event: Event, context: Context) -> Response:
-    """Settle a direct task with what the model function answered: nothing of it is signed, and none of it steers."""
+async def _collect_direct(event: Event, context: Context) -> str:
+    """Settle a direct task with the model function's reply, which is not signed and decides nothing else."""
     identity = bound(context.signer.verify_query("direct callback", event.query))
-    called = _called(event)
-    context.metrics.called(called.reply.status, called.duration)
-    if not called.succeeded and context.settings.openfaas_pro and not _is_final(event):
+    call = _direct_call(event)
+    context.metrics.called(call.reply.status, call.duration)
+    if not call.succeeded and context.settings.openfaas_pro and not _is_final(event):
         await context.ledger.extend(identity)
-        return Response.json(200, {"verdict": "extended"})
-    if called.reply.status in BUSY:
-        return Response.json(200, {"verdict": await _fail(context, identity, event)})
+        return "extended"
+    if call.reply.status in BUSY:
+        return await _fail(context, identity, event)
     try:
-        settled = await settle_called(context, identity, called)
+        return (await settle_direct(context, identity, call)).verdict
     except MissingObjectError:
-        return Response.json(200, {"verdict": "unknown"})
-    return Response.json(200, {"verdict": settled.verdict})
+        return "unknown"
 
 
-def _called(event: Event) -> Called:
-    """Read a callback as the reply of a call; the queue-worker's own headers say how it went."""
-    given = event.headers.get("X-Function-Status", "")
-    status = int(given) if STATUS.fullmatch(given) else LOST_STATUS
+async def _fail(context: Context, identity: Identity, event: Event) -> str:
+    context.metrics.unanswered.inc()
+    status = event.headers.get("X-Function-Status", "")
+    log.warning("the task brought no answer", extra={"status": status if STATUS.fullmatch(status) else None})
+    return await fail(context, identity, int(status) if FAILED_STATUS.fullmatch(status) else LOST_STATUS)
+
+
+def _direct_call(event: Event) -> ModelCall:
+    """Return the call that a direct callback reports; the queue-worker's own headers have its status and duration."""
+    header = event.headers.get("X-Function-Status", "")
+    status = int(header) if STATUS.fullmatch(header) else LOST_STATUS
     seconds = _seconds(event) or 0.0
     try:
         body = unpack_body(event.body, event.headers.get("Content-Encoding", ""), RESULT_LIMIT + 1)
     except BadRequestError:
-        return Called(Reply(BROKEN, b"the answer is not packed as its Content-Encoding says"), 1, seconds)
+        return ModelCall(Reply(BROKEN, b"the answer is not packed as its Content-Encoding says"), 1, seconds)
     if len(body) > RESULT_LIMIT:
-        return Called(too_large(), 1, 0.0)
-    return Called(Reply(status, body), 1, seconds)
+        return ModelCall(too_large(), 1, 0.0)
+    return ModelCall(Reply(status, body), 1, seconds)
 
 
 def _seconds(event: Event) -> float | None:
-    """Return how long the queue-worker says that it took."""
-    given = event.headers.get("X-Duration-Seconds", "")
-    return float(given) if SECONDS.fullmatch(given) else None
-
-
-async def _fail(context: Context, identity: Identity, event: Event) -> str:
-    """The callback brings no usable answer: the task runs again later, or its items have failed."""
-    context.metrics.unanswered.inc()
-    given = event.headers.get("X-Function-Status", "")
-    status = int(given) if FAILED_STATUS.fullmatch(given) else LOST_STATUS
-    log.warning("the task brought no answer", extra={"status": given if STATUS.fullmatch(given) else None})
-    # Overload says nothing of the task: it waits for its turn, and only the deadline ends that.
-    attempts = 0 if status in BUSY else await _attempts(context, identity)
-    backoff = random.uniform(0.5, 1) * min(BACKOFF_CAP, 2**identity.attempt)  # noqa: S311
-    verdict = await context.ledger.fail(identity, attempts, backoff)
-    if verdict == "exhausted":
-        reason = f"the task brought no answer in {attempts} attempts (the last: status {status})"
-        await settle_failed(context, identity, status, reason)
-    elif verdict == "skip":
-        await settle_skipped(context, identity)
-    return verdict
-
-
-async def _attempts(context: Context, identity: Identity) -> int:
-    """Return how often a task is tried; 0 for a batch that is deleted, of which the ledger then knows nothing."""
-    try:
-        return (await context.specs.get(identity.batch, identity.epoch)).attempts
-    except MissingObjectError:
-        return 0
+    """Return how long the call took by the queue-worker's clock, None if it does not say."""
+    header = event.headers.get("X-Duration-Seconds", "")
+    return float(header) if SECONDS.fullmatch(header) else None
 
 
 def _is_final(event: Event) -> bool:
-    """X-Retry equal to X-Retry-Max is OpenFaaS Pro's last try (docs, async retries)."""
-    tried, most = event.headers.get("X-Retry", ""), event.headers.get("X-Retry-Max", "")
-    return not (COUNT.fullmatch(tried) and COUNT.fullmatch(most) and int(tried) < int(most))
+    """Return whether no retry follows: with OpenFaaS Pro, X-Retry equals X-Retry-Max (docs, async retries)."""
+    retry, retry_max = event.headers.get("X-Retry", ""), event.headers.get("X-Retry-Max", "")
+    return not (COUNT.fullmatch(retry) and COUNT.fullmatch(retry_max) and int(retry) < int(retry_max))

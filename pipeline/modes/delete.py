@@ -1,7 +1,8 @@
 """`delete`: delete an ended batch, its summary and all its other objects. The user's own input stays."""
 
+from pipeline.batch.control import accepted
 from pipeline.batch.delete import delete_batch
-from pipeline.batch.lookup import accepted, has_ended
+from pipeline.batch.recover import has_ended
 from pipeline.context import Context
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.request import Event, Response, batch_of
@@ -9,22 +10,26 @@ from pipeline.store.errors import MissingObjectError
 
 
 async def delete(event: Event, context: Context) -> Response:
-    """Delete the batch named by `?batch=` or X-Batch-Id: 200 once nothing of it is left, 202 while another does it.
+    """Delete the batch named by `?batch=` or X-Batch-Id: 200 once it is deleted, 202 while another replica does it.
 
     Raises BadRequestError, NotFoundError, ConflictError for a batch that has not ended, or is another function's.
     """
-    name = batch_of(event)
-    phase = await context.ledger.phase(name)
-    if phase is None:
-        if not await has_ended(context, name) and await context.specs.read_marker(name) is not None:
-            raise ConflictError(f"batch {name!r} cannot be deleted: it has not ended; cancel it first")
-        try:
-            await context.specs.read(name)
-        except MissingObjectError:
-            raise NotFoundError(f"there is no batch {name!r}") from None
-    found = await delete_batch(context, name)
-    if found.verdict == "open":
-        raise ConflictError(f"batch {name!r} cannot be deleted: it is {found.state}; cancel it first")
-    if found.verdict == "held":
-        return accepted(context, name)
-    return Response.json(200, {"batch_id": name, "deleted": True})
+    batch = batch_of(event)
+    if await context.ledger.phase(batch) is None:
+        await _check_deletable(context, batch)
+    deletion = await delete_batch(context, batch)
+    if deletion.verdict == "open":
+        raise ConflictError(f"batch {batch!r} cannot be deleted: it is {deletion.state}; cancel it first")
+    if deletion.verdict == "held":
+        return accepted(context, batch)
+    return Response.json(200, {"batch_id": batch, "deleted": True})
+
+
+async def _check_deletable(context: Context, batch: str) -> None:
+    """Check a batch without a ledger by its objects in S3."""
+    if not await has_ended(context, batch) and await context.specs.read_marker(batch) is not None:
+        raise ConflictError(f"batch {batch!r} cannot be deleted: it has not ended; cancel it first")
+    try:
+        await context.specs.read(batch)
+    except MissingObjectError:
+        raise NotFoundError(f"there is no batch {batch!r}") from None

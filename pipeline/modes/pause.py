@@ -1,12 +1,9 @@
-"""`pause` and `resume`: release nothing for a while; what is in flight settles."""
+"""`pause` and `resume`: a paused batch releases nothing; tasks in flight settle."""
 
-from pipeline.batch.lookup import accepted, known_state
+from pipeline.batch.control import accepted, hold_batch
 from pipeline.batch.sweep import sweep_batch
 from pipeline.context import Context
-from pipeline.errors import ConflictError
-from pipeline.ledger.states import PAUSABLE
 from pipeline.request import Event, Response, batch_of
-from pipeline.status.open_mark import mark_open
 
 
 async def pause(event: Event, context: Context) -> Response:
@@ -14,21 +11,14 @@ async def pause(event: Event, context: Context) -> Response:
 
     Raises BadRequestError, NotFoundError, ConflictError for a batch that ends or has ended.
     """
-    name = batch_of(event)
-    await _hold(context, name, paused=True)
-    return accepted(context, name)
+    batch = batch_of(event)
+    await hold_batch(context, batch, paused=True)
+    return accepted(context, batch)
 
 
 async def resume(event: Event, context: Context) -> Response:
     """Let a paused batch go on: 202, also when it is not paused. Raises as `pause`."""
-    name = batch_of(event)
-    await _hold(context, name, paused=False)
-    await sweep_batch(context, name)
-    return accepted(context, name)
-
-
-async def _hold(context: Context, name: str, *, paused: bool) -> None:
-    state = await known_state(context, name, await context.ledger.control.hold(name, paused=paused))
-    if state not in PAUSABLE:
-        raise ConflictError(f"batch {name!r} cannot be {'paused' if paused else 'resumed'}: it is {state}")
-    await mark_open(context, name)
+    batch = batch_of(event)
+    await hold_batch(context, batch, paused=False)
+    await sweep_batch(context, batch)
+    return accepted(context, batch)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.batch.lookup import known_state
+from pipeline.batch.recover import final_status_in_s3, recover_if_lost
 from pipeline.context import Context
 from pipeline.ledger.states import ENDED
 from pipeline.request import Event, Response, batch_of
@@ -15,30 +15,28 @@ from pipeline.store.batch_records import are_pending
 async def status(event: Event, context: Context) -> Response:
     """Describe the batch named by `?batch=` or X-Batch-Id: a constant number of Redis commands.
 
-    Without a name: the open batches and the last that ended. Where the request accepts `text/event-stream` it is told
-    again when it changes. Raises BadRequestError, NotFoundError, UnavailableError for one that is being rebuilt.
+    Without a name: the open batches and the last that ended. A request that accepts `text/event-stream` gets a stream
+    of the changes. Raises BadRequestError, NotFoundError, UnavailableError for a batch that is being rebuilt.
     """
-    name = batch_of(event, required=False)
+    batch = batch_of(event, required=False)
 
     async def read() -> dict[str, Any]:
-        return await _describe(context, name) if name else await list_batches(context)
+        return await _describe(context, batch) if batch else await list_batches(context)
 
     document = await read()
     if EVENT_STREAM not in event.headers.get("Accept", ""):
         return Response.json(200, document)
-    seen = event.headers.get("Last-Event-ID", "")
-    return stream(document, read, _is_over, seen, context.closing)
+    return stream(document, read, _is_over, event.headers.get("Last-Event-ID", ""), context.closing)
 
 
 def _is_over(document: dict[str, Any]) -> bool:
-    """Say whether the batch has ended, and all are told of it: nothing of the document will change any more."""
+    """Return whether nothing of the document will change: the batch has ended, and no notification is pending."""
     return document.get("state") in ENDED and not are_pending(document)
 
 
-async def _describe(context: Context, name: str) -> dict[str, Any]:
-    state = await context.ledger.state(name)
+async def _describe(context: Context, batch: str) -> dict[str, Any]:
+    state = await context.ledger.state(batch)
     if state is not None:
-        return status_document(context.settings, name, state)
-    await known_state(context, name, "")
-    kept = await context.specs.read_status(name)
-    return kept or {}
+        return status_document(context.settings, batch, state)
+    await recover_if_lost(context, batch)
+    return await final_status_in_s3(context, batch)

@@ -1,1 +1,1 @@
-"""Tell others that a batch has ended. Imports tasks, inputs, status and below."""
+"""Notify targets of the end of a batch: attempts, the message, the answer of `reduce`. Imports status and below."""

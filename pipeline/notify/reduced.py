@@ -1,4 +1,4 @@
-"""Keep what the function that reduces a batch has answered."""
+"""Store the answer of the function that a specification names as `reduce`, as the object `reduced.json`."""
 
 import asyncio
 
@@ -12,8 +12,8 @@ from pipeline.store.errors import MissingObjectError
 from pipeline.store.keys import REDUCED, generation_output, output
 
 
-async def keep_reduced(context: Context, batch: str, end: EndId, function: str, reply: Reply) -> None:
-    """Keep an answer as `reduced.json` under its generation, and as the batch's unless that has another end by now.
+async def store_reduced(context: Context, batch: str, end: EndId, function: str, reply: Reply) -> None:
+    """Store an answer under its generation, and as the batch's own unless the batch has another end by now.
 
     Raises UnavailableError.
     """
@@ -24,28 +24,28 @@ async def keep_reduced(context: Context, batch: str, end: EndId, function: str, 
         "result": orjson.Fragment(bytes(result)),
         **({"encoding": encoding} if encoding else {}),
     }
-    kept = await context.store.put(generation_output(batch, end.generation, REDUCED), orjson.dumps(document))
+    stored = await context.store.put(generation_output(batch, end.generation, REDUCED), orjson.dumps(document))
     if await _is_current(context, batch, end):
-        await context.store.copy(kept, output(batch, REDUCED))
+        await context.store.copy(stored, output(batch, REDUCED))
     if not await _is_current(context, batch, end):
-        await _put_back(context, batch, end)
+        await _restore_newer(context, batch, end)
 
 
 async def _is_current(context: Context, batch: str, end: EndId) -> bool:
     return (await context.ledger.notices.read(batch)).end == end
 
 
-async def _put_back(context: Context, batch: str, end: EndId) -> None:
-    """Whoever is overtaken by a redrive puts back what that has kept, and by a deletion leaves nothing behind."""
+async def _restore_newer(context: Context, batch: str, end: EndId) -> None:
+    """Put back the answer of a redrive that has overtaken this one; after a deletion, delete this one."""
     store = context.store
     if not await context.specs.exists(batch):
         await store.delete_many([output(batch, REDUCED), generation_output(batch, end.generation, REDUCED)])
         return
-    now = await context.ledger.phase(batch)
-    if now is None or now.generation == end.generation:
+    phase = await context.ledger.phase(batch)
+    if phase is None or phase.generation == end.generation:
         return
     try:
-        await store.copy(await store.head(generation_output(batch, now.generation, REDUCED)), output(batch, REDUCED))
+        await store.copy(await store.head(generation_output(batch, phase.generation, REDUCED)), output(batch, REDUCED))
     except MissingObjectError:
-        # The redrive has not come that far, and will write over it.
+        # The redrive has no answer yet, and will write over this one.
         return

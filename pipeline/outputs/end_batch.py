@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from pipeline.batch.reduce_lease import Job
-from pipeline.concurrency import together
+from pipeline.batch.reduce_job import ReduceJob
+from pipeline.concurrency import task_group
 from pipeline.ledger.arguments import Published
 from pipeline.ledger.replies import State
-from pipeline.notify.tell import tell_soon
+from pipeline.notify.deliver import announce_end
 from pipeline.outputs.batch_rows import BatchRows
 from pipeline.outputs.export import write_tables
 from pipeline.outputs.joined_table import joined_table
@@ -22,7 +22,6 @@ from pipeline.outputs.summary import Summary, Totals, write_summary
 from pipeline.spec.submission import Submission
 from pipeline.sql.child import Answer
 from pipeline.sql.runner import status_of
-from pipeline.status.final_status import close_batch
 from pipeline.store.errors import ObjectInfo
 from pipeline.store.keys import CONTENT_TYPES, FAILURES_NDJSON, FAILURES_PARQUET, REPORT, SUMMARY, Segment, output_names
 from pipeline.store.writer import Writer
@@ -66,7 +65,7 @@ class _Outputs:
         return Published(summary.succeeded, summary.failed, names, self.notes, answer)
 
 
-async def end_batch(job: Job, settled: SettledBatch) -> str:
+async def end_batch(job: ReduceJob, settled: SettledBatch) -> str:
     """End a batch; returns its final state, or 'lost' where another reduce has taken over.
 
     When two reduces of a generation broke off, the next one does not run the query, and when three did, the next one
@@ -82,13 +81,12 @@ async def end_batch(job: Job, settled: SettledBatch) -> str:
         return "lost"
     context.metrics.ended(state)
     log.info("batch ended", extra={"state": state, "succeeded": end.succeeded, "failed": end.failed})
-    await close_batch(context, batch)
-    tell_soon(context, batch)
+    await announce_end(context, batch)
     await context.store.abort_uploads(batch)
     return state
 
 
-async def _write_outputs(job: Job, settled: SettledBatch) -> tuple[Summary, _Outputs]:
+async def _write_outputs(job: ReduceJob, settled: SettledBatch) -> tuple[Summary, _Outputs]:
     """Write all objects under the generation; returns the summary, and the other outputs."""
     context, state = job.context, settled.state
     manifest = await context.snapshots.manifest(job.batch, 0)
@@ -103,14 +101,14 @@ async def _write_outputs(job: Job, settled: SettledBatch) -> tuple[Summary, _Out
     def new_summary() -> Writer:
         return job.new_writer(SUMMARY)
 
-    async with together() as group:
+    async with task_group() as group:
         summary = group.create_task(write_summary(new_summary, rows, totals))
         tables = group.create_task(_write_tables(job, settled, rows)) if settled.attempt <= TABLE_ATTEMPTS else None
     without_tables = _Outputs(answer=_skipped_query(settled), notes=(_note_without_tables(settled),))
     return summary.result(), tables.result() if tables else without_tables
 
 
-async def _write_tables(job: Job, settled: SettledBatch, rows: BatchRows) -> _Outputs:
+async def _write_tables(job: ReduceJob, settled: SettledBatch, rows: BatchRows) -> _Outputs:
     """Write the joined table, the failed rows, the answer to the query and the report."""
     later = [job.context.snapshots.manifest(job.batch, number + 1) for number in range(job.generation)]
     manifests = [rows.manifest, *await asyncio.gather(*later)]
@@ -131,7 +129,7 @@ async def _write_tables(job: Job, settled: SettledBatch, rows: BatchRows) -> _Ou
     return _Outputs(objects_by_name, answer, prepared.notes() if prepared else ())
 
 
-async def _query(job: Job, settled: SettledBatch, rows: BatchRows) -> PreparedQuery | Answer | None:
+async def _query(job: ReduceJob, settled: SettledBatch, rows: BatchRows) -> PreparedQuery | Answer | None:
     """Return the batch's query, None where it has none, or an answer with the reason why the query cannot run."""
     text = settled.submission.spec.sql
     if text is None or settled.attempt > SQL_ATTEMPTS:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.concurrency import together
+from pipeline.concurrency import task_group
 from pipeline.outputs.joined_table import JoinedTable
 from pipeline.outputs.pieces import Pieces, in_thread
 from pipeline.store.bucket import PART_SIZE
@@ -33,7 +33,7 @@ async def write_tables(
     folder = table.folder / "failures"
     await in_thread(folder.mkdir)
     export = _Export(table, new_writer, formats, failures_as_json, Pieces(folder))
-    async with together() as group:
+    async with task_group() as group:
         texts = group.create_task(_write_texts(export))
         whole = (table.pieces, len(table.schema))
         parquet = group.create_task(_write_parquet(export, RESULTS_PARQUET, *whole)) if "parquet" in formats else None
@@ -78,7 +78,7 @@ async def _write_texts(export: _Export) -> list[ObjectInfo]:
                 # The event loop signs a part, so parts are small.
                 for start in range(0, len(text), MIB):
                     await writers[name].write(text[start : start + MIB])
-        async with together() as group:
+        async with task_group() as group:
             closing = [group.create_task(writer.close()) for writer in writers.values()]
             if not export.failures_as_json:
                 closing.append(group.create_task(_write_failures(export)))

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-from pipeline.batch.reduce_lease import Job
-from pipeline.concurrency import together
+from pipeline.batch.reduce_job import ReduceJob
+from pipeline.concurrency import task_group
 from pipeline.ledger.states import ENDED
 from pipeline.store import keys
 from pipeline.store.errors import ObjectInfo
 from pipeline.store.keys import CONTENT_TYPES
 
 
-async def publish(job: Job, outputs: Mapping[str, ObjectInfo], summary: ObjectInfo) -> bool:
+async def publish(job: ReduceJob, outputs: Mapping[str, ObjectInfo], summary: ObjectInfo) -> bool:
     """Publish these outputs, by name, and return whether this reduce still holds the lease.
 
     A reduce that loses its lease meanwhile, to one that has ended the batch, publishes the outputs of that one again.
@@ -27,7 +27,7 @@ async def publish(job: Job, outputs: Mapping[str, ObjectInfo], summary: ObjectIn
     return False
 
 
-async def _publish_again(job: Job, generation: int) -> None:
+async def _publish_again(job: ReduceJob, generation: int) -> None:
     """Publish the outputs that a generation has in S3."""
     store, batch = job.context.store, job.batch
     sizes = await store.sizes(keys.generation_output.folder(batch, generation))
@@ -36,11 +36,11 @@ async def _publish_again(job: Job, generation: int) -> None:
     await _replace(job, outputs, await store.head(keys.generation_summary(batch, generation)))
 
 
-async def _replace(job: Job, outputs: Mapping[str, ObjectInfo], summary: ObjectInfo) -> None:
+async def _replace(job: ReduceJob, outputs: Mapping[str, ObjectInfo], summary: ObjectInfo) -> None:
     """Delete the published outputs that are not among these, and publish these, the summary last."""
     store, batch = job.context.store, job.batch
     await store.delete_many([keys.output(batch, name) for name in CONTENT_TYPES if name not in outputs])
-    async with together() as group:
+    async with task_group() as group:
         for name, info in outputs.items():
             group.create_task(store.copy(info, keys.output(batch, name), CONTENT_TYPES[name]))
     await store.copy(summary, keys.summary(batch))

@@ -1,1 +1,1 @@
-"""What is known of a batch: the status document, lists, streams, what S3 keeps. Imports the context and below."""
+"""The state of a batch: its document, lists and streams, and its marks in S3. Imports the context and below."""

@@ -34,7 +34,7 @@ async def list_batches(context: Context) -> dict[str, Any]:
 
 async def _ended(context: Context, batch: str, at: float) -> dict[str, Any] | None:
     """Describe a batch that ended then; None where it runs again, or is deleted."""
-    brief = await context.phases.ended(batch, at)
+    brief = await context.ledger_cache.ended(batch, at)
     if brief is not None:
         return _entry(context, batch, asdict(brief)) if brief.state in ENDED else None
     kept = await context.specs.ended(batch)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Self
 
-from pipeline.concurrency import end
+from pipeline.concurrency import cancel_and_wait
 from pipeline.store.bucket import PART_SIZE, Store
 from pipeline.store.errors import ObjectInfo
 from pipeline.store.multipart import Upload
@@ -34,7 +34,7 @@ class Writer:
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is not None and self._upload is not None:
             if self._sending is not None:
-                await end(self._sending)
+                await cancel_and_wait(self._sending)
             await self._upload.give_up()
 
     async def write(self, data: bytes) -> None:

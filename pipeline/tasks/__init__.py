@@ -1,1 +1,1 @@
-"""One task: release, run, call, settle. Imports the context and below."""
+"""Tasks and the messages for them: release, run, call, settle. Imports the context and below."""

@@ -1,4 +1,4 @@
-"""Turn replies into outcomes, and keep a task's answer within its limit: what is too large goes to S3."""
+"""Turn replies into outcomes, and keep a task's answer within its limit by storing large results in S3."""
 
 import asyncio
 import hashlib
@@ -12,7 +12,7 @@ from pipeline.identity import Identity
 from pipeline.store import keys
 from pipeline.store.bucket import Store
 from pipeline.store.snapshot import Item
-from pipeline.tasks.model_call import Called
+from pipeline.tasks.model_call import ModelCall
 from pipeline.units import KIB
 
 SMALL_RESULT = KIB
@@ -21,41 +21,41 @@ UPLOADS = 8
 log = logging.getLogger(__name__)
 
 
-def make_outcome(call_id: str, item: Item, called: Called, *, retryable: bool | None = None) -> Outcome:
-    """Describe what became of an item; `call_id` is its call's, `retryable` overrides what the status says."""
-    result, encoding = as_json(called.reply.body)
-    failed = not called.succeeded
+def make_outcome(call_id: str, item: Item, call: ModelCall, *, retryable: bool | None = None) -> Outcome:
+    """Return the outcome of an item; `call_id` is its call's, `retryable` overrides that of the status."""
+    result, encoding = as_json(call.reply.body)
+    failed = not call.succeeded
     if failed:
-        log.debug("item failed", extra={"index": item.index, "status": called.reply.status, "call_id": call_id})
+        log.debug("item failed", extra={"index": item.index, "status": call.reply.status, "call_id": call_id})
     return Outcome(
         index=item.index,
         item=item.text[:ITEM_PREVIEW],
         status="failed" if failed else "succeeded",
-        status_code=called.reply.status,
-        attempts=called.attempts,
-        duration=round(called.duration, 6),
+        status_code=call.reply.status,
+        attempts=call.attempts,
+        duration=round(call.duration, 6),
         call_id=call_id,
-        retryable=failed and (called.retryable if retryable is None else retryable),
+        retryable=failed and (call.retryable if retryable is None else retryable),
         result=result,
         encoding=encoding,
     )
 
 
-async def shed(store: Store, identity: Identity, outcomes: list[Outcome], limit: int) -> list[Outcome]:
-    """Store the largest results as objects until the rest is within `limit` bytes; the outcomes refer to them.
+async def store_large_results(store: Store, identity: Identity, outcomes: list[Outcome], limit: int) -> list[Outcome]:
+    """Store the largest results as objects until the rest is within `limit` bytes; the outcomes refer to them by key.
 
-    Results of at most 1 KiB always travel inline, since an object each would cost more than it saves; a limit of 0
+    Results of at most 1 KiB always stay inline, since an object for each would cost more than it saves; a limit of 0
     stores every result.
     """
     sizes = [0 if outcome.ref else len(bytes(outcome.result)) for outcome in outcomes]
     smallest = SMALL_RESULT if limit else 0
-    kept, chosen = sum(sizes), []
-    if kept <= limit:
+    inline, chosen = sum(sizes), []
+    if inline <= limit:
         return outcomes
     for place in sorted(range(len(outcomes)), key=sizes.__getitem__, reverse=True):
-        if (limit and kept <= limit) or sizes[place] <= smallest:
+        if (limit and inline <= limit) or sizes[place] <= smallest:
             break
-        kept -= sizes[place]
+        inline -= sizes[place]
         chosen.append(place)
     slots = asyncio.Semaphore(UPLOADS)
 

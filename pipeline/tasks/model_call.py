@@ -14,8 +14,9 @@ from pipeline.openfaas.gateway import Gateway
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.units import retry_after
 
-Turn = Callable[[float], Awaitable[float | None]]
-Once = Callable[[], Awaitable[Reply]]
+# Takes the seconds that are left; returns the seconds to wait for the turn of a call, None if that is too long.
+TakeTurn = Callable[[float], Awaitable[float | None]]
+CallOnce = Callable[[], Awaitable[Reply]]
 
 RETRY_BUDGET = 2.0
 MOST_CALLS = 5
@@ -24,8 +25,8 @@ NOT_STARTED = Reply(504, b"the task's time was up before this item could be call
 
 
 @dataclass(frozen=True)
-class Called:
-    """The last reply of a call, the number of calls made, and the seconds they took."""
+class ModelCall:
+    """The last reply of the model function, the number of calls made for it, and the seconds they took."""
 
     reply: Reply
     attempts: int
@@ -43,20 +44,8 @@ class Called:
 
 
 def is_retryable(status: int) -> bool:
-    """408, 429, every 5xx: statuses of a call that may succeed at another time."""
+    """Return whether a call with this status may succeed at another time: 408, 429 and every 5xx."""
     return status in {408, 429} or status >= 500  # noqa: PLR2004
-
-
-class _Wait(wait_base):
-    """Full jitter, or what the reply's Retry-After asks for."""
-
-    def __init__(self) -> None:
-        self._jitter = wait_random_exponential(multiplier=0.1, max=1)
-
-    def __call__(self, retry_state: RetryCallState) -> float:
-        reply = retry_state.outcome.result() if retry_state.outcome else None
-        asked = retry_after(reply.retry_after) if isinstance(reply, Reply) else None
-        return asked if asked is not None else self._jitter(retry_state)
 
 
 def call_headers(spec: BatchSpec, call_id: str, *, json: bool) -> dict[str, str]:
@@ -65,28 +54,33 @@ def call_headers(spec: BatchSpec, call_id: str, *, json: bool) -> dict[str, str]
 
 
 def chunk_body(texts: Sequence[str], *, json: bool) -> bytes:
-    """Return the body of the one call for a whole chunk: an array of the items, as they are where they are JSON."""
+    """Return the body of the one call for a whole chunk: an array of the items, unchanged if they are JSON."""
     return orjson.dumps(list(map(orjson.Fragment, texts)) if json else texts)
 
 
-async def call(
-    gateway: Gateway, spec: BatchSpec, body: bytes, headers: Mapping[str, str], end: float, turn: Turn | None = None
-) -> Called:
-    """Call the model function until it answers for good: 5 calls, 2 s of waits between them, never past `end`.
+async def call_model(
+    gateway: Gateway,
+    spec: BatchSpec,
+    body: bytes,
+    headers: Mapping[str, str],
+    end: float,
+    take_turn: TakeTurn | None = None,
+) -> ModelCall:
+    """Call the model function until its status is final: 5 calls, 2 s of waits between them, never past `end`.
 
     `end` is a time.monotonic(). A Retry-After that asks for more ends the retries: the next generation tries again.
-    `turn` is asked before every call, with the seconds left, for those to wait; None is too long.
+    `take_turn` is called before every call.
     """
     started = time.monotonic()
     attempts = 0
 
-    async def once() -> Reply:
+    async def call_once() -> Reply:
         nonlocal attempts
         left = end - time.monotonic()
         if left <= 0:
             return NOT_STARTED
-        if turn is not None:
-            wait = await turn(left)
+        if take_turn is not None:
+            wait = await take_turn(left)
             if wait is None:
                 return NO_TURN
             await asyncio.sleep(wait)
@@ -94,34 +88,45 @@ async def call(
         attempts += 1
         return await gateway.invoke(spec.function, body, headers, min(spec.timeout, left))
 
-    def give_up(state: RetryCallState) -> bool:
+    def stop(state: RetryCallState) -> bool:
         waits = state.idle_for + state.upcoming_sleep
         return attempts >= MOST_CALLS or waits > RETRY_BUDGET or time.monotonic() + state.upcoming_sleep > end
 
-    reply = await once()
+    reply = await call_once()
     if is_retryable(reply.status):
-        reply = await _retry(reply, once, give_up)
-    return Called(reply, attempts, time.monotonic() - started)
+        reply = await _retry(reply, call_once, stop)
+    return ModelCall(reply, attempts, time.monotonic() - started)
 
 
-async def _retry(first: Reply, once: Once, give_up: Callable[[RetryCallState], bool]) -> Reply:
-    """Call again; the first reply is given, so that a call which succeeds at once pays for no retries."""
-    given = [first]
+async def _retry(first: Reply, call_once: CallOnce, stop: Callable[[RetryCallState], bool]) -> Reply:
+    """Call again after the first reply, which is passed in so that a first success pays for no retrying."""
+    replies = [first]
 
-    async def reply_once() -> Reply:
-        return given.pop() if given else await once()
+    async def next_reply() -> Reply:
+        return replies.pop() if replies else await call_once()
 
     retrying = AsyncRetrying(
         retry=retry_if_result(lambda reply: is_retryable(reply.status)),
         wait=_Wait(),
-        stop=give_up,
-        retry_error_callback=_last,
+        stop=stop,
+        retry_error_callback=_last_reply,
     )
-    reply: Reply = await retrying(reply_once)
+    reply: Reply = await retrying(next_reply)
     return reply
 
 
-def _last(state: RetryCallState) -> Reply:
+class _Wait(wait_base):
+    """Full jitter, or the seconds of the reply's Retry-After."""
+
+    def __init__(self) -> None:
+        self._jitter = wait_random_exponential(multiplier=0.1, max=1)
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        seconds = retry_after(_last_reply(retry_state).retry_after)
+        return self._jitter(retry_state) if seconds is None else seconds
+
+
+def _last_reply(state: RetryCallState) -> Reply:
     assert state.outcome is not None  # noqa: S101
     reply: Reply = state.outcome.result()
     return reply

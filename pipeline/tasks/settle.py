@@ -1,22 +1,31 @@
-"""Settle a task and do at once what the ledger then says is due."""
+"""Settle a task, or count its failure, and perform the duties that the ledger then hands out."""
+
+import logging
+import random
 
 from pipeline.answers.envelope import decode_envelope, encode_answer
 from pipeline.answers.reply import Reply
 from pipeline.context import Context
 from pipeline.identity import Identity
 from pipeline.ledger.replies import GenerationRef, Settled
-from pipeline.tasks.follow_up import enqueue_reduce, write_due_segment
-from pipeline.tasks.make_outcome import make_outcome, shed
-from pipeline.tasks.model_call import Called
-from pipeline.tasks.release import release
+from pipeline.store.errors import MissingObjectError
+from pipeline.store.segments import write_segment
+from pipeline.tasks.make_outcome import make_outcome, store_large_results
+from pipeline.tasks.model_call import ModelCall
+from pipeline.tasks.release import enqueue_reduce, release
+
+BUSY = frozenset({429, 503})
+LONGEST_BACKOFF = 60.0
+
+log = logging.getLogger(__name__)
 
 
 async def settle(context: Context, identity: Identity, answer: bytes, seconds: float | None = None) -> Settled:
-    """Settle a task with its answer; segment and reduce that follow are done before it returns.
+    """Settle a task with its answer; a segment or a reduce that is then due is done before this returns.
 
-    `seconds` is how long the task took, where that is known. What is released then is enqueued in the background: the
-    queue-worker's slot is not held for it. A segment is not, so that a slow S3 slows the batch down rather than fill
-    Redis.
+    `seconds` is how long the task took, None if that is not known. Tasks are released in the background, so that the
+    queue-worker's slot is not held for them. A segment is not, so that a slow S3 slows the batch down rather than
+    fills Redis.
     """
     envelope, lines = decode_envelope(answer)
     settled = await context.ledger.settle(identity, envelope, answer if lines else b"", seconds)
@@ -32,23 +41,54 @@ async def settle(context: Context, identity: Identity, answer: bytes, seconds: f
     return settled
 
 
-async def settle_called(context: Context, identity: Identity, called: Called) -> Settled:
-    """Settle a direct task with the model function's own reply; raises MissingObjectError for a batch that is gone."""
+async def write_due_segment(context: Context, batch: str, generation: int, number: int) -> None:
+    """Write a segment whose outcomes are in Redis; nothing happens if another replica has written it."""
+    epoch, answers = await context.ledger.read_segment(batch, generation, number)
+    if answers:
+        await write_segment(context.store, batch, generation, epoch, number, answers)
+        await context.ledger.segment_written(batch, generation, number, epoch)
+        context.metrics.segments.inc()
+        log.debug("segment written", extra={"batch": batch, "generation": generation, "segment": number})
+
+
+async def settle_direct(context: Context, identity: Identity, call: ModelCall) -> Settled:
+    """Settle a direct task with the model function's own reply; raises MissingObjectError for a deleted batch."""
     (item,) = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
     spec = await context.specs.get(identity.batch, identity.epoch)
-    outcome = make_outcome(identity.call_id(item.index), item, called)
-    outcomes = await shed(context.store, identity, [outcome], spec.inline_limit)
-    return await settle(context, identity, encode_answer(outcomes), called.duration or None)
+    outcome = make_outcome(identity.call_id(item.index), item, call)
+    outcomes = await store_large_results(context.store, identity, [outcome], spec.inline_limit)
+    return await settle(context, identity, encode_answer(outcomes), call.duration or None)
+
+
+async def fail(context: Context, identity: Identity, status: int) -> str:
+    """Count a callback without a usable answer: the task runs again later, or its items fail with `status`.
+
+    Returns the ledger's verdict.
+    """
+    # An overloaded function says nothing about the task: only the deadline ends its attempts.
+    attempts = 0 if status in BUSY else await _attempts_allowed(context, identity)
+    backoff = random.uniform(0.5, 1) * min(LONGEST_BACKOFF, 2**identity.attempt)  # noqa: S311
+    verdict = await context.ledger.fail(identity, attempts, backoff)
+    if verdict == "exhausted":
+        reason = f"the task brought no answer in {attempts} attempts (the last: status {status})"
+        await settle_failed(context, identity, status, reason)
+    elif verdict == "skip":
+        # The batch is closing, and the task's items never ran: it settles without outcomes.
+        await settle(context, identity, encode_answer([]))
+    return verdict
+
+
+async def _attempts_allowed(context: Context, identity: Identity) -> int:
+    """Return how often a task is tried; 0 for a deleted batch, of which the ledger then knows nothing."""
+    try:
+        return (await context.specs.get(identity.batch, identity.epoch)).attempts
+    except MissingObjectError:
+        return 0
 
 
 async def settle_failed(context: Context, identity: Identity, status: int, reason: str) -> Settled:
-    """Settle a task that brought no answer in all its attempts: its items failed, worth running one by one."""
+    """Settle a task that brought no answer in all its attempts: its items fail, and may run again one by one."""
     items = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
-    called = Called(Reply(status, reason.encode()), identity.attempt + 1, 0.0)
-    outcomes = [make_outcome(identity.call_id(), item, called, retryable=True) for item in items]
+    call = ModelCall(Reply(status, reason.encode()), identity.attempt + 1, 0.0)
+    outcomes = [make_outcome(identity.call_id(), item, call, retryable=True) for item in items]
     return await settle(context, identity, encode_answer(outcomes))
-
-
-async def settle_skipped(context: Context, identity: Identity) -> Settled:
-    """Settle a task without outcomes: the batch closes and its items have not run."""
-    return await settle(context, identity, encode_answer([]))

@@ -13,8 +13,8 @@ from pipeline.answers.outcome import Outcome
 from pipeline.answers.reply import Reply
 from pipeline.identity import Identity
 from pipeline.store.snapshot import Item
-from pipeline.tasks.make_outcome import make_outcome, shed
-from pipeline.tasks.model_call import Called
+from pipeline.tasks.make_outcome import make_outcome, store_large_results
+from pipeline.tasks.model_call import ModelCall
 from tests.rigs.function.fakes import FakeStore
 
 IDENTITY = Identity("batch-1", generation=0, task=3, attempt=2)
@@ -83,7 +83,7 @@ def test_answer_without_outcomes_has_no_lines() -> None:
     ],
 )
 def test_status_becomes_an_outcome(status: int, *, override: bool | None, expected: tuple[str, bool]) -> None:
-    called = Called(Reply(status, b'{"a": 1}'), 3, 0.12345678)
+    called = ModelCall(Reply(status, b'{"a": 1}'), 3, 0.12345678)
     made = make_outcome(IDENTITY.call_id(9), Item(9, "cell"), called, retryable=override)
     assert (made.status, made.retryable) == expected
     assert (made.index, made.item, made.status_code, made.attempts, made.duration) == (9, "cell", status, 3, 0.123457)
@@ -92,7 +92,7 @@ def test_status_becomes_an_outcome(status: int, *, override: bool | None, expect
 
 
 def test_long_item_is_cut_to_a_preview() -> None:
-    made = make_outcome(IDENTITY.call_id(0), Item(0, "x" * 5000), Called(Reply(200, b""), 1, 0.0))
+    made = make_outcome(IDENTITY.call_id(0), Item(0, "x" * 5000), ModelCall(Reply(200, b""), 1, 0.0))
     assert made.item == "x" * 1024
 
 
@@ -112,7 +112,7 @@ SHEDDING = {
 async def test_large_results_are_stored_largest_first(limit: int, stored: list[int]) -> None:
     store = FakeStore()
     outcomes = [outcome(100 + i, size) for i, size in enumerate(SIZES)]
-    shed_outcomes = await shed(store.typed, IDENTITY, outcomes, limit)
+    shed_outcomes = await store_large_results(store.typed, IDENTITY, outcomes, limit)
     digests = [hashlib.sha256(bytes(outcomes[i].result)).hexdigest()[:16] for i in stored]
     keys = [f"batch-1/refs/3.2.{100 + i}.{digest}" for i, digest in zip(stored, digests, strict=True)]
     assert store.objects == dict(zip(keys, [bytes(outcomes[i].result) for i in stored], strict=True))
@@ -127,9 +127,9 @@ async def test_large_results_are_stored_largest_first(limit: int, stored: list[i
 
 async def test_storing_results_does_not_change_the_given_outcomes() -> None:
     outcomes = [outcome(0, 5000)]
-    await shed(FakeStore().typed, IDENTITY, outcomes, 0)
+    await store_large_results(FakeStore().typed, IDENTITY, outcomes, 0)
     assert outcomes == [outcome(0, 5000)]
 
 
 async def test_no_outcomes_store_nothing() -> None:
-    assert await shed(FakeStore().typed, IDENTITY, [], 0) == []
+    assert await store_large_results(FakeStore().typed, IDENTITY, [], 0) == []

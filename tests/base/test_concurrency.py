@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from pipeline.concurrency import Background, repeated
+from pipeline.concurrency import BackgroundTasks, renew_every
 from pipeline.errors import UnavailableError
 
 
@@ -13,7 +13,7 @@ async def test_background_work_is_awaited_at_the_end() -> None:
     done: list[str] = []
     go = asyncio.Event()
 
-    async def first(background: Background) -> None:
+    async def first(background: BackgroundTasks) -> None:
         await go.wait()
         background.start(second())
         done.append("first")
@@ -23,7 +23,7 @@ async def test_background_work_is_awaited_at_the_end() -> None:
             await asyncio.sleep(0)
         done.append("second")
 
-    async with Background.opened() as background:
+    async with BackgroundTasks.opened() as background:
         background.start(first(background))
         assert done == []
         go.set()
@@ -37,12 +37,12 @@ async def test_failed_background_work_is_logged_and_stops_nothing(caplog: pytest
     async def broken() -> None:
         raise ValueError("a bug")
 
-    async with Background.opened() as background:
+    async with BackgroundTasks.opened() as background:
         background.start(unavailable())
         background.start(broken())
     assert [(record.levelname, record.message) for record in caplog.records] == [
         ("WARNING", "Redis cannot be reached"),
-        ("ERROR", "an error without a name"),
+        ("ERROR", "unexpected error"),
     ]
     assert "a bug" in caplog.text
 
@@ -59,7 +59,7 @@ async def test_repetition_ends_after_a_lost_cancellation() -> None:
             except asyncio.CancelledError:
                 return
 
-    async with repeated(action, 0):
+    async with renew_every(0, action):
         await begun.wait()
     before = len(calls)
     assert len(asyncio.all_tasks()) == 1
@@ -76,7 +76,7 @@ async def test_failed_repetition_is_logged_and_tried_again(caplog: pytest.LogCap
         again.set()
 
     with caplog.at_level(logging.WARNING):
-        async with repeated(action, 0):
+        async with renew_every(0, action):
             await again.wait()
     assert {(record.message, record.error) for record in caplog.records} == {  # type: ignore[attr-defined]
         ("a lease could not be renewed", "Redis is away")

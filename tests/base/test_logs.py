@@ -11,7 +11,7 @@ import pytest
 from structlog.contextvars import bound_contextvars
 
 from pipeline import logs
-from pipeline.concurrency import Background
+from pipeline.concurrency import BackgroundTasks
 from pipeline.errors import UnavailableError
 from pipeline.identity import Identity
 from pipeline.logs import FIELDS, LONGEST_TEXT
@@ -68,9 +68,9 @@ def test_traceback_is_a_field_of_its_line(lines: LogLines) -> None:
     try:
         json.loads("[\n")
     except ValueError:
-        log.exception("an error without a name")
+        log.exception("unexpected error")
     (line,) = lines.all()
-    assert line["event"] == "an error without a name"
+    assert line["event"] == "unexpected error"
     assert line["exception"].startswith("Traceback (most recent call last):\n")
     assert line["exception"].splitlines()[-1].startswith("json.decoder.JSONDecodeError: ")
 
@@ -123,7 +123,7 @@ async def test_background_work_keeps_the_fields_of_its_request(lines: LogLines) 
     async def in_a_thread() -> None:
         await asyncio.to_thread(log.info, "counted")
 
-    async with Background.opened() as background:
+    async with BackgroundTasks.opened() as background:
         for batch in ("a", "b"):
             with bound_contextvars(batch=batch):
                 background.start(fails())

@@ -7,14 +7,14 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from pipeline.settings.secrets import webhook_key
-from pipeline.webhooks import Webhooks
+from pipeline.webhooks.signer import WebhookSigner
 
 BODY = b'{"type": "batch.ended"}'
 SECRET = "whsec_" + base64.b64encode(b"a key of twenty-four byte").decode()
 
 
 def signed(*keys: bytes, seconds: float = 0) -> dict[str, str]:
-    return Webhooks(keys).headers("an id", int(time.time() + seconds), BODY)
+    return WebhookSigner(keys).headers("an id", int(time.time() + seconds), BODY)
 
 
 def test_reference_verifies_a_key_in_its_own_form() -> None:
@@ -52,7 +52,7 @@ def test_replayed_notification_is_refused() -> None:
 
 def test_replaced_key_signs_at_once_and_a_missing_key_keeps_the_known() -> None:
     files = [(b"the new key",), ()]
-    webhooks = Webhooks((b"the old key",), lambda: files.pop(0))
+    webhooks = WebhookSigner((b"the old key",), lambda: files.pop(0))
     for _ in range(2):
         assert Webhook(b"the new key").verify(BODY, webhooks.headers("an id", int(time.time()), BODY))
     assert files == []

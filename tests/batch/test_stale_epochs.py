@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import UnavailableError
-from pipeline.tasks import follow_up as duties
+from pipeline.tasks import settle as duties
 from pipeline.tasks import settle as settling
 from tests.rigs.function.interrupted_close import before_close
 from tests.rigs.function.pipeline_bench import PipelineBench, answering

@@ -68,5 +68,5 @@ async def test_timer_logs_under_its_own_mode(monkeypatch: pytest.MonkeyPatch) ->
     entries = [(line["mode"], line["event"], line.get("error")) for line in lines.all()]
     assert entries == [
         ("timer", "open batches could not be swept", "Redis"),
-        ("timer", "sweep: an error without a name", None),
+        ("timer", "unexpected error in the sweep", None),
     ]

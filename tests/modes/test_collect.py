@@ -40,7 +40,7 @@ async def test_callback_does_not_wait_for_the_release_of_the_next_task(pipeline:
     assert document(await handle(event, pipeline.context)) == {"verdict": "settled"}
     assert pipeline.queue == []
     accepted.set()
-    await pipeline.context.background.idle()
+    await pipeline.context.background.wait_idle()
     assert [queued.task for queued in pipeline.queue] == [1]
 
 

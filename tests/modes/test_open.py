@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from pipeline.batch.open_queued import OPENINGS_ALLOWED
 from pipeline.errors import ForbiddenError, UnavailableError
 from pipeline.identity import Identity
-from pipeline.modes.open import OPENINGS_ALLOWED
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering, document
 
 

@@ -7,7 +7,7 @@ import pytest
 from pipeline.batch import sweep as sweeping
 from pipeline.errors import BadRequestError, ConflictError, NotFoundError
 from pipeline.store.batch_records import Marker
-from pipeline.tasks.follow_up import write_due_segment
+from pipeline.tasks.settle import write_due_segment
 from tests.rigs.function.pipeline_bench import PipelineBench, answering, document
 from tests.rigs.s3.outcomes import answers
 

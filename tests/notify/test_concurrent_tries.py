@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.answers.reply import Reply
 from pipeline.errors import UnavailableError
-from pipeline.notify import tell as notifying
-from pipeline.notify.tell import tell
+from pipeline.notify import deliver as notifying
+from pipeline.notify.deliver import deliver_due
 from tests.rigs.function.notified_batches import notify_hooks, run
 from tests.rigs.function.pipeline_bench import PipelineBench
 from tests.rigs.openfaas.receivers import Receiver, allow, due_again, notified, status_answer, wait_of
@@ -41,7 +41,7 @@ async def test_hanging_target_does_not_delay_others(pipeline: PipelineBench, hoo
 
 
 async def test_tries_beyond_the_concurrency_limit_stay_due(pipeline: PipelineBench, hooks: Receiver) -> None:
-    slots = pipeline.context.hooks.slots
+    slots = pipeline.context.webhook_client.slots
     while not slots.locked():
         await slots.acquire()
     await run(pipeline, notify=hooks.url)
@@ -56,7 +56,7 @@ async def test_sweep_without_a_free_slot_reads_nothing_from_s3(
     pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many batches may wait while a target is down, and each sweep goes through all of them."""
-    slots = pipeline.context.hooks.slots
+    slots = pipeline.context.webhook_client.slots
     hooks.answers.append(status_answer(500))
     await run(pipeline, notify=hooks.url)
     await pipeline.sweep()
@@ -86,7 +86,9 @@ async def test_only_one_of_two_replicas_makes_a_try(pipeline: PipelineBench, hoo
     await due_again(pipeline)
     first = pipeline.context
     pipeline.forget()
-    await asyncio.gather(*(tell(context, pipeline.batch) for context in (first, pipeline.context) for _ in range(5)))
+    await asyncio.gather(
+        *(deliver_due(context, pipeline.batch) for context in (first, pipeline.context) for _ in range(5))
+    )
     assert len(hooks.calls) == 2
     assert notified(await pipeline.status()) == [("delivered", 2, 204)]
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from pipeline.errors import UnavailableError
 from pipeline.ledger.notices import NoticeBoard
 from pipeline.ledger.replies import MICROSECONDS
-from pipeline.notify.tell import tell
+from pipeline.notify.deliver import deliver_due
 from tests.rigs.function.notified_batches import notify_hooks, run
 from tests.rigs.function.pipeline_bench import PipelineBench
 from tests.rigs.openfaas.receivers import Answer, Receiver, allow, due_again, notified, status_answer, wait_of
@@ -249,7 +249,7 @@ async def test_delivery_while_s3_is_away_is_stored_by_the_next_sweep(
 async def test_slow_delivery_counts_after_another_try_was_refused(pipeline: PipelineBench, hooks: Receiver) -> None:
     async def answer_after_another_try(_request: web.Request) -> web.Response:
         await due_again(pipeline)
-        await tell(pipeline.context, pipeline.batch)
+        await deliver_due(pipeline.context, pipeline.batch)
         return web.Response(status=200)
 
     allow(pipeline, hooks, task_timeout=50)

@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 
 from pipeline.units import MIB
-from pipeline.webhooks import ANSWER_LIMIT
+from pipeline.webhooks.client import ANSWER_LIMIT
 from tests.rigs.function.notified_batches import notify_hooks, run
 from tests.rigs.function.pipeline_bench import PipelineBench
 from tests.rigs.log_lines import LogLines

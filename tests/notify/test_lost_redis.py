@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.errors import NotFoundError
 from pipeline.ledger.notices import DeliveryResult
-from pipeline.notify.tell import tell
+from pipeline.notify.deliver import deliver_due
 from tests.rigs.function.interrupted_close import before_close
 from tests.rigs.function.notified_batches import notify_hooks, run, stored_notices, sweep_until_notified
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering, document
@@ -164,7 +164,7 @@ async def test_delivery_by_another_replica_meanwhile_is_stored_in_s3(
 
     before_close(pipeline, monkeypatch, deliver_elsewhere)
     await due_again(pipeline, 0)
-    await tell(pipeline.context, pipeline.batch)
+    await deliver_due(pipeline.context, pipeline.batch)
     assert [state for state, _, _ in await stored_notices(pipeline)] == ["delivered", "delivered"]
     assert pipeline.mark not in await pipeline.objects()
 

@@ -173,7 +173,7 @@ async def test_tries_are_counted_and_logged_with_the_origin_only(pipeline: Pipel
 async def test_targets_without_a_webhook_key_are_refused_and_leave_nothing(
     pipeline: PipelineBench, hooks: Receiver
 ) -> None:
-    pipeline.context.webhooks.keys = ()
+    pipeline.context.webhook_signer.keys = ()
     for options, field in (({"notify": hooks.url}, "notify"), ({"reduce": "fold"}, "reduce")):
         for dry_run in ("false", "true"):
             with pytest.raises(Exception, match=f"^{field} needs the secret webhook-key, which is not mounted"):
@@ -184,7 +184,7 @@ async def test_targets_without_a_webhook_key_are_refused_and_leave_nothing(
 async def test_replaced_key_signs_the_next_try(pipeline: PipelineBench, hooks: Receiver) -> None:
     hooks.answers.append(status_answer(500))
     await run(pipeline, notify=hooks.url)
-    pipeline.context.webhooks.reload = lambda: (b"another webhook key",)
+    pipeline.context.webhook_signer.reload = lambda: (b"another webhook key",)
     await due_again(pipeline)
     await pipeline.sweep()
     hooks.calls[0].verify()
@@ -197,7 +197,7 @@ async def test_replaced_key_signs_the_next_try(pipeline: PipelineBench, hooks: R
 async def test_try_waits_for_a_missing_key(pipeline: PipelineBench, hooks: Receiver) -> None:
     hooks.answers.append(status_answer(500))
     await run(pipeline, notify=hooks.url)
-    webhooks = pipeline.context.webhooks
+    webhooks = pipeline.context.webhook_signer
     keys, webhooks.keys, webhooks.reload = webhooks.keys, (), tuple
     await due_again(pipeline)
     with LogLines.captured() as lines:

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from pipeline.errors import UnavailableError
-from pipeline.notify.tell import tell
+from pipeline.notify.deliver import deliver_due
 from pipeline.openfaas import gateway as gateway_module
 from pipeline.outputs.end_batch import TABLE_ATTEMPTS
 from pipeline.spec.field_rules import FORMATS
@@ -180,7 +180,7 @@ async def test_reduce_overtaken_by_a_redrive_replaces_nothing_newer(pipeline: Pi
     fold.answers += [overtaken, answer(b"2")]
     await run(pipeline, "bad")
     await pipeline.deliver_all()
-    await tell(pipeline.context, pipeline.batch)
+    await deliver_due(pipeline.context, pipeline.batch)
     assert (await reduced(pipeline))["result"] == 2
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.answers.reply import Reply
-from pipeline.tasks.model_call import NOT_STARTED, Called, call, is_retryable
+from pipeline.tasks.model_call import NOT_STARTED, ModelCall, call_model, is_retryable
 from pipeline.units import retry_after
 from tests.rigs.function.fakes import Clock, FakeGateway, spec
 
@@ -18,9 +18,9 @@ FINAL = (200, 201, 204, 299, 301, 302, 400, 401, 403, 404, 405, 409, 413, 422)
 RETRIED = (408, 429, 500, 501, 502, 503, 504, 599)
 
 
-async def call_with(clock: Clock, gateway: FakeGateway, within: float = 60.0, **fields: object) -> Called:
+async def call_with(clock: Clock, gateway: FakeGateway, within: float = 60.0, **fields: object) -> ModelCall:
     gateway.clock = clock
-    return await call(gateway.typed, spec(**fields), b"item", {"X-Call-Id": "id"}, clock.now + within)
+    return await call_model(gateway.typed, spec(**fields), b"item", {"X-Call-Id": "id"}, clock.now + within)
 
 
 @pytest.mark.parametrize("status", FINAL)
@@ -86,7 +86,7 @@ async def test_duration_of_calls_does_not_count_as_waiting(clock: Clock) -> None
 async def test_no_call_is_made_after_the_deadline(clock: Clock) -> None:
     gateway = FakeGateway([OK])
     called = await call_with(clock, gateway, within=0)
-    assert (called, gateway.calls) == (Called(NOT_STARTED, 0, 0.0), [])
+    assert (called, gateway.calls) == (ModelCall(NOT_STARTED, 0, 0.0), [])
     assert called.retryable
 
 

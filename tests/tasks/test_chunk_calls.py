@@ -11,7 +11,7 @@ from pipeline.answers.reply import Reply
 from pipeline.identity import Identity
 from pipeline.metrics import Metrics
 from pipeline.store.snapshot import Item
-from pipeline.tasks.run import _Job
+from pipeline.tasks.run import TaskRun
 from tests.rigs.function.fakes import Clock, FakeGateway, spec
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ ITEMS = [Item(6, "a"), Item(7, 'say "b"'), Item(8, "")]
 
 async def call_chunk(clock: Clock, gateway: FakeGateway, items: list[Item]) -> list[Outcome]:
     context = cast("Context", SimpleNamespace(gateway=gateway, metrics=Metrics()))
-    job = _Job(context, IDENTITY, spec(chunk_call=True, headers={"X-A": "1"}), clock.now + 60, None)
-    return await job.call_chunk(items)
+    run = TaskRun(context, IDENTITY, spec(chunk_call=True, headers={"X-A": "1"}), clock.now + 60, None)
+    return await run.call_chunk(items)
 
 
 async def test_chunk_is_one_call_with_one_call_id(clock: Clock) -> None:

@@ -23,7 +23,7 @@ async def test_task_that_fails_makes_no_further_calls(pipeline: PipelineBench, m
         raise UnavailableError("S3 is away")
 
     pipeline.serve(model)
-    monkeypatch.setattr("pipeline.tasks.run.shed", away)
+    monkeypatch.setattr("pipeline.tasks.run.store_large_results", away)
     await pipeline.submit_rows("first", *(f"row {n}" for n in range(20)), chunk="100", concurrency="3")
     with pytest.raises(UnavailableError, match="S3 is away"):
         await pipeline.run_task(pipeline.queue[0])
@@ -46,7 +46,7 @@ async def test_reduce_with_an_unexpected_error_names_it_in_the_status(
         with pytest.raises(ZeroDivisionError):
             await pipeline.deliver_all()
     trouble = (await pipeline.status())["trouble"]
-    assert trouble == "an error without a name (ZeroDivisionError): see the function's log"
+    assert trouble == "unexpected error (ZeroDivisionError): see the function's log"
     await pipeline.bench().age(lease_until=-1)
     await pipeline.bench().age_duty("r")
     await pipeline.sweep()

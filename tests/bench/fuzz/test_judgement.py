@@ -149,13 +149,13 @@ def test_a_log_with_an_exception_or_a_token_is_a_problem() -> None:
     ]
     assert log_problems("".join(fine), "a-token") == []
     bad = [
-        logged("error", "pipeline.server", "an error without a name"),
+        logged("error", "pipeline.server", "unexpected error"),
         logged("error", "aiohttp.server", "Unhandled exception", exception="Traceback:\nKeyError: 1"),
         "RuntimeWarning: coroutine 'f' was never awaited\n",
     ]
     assert log_problems("".join([*fine, *bad, *bad, logged("info", "x", "a-token")]), "a-token") == [
         "logged: RuntimeWarning: coroutine 'f' was never awaited",
         "logged: error aiohttp.server Unhandled exception KeyError: 1",
-        "logged: error pipeline.server an error without a name",
+        "logged: error pipeline.server unexpected error",
         "the token is in the log",
     ]

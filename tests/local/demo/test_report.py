@@ -140,14 +140,14 @@ def test_files_are_named_on_lines_that_can_be_copied() -> None:
 
 def test_a_line_of_the_log_is_made_readable() -> None:
     said = logging.makeLogRecord(
-        {"name": "pipeline.server", "levelname": "ERROR", "msg": "an error without a name", "status": 500}
+        {"name": "pipeline.server", "levelname": "ERROR", "msg": "unexpected error", "status": 500}
     )
     try:
         json.loads("[")
     except ValueError:
         said.exc_info = sys.exc_info()
     first, *traceback = readable(formatter().format(said)).splitlines()
-    assert re.fullmatch(r"\S+Z \[error\] an error without a name +\[pipeline.server\] status=500", first)
+    assert re.fullmatch(r"\S+Z \[error\] unexpected error +\[pipeline.server\] status=500", first)
     assert traceback[0] == "Traceback (most recent call last):"
     assert traceback[-1].startswith("json.decoder.JSONDecodeError")
 

@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 from redis.asyncio import Redis
 from structlog.contextvars import clear_contextvars
 
-from pipeline.context import Context, Phases
+from pipeline.context import Context, LedgerCache
 from pipeline.handler import handle
 from pipeline.identity import Identity, Purpose
 from pipeline.request import Event, Response
@@ -77,7 +77,7 @@ class PipelineBench:
         """Become another replica: the same Redis and S3, empty caches."""
         store, ledger = self.context.store, self.context.ledger
         self.context = replace(
-            self.context, snapshots=Snapshots(store), specs=Specs(store, self.name), phases=Phases(ledger)
+            self.context, snapshots=Snapshots(store), specs=Specs(store, self.name), ledger_cache=LedgerCache(ledger)
         )
 
     def bench(self, batch: str = "") -> Bench:
@@ -99,7 +99,7 @@ class PipelineBench:
         try:
             return await handle(event, self.context)
         finally:
-            await self.context.background.idle()
+            await self.context.background.wait_idle()
             # In the server each request has a context of its own.
             clear_contextvars()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from redis.asyncio import Redis
 
-from pipeline.context import Phases
+from pipeline.context import LedgerCache
 from pipeline.ledger.arguments import Published
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.redis.client import open_redis
@@ -64,5 +64,5 @@ async def end(bench: Bench, *, lossy: bool = False) -> None:
 
 def on_ledger(pipeline: PipelineBench, opened: OpenLedger) -> PipelineBench:
     """The whole function, with its ledger in this Redis."""
-    context = replace(pipeline.context, ledger=opened.ledger, phases=Phases(opened.ledger))
+    context = replace(pipeline.context, ledger=opened.ledger, ledger_cache=LedgerCache(opened.ledger))
     return PipelineBench(context, opened.redis, pipeline.gateway, pipeline.name)

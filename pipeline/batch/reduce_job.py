@@ -1,4 +1,4 @@
-"""One run of a reduce, and its lease."""
+"""One run of a reduce, which writes only while it holds the lease."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from pipeline.store.writer import Writer
 
 
 @dataclass(frozen=True)
-class Job:
+class ReduceJob:
     """One run of a reduce; `owner` names it in the lease, since two of one process may run at once."""
 
     context: Context
@@ -20,19 +20,19 @@ class Job:
     owner: str
 
     async def lease(self) -> Lease:
-        """Take or renew its lease."""
+        """Take or renew the lease."""
         return await self.context.ledger.lease_reduce(self.batch, self.owner, self.generation)
 
     async def is_leased(self) -> bool:
-        """Renew its lease, and say whether it still is its own."""
+        """Renew the lease, and return whether this run holds it."""
         return (await self.lease()).verdict == "leased"
 
     def new_writer(self, name: str) -> Writer:
-        """Make the writer of an object under the generation; it sends no part once the lease is lost."""
+        """Return the writer of an object of this generation; it raises UnavailableError once the lease is lost."""
 
-        async def still_ours(_upload: Upload) -> None:
+        async def check_lease(_upload: Upload) -> None:
             if not await self.is_leased():
                 raise UnavailableError(f"batch {self.batch}: the lease of its reduce was lost")
 
         kind = CONTENT_TYPES.get(name, "application/json")
-        return Writer(self.context.store, generation_output(self.batch, self.generation, name), still_ours, kind)
+        return Writer(self.context.store, generation_output(self.batch, self.generation, name), check_lease, kind)
