@@ -39,7 +39,7 @@ def named(commands: list[Command]) -> list[str]:
     return [f"{command.place}-{command.programs()[-1]}-{Intent.of(command).mode}" for command in commands]
 
 
-async def test_it_is_told_what_a_command_needs(on: Stage) -> None:
+async def test_a_page_names_the_files_and_variables_of_its_commands(on: Stage) -> None:
     """A page names the files and the variables that its commands are given here."""
     files = [path.name for path in on.shell.folder.iterdir() if path.is_file()]
     assert files
@@ -56,7 +56,7 @@ async def test_it_is_told_what_a_command_needs(on: Stage) -> None:
 
 
 @pytest.mark.parametrize("command", CALLS, ids=named(CALLS))
-async def test_a_call_does_what_is_said_of_it(on: Stage, command: Command) -> None:
+async def test_a_call_does_what_its_page_says(on: Stage, command: Command) -> None:
     intent = Intent.of(command)
     before = await prepare(on, intent)
     watched = "--watch" in command.words()

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 GATEWAY, SECRETS = "http://127.0.0.1:8080", "/var/openfaas/secrets"
 
 
-async def test_a_function_that_is_told_verifies_it_and_starts_what_comes_next(on: Stage, tmp_path: Path) -> None:
+async def test_the_receiver_verifies_a_notification_and_starts_the_next_batch(on: Stage, tmp_path: Path) -> None:
     stack = on.cluster.stack
     handler = tmp_path / "next.py"
     assert RECEIVER.count(GATEWAY) == RECEIVER.count(SECRETS) == 1
