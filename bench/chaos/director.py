@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 
 from bench.chaos.plan import GATEWAY_EVENTS, INNER, STATUSES, Plan, Step
 from bench.chaos.traces import FaultLog, Seen
-from pipeline.local.openfaas.proxy import Answer, Exchange, pass_on
+from pipeline.local.openfaas.proxy import Answer, Exchange, proceed_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -68,7 +68,7 @@ class Director:
             self._watching.cancel()
         await self.settle()
         self.disarm()
-        self._gateway.interceptor = pass_on
+        self._gateway.interceptor = proceed_unchanged
         self._gateway.messages_hook = self._gateway.callbacks_hook = lambda _: (0.0,)
 
     def disarm(self) -> None:

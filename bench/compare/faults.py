@@ -17,7 +17,7 @@ from bench.compare.strikes import FAULTS
 from bench.compare.summaries import put_input, summary_of
 from bench.compare.verdict import judge, make_items
 from bench.kit.errors import BenchError
-from pipeline.local.openfaas.proxy import pass_on
+from pipeline.local.openfaas.proxy import proceed_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -122,7 +122,7 @@ async def run_fault(ready: Stage, fault: Fault, count: int, run: int) -> Outcome
         if end == "summary":
             await _quiet(watch)
         document = await summary.read()
-    ready.stack.gateway.interceptor = pass_on
+    ready.stack.gateway.interceptor = proceed_unchanged
     if not watch.struck:
         raise BenchError(f"{fault.way}: the fault {fault.name} did not happen: {watch.problem or 'nothing met it'}")
     verdict = judge(document, items) if document is not None else None

@@ -111,7 +111,7 @@ def main(*, batches: Batches = 20, down: Down = 60, kills: Kills = 5, out: Out =
 
 
 async def _measure(batches: int, down: float, kills: float) -> list[Row]:
-    (port,) = free_ports(1, also=0)
+    (port,) = free_ports(1, offset=0)
     url = f"http://{HOST}:{port}"
     model = FunctionSpec("model", (sys.executable, str(MODEL)))
     settings = {"allowed_urls": url}

@@ -109,11 +109,11 @@ async def submit(
 
 
 async def _dry_run(setup: Setup, pipeline: Pipeline, source: Source, fields: SpecFields) -> Exit:
-    found = await pipeline.dry_run(source, **fields)
+    plan = await pipeline.dry_run(source, **fields)
     if setup.as_json:
-        setup.print_json(found)
+        setup.print_json(plan)
     else:
-        show_dry_run(setup.out, found)
+        show_dry_run(setup.out, plan)
     return Exit.DONE
 
 
@@ -144,9 +144,9 @@ def _source(file: Path | None, key: str | None) -> Source:
     if file is not None and file.is_dir():
         raise typer.BadParameter(f"{file} is a folder: give a file, or --key KEY for an object of the bucket")
     if file is not None and not file.is_file():
-        # A path has no two slashes in a row.
-        given = re.sub(r"^s3:/(?!/)", "s3://", str(file))
-        raise typer.BadParameter(f"there is no file {given} here; for an object of the bucket say --key {given}")
+        # Path() joined the two slashes of an address.
+        address = re.sub(r"^s3:/(?!/)", "s3://", str(file))
+        raise typer.BadParameter(f"there is no file {address} here; for an object of the bucket use --key {address}")
     return file or key or ""
 
 

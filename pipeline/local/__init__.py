@@ -1,1 +1,1 @@
-"""A laptop's OpenFaaS: a gateway and queue-worker stand-in, real Redis, real S3, functions as processes."""
+"""OpenFaaS on a laptop: stand-ins for gateway and queue-workers, real Redis and S3, functions as processes."""

@@ -1,4 +1,4 @@
-"""`python -m pipeline.local demo|up`: a laptop's OpenFaaS with the pipeline in it."""
+"""`python -m pipeline.local demo|up`: OpenFaaS on a laptop, with the pipeline in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ INTERRUPTED = 130
 Result = TypeVar("Result")
 
 
-Csv = Annotated[Path | None, typer.Option(help="A CSV to run over; without it, one of photos that fail now and then.")]
+Csv = Annotated[
+    Path | None, typer.Option(help="A CSV to run over; without it, a generated one. Some of its photos fail.")
+]
 Function = Annotated[
     str | None,
     typer.Option(
@@ -30,18 +32,18 @@ Function = Annotated[
         "$port, or an http(s) URL. Without it, an image classifier."
     ),
 ]
-Column = Annotated[str | None, typer.Option(help="The column whose cells are sent; by default `url` or the only one.")]
-Count = Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows of the CSV that is made.")]
-Workers = Annotated[int, typer.Option(min=1, max=64, help="Queue-workers: messages worked on at the same time.")]
+Column = Annotated[str | None, typer.Option(help="The column of the items; by default `url` or the only one.")]
+Count = Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows of the generated CSV.")]
+Workers = Annotated[int, typer.Option(min=1, max=64, help="Number of queue-workers, each with one message at a time.")]
 Chunk = Annotated[
-    Any, typer.Option(parser=parse_chunk, metavar="ROWS|auto", help="Rows a queue message stands for; by default 1.")
+    Any, typer.Option(parser=parse_chunk, metavar="ROWS|auto", help="Rows per queue message; by default 1.")
 ]
 ChunkCall = Annotated[
     bool,
     typer.Option(
         "--chunk-call",
-        help="Send the rows of a message in one call, as a JSON array. Every entry of a 200's array then counts as a "
-        "success, one that says `error` too.",
+        help="Send the rows of a message in one call, as a JSON array. Every entry of the array in a 200 then counts "
+        "as a success, even one with `error`.",
     ),
 ]
 
@@ -60,7 +62,7 @@ def demo(
     chunk: Chunk = None,
     chunk_call: ChunkCall = False,
 ) -> None:
-    """Run a function over a CSV and watch it; ends with 1 unless the batch is done."""
+    """Run a function over a CSV and watch it; exits with 1 unless the batch is done."""
     options = Options(csv, function, column, count, workers, chunk, chunk_call)
     if not _run(run.demo(Console(), options)):
         raise typer.Exit(1)
@@ -77,13 +79,13 @@ def up(
     chunk: Chunk = None,
     chunk_call: ChunkCall = False,
 ) -> None:
-    """Keep the stack until Ctrl-C and print lines to paste into another terminal."""
+    """Run the stack until Ctrl-C, and print commands to paste into another terminal."""
     _run(run.up(Console(), Options(csv, function, column, count, workers, chunk, chunk_call)))
 
 
-def _run(work: Coroutine[Any, Any, Result]) -> Result:
+def _run(coroutine: Coroutine[Any, Any, Result]) -> Result:
     try:
-        return asyncio.run(work)
+        return asyncio.run(coroutine)
     except (UserError, LocalError, CallError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error

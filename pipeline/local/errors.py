@@ -1,18 +1,18 @@
-"""What can go wrong when a local stack starts.
+"""Errors at the start of a local stack.
 
 - LocalError
   - MissingBinaryError: a server program is neither installed nor on PATH
-  - ServiceStartError: Redis or S3 did not come up, or the user's own does not answer
-  - FunctionStartError: a function's process did not come up
+  - ServiceStartError: Redis or S3 did not start, or the user's own does not answer
+  - FunctionStartError: a function's process did not start
 """
 
 
 class LocalError(Exception):
-    """Base of everything that `pipeline.local` raises on purpose."""
+    """Base of the errors of `pipeline.local`."""
 
 
 class MissingBinaryError(LocalError):
-    """No server program for this platform; the message says what to install."""
+    """No server program for this platform; the message names the package to install."""
 
 
 class ServiceStartError(LocalError):

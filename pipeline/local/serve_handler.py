@@ -1,11 +1,11 @@
 """Serve an OpenFaaS handler file: `python -m pipeline.local.serve_handler FILE` listens on 127.0.0.1 at `$port`.
 
-The three styles of the Python templates are understood, by the number of parameters: `def handle(event, context)`,
+It accepts the three styles of the Python templates, which differ in the parameters: `def handle(event, context)`,
 `async def handle(event, context)` and the classic `def handle(req)`, which gets the body as text. The file's folder is
 the package `function`, as it is in the image, so `from .other import x` and `from function.other import x` work.
 
-A dictionary with `statusCode`, `body` or `headers` is an answer in the style of python3-http; anything else is the
-body: text and bytes as they are, None empty, other values as JSON. An exception is a 500 that names it.
+A dictionary with `statusCode`, `body` or `headers` is an answer in the style of python3-http. Any other value is the
+body: text and bytes unchanged, None empty, other values as JSON. An exception becomes a 500 that names it.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from multidict import CIMultiDictProxy, MultiMapping
 
 HTTP_STYLE = frozenset({"statusCode", "body", "headers"})
-# A gateway passes on far more than the 1 MB at which aiohttp stops by default.
+# aiohttp's default is 1 MB; a gateway forwards far larger bodies.
 MAX_BODY = 64_000_000
 
 
 class HandlerError(Exception):
-    """The file holds no handler that can be served; the text is one line for the user."""
+    """The file has no usable handler; the message is one line for the user."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """The request, as the python3-http template hands it over."""
+    """The request, as the python3-http template passes it."""
 
     body: bytes
     headers: CIMultiDictProxy[str]
@@ -52,7 +52,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Context:
-    """Where the handler runs."""
+    """The host of the handler, as the python3-http template passes it."""
 
     hostname: str
 
@@ -65,7 +65,7 @@ class Handler:
     classic: bool
 
     async def __call__(self, event: Event) -> Any:
-        """Run the handler, on a thread of its own unless it is a coroutine function."""
+        """Run the handler, in a thread unless it is a coroutine function."""
         arguments = (event.body.decode(),) if self.classic else (event, Context(socket.gethostname()))
         if inspect.iscoroutinefunction(self.function):
             return await self.function(*arguments)
@@ -73,7 +73,7 @@ class Handler:
 
 
 def load_handler(path: Path) -> Handler:
-    """Import a file and take its `handle`; raises `HandlerError` when it cannot be served."""
+    """Import a file and return its `handle`; raises `HandlerError` if it is unusable."""
     if not path.is_file():
         raise HandlerError(f"{path}: no such file")
     package = ModuleType("function")
@@ -107,7 +107,7 @@ def _check(path: Path, function: Any) -> Handler:
 
 
 def to_response(answer: Any) -> web.Response:
-    """Turn what a handler returned into an HTTP answer; raises TypeError when it cannot become JSON."""
+    """Convert a handler's return value into an HTTP answer; raises TypeError if it cannot become JSON."""
     if not (isinstance(answer, dict) and answer and answer.keys() <= HTTP_STYLE):
         return _body(answer, HTTPStatus.OK, {})
     headers = {str(name): str(value) for name, value in (answer.get("headers") or {}).items()}
@@ -121,7 +121,7 @@ def _body(body: Any, status: int, headers: dict[str, str]) -> web.Response:
         response = web.Response(text=body, status=status)
     else:
         response = web.json_response(body, status=status)
-    # Updated afterwards: a handler's own Content-Type replaces the one that fits the type of its body.
+    # Last, so that a handler's own Content-Type wins.
     response.headers.update(headers)
     return response
 
@@ -130,19 +130,19 @@ HANDLER = web.AppKey("handler", Handler)
 
 
 async def handle(request: web.Request) -> web.Response:
-    """Answer any request with what the handler makes of it."""
+    """Answer a request with the handler's answer."""
     body = await request.read()
     event = Event(body, request.headers, request.method, request.query, request.path)
     try:
         return to_response(await request.app[HANDLER](event))
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises is its caller's 500, not the server's end
+    except Exception as error:  # noqa: BLE001 - any exception of a handler is a 500
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
         return web.json_response({"error": message}, status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 async def health(_request: web.Request) -> web.Response:
-    """Say that the handler is loaded: the server starts listening only afterwards."""
+    """Answer OK: the server listens only once the handler is loaded."""
     return web.Response(text="OK")
 
 
@@ -156,7 +156,7 @@ def create_app(handler: Handler) -> web.Application:
 
 
 def main(arguments: list[str]) -> int:
-    """Serve the one file that is named; returns the exit status (2 when it cannot be served)."""
+    """Serve the file that is the only argument; returns the exit status (2 if it cannot be served)."""
     if len(arguments) != 1:
         print("usage: python -m pipeline.local.serve_handler FILE", file=sys.stderr)
         return 2
@@ -165,8 +165,8 @@ def main(arguments: list[str]) -> int:
     except HandlerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    listen = int(os.environ["port"])  # noqa: SIM112 - the name that of-watchdog uses
-    web.run_app(create_app(handler), host="127.0.0.1", port=listen, access_log=None, print=None)
+    port = int(os.environ["port"])  # noqa: SIM112 - the name that of-watchdog uses
+    web.run_app(create_app(handler), host="127.0.0.1", port=port, access_log=None, print=None)
     return 0
 
 

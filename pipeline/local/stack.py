@@ -1,4 +1,4 @@
-"""A whole OpenFaaS on a laptop: services, gateway, queue-workers and functions, in one `async with`."""
+"""OpenFaaS on a laptop: services, gateway, queue-workers and functions, in one `async with`."""
 
 import base64
 import contextlib
@@ -17,12 +17,12 @@ from pipeline.local.services.s3_client import S3Info
 from pipeline.settings.secrets import PREFIX
 
 PIPELINE = "pipeline"
-# As in the image: polars' allocator gives memory back at once.
+# As in the image: polars' allocator returns memory to the system at once.
 ALLOCATOR = {"_RJEM_MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0"}
 
 
 class LocalStack:
-    """What runs; `redis_url` has no password in it. Made by `local_stack`."""
+    """A running stack, made by `local_stack`; `redis_url` has no password in it."""
 
     def __init__(self, children: Children, gateway: LocalGateway, redis: RedisServer, s3: S3Server) -> None:
         self.gateway = gateway
@@ -46,7 +46,7 @@ class LocalStack:
 
     @property
     def redis_password(self) -> str:
-        """Password of Redis, empty for a user's own without one."""
+        """Password of Redis, empty if the user's own Redis has none."""
         return self.redis_service.password
 
     @property
@@ -55,7 +55,7 @@ class LocalStack:
         return self.s3_service.info
 
     def pipeline_environment(self) -> dict[str, str]:
-        """Return the settings with which the pipeline function, or anything else, uses this stack."""
+        """Return the settings with which the pipeline function, or another program, uses this stack."""
         models = [name for name in self._functions if name != PIPELINE]
         return {
             "gateway_url": self.gateway_url,
@@ -69,12 +69,12 @@ class LocalStack:
         }
 
     async def add_function(self, spec: FunctionSpec) -> Function:
-        """Start a function and let the gateway reach it once all its replicas answer.
+        """Start a function, and connect it to the gateway once all its replicas answer.
 
-        Raises FunctionStartError when one does not, LocalError when the name is taken.
+        Raises FunctionStartError if a replica does not start, LocalError if the name is taken.
         """
         if spec.name in self._functions:
-            raise LocalError(f"function {spec.name} runs already")
+            raise LocalError(f"function {spec.name} already runs")
         function = Function(spec, self._children, self._session)
         self._functions[spec.name] = function
         try:
@@ -88,14 +88,14 @@ class LocalStack:
     async def add_pipeline(
         self, replicas: int, environment: Mapping[str, str], *, module: str = "pipeline"
     ) -> Function:
-        """Start the pipeline function itself, on this stack's settings and `environment` over them.
+        """Start the pipeline function with this stack's settings, overridden by `environment`.
 
-        `module` is what runs in its place: one that changes something around it, and then does the same.
+        `module` is run with `python -m`: a test's module may patch something and then run the pipeline.
         """
-        # The package need not be installed, nor be where this process was started.
-        path = {"PYTHONPATH": str(Path(__file__).parents[2])}
-        # Nobody here goes on sending requests to a replica that is asked to stop.
-        settings = {**self.pipeline_environment(), **path, **ALLOCATOR, "drain_delay": "0", **environment}
+        # The package may be neither installed nor in the current directory.
+        python_path = {"PYTHONPATH": str(Path(__file__).parents[2])}
+        # The local gateway sends no requests to a replica that is stopping.
+        settings = {**self.pipeline_environment(), **python_path, **ALLOCATOR, "drain_delay": "0", **environment}
         command = (sys.executable, "-m", module)
         return await self.add_function(FunctionSpec(PIPELINE, command, settings, replicas=replicas))
 
@@ -104,15 +104,15 @@ class LocalStack:
         return self._function(name).pids()
 
     def restarts(self, name: str) -> int:
-        """Return how often a replica of a function was started again after it had died."""
+        """Return how often replicas of a function were restarted after they had died."""
         return self._function(name).restarts
 
     async def kill_replica(self, name: str, index: int = 0) -> None:
-        """Kill one replica (SIGKILL); it is started again by itself."""
+        """Kill one replica (SIGKILL); it is restarted automatically."""
         self._function(name).replicas[index].kill()
 
     async def close(self) -> None:
-        """End all functions."""
+        """Stop all functions."""
         for function in self._functions.values():
             await function.stop()
         await self._session.close()
@@ -137,11 +137,11 @@ async def local_stack(  # noqa: PLR0913 - each has a default and is given by nam
     redis: RedisServer | None = None,
     s3: S3Server | None = None,
 ) -> AsyncIterator[LocalStack]:
-    """Run services, then the gateway on 127.0.0.1:`port` (0: a free one), then functions; end all on the way out.
+    """Start services, then the gateway on 127.0.0.1:`port` (0: a free one), then functions; stop all of them at exit.
 
-    `workers` is the queue-workers' parallelism; times are in seconds. `pipeline_replicas` of the pipeline
-    function are started last (0: none), with `pipeline_environment` over the stack's settings. `redis` and
-    `s3` are services that run already; the stack leaves them running. Raises what `pipeline.local.errors` lists.
+    `workers` is the number of queue-workers; times are in seconds. The pipeline function starts last, with
+    `pipeline_replicas` replicas (0: none) and `pipeline_environment` over the stack's settings. `redis` and `s3` are
+    services that already run; the stack leaves them running. Raises the errors of `pipeline.local.errors`.
     """
     async with contextlib.AsyncExitStack() as cleanup:
         children = cleanup.enter_context(child_processes())
@@ -154,7 +154,7 @@ async def local_stack(  # noqa: PLR0913 - each has a default and is given by nam
         gateway = LocalGateway(workers=workers, ack_wait=ack_wait, upstream_timeout=upstream_timeout, port=port)
         stack = LocalStack(children, gateway, redis_service, s3_service)
         cleanup.push_async_callback(stack.close)
-        # Opened after what closes the functions, hence closed before: no call reaches a function that ends.
+        # The gateway closes before the functions stop, so that no call reaches a stopping function.
         await cleanup.enter_async_context(gateway)
         for spec in functions:
             await stack.add_function(spec)
@@ -164,7 +164,7 @@ async def local_stack(  # noqa: PLR0913 - each has a default and is given by nam
 
 
 def _write_secrets(folder: Path, redis: RedisServer, s3: S3Info) -> Path:
-    """Lay the secrets out as Kubernetes mounts them: one file each."""
+    """Write the secrets as Kubernetes mounts them: one file each."""
     folder.mkdir(mode=0o700)
     values = {
         "s3-key": s3.access_key,

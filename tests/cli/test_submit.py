@@ -102,8 +102,8 @@ async def test_a_submission_as_json_is_one_document(rows: Path) -> None:
     [
         (["."], ". is a folder: give a file, or --key KEY"),
         (["ROWS", "--id", ""], "the id is empty; `pipeline list` shows the existing ones"),
-        (["missing.csv"], "there is no file missing.csv here; for an object of the bucket say --key missing.csv"),
-        (["s3://b/a.csv"], "there is no file s3://b/a.csv here; for an object of the bucket say --key s3://b/a.csv"),
+        (["missing.csv"], "there is no file missing.csv here; for an object of the bucket use --key missing.csv"),
+        (["s3://b/a.csv"], "there is no file s3://b/a.csv here; for an object of the bucket use --key s3://b/a.csv"),
         ([], "there is no input: give a file, or --key KEY"),
         (["ROWS", "--key", "a.csv"], "there are two inputs: give a file, or --key KEY"),
         (["--key", "a.csv", "--header", "X-A"], "--header is not understood: expected 'NAME: VALUE'"),

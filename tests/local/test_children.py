@@ -39,7 +39,7 @@ from pipeline.local.stack import local_stack
 async def main():
     function = FunctionSpec("model", (sys.executable, "tests/rigs/openfaas/environment_function.py"))
     async with local_stack([function], pipeline_replicas=0) as stack:
-        services = [stack.redis_service.own().pid, stack.s3_service.own().pid]
+        services = [stack.redis_service.own_daemon().pid, stack.s3_service.own_daemon().pid]
         print(stack.directory, *services, *stack.pids("model"), flush=True)
         await asyncio.Event().wait()
 

@@ -78,7 +78,7 @@ async def test_what_runs_elsewhere_is_not_killed() -> None:
     async with running(FunctionSpec("model", COMMAND)) as (function, _, __):
         url = function.replicas[0].url
         async with running(FunctionSpec("elsewhere", url=url)) as (elsewhere, client, address):
-            with pytest.raises(LocalError, match="not this stack's"):
+            with pytest.raises(LocalError, match="not started by this stack"):
                 elsewhere.replicas[0].kill()
             assert (await ask(client, address))["pid"] in function.pids()
 
@@ -96,7 +96,7 @@ async def test_a_function_that_fails_to_start_says_why() -> None:
         async with running(FunctionSpec("model", (sys.executable, "-c", script))):
             pytest.fail("it never listened")
     message = str(caught.value)
-    assert message.startswith("function model ended with exit code 3 while starting:\nline 11\n")
+    assert message.startswith("function model exited with code 3 while starting:\nline 11\n")
     assert message.endswith("line 29\nno such model")
 
 
@@ -112,7 +112,7 @@ async def test_one_replica_that_fails_ends_the_others(tmp_path: Path) -> None:
 
 
 async def test_a_program_that_does_not_exist_is_named() -> None:
-    with pytest.raises(FunctionStartError, match=r"function model ended with exit code 12[67](.|\n)*no-such-program"):
+    with pytest.raises(FunctionStartError, match=r"function model exited with code 12[67](.|\n)*no-such-program"):
         async with running(FunctionSpec("model", ("/no-such-program",))):
             pytest.fail("it does not exist")
 

@@ -8,8 +8,8 @@ from pipeline.local.services.ports import free_ports
 _OUTGOING = 32_768
 
 
-@pytest.mark.parametrize("also", [0, 10_000])
-def test_no_outgoing_connection_can_take_a_port_while_its_server_is_down(also: int) -> None:
-    ports = free_ports(200, also=also)
+@pytest.mark.parametrize("offset", [0, 10_000])
+def test_no_outgoing_connection_can_take_a_port_while_its_server_is_down(offset: int) -> None:
+    ports = free_ports(200, offset=offset)
     assert len({*ports}) == 200
-    assert all(port > 1024 and port + also < _OUTGOING for port in ports)
+    assert all(port > 1024 and port + offset < _OUTGOING for port in ports)

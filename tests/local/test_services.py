@@ -58,9 +58,9 @@ async def test_redis_comes_back_after_a_crash(*, appendonly: bool) -> None:
 
 async def test_restart_ends_what_still_runs() -> None:
     async with redis_server() as server:
-        before = server.own().pid
+        before = server.own_daemon().pid
         await server.restart()
-        assert server.own().pid not in (None, before)
+        assert server.own_daemon().pid not in (None, before)
 
 
 async def test_the_password_of_redis_is_in_no_command_line_and_no_file_of_others() -> None:
@@ -104,13 +104,13 @@ async def test_a_port_that_was_taken_meanwhile_is_given_up_for_others(
         taken.listen()
         found = iter([taken.getsockname()[1]])
 
-        def ports(count: int, *, also: int) -> list[int]:
-            free = free_ports(count, also=also)
+        def ports(count: int, *, offset: int) -> list[int]:
+            free = free_ports(count, offset=offset)
             return [next(found, free[0]), *free[1:]]
 
         monkeypatch.setattr("pipeline.local.services.redis_and_s3.free_ports", ports)
         async with server() as running:
-            assert running.own().pid is not None
+            assert running.own_daemon().pid is not None
     assert next(found, None) is None
 
 
@@ -157,7 +157,7 @@ async def test_a_url_that_does_not_answer_is_an_error(monkeypatch: pytest.Monkey
 
 async def test_s3_leaves_no_file_behind() -> None:
     async with s3_server() as server:
-        connections = psutil.Process(server.own().pid).net_connections("unix")
+        connections = psutil.Process(server.own_daemon().pid).net_connections("unix")
         sockets = [Path(str(connection.laddr)) for connection in connections if connection.laddr]
         assert len([path for path in sockets if path.is_socket()]) > 2
     assert [path for path in sockets if path.exists()] == []
@@ -187,6 +187,6 @@ async def test_a_program_on_path_does_instead(monkeypatch: pytest.MonkeyPatch, t
     program.write_text("#!/bin/sh\necho I was found\nexit 9\n")
     program.chmod(0o700)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    with pytest.raises(ServiceStartError, match="redis-server ended with exit code 9 while starting:\nI was found"):
+    with pytest.raises(ServiceStartError, match="redis-server exited with code 9 while starting:\nI was found"):
         async with redis_server():
             pytest.fail("it does not serve")

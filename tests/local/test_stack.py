@@ -84,7 +84,7 @@ async def test_functions_can_be_added_once(redis: RedisServer, s3: S3Server) -> 
         await stack.add_function(MODEL)
         async with client.get(f"{stack.gateway_url}/function/model") as response:
             assert response.status == 200
-        with pytest.raises(LocalError, match="model runs already"):
+        with pytest.raises(LocalError, match="model already runs"):
             await stack.add_function(MODEL)
         with pytest.raises(LocalError, match="no function nosuch here; there are: model"):
             stack.pids("nosuch")
@@ -92,7 +92,7 @@ async def test_functions_can_be_added_once(redis: RedisServer, s3: S3Server) -> 
 
 async def test_a_function_that_does_not_start_ends_the_stack(redis: RedisServer, s3: S3Server) -> None:
     broken = FunctionSpec("broken", ("sh", "-c", "echo sorry; exit 4"))
-    with pytest.raises(FunctionStartError, match="function broken ended with exit code 4 while starting:\nsorry"):
+    with pytest.raises(FunctionStartError, match="function broken exited with code 4 while starting:\nsorry"):
         async with local_stack([MODEL, broken], pipeline_replicas=0, redis=redis, s3=s3):
             pytest.fail("it never listened")
 

@@ -1,4 +1,4 @@
-"""The local stack's bucket, as a user's own S3 client sees it."""
+"""The local stack's bucket, read and written as by a user's own S3 client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bucket:
-    """An open client and the bucket it is meant for."""
+    """An open client and the name of its bucket."""
 
     client: S3Client
     name: str

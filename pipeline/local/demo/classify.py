@@ -6,10 +6,10 @@
 |---|---|
 | `POST /`, body a URL | 200 `[{"name": "espresso", "score": 0.99}, ...]`, or a failure: `{"error": "..."}` |
 | `POST /`, `application/json`, body an array of URLs | 200, an array as long: labels or `{"error": "..."}` for each |
-| `GET /_/health` | 200, from when the model is loaded (before that nothing listens) |
+| `GET /_/health` | 200 once the model is loaded (before that, nothing listens) |
 
-A URL that is none is a 400, a picture that is missing or undecodable a 422 (trying again will not help), a host that
-does not deliver a 502 or, too slow, a 504 (trying again may).
+An invalid URL is a 400, a missing or undecodable picture a 422 (a retry does not help). A host that fails is a 502, one
+that is too slow a 504 (a retry may help).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MAX_PICTURE = 20_000_000
 FETCH_TIMEOUT = ClientTimeout(total=15, sock_connect=5)
-# Enough to keep the network busy while a picture is fetched, few enough to hold them all in memory.
+# Enough to keep the network busy during downloads, few enough to hold all pictures in memory.
 ARRAY_CONCURRENCY = 8
 
 
@@ -46,7 +46,7 @@ class FetchError(Exception):
 
 @dataclass(frozen=True)
 class Model:
-    """What a request needs: the network, the thread that runs it, and a client for the pictures."""
+    """The parts that a request needs: the classifier, its thread, and an HTTP client for the pictures."""
 
     classifier: Classifier
     thread: ThreadPoolExecutor
@@ -86,9 +86,9 @@ async def fetch(session: ClientSession, text: str) -> bytes:
         raise FetchError(HTTPStatus.BAD_GATEWAY, f"the picture's host cannot be reached: {error}") from error
 
 
-def _status_for(answered: int) -> HTTPStatus:
+def _status_for(host_status: int) -> HTTPStatus:
     busy = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
-    retryable = answered >= HTTPStatus.INTERNAL_SERVER_ERROR or answered in busy
+    retryable = host_status >= HTTPStatus.INTERNAL_SERVER_ERROR or host_status in busy
     return HTTPStatus.BAD_GATEWAY if retryable else HTTPStatus.UNPROCESSABLE_ENTITY
 
 
@@ -136,12 +136,12 @@ async def _handle_array(model: Model, body: bytes) -> web.Response:
 
 
 async def health(_request: web.Request) -> web.Response:
-    """Say that the model is loaded: the server starts listening only afterwards."""
+    """Answer OK: the server listens only once the model is loaded."""
     return web.Response(text="OK")
 
 
 async def _model(app: web.Application) -> AsyncIterator[None]:
-    # One thread: numpy would only take the core away from itself with more, and fetching goes on meanwhile.
+    # One thread: numpy gains nothing from more, and downloads continue on the event loop.
     with ThreadPoolExecutor(max_workers=1) as thread:
         classifier = await asyncio.get_running_loop().run_in_executor(thread, Classifier.load)
         async with ClientSession(timeout=FETCH_TIMEOUT) as session:
@@ -159,5 +159,5 @@ def create_app() -> web.Application:
 
 
 if __name__ == "__main__":
-    listen = int(os.environ["port"])  # noqa: SIM112 - the name that of-watchdog uses
-    web.run_app(create_app(), host="127.0.0.1", port=listen, access_log=None, print=None)
+    port = int(os.environ["port"])  # noqa: SIM112 - the name that of-watchdog uses
+    web.run_app(create_app(), host="127.0.0.1", port=port, access_log=None, print=None)

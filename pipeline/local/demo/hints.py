@@ -1,4 +1,4 @@
-"""Lines to paste into another terminal while the local stack is up."""
+"""Commands to paste into another terminal while the local stack runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def hints(stack: LocalStack, key: str, fields: SpecFields) -> list[tuple[str, list[str]]]:
-    """Make the lines, in groups under a heading, for a batch over the CSV that is in place already, under `key`."""
+    """Return commands, grouped under headings, for a batch over the CSV that is stored under `key`."""
     body = shlex.quote(json.dumps({"input": key, **fields}))
     url = f"{stack.gateway_url}/function/pipeline"
     faas = f"faas-cli invoke pipeline --gateway {stack.gateway_url} -H X-Mode=batch"
@@ -30,9 +30,9 @@ def hints(stack: LocalStack, key: str, fields: SpecFields) -> list[tuple[str, li
         ("From the command line", command_lines(stack.gateway_url, key, fields)),
         ("Start a batch", [f"curl -sS -H 'X-Mode: batch' -H 'X-Batch-Id: demo-1' -d {body} {url}"]),
         ("or with faas-cli", [f"echo {body} | {faas} -H X-Batch-Id=demo-2"]),
-        ("See how it is doing", [f"curl -sS '{url}?batch=demo-1'"]),
-        ("Read the summary when it is done", [f"{signed} -sS {objects}/demo-1.json"]),
-        ("Put a CSV of your own in place", [f"{signed} -T my.csv {objects}/data/my.csv"]),
+        ("See its progress", [f"curl -sS '{url}?batch=demo-1'"]),
+        ("Read the summary after the end", [f"{signed} -sS {objects}/demo-1.json"]),
+        ("Store your own CSV", [f"{signed} -T my.csv {objects}/data/my.csv"]),
         (
             "S3, for any other client",
             [
@@ -44,7 +44,7 @@ def hints(stack: LocalStack, key: str, fields: SpecFields) -> list[tuple[str, li
 
 
 def command_lines(gateway_url: str, key: str, fields: SpecFields) -> list[str]:
-    """Make lines of the command line: start a batch, look at it, fetch what it brought."""
+    """Return commands of the `pipeline` command line: submit and watch a batch, fetch its results, run the checks."""
     installed = Path(sys.executable).with_name("pipeline")
     words = [str(installed)] if installed.exists() else [sys.executable, "-m", "pipeline.cli"]
     program = shlex.join(words)
@@ -58,8 +58,8 @@ def command_lines(gateway_url: str, key: str, fields: SpecFields) -> list[str]:
 
 
 def print_hints(console: Console, stack: LocalStack, key: str, fields: SpecFields) -> None:
-    """Print the lines unbroken, so that they can be copied."""
-    console.print(f"Open {stack.gateway_url}/function/pipeline/ in a browser, Ctrl-C ends it.", soft_wrap=True)
+    """Print the commands without line breaks, so that they can be copied."""
+    console.print(f"Open {stack.gateway_url}/function/pipeline/ in a browser; Ctrl-C stops it.", soft_wrap=True)
     for heading, lines in hints(stack, key, fields):
         console.print(f"\n[bold]{heading}[/]", highlight=False)
         for line in lines:

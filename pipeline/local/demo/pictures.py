@@ -1,7 +1,7 @@
-"""Photos for the demo, served on loopback: those that scikit-image ships, each in any number of variants.
+"""Photos for the demo, served on loopback: the photos of scikit-image, each in any number of variants.
 
-`GET /pictures/<photo>-<number>.jpg` is the photo as a JPEG, mirrored, turned and cropped as the number says: the same
-bytes for the same URL every time, other bytes for another. Number 0 is the photo as it is.
+`GET /pictures/<photo>-<number>.jpg` is the photo as a JPEG, mirrored, rotated and cropped by the number: a URL always
+has the same bytes, and each URL has different ones. Number 0 is the photo unchanged.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from PIL import Image, ImageOps
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-# Chosen because the demo's model names them sensibly; it takes a portrait for a barbell and a
-# rocket for a pole.
+# The photos that the demo's model labels well; it labels a portrait as a barbell and a rocket as a pole.
 PHOTOS: tuple[str, ...] = (
     "chelsea.png",
     "coffee.png",
@@ -33,23 +32,23 @@ FAILING_EVERY = 50
 
 
 def image_urls(base_url: str, count: int) -> list[str]:
-    """Make `count` picture URLs below `base_url` (no trailing slash), all different but for those that must fail.
+    """Return `count` picture URLs below `base_url` (no trailing slash), all different except the failing ones.
 
-    Every fiftieth fails honestly: by turns a picture that is missing (404) and a text file that is named `.jpg`.
+    Every fiftieth really fails: in turn a missing picture (404) and a text file named `.jpg`.
     """
     return [f"{base_url}/pictures/{_name(row)}" for row in range(count)]
 
 
 def _name(row: int) -> str:
-    turn, place = divmod(row, FAILING_EVERY)
-    if place == FAILING_EVERY // 2:
+    turn, position = divmod(row, FAILING_EVERY)
+    if position == FAILING_EVERY // 2:
         return f"missing-{turn:02}.jpg" if turn % 2 == 0 else NOT_A_PICTURE
     variant, photo = divmod(row, len(PHOTOS))
     return f"{PHOTOS[photo].rpartition('.')[0]}-{variant:02}.jpg"
 
 
 def load_photos() -> dict[str, Image.Image]:
-    """Read the photos out of the scikit-image package: RGB, by name without extension."""
+    """Read the photos of the scikit-image package: RGB, by name without extension."""
     folder = importlib.resources.files("skimage").joinpath("data")
     photos = {}
     for name in PHOTOS:
@@ -59,15 +58,15 @@ def load_photos() -> dict[str, Image.Image]:
 
 
 def variant(photo: Image.Image, number: int) -> bytes:
-    """Make variant `number` (0 or more) of a photo as a JPEG."""
+    """Return variant `number` (0 or more) of a photo as a JPEG."""
     image = ImageOps.mirror(photo) if number % 2 else photo
-    # Cycles that share no factor give 2 x 5 x 11 combinations before one comes again.
+    # The cycle lengths share no factor, so 2 x 5 x 11 combinations come before one repeats.
     angle, inset = (number * 2) % 5 - 2, (number * 3) % 11
     if number:
-        # A turn by 2 degrees leaves black corners of less than 4 % of a side, which the crop takes off.
-        turned = image.rotate(angle, Image.Resampling.BILINEAR)
-        edge_x, edge_y = (round(side * (4 + inset / 2) / 100) for side in turned.size)
-        image = turned.crop((edge_x, edge_y, turned.width - edge_x, turned.height - edge_y))
+        # A rotation by 2 degrees leaves black corners of less than 4 % of a side; the crop removes them.
+        rotated = image.rotate(angle, Image.Resampling.BILINEAR)
+        edge_x, edge_y = (round(side * (4 + inset / 2) / 100) for side in rotated.size)
+        image = rotated.crop((edge_x, edge_y, rotated.width - edge_x, rotated.height - edge_y))
     jpeg = io.BytesIO()
     image.save(jpeg, "JPEG", quality=80 + number // 110 % 16)
     return jpeg.getvalue()
@@ -77,18 +76,18 @@ PHOTOS_BY_NAME = web.AppKey("photos_by_name", dict[str, Image.Image])
 
 
 async def picture(request: web.Request) -> web.Response:
-    """Answer with the variant that the URL names, or 404."""
+    """Answer with the variant in the URL, or 404."""
     photos = request.app[PHOTOS_BY_NAME]
     photo, number = request.match_info["photo"], int(request.match_info["number"])
     if photo not in photos:
         raise web.HTTPNotFound
-    # In a thread, because the gateway stand-in may live on this event loop.
+    # In a thread, because the gateway stand-in may share this event loop.
     jpeg = await asyncio.to_thread(variant, photos[photo], number)
     return web.Response(body=jpeg, content_type="image/jpeg")
 
 
 async def not_a_picture(_request: web.Request) -> web.Response:
-    """Answer with text under the name of a picture, as careless hosts do."""
+    """Answer with text in place of a picture, as some hosts do."""
     return web.Response(text="This is a text file with the wrong name.\n", content_type="image/jpeg")
 
 
@@ -103,7 +102,7 @@ def create_app() -> web.Application:
 
 @asynccontextmanager
 async def picture_server() -> AsyncIterator[str]:
-    """Serve the pictures on a free loopback port for as long as the context lasts; yields the base URL."""
+    """Serve the pictures on a free loopback port while the context is open; yields the base URL."""
     runner = web.AppRunner(create_app(), access_log=None)
     await runner.setup()
     try:

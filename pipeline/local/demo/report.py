@@ -1,4 +1,4 @@
-"""The summary of a batch, told on a terminal."""
+"""The report of an ended batch, printed on a terminal."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-FIELDS = frozenset({"result", "statusCode", "callId", "encoding", "resultRef"})
+OUTCOME_FIELDS = frozenset({"result", "statusCode", "callId", "encoding", "resultRef"})
 FAILURES_SHOWN = 8
 LABELS_SHOWN = 10
-# A result longer than this is no label to count by.
+# A longer result is not counted as a label.
 LABEL_LENGTH = 60
 CELL_LENGTH = 100
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A batch that ended: its id and state, seconds taken, and its summary document (None if there is none)."""
+class EndedBatch:
+    """An ended batch: its id and state, its duration in seconds, and its summary (None if there is none)."""
 
     batch_id: str
     state: str
@@ -37,10 +37,10 @@ class Ended:
 
 
 def label_of(result: Any) -> str | None:
-    """Find the one short text that stands for a result, None if there is none.
+    """Return the label of a result, None if it has none.
 
-    That is the name in `[{"name": ..., "score": ...}, ...]` or `{"label": ...}`, or a short text or number itself. Text
-    that is JSON counts as what it says.
+    It is the name in `[{"name": ..., "score": ...}, ...]` or `{"label": ...}`, or the result itself if that is a short
+    text or number. Text that holds JSON is parsed first.
     """
     if isinstance(result, str):
         try:
@@ -56,7 +56,7 @@ def label_of(result: Any) -> str | None:
 
 
 def reason_of(entry: Mapping[str, Any]) -> str:
-    """Say in one line why an item failed: what the function answered, after its status code if it was called."""
+    """Return the reason of a failure in one line: the status code, if the function was called, and its answer."""
     result = entry.get("result")
     if isinstance(result, str):
         try:
@@ -70,29 +70,29 @@ def reason_of(entry: Mapping[str, Any]) -> str:
 
 
 def shorten(text: str) -> str:
-    """Make text one line of at most 100 characters."""
+    """Shorten text to one line of at most 100 characters."""
     line = " ".join(text.split())
     return line if len(line) <= CELL_LENGTH else line[: CELL_LENGTH - 1] + "…"
 
 
 def item_of(entry: Mapping[str, Any]) -> str:
-    """Find what the item of an entry was: it stands under the name of its column, the one that is no other field."""
-    return shorten(next((str(value) for key, value in entry.items() if key not in FIELDS), ""))
+    """Return the item of an entry: the value of its column, which is the only key that is no field of an outcome."""
+    return shorten(next((str(value) for key, value in entry.items() if key not in OUTCOME_FIELDS), ""))
 
 
-def print_report(console: Console, ended: Ended, column: str) -> None:
-    """Print counts, pace, the commonest labels and the first failures."""
-    colour = "green" if ended.state == "done" else "red"
-    console.print(f"Batch [bold]{escape(ended.batch_id)}[/] is [bold {colour}]{escape(ended.state)}[/]")
-    if ended.reason:
-        console.print(f"[{colour}]{escape(ended.reason)}[/]")
-    if ended.summary is None:
+def print_report(console: Console, batch: EndedBatch, column: str) -> None:
+    """Print counts, rate, the most frequent labels and the first failures."""
+    colour = "green" if batch.state == "done" else "red"
+    console.print(f"Batch [bold]{escape(batch.batch_id)}[/] is [bold {colour}]{escape(batch.state)}[/]")
+    if batch.reason:
+        console.print(f"[{colour}]{escape(batch.reason)}[/]")
+    if batch.summary is None:
         return
-    results, failures = ended.summary["results"], ended.summary["failures"]
+    results, failures = batch.summary["results"], batch.summary["failures"]
     items = results["count"] + failures["count"]
-    pace = f"{items / ended.elapsed:.1f} items/s" if ended.elapsed > 0 else "no time at all"
+    rate = f"{items / batch.elapsed:.1f} items/s" if batch.elapsed > 0 else "no time at all"
     console.print(
-        f"{items} items in {ended.elapsed:.1f} s ({pace}): "
+        f"{items} items in {batch.elapsed:.1f} s ({rate}): "
         f"[green]{results['count']} succeeded[/], [red]{failures['count']} failed[/]"
     )
     _print_labels(console, results["results"])
@@ -101,7 +101,7 @@ def print_report(console: Console, ended: Ended, column: str) -> None:
 
 def _print_labels(console: Console, results: list[Mapping[str, Any]]) -> None:
     counts = Counter(label for entry in results if (label := label_of(entry.get("result"))) is not None)
-    # Answers that are all different are no labels: a table of ones would only hide that.
+    # If all answers differ they are not labels, and a table of ones would be useless.
     if not counts or len(counts) == len(results) > LABELS_SHOWN:
         return
     table = Table("result")
@@ -121,20 +121,20 @@ def _print_failures(console: Console, failures: Mapping[str, Any], column: str) 
     table.add_column("reason", overflow="fold")
     for entry in shown:
         table.add_row(escape(item_of(entry)), escape(reason_of(entry)))
-    everything = failures["count"] == len(shown)
-    console.print("Failures:" if everything else f"The first {len(shown)} failures of {failures['count']}:")
+    all_shown = failures["count"] == len(shown)
+    console.print("Failures:" if all_shown else f"The first {len(shown)} failures of {failures['count']}:")
     console.print(table)
 
 
 def print_files(console: Console, local: Path, summary: str, folder: str, objects: int) -> None:
-    """Say where the summary is, here and in S3, and the folder with the batch's other objects."""
+    """Print where the summary is, here and in S3, and the folder of the batch's other objects."""
     console.print(f"Summary: [bold]{escape(str(local))}[/]", soft_wrap=True, highlight=False)
     console.print(f"         {escape(summary)}", soft_wrap=True, highlight=False)
     console.print(f"Input, outcomes and outputs: {escape(folder)} ({objects} objects)", soft_wrap=True, highlight=False)
 
 
 def readable(line: str) -> str:
-    """Return a line of the function's log as a person reads it, its traceback on lines below; others as they are."""
+    """Format a JSON line of the function's log for people, with its traceback below; other lines are unchanged."""
     try:
         event = json.loads(line)
         event["timestamp"] = event.pop("time")

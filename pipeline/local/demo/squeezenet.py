@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 CLASSES = 1000
 SIDE = 227
 RESIZED = 256
-# More than a large camera takes: beyond that it is a mistake or an attack, and decoding it takes gigabytes.
+# Larger than any camera's pictures; decoding a larger one would take gigabytes.
 MAX_PIXELS = 80_000_000
 # The network was trained with Caffe: blue, green, red, each minus the mean of the training pictures.
 MEAN_BGR = np.array([104.006, 116.669, 122.679], dtype=np.float32)
 
 
 class PictureError(ValueError):
-    """The bytes are no picture that can be decoded."""
+    """The bytes are not a decodable picture."""
 
 
 class Label(TypedDict):
@@ -35,7 +35,7 @@ class Label(TypedDict):
 
 
 class Network(Protocol):
-    """What is used of `ndf`'s model."""
+    """The used part of `ndf`'s model."""
 
     def predict(self, inputs: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         """One NHWC array per input in, one array of shape (N, classes) per output back."""
@@ -51,18 +51,18 @@ class Classifier:
     @classmethod
     def load(cls) -> Self:
         """Read weights and names from their packages, which takes well under a second."""
-        # The weights are a pickle, which can run any code when it is loaded. That is acceptable only because
-        # the lock pins the package by hash: what is loaded here is what was looked at when it was pinned.
+        # The weights are a pickle, which can run any code when loaded. That is acceptable only because the lock file
+        # pins the package by hash to a version that was reviewed.
         network: Network = squeezenet()
         classes = ClassDictionary()
-        # A class has several names ("disk brake, disc brake"): the first is the one people know.
+        # A class has several names ("disk brake, disc brake"): the first is the most common.
         names = (str(classes.get_1k_class_name(index)).partition(",")[0] for index in range(CLASSES))
         return cls(network, tuple(names))
 
     def labels(self, picture: bytes, top: int = 5) -> list[Label]:
-        """Classify one encoded picture (JPEG, PNG, whatever Pillow reads): its `top` labels, likeliest first.
+        """Classify one encoded picture (JPEG, PNG or another format of Pillow): its `top` labels, likeliest first.
 
-        Raises `PictureError` when the picture cannot be decoded. Takes about 60 ms of one core.
+        Raises `PictureError` if the picture cannot be decoded. Takes about 60 ms of one core.
         """
         (scores,) = self.network.predict([prepare(picture)])[0]
         best = np.argsort(scores)[::-1][:top]
@@ -72,7 +72,7 @@ class Classifier:
 def prepare(picture: bytes) -> NDArray[np.float32]:
     """Decode a picture into the network's input, shape (1, 227, 227, 3).
 
-    Raises `PictureError` when the picture cannot be decoded or has more than `MAX_PIXELS` pixels.
+    Raises `PictureError` if the picture cannot be decoded or has more than `MAX_PIXELS` pixels.
     """
     square = ImageOps.fit(decode(picture), (RESIZED, RESIZED), Image.Resampling.BILINEAR)
     edge = (RESIZED - SIDE) // 2
@@ -81,12 +81,12 @@ def prepare(picture: bytes) -> NDArray[np.float32]:
 
 
 def decode(picture: bytes) -> Image.Image:
-    """Decode a picture to upright RGB; raises `PictureError` when that is not possible."""
+    """Decode a picture to upright RGB; raises `PictureError` if that fails."""
     try:
         with Image.open(io.BytesIO(picture)) as image:
             pixels = image.width * image.height
             rgb = ImageOps.exif_transpose(image).convert("RGB") if pixels <= MAX_PIXELS else None
-    # Pillow's decoders raise all of these for damaged files, a broken PNG chunk being a SyntaxError.
+    # Pillow's decoders raise all of these for damaged files; a broken PNG chunk is a SyntaxError.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise PictureError("the picture cannot be decoded") from error
     if rgb is None:

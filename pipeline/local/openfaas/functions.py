@@ -1,4 +1,4 @@
-"""Functions as OpenFaaS runs them: replicas of one command, each a process of its own behind a port."""
+"""Functions as OpenFaaS runs them: replicas of one command, each a process with its own port."""
 
 import asyncio
 import itertools
@@ -17,16 +17,16 @@ _START_TIMEOUT = 60.0
 _PROBE = aiohttp.ClientTimeout(total=2)
 _POLL = 0.02
 _PORT_TRIES = 3
-_SLOWEST_RESTART = 2.0
+_LONGEST_RESTART_PAUSE = 2.0
 
 
 @dataclass(frozen=True)
 class FunctionSpec:
-    """A function to run: `command`, started `replicas` times, or the `url` of something that runs already.
+    """A function to run: a `command`, started `replicas` times, or the `url` of a service that already runs.
 
-    The command finds the port to listen on (127.0.0.1) in the variables `port` and `PORT`, next to
-    `environment` and what this process has. `max_inflight` is the watchdog's limit: calls a replica, above
-    which it answers 429; None is no limit. Any HTTP answer on `ready_path` means that it listens.
+    The command gets this process's environment, `environment` over it, and the port to listen on (127.0.0.1) in the
+    variables `port` and `PORT`. `max_inflight` is the watchdog's limit of calls per replica, above which it answers
+    429; None is no limit. Any HTTP answer on `ready_path` means that the function listens.
     """
 
     name: str
@@ -45,7 +45,7 @@ class FunctionSpec:
 
 
 class Replica:
-    """One place where a function answers; `inflight` counts the calls that it works on."""
+    """One address of a function; `inflight` counts its running calls."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -54,15 +54,15 @@ class Replica:
         self.child: Child | None = None
 
     def kill(self) -> None:
-        """End its process at once (SIGKILL); LocalError when it runs elsewhere."""
+        """Kill its process (SIGKILL); raises LocalError if the stack did not start it."""
         if self.child is None:
-            raise LocalError(f"what answers at {self.url} is not this stack's to kill")
+            raise LocalError(f"the service at {self.url} was not started by this stack, which does not kill it")
         self.ready = False
         self.child.kill()
 
 
 class Function:
-    """A running function: its replicas, kept alive, and the calls it got."""
+    """A running function: its replicas, restarted when they exit, and its number of calls."""
 
     def __init__(self, spec: FunctionSpec, children: Children, session: aiohttp.ClientSession) -> None:
         self.spec = spec
@@ -72,22 +72,22 @@ class Function:
         self._children = children
         self._session = session
         self._turn = itertools.count()
-        self._keepers: list[asyncio.Task[None]] = []
+        self._supervisors: list[asyncio.Task[None]] = []
 
     def pick(self) -> Replica | None:
-        """Return the live replica whose turn it is, None while none is live."""
+        """Return the next live replica in turn, None if none is live."""
         live = [replica for replica in self.replicas if replica.ready]
         return live[next(self._turn) % len(live)] if live else None
 
     def pids(self) -> list[int]:
-        """Return the process ids of the replicas that run."""
+        """Return the process ids of the running replicas."""
         children = [replica.child for replica in self.replicas]
         return [child.pid for child in children if child is not None and child.exit_code is None]
 
     async def start(self) -> None:
-        """Start all replicas, wait until each answers, and keep them alive from then on.
+        """Start all replicas, wait until each answers, then restart those that exit.
 
-        Raises FunctionStartError, with every process of the function ended.
+        Raises FunctionStartError once every process of the function has stopped.
         """
         starts = [asyncio.create_task(self._start(index)) for index in range(len(self.replicas))]
         try:
@@ -99,13 +99,13 @@ class Function:
             await self.stop()
             raise
         if self.spec.url is None:
-            self._keepers = [asyncio.create_task(self._keep(index)) for index in range(len(self.replicas))]
+            self._supervisors = [asyncio.create_task(self._supervise(index)) for index in range(len(self.replicas))]
 
     async def stop(self) -> None:
-        """Ask all replicas to end, and see to it that they do."""
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        """Stop all replicas."""
+        for supervisor in self._supervisors:
+            supervisor.cancel()
+        await asyncio.gather(*self._supervisors, return_exceptions=True)
         for replica in self.replicas:
             replica.ready = False
         await asyncio.gather(*(replica.child.stop() for replica in self.replicas if replica.child is not None))
@@ -145,8 +145,8 @@ class Function:
         except (aiohttp.ClientError, TimeoutError):
             return False
 
-    async def _keep(self, index: int) -> None:
-        """Restart a replica whenever it ends, slower and slower while it does not come up (a crash loop)."""
+    async def _supervise(self, index: int) -> None:
+        """Restart a replica whenever it exits, with longer pauses while it fails to start (a crash loop)."""
         replica = self.replicas[index]
         pause = _POLL
         while replica.child is not None:
@@ -158,4 +158,4 @@ class Function:
                 await self._start(index)
                 pause = _POLL
             except FunctionStartError:
-                pause = min(2 * pause, _SLOWEST_RESTART)
+                pause = min(2 * pause, _LONGEST_RESTART_PAUSE)

@@ -1,4 +1,4 @@
-"""A gateway and queue-worker that behave as those of OpenFaaS CE, in one process."""
+"""A gateway and queue-workers that behave as those of OpenFaaS CE, in one process."""
 
 from collections.abc import Callable
 from typing import Self
@@ -22,10 +22,10 @@ _TARGET = "{name:[-a-zA-Z_0-9.]+}{path:(/.*)?}"
 class LocalGateway:
     """The platform: routes, one queue in memory, `workers` queue-workers.
 
-    Made inside a running loop and opened with `async with`; serves on 127.0.0.1:`port` (0 takes a free one).
-    Times are in seconds. `messages` and `callbacks` decide on the delivery of each, see `Hook`. These
-    switches may be turned at any time, as may the hooks and `interceptor`: `queue_down` refuses with 500
-    what is enqueued; `cut_off` keeps the workers from reaching the gateway (they then report 503).
+    Made inside a running loop and opened with `async with`; serves on 127.0.0.1:`port` (0: a free one). Times are in
+    seconds. The hooks `messages` and `callbacks` decide how each is delivered, see `Hook`. The hooks, `interceptor` and
+    two switches may change at any time: with `queue_down` every enqueue is a 500; with `cut_off` the workers cannot
+    reach the gateway (and report 503).
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class LocalGateway:
 
     @property
     def callbacks_hook(self) -> Hook[Callback]:
-        """Decides on how often, and when, each callback is delivered."""
+        """Decides when each callback is delivered, and how often."""
         return self._workers.hook
 
     @callbacks_hook.setter
@@ -81,7 +81,7 @@ class LocalGateway:
 
     @property
     def interceptor(self) -> Interceptor:
-        """Stands between each request and what it asks for, see `Interceptor`."""
+        """Stands between each request and its effect, see `Interceptor`."""
         return self._proxy.interceptor
 
     @interceptor.setter
@@ -99,32 +99,32 @@ class LocalGateway:
 
     @property
     def callback_log(self) -> tuple[CallbackRecord, ...]:
-        """What became of the last 10,000 callbacks, oldest first."""
+        """The outcomes of the last 10,000 callbacks, oldest first."""
         return tuple(self._workers.log)
 
     @property
     def functions(self) -> dict[str, Function]:
-        """The functions that calls can reach, by name."""
+        """The reachable functions, by name."""
         return dict(self._proxy.functions)
 
     def add(self, function: Function) -> None:
-        """Let calls reach a function; one of the same name is replaced."""
+        """Make a function reachable, in place of one of the same name."""
         self._proxy.functions[function.spec.name] = function
 
     def queue_depth(self, name: str | None = None, *, match: Callable[[Message], bool] | None = None) -> int:
-        """Return how many messages wait: in all, for one function, or those that `match` says yes to."""
+        """Return the number of waiting messages: all, those of one function, or those for which `match` is true."""
         return self._queue.depth(name, match)
 
     def messages(self) -> tuple[Message, ...]:
-        """Return the messages that wait, the next one first."""
+        """Return the waiting messages, the next one first."""
         return self._queue.messages()
 
     def wipe_queue(self) -> None:
-        """Lose all that waits and every redelivery to come, as a restart of NATS does. What runs goes on."""
+        """Lose all waiting messages and future redeliveries, as a restart of NATS does. Running calls continue."""
         self._queue.wipe()
 
     def _application(self) -> web.Application:
-        # aiohttp's limit on a body is not the gateway's, which is checked where it applies; nor does Go unpack one.
+        # The gateway's own limit on a body is checked in `_refusal`. Go does not decompress bodies.
         app = web.Application(client_max_size=0, handler_args={"auto_decompress": False})
         app.router.add_route("*", f"/function/{_TARGET}", self._function)
         app.router.add_post(f"/async-function/{_TARGET}", self._enqueue)
@@ -138,28 +138,28 @@ class LocalGateway:
     async def _function(self, request: web.Request) -> web.StreamResponse:
         body = request.content if request.body_exists else b""
         name, path = _target(request)
-        # Who accepts events gets them as they come, anybody else an answer whole (OpenFaaS docs, "Stream SSE").
-        sent = _Stream(request) if EVENT_STREAM in request.headers.get("Accept", "") else None
-        sink = sent.pass_on if sent else None
+        # A caller that accepts events gets them streamed, any other a whole answer (OpenFaaS docs, "Stream SSE").
+        stream = _Stream(request) if EVENT_STREAM in request.headers.get("Accept", "") else None
+        sink = stream.forward if stream else None
         headers = CIMultiDict(request.headers)
         answer = await self._proxy.invoke(name, request.method, path, headers, body, sink=sink)
-        return sent.response if sent and sent.response else _respond(answer)
+        return stream.response if stream and stream.response else _respond(answer)
 
     async def _enqueue(self, request: web.Request) -> web.Response:
         headers = CIMultiDict(request.headers)
-        own = stamp(headers)
+        own_headers = stamp(headers)
         body = await request.read()
         name, path = _target(request)
         message = Message(name, path, headers, body, headers["X-Call-Id"], headers.get("X-Callback-Url") or None)
 
-        async def take() -> Answer:
-            return self._take(message)
+        async def accept() -> Answer:
+            return self._accept(message)
 
-        answer = await self.interceptor(Exchange("enqueue", name, path, headers, body), take)
-        answer.headers.update(own)
+        answer = await self.interceptor(Exchange("enqueue", name, path, headers, body), accept)
+        answer.headers.update(own_headers)
         return _respond(answer)
 
-    def _take(self, message: Message) -> Answer:
+    def _accept(self, message: Message) -> Answer:
         answer = self._refusal(message.body, message.callback_url)
         if answer is None:
             self._put(message)
@@ -200,13 +200,13 @@ class LocalGateway:
 
 
 class _Stream:
-    """The answer to a request that is passed on while it comes; `response` is None until it begins."""
+    """A streamed answer to a request; `response` is None until it begins."""
 
     def __init__(self, request: web.Request) -> None:
         self.response: web.StreamResponse | None = None
         self._request = request
 
-    async def pass_on(self, answer: Answer, content: StreamReader) -> None:
+    async def forward(self, answer: Answer, content: StreamReader) -> None:
         answer.headers.setdefault("Server", _NO_SERVER)
         self.response = web.StreamResponse(status=answer.status, headers=answer.headers)
         await self.response.prepare(self._request)
@@ -215,7 +215,7 @@ class _Stream:
 
 
 def _target(request: web.Request) -> tuple[str, str]:
-    """Split the function's name from what the function will see: path and query, passed on undecoded."""
+    """Return the function's name, and the path and query for the function, not decoded."""
     path, mark, query = request.raw_path.partition("?")
     _, _, name, *rest = path.split("/", 3)
     return name, "".join(("/", *rest, mark, query))
@@ -227,6 +227,6 @@ def _respond(answer: Answer) -> web.Response:
 
 
 async def _without_server_name(_: web.Request, response: web.StreamResponse) -> None:
-    """Go's server gives no name; aiohttp's does unless there is one already, if only to be removed here."""
+    """Remove the placeholder that keeps aiohttp from naming itself; Go's server sends no `Server` header."""
     if response.headers.get("Server") == _NO_SERVER:
         del response.headers["Server"]

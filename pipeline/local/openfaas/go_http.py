@@ -1,4 +1,4 @@
-"""What the gateway and the queue-worker do to headers and callback URLs, as their Go code does."""
+"""Headers and callback URLs as the Go code of gateway and queue-worker treats them."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ SERVED_BY = "openfaas-ce/"
 WORKER_AGENT = "openfaas-ce/nats-queue-worker"
 CALLBACK_AGENT = "Go-http-client/1.1"
 
-# aiohttp's client would add these by itself; Go's adds none of them unless the caller sent them.
+# aiohttp's client adds these by default; Go's adds none of them unless the caller sent them.
 NO_AUTO_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 _HOP_BY_HOP = frozenset(
@@ -36,17 +36,17 @@ _PORT = re.compile(r"(:[0-9]*)?")
 
 
 def end_to_end(headers: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
-    """Copy the headers that a proxy passes on; framing (length, chunks) is each hop's own."""
+    """Copy the headers that a proxy forwards; framing (length, chunks) belongs to each hop."""
     return CIMultiDict([pair for pair in headers if pair[0].lower() not in _HOP_BY_HOP])
 
 
 def url_error(url: str) -> str | None:
-    """Return what Go's `url.Parse`, which reads `X-Callback-Url` in the gateway, has against `url`; None if nothing."""
-    reason = _why_unparsable(url)
+    """Return the error of Go's `url.Parse`, with which the gateway reads `X-Callback-Url`; None if `url` is valid."""
+    reason = _parse_error(url)
     return None if reason is None else f'parse "{url}": {reason}'
 
 
-def _why_unparsable(url: str) -> str | None:
+def _parse_error(url: str) -> str | None:
     if _CONTROL.search(url):
         return "net/url: invalid control character in URL"
     if url.startswith(":"):
@@ -60,7 +60,7 @@ def _why_unparsable(url: str) -> str | None:
     if rest.startswith("//"):
         authority, slash, tail = rest[2:].partition("/")
         path = slash + tail
-        if reason := _why_bad_host(authority.rpartition("@")[2]):
+        if reason := _host_error(authority.rpartition("@")[2]):
             return reason
     elif scheme and not rest.startswith("/"):
         return None
@@ -68,7 +68,7 @@ def _why_unparsable(url: str) -> str | None:
     return f'invalid URL escape "{bad[0]}"' if bad else None
 
 
-def _why_bad_host(host: str) -> str | None:
+def _host_error(host: str) -> str | None:
     if host.startswith("["):
         name, bracket, port = host.rpartition("]")
         if not bracket:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from multidict import CIMultiDict
 
-D_contra = TypeVar("D_contra", contravariant=True)
+Delivery_contra = TypeVar("Delivery_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One answer on its way home; `path` is the target's path with its query."""
+    """One callback with a function's answer; `path` is the target's path with its query."""
 
     function: str
     path: str
@@ -36,23 +36,23 @@ class Callback:
     status: int
 
 
-class Hook(Protocol[D_contra]):
-    """Decides on what happens to a message or a callback, for tests of what a platform can do to one.
+class Hook(Protocol[Delivery_contra]):
+    """Decides how a message or a callback is delivered, so that tests can lose, delay or repeat it.
 
-    The answer lists after how many seconds it is delivered: `[0.0]` as usual, `[]` never, `[0, 0, 5]` twice
-    at once and again five seconds later.
+    It returns the delays of the deliveries in seconds: `[0.0]` once at once, `[]` never, `[0, 0, 5]` twice at once and
+    again five seconds later.
     """
 
-    def __call__(self, delivery: D_contra, /) -> Sequence[float]: ...  # noqa: D102
+    def __call__(self, delivery: Delivery_contra, /) -> Sequence[float]: ...  # noqa: D102
 
 
 def once(_delivery: object, /) -> Sequence[float]:
-    """Deliver at once, one time: the platform on a good day."""
+    """Deliver once, at once: the platform without faults."""
     return (0.0,)
 
 
 class Lease:
-    """A message with a worker. Without an acknowledgement in time it is delivered again, and again."""
+    """A message held by a worker. It is redelivered until it is acknowledged."""
 
     def __init__(self, queue: "MessageQueue", message: Message) -> None:
         self._queue = queue
@@ -61,12 +61,12 @@ class Lease:
         self._acknowledged = False
 
     def start(self) -> None:
-        """Start the clock at the first delivery; a redelivery restarts it by itself."""
+        """Start the `ack_wait` timer at the first delivery; each redelivery restarts it."""
         if self._timer is None and not self._acknowledged:
             self._timer = asyncio.get_running_loop().call_later(self._queue.ack_wait, self._redeliver)
 
     def acknowledge(self) -> None:
-        """End the redeliveries; those already handed out still run, as with NATS Streaming."""
+        """Stop the redeliveries; those that a worker already holds still run, as with NATS Streaming."""
         self._acknowledged = True
         self._queue.outstanding.discard(self)
         if self._timer is not None:
@@ -78,7 +78,7 @@ class Lease:
 
 
 class MessageQueue:
-    """One queue for all functions, first in first out; a redelivery goes before what was never delivered."""
+    """One queue for all functions, first in first out; a redelivery goes before messages that were never delivered."""
 
     def __init__(self, ack_wait: float) -> None:
         self.ack_wait = ack_wait
@@ -94,7 +94,7 @@ class MessageQueue:
         self._count(message)
 
     def put_later(self, message: Message, delay: float) -> None:
-        """Queue a message `delay` seconds from now, unless the queue is wiped before."""
+        """Queue a message `delay` seconds from now, unless the queue is wiped first."""
 
         def put() -> None:
             self._delayed.discard(timer)
@@ -109,7 +109,7 @@ class MessageQueue:
         self._count(lease.message)
 
     async def take(self) -> Lease:
-        """Wait for the next message and start the clock of its acknowledgement."""
+        """Wait for the next message, and start its `ack_wait` timer."""
         while True:
             await self._available.acquire()
             if self._waiting:
@@ -120,17 +120,17 @@ class MessageQueue:
                 return lease
 
     def depth(self, function: str | None = None, match: Callable[[Message], bool] | None = None) -> int:
-        """Return how many messages wait: in all, for one function, or those that `match` says yes to."""
+        """Return the number of waiting messages: all, those of one function, or those for which `match` is true."""
         if match is not None:
             return sum(function in (None, message.function) and match(message) for message in self.messages())
         return len(self._waiting) if function is None else self._depths[function]
 
     def messages(self) -> tuple[Message, ...]:
-        """Return the waiting messages, next one first."""
+        """Return the waiting messages, the next one first."""
         return tuple(lease.message for lease in self._waiting)
 
     def wipe(self) -> None:
-        """Lose everything that waits and every redelivery to come: a restart of NATS. What runs goes on."""
+        """Lose all waiting messages and future redeliveries, as a restart of NATS does. Running calls continue."""
         for timer in self._delayed:
             timer.cancel()
         self._delayed.clear()

@@ -22,7 +22,7 @@ _LARGE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a caller gets back: headers without framing, the body whole."""
+    """The answer to a caller: headers without framing, and the whole body."""
 
     status: int
     headers: CIMultiDict[str]
@@ -40,15 +40,15 @@ class Exchange:
     body: bytes | aiohttp.StreamReader
 
 
-# Takes an answer that is streamed, without its body, and the body as it comes.
+# Takes a streamed answer: its head, and its body as a stream.
 Sink = Callable[[Answer, aiohttp.StreamReader], Awaitable[None]]
 
-# Stands between a request and what it asks for: it may refuse before, lose the answer after, or look on.
+# Stands between a request and its effect: it may refuse the request, lose the answer, or only observe.
 Interceptor = Callable[[Exchange, Callable[[], Awaitable[Answer]]], Awaitable[Answer]]
 
 
-async def pass_on(_exchange: Exchange, proceed: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Do what is asked: the platform on a good day."""
+async def proceed_unchanged(_exchange: Exchange, proceed: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Proceed: the platform without faults."""
     return await proceed()
 
 
@@ -59,7 +59,7 @@ def text_answer(status: int, text: str) -> Answer:
 
 
 def client_session() -> aiohttp.ClientSession:
-    """Open a client that adds nothing of its own to a request and holds any number of connections."""
+    """Open a client that adds no headers to a request and holds any number of connections."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -70,33 +70,33 @@ def client_session() -> aiohttp.ClientSession:
 
 
 def as_payload(body: bytes) -> bytes | io.BytesIO | None:
-    """Make a body aiohttp's own; it warns of large ones that it would have to write in one piece."""
+    """Convert a body for aiohttp, which warns about large bytes but not about files."""
     if len(body) > _LARGE:
         return io.BytesIO(body)
     return body or None
 
 
 def stamp(headers: CIMultiDict[str]) -> CIMultiDict[str]:
-    """Give a request its id and start time; return what the response carries of them.
+    """Add the call id and the start time to a request; return the headers for its response.
 
-    Both are added as the OpenFaaS CE gateway adds them: an id only when the caller sent none, and the time
-    at every pass, so that an asynchronous request reaches its function with two, the first of them older.
+    As in the OpenFaaS CE gateway, the id is added only if the caller sent none, and the time at every pass: an
+    asynchronous request reaches its function with two start times, the older first.
     """
     started = str(time.time_ns())
-    response = CIMultiDict({"X-Start-Time": started, "X-Served-By": SERVED_BY})
+    response_headers = CIMultiDict({"X-Start-Time": started, "X-Served-By": SERVED_BY})
     if not headers.get("X-Call-Id"):
-        headers["X-Call-Id"] = response["X-Call-Id"] = str(uuid.uuid4())
+        headers["X-Call-Id"] = response_headers["X-Call-Id"] = str(uuid.uuid4())
     headers.add("X-Start-Time", started)
-    return response
+    return response_headers
 
 
 class Proxy:
-    """Calls functions by name, in turn over their replicas."""
+    """Calls functions by name, each on its replicas in turn."""
 
     def __init__(self, upstream_timeout: float) -> None:
         self.functions: dict[str, Function] = {}
         self.session = client_session()
-        self.interceptor: Interceptor = pass_on
+        self.interceptor: Interceptor = proceed_unchanged
         self._timeout = aiohttp.ClientTimeout(total=upstream_timeout)
 
     async def invoke(
@@ -112,28 +112,28 @@ class Proxy:
         """Call a function and answer as the OpenFaaS CE gateway does; `sink` takes server-sent events as they come.
 
         404 for an unknown function, 429 from a watchdog at its limit, 502 without function headers when the
-        connection breaks or no replica is live, 504 after the upstream timeout (the function works on).
+        connection breaks or no replica is live, 504 after the upstream timeout (the function keeps running).
         """
-        own = stamp(headers)
+        own_headers = stamp(headers)
         target = name.removesuffix(_NAMESPACE)
-        if self.interceptor is not pass_on and isinstance(body, aiohttp.StreamReader):
-            # Whoever decides on a request by its body needs it whole.
+        if self.interceptor is not proceed_unchanged and isinstance(body, aiohttp.StreamReader):
+            # An interceptor may need the whole body.
             body = await body.read()
         exchange = Exchange(kind, target, path, headers, body)
 
-        def stamped(answer: Answer) -> Answer:
-            for key, value in own.items():
+        def with_own_headers(answer: Answer) -> Answer:
+            for key, value in own_headers.items():
                 answer.headers.setdefault(key, value)
             answer.headers.setdefault("Date", formatdate(usegmt=True))
             return answer
 
-        async def pour(answer: Answer, content: aiohttp.StreamReader) -> None:
+        async def stream(answer: Answer, content: aiohttp.StreamReader) -> None:
             if sink is not None:
-                await sink(stamped(answer), content)
+                await sink(with_own_headers(answer), content)
 
-        streamed = pour if sink is not None else None
-        return stamped(
-            await self.interceptor(exchange, lambda: self._call(target, method, path, headers, body, streamed))
+        stream_sink = stream if sink is not None else None
+        return with_own_headers(
+            await self.interceptor(exchange, lambda: self._call(target, method, path, headers, body, stream_sink))
         )
 
     async def _call(
@@ -175,22 +175,22 @@ class Proxy:
         sink: Sink | None,
     ) -> Answer:
         outgoing = end_to_end(headers.items())
-        # Go's transport asks for gzip when the caller did not, and then unpacks the answer by itself.
-        unpack = "Accept-Encoding" not in outgoing
+        # Go's transport asks for gzip if the caller did not, and then decompresses the answer.
+        decompress = "Accept-Encoding" not in outgoing
         outgoing.setdefault("Accept-Encoding", "gzip")
         async with self.session.request(
             method,
             URL(replica.url + path, encoded=True),
             headers=outgoing,
             data=as_payload(body) if isinstance(body, bytes) else body,
-            # Go's proxy does not know how long the body that it passes on is; only an empty one has a length.
+            # Go's proxy does not know the length of a forwarded body, unless it is empty.
             chunked=True if body else None,
             timeout=self._timeout,
             allow_redirects=False,
-            auto_decompress=unpack,
+            auto_decompress=decompress,
         ) as response:
             answer = end_to_end(response.headers.items())
-            if unpack:
+            if decompress:
                 answer.popall("Content-Encoding", None)
             if sink is not None and response.content_type == EVENT_STREAM:
                 streamed = Answer(response.status, answer, b"")

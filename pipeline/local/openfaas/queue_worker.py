@@ -1,4 +1,4 @@
-"""The queue-worker: takes one message at a time, calls its function, and carries the answer home."""
+"""The queue-worker: takes one message at a time, calls its function, and posts the answer to the callback URL."""
 
 import asyncio
 import logging
@@ -16,17 +16,17 @@ from pipeline.local.openfaas.go_http import CALLBACK_AGENT, WORKER_AGENT, end_to
 from pipeline.local.openfaas.message_queue import Callback, Hook, Message, MessageQueue, once
 from pipeline.local.openfaas.proxy import Answer, Proxy, as_payload
 
-_SEE_OTHER = frozenset({301, 302, 303})
-_KEPT = 10_000
+_REDIRECTS_TO_GET = frozenset({301, 302, 303})
+_LOG_LENGTH = 10_000
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackRecord:
-    """What became of one callback: `status` is the receiver's answer, None when it could not be reached.
+    """The outcome of one callback: `status` is the receiver's answer, None if it could not be reached.
 
-    `seconds` is the time from the POST until then.
+    `seconds` is the duration of the POST.
     """
 
     function: str
@@ -38,30 +38,30 @@ class CallbackRecord:
 
 
 class QueueWorkers:
-    """As many queue-worker replicas as are to work in parallel; in CE each holds one message at a time."""
+    """`count` queue-workers in parallel; as in CE, each holds one message at a time."""
 
     def __init__(self, queue: MessageQueue, proxy: Proxy, count: int) -> None:
         self.hook: Hook[Callback] = once
         self.gateway_down = False
-        self.log: deque[CallbackRecord] = deque(maxlen=_KEPT)
+        self.log: deque[CallbackRecord] = deque(maxlen=_LOG_LENGTH)
         self._queue = queue
         self._proxy = proxy
         self._count = count
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Start to work."""
+        """Start the workers."""
         for _ in range(self._count):
             self._spawn(self._work())
 
     async def stop(self) -> None:
-        """Stop in the middle of whatever they do."""
+        """Stop the workers, even in the middle of a message."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -99,7 +99,7 @@ class QueueWorkers:
         await self._deliver(callback)
 
     async def _deliver(self, callback: Callback) -> None:
-        """Post once: whatever the receiver says, and even if there is none, it is not tried again."""
+        """Post once; a callback is never retried, even if the receiver fails or does not exist."""
         status: int | None = None
         started = time.perf_counter()
         try:
@@ -124,16 +124,16 @@ class QueueWorkers:
         ) as response:
             await response.read()
             status, location = response.status, response.headers.get("Location")
-        if status not in _SEE_OTHER or location is None:
+        if status not in _REDIRECTS_TO_GET or location is None:
             return status
-        # aiohttp would follow with the POST's chunked framing; Go sends a plain GET.
+        # aiohttp would follow the redirect with the POST's chunked framing; Go sends a plain GET.
         async with self._proxy.session.get(url.join(URL(location)), headers=callback.headers) as response:
             await response.read()
             return response.status
 
 
 def _callback(message: Message, url: str, answer: Answer, seconds: float) -> Callback:
-    """The function's headers go first, so that it cannot name itself otherwise; the caller's are not there."""
+    """Make the callback: the function's headers, then the worker's own over them; the caller's headers are not sent."""
     headers = end_to_end(answer.headers.items())
     headers["X-Call-Id"] = message.call_id
     headers["X-Function-Name"] = message.function

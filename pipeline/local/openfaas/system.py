@@ -1,4 +1,4 @@
-"""The gateway's `/system/` answers, in the shapes that faas-cli reads."""
+"""The gateway's answers under `/system/`, as faas-cli reads them."""
 
 import platform
 from typing import Any
@@ -7,7 +7,7 @@ from pipeline.local.openfaas.functions import Function
 
 
 def describe(function: Function) -> dict[str, Any]:
-    """Describe one function as `GET /system/function/NAME` and the list do."""
+    """Describe one function, as in `GET /system/function/NAME` and in the list."""
     spec = function.spec
     return {
         "name": spec.name,

@@ -1,1 +1,1 @@
-"""Redis and S3 on this machine, and the processes that run them."""
+"""Redis and S3 on this machine, and the child processes behind them."""

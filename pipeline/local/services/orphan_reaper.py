@@ -1,9 +1,8 @@
-"""Outlives a parent that was killed, to end the processes and the folder that it left behind.
+"""Kill the processes and remove the folder of a parent that has died.
 
-Run as a script, in a session of its own, with the folder as argument. Standard input carries one order a
-line: `+PID` or `-PID` for a process group that started or ended, `/PATH` for a file elsewhere to remove. End
-of file means that the parent is gone: a pipe closes however its writer dies, on every Unix, which is why this
-needs no signal from the kernel.
+Run as a script, in its own session, with the folder as argument. Each line of standard input is one command: `+PID` or
+`-PID` for a process group that started or exited, `/PATH` for a file elsewhere to remove. End of file means that the
+parent has died: on every Unix a pipe closes however its writer dies.
 """
 
 import contextlib
@@ -13,34 +12,34 @@ import signal
 import sys
 import time
 
-_GRACE = 2.0
+_REMOVAL_GRACE = 2.0
 
 
 def main() -> None:
-    """Follow the orders until the parent is gone, then clean up."""
+    """Read commands until the parent has died, then clean up."""
     groups: set[int] = set()
     files: list[str] = []
     for line in sys.stdin:
-        order, rest = line[0], line[1:].rstrip("\n")
-        if order == "+":
+        kind, rest = line[0], line[1:].rstrip("\n")
+        if kind == "+":
             groups.add(int(rest))
-        elif order == "-":
+        elif kind == "-":
             groups.discard(int(rest))
         else:
-            files.append(order + rest)
+            files.append(kind + rest)
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
-    _wait_for(groups)
+    _wait_until_exited(groups)
     for file in files:
         with contextlib.suppress(OSError):
             os.unlink(file)  # noqa: PTH108 - pathlib would double the time that this script takes to start
     shutil.rmtree(sys.argv[1], ignore_errors=True)
 
 
-def _wait_for(groups: set[int]) -> None:
-    """A process that still writes would make the folder's removal fail halfway."""
-    deadline = time.monotonic() + _GRACE
+def _wait_until_exited(groups: set[int]) -> None:
+    """Wait for the processes: one that still writes would make the removal of the folder fail."""
+    deadline = time.monotonic() + _REMOVAL_GRACE
     while groups and time.monotonic() < deadline:
         for group in tuple(groups):
             try:

@@ -10,26 +10,26 @@ _LOWEST, _HIGHEST = 10_000, 32_000
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on now; another process may still take it first."""
+    """Return a port that is free now; another process may still take it first."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
-def free_ports(count: int, *, also: int) -> list[int]:
-    """Return `count` ports of which each, and each plus `also`, is free now.
+def free_ports(count: int, *, offset: int) -> list[int]:
+    """Return `count` ports that are free now, as is each port plus `offset`.
 
-    Both lie below the range that kernels hand out for outgoing connections, so that a client's socket cannot
-    take one between this call and the server's start, or while the server is down.
+    All lie below the range that kernels use for outgoing connections, so that no client's socket can take one before
+    the server starts, or while it is down.
     """
-    found: list[int] = []
-    span = range(_LOWEST, _HIGHEST - also)
+    ports: list[int] = []
+    span = range(_LOWEST, _HIGHEST - offset)
     candidates = iter(random.SystemRandom().sample(span, len(span)))
-    while len(found) < count:
+    while len(ports) < count:
         port = next(candidates)
-        if _is_free(port) and _is_free(port + also):
-            found.append(port)
-    return found
+        if _is_free(port) and _is_free(port + offset):
+            ports.append(port)
+    return ports
 
 
 def _is_free(port: int) -> bool:
@@ -42,7 +42,7 @@ def _is_free(port: int) -> bool:
 
 
 async def is_listening(host: str, port: int) -> bool:
-    """Connect and hang up."""
+    """Return whether a connection to the port succeeds."""
     try:
         _, writer = await asyncio.open_connection(host, port)
     except OSError:

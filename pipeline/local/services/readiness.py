@@ -1,4 +1,4 @@
-"""Wait until a process serves, and ask Redis and S3 whether they do."""
+"""Wait until a process serves, and probe Redis and S3."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,23 +18,23 @@ _PROBE_KEY = ".ready"
 _ONCE = {"connect_timeout": 2, "read_timeout": 5, "retries": {"max_attempts": 0}}
 
 
-async def failure_to_start(child: Child | None, ready: Callable[[], Awaitable[bool]], within: float) -> str | None:
-    """Ask `ready` until it says yes; return what went wrong instead, None if nothing did.
+async def failure_to_start(child: Child | None, ready: Callable[[], Awaitable[bool]], limit: float) -> str | None:
+    """Poll `ready` until it returns True; return the reason if that fails, else None.
 
-    Listens to the process at the same time: whoever took its port meanwhile may answer in its place, or let
-    the question hang. `child` is None for something that runs elsewhere. `within` is in seconds.
+    The process is watched at the same time, since another process on its port may answer in its place, or let a probe
+    hang. `child` is None for a service that runs elsewhere. `limit` is in seconds.
     """
-    asking = asyncio.create_task(_until(ready))
-    tasks: list[asyncio.Task[Any]] = [asking]
+    polling = asyncio.create_task(_poll_until(ready))
+    tasks: list[asyncio.Task[Any]] = [polling]
     if child is not None:
         tasks.append(asyncio.create_task(child.wait()))
     try:
-        await asyncio.wait(tasks, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if child is not None and child.exit_code is not None:
-            return f"ended with exit code {child.exit_code} while starting:\n{child.tail()}"
-        if not asking.done():
-            return f"does not answer after {within:.0f} s:\n{child.tail() if child is not None else ''}"
-        asking.result()
+            return f"exited with code {child.exit_code} while starting:\n{child.tail()}"
+        if not polling.done():
+            return f"does not answer after {limit:.0f} s:\n{child.tail() if child is not None else ''}"
+        polling.result()
         return None
     finally:
         for task in tasks:
@@ -42,13 +42,13 @@ async def failure_to_start(child: Child | None, ready: Callable[[], Awaitable[bo
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _until(ready: Callable[[], Awaitable[bool]]) -> None:
-    while not await ready():  # noqa: ASYNC110 - a process tells nobody that it listens
+async def _poll_until(ready: Callable[[], Awaitable[bool]]) -> None:
+    while not await ready():  # noqa: ASYNC110 - a process does not announce that it listens
         await asyncio.sleep(_POLL)
 
 
 async def redis_answers(url: str, password: str) -> bool:
-    """Ask Redis for a PING."""
+    """Return whether Redis answers a PING."""
     try:
         async with Redis.from_url(url, password=password or None, socket_timeout=2, socket_connect_timeout=2) as client:
             return bool(await client.ping())
@@ -57,7 +57,7 @@ async def redis_answers(url: str, password: str) -> bool:
 
 
 async def bucket_exists(info: S3Info) -> bool:
-    """Ask for the bucket, with a signed request."""
+    """Return whether the bucket exists, by a signed request."""
     try:
         async with s3_client(info, **_ONCE) as client:
             await client.head_bucket(Bucket=info.bucket)
@@ -67,7 +67,7 @@ async def bucket_exists(info: S3Info) -> bool:
 
 
 async def object_can_be_written(info: S3Info) -> bool:
-    """Write and remove an object: SeaweedFS has its port open and its bucket made before it has room for one."""
+    """Return whether an object can be written: SeaweedFS opens its port and bucket before it has a volume."""
     url = URL(info.endpoint)
     if not await is_listening(url.host or "", url.port or 0):
         return False

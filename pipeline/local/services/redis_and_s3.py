@@ -27,31 +27,31 @@ REGION = "us-east-1"
 BUCKET = "pipeline-local"
 _START_TIMEOUT = 30.0
 _TRIES = 5
-# Redis' words, and SeaweedFS'.
+# As Redis and SeaweedFS say it.
 _PORT_TAKEN = ("in use", "is not available")
-# Each of weed's ports opens another one this much higher.
+# For each of its ports, weed opens a second one, this much higher.
 _WEED_OFFSET = 10_000
 
 
 @dataclass(frozen=True)
 class Service:
-    """A service that runs; `daemon` is None when it is the user's own, which nothing here may kill."""
+    """A running service; `daemon` is None for the user's own service, which is never killed."""
 
     daemon: Daemon | None
 
     def kill(self) -> None:
-        """End it at once (SIGKILL), as a crash would."""
-        self.own().kill()
+        """Kill it (SIGKILL), as a crash would."""
+        self.own_daemon().kill()
 
     async def restart(self) -> None:
-        """Kill it if it runs, and start it again on the same port and folder."""
-        self.own().kill()
-        await self.own().start()
+        """Kill it if it runs, and start it on the same port and folder."""
+        self.own_daemon().kill()
+        await self.own_daemon().start()
 
-    def own(self) -> Daemon:
-        """Return its process; LocalError when it is the user's."""
+    def own_daemon(self) -> Daemon:
+        """Return its process; raises LocalError if the service is the user's."""
         if self.daemon is None:
-            raise LocalError("this service is your own, given by URL: the local stack does not stop or start it")
+            raise LocalError("this service is your own: the local stack does not stop or start it")
         return self.daemon
 
 
@@ -65,7 +65,7 @@ class RedisServer(Service):
 
 @dataclass(frozen=True)
 class S3Server(Service):
-    """An S3 service with its bucket; `metrics_url` counts its requests, for Prometheus; '' for a user's own."""
+    """An S3 service with its bucket; `metrics_url` has its Prometheus metrics, '' for a user's own service."""
 
     info: S3Info
     metrics_url: str = ""
@@ -76,65 +76,65 @@ S = TypeVar("S", bound=Service)
 
 @contextlib.asynccontextmanager
 async def redis_server(*, appendonly: bool = False, children: Children | None = None) -> AsyncIterator[RedisServer]:
-    """Run a Redis that nobody else can use: 127.0.0.1, random password, a temporary folder.
+    """Run a private Redis: on 127.0.0.1, with a random password and a temporary folder.
 
-    It forgets everything when it ends unless `appendonly`, which writes every change to disk before it
-    answers, so that `kill` and `restart` lose nothing. `children` shares a stack's folder.
+    Its data is lost when it exits, unless `appendonly`: then it writes every change to disk before it answers, so that
+    `kill` and `restart` lose nothing. `children` shares a stack's folder.
     """
-    own = os.environ.get("PIPELINE_LOCAL_REDIS_URL")
-    if own:
-        url = URL(own)
+    user_url = os.environ.get("PIPELINE_LOCAL_REDIS_URL")
+    if user_url:
+        url = URL(user_url)
         server = RedisServer(None, str(url.with_password(None)), url.password or "")
         if not await readiness.redis_answers(server.url, server.password):
             raise ServiceStartError(f"PIPELINE_LOCAL_REDIS_URL: no Redis answers at {server.url}")
         yield server
         return
-    with _children(children) as family:
+    with _own_or_shared(children) as processes:
         binary = redis_binary()
-        server = await _start_somewhere(lambda: _make_redis(family, binary, appendonly=appendonly))
+        server = await _start_on_free_ports(lambda: _make_redis(processes, binary, appendonly=appendonly))
         try:
             yield server
         finally:
-            await server.own().stop()
+            await server.own_daemon().stop()
 
 
 @contextlib.asynccontextmanager
 async def s3_server(*, children: Children | None = None) -> AsyncIterator[S3Server]:
-    """Run an S3 service that nobody else can use: 127.0.0.1, random keys, a bucket, a temporary folder."""
-    own = os.environ.get("PIPELINE_LOCAL_S3_ENDPOINT")
-    if own:
-        info = _own_s3(own)
+    """Run a private S3 service: on 127.0.0.1, with random keys, a bucket and a temporary folder."""
+    user_endpoint = os.environ.get("PIPELINE_LOCAL_S3_ENDPOINT")
+    if user_endpoint:
+        info = _user_s3(user_endpoint)
         if not await readiness.bucket_exists(info):
             raise ServiceStartError(
-                f"PIPELINE_LOCAL_S3_ENDPOINT: no bucket {info.bucket} at {own} for these keys; "
+                f"PIPELINE_LOCAL_S3_ENDPOINT: no bucket {info.bucket} at {user_endpoint} for these keys; "
                 "create it, or name another in PIPELINE_LOCAL_S3_BUCKET"
             )
         yield S3Server(None, info)
         return
-    with _children(children) as family:
+    with _own_or_shared(children) as processes:
         binary = s3_binary()
-        server = await _start_somewhere(lambda: _make_s3(family, binary))
+        server = await _start_on_free_ports(lambda: _make_s3(processes, binary))
         try:
             yield server
         finally:
-            # Its folder goes with it, and an orderly end takes weed two seconds.
+            # Its data is thrown away, and an orderly exit takes weed two seconds.
             server.kill()
 
 
-def _children(shared: Children | None) -> contextlib.AbstractContextManager[Children]:
+def _own_or_shared(shared: Children | None) -> contextlib.AbstractContextManager[Children]:
     return child_processes() if shared is None else contextlib.nullcontext(shared)
 
 
-async def _start_somewhere(make: Callable[[], S]) -> S:
-    """Start a service on the ports that `make` finds, and on others when somebody took one meanwhile."""
+async def _start_on_free_ports(make: Callable[[], S]) -> S:
+    """Start a service on the ports that `make` picks; try others if one was taken meanwhile."""
     tries = 0
     while True:
         server = make()
         tries += 1
         try:
-            await server.own().start()
+            await server.own_daemon().start()
         except ServiceStartError as error:
-            if tries == _TRIES or not any(words in str(error) for words in _PORT_TAKEN):
+            if tries == _TRIES or not any(text in str(error) for text in _PORT_TAKEN):
                 raise
         else:
             return server
@@ -143,9 +143,9 @@ async def _start_somewhere(make: Callable[[], S]) -> S:
 def _make_redis(children: Children, binary: str, *, appendonly: bool) -> RedisServer:
     folder = children.directory / "redis"
     folder.mkdir(mode=0o700, exist_ok=True)
-    (port,) = free_ports(1, also=0)
+    (port,) = free_ports(1, offset=0)
     password = secrets.token_hex(16)
-    # A file, since every user of the machine can read a command line.
+    # In a file, since every user of the machine can read a command line.
     settings = folder / "redis.conf"
     settings.touch(mode=0o600)
     settings.write_text(
@@ -163,10 +163,10 @@ def _make_s3(children: Children, binary: str) -> S3Server:
     for path in (folder, temporary):
         path.mkdir(mode=0o700, exist_ok=True)
     names = ("s3", "master", "volume", "filer", "admin")
-    *ports, metrics = free_ports(len(names) + 1, also=_WEED_OFFSET)
+    *ports, metrics = free_ports(len(names) + 1, offset=_WEED_OFFSET)
     info = S3Info(f"http://{HOST}:{ports[0]}", REGION, BUCKET, secrets.token_hex(10), secrets.token_hex(20))
     for name, port in zip(names, ports, strict=True):
-        # A place that weed has no flag for, and that even an orderly end does not clear.
+        # weed has no flag for this path, and does not remove the socket when it exits.
         children.remove_at_end(Path(f"/tmp/seaweedfs-{name}-grpc-{port + _WEED_OFFSET}.sock"))  # noqa: S108
     command = (
         *(binary, "mini", f"-dir={folder}", f"-bucket={BUCKET}", f"-ip={HOST}", f"-ip.bind={HOST}"),
@@ -186,7 +186,7 @@ def _make_s3(children: Children, binary: str) -> S3Server:
     return S3Server(daemon, info, f"http://{HOST}:{metrics}/metrics")
 
 
-def _own_s3(endpoint: str) -> S3Info:
+def _user_s3(endpoint: str) -> S3Info:
     keys = [os.environ.get(name, "") for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")]
     if not all(keys):
         raise ServiceStartError(

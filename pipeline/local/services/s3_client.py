@@ -1,4 +1,4 @@
-"""How to reach the bucket of a local stack, and a client for it."""
+"""The address of a local stack's bucket, and a client for it."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class S3Info:
-    """How to reach a bucket; addressed by path."""
+    """Endpoint, bucket and keys of an S3 service; the bucket is addressed by path."""
 
     endpoint: str
     region: str
@@ -24,7 +24,7 @@ class S3Info:
 
 
 def s3_client(info: S3Info, **options: Any) -> "AbstractAsyncContextManager[S3Client]":
-    """Open a client, with further options of a botocore Config."""
+    """Open a client; `options` are those of a botocore Config."""
     return get_session().create_client(
         "s3",
         endpoint_url=info.endpoint,

@@ -58,7 +58,7 @@ def test_a_function_that_does_not_start_is_told_with_its_log() -> None:
     result = run("--function", "echo the model is missing; exit 3")
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
-        "error: function function ended with exit code 3 while starting:",
+        "error: function function exited with code 3 while starting:",
         "the model is missing",
     ]
 

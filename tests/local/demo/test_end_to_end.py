@@ -81,7 +81,7 @@ async def test_at_a_terminal_the_page_stays_until_it_is_ended(tmp_path: Path) ->
 async def test_nobody_has_to_end_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr(run, "LINGER", 0.01)
+    monkeypatch.setattr(run, "PAGE_LINGER", 0.01)
     console = Console(force_terminal=True, file=io.StringIO())
     assert await run.demo(console, Options(count=4))
 
@@ -136,7 +136,7 @@ async def test_the_command_lines_that_up_prints_work(tmp_path: Path) -> None:
     with up_process() as process:
         assert process.stdout is not None
         first = process.stdout.readline()
-        page = re.fullmatch(r"Open (http://127.0.0.1:\d+/function/pipeline/) in a browser, Ctrl-C ends it\.\n", first)
+        page = re.fullmatch(r"Open (http://127.0.0.1:\d+/function/pipeline/) in a browser; Ctrl-C stops it\.\n", first)
         assert page is not None
         line = lines_after("From the command line", process.stdout)
         submit = await asyncio.create_subprocess_exec(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline.local.demo.report import Ended, item_of, label_of, print_files, print_report, readable, reason_of
+from pipeline.local.demo.report import EndedBatch, item_of, label_of, print_files, print_report, readable, reason_of
 from pipeline.logs import formatter
 
 
@@ -35,7 +35,7 @@ def labels(name: str) -> list[dict[str, Any]]:
 
 def report(document: dict[str, Any] | None, state: str = "done", reason: str | None = None) -> str:
     console = Console(file=io.StringIO(), width=120)
-    print_report(console, Ended("b-1", state, 8.0, reason, document), "url")
+    print_report(console, EndedBatch("b-1", state, 8.0, reason, document), "url")
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

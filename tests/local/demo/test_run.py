@@ -38,7 +38,7 @@ async def test_the_functions_log_is_shown_where_it_is_broken(
                 stack=stack, bucket=SimpleNamespace(name="b"), fields={"column": "url", "function": "f"}
             )
 
-        monkeypatch.setattr(run, "_ready", ready)
+        monkeypatch.setattr(run, "_start_stack", ready)
         with pytest.raises(kind):
             await run.demo(console, Options())
     assert isinstance(console.file, io.StringIO)

@@ -89,7 +89,7 @@ class Receiver:
 @asynccontextmanager
 async def receiver() -> AsyncIterator[Receiver]:
     """Run a receiver."""
-    made = Receiver(free_ports(1, also=0)[0])
+    made = Receiver(free_ports(1, offset=0)[0])
     await made.up()
     try:
         yield made

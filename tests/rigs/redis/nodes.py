@@ -70,7 +70,7 @@ class Node:
 
 def make_node(children: Children, name: str, password: str | None = None, *options: str, mode: str = "") -> Node:
     """Make a server that is not started yet. `options` are lines of its configuration, `mode` a flag."""
-    (port,) = free_ports(1, also=0)
+    (port,) = free_ports(1, offset=0)
     folder = children.directory / name
     folder.mkdir(mode=0o700)
     lines = [f"bind {HOST}", f"port {port}", f"dir {folder}"]
@@ -158,7 +158,7 @@ async def redis_cluster(*, replicas: int = 0, password: str | None = PASSWORD) -
 
 
 def _cluster_node(children: Children, name: str, password: str | None) -> Node:
-    (bus,) = free_ports(1, also=0)
+    (bus,) = free_ports(1, offset=0)
     options = ("cluster-enabled yes", f"cluster-port {bus}", "cluster-node-timeout 2000")
     return make_node(children, name, password, *options, "repl-diskless-sync-delay 0")
 
