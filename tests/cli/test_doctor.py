@@ -1,4 +1,4 @@
-"""`pipeline doctor`: what is checked from here, and what the function says of itself."""
+"""`pipeline doctor`: checks from this machine, and the checks of the function."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.local.services.ports import free_port
-from tests.rigs.client.cli_cases import run
 from tests.rigs.client.contract import TOKEN, Answer, contract
+from tests.rigs.client.run_cli import run
 
 if TYPE_CHECKING:
     from tests.rigs.client.contract import Contract
@@ -22,12 +22,12 @@ REDIS = {"name": "redis: eviction policy", "status": "ok", "found": "noeviction"
 
 
 async def checks(server: Contract, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Return the exit code, and the checks by the names' first words."""
+    """Return the exit code, and the checks by name."""
     result = await run(server, "doctor", "--json", *arguments)
     return result.exit_code, {check["name"]: check for check in json.loads(result.stdout)["checks"]}
 
 
-async def test_all_is_well() -> None:
+async def test_healthy_installation_has_exit_code_0() -> None:
     async with contract() as server:
         server.answer("doctor", {"checks": [REDIS], "now": time.time()})
         code, found = await checks(server)
@@ -43,7 +43,7 @@ async def test_all_is_well() -> None:
     assert found["token: accepted"]["found"] == "none is required"
 
 
-async def test_a_table_and_the_advice_are_shown() -> None:
+async def test_table_and_advice_are_printed() -> None:
     failed = {**REDIS, "status": "failed", "found": "allkeys-lru", "advice": "set maxmemory-policy noeviction"}
     async with contract() as server:
         server.answer("doctor", {"checks": [failed], "now": time.time()})
@@ -53,13 +53,13 @@ async def test_a_table_and_the_advice_are_shown() -> None:
     assert "redis: eviction policy: set maxmemory-policy noeviction\n" in result.stdout
 
 
-async def test_a_warning_is_no_failure() -> None:
+async def test_warning_has_exit_code_0() -> None:
     async with contract() as server:
         server.answer("doctor", {"checks": [{**REDIS, "status": "warning"}], "now": time.time()})
         assert (await checks(server))[0] == 0
 
 
-async def test_a_gateway_that_is_down_is_all_there_is() -> None:
+async def test_unreachable_gateway_is_the_only_check() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     result = await run(None, "doctor", "--json", "--gateway", url)
     assert result.exit_code == 1
@@ -69,7 +69,7 @@ async def test_a_gateway_that_is_down_is_all_there_is() -> None:
     assert "check --gateway (or OPENFAAS_URL)" in check["advice"]
 
 
-async def test_a_function_that_is_not_there() -> None:
+async def test_missing_function_fails() -> None:
     async with contract() as server:
         code, found = await checks(server, "--pipeline-name", "other")
     assert code == 1
@@ -79,7 +79,7 @@ async def test_a_function_that_is_not_there() -> None:
     assert found["token: accepted"]["status"] == "unknown"
 
 
-async def test_a_function_that_is_too_old_to_check_itself() -> None:
+async def test_old_function_without_a_doctor_is_a_warning() -> None:
     async with contract() as server:
         code, found = await checks(server)
     assert code == 0
@@ -87,12 +87,12 @@ async def test_a_function_that_is_too_old_to_check_itself() -> None:
     assert "too old" in found["function: answers"]["found"]
     assert "deploy the current version" in found["function: answers"]["advice"]
     assert found["token: accepted"]["status"] == "unknown"
-    # By the gateway's Date.
+    # Compared with the Date of the gateway.
     assert found["clock: as this machine's"]["status"] == "ok"
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_a_token_that_is_refused(status: int) -> None:
+async def test_refused_token_fails(status: int) -> None:
     async with contract() as server:
         server.answer("doctor", Answer({"error": "the header Authorization is missing"}, status))
         code, found = await checks(server)
@@ -102,7 +102,7 @@ async def test_a_token_that_is_refused(status: int) -> None:
     assert "--token-file" in found["token: accepted"]["advice"]
 
 
-async def test_a_token_that_is_accepted() -> None:
+async def test_accepted_token_is_ok_and_not_printed() -> None:
     async with contract() as server:
         server.answer("doctor", {"checks": [], "now": time.time()})
         result = await run(server, "doctor", "--json", PIPELINE_TOKEN=TOKEN)
@@ -110,7 +110,7 @@ async def test_a_token_that_is_accepted() -> None:
     assert TOKEN not in result.stdout
 
 
-async def test_a_function_that_does_not_serve_is_asked_once() -> None:
+async def test_function_that_answers_503_is_asked_once() -> None:
     async with contract() as server:
         server.answer("doctor", Answer({"error": "Redis is away"}, 503))
         code, found = await checks(server)
@@ -122,7 +122,7 @@ async def test_a_function_that_does_not_serve_is_asked_once() -> None:
 
 
 @pytest.mark.parametrize(("off", "direction"), [(600, "ahead"), (-600, "behind")])
-async def test_clocks_that_differ_are_a_warning(off: int, direction: str) -> None:
+async def test_clock_difference_is_a_warning(off: int, direction: str) -> None:
     async with contract() as server:
         server.answer("doctor", {"checks": [], "now": time.time() + off})
         code, found = await checks(server)
@@ -131,8 +131,8 @@ async def test_clocks_that_differ_are_a_warning(off: int, direction: str) -> Non
     assert re.fullmatch(rf"the other clock is \d+ s {direction}", clock["found"])
 
 
-async def test_an_answer_that_took_long_is_no_difference_of_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Each look at the clock is a minute after the one before: at the gateway, then before and after the question.
+async def test_slow_answer_is_not_a_clock_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each reading of the clock is a minute later: at the gateway, then before and after the request.
     ticks = itertools.count(1_000_000.0, 60.0)
     monkeypatch.setattr("pipeline.cli.doctor.time", SimpleNamespace(time=lambda: next(ticks)))
     async with contract() as server:

@@ -1,4 +1,4 @@
-"""`pipeline results`: one row an item, in the format that the file's name says."""
+"""`pipeline results`: one row an item, in the format of the file's name."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import pytest
 
 from pipeline.cli.show import FIRST_ROWS
 from pipeline.store.columns import OUTCOME_TYPES
-from tests.client.test_joining import ROWS, parts
-from tests.client.test_outputs import SUMMARY, files, with_parts
-from tests.rigs.client.cli_cases import run
+from tests.rigs.client.batch_parts import ROWS, SUMMARY, files, parts, with_parts
 from tests.rigs.client.contract import Answer, contract, progress
+from tests.rigs.client.run_cli import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +26,7 @@ READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
 
 
 @pytest.mark.parametrize("name", sorted(READERS))
-async def test_a_frame_is_written(tmp_path: Path, name: str) -> None:
+async def test_frame_is_written_to_a_file(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     async with contract() as server:
         with_parts(server)
@@ -42,7 +41,7 @@ async def test_a_frame_is_written(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(READERS))
-async def test_what_the_batch_has_written_itself_is_fetched_as_it_is(tmp_path: Path, name: str) -> None:
+async def test_output_of_the_batch_is_downloaded_unchanged(tmp_path: Path, name: str) -> None:
     path, output = tmp_path / name, f"results.{name.rpartition('.')[2].lower()}"
     async with contract() as server:
         links = [server.link(f"b-1/{other}", other.encode(), name=other) for other in ("report.json", output)]
@@ -53,7 +52,7 @@ async def test_what_the_batch_has_written_itself_is_fetched_as_it_is(tmp_path: P
     assert [one.query.get("parts") for one in server.seen] == [None, None]
 
 
-async def test_columns_that_csv_cannot_hold_are_json_in_it(tmp_path: Path) -> None:
+async def test_nested_columns_are_json_in_a_csv(tmp_path: Path) -> None:
     rows = pl.DataFrame({"url": ["a"], "tags": [["x", "y"]]})
     async with contract() as server:
         with_parts(server, snapshot=[server.link("b/0.parquet", body) for body in parts(rows, "url")], segments=[])
@@ -61,7 +60,7 @@ async def test_columns_that_csv_cannot_hold_are_json_in_it(tmp_path: Path) -> No
     assert (tmp_path / "frame.csv").read_text().splitlines()[1].startswith('a,"[""x"",""y""]",not run')
 
 
-async def test_the_summary_is_written(tmp_path: Path) -> None:
+async def test_summary_is_written_to_a_file(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
     async with contract() as server:
         with_parts(server)
@@ -70,7 +69,7 @@ async def test_the_summary_is_written(tmp_path: Path) -> None:
     assert path.read_bytes() == SUMMARY
 
 
-async def test_without_a_file_the_first_rows_are_shown() -> None:
+async def test_first_rows_are_printed_without_a_file() -> None:
     rows = pl.DataFrame({"url": [f"row-{number:02}" for number in range(FIRST_ROWS + 1)]})
     async with contract() as server:
         links = [server.link(f"b/{n}.parquet", body) for n, body in enumerate(parts(rows, "url", chunk=4))]
@@ -93,9 +92,7 @@ async def test_without_a_file_the_first_rows_are_shown() -> None:
         ("missing/frame.csv", "cannot be written: there is no folder"),
     ],
 )
-async def test_a_file_that_cannot_be_written_is_known_before_anything_is_asked(
-    tmp_path: Path, name: str, message: str
-) -> None:
+async def test_unwritable_file_is_refused_before_any_request(tmp_path: Path, name: str, message: str) -> None:
     async with contract() as server:
         result = await run(server, "results", "b-1", "--to", str(tmp_path / name))
     assert result.exit_code == 2
@@ -104,7 +101,7 @@ async def test_a_file_that_cannot_be_written_is_known_before_anything_is_asked(
 
 
 @pytest.mark.parametrize("name", ["frame.csv", "summary.json"])
-async def test_a_file_that_turns_out_not_to_be_writable_is_one_line(tmp_path: Path, name: str) -> None:
+async def test_file_that_becomes_unwritable_is_a_one_line_error(tmp_path: Path, name: str) -> None:
     """A folder has its name."""
     (tmp_path / name).mkdir()
     async with contract() as server:
@@ -117,7 +114,7 @@ async def test_a_file_that_turns_out_not_to_be_writable_is_one_line(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["frame.csv", "summary.json"])
-async def test_nothing_else_in_the_folder_is_written_to(tmp_path: Path, name: str) -> None:
+async def test_no_other_file_in_the_folder_changes(tmp_path: Path, name: str) -> None:
     """What another put there is theirs, and a link leads to a file of somebody's."""
     theirs, link = tmp_path / "theirs", tmp_path / f".{name}.partial"
     theirs.write_text("theirs")
@@ -130,7 +127,7 @@ async def test_nothing_else_in_the_folder_is_written_to(tmp_path: Path, name: st
     assert sorted(files(tmp_path)) == sorted([theirs, link, tmp_path / name])
 
 
-async def test_a_batch_without_a_summary_says_so(tmp_path: Path) -> None:
+async def test_batch_without_a_summary_is_an_error(tmp_path: Path) -> None:
     async with contract() as server:
         server.answer("outputs", {"batch_id": "b-1", "expires": 1, "summary": None})
         result = await run(server, "results", "b-1", "--to", str(tmp_path / "summary.json"))
@@ -138,14 +135,14 @@ async def test_a_batch_without_a_summary_says_so(tmp_path: Path) -> None:
     assert result.stderr == "error: batch b-1 has no summary: it was never opened\n"
 
 
-async def test_a_batch_that_runs_is_refused(tmp_path: Path) -> None:
+async def test_running_batch_is_refused(tmp_path: Path) -> None:
     async with contract() as server:
         server.answer("outputs", Answer({"error": "batch 'b-1' has not ended: it is running"}, 409))
         result = await run(server, "results", "b-1", "--to", str(tmp_path / "frame.csv"))
     assert (result.exit_code, result.stderr) == (3, "error: refused (409): batch 'b-1' has not ended: it is running\n")
 
 
-async def test_in_a_narrow_terminal_each_row_stands_by_itself() -> None:
+async def test_narrow_terminal_prints_one_field_a_line() -> None:
     rows = pl.DataFrame({"url": ["row-0", "row-1"]})
     async with contract() as server:
         with_parts(server, snapshot=[server.link("b/0.parquet", body) for body in parts(rows, "url")], segments=[])
@@ -168,7 +165,7 @@ async def test_in_a_narrow_terminal_each_row_stands_by_itself() -> None:
 ANSWER = {"rows": 12, "columns": ["label", "n"], "first": [["espresso", 7], ["[bold]tripod", None]], "error": None}
 
 
-async def test_what_a_query_gave_is_shown() -> None:
+async def test_answer_of_a_query_is_printed() -> None:
     async with contract() as server:
         server.answer("status", progress("done", 3, 0, sql=ANSWER))
         shown = await run(server, "results", "b-1", "--sql")
@@ -182,7 +179,7 @@ async def test_what_a_query_gave_is_shown() -> None:
 
 
 @pytest.mark.parametrize("name", ["answer.parquet", "answer.CSV", "answer.json"])
-async def test_what_a_query_gave_is_fetched_as_it_is(tmp_path: Path, name: str) -> None:
+async def test_answer_of_a_query_is_downloaded_unchanged(tmp_path: Path, name: str) -> None:
     path, output = tmp_path / name, f"sql.{name.rpartition('.')[2].lower()}"
     async with contract() as server:
         links = [server.link(f"b-1/{other}", other.encode(), name=other) for other in ("results.csv", output)]
@@ -200,7 +197,7 @@ async def test_what_a_query_gave_is_fetched_as_it_is(tmp_path: Path, name: str) 
         (ANSWER | {"error": "it took more than 300 s"}, "was not answered: it took more than 300 s\n"),
     ],
 )
-async def test_a_query_that_gave_nothing_says_why(
+async def test_failed_query_prints_its_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: list[str], answer: dict[str, object] | None, words: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -215,7 +212,7 @@ async def test_a_query_that_gave_nothing_says_why(
     assert (answer is None) != ("error: it took more than 300 s" in status.stdout)
 
 
-async def test_a_query_gives_no_lines_of_json(tmp_path: Path) -> None:
+async def test_query_has_no_ndjson(tmp_path: Path) -> None:
     async with contract() as server:
         result = await run(server, "results", "b-1", "--sql", "--to", str(tmp_path / "answer.ndjson"))
     assert result.exit_code == 2

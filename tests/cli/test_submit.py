@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.spec.batch_spec import BatchSpec
-from tests.rigs.client.cli_cases import run
 from tests.rigs.client.contract import Answer, contract, progress
+from tests.rigs.client.run_cli import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,11 +48,11 @@ def rows(tmp_path: Path) -> Path:
     return path
 
 
-def test_every_field_has_its_option() -> None:
+def test_every_field_has_an_option() -> None:
     assert {*EVERY_FIELD, "input"} == set(BatchSpec.model_fields) - {"dry_run"}
 
 
-async def test_every_field_is_sent_as_it_is_given() -> None:
+async def test_every_field_is_sent_as_given() -> None:
     options = [word for words, _ in EVERY_FIELD.values() for word in words]
     async with contract() as server:
         server.answer("batch", OPENED)
@@ -65,7 +65,7 @@ async def test_every_field_is_sent_as_it_is_given() -> None:
     }
 
 
-async def test_a_file_is_sent_and_how_to_watch_it_is_told(rows: Path) -> None:
+async def test_submitted_file_prints_how_to_watch_it(rows: Path) -> None:
     async with contract() as server:
         server.answer("batch", OPENED)
         result = await run(server, "submit", str(rows), "--function", "f")
@@ -77,7 +77,7 @@ async def test_a_file_is_sent_and_how_to_watch_it_is_told(rows: Path) -> None:
     assert result.stdout.splitlines() == ["Batch b-1", f"Watch it: {page} or {watch}"]
 
 
-async def test_a_file_is_sent_as_what_its_name_or_the_format_tells(tmp_path: Path) -> None:
+async def test_content_type_follows_from_the_name_or_the_format(tmp_path: Path) -> None:
     path = tmp_path / "rows.ndjson"
     path.write_text('{"a": 1}')
     async with contract() as server:
@@ -90,7 +90,7 @@ async def test_a_file_is_sent_as_what_its_name_or_the_format_tells(tmp_path: Pat
     assert (second.headers["Content-Type"], second.query) == ("text/tab-separated-values", {})
 
 
-async def test_a_submission_as_json_is_one_document(rows: Path) -> None:
+async def test_json_output_of_a_submission_is_one_document(rows: Path) -> None:
     async with contract() as server:
         server.answer("batch", OPENED)
         result = await run(server, "submit", str(rows), "--json")
@@ -118,9 +118,7 @@ async def test_a_submission_as_json_is_one_document(rows: Path) -> None:
         (["ROWS", "--header", "X-A: 1"], "headers do not travel with a file: put it into S3 and give its key"),
     ],
 )
-async def test_a_submission_that_cannot_be_made_is_a_usage_error(
-    rows: Path, arguments: list[str], message: str
-) -> None:
+async def test_impossible_submission_is_a_usage_error(rows: Path, arguments: list[str], message: str) -> None:
     async with contract() as server:
         result = await run(server, "submit", *(str(rows) if word == "ROWS" else word for word in arguments))
     assert (result.exit_code, result.stdout) == (2, "")
@@ -129,7 +127,7 @@ async def test_a_submission_that_cannot_be_made_is_a_usage_error(
 
 
 @pytest.mark.parametrize("answer", [Answer({"error": "later"}, 503), Answer(status=504, text=" ")])
-async def test_a_submission_without_a_good_answer_names_the_batch(rows: Path, answer: Answer) -> None:
+async def test_failed_submission_prints_the_batch_id(rows: Path, answer: Answer) -> None:
     async with contract() as server:
         server.answer("batch", answer)
         result = await run(server, "submit", str(rows), "--patience", "0")
@@ -139,14 +137,14 @@ async def test_a_submission_without_a_good_answer_names_the_batch(rows: Path, an
     assert result.stderr.startswith(again)
 
 
-async def test_a_submission_that_is_refused_started_nothing(rows: Path) -> None:
+async def test_refused_submission_started_nothing(rows: Path) -> None:
     async with contract() as server:
         server.answer("batch", Answer({"error": "no such column"}, 400))
         result = await run(server, "submit", str(rows))
     assert (result.exit_code, result.stderr) == (3, "error: refused (400): no such column\n")
 
 
-async def test_a_dry_run_says_what_would_be_done(rows: Path) -> None:
+async def test_dry_run_prints_its_plan(rows: Path) -> None:
     call = {"method": "POST", "url": "http://g/function/f", "headers": {}, "body": "a [bold]row"}
     found = {"dry_run": True, "input": "x", "column": "url", "columns": ["url", "id"], "items": 30, "chunk": 7}
     server_answer = {**found, "tasks": 5, "calls": 31, "messages": 6, "first_calls": [call]}
@@ -171,7 +169,7 @@ async def test_a_dry_run_says_what_would_be_done(rows: Path) -> None:
         (progress("failed", 3, 7, reason="7 items failed, and 1 are tolerated"), 1),
     ],
 )
-async def test_watching_ends_as_the_batch_does(rows: Path, final: dict[str, Any], code: int) -> None:
+async def test_watch_exits_with_the_result_of_the_batch(rows: Path, final: dict[str, Any], code: int) -> None:
     async with contract() as server:
         server.answer("batch", OPENED)
         server.answer("status", final)
@@ -187,7 +185,7 @@ async def test_watching_ends_as_the_batch_does(rows: Path, final: dict[str, Any]
     assert all(counts in result.stdout and result.stderr == "" for result in results)
 
 
-async def test_watching_as_json_is_a_line_an_update(rows: Path) -> None:
+async def test_json_watch_prints_one_line_an_update(rows: Path) -> None:
     async with contract() as server:
         server.answer("batch", OPENED)
         server.answer("status", progress("opening"), progress("done", 9, 1))

@@ -1,4 +1,4 @@
-"""What reaches a terminal: no commands of strangers, and a way on after Ctrl-C. Real processes."""
+"""Output on a terminal: no control sequences from outside, and a hint after Ctrl-C. Real processes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from rich.console import Console
 from pipeline.cli.command import GATEWAY, Setup
 from pipeline.cli.watch import watch_command
 from pipeline.client.terminal_text import one_line
-from tests.client.test_joining import ROWS, outcome, parts, segment
-from tests.client.test_outputs import with_parts
-from tests.rigs.client.cli_cases import run
+from tests.rigs.client.batch_parts import ROWS, outcome, parts, segment, with_parts
 from tests.rigs.client.contract import TOKEN, Answer, Contract, contract, progress
+from tests.rigs.client.run_cli import run
 from tests.rigs.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Sets the title, clears the screen, moves the cursor; C1's CSI, a delete, a turn of direction; and rich's own markup.
+# Sets the title, clears the screen, moves the cursor; a C1 CSI, a delete, a bidi override; and markup of rich.
 HOSTILE = "a\x1b]0;x\x07\x1b[2J\r\n\x9b31m\x7f\u202e [bold red]b[/] [/] \\[x]"
 SAFE = "[bold red]b[/] [/] "
 
@@ -46,24 +45,24 @@ def commands(text: str) -> list[str]:
         ("日本語 é 👩\u200d💻 ب\u200cب", "日本語 é 👩\u200d💻 ب\u200cب"),
     ],
 )
-def test_a_line_has_no_control_characters(text: str, line: str) -> None:
+def test_line_has_no_control_characters(text: str, line: str) -> None:
     assert one_line(text) == line
 
 
-def test_a_long_line_is_cut() -> None:
+def test_long_line_is_cut() -> None:
     assert one_line("abcdef", 4) == "abc…"
     assert one_line("abcd", 4) == "abcd"
 
 
 @pytest.mark.parametrize("seconds", [1e300, -1e12, 1e17])
-async def test_a_time_of_no_calendar_is_a_number(seconds: float) -> None:
+async def test_time_beyond_the_calendar_is_a_number(seconds: float) -> None:
     async with contract() as server:
         server.answer("status", progress("done", 10, ended=seconds))
         result = await run(server, "status", "b-1")
     assert (result.exit_code, f"{seconds:g}" in result.stdout) == (0, True)
 
 
-def say_hostile_things(server: Contract) -> None:
+def answer_with_hostile_text(server: Contract) -> None:
     example = {"index": 1, "item": HOSTILE, "result": HOSTILE, "call_id": HOSTILE, "generation": 0}
     failures = [{"kind": HOSTILE, "status_code": 422, "count": 1, "retried": 0, "at": 1, "example": example}]
     words = dict.fromkeys(("reason", "trouble", "function"), HOSTILE)
@@ -86,7 +85,7 @@ def say_hostile_things(server: Contract) -> None:
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
-async def test_no_stranger_commands_the_terminal(more: list[str]) -> None:
+async def test_output_contains_no_terminal_commands(more: list[str]) -> None:
     asked = [
         ["status", "b-1"],
         ["status", "b-1", "--watch"],
@@ -97,7 +96,7 @@ async def test_no_stranger_commands_the_terminal(more: list[str]) -> None:
         ["results", "b-1"],
     ]
     async with contract() as server:
-        say_hostile_things(server)
+        answer_with_hostile_text(server)
         results = [await run(server, *arguments, *more) for arguments in asked]
     for arguments, result in zip(asked, results, strict=True):
         output = result.stdout + result.stderr
@@ -115,16 +114,16 @@ async def process(server: Contract, *arguments: str, encoding: str = "utf-8") ->
 
 @pytest.mark.parametrize("watch", [[], ["--watch"]])
 @pytest.mark.parametrize(("encoding", "shown"), [("ascii", b"caf\\xe9 \\u65e5"), ("latin-1", b"caf\xe9 \\u65e5")])
-async def test_a_terminal_is_shown_what_it_has_no_letters_for(encoding: str, shown: bytes, watch: list[str]) -> None:
+async def test_characters_missing_in_the_encoding_are_escaped(encoding: str, shown: bytes, watch: list[str]) -> None:
     async with contract() as server:
         server.answer("status", progress("done", 10, reason="café 日"))
         child = await process(server, "status", "b-1", *watch, encoding=encoding)
-        output, said = await child.communicate()
+        output, errors = await child.communicate()
     assert shown in output
-    assert (child.returncode, said) == (0, b"")
+    assert (child.returncode, errors) == (0, b"")
 
 
-async def test_ctrl_c_says_that_the_batch_goes_on(tmp_path: Path) -> None:
+async def test_ctrl_c_says_that_the_batch_continues(tmp_path: Path) -> None:
     async with contract() as server:
         server.answer("status", progress("running", 3))
         file = tmp_path / "a token"
@@ -132,13 +131,13 @@ async def test_ctrl_c_says_that_the_batch_goes_on(tmp_path: Path) -> None:
         child = await process(server, "status", "b-1", "--watch", "--token-file", str(file))
         await wait_until(lambda: len(server.seen) > 1)
         child.send_signal(signal.SIGINT)
-        _, said = await child.communicate()
+        _, errors = await child.communicate()
         again = f"pipeline status b-1 --watch --gateway {server.url} --token-file '{file}'"
-        assert said.decode() == f"Batch b-1 continues. Watch it again: {again}\n"
+        assert errors.decode() == f"Batch b-1 continues. Watch it again: {again}\n"
         assert child.returncode == 130
 
 
-def test_how_to_go_on_names_what_is_not_the_default() -> None:
+def test_watch_command_names_options_that_differ_from_the_defaults() -> None:
     setup = Setup(GATEWAY, "other", None, None, 60, False, Console(), Console())  # noqa: FBT003
     assert watch_command(setup, "b-1") == "pipeline status b-1 --watch --pipeline-name other"
 
@@ -153,13 +152,13 @@ async def test_ctrl_c_during_a_submission_names_the_batch(tmp_path: Path) -> Non
         assert child.stderr is not None
         assert b"retrying" in await child.stderr.readline()
         child.send_signal(signal.SIGINT)
-        _, said = await child.communicate()
+        _, errors = await child.communicate()
         name = server.seen[0].headers["X-Batch-Id"]
-        assert said.decode().startswith(f"Batch {name} may have been started. See: pipeline status {name} --watch")
+        assert errors.decode().startswith(f"Batch {name} may have been started. See: pipeline status {name} --watch")
         assert child.returncode == 130
 
 
-async def test_the_exit_codes_are_a_processs() -> None:
+async def test_exit_codes_are_those_of_the_process() -> None:
     async with contract() as server:
         server.answer("status", progress("done", 9, 1), Answer({"error": "no"}, 404), Answer({"error": "no"}, 500))
         codes = []
@@ -170,7 +169,7 @@ async def test_the_exit_codes_are_a_processs() -> None:
     assert codes == [1, 3, 4]
 
 
-async def test_help_names_the_exit_codes_and_completion_can_be_installed() -> None:
+async def test_help_lists_exit_codes_and_completion() -> None:
     result = await run(None, "--help")
     assert result.exit_code == 0
     for text in ("--install-completion", "3    refused: the answer is a 4xx", "130  interrupted; the batch continues"):

@@ -1,4 +1,4 @@
-"""Calls of the pipeline: what is sent, and what comes back."""
+"""Calls of the client: their requests and results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.client import Pipeline, RefusedError
-from tests.rigs.client.contract import Answer, called, progress
+from tests.rigs.client.contract import Answer, open_client, progress
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,8 +19,8 @@ QUICK = {"Retry-After": "0"}
 OPENED = Answer({"batch_id": "b-1", "batch_size": 10, "tasks": 10, "status_url": "http://x"}, 201)
 
 
-async def test_a_key_is_submitted_as_a_specification() -> None:
-    async with called() as (server, pipeline):
+async def test_key_is_submitted_as_a_specification() -> None:
+    async with open_client() as (server, pipeline):
         server.answer("batch", OPENED)
         batch = await pipeline.submit("data/demo.csv", function="classify", chunk="auto", headers={"X-Extra": "1"})
     assert batch.id == "b-1"
@@ -30,8 +30,8 @@ async def test_a_key_is_submitted_as_a_specification() -> None:
     assert json.loads(request.body) == {"input": "data/demo.csv", **fields}
 
 
-async def test_a_csv_is_submitted_as_it_is_with_its_fields_in_the_query() -> None:
-    async with called() as (server, pipeline):
+async def test_csv_is_submitted_unchanged_with_its_fields_in_the_query() -> None:
+    async with open_client() as (server, pipeline):
         server.answer("batch", OPENED)
         await pipeline.submit(b"url\nx\n", function="classify", chunk_call=True, rate=2.5, tolerate="5%")
     (request,) = server.seen
@@ -39,8 +39,8 @@ async def test_a_csv_is_submitted_as_it_is_with_its_fields_in_the_query() -> Non
     assert request.query == {"function": "classify", "chunk_call": "true", "rate": "2.5", "tolerate": "5%"}
 
 
-async def test_a_submission_that_is_sent_again_carries_the_same_id() -> None:
-    async with called() as (server, pipeline):
+async def test_retried_submission_has_the_same_id() -> None:
+    async with open_client() as (server, pipeline):
         server.answer("batch", Answer({"error": "later"}, 503, headers=QUICK), OPENED)
         await pipeline.submit(b"url\nx\n")
         await pipeline.submit(b"url\nx\n")
@@ -51,15 +51,15 @@ async def test_a_submission_that_is_sent_again_carries_the_same_id() -> None:
     assert {request.body for request in server.seen} == {b"url\nx\n"}
 
 
-async def test_a_field_that_there_is_not_is_no_submission() -> None:
+async def test_unknown_field_is_a_type_error() -> None:
     fields: Any = {"windw": 3}
-    async with called() as (server, pipeline):
+    async with open_client() as (server, pipeline):
         with pytest.raises(TypeError, match="there is no field 'windw'; the fields are: function, column"):
             await pipeline.submit("a.csv", **fields)
     assert server.seen == []
 
 
-async def test_a_dry_run_is_asked_for_in_the_specification() -> None:
+async def test_dry_run_is_a_field_of_the_specification() -> None:
     found = {
         "dry_run": True,
         "input": "a.csv",
@@ -72,7 +72,7 @@ async def test_a_dry_run_is_asked_for_in_the_specification() -> None:
         "messages": 4,
         "first_calls": [{"method": "POST", "url": "http://g/function/f", "headers": {"X-Call-Id": "1"}, "body": "x"}],
     }
-    async with called() as (server, pipeline):
+    async with open_client() as (server, pipeline):
         server.answer("batch", found)
         by_key = await pipeline.dry_run("a.csv", function="f")
         by_body = await pipeline.dry_run(b"url\n")
@@ -96,18 +96,18 @@ async def test_a_dry_run_is_asked_for_in_the_specification() -> None:
         ("tune", lambda batch: batch.tune(rate=1234.5678), {"rate": "1234.5678"}),
     ],
 )
-async def test_a_batch_is_steered_by_its_mode(
+async def test_batch_methods_send_their_mode(
     mode: str, act: Callable[[Batch], Awaitable[object]], query: dict[str, str]
 ) -> None:
-    async with called() as (server, pipeline):
+    async with open_client() as (server, pipeline):
         server.answer(mode, Answer({"batch_id": "b-1"}, 202))
         await act(pipeline.batch("b-1"))
     (request,) = server.seen
     assert (request.method, request.mode, request.query) == ("POST", mode, {"batch": "b-1", **query})
 
 
-async def test_what_was_redriven_and_deleted_is_told() -> None:
-    async with called() as (server, pipeline):
+async def test_redrive_and_delete_return_whether_they_did_something() -> None:
+    async with open_client() as (server, pipeline):
         batch = pipeline.batch("b-1")
         server.answer("redrive", {"redriven": 0}, Answer({"batch_id": "b-1"}, 202))
         server.answer("delete", Answer({"batch_id": "b-1"}, 202), {"deleted": True})
@@ -115,17 +115,17 @@ async def test_what_was_redriven_and_deleted_is_told() -> None:
         assert [await batch.delete(), await batch.delete()] == [False, True]
 
 
-async def test_a_deletion_whose_answer_was_lost_is_one() -> None:
+async def test_deletion_whose_answer_was_lost_counts_as_done() -> None:
     gone = Answer({"error": "there is no batch 'b-1'"}, 404)
-    async with called() as (server, pipeline):
+    async with open_client() as (server, pipeline):
         server.answer("delete", Answer(status=502, text="bad gateway", headers=QUICK), gone)
         assert await pipeline.batch("b-1").delete()
         with pytest.raises(RefusedError, match="there is no batch"):
             await pipeline.batch("b-1").delete()
 
 
-async def test_a_batch_is_followed_to_its_end_through_what_may_pass() -> None:
-    async with called() as (server, pipeline):
+async def test_follow_continues_through_transient_errors_to_the_end() -> None:
+    async with open_client() as (server, pipeline):
         server.answer(
             "status",
             {"state": "opening", "items": None, "eta": None},
@@ -135,21 +135,21 @@ async def test_a_batch_is_followed_to_its_end_through_what_may_pass() -> None:
             progress("done", 9, 1),
         )
         batch = pipeline.batch("b-1")
-        seen = [each async for each in batch.follow(interval=0)]
-        assert [(each.state, each.items) for each in seen] == [("opening", 0), ("running", 10), ("done", 10)]
+        seen = [status async for status in batch.follow(interval=0)]
+        assert [(status.state, status.items) for status in seen] == [("opening", 0), ("running", 10), ("done", 10)]
         assert (await batch.wait()).failed == 1
-        assert [each.state async for each in batch] == ["done"]
+        assert [status.state async for status in batch] == ["done"]
 
 
-async def test_a_gateway_may_be_below_a_path_and_the_function_have_another_name() -> None:
+async def test_gateway_may_have_a_path_and_the_function_another_name() -> None:
     async with Pipeline("https://example.org/openfaas/", "other") as pipeline:
         assert pipeline.batch("b 1").page == "https://example.org/openfaas/function/other/?batch=b+1"
 
 
-async def test_the_list_is_read_as_older_and_newer_functions_give_it() -> None:
+async def test_list_is_read_from_older_and_newer_functions() -> None:
     older = {"open": [{"batch_id": "a", "status_url": "http://x"}]}
     newer = {"open": [], "ended": [{"batch_id": "b", "state": None, "items": 3, "more": 1}], "later": {}}
-    async with called() as (server, pipeline):
+    async with open_client() as (server, pipeline):
         server.answer("status", older, newer)
         first, second = await pipeline.list(), await pipeline.list()
     assert [brief.batch_id for brief in first.open] == ["a"]
@@ -170,7 +170,7 @@ async def test_every_field_of_a_status_is_read() -> None:
             {"target": "next", "kind": "reduce", "state": "due", "tries": 2, "status_code": None, "at": 3.5}
         ],
     )
-    async with called() as (server, pipeline):
+    async with open_client() as (server, pipeline):
         server.answer("status", document)
         found = await pipeline.batch("b-1").status()
     assert found.throughput is not None
@@ -179,23 +179,23 @@ async def test_every_field_of_a_status_is_read() -> None:
     (failure,) = found.failures
     assert failure.example is not None
     assert (failure.count, failure.example.index) == (2, 4)
-    (told,) = found.notifications
-    assert (told.target, told.kind, told.state, told.tries, told.status_code, told.at) == (
+    (notice,) = found.notifications
+    assert (notice.target, notice.kind, notice.state, notice.tries, notice.status_code, notice.at) == (
         *("next", "reduce", "due"),
         *(2, None, 3.5),
     )
 
 
-async def test_the_doctors_checks_are_read() -> None:
+async def test_checks_of_the_doctor_are_read() -> None:
     checks = [{"name": "redis", "status": "failed", "found": "allkeys-lru", "advice": "set noeviction"}]
-    async with called() as (server, pipeline):
+    async with open_client() as (server, pipeline):
         server.answer("doctor", {"checks": checks, "now": 7.5})
         found = await pipeline.doctor()
     assert (found.now, found.checks[0].advice) == (7.5, "set noeviction")
 
 
-async def test_an_empty_id_is_that_of_no_batch() -> None:
-    async with called() as (server, pipeline):
+async def test_empty_id_is_a_value_error() -> None:
+    async with open_client() as (server, pipeline):
         with pytest.raises(ValueError, match="the batch's id is empty"):
             pipeline.batch("")
         with pytest.raises(ValueError, match="the batch's id is empty"):

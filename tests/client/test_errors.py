@@ -1,4 +1,4 @@
-"""What goes wrong: which errors there are, what is tried again, and where no token goes."""
+"""Errors of the client: their kinds, retries, and a token that never leaks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.client import BrokenError, CallError, Pipeline, RefusedError, UnreachableError
 from pipeline.local.services.ports import free_port
-from tests.rigs.client.contract import TOKEN, Answer, called, contract
+from tests.rigs.client.contract import TOKEN, Answer, contract, open_client
 
 QUICK = {"Retry-After": "0"}
 OPENED = Answer({"batch_id": "b-1", "batch_size": 10, "tasks": 10, "status_url": "http://x"}, 201)
@@ -36,32 +36,32 @@ OPENED = Answer({"batch_id": "b-1", "batch_size": 10, "tasks": 10, "status_url":
         ),
     ],
 )
-async def test_an_error_is_one_line_in_the_words_of_the_pipeline(
+async def test_error_is_one_line_in_the_words_of_the_pipeline(
     answer: Answer, kind: type[CallError], message: str
 ) -> None:
-    async with called(patience=0) as (server, pipeline):
+    async with open_client(patience=0) as (server, pipeline):
         server.answer("status", answer)
         with pytest.raises(kind) as raised:
             await pipeline.list()
     assert str(raised.value) == message
 
 
-async def test_an_answer_that_is_nested_too_deep_is_broken() -> None:
-    async with called() as (server, pipeline):
+async def test_deeply_nested_answer_is_broken() -> None:
+    async with open_client() as (server, pipeline):
         server.answer("status", Answer(text='{"state": "done", "x": ' + "[" * 900 + "]" * 900 + "}"))
         with pytest.raises(BrokenError, match="the answer is not the pipeline's: "):
             await pipeline.batch("b-1").status()
 
 
-async def test_an_answer_of_another_shape_is_broken() -> None:
-    async with called() as (server, pipeline):
+async def test_answer_of_another_shape_is_broken() -> None:
+    async with open_client() as (server, pipeline):
         server.answer("status", {"state": 7})
         with pytest.raises(BrokenError, match=r"the answer is not the pipeline's: Expected `str`, got `int`"):
             await pipeline.batch("b-1").status()
 
 
-async def test_problems_and_status_can_be_read_of_an_error() -> None:
-    async with called() as (server, pipeline):
+async def test_error_has_its_status_and_problems() -> None:
+    async with open_client() as (server, pipeline):
         server.answer("batch", Answer({"error": "not valid", "problems": ["chunk: too big"]}, 400))
         with pytest.raises(RefusedError) as raised:
             await pipeline.submit("a.csv")
@@ -69,45 +69,45 @@ async def test_problems_and_status_can_be_read_of_an_error() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-async def test_what_may_pass_is_sent_again_after_the_time_it_asks_for(status: int) -> None:
-    told: list[str] = []
-    async with called(tell=lambda error: told.append(str(error))) as (server, pipeline):
+async def test_transient_error_is_retried_after_its_retry_after(status: int) -> None:
+    messages: list[str] = []
+    async with open_client(tell=lambda error: messages.append(str(error))) as (server, pipeline):
         server.answer("cancel", Answer({"error": "later"}, status, headers={"Retry-After": "0"}), {"batch_id": "b"})
         await pipeline.batch("b").cancel()
     assert len(server.seen) == 2
-    assert len(told) == 1
-    assert "later" in told[0]
+    assert len(messages) == 1
+    assert "later" in messages[0]
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 500])
-async def test_what_does_not_pass_is_asked_once(status: int) -> None:
-    async with called() as (server, pipeline):
+async def test_permanent_error_is_not_retried(status: int) -> None:
+    async with open_client() as (server, pipeline):
         server.answer("cancel", Answer({"error": "no"}, status, headers=QUICK))
         with pytest.raises(CallError):
             await pipeline.batch("b").cancel()
     assert len(server.seen) == 1
 
 
-async def test_an_answer_that_asks_for_more_than_the_patience_is_final() -> None:
-    async with called(patience=30) as (server, pipeline):
+async def test_retry_after_beyond_the_patience_is_final() -> None:
+    async with open_client(patience=30) as (server, pipeline):
         server.answer("cancel", Answer({"error": "much later"}, 503, headers={"Retry-After": "31"}))
         with pytest.raises(BrokenError, match="much later"):
             await asyncio.wait_for(pipeline.batch("b").cancel(), 10)
     assert len(server.seen) == 1
 
 
-async def test_a_gateway_that_is_not_there_is_tried_again_and_then_told() -> None:
-    told: list[CallError] = []
+async def test_unreachable_gateway_is_retried_and_then_an_error() -> None:
+    errors: list[CallError] = []
     url = f"http://127.0.0.1:{free_port()}"
-    async with Pipeline(url, patience=1, tell=told.append) as pipeline:
+    async with Pipeline(url, patience=1, tell=errors.append) as pipeline:
         with pytest.raises(UnreachableError, match=f"{url} cannot be reached: ") as raised:
             await pipeline.list()
-    assert told
-    assert raised.value.attempts == len(told) + 1
+    assert errors
+    assert raised.value.attempts == len(errors) + 1
 
 
-async def test_the_token_goes_to_the_function_and_into_no_error() -> None:
-    async with called(token=TOKEN) as (server, pipeline):
+async def test_token_goes_to_the_function_and_into_no_error() -> None:
+    async with open_client(token=TOKEN) as (server, pipeline):
         server.answer("status", Answer({"error": "the token is not known"}, 401))
         with pytest.raises(RefusedError) as raised:
             await pipeline.list()
@@ -116,13 +116,13 @@ async def test_the_token_goes_to_the_function_and_into_no_error() -> None:
     assert TOKEN not in f"{raised.value!r} {raised.value.__dict__}"
 
 
-async def test_no_picture_of_a_client_shows_its_token() -> None:
+async def test_repr_of_a_client_does_not_show_its_token() -> None:
     async with Pipeline("http://host", token=TOKEN) as pipeline:
         batch = pipeline.batch("b-1")
         assert TOKEN not in f"{pipeline!r} {batch!r} {batch.transport.target!r}"
 
 
-async def test_a_client_that_is_not_open_says_so() -> None:
+async def test_client_that_is_not_open_is_a_runtime_error() -> None:
     pipeline = Pipeline("http://host")
     with pytest.raises(RuntimeError, match="the client is not open: use it inside `async with"):
         await pipeline.list()
@@ -132,8 +132,8 @@ async def test_a_client_that_is_not_open_says_so() -> None:
         pipeline.batch("b-1")
 
 
-async def test_a_redirect_takes_the_token_nowhere() -> None:
-    async with contract() as other, called(token=TOKEN) as (server, pipeline):
+async def test_redirect_does_not_forward_the_token() -> None:
+    async with contract() as other, open_client(token=TOKEN) as (server, pipeline):
         where = f"{other.url}/function/pipeline"
         server.answer("status", Answer(status=307, text="there", headers={"Location": where}))
         with pytest.raises(RefusedError, match="redirects to"):
@@ -155,7 +155,7 @@ async def test_a_redirect_takes_the_token_nowhere() -> None:
         ("http://host", "secret\u00e9", "the token is not usable"),
     ],
 )
-def test_what_cannot_be_used_is_refused_without_its_secret(url: str, token: str | None, message: str) -> None:
+def test_unusable_url_or_token_is_refused_without_showing_it(url: str, token: str | None, message: str) -> None:
     with pytest.raises(ValueError, match=message) as raised:
         Pipeline(url, token=token)
     assert "secret" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""The client that waits: the same calls, in scripts and where a loop runs already."""
+"""The synchronous client: the same calls in scripts, also inside a running event loop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.client import Batch, Pipeline, RefusedError, SyncBatch, SyncPipeline
 from pipeline.client.sync import _Loop
-from tests.client.test_outputs import SUMMARY, with_parts
+from tests.rigs.client.batch_parts import SUMMARY, with_parts
 from tests.rigs.client.contract import Answer, Contract, contract, progress
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ def public(kind: type) -> set[str]:
     return {name for name in vars(kind) if not name.startswith("_")}
 
 
-def test_everything_can_be_done_without_async() -> None:
+def test_sync_client_has_every_method() -> None:
     assert public(Pipeline) == public(SyncPipeline)
     assert public(Batch) == public(SyncBatch) - {"id"}
 
 
 def work(server: Contract, path: Path) -> list[object]:
-    """Do everything once."""
+    """Call every method once."""
     with SyncPipeline(server.url, patience=0) as pipeline:
         batch = pipeline.submit(b"url\nx\n", batch_id="b-1")
         batch.pause()
@@ -38,8 +38,8 @@ def work(server: Contract, path: Path) -> list[object]:
         return [
             batch.id,
             batch.page,
-            [each.state for each in batch],
-            [each.state for each in batch.follow(interval=0)],
+            [status.state for status in batch],
+            [status.state for status in batch.follow(interval=0)],
             batch.wait().state,
             batch.status().succeeded,
             pipeline.dry_run("a.csv").items,
@@ -60,7 +60,7 @@ def threads() -> set[threading.Thread]:
     return set(threading.enumerate())
 
 
-async def test_every_call_waits_for_its_answer(tmp_path: Path, threads: set[threading.Thread]) -> None:
+async def test_every_call_returns_its_result(tmp_path: Path, threads: set[threading.Thread]) -> None:
     path = tmp_path / "summary.json"
     async with contract() as server:
         with_parts(server)
@@ -77,11 +77,13 @@ async def test_every_call_waits_for_its_answer(tmp_path: Path, threads: set[thre
     assert found[:10] == expected
     assert found[11:] == [True, False, "url", 3, True]
     assert path.read_bytes() == SUMMARY
-    assert [each for each in threading.enumerate() if each not in threads and each.name == "pipeline-client"] == []
+    assert [
+        thread for thread in threading.enumerate() if thread not in threads and thread.name == "pipeline-client"
+    ] == []
 
 
-async def test_it_works_where_a_loop_runs_already() -> None:
-    """As in a notebook; the server answers from a thread of its own."""
+async def test_sync_client_works_inside_a_running_loop() -> None:
+    """As in a notebook; the server runs in a thread of its own."""
     started, stop = threading.Event(), threading.Event()
     servers: list[Contract] = []
 
@@ -104,7 +106,7 @@ async def test_it_works_where_a_loop_runs_already() -> None:
         thread.join()
 
 
-def test_an_interrupt_ends_what_is_waited_for() -> None:
+def test_interrupt_cancels_the_running_call() -> None:
     main = threading.get_ident()
     started, cancelled = threading.Event(), threading.Event()
 
@@ -145,7 +147,7 @@ async def test_errors_are_those_of_the_client() -> None:
             await asyncio.to_thread(look)
 
 
-async def test_following_can_be_left_in_the_middle() -> None:
+async def test_iteration_can_stop_early() -> None:
     async with contract() as server:
         server.answer("status", progress("running"))
 

@@ -1,4 +1,4 @@
-"""POST /async-function/NAME, row by row as OpenFaaS CE's gateway answers it."""
+"""POST /async-function/NAME, as the gateway of OpenFaaS CE answers it."""
 
 import uuid
 
@@ -9,7 +9,7 @@ from tests.rigs.openfaas.local_platform import Gate, platform
 from tests.rigs.waiting import wait_until
 
 
-async def test_answers_202_with_an_empty_body_and_an_id() -> None:
+async def test_enqueue_answers_202_with_an_empty_body_and_an_id() -> None:
     async with platform() as stand_in:
         response = await stand_in.enqueue("pipeline")
         assert (response.status, response.headers["Content-Length"]) == (202, "0")
@@ -20,7 +20,7 @@ async def test_answers_202_with_an_empty_body_and_an_id() -> None:
         assert call.headers["X-Call-Id"] == response.headers["X-Call-Id"]
 
 
-async def test_a_callers_id_is_kept_but_not_echoed() -> None:
+async def test_id_of_the_caller_is_kept_but_not_echoed() -> None:
     async with platform() as stand_in:
         response = await stand_in.enqueue("pipeline/task", to="/function/pipeline/collect", X_Call_Id="mine")
         assert "X-Call-Id" not in response.headers
@@ -28,7 +28,7 @@ async def test_a_callers_id_is_kept_but_not_echoed() -> None:
         assert [call.headers.getall("X-Call-Id") for call in stand_in.recorder.requests] == [["mine"], ["mine"]]
 
 
-async def test_an_unknown_function_is_accepted_and_fails_later() -> None:
+async def test_unknown_function_is_accepted_and_fails_later() -> None:
     async with platform() as stand_in:
         response = await stand_in.enqueue("nosuch", to="/function/pipeline/collect")
         assert response.status == 202
@@ -46,7 +46,7 @@ async def test_other_methods_are_refused(method: str) -> None:
         assert response.status == 405
 
 
-async def test_a_body_over_the_limit_is_refused_with_the_gateways_words() -> None:
+async def test_body_over_the_limit_is_refused_in_the_words_of_openfaas() -> None:
     async with platform() as stand_in:
         assert (await stand_in.enqueue("pipeline", b"x" * 256_000)).status == 202
         async with stand_in.client.post(stand_in.url("/async-function/pipeline"), data=b"x" * 256_001) as response:
@@ -68,7 +68,7 @@ async def test_a_body_over_the_limit_is_refused_with_the_gateways_words() -> Non
         ("a b:c", "first path segment in URL cannot contain colon"),
     ],
 )
-async def test_an_unparsable_callback_url_is_refused(url: str, reason: str) -> None:
+async def test_unparsable_callback_url_is_refused(url: str, reason: str) -> None:
     async with (
         platform() as stand_in,
         stand_in.client.post(
@@ -89,14 +89,14 @@ async def test_an_unparsable_callback_url_is_refused(url: str, reason: str) -> N
         "",
     ],
 )
-async def test_a_callback_url_that_parses_is_accepted(url: str) -> None:
+async def test_parsable_callback_url_is_accepted(url: str) -> None:
     async with platform() as stand_in:
         response = await stand_in.enqueue("pipeline", X_Callback_Url=url)
         assert response.status == 202
         await wait_until(lambda: stand_in.recorder.requests)
 
 
-async def test_while_the_queue_is_down_nothing_is_accepted() -> None:
+async def test_nothing_is_accepted_while_the_queue_is_down() -> None:
     async with platform() as stand_in:
         stand_in.gateway.queue_down = True
         async with stand_in.client.post(stand_in.url("/async-function/pipeline/lost")) as response:
@@ -123,7 +123,7 @@ async def test_path_and_query_are_kept(target: str, seen: str) -> None:
         await wait_until(lambda: stand_in.calls() == [seen])
 
 
-async def test_what_waits_can_be_counted_and_lost() -> None:
+async def test_queued_messages_can_be_counted_and_dropped() -> None:
     async with platform("other", workers=1) as stand_in:
         gate = Gate()
         stand_in.recorder.answers["/first"] = gate

@@ -42,7 +42,7 @@ async def ask(client: ClientSession, url: str) -> dict[str, Any]:
         return answer
 
 
-async def test_replicas_are_processes_that_are_called_in_turn() -> None:
+async def test_replicas_are_processes_called_in_turn() -> None:
     async with running(FunctionSpec("model", COMMAND, {"greeting": "hi"}, replicas=2)) as (function, client, url):
         answers = [await ask(client, url) for _ in range(4)]
         first, second, *again = [answer["pid"] for answer in answers]
@@ -54,7 +54,7 @@ async def test_replicas_are_processes_that_are_called_in_turn() -> None:
     assert not any(psutil.pid_exists(pid) for pid in (first, second))
 
 
-async def test_a_replica_that_dies_is_started_again() -> None:
+async def test_dead_replica_is_started_again() -> None:
     async with running(FunctionSpec("model", COMMAND)) as (function, client, url):
         (before,) = function.pids()
         async with client.get(url + "/exit") as response:
@@ -64,7 +64,7 @@ async def test_a_replica_that_dies_is_started_again() -> None:
         assert (await ask(client, url))["pid"] in function.pids()
 
 
-async def test_the_others_answer_while_one_is_down() -> None:
+async def test_other_replicas_answer_while_one_is_down() -> None:
     async with running(FunctionSpec("model", COMMAND, replicas=2)) as (function, client, url):
         killed, left = function.pids()
         function.replicas[0].kill()
@@ -74,7 +74,7 @@ async def test_the_others_answer_while_one_is_down() -> None:
         assert len(function.pids()) == 2
 
 
-async def test_what_runs_elsewhere_is_not_killed() -> None:
+async def test_external_function_is_not_killed() -> None:
     async with running(FunctionSpec("model", COMMAND)) as (function, _, __):
         url = function.replicas[0].url
         async with running(FunctionSpec("elsewhere", url=url)) as (elsewhere, client, address):
@@ -83,14 +83,14 @@ async def test_what_runs_elsewhere_is_not_killed() -> None:
             assert (await ask(client, address))["pid"] in function.pids()
 
 
-async def test_without_a_live_replica_the_gateway_answers_at_once() -> None:
+async def test_gateway_answers_at_once_without_a_live_replica() -> None:
     async with running(FunctionSpec("model", COMMAND)) as (function, client, url):
         function.replicas[0].kill()
         async with client.get(url) as response:
             assert response.status == 502
 
 
-async def test_a_function_that_fails_to_start_says_why() -> None:
+async def test_function_that_fails_to_start_is_an_error_with_its_output() -> None:
     script = "import sys; print('\\n'.join(f'line {n}' for n in range(30))); print('no such model'); sys.exit(3)"
     with pytest.raises(FunctionStartError) as caught:
         async with running(FunctionSpec("model", (sys.executable, "-c", script))):
@@ -100,7 +100,7 @@ async def test_a_function_that_fails_to_start_says_why() -> None:
     assert message.endswith("line 29\nno such model")
 
 
-async def test_one_replica_that_fails_ends_the_others(tmp_path: Path) -> None:
+async def test_one_failing_replica_ends_the_others(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     script = f"import os, runpy, sys; os.mkdir({str(lock)!r}); runpy.run_path({COMMAND[2]!r}, run_name='__main__')"
     with child_processes() as children:
@@ -111,13 +111,13 @@ async def test_one_replica_that_fails_ends_the_others(tmp_path: Path) -> None:
             assert function.pids() == []
 
 
-async def test_a_program_that_does_not_exist_is_named() -> None:
+async def test_missing_program_is_named() -> None:
     with pytest.raises(FunctionStartError, match=r"function model exited with code 12[67](.|\n)*no-such-program"):
         async with running(FunctionSpec("model", ("/no-such-program",))):
             pytest.fail("it does not exist")
 
 
-async def test_a_port_that_was_taken_meanwhile_is_given_up_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_port_taken_meanwhile_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -136,6 +136,6 @@ async def test_a_port_that_was_taken_meanwhile_is_given_up_for_another(monkeypat
         ({"command": ("x",), "replicas": 0}, "at least one replica"),
     ],
 )
-def test_a_spec_that_makes_no_sense_is_refused(arguments: dict[str, Any], reason: str) -> None:
+def test_contradictory_spec_is_refused(arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises(LocalError, match=reason):
         FunctionSpec("model", **arguments)

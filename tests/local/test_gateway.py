@@ -12,7 +12,7 @@ from tests.rigs.waiting import wait_until
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
-async def test_passes_any_method_on(method: str) -> None:
+async def test_any_method_is_forwarded(method: str) -> None:
     async with platform() as stand_in:
         url = stand_in.url("/function/pipeline/a%20b?x=/1")
         async with stand_in.client.request(method, url, headers={"User-Agent": "me"}) as response:
@@ -25,7 +25,7 @@ async def test_passes_any_method_on(method: str) -> None:
         assert call.headers["X-Start-Time"] == response.headers["X-Start-Time"]
 
 
-async def test_passes_a_body_on_in_chunks_and_the_answer_back() -> None:
+async def test_chunked_body_is_forwarded_and_the_answer_returned() -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=201, body=b"\x00made", headers={"X-Answer": "1", "Content-Type": "a/b"})
 
@@ -43,7 +43,7 @@ async def test_passes_a_body_on_in_chunks_and_the_answer_back() -> None:
         assert (call.headers["Transfer-Encoding"], "Content-Length" in call.headers) == ("chunked", False)
 
 
-async def test_a_packed_body_is_the_functions_to_unpack() -> None:
+async def test_compressed_body_is_forwarded_unchanged() -> None:
     async with platform() as stand_in:
         url, packed = stand_in.url("/function/pipeline"), gzip.compress(b"unpacked")
         async with stand_in.client.post(url, data=packed, headers={"Content-Encoding": "gzip"}) as response:
@@ -53,7 +53,7 @@ async def test_a_packed_body_is_the_functions_to_unpack() -> None:
     assert (call.body, call.headers["Content-Encoding"]) == (b"unpacked", "gzip")
 
 
-async def test_events_are_passed_on_as_they_come_to_who_accepts_them() -> None:
+async def test_event_stream_is_forwarded_in_pieces() -> None:
     go_on = asyncio.Event()
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -77,7 +77,7 @@ async def test_events_are_passed_on_as_they_come_to_who_accepts_them() -> None:
             assert await response.read() == b"data: 1\n\ndata: 2\n\n"
 
 
-async def test_an_answer_that_is_no_stream_comes_whole_to_who_accepts_one() -> None:
+async def test_other_answer_is_complete_for_a_client_that_accepts_events() -> None:
     async with platform() as stand_in:
         url = stand_in.url("/function/nowhere")
         async with stand_in.client.get(url, headers={"Accept": "text/event-stream"}) as response:
@@ -88,7 +88,7 @@ async def test_an_answer_that_is_no_stream_comes_whole_to_who_accepts_one() -> N
             assert (response.status, response.headers["Content-Length"]) == (200, "2")
 
 
-async def test_an_unknown_function_is_not_found() -> None:
+async def test_unknown_function_is_a_404() -> None:
     async with (
         platform() as stand_in,
         stand_in.client.get(stand_in.url("/function/nosuch")) as response,
@@ -99,7 +99,7 @@ async def test_an_unknown_function_is_not_found() -> None:
         assert "Server" not in response.headers
 
 
-async def test_a_function_at_its_limit_answers_429() -> None:
+async def test_function_at_its_limit_answers_429() -> None:
     async with platform(max_inflight=1) as stand_in:
         gate = stand_in.recorder.answers["/task"] = Gate()
         await stand_in.enqueue("pipeline/task")
@@ -112,7 +112,7 @@ async def test_a_function_at_its_limit_answers_429() -> None:
             assert response.status == 200
 
 
-async def test_the_upstream_timeout_ends_the_call_and_not_the_function() -> None:
+async def test_upstream_timeout_ends_the_call_and_not_the_function() -> None:
     async with platform(upstream_timeout=0.05) as stand_in:
         gate = stand_in.recorder.answers["/slow"] = Gate()
         async with stand_in.client.get(stand_in.url("/function/pipeline/slow")) as response:
@@ -122,7 +122,7 @@ async def test_the_upstream_timeout_ends_the_call_and_not_the_function() -> None
         await wait_until(lambda: gate.finished == 1)
 
 
-async def test_a_broken_connection_is_502() -> None:
+async def test_broken_connection_is_a_502() -> None:
     async def crash(request: web.Request) -> web.Response:
         assert request.transport is not None
         request.transport.abort()
@@ -135,7 +135,7 @@ async def test_a_broken_connection_is_502() -> None:
             assert "Content-Type" not in response.headers
 
 
-async def test_a_replica_that_starts_is_not_waited_for() -> None:
+async def test_starting_replica_is_not_waited_for() -> None:
     async with platform() as stand_in:
         stand_in.gateway.functions["pipeline"].replicas[0].ready = False
         async with stand_in.client.get(stand_in.url("/function/pipeline")) as response:
@@ -143,7 +143,7 @@ async def test_a_replica_that_starts_is_not_waited_for() -> None:
         assert stand_in.recorder.requests == []
 
 
-async def test_a_redirect_of_a_function_is_the_callers_to_follow() -> None:
+async def test_redirect_of_a_function_is_returned() -> None:
     async def redirect(_: web.Request) -> web.Response:
         return web.Response(status=302, headers={"Location": "/elsewhere"})
 
@@ -153,7 +153,7 @@ async def test_a_redirect_of_a_function_is_the_callers_to_follow() -> None:
             assert (response.status, response.headers["Location"]) == (302, "/elsewhere")
 
 
-async def test_describes_its_functions_as_faas_cli_reads_them() -> None:
+async def test_functions_are_described_as_faas_cli_reads_them() -> None:
     async with platform("other") as stand_in:
         async with stand_in.client.get(stand_in.url("/function/other")):
             pass
@@ -177,7 +177,7 @@ async def test_describes_its_functions_as_faas_cli_reads_them() -> None:
     }
 
 
-async def test_says_what_it_is_and_that_it_is_well() -> None:
+async def test_system_info_and_health_are_served() -> None:
     async with platform() as stand_in:
         async with stand_in.client.get(stand_in.url("/system/info")) as response:
             information = await response.json()
@@ -188,7 +188,7 @@ async def test_says_what_it_is_and_that_it_is_well() -> None:
     assert set(information["version"]) == {"release", "sha", "commit_message"}
 
 
-async def test_a_taken_port_is_an_error_that_leaves_nothing_open() -> None:
+async def test_taken_port_is_an_error_that_leaves_nothing_open() -> None:
     async with platform() as stand_in:
         port = int(stand_in.gateway.url.rpartition(":")[2])
         with pytest.raises(OSError, match="in use"):

@@ -1,4 +1,4 @@
-"""What stands between a request and what it asks for."""
+"""The interceptor between a request and its target."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,7 +11,7 @@ from tests.rigs.waiting import wait_until
 Proceed = Callable[[], Awaitable[Answer]]
 
 
-async def test_every_exchange_can_be_looked_at_with_its_body() -> None:
+async def test_interceptor_sees_every_exchange_with_its_body() -> None:
     seen: list[tuple[str, str, str, object]] = []
 
     async def look(exchange: Exchange, proceed: Proceed) -> Answer:
@@ -29,7 +29,7 @@ async def test_every_exchange_can_be_looked_at_with_its_body() -> None:
     ]
 
 
-async def test_a_request_can_be_refused_before_it_reaches_anything() -> None:
+async def test_interceptor_can_refuse_a_request() -> None:
     async def refuse(_: Exchange, _proceed: Proceed) -> Answer:
         return Answer(503, CIMultiDict(), b"")
 
@@ -42,7 +42,7 @@ async def test_a_request_can_be_refused_before_it_reaches_anything() -> None:
         assert stand_in.recorder.requests == []
 
 
-async def test_an_answer_can_be_lost_after_the_request_was_served() -> None:
+async def test_interceptor_can_drop_an_answer() -> None:
     async def lose(exchange: Exchange, proceed: Proceed) -> Answer:
         answer = await proceed()
         return answer if exchange.kind == "message" else Answer(502, CIMultiDict(), b"")

@@ -1,15 +1,15 @@
-"""Ports for servers that are killed and come back on the same one."""
+"""Ports for servers that are killed and restarted on the same port."""
 
 import pytest
 
 from pipeline.local.services.ports import free_ports
 
-# ip_local_port_range of Linux begins here, that of other kernels higher.
+# ip_local_port_range of Linux begins here, and that of other kernels higher.
 _OUTGOING = 32_768
 
 
 @pytest.mark.parametrize("offset", [0, 10_000])
-def test_no_outgoing_connection_can_take_a_port_while_its_server_is_down(offset: int) -> None:
+def test_free_ports_are_outside_the_range_of_outgoing_connections(offset: int) -> None:
     ports = free_ports(200, offset=offset)
     assert len({*ports}) == 200
     assert all(port > 1024 and port + offset < _OUTGOING for port in ports)

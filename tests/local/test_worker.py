@@ -1,4 +1,4 @@
-"""How queue-workers take messages, one at a time, and when a message is delivered again."""
+"""Queue-workers take one message at a time, and redeliver it after ack_wait."""
 
 from aiohttp import web
 
@@ -35,7 +35,7 @@ async def test_all_functions_share_one_queue_in_order() -> None:
         await wait_until(lambda: order == ["/0", "/1", "/2", "/3", "/4", "/5"])
 
 
-async def test_the_slot_is_held_until_the_callback_was_answered() -> None:
+async def test_slot_is_held_until_the_callback_is_answered() -> None:
     async with platform("other", workers=1) as stand_in:
         gate = stand_in.recorder.answers["/collect"] = Gate()
         await stand_in.enqueue("pipeline/task", to=COLLECT)
@@ -46,7 +46,7 @@ async def test_the_slot_is_held_until_the_callback_was_answered() -> None:
         await wait_until(lambda: stand_in.calls("other") == ["/next"])
 
 
-async def test_a_slow_task_is_delivered_again_while_it_runs() -> None:
+async def test_slow_task_is_redelivered_while_it_runs() -> None:
     async with platform(workers=2, ack_wait=0.05) as stand_in:
         gate = stand_in.recorder.answers["/task"] = Gate()
         await stand_in.enqueue("pipeline/task", to=COLLECT, X_Call_Id="one")
@@ -57,7 +57,7 @@ async def test_a_slow_task_is_delivered_again_while_it_runs() -> None:
         assert {request.headers["X-Call-Id"] for request in stand_in.recorder.requests} == {"one"}
 
 
-async def test_a_slow_callback_makes_the_task_run_again() -> None:
+async def test_slow_callback_makes_the_task_run_again() -> None:
     async with platform(workers=2, ack_wait=0.05) as stand_in:
         gate = stand_in.recorder.answers["/collect"] = Gate()
         await stand_in.enqueue("pipeline/task", to=COLLECT)
@@ -67,7 +67,7 @@ async def test_a_slow_callback_makes_the_task_run_again() -> None:
         await wait_until(lambda: gate.finished >= 2)
 
 
-async def test_an_acknowledged_message_is_not_delivered_again() -> None:
+async def test_acknowledged_message_is_not_redelivered() -> None:
     async with platform(workers=1, ack_wait=0.05) as stand_in:
         gate = stand_in.recorder.answers["/slow"] = Gate()
         await stand_in.enqueue("pipeline/fast")
@@ -79,7 +79,7 @@ async def test_an_acknowledged_message_is_not_delivered_again() -> None:
         gate.open()
 
 
-async def test_a_wiped_queue_redelivers_nothing() -> None:
+async def test_emptied_queue_redelivers_nothing() -> None:
     async with platform(workers=1, ack_wait=0.05) as stand_in:
         gate = stand_in.recorder.answers["/task"] = Gate()
         await stand_in.enqueue("pipeline/task")
@@ -91,7 +91,7 @@ async def test_a_wiped_queue_redelivers_nothing() -> None:
         assert len(stand_in.recorder.at("/task")) == 1
 
 
-async def test_the_caller_is_replaced_by_the_worker_and_its_own_headers_stay() -> None:
+async def test_worker_headers_replace_those_of_the_caller() -> None:
     async with platform() as stand_in:
         response = await stand_in.enqueue("pipeline/task", b"body", User_Agent="me", X_Mode="task", Connection="X-Hop")
         assert response.status == 202
@@ -105,14 +105,14 @@ async def test_the_caller_is_replaced_by_the_worker_and_its_own_headers_stay() -
         assert response.headers["X-Start-Time"] == queued < invoked
 
 
-async def test_an_empty_message_has_a_length_of_zero() -> None:
+async def test_empty_message_has_content_length_0() -> None:
     async with platform() as stand_in:
         await stand_in.enqueue("pipeline/task")
         (call,) = await wait_until(lambda: stand_in.recorder.requests)
         assert (call.headers.get("Content-Length"), "Transfer-Encoding" in call.headers) == ("0", False)
 
 
-async def test_messages_can_be_lost_doubled_and_delayed() -> None:
+async def test_messages_can_be_lost_duplicated_and_delayed() -> None:
     delays = {"/lost": [], "/doubled": [0.0, 0.0], "/delayed": [0.05]}
 
     def hook(message: Message) -> list[float]:

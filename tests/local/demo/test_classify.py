@@ -53,7 +53,7 @@ async def ask(session: ClientSession, classify: str, url: str) -> tuple[int, Any
         ("motorcycle_right-04.jpg", "disk brake"),
     ],
 )
-async def test_names_what_a_photo_shows(
+async def test_photo_is_classified(
     classify: str, session: ClientSession, pictures: str, picture: str, label: str
 ) -> None:
     status, labels = await ask(session, classify, f"{pictures}/{picture}")
@@ -65,36 +65,36 @@ async def test_names_what_a_photo_shows(
     assert 0 < sum(scores) <= 1.001
 
 
-async def test_space_around_the_url_does_not_matter(classify: str, session: ClientSession, pictures: str) -> None:
+async def test_space_around_the_url_is_ignored(classify: str, session: ClientSession, pictures: str) -> None:
     status, labels = await ask(session, classify, f" {pictures}/coffee-01.jpg\r\n")
     assert (status, labels[0]["name"]) == (HTTPStatus.OK, "espresso")
 
 
 @pytest.mark.parametrize("url", ["", "chelsea.jpg", "file:///etc/passwd", "http://", "http://[", "http://a:b:c/"])
-async def test_a_url_that_is_none_is_the_callers_mistake(classify: str, session: ClientSession, url: str) -> None:
+async def test_invalid_url_is_a_400(classify: str, session: ClientSession, url: str) -> None:
     status, answer = await ask(session, classify, url)
     assert status == HTTPStatus.BAD_REQUEST
     assert answer == {"error": f"not an http(s) URL: {url!r}"}
 
 
-async def test_a_body_that_is_not_text_is_the_callers_mistake(classify: str, session: ClientSession) -> None:
+async def test_body_that_is_not_text_is_a_400(classify: str, session: ClientSession) -> None:
     async with session.post(classify, data=b"\xff\xfe") as response:
         assert response.status == HTTPStatus.BAD_REQUEST
 
 
-async def test_a_missing_picture_is_the_items_failure(classify: str, session: ClientSession, pictures: str) -> None:
+async def test_missing_picture_is_a_422(classify: str, session: ClientSession, pictures: str) -> None:
     status, answer = await ask(session, classify, f"{pictures}/missing-01.jpg")
     assert status == HTTPStatus.UNPROCESSABLE_ENTITY
     assert answer == {"error": "the picture's host answered 404"}
 
 
-async def test_text_named_jpg_is_the_items_failure(classify: str, session: ClientSession, pictures: str) -> None:
+async def test_text_named_jpg_is_a_422(classify: str, session: ClientSession, pictures: str) -> None:
     status, answer = await ask(session, classify, f"{pictures}/notes.jpg")
     assert status == HTTPStatus.UNPROCESSABLE_ENTITY
     assert answer == {"error": "the picture cannot be decoded"}
 
 
-async def test_a_host_that_cannot_be_reached_is_worth_another_try(classify: str, session: ClientSession) -> None:
+async def test_unreachable_host_is_retryable(classify: str, session: ClientSession) -> None:
     status, answer = await ask(session, classify, f"http://127.0.0.1:{free_port()}/cat.jpg")
     assert status == HTTPStatus.BAD_GATEWAY
     assert "cannot be reached" in answer["error"]
@@ -117,7 +117,7 @@ def cut_jpeg() -> bytes:
         (web.Response(body=b""), HTTPStatus.UNPROCESSABLE_ENTITY, "cannot be decoded"),
     ],
 )
-async def test_what_a_host_does_wrong_has_a_status(
+async def test_errors_of_the_host_have_a_status(
     classify: str, session: ClientSession, answer: web.Response, status: int, error: str
 ) -> None:
     async def handle(_request: web.Request) -> web.Response:
@@ -131,7 +131,7 @@ async def test_what_a_host_does_wrong_has_a_status(
     assert error in document["error"]
 
 
-async def test_an_array_of_urls_is_answered_in_its_order(classify: str, session: ClientSession, pictures: str) -> None:
+async def test_array_of_urls_is_answered_in_its_order(classify: str, session: ClientSession, pictures: str) -> None:
     urls = [f"{pictures}/coffee-02.jpg", f"{pictures}/missing-00.jpg", "nonsense", f"{pictures}/chelsea-05.jpg"]
     async with session.post(classify, json=urls) as response:
         assert response.status == HTTPStatus.OK
@@ -149,13 +149,13 @@ async def test_json_that_is_no_array_of_urls_is_refused(classify: str, session: 
 
 
 @pytest.mark.parametrize(("mode", "size"), [("L", (1, 3000)), ("CMYK", (300, 300)), ("P", (40, 40)), ("RGBA", (9, 9))])
-def test_pictures_of_every_kind_become_the_networks_input(mode: str, size: tuple[int, int]) -> None:
+def test_pictures_of_every_mode_become_network_input(mode: str, size: tuple[int, int]) -> None:
     picture = io.BytesIO()
     Image.new(mode, size).save(picture, "TIFF")
     assert prepare(picture.getvalue()).shape == (1, 227, 227, 3)
 
 
-def test_a_picture_too_large_to_decode_is_refused_unread() -> None:
+def test_picture_too_large_to_decode_is_refused_unread() -> None:
     picture = io.BytesIO()
     Image.new("1", (9000, 9000)).save(picture, "PNG")
     with pytest.raises(PictureError, match="the picture has 81000000 pixels, more than 80000000"):

@@ -27,26 +27,26 @@ def write(path: Path, text: str) -> Path:
 HANDLER = "def handle(event, context):\n    return event.body\n"
 
 
-def test_a_missing_csv_is_one_clear_line(tmp_path: Path) -> None:
+def test_missing_csv_is_a_one_line_error(tmp_path: Path) -> None:
     result = run("--csv", str(tmp_path / "rows.csv"))
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == f"error: the CSV {tmp_path}/rows.csv cannot be read: No such file or directory\n"
 
 
-def test_a_missing_function_is_one_clear_line(tmp_path: Path) -> None:
+def test_missing_function_is_a_one_line_error(tmp_path: Path) -> None:
     result = run("--function", str(tmp_path / "handler.py"))
     assert result.exit_code == 1
     assert result.stderr == f"error: the function {tmp_path}/handler.py cannot be read: No such file or directory\n"
 
 
-def test_a_folder_is_no_function(tmp_path: Path) -> None:
+def test_folder_is_not_a_function(tmp_path: Path) -> None:
     result = run("--function", str(tmp_path))
     assert (result.exit_code, result.stdout) == (1, "")
     told = f"error: the function {tmp_path} is a folder: give the Python file in it, a command or a URL\n"
     assert result.stderr == told
 
 
-def test_a_url_where_nothing_answers_is_one_clear_line() -> None:
+def test_unreachable_url_is_a_one_line_error() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     result = run("--function", url)
     assert result.exit_code == 1
@@ -54,7 +54,7 @@ def test_a_url_where_nothing_answers_is_one_clear_line() -> None:
     assert result.stderr.count("\n") == 1
 
 
-def test_a_function_that_does_not_start_is_told_with_its_log() -> None:
+def test_function_that_does_not_start_is_an_error_with_its_log() -> None:
     result = run("--function", "echo the model is missing; exit 3")
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
@@ -78,7 +78,7 @@ def test_numbers_out_of_range_are_usage_errors(arguments: tuple[str, str]) -> No
         ("\ufeffurl,x\n", None, "url"),
     ],
 )
-def test_the_column_is_chosen(tmp_path: Path, content: str, column: str | None, chosen: str) -> None:
+def test_column_is_chosen(tmp_path: Path, content: str, column: str | None, chosen: str) -> None:
     path = write(tmp_path / "rows.csv", content)
     table = read_table(path, column)
     assert (table.column, table.content) == (chosen, path.read_bytes())
@@ -93,7 +93,7 @@ def test_the_column_is_chosen(tmp_path: Path, content: str, column: str | None, 
         (b"\xff\xfe\x00", None, "the CSV rows.csv is not UTF-8 text; another format is submitted while `make up` runs"),
     ],
 )
-def test_a_csv_without_a_usable_column_says_why(
+def test_csv_without_a_usable_column_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, column: str | None, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -116,7 +116,7 @@ def test_a_csv_without_a_usable_column_says_why(
         "try:\n    from fast import handle\nexcept ImportError:\n    from slow import handle",
     ],
 )
-def test_a_handler_file_is_served(tmp_path: Path, code: str) -> None:
+def test_handler_file_is_served(tmp_path: Path, code: str) -> None:
     path = write(tmp_path / "My_Model.py", code)
     spec = parse_function(str(path))
     assert spec.name == "my-model"
@@ -132,21 +132,21 @@ def test_a_handler_file_is_served(tmp_path: Path, code: str) -> None:
         ("def handle(", "is not Python: "),
     ],
 )
-def test_a_file_without_a_handler_says_so(tmp_path: Path, code: str, message: str) -> None:
+def test_file_without_a_handler_is_an_error(tmp_path: Path, code: str, message: str) -> None:
     path = write(tmp_path / "model.py", code)
     with pytest.raises(UserError) as raised:
         parse_function(str(path))
     assert str(raised.value).startswith(f"the function {path} {message}")
 
 
-def test_a_function_is_named_after_its_file_or_folder(tmp_path: Path) -> None:
+def test_function_is_named_after_its_file_or_folder(tmp_path: Path) -> None:
     folder = tmp_path / "sentiment"
     folder.mkdir()
     assert parse_function(str(write(folder / "handler.py", HANDLER))).name == "sentiment"
     assert parse_function(str(write(folder / "pipeline.py", HANDLER))).name == "function"
 
 
-def test_a_command_and_a_url_are_told_apart() -> None:
+def test_command_and_url_are_distinguished() -> None:
     command = parse_function("python model.py --port $port")
     assert command.command == ("/bin/sh", "-c", "python model.py --port $port")
     assert parse_function("https://models.example/resnet").url == "https://models.example/resnet"
@@ -155,7 +155,7 @@ def test_a_command_and_a_url_are_told_apart() -> None:
         parse_function(" ")
 
 
-def test_the_specification_says_only_what_was_asked_for() -> None:
+def test_specification_has_only_the_given_options() -> None:
     assert Options().fields("c", "f") == {"column": "c", "function": "f"}
     asked = Options(chunk="auto", chunk_call=True).fields("c", "f")
     assert asked == {"column": "c", "function": "f", "chunk": "auto", "chunk_call": True}

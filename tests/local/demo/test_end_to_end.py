@@ -42,7 +42,7 @@ def demo_process(folder: Path, *arguments: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_the_demo_classifies_its_photos_and_reports(tmp_path: Path) -> None:
+def test_demo_classifies_its_photos_and_reports(tmp_path: Path) -> None:
     ended = demo_process(tmp_path, "--count", "30", "--chunk", "3")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "29 succeeded, 1 failed" in ended.stdout
@@ -58,7 +58,7 @@ def test_the_demo_classifies_its_photos_and_reports(tmp_path: Path) -> None:
     assert f"s3://pipeline-local/{summary['batchId']}.json" in ended.stdout
 
 
-async def test_at_a_terminal_the_page_stays_until_it_is_ended(tmp_path: Path) -> None:
+async def test_demo_at_a_terminal_keeps_the_page_until_ctrl_c(tmp_path: Path) -> None:
     master, terminal = pty.openpty()
     command = [sys.executable, "-m", "pipeline.local", "demo", "--count", "4"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "TERM": "xterm", "COLUMNS": "120"}
@@ -78,7 +78,7 @@ async def test_at_a_terminal_the_page_stays_until_it_is_ended(tmp_path: Path) ->
     os.close(master)
 
 
-async def test_nobody_has_to_end_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_demo_without_a_terminal_ends_by_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setattr(run, "PAGE_LINGER", 0.01)
@@ -86,7 +86,7 @@ async def test_nobody_has_to_end_it(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert await run.demo(console, Options(count=4))
 
 
-def test_the_users_own_function_runs_over_the_users_own_csv(tmp_path: Path) -> None:
+def test_own_function_runs_over_an_own_csv(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("id,text\n1,hello\n2,hi\n3,bad\n4,good day\n")
     (tmp_path / "handler.py").write_text(HANDLER)
     ended = demo_process(tmp_path, "--csv", "rows.csv", "--function", "handler.py", "--column", "text")
@@ -119,7 +119,7 @@ def lines_after(heading: str, output: IO[str]) -> str:
     raise AssertionError(f"{heading} was not printed")
 
 
-async def test_the_first_line_that_up_prints_works_at_once() -> None:
+async def test_curl_command_of_up_works() -> None:
     with up_process() as process:
         assert process.stdout is not None
         words = shlex.split(lines_after("Start a batch", process.stdout))
@@ -132,7 +132,7 @@ async def test_the_first_line_that_up_prints_works_at_once() -> None:
     assert (last.state, last.succeeded) == ("done", 4)
 
 
-async def test_the_command_lines_that_up_prints_work(tmp_path: Path) -> None:
+async def test_command_line_examples_of_up_work(tmp_path: Path) -> None:
     with up_process() as process:
         assert process.stdout is not None
         first = process.stdout.readline()

@@ -9,7 +9,7 @@ from PIL import Image
 from pipeline.local.demo.pictures import image_urls, load_photos, picture_server, variant
 
 
-def test_rows_are_all_different_but_for_the_failing_ones() -> None:
+def test_rows_are_distinct_except_for_the_failing_ones() -> None:
     urls = image_urls("http://host", 200)
     failing = [url for url in urls if "missing" in url or "notes" in url]
     assert len(urls) == 200
@@ -19,7 +19,7 @@ def test_rows_are_all_different_but_for_the_failing_ones() -> None:
     assert all(url.startswith("http://host/pictures/") for url in urls)
 
 
-def test_variants_are_distinct_pictures_and_the_same_every_time() -> None:
+def test_variants_are_distinct_and_reproducible() -> None:
     photo = load_photos()["chelsea"]
     made = [variant(photo, number) for number in range(40)]
     assert len(set(made)) == 40
@@ -29,7 +29,7 @@ def test_variants_are_distinct_pictures_and_the_same_every_time() -> None:
         assert 0.8 * photo.width < image.width < photo.width
 
 
-async def test_the_server_answers_every_row_honestly() -> None:
+async def test_server_answers_every_row() -> None:
     async with picture_server() as base_url, ClientSession() as session:
         statuses = {}
         for url in image_urls(base_url, 30):

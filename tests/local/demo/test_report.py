@@ -44,7 +44,7 @@ def rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
 
 
-def test_counts_pace_labels_and_failures_are_told() -> None:
+def test_counts_pace_labels_and_failures_are_printed() -> None:
     results = [entry(f"http://h/{n}.jpg", labels("espresso" if n < 3 else "tripod")) for n in range(4)]
     failures = [entry("http://h/missing.jpg", {"error": "the picture's host answered 404"}, 422)]
     text = report(summary(results, failures))
@@ -63,18 +63,18 @@ def test_only_the_first_failures_are_listed() -> None:
     assert len(rows(text)) == 8
 
 
-def test_answers_that_are_all_different_make_no_table() -> None:
+def test_distinct_answers_make_no_table() -> None:
     text = report(summary([entry(str(n), f"answer {n}") for n in range(30)], []))
     assert "30 succeeded" in text
     assert rows(text) == []
 
 
-def test_a_batch_without_summary_still_says_how_it_ended() -> None:
+def test_batch_without_a_summary_prints_its_end() -> None:
     text = report(None, state="failed", reason="the input data/demo.csv is gone")
     assert text.splitlines() == ["Batch b-1 is failed", "the input data/demo.csv is gone"]
 
 
-def test_what_looks_like_markup_is_printed_as_it_is() -> None:
+def test_markup_is_printed_unchanged() -> None:
     text = report(summary([entry("[red]", "[bold]x")], [entry("a[/b]", "[/]", 500)]))
     assert rows(text) == [["[bold]x", "1"], ["a[/b]", "500: [/]"]]
 
@@ -98,7 +98,7 @@ def test_what_looks_like_markup_is_printed_as_it_is() -> None:
         ("x" * 61, None),
     ],
 )
-def test_the_label_of_a_result(result: Any, label: str | None) -> None:
+def test_label_of_a_result(result: Any, label: str | None) -> None:
     assert label_of(result) == label
 
 
@@ -113,21 +113,21 @@ def test_the_label_of_a_result(result: Any, label: str | None) -> None:
         ("y" * 200, "422: " + "y" * 94 + "…"),
     ],
 )
-def test_the_reason_of_a_failure(result: Any, reason: str) -> None:
+def test_reason_of_a_failure(result: Any, reason: str) -> None:
     assert reason_of(entry("u", result, 422)) == reason
 
 
-def test_an_item_that_was_never_run_has_no_status() -> None:
+def test_item_that_never_ran_has_no_status() -> None:
     assert reason_of(entry("u", "the batch was cancelled", None)) == "the batch was cancelled"
 
 
-def test_the_item_stands_under_the_name_of_its_column() -> None:
+def test_item_is_found_under_its_column() -> None:
     rest = {"result": "r", "statusCode": 200, "callId": "c", "encoding": "base64", "resultRef": "k"}
     assert item_of({"text": "hello", **rest}) == "hello"
     assert item_of({"item": "hello", **rest}) == "hello"
 
 
-def test_files_are_named_on_lines_that_can_be_copied() -> None:
+def test_file_names_are_on_lines_that_can_be_copied() -> None:
     console = Console(file=io.StringIO(), width=20)
     print_files(console, Path("build/demo/b-1.json"), "s3://bucket/b-1.json", "s3://bucket/b-1/", 7)
     assert isinstance(console.file, io.StringIO)
@@ -138,20 +138,20 @@ def test_files_are_named_on_lines_that_can_be_copied() -> None:
     ]
 
 
-def test_a_line_of_the_log_is_made_readable() -> None:
-    said = logging.makeLogRecord(
+def test_log_line_is_made_readable() -> None:
+    record = logging.makeLogRecord(
         {"name": "pipeline.server", "levelname": "ERROR", "msg": "unexpected error", "status": 500}
     )
     try:
         json.loads("[")
     except ValueError:
-        said.exc_info = sys.exc_info()
-    first, *traceback = readable(formatter().format(said)).splitlines()
+        record.exc_info = sys.exc_info()
+    first, *traceback = readable(formatter().format(record)).splitlines()
     assert re.fullmatch(r"\S+Z \[error\] unexpected error +\[pipeline.server\] status=500", first)
     assert traceback[0] == "Traceback (most recent call last):"
     assert traceback[-1].startswith("json.decoder.JSONDecodeError")
 
 
 @pytest.mark.parametrize("line", ["settings: s3_bucket: Field required", "", "{", "[]", "1", '{"a": 1}'])
-def test_what_is_no_event_stays_as_it_is(line: str) -> None:
+def test_line_that_is_no_event_is_unchanged(line: str) -> None:
     assert readable(line) == line

@@ -1,4 +1,4 @@
-"""What the demo says when the pipeline does not do what it asks."""
+"""The output of the demo when the pipeline fails."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("status", "kind", "log"), [(500, BrokenError, True), (400, RefusedError, False), (404, RefusedError, False)]
 )
-async def test_the_functions_log_is_shown_where_it_is_broken(
+async def test_log_of_the_function_is_printed_if_it_is_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, kind: type[CallError], *, log: bool
 ) -> None:
     (tmp_path / "pipeline-0.log").write_text("settings: [bold]missing\n")

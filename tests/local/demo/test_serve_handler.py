@@ -28,7 +28,7 @@ def client(function: Any, *, classic: bool = False) -> TestClient[Any, Any]:
     return TestClient(TestServer(create_app(Handler(function, classic=classic))))
 
 
-async def test_a_handler_file_is_served_as_a_process(tmp_path: Path) -> None:
+async def test_handler_file_is_served_as_a_process(tmp_path: Path) -> None:
     (tmp_path / "words.py").write_text("def shout(text):\n    return text.upper()\n")
     (tmp_path / "names.py").write_text("WHO = 'world'\n")
     path = write(
@@ -53,7 +53,7 @@ async def test_a_handler_file_is_served_as_a_process(tmp_path: Path) -> None:
             assert await response.text() == "POST /SOME/PATH B SAY HELLO WORLD"
 
 
-async def test_a_coroutine_function_is_awaited() -> None:
+async def test_coroutine_function_is_awaited() -> None:
     async def handle(event: Event, _context: Context) -> Any:
         return {"length": len(event.body)}
 
@@ -63,7 +63,7 @@ async def test_a_coroutine_function_is_awaited() -> None:
         assert await response.json() == {"length": 5}
 
 
-async def test_the_classic_style_gets_text(tmp_path: Path) -> None:
+async def test_classic_handler_gets_text(tmp_path: Path) -> None:
     handler = load_handler(write(tmp_path, "def handle(req):\n    return req[::-1]\n"))
     assert handler.classic
     async with TestClient(TestServer(create_app(handler))) as served:
@@ -85,21 +85,19 @@ async def test_the_classic_style_gets_text(tmp_path: Path) -> None:
         ({"body": "<p>", "headers": {"Content-Type": "text/html"}}, 200, "text/html", b"<p>"),
     ],
 )
-async def test_what_a_handler_returns_becomes_an_answer(
-    answer: Any, status: int, content_type: str, body: bytes
-) -> None:
+async def test_return_value_becomes_an_answer(answer: Any, status: int, content_type: str, body: bytes) -> None:
     async with client(lambda _event, _context: answer) as served:
         response = await served.post("/")
         assert (response.status, response.content_type, await response.read()) == (status, content_type, body)
 
 
 @pytest.mark.parametrize("answer", [{1, 2}, {"statusCode": "soon"}])
-async def test_an_answer_that_is_none_is_a_server_error(answer: Any) -> None:
+async def test_invalid_return_value_is_a_500(answer: Any) -> None:
     async with client(lambda _event, _context: answer) as served:
         assert (await served.post("/")).status == HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-async def test_an_exception_is_named_in_a_500() -> None:
+async def test_exception_is_named_in_a_500() -> None:
     def handle(_event: Event, _context: Context) -> Any:
         raise KeyError("missing")
 
@@ -110,7 +108,7 @@ async def test_an_exception_is_named_in_a_500() -> None:
         assert (await served.get("/_/health")).status == HTTPStatus.OK
 
 
-async def test_a_body_of_many_megabytes_is_taken() -> None:
+async def test_large_body_is_accepted() -> None:
     async with client(lambda event, _context: str(len(event.body))) as served:
         response = await served.post("/", data=io.BytesIO(bytes(5_000_000)))
         assert await response.text() == "5000000"
@@ -126,7 +124,7 @@ async def test_a_body_of_many_megabytes_is_taken() -> None:
         ("def handle(:", "cannot be imported: SyntaxError"),
     ],
 )
-def test_a_file_that_cannot_be_served_says_why(tmp_path: Path, code: str, message: str) -> None:
+def test_unusable_file_is_an_error(tmp_path: Path, code: str, message: str) -> None:
     path = write(tmp_path, code)
     command = [sys.executable, "-m", "pipeline.local.serve_handler", str(path)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -134,7 +132,7 @@ def test_a_file_that_cannot_be_served_says_why(tmp_path: Path, code: str, messag
     assert ended.stderr.splitlines()[-1].startswith(f"error: {path}: {message}")
 
 
-def test_a_file_that_is_missing_says_so(tmp_path: Path) -> None:
+def test_missing_file_is_an_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pipeline.local.serve_handler", str(tmp_path / "handler.py")]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (2, f"error: {tmp_path}/handler.py: no such file\n")

@@ -1,4 +1,4 @@
-"""A small server that speaks the pipeline's contract: answers by mode, in turn, and objects under signed links."""
+"""A small server with the API of the pipeline: answers by mode, in turn, and objects under signed links."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BODY_LIMIT = 80 * 2**20
 
 @dataclass(frozen=True)
 class Answer:
-    """What is answered: a document, or text that is no JSON."""
+    """An answer: a document, or text that is not JSON."""
 
     document: Any = None
     status: int = 200
@@ -33,7 +33,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Seen:
-    """A request that came."""
+    """A received request."""
 
     method: str
     path: str
@@ -46,7 +46,7 @@ class Seen:
 
 @dataclass
 class Contract:
-    """The last answer of a mode is given again and again; a mode without answers is unknown, as to an old version."""
+    """The last answer of a mode is repeated; a mode without answers is unknown, as in an old version."""
 
     url: str = ""
     answers: dict[str, list[Answer]] = field(default_factory=dict)
@@ -55,11 +55,11 @@ class Contract:
     seen: list[Seen] = field(default_factory=list)
 
     def answer(self, mode: str, *answers: Answer | dict[str, Any]) -> None:
-        """Say what a mode answers, in turn."""
-        self.answers[mode] = [each if isinstance(each, Answer) else Answer(each) for each in answers]
+        """Set the answers of a mode, in turn."""
+        self.answers[mode] = [given if isinstance(given, Answer) else Answer(given) for given in answers]
 
     def link(self, key: str, body: bytes, **more: Any) -> dict[str, Any]:
-        """Make an object, and a link to it."""
+        """Store an object, and return a link to it."""
         self.objects[key] = body
         return {"key": key, "size": len(body), "url": f"{self.url}/bucket/{key}?{SIGNATURE}", **more}
 
@@ -74,7 +74,7 @@ class Contract:
             return web.json_response({"error": f"unknown X-Mode {mode!r}; the modes are: batch, status"}, status=400)
         return _response(turn.pop(0) if len(turn) > 1 else turn[0])
 
-    async def give(self, request: web.Request) -> web.Response:
+    async def serve_object(self, request: web.Request) -> web.Response:
         """Answer as S3 does."""
         key = request.match_info["key"]
         self.seen.append(
@@ -101,7 +101,7 @@ async def contract() -> AsyncIterator[Contract]:
 
     app = web.Application(client_max_size=BODY_LIMIT)
     app.router.add_get("/healthz", health)
-    app.router.add_get("/bucket/{key:.+}", made.give)
+    app.router.add_get("/bucket/{key:.+}", made.serve_object)
     app.router.add_route("*", "/function/pipeline", made.serve)
     async with TestServer(app) as server:
         made.url = str(server.make_url("")).rstrip("/")
@@ -109,10 +109,10 @@ async def contract() -> AsyncIterator[Contract]:
 
 
 @asynccontextmanager
-async def called(
+async def open_client(
     patience: float = 30.0, token: str | None = None, tell: Tell | None = None
 ) -> AsyncIterator[tuple[Contract, Pipeline]]:
-    """Serve the contract, and open a client of it."""
+    """Serve the contract, and open a client for it."""
     async with contract() as made, Pipeline(made.url, token=token, patience=patience, tell=tell) as pipeline:
         yield made, pipeline
 

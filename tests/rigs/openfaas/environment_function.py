@@ -1,4 +1,4 @@
-"""A function as a process of its own: tells its pid and environment, and ends as it is told. Standard library only."""
+"""A function process that answers with its pid and environment, and exits on request. Standard library only."""
 
 import json
 import os

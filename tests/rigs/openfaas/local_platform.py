@@ -1,4 +1,4 @@
-"""A gateway with functions inside the test's own process, which record what reaches them."""
+"""A local gateway with functions inside the test process, which record their requests."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ class Recorded:
 
 @dataclass
 class Recorder:
-    """A function: records every request; answers "ok" unless told otherwise for a path."""
+    """A function: it records every request, and answers "ok" unless `answers` has the path."""
 
     requests: list[Recorded] = field(default_factory=list)
     answers: dict[str, Answering] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Recorder:
 
 @dataclass
 class Gate:
-    """Holds requests back until the test opens it, and tells how many it holds."""
+    """Holds requests back until the test opens it, and counts them."""
 
     held: int = 0
     finished: int = 0

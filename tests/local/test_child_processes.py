@@ -16,7 +16,7 @@ from tests.rigs.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
-# The child starts a child of its own, which must go as well.
+# The child starts a child of its own, which must end as well.
 PARENT = """
 import asyncio, os, sys
 from pipeline.local.services.child_processes import child_processes
@@ -95,7 +95,7 @@ async def test_children_end_with_their_parent(then: str, number: signal.Signals 
         await wait_until(lambda: not directory.exists())
 
 
-async def test_a_whole_stack_ends_with_a_killed_parent() -> None:
+async def test_stack_ends_with_its_killed_parent() -> None:
     with parent(STACK) as (process, directory, pids):
         assert len(pids) == 3
         assert all(runs(pid) for pid in pids)
@@ -104,7 +104,7 @@ async def test_a_whole_stack_ends_with_a_killed_parent() -> None:
         await wait_until(lambda: not directory.exists())
 
 
-async def test_a_child_that_ignores_the_request_to_end_is_killed() -> None:
+async def test_child_that_ignores_sigterm_is_killed() -> None:
     with child_processes() as children:
         script = "trap '' TERM; echo ready; while true; do sleep 0.1; done"
         child = children.start(("sh", "-c", script), log="log", environment=os.environ)
@@ -113,7 +113,7 @@ async def test_a_child_that_ignores_the_request_to_end_is_killed() -> None:
         assert child.exit_code == -signal.SIGKILL
 
 
-async def test_a_child_that_ends_as_asked_is_not_killed() -> None:
+async def test_child_that_ends_on_sigterm_is_not_killed() -> None:
     with child_processes() as children:
         script = "trap 'exit 5' TERM; echo ready; while true; do sleep 0.01; done"
         child = children.start(("sh", "-c", script), log="log", environment=os.environ)
@@ -122,7 +122,7 @@ async def test_a_child_that_ends_as_asked_is_not_killed() -> None:
         assert child.exit_code == 5
 
 
-async def test_the_folder_is_the_owners_alone_and_the_environment_is_exactly_as_given() -> None:
+async def test_folder_is_private_and_the_environment_is_exact() -> None:
     with child_processes() as children:
         assert children.directory.stat().st_mode & 0o777 == 0o700
         child = children.start(("/usr/bin/env",), log="log", environment={"only": "this"})

@@ -1,4 +1,4 @@
-"""Run the command line against the contract."""
+"""Runs the command line against the contract."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.rigs.client.contract import Contract
 
-# Wide enough that no cell is broken.
+# Wide enough that no cell is wrapped.
 ENVIRONMENT = {
     "COLUMNS": "250",
     "OPENFAAS_URL": None,

@@ -1,4 +1,4 @@
-"""The callback: one POST with the function's answer."""
+"""The callback: one POST with the answer of the function."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from tests.rigs.waiting import wait_until
 COLLECT = "/function/pipeline/collect"
 
 
-async def test_carries_the_functions_answer_and_headers_but_not_the_callers() -> None:
+async def test_callback_has_the_functions_headers_but_not_the_callers() -> None:
     async def answer(_: web.Request) -> web.Response:
         headers = {"X-Mode": "evil", "X-Function-Name": "other", "X-Function-Status": "200", "X-Call-Id": "forged"}
         return web.Response(status=418, text="tea", headers=headers)
@@ -34,7 +34,7 @@ async def test_carries_the_functions_answer_and_headers_but_not_the_callers() ->
 
 
 @pytest.mark.parametrize("status", [400, 429, 500, 503])
-async def test_is_not_tried_again_whatever_the_answer(status: int) -> None:
+async def test_callback_is_not_retried_whatever_its_status(status: int) -> None:
     async def refuse(_: web.Request) -> web.Response:
         return web.Response(status=status)
 
@@ -47,7 +47,7 @@ async def test_is_not_tried_again_whatever_the_answer(status: int) -> None:
         assert [record.status for record in stand_in.gateway.callback_log] == [status]
 
 
-async def test_its_time_is_that_from_the_post_to_the_answer() -> None:
+async def test_callback_time_is_measured_from_post_to_answer() -> None:
     inside = []
 
     async def slow(_: web.Request) -> web.Response:
@@ -64,7 +64,7 @@ async def test_its_time_is_that_from_the_post_to_the_answer() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/gone", "/no/scheme", "mailto:nobody"])
-async def test_that_reaches_nobody_is_only_logged(url: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_unreachable_callback_is_only_logged(url: str, caplog: pytest.LogCaptureFixture) -> None:
     async with platform(workers=1) as stand_in:
         await stand_in.enqueue("pipeline/task", X_Callback_Url=url.format(port=free_port()))
         await stand_in.enqueue("pipeline/next")
@@ -75,7 +75,7 @@ async def test_that_reaches_nobody_is_only_logged(url: str, caplog: pytest.LogCa
         assert "callback to " in caplog.text
 
 
-async def test_a_worker_that_cannot_reach_the_gateway_reports_503() -> None:
+async def test_worker_that_cannot_reach_the_gateway_reports_503() -> None:
     async with platform() as stand_in:
         stand_in.gateway.cut_off = True
         await stand_in.enqueue("pipeline/task", to=COLLECT)
@@ -84,7 +84,7 @@ async def test_a_worker_that_cannot_reach_the_gateway_reports_503() -> None:
         assert stand_in.recorder.at("/task") == []
 
 
-async def test_follows_a_redirect_as_a_get_without_body() -> None:
+async def test_callback_follows_a_redirect_as_a_get_without_body() -> None:
     async def redirect(_: web.Request) -> web.Response:
         return web.Response(status=302, headers={"Location": "/function/pipeline/moved?x=1"})
 
@@ -98,7 +98,7 @@ async def test_follows_a_redirect_as_a_get_without_body() -> None:
         assert record.status == 200
 
 
-async def test_five_megabytes_come_through_whole() -> None:
+async def test_five_megabytes_arrive_complete() -> None:
     large = bytes(range(256)) * 20_000
 
     async def answer(_: web.Request) -> web.Response:
@@ -111,7 +111,7 @@ async def test_five_megabytes_come_through_whole() -> None:
         assert callback.body == large
 
 
-async def test_a_compressed_answer_arrives_unpacked_unless_the_caller_asked_for_it() -> None:
+async def test_compressed_answer_is_decoded_unless_the_caller_asked_for_it() -> None:
     async def answer(_: web.Request) -> web.Response:
         response = web.Response(text="long " * 1000)
         response.enable_compression(web.ContentCoding.gzip)
@@ -133,7 +133,7 @@ async def test_a_compressed_answer_arrives_unpacked_unless_the_caller_asked_for_
             assert await response.text() == "long " * 1000
 
 
-async def test_callbacks_can_be_lost_doubled_and_delayed() -> None:
+async def test_callbacks_can_be_lost_duplicated_and_delayed() -> None:
     delays: dict[str, Sequence[float]] = {"lost": (), "tripled": (0.0, 0.0, 0.0), "late": (0.05,), "again": (0.0, 0.05)}
 
     def hook(callback: Callback) -> Sequence[float]:
@@ -158,7 +158,7 @@ async def test_callbacks_can_be_lost_doubled_and_delayed() -> None:
         assert {callback.body for callback in tripled} == {b"ok"}
 
 
-async def test_copies_at_once_hold_the_slot_and_later_ones_do_not() -> None:
+async def test_concurrent_copies_hold_the_slot_and_later_ones_do_not() -> None:
     async with platform(workers=1) as stand_in:
         gate = stand_in.recorder.answers["/collect"] = Gate()
         stand_in.gateway.callbacks_hook = lambda _: [0.0, 0.0, 3600.0]

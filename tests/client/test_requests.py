@@ -1,4 +1,4 @@
-"""What is sent of a source."""
+"""Requests made from a key, a file or bytes."""
 
 import gzip
 import io
@@ -20,21 +20,21 @@ ROWS = b"url\n" + b"https://example.org/picture.jpg\n" * (3 * LIMIT // 32)
 NOISE = random.Random(7).randbytes(LIMIT + 1)
 
 
-def test_the_limit_is_the_functions() -> None:
+def test_body_limit_equals_that_of_the_function() -> None:
     assert BODY_LIMIT == SERVERS_LIMIT
 
 
-def test_the_fields_are_those_of_a_specification() -> None:
+def test_fields_equal_those_of_a_specification() -> None:
     assert {*SpecFields.__annotations__, "input", "dry_run"} == set(BatchSpec.model_fields)
 
 
-def test_what_fits_is_sent_as_it_is(tmp_path: Path) -> None:
+def test_small_file_is_sent_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(NOISE[:LIMIT])
     assert read_input(path, "csv", LIMIT) == read_input(path.read_bytes(), "csv", LIMIT) == path.read_bytes()
 
 
-def test_what_is_too_large_is_packed_the_same_each_time(tmp_path: Path) -> None:
+def test_large_file_is_compressed_reproducibly(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(ROWS)
     packed = read_input(path, "csv", LIMIT)
@@ -47,7 +47,7 @@ def test_what_is_too_large_is_packed_the_same_each_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [NOISE, gzip.compress(NOISE, mtime=0), zstd.compress(NOISE), b"\x1f\x8b" + bytes(LIMIT)]
 )
-def test_what_is_too_large_even_when_packed_goes_by_s3(tmp_path: Path, content: bytes) -> None:
+def test_file_too_large_even_compressed_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(content)
     with pytest.raises(SourceError) as raised:
@@ -55,23 +55,23 @@ def test_what_is_too_large_even_when_packed_goes_by_s3(tmp_path: Path, content: 
     assert str(raised.value) == f"{path} is over 4 MiB even when compressed: put it into S3 and give its key"
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"missing\.csv cannot be read: No such file or directory"):
         make_request(tmp_path / "missing.csv", {})
 
 
 @pytest.mark.parametrize("rate", [float("nan"), float("inf")])
-def test_what_is_no_number_is_not_left_out(rate: float) -> None:
+def test_nan_and_infinity_are_refused(rate: float) -> None:
     with pytest.raises(SourceError, match="a field is not a number, or is infinite"):
         make_request("a.csv", {"rate": rate})
 
 
-def test_headers_do_not_travel_with_a_csv() -> None:
+def test_headers_are_refused_beside_a_file() -> None:
     with pytest.raises(SourceError, match="headers do not travel with a file: put it into S3 and give its key"):
         make_request(b"url\n", {"headers": {"X-Extra": "1"}})
 
 
-def test_who_is_notified_is_a_list_with_commas_beside_a_csv() -> None:
+def test_notify_is_a_comma_separated_list_beside_a_file() -> None:
     assert make_request(b"url\n", {"notify": ["next", "https://h/x"]})["query"] == {"notify": "next,https://h/x"}
     with pytest.raises(
         SourceError, match="a URL with a comma does not travel with a file: put it into S3 and give its key"
@@ -96,7 +96,7 @@ def test_who_is_notified_is_a_list_with_commas_beside_a_csv() -> None:
     ],
     ids=str,
 )
-def test_an_input_is_sent_as_what_it_is(
+def test_content_type_follows_from_the_name_or_the_format(
     tmp_path: Path, name: str | None, body: bytes, fields: dict[str, str], sent_as: str
 ) -> None:
     source: Path | bytes = body
@@ -107,12 +107,12 @@ def test_an_input_is_sent_as_what_it_is(
     assert request == {"query": {"function": "f"}, "body": body, "headers": {"Content-Type": sent_as}}
 
 
-def test_what_is_sent_as_json_is_no_specification() -> None:
+def test_json_that_is_no_array_is_refused_as_a_file() -> None:
     with pytest.raises(SourceError, match=r"^the JSON does not hold a JSON array: expected one of objects"):
         make_request(b'{"input": "data/all.csv"}', {"format": "json"})
 
 
-def test_columns_travel_in_the_query_unless_their_names_have_commas() -> None:
+def test_columns_are_sent_in_the_query_unless_a_name_has_a_comma() -> None:
     assert make_request(b"a,b\n", {"columns": ["a", "b"]})["query"] == {"columns": "a,b"}
     assert json.loads(make_request("k", {"columns": ["a,b"]})["body"])["columns"] == ["a,b"]
     assert make_request(b"a,b\n", {"columns": "a,b"})["query"] == {"columns": "a,b"}
@@ -120,6 +120,6 @@ def test_columns_travel_in_the_query_unless_their_names_have_commas() -> None:
         make_request(b"a\n", {"columns": ["a", "a,b"]})
 
 
-def test_parquet_is_never_packed() -> None:
+def test_parquet_is_never_compressed() -> None:
     with pytest.raises(SourceError, match=r"^the Parquet is over 4 MiB even when compressed"):
         read_input(bytes(LIMIT + 1), "parquet", LIMIT)

@@ -1,42 +1,23 @@
-"""The frame of a batch, of the Parquet parts and the segments that the function writes."""
+"""The frame of a batch, joined from its Parquet parts and its segments."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import polars as pl
 import pytest
 
-from pipeline.answers.outcome import Outcome
 from pipeline.client.join_table import join, overlay
 from pipeline.store.columns import INDEX, ITEM, OUTCOME_TYPES, TASK
-from pipeline.store.cutter import Cutter
 from pipeline.store.snapshot import _to_parquet
+from tests.rigs.client.batch_parts import ROWS, outcome, parts, segment
+
+if TYPE_CHECKING:
+    from pipeline.answers.outcome import Outcome
 
 
-def parts(rows: pl.DataFrame, column: str, chunk: int = 2) -> list[bytes]:
-    """Cut rows as an opening does, a part a task."""
-    cutter = Cutter(chunk, part_bytes=1)
-    indices = pl.int_range(rows.height, dtype=pl.Int64, eager=True).alias(INDEX)
-    frame = rows.rename({column: ITEM}).with_columns(indices)
-    return [_to_parquet(part) for part in [*cutter.feed(frame), *cutter.rest()]]
-
-
-def segment(*outcomes: Outcome) -> bytes:
-    return b"\n".join(map(msgspec.json.encode, outcomes))
-
-
-def outcome(index: int, result: str = "null", *, failed: bool = False, **more: Any) -> Outcome:
-    given = {"status_code": 500 if failed else 200, "attempts": 1, "duration": 0.5, "call_id": f"call-{index}", **more}
-    status: Any = "failed" if failed else "succeeded"
-    return Outcome(index=index, item="", status=status, result=msgspec.Raw(result.encode()), **given)
-
-
-ROWS = pl.DataFrame({"id": ["1", "2", "3"], "url": ["a", "b", "c"], "note": ["x", None, "z"]})
-
-
-def test_every_row_is_there_once_in_order_with_all_its_columns() -> None:
+def test_every_row_is_joined_once_in_order_with_all_columns() -> None:
     segments = [segment(outcome(2, '"three"'), outcome(0, '{"label": "one"}'))]
     frame = join(parts(ROWS, "url"), segments, "url")
     assert frame.columns == [*ROWS.columns, *OUTCOME_TYPES]
@@ -66,7 +47,7 @@ def test_every_result_is_json() -> None:
     assert frame.get_column("result").to_list() == written
 
 
-def test_a_result_that_did_not_travel_is_its_reference_and_bytes_say_so() -> None:
+def test_referenced_and_binary_results_are_marked() -> None:
     segments = [segment(outcome(0, ref="b/refs/0.0.0.f"), outcome(1, '"AAE="', encoding="base64"))]
     frame = join(parts(ROWS, "url"), segments, "url")
     found = frame.select("result", "result_ref", "encoding").rows()[:2]
@@ -83,17 +64,17 @@ def test_a_result_that_did_not_travel_is_its_reference_and_bytes_say_so() -> Non
         ([outcome(0, '"1"', failed=True), outcome(0, '"2"'), outcome(0, '"3"', failed=True)], '"2"'),
     ],
 )
-def test_later_segments_overlay_earlier_ones_but_for_a_success(generations: list[Outcome], result: str) -> None:
+def test_later_segments_override_earlier_ones_except_successes(generations: list[Outcome], result: str) -> None:
     found = overlay([segment(each) for each in generations])
     assert found.get_column("result").to_list() == [result]
 
 
-def test_inside_one_segment_the_same_holds() -> None:
+def test_later_outcomes_override_earlier_ones_within_a_segment() -> None:
     found = overlay([segment(outcome(0, '"1"', failed=True), outcome(0, '"2"', failed=True), outcome(1, '"3"'))])
     assert found.sort(INDEX).get_column("result").to_list() == ['"2"', '"3"']
 
 
-def test_a_column_of_the_input_gives_way_to_an_outcomes() -> None:
+def test_input_column_gives_way_to_an_outcome_column() -> None:
     rows = pl.DataFrame({"status": ["s"], "result": ["r"], "input.status": ["i"]})
     frame = join(parts(rows, "result"), [segment(outcome(0, '"x"'))], "result")
     assert frame.columns[:4] == ["input.input.status", "input.result", "input.status", "status"]
@@ -101,7 +82,7 @@ def test_a_column_of_the_input_gives_way_to_an_outcomes() -> None:
 
 
 @pytest.mark.parametrize("name", ["*", "^.*$", "pipeline", ""])
-def test_no_name_of_a_column_is_a_pattern(name: str) -> None:
+def test_column_names_are_not_patterns(name: str) -> None:
     rows = pl.DataFrame({name: ["a"], "other": ["b"]})
     frame = join(parts(rows, "other"), [], "other")
     assert frame.columns[:2] == [name, "other"]
@@ -109,20 +90,20 @@ def test_no_name_of_a_column_is_a_pattern(name: str) -> None:
     assert join(parts(rows, name), [], name).get_column(name).to_list() == ["a"]
 
 
-def test_an_input_without_rows_is_a_frame_without_rows() -> None:
+def test_empty_input_is_an_empty_frame() -> None:
     frame = join([], [], "url")
     assert frame.columns == ["url", *OUTCOME_TYPES]
     assert frame.height == 0
 
 
-def test_what_is_no_part_and_no_segment_is_an_error() -> None:
+def test_malformed_part_or_segment_is_an_error() -> None:
     with pytest.raises(pl.exceptions.PolarsError):
         join([b"no parquet"], [], "url")
     with pytest.raises(msgspec.MsgspecError):
         join(parts(ROWS, "url"), [b"no json"], "url")
 
 
-def test_items_made_from_other_columns_are_none_of_the_inputs() -> None:
+def test_items_made_of_columns_are_not_an_input_column() -> None:
     rows = pl.DataFrame({"n": [1, 2], ITEM: ["1", "2"], INDEX: [0, 1]}, schema_overrides={INDEX: pl.Int64})
     bodies = [_to_parquet(rows.with_columns(pl.lit(0, pl.Int64).alias(TASK)))]
     for column in ("n", "item"):
