@@ -5,6 +5,13 @@ from email.utils import parsedate_to_datetime
 
 KIB = 1024
 MIB = 1024 * KIB
+# A second, as Redis and the ledger's scripts count time.
+MICROSECONDS = 1_000_000
+
+
+def microseconds(seconds: float) -> int:
+    """Return a time in seconds as Redis and the ledger's scripts count it."""
+    return int(seconds * MICROSECONDS)
 
 
 def http_time(value: str) -> float | None:

@@ -12,9 +12,9 @@ from pipeline.batch.open import NewBatch, renew_claim
 from pipeline.concurrency import renew_every
 from pipeline.context import Context
 from pipeline.ledger.ledger import OPENING_LEASE, Begun
-from pipeline.ledger.replies import MICROSECONDS
 from pipeline.store.segments import adopt
 from pipeline.store.snapshot import Snapshots
+from pipeline.units import MICROSECONDS
 
 SUCCEEDED, RETRYABLE, GIVEN_UP = 1, 2, 3
 

@@ -1,12 +1,6 @@
-"""What the ledger's scripts take together, typed: a generation to begin, and what a reduce has published."""
+"""Arguments of the ledger's scripts that belong together; the fields have the names in the headers of the scripts."""
 
-from dataclasses import asdict, dataclass
-
-import orjson
-
-from pipeline.ledger.scripts import microseconds
-
-Arguments = dict[str, str | bytes | float]
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -27,12 +21,6 @@ class NewGeneration:
     final: bool = False
     tolerated: int | None = None
 
-    def arguments(self) -> Arguments:
-        """Return it as `begin.lua` takes it."""
-        tolerated = "" if self.tolerated is None else self.tolerated
-        fields = {"delay": microseconds(self.delay), "final": int(self.final), "tolerated": tolerated}
-        return asdict(self) | fields
-
 
 @dataclass(frozen=True)
 class Published:
@@ -43,7 +31,3 @@ class Published:
     outputs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     sql: str = ""
-
-    def arguments(self) -> Arguments:
-        """Return it as `finish.lua` takes it."""
-        return asdict(self) | {"outputs": orjson.dumps(self.outputs), "notes": orjson.dumps(self.notes)}

@@ -1,7 +1,7 @@
 """What people ask of a batch that runs or has ended: one typed method a script."""
 
 from pipeline.ledger.replies import Cancelled, Deletion, Redriven
-from pipeline.ledger.scripts import DUTY_LEASE, Scripts, expiry, microseconds
+from pipeline.ledger.scripts import DUTY_LEASE, Scripts, expiry
 
 
 class Control:
@@ -12,34 +12,27 @@ class Control:
 
     async def cancel(self, batch: str) -> Cancelled:
         """Release no more tasks; those in flight settle."""
-        lease = microseconds(DUTY_LEASE)
-        state, generation, segment, reduce = await self._run("cancel", batch, duty_lease=lease)
-        return Cancelled(state.decode(), int(generation), segment if segment >= 0 else None, bool(reduce))
+        return Cancelled(**await self._run("cancel", batch, duty_lease=DUTY_LEASE))
 
     async def hold(self, batch: str, *, paused: bool) -> str:
         """Pause or resume the batch; returns the state before."""
-        return str((await self._run("hold", batch, pause=int(paused))).decode())
+        return str(await self._run("hold", batch, pause=paused))
 
     async def tune(self, batch: str, window: int | None, rate: float | None) -> str:
         """Change the window, or the rate in calls a second (0 lifts it); returns the state."""
-        given = {"window": window, "rate": rate}
-        arguments = {name: "" if value is None else value for name, value in given.items()}
-        return str((await self._run("tune", batch, **arguments)).decode())
+        return str(await self._run("tune", batch, window=window, rate=rate))
 
     async def redrive(self, batch: str, ended: str = "") -> Redriven:
         """Make the reduce of an ended batch due again: it runs the failed items in the next generation.
 
         With `ended`, as a sweep returns it, only that end is meant.
         """
-        lease = microseconds(DUTY_LEASE)
-        state, generation, verdict = await self._run("redrive", batch, duty_lease=lease, ended=ended)
-        return Redriven(state.decode(), int(generation), verdict.decode())
+        return Redriven(**await self._run("redrive", batch, duty_lease=DUTY_LEASE, ended=ended))
 
     async def delete(self, batch: str, owner: str, *, go_on: bool = False) -> Deletion:
         """Lease the deletion of an ended or forgotten batch, or renew the lease; `go_on` begins no deletion."""
-        times = {"delete_lease": microseconds(DUTY_LEASE), "expire_at": expiry()}
-        verdict, state = await self._run("delete", batch, owner=owner, go_on=int(go_on), **times)
-        return Deletion(verdict.decode(), state.decode())
+        times = {"delete_lease": DUTY_LEASE, "expire_at": expiry()}
+        return Deletion(**await self._run("delete", batch, owner=owner, go_on=go_on, **times))
 
     async def disown(self, batch: str, epoch: str) -> None:
         """Delete the ledger of an earlier batch of the same id: Redis came back from an old copy."""

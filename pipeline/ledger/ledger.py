@@ -6,9 +6,9 @@ Redis are microseconds by Redis' own clock; the methods take and give seconds.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Literal, Self, cast
+from dataclasses import asdict
+from typing import Any, Literal, Self, cast
 
-import orjson
 from redis.asyncio import Redis
 
 from pipeline.answers.envelope import Envelope
@@ -20,19 +20,8 @@ from pipeline.ledger.measures import bucket_of
 from pipeline.ledger.notices import NoticeBoard
 from pipeline.ledger.probe import Probes
 from pipeline.ledger.redis.client import check_server, open_redis, unavailable
-from pipeline.ledger.replies import (
-    MICROSECONDS,
-    Claim,
-    FailVerdict,
-    GenerationRef,
-    Lease,
-    Overview,
-    Phase,
-    Repairs,
-    Settled,
-    State,
-)
-from pipeline.ledger.scripts import DUTY_LEASE, Scripts, expiry, microseconds
+from pipeline.ledger.replies import Claim, FailVerdict, GenerationRef, Lease, Overview, Phase, Repairs, Settled, State
+from pipeline.ledger.scripts import DUTY_LEASE, Scripts, expiry
 from pipeline.metrics import Metrics
 from pipeline.spec.submission import Submission
 from pipeline.units import MIB
@@ -101,26 +90,26 @@ class Ledger:
         people had set of a batch that Redis has lost.
         """
         spec = submission.spec
-        verdict, epoch = await self._run(
+        reply = await self._run(
             "claim",
             batch,
             owner=owner,
             digest=submission.digest,
-            claim_lease=microseconds(OPENING_LEASE),
+            claim_lease=OPENING_LEASE,
             expire_at=expiry(spec.deadline),
             window=spec.window,
             model_function=spec.function,
             kind=kind,
-            hand_on=int(hand_on),
-            rate="" if spec.rate is None else spec.rate,
+            hand_on=hand_on,
+            rate=spec.rate,
             ahead=ahead,
-            requested=orjson.dumps(requested),
+            requested=requested,
             epoch_before=int(submission.epoch, 16),
             targets=len(spec.targets),
-            reduces=int(spec.reduce is not None),
-            shown=orjson.dumps(spec.shown_targets),
+            reduces=spec.reduce is not None,
+            shown=spec.shown_targets,
         )
-        return Claim(verdict.decode(), epoch.decode())
+        return Claim(**reply)
 
     async def abandon(self, batch: str, owner: str, reason: str = "") -> bool:
         """Give up an opening: with a reason the batch ends as failed, without one its id is free again."""
@@ -128,9 +117,8 @@ class Ledger:
 
     async def begin(self, batch: str, owner: str, new: NewGeneration) -> tuple[Begun, list[int]]:
         """Begin a generation; returns its verdict and the tasks of the first window, which are due until confirmed."""
-        lease = microseconds(DUTY_LEASE)
-        verdict, *release = await self._run("begin", batch, owner=owner, duty_lease=lease, **new.arguments())
-        return verdict.decode(), release
+        reply = await self._run("begin", batch, owner=owner, duty_lease=DUTY_LEASE, **asdict(new))
+        return reply["verdict"], list(reply["release"])
 
     async def restore(
         self, batch: str, owner: str, fields: Mapping[str, str], settled: bytes, tasks: int, remaining: int
@@ -139,9 +127,8 @@ class Ledger:
 
         The next sweep finds what is due.
         """
-        counts = {"tasks": tasks, "remaining": remaining}
-        state = await self._run("restore", batch, owner=owner, fields=orjson.dumps(fields), settled=settled, **counts)
-        return cast("Begun", state.decode())
+        of = {"owner": owner, "fields": fields, "tasks": tasks}
+        return cast("Begun", await self._run("restore", batch, settled=settled, remaining=remaining, **of))
 
     async def note_trouble(self, batch: str, trouble: str, excused: str = "") -> None:
         """Note why an opening or a reduce did not succeed; it is tried again.
@@ -154,36 +141,32 @@ class Ledger:
         self, identity: Identity, envelope: Envelope, answer: bytes, seconds: float | None = None
     ) -> Settled:
         """Record a task's first answer, count it, and take on the duties that follow; the task took `seconds`."""
-        verdict, function, segment, reduce, *release = await self._run(
+        reply = await self._run(
             "settle",
             identity.batch,
             *(part for kind in envelope.failures for part in kind.arguments(identity.generation)),
-            generation=identity.generation,
-            task=identity.task,
+            **_task(identity),
             attempt=identity.attempt,
             succeeded=envelope.succeeded,
             failed=envelope.failed,
             not_found=envelope.not_found,
+            retryable=envelope.retryable,
             answer=answer,
+            bucket=None if seconds is None else bucket_of(seconds),
             most_outcomes=SEGMENT_OUTCOMES,
             most_bytes=SEGMENT_BYTES,
-            duty_lease=microseconds(DUTY_LEASE),
             first_calls=FIRST_CALLS,
-            epoch=identity.epoch,
-            retryable=envelope.retryable,
-            bucket="" if seconds is None else bucket_of(seconds),
+            duty_lease=DUTY_LEASE,
         )
-        segment = segment if segment >= 0 else None
-        return Settled(verdict.decode(), function.decode(), segment, bool(reduce), tuple(release))
+        return Settled(**reply)
 
     async def fail(self, identity: Identity, attempts: int, backoff: float) -> FailVerdict:
         """Count a callback without a usable answer; on 'retry' the task is due again after `backoff` seconds.
 
         `attempts` of these make it 'exhausted'; 0 does not count this one.
         """
-        limits = {"attempts": attempts, "backoff": microseconds(backoff)}
-        (verdict,) = await self._run("fail", identity.batch, attempt=identity.attempt, **_task(identity), **limits)
-        return cast("FailVerdict", verdict.decode())
+        of = {**_task(identity), "attempt": identity.attempt}
+        return cast("FailVerdict", await self._run("fail", identity.batch, attempts=attempts, backoff=backoff, **of))
 
     async def extend(self, identity: Identity) -> None:
         """Keep the task from being found lost for a while: the queue-worker tries it again by itself."""
@@ -195,64 +178,53 @@ class Ledger:
 
     async def defer(self, of: GenerationRef, tasks: Sequence[int], backoff: float) -> None:
         """The gateway refused these releases: they are due again in `backoff` seconds."""
-        delay = microseconds(backoff)
-        await self._run("defer", of.batch, *tasks, generation=of.generation, epoch=of.epoch, backoff=delay)
+        await self._run("defer", of.batch, *tasks, generation=of.generation, epoch=of.epoch, backoff=backoff)
 
     async def read_segment(self, batch: str, generation: int, segment: int) -> tuple[str, list[bytes]]:
         """Return the epoch and the answers of a segment, in the order they settled; none when it is written already."""
-        epoch, *answers = await self._run("read_segment", batch, generation=generation, segment=segment)
-        return epoch.decode(), answers
+        reply = await self._run("read_segment", batch, generation=generation, segment=segment)
+        return reply["epoch"], list(reply["answers"])
 
     async def segment_written(self, batch: str, generation: int, segment: int, epoch: str) -> None:
         """The segment is in S3: drop its outcomes and the duty to write it."""
-        place = {"generation": generation, "segment": segment}
-        await self._run("segment_written", batch, epoch=epoch, expire_at=expiry(), **place)
+        of = {"generation": generation, "segment": segment, "epoch": epoch}
+        await self._run("segment_written", batch, expire_at=expiry(), **of)
 
     async def lease_reduce(self, batch: str, owner: str, generation: int) -> Lease:
         """Take or renew the lease of the reduce, for 30 s."""
-        lease = microseconds(REDUCE_LEASE)
-        verdict, begun, *segments = await self._run(
-            "lease_reduce", batch, owner=owner, generation=generation, reduce_lease=lease
-        )
-        return Lease(verdict.decode(), tuple(segments), begun)
+        of = {"owner": owner, "generation": generation}
+        return Lease(**await self._run("lease_reduce", batch, reduce_lease=REDUCE_LEASE, **of))
 
     async def finish(self, batch: str, owner: str, generation: int, published: Published) -> str:
         """End the batch; returns its final state, or '' when the lease was lost."""
-        arguments = published.arguments() | {"expire_at": expiry()}
-        return str((await self._run("finish", batch, owner=owner, generation=generation, **arguments)).decode())
+        of = {"owner": owner, "generation": generation}
+        return str(await self._run("finish", batch, expire_at=expiry(), **of, **asdict(published)))
 
     async def reserve_call(self, batch: str, longest: float) -> float | None:
         """Reserve the turn of one call by the batch's rate; returns the seconds until then, None past `longest`."""
-        delay = await self._run("reserve_call", batch, longest=microseconds(longest))
-        return None if delay < 0 else delay / MICROSECONDS
+        return cast("float | None", await self._run("reserve_call", batch, longest=longest))
 
     async def repair(self, batch: str, silence: float, shortest: float) -> Repairs:
         """Sweep one batch; `silence` seconds make a taken message lost, two sweeps are `shortest` seconds apart."""
-        times = {"silence": silence, "duty_lease": DUTY_LEASE, "shortest": shortest}
-        reply = await self._run(
-            "repair",
-            batch,
-            losses_allowed=LOSSES_ALLOWED,
-            most_releases=MOST_RELEASES,
-            expire_at=expiry(),
-            **{name: microseconds(seconds) for name, seconds in times.items()},
-        )
-        return Repairs.read(reply)
+        times = {"silence": silence, "shortest": shortest, "duty_lease": DUTY_LEASE, "expire_at": expiry()}
+        limits = {"losses_allowed": LOSSES_ALLOWED, "most_releases": MOST_RELEASES}
+        return Repairs(**await self._run("repair", batch, **times, **limits))
 
     async def state(self, batch: str) -> State | None:
         """Return the batch's state, None when there is no ledger."""
         reply = await self._run("state", batch)
-        return State.read(reply) if reply else None
+        return State(**reply) if reply else None
 
     async def overview(self, batch: str) -> Overview | None:
         """Return the batch's entry in a list, None when there is no ledger."""
-        return Overview.read(await self._run("overview", batch))
+        reply = await self._run("overview", batch)
+        return Overview(**reply) if reply["state"] else None
 
     async def phase(self, batch: str) -> Phase | None:
         """Return where the batch stands, None when there is no ledger."""
-        state, generation, epoch, rate = await self._run("phase", batch)
-        return Phase(state.decode(), int(generation or 0), (epoch or b"").decode(), bool(rate)) if state else None
+        reply = await self._run("phase", batch)
+        return Phase(**reply) if reply["state"] else None
 
 
-def _task(identity: Identity) -> dict[str, str | int]:
+def _task(identity: Identity) -> dict[str, Any]:
     return {"generation": identity.generation, "task": identity.task, "epoch": identity.epoch}

@@ -8,7 +8,8 @@ import math
 import struct
 from dataclasses import dataclass
 
-from pipeline.ledger.replies import MICROSECONDS, State
+from pipeline.ledger.replies import State
+from pipeline.units import MICROSECONDS
 
 SLOTS = 120
 BUCKETS = 96

@@ -4,13 +4,14 @@ The notices of an end may outlive the ledger of the batch; lost ones are recreat
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, Self
 
 import orjson
 
-from pipeline.ledger.replies import MICROSECONDS, State
-from pipeline.ledger.scripts import Scripts, expiry, microseconds
+from pipeline.ledger.replies import State
+from pipeline.ledger.scripts import Scripts, expiry
+from pipeline.units import MICROSECONDS, microseconds
 
 _SHOWN = {"held": "due", "undelivered": "given up"}
 _STORED = {"given up": "undelivered"}
@@ -97,14 +98,12 @@ class NoticeBoard:
 
     async def read(self, batch: str) -> Notices:
         """Return the notices of a batch; none before its end, or where it has no targets."""
-        fields, due = await self._run("read_notices", batch)
-        pairs = zip(fields[::2], fields[1::2], strict=True)
-        return Notices.read({name.decode(): value.decode() for name, value in pairs}, due)
+        return Notices.read(**await self._run("read_notices", batch))
 
     async def start_delivery(self, batch: str, end: EndId, target: int, lease: float) -> int:
         """Take the next attempt to notify a target, for `lease` seconds; returns its number, 0 for none."""
-        lease_time = microseconds(lease)
-        return int(await self._run("start_delivery", batch, ending=str(end), target=target, delivery_lease=lease_time))
+        of = {"ending": str(end), "target": target}
+        return int(await self._run("start_delivery", batch, delivery_lease=lease, **of))
 
     async def record_delivery(
         self, batch: str, end: EndId, target: int, result: DeliveryResult
@@ -113,12 +112,8 @@ class NoticeBoard:
 
         `delivered`, `due` again, `undelivered` (given up), or `stale`: nothing has changed.
         """
-        times = {"backoff": microseconds(result.backoff), "patience": microseconds(result.patience)}
-        numbers = {"target": target, "number": result.number, "status": result.status}
-        state, *due = await self._run(
-            "record_delivery", batch, ending=str(end), result=result.verdict, **numbers, **times
-        )
-        return state.decode(), tuple(due)
+        reply = await self._run("record_delivery", batch, ending=str(end), target=target, **asdict(result))
+        return reply["state"], reply["due"]
 
     async def restore(self, batch: str, end: EndId, described: Sequence[Mapping[str, Any]]) -> None:
         """Recreate the notices of an end that Redis has lost, from the targets in a final status."""
@@ -130,5 +125,4 @@ class NoticeBoard:
             )
             for place, target in enumerate(described)
         ]
-        targets = orjson.dumps(known)
-        await self._run("restore_notices", batch, ending=str(end), expire_at=expiry(), targets=targets)
+        await self._run("restore_notices", batch, ending=str(end), expire_at=expiry(), targets=known)

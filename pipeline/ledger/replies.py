@@ -1,10 +1,10 @@
-"""What the ledger's scripts reply, typed."""
+"""The replies of the ledger's scripts, typed: the fields have the names in the headers of the scripts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple
 
-MICROSECONDS = 1_000_000
+from pipeline.units import MICROSECONDS
 
 Verdict = Literal["settled", "duplicate", "closed", "unknown"]
 FailVerdict = Literal["retry", "exhausted", "skip", "duplicate", "stale", "closed", "unknown"]
@@ -76,23 +76,6 @@ class Repairs:
     ended: str = ""
     lost: int = 0
 
-    @classmethod
-    def read(cls, reply: Sequence[Any]) -> Self:
-        """Read what `repair.lua` replies."""
-        state = reply[0].decode()
-        notices = (tuple(reply[1]), bool(reply[2]))
-        if state in {"", "gone"}:
-            return cls(state, *notices)
-        generation, function, epoch, opening, reduce, delete, segments, release, exhausted, ended, lost = reply[3:]
-        return cls(
-            *(state, *notices, int(generation or 0), (function or b"").decode(), (epoch or b"").decode()),
-            *(bool(opening), bool(reduce), bool(delete), tuple(segments)),
-            release=tuple((int(task), int(attempt)) for task, attempt in release),
-            exhausted=tuple(exhausted),
-            ended=ended.decode(),
-            lost=lost,
-        )
-
 
 @dataclass(frozen=True)
 class Lease:
@@ -146,16 +129,6 @@ class Overview:
     created: float | None
     ended: float | None
 
-    @classmethod
-    def read(cls, reply: Sequence[bytes | None]) -> Self | None:
-        """Read what `overview.lua` replies."""
-        state, function, *numbers = reply
-        if state is None or function is None:
-            return None
-        items, succeeded, failed, created, ended = (None if number is None else int(number) for number in numbers)
-        times = (None if at is None else at / MICROSECONDS for at in (created, ended))
-        return cls(state.decode(), function.decode(), items, succeeded or 0, failed or 0, *times)
-
 
 @dataclass(frozen=True)
 class State:
@@ -172,15 +145,6 @@ class State:
     failures: Mapping[str, bytes] = field(default_factory=dict)
     notices: Mapping[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def read(cls, reply: Sequence[Any]) -> Self:
-        """Read what `state.lua` replies."""
-        fields, in_flight, remaining, now, series, failures, notices = reply
-        pairs = {name.decode(): value.decode() for name, value in _pairs(fields)}
-        kinds = {kind.decode(): value for kind, value in _pairs(failures)}
-        targets = {name.decode(): value.decode() for name, value in _pairs(notices)}
-        return cls(pairs, in_flight, remaining, int(now) / MICROSECONDS, series, kinds, targets)
-
     def __getitem__(self, name: str) -> str:
         return self.fields.get(name, "")
 
@@ -192,7 +156,3 @@ class State:
         """A time in seconds since 1970, None where it is not set."""
         value = self.fields.get(name)
         return int(value) / MICROSECONDS if value else None
-
-
-def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    return zip(flat[::2], flat[1::2], strict=True)

@@ -1,33 +1,32 @@
 """The Lua scripts of the ledger: loaded once, and run on the keys of one batch.
 
-The header of a script names its arguments: it is the only place that does, and the locals that hold them come from it.
+The header of a script is the only place that names its arguments and the parts of its reply.
 """
 
-import re
 import time
-from collections.abc import KeysView
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
+from pipeline.ledger.headers import Encoder, Reply, encoder, read_rows
 from pipeline.ledger.keys import BATCH_KEYS, batch_keys
 from pipeline.ledger.redis.client import unavailable
-from pipeline.ledger.replies import MICROSECONDS
 
 LEDGER_TTL = 7 * 86400
 DUTY_LEASE = 30.0
 
 _KEYS = f"local {', '.join(key.name.upper() or 'LEDGER' for key in BATCH_KEYS)} = unpack(KEYS) "
-_ARGUMENT = re.compile(r"^-- @(arg|rest) (\w+)", re.MULTILINE)
 
 
 class Source(NamedTuple):
-    """A script as it is sent, the names of its arguments, and that of the list of all others, if it has one."""
+    """A script as it is sent, its arguments with what encodes each, the name of the list of all others, its reply."""
 
     text: str
-    arguments: KeysView[str]
+    arguments: Mapping[str, Encoder]
     rest: str
+    reply: Reply
 
 
 def read_scripts() -> dict[str, Source]:
@@ -41,12 +40,11 @@ def read_scripts() -> dict[str, Source]:
 
 
 def _source(common: str, body: str) -> Source:
-    declared = _ARGUMENT.findall(body)
-    names = [name for kind, name in declared if kind == "arg"]
-    rest = next((name for kind, name in declared if kind == "rest"), "")
+    names = {row.name: encoder(row.type) for row in read_rows(body, "arg")}
+    rest = "".join(row.name for row in read_rows(body, "rest"))
     unpacked = f" local {', '.join(names)} = unpack(ARGV, 1, {len(names)})" if names else ""
     listed = f" local {rest} = arguments_from({len(names) + 1})" if rest else ""
-    return Source(f"{common}{unpacked}{listed}\n{body}", dict.fromkeys(names).keys(), rest)
+    return Source(f"{common}{unpacked}{listed}\n{body}", names, rest, Reply(read_rows(body, "reply")))
 
 
 class Scripts:
@@ -57,21 +55,15 @@ class Scripts:
         self._sources = read_scripts()
         self._scripts = {name: redis.register_script(source.text) for name, source in self._sources.items()}
 
-    async def run(
-        self, script: str, batch: str, /, *rest: str | bytes | float, **arguments: str | bytes | float
-    ) -> Any:
-        """Run a script on a batch's keys and return its reply; raises UnavailableError."""
+    async def run(self, script: str, batch: str, /, *rest: str | bytes | float, **arguments: Any) -> Any:
+        """Run a script on a batch's keys: arguments and reply as its header declares them; raises UnavailableError."""
         source = self._sources[script]
-        if arguments.keys() != source.arguments or (rest and not source.rest):
+        if arguments.keys() != source.arguments.keys() or (rest and not source.rest):
             raise TypeError(f"{script}.lua takes {', '.join(source.arguments)}, not {', '.join(arguments)}")
-        values = [*(arguments[name] for name in source.arguments), *rest]
+        values = [*(encode(arguments[name]) for name, encode in source.arguments.items()), *rest]
         with unavailable():
-            return await self._scripts[script](keys=batch_keys(self._prefix, batch), args=values)
-
-
-def microseconds(seconds: float) -> int:
-    """Return a time as the scripts take it."""
-    return int(seconds * MICROSECONDS)
+            reply = await self._scripts[script](keys=batch_keys(self._prefix, batch), args=values)
+        return source.reply.read(reply)
 
 
 def expiry(seconds: float = 0) -> int:

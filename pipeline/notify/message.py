@@ -7,13 +7,12 @@ from pipeline.answers.reply import Reply
 from pipeline.context import Context
 from pipeline.identity import Identity
 from pipeline.ledger.notices import EndId
-from pipeline.ledger.replies import MICROSECONDS
 from pipeline.spec.input_address import Address
 from pipeline.spec.targets import Target
 from pipeline.status.saved_state import final_status
 from pipeline.store import keys
 from pipeline.store.bucket import Store
-from pipeline.units import iso
+from pipeline.units import MICROSECONDS, iso
 
 _TYPES = {"reduce": "batch.reduce", "notify": "batch.ended"}
 

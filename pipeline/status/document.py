@@ -9,12 +9,13 @@ import orjson
 from pipeline.answers.failure_kinds import Kept
 from pipeline.ledger.measures import Measures, read_measures
 from pipeline.ledger.notices import notices_of
-from pipeline.ledger.replies import MICROSECONDS, State
+from pipeline.ledger.replies import State
 from pipeline.ledger.states import ENDED
 from pipeline.settings.environment import Settings
 from pipeline.spec.input_address import Address
 from pipeline.status.fields import Example, FailureKind, Links, Notification, Status
 from pipeline.store.keys import output, summary
+from pipeline.units import MICROSECONDS
 
 
 def status_url(settings: Settings, batch: str) -> str:

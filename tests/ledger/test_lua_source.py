@@ -14,7 +14,7 @@ from pipeline.ledger.states import CHANGES, ENDED, EXPIRY, SETTLING, STATES
 LEDGER = Path(pipeline.__file__).parent / "ledger"
 COMMON = (LEDGER / "lua" / "common.lua").read_text()
 SOURCES = read_scripts()
-TYPES = {"text", "bytes", "json", "int", "number", "flag", "hash", "list", "us", "unix", "seconds"}
+TYPES = {"text", "bytes", "json", "int", "number", "flag", "us", "unix", "seconds", "ints", "pairs", "hash", "raw_hash"}
 HEADER = re.compile(r"-- @(arg|rest|reply) +(?:\.\.\.)?(\w+) +(\w+)\??(?:  .*)?")
 
 scripts = pytest.mark.parametrize("script", SOURCES)
@@ -66,8 +66,8 @@ def test_each_script_is_run_by_one_method_with_the_names_of_its_header() -> None
     assert Counter(name for name, _ in calls) == Counter(dict.fromkeys(SOURCES, 1))
     for name, keywords in calls:
         # Those of a mapping are compared when the script is run.
-        assert keywords - {None} <= SOURCES[name].arguments
-        assert None in keywords or keywords == SOURCES[name].arguments
+        assert keywords - {None} <= set(SOURCES[name].arguments)
+        assert None in keywords or keywords == set(SOURCES[name].arguments)
 
 
 def _runs(tree: ast.AST) -> list[tuple[str, set[str | None]]]:

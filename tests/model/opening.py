@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from pipeline.ledger.arguments import NewGeneration
-from pipeline.ledger.scripts import microseconds
 from pipeline.ledger.states import SETTLING
+from pipeline.units import microseconds
 from tests.model.batch import Batch, Round
 from tests.model.caller import Caller
 from tests.model.life import Rebuilt

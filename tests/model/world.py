@@ -12,9 +12,10 @@ from redis.asyncio import Redis
 from redis.typing import ScriptTextT
 
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.scripts import Scripts, microseconds
+from pipeline.ledger.scripts import Scripts
 from pipeline.ledger.states import EXPIRY, NONE
 from pipeline.local.services.redis_and_s3 import redis_server
+from pipeline.units import microseconds
 
 T = TypeVar("T")
 

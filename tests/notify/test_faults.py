@@ -11,8 +11,8 @@ from aiohttp import web
 
 from pipeline.errors import UnavailableError
 from pipeline.ledger.notices import NoticeBoard
-from pipeline.ledger.replies import MICROSECONDS
 from pipeline.notify.deliver import deliver_due
+from pipeline.units import MICROSECONDS
 from tests.rigs.function.notified_batches import notify_hooks, run
 from tests.rigs.function.pipeline_bench import PipelineBench
 from tests.rigs.openfaas.receivers import Answer, Receiver, allow, due_again, notified, status_answer, wait_of

@@ -1,17 +1,17 @@
 -- Begin a generation: the opening of a batch (generation 0), or the next generation after a reduce.
--- @arg owner       text     who holds the claim, or the lease of the reduce
--- @arg generation  int      the generation to begin
--- @arg tasks       int      its tasks
--- @arg items       int      its items
--- @arg deadline    seconds  from now; only where a run begins
--- @arg delay       us       before the first release
--- @arg duty_lease  us       after which others may take over what this hands out
--- @arg again       int      failures counted before whose items run again now
--- @arg calls       int      calls to the model function that a task makes
--- @arg final       flag     1: what fails in this generation does not run again by itself
--- @arg tolerated   int?     how many items may fail; none: any number
--- @reply verdict   text     running | paused | reducing (nothing to run) | lost (another holds the claim or lease)
--- @reply ...tasks  int      to release
+-- @arg owner         text     who holds the claim, or the lease of the reduce
+-- @arg generation    int      the generation to begin
+-- @arg tasks         int      its tasks
+-- @arg items         int      its items
+-- @arg deadline      seconds  from now; only where a run begins
+-- @arg delay         us       before the first release
+-- @arg duty_lease    us       after which others may take over what this hands out
+-- @arg again         int      failures counted before whose items run again now
+-- @arg calls         int      calls to the model function that a task makes
+-- @arg final         flag     1: what fails in this generation does not run again by itself
+-- @arg tolerated     int?     how many items may fail; none: any number
+-- @reply verdict     text     running | paused | reducing (nothing to run) | lost (another holds the claim or lease)
+-- @reply ...release  int      to release
 local state, current_owner, previous, cancelled, outcome, redrive, paused, epoch =
   get('state', 'owner', 'generation', 'cancel', 'outcome', 'redrive', 'paused', 'epoch')
 local first = generation == '0'

@@ -2,16 +2,16 @@
 -- @arg duty_lease    us    after which others may take over what this hands out
 -- @reply state       text  before, '' without a ledger; 'cancelled' also while the reduce of a cancelled batch runs
 -- @reply generation  int
--- @reply segment     int   to write, -1 for none
+-- @reply segment     int?  to write
 -- @reply reduce      flag  1: the reduce is to be started
 local state, generation, pending, outcome = get('state', 'generation', 'pending', 'outcome')
-if not state then return {'', '0', -1, 0} end
+if not state then return {'', '0', false, 0} end
 if state == 'reducing' and outcome ~= 'failed' then
   -- Nothing runs now: this stops the next generation.
   call('HSET', LEDGER, 'outcome', 'cancelled', 'reason', 'cancelled on request')
   state = 'cancelled'
 end
-local reply = {state, generation, -1, 0}
+local reply = {state, generation, false, 0}
 if state == 'opening' then
   call('HSET', LEDGER, 'cancel', 1)
 elseif state == 'running' or state == 'paused' then

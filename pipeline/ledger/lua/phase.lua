@@ -1,6 +1,6 @@
--- Where a batch stands. False stands for a field that is not set.
+-- Where a batch stands; the state is '' without a ledger.
 -- @reply state       text
 -- @reply generation  int
 -- @reply epoch       text
--- @reply rate        number  calls a second
+-- @reply paced       flag  it has a rate
 return {get('state', 'generation', 'epoch', 'rate')}

@@ -1,10 +1,10 @@
 -- Run the failed items of an ended batch again: its reduce is due once more, and begins the next generation.
--- @arg duty_lease    us    after which others may take over the reduce
--- @arg ended         us?   only the end at this time is meant; none: any end
--- @reply state       text  before, '' without a ledger
+-- @arg duty_lease    us     after which others may take over the reduce
+-- @arg ended         text?  only the end at this time is meant; none: any end
+-- @reply state       text   before, '' without a ledger
 -- @reply generation  int
--- @reply verdict     text  redriven | under way (redriven before) | open (it has not ended)
---                          | unopened (it never began) | unknown (no ledger)
+-- @reply verdict     text   redriven | under way (redriven before) | open (it has not ended)
+--                           | unopened (it never began) | unknown (no ledger)
 local state, generation, redrive, base, started, current_ended =
   get('state', 'generation', 'redrive', 'base', 'started', 'ended')
 if not state then return {'', '0', 'unknown'} end

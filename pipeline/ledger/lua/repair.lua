@@ -1,25 +1,25 @@
 -- The sweep of one batch: take over what is overdue, find what is lost, keep the deadline.
--- @arg silence           us    after which a message that a worker took must have been answered
--- @arg duty_lease        us    after which others may take over what this hands out
--- @arg losses_allowed    int   of a task
--- @arg most_releases     int   in one sweep
--- @arg expire_at         unix  when the keys of an open batch expire at the earliest
--- @arg shortest          us    between two sweeps
--- @reply state           text  'gone' without a ledger, '' when another replica has just swept the batch: then the reply
---                              ends after `waiting`
--- @reply notify          list  targets whose turn it is to be notified of the end
--- @reply waiting         flag  1 while a target is still to be notified
--- @reply generation      int
--- @reply model_function  text
--- @reply epoch           text
--- @reply open            flag  1: the opening is overdue
--- @reply reduce          flag  1: the reduce is overdue
--- @reply delete          flag  1: the deletion is overdue
--- @reply segments        list  to write
--- @reply releases        list  of {task, attempt}, to release again
--- @reply exhausted       list  tasks that were lost too often
--- @reply ended           us    '' before the end
--- @reply lost            int   of the releases, those of lost tasks
+-- @arg silence         us     after which a message that a worker took must have been answered
+-- @arg duty_lease      us     after which others may take over what this hands out
+-- @arg losses_allowed  int    of a task
+-- @arg most_releases   int    in one sweep
+-- @arg expire_at       unix   when the keys of an open batch expire at the earliest
+-- @arg shortest        us     between two sweeps
+-- @reply state         text   'gone' without a ledger, '' when another replica has just swept the batch: then the reply
+--                             ends after `waiting`
+-- @reply notify        ints   targets whose turn it is to be notified of the end
+-- @reply waiting       flag   1 while a target is still to be notified
+-- @reply generation    int
+-- @reply function      text
+-- @reply epoch         text
+-- @reply open          flag   1: the opening is overdue
+-- @reply reduce        flag   1: the reduce is overdue
+-- @reply delete        flag   1: the deletion is overdue
+-- @reply segments      ints   to write
+-- @reply release       pairs  task and attempt, to release again
+-- @reply exhausted     ints   tasks that were lost too often
+-- @reply ended         text   '' before the end
+-- @reply lost          int    of those to release, the lost ones
 local state, generation, model_function, swept_at, epoch = get('state', 'generation', 'function', 'swept_at', 'epoch')
 if not state then return {'gone', due_notices()} end
 if swept_at and now - swept_at < tonumber(shortest) then return {'', {}, 0} end

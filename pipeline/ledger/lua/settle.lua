@@ -1,39 +1,39 @@
 -- Record a task's first outcome and take on every duty that follows from it.
 -- No duty lives only in the reply, which may be lost after the script ran.
--- @arg generation        int
--- @arg task              int
--- @arg attempt           int
--- @arg succeeded         int    items in the answer
--- @arg failed            int    items in the answer
--- @arg not_found         int    of the failed, those answered 404
--- @arg answer            bytes  '' for an answer without outcomes
--- @arg most_outcomes     int    a segment is cut at so many outcomes,
--- @arg most_bytes        int    or at so many bytes
--- @arg duty_lease        us     after which others may take over what this hands out
--- @arg first_calls       int    a run stops when so many first calls all answered 404
--- @arg epoch             text
--- @arg retryable         int    of the failed, those worth another attempt
--- @arg bucket            int?   of the task's duration; none: it is not known
--- @rest failures         text   of each kind of failure: kind, given up, worth another attempt, example
--- @reply verdict         text   settled | duplicate | closed | unknown (no ledger)
--- @reply model_function  text
--- @reply segment         int    to write, -1 for none
--- @reply reduce          flag   1: the reduce is to be started
--- @reply ...tasks        int    to release
+-- @arg generation     int
+-- @arg task           int
+-- @arg attempt        int
+-- @arg succeeded      int    items in the answer
+-- @arg failed         int    items in the answer
+-- @arg not_found      int    of the failed, those answered 404
+-- @arg answer         bytes  '' for an answer without outcomes
+-- @arg most_outcomes  int    a segment is cut at so many outcomes,
+-- @arg most_bytes     int    or at so many bytes
+-- @arg duty_lease     us     after which others may take over what this hands out
+-- @arg first_calls    int    a run stops when so many first calls all answered 404
+-- @arg epoch          text
+-- @arg retryable      int    of the failed, those worth another attempt
+-- @arg bucket         int?   of the task's duration; none: it is not known
+-- @rest failures      text   of each kind of failure: kind, given up, worth another attempt, example
+-- @reply verdict      text   settled | duplicate | closed | unknown (no ledger)
+-- @reply function     text
+-- @reply segment      int?   to write
+-- @reply reduce       flag   1: the reduce is to be started
+-- @reply ...release   int    tasks
 local state, current_generation, current_epoch, model_function, heard, items, base, final, tolerated, run_at, slot_width
   = get('state', 'generation', 'epoch', 'function', 'heard', 'items', 'base', 'final', 'tolerated', 'run_at',
     'slot_width')
-if not state then return {'unknown', '', -1, 0} end
+if not state then return {'unknown', '', false, 0} end
 if current_epoch ~= epoch or current_generation ~= generation or not accepts_answers(state) then
-  return {'closed', model_function, -1, 0}
+  return {'closed', model_function, false, 0}
 end
 -- Only a task of a closing batch is settled without outcomes.
 local outcomes = succeeded + failed
-if outcomes == 0 and state ~= 'closing' then return {'closed', model_function, -1, 0} end
+if outcomes == 0 and state ~= 'closing' then return {'closed', model_function, false, 0} end
 -- The first write: Redis refuses it when it is out of memory, so that all of the script runs or nothing.
 if call('SETBIT', SETTLED, task, 1) == 1 then
   drop_task(task)
-  return {'duplicate', model_function, -1, 0}
+  return {'duplicate', model_function, false, 0}
 end
 
 local SLOTS, MOST_KINDS = 120, 20
@@ -122,7 +122,7 @@ if tolerated and failed ~= '0' then
 end
 
 local over = remaining == 0 or (state == 'closing' and call('ZCARD', INFLIGHT) == 0)
-local reply = {'settled', model_function, -1, 0}
+local reply = {'settled', model_function, false, 0}
 if pending > 0 and (over or pending >= tonumber(most_outcomes) or bytes >= tonumber(most_bytes)) then
   reply[3] = cut_segment(duty_lease)
 end

@@ -1,10 +1,10 @@
 -- Read all that Redis knows of a batch; the reply is empty without a ledger.
--- @reply fields     hash   of the ledger
--- @reply in_flight  int    tasks
--- @reply remaining  int    tasks
+-- @reply fields     hash      of the ledger
+-- @reply in_flight  int       tasks
+-- @reply remaining  int       tasks
 -- @reply now        us
--- @reply series     bytes  counters over time
--- @reply failures   hash   kinds of failure
+-- @reply series     bytes     counters over time
+-- @reply failures   raw_hash  kinds of failure
 -- @reply notices    hash
 local fields = call('HGETALL', LEDGER)
 if #fields == 0 then return {} end
