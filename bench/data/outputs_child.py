@@ -31,8 +31,8 @@ from pipeline.store.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from pipeline.store.errors import ObjectInfo
     from pipeline.store.multipart import Upload
+    from pipeline.store.object_info import ObjectInfo
 
 BEAT = 0.001
 

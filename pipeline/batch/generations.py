@@ -79,7 +79,7 @@ async def begin_next_generation(job: ReduceJob, state: State, spec: BatchSpec, r
     Returns the reduce's verdict: `lost`, `reducing`, or `generation N`.
     """
     context, batch, generation = job.context, job.batch, job.generation + 1
-    shape = (await context.snapshots.manifest(batch, 0)).shape
+    shape = await context.snapshots.manifest(batch, 0)
     frames = context.snapshots.select(batch, rerun.indices)
     count = len(rerun.indices)
     chunk = 1 if rerun.failed == count else chosen_chunk(count, spec, context.settings)

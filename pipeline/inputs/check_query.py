@@ -17,7 +17,7 @@ from pipeline.spec.batch_spec import BatchSpec
 from pipeline.sql.rewrite import check
 from pipeline.store.bucket import Store
 from pipeline.store.columns import table_schema
-from pipeline.store.errors import ObjectInfo
+from pipeline.store.object_info import ObjectInfo
 from pipeline.units import MIB
 
 HEAD = MIB

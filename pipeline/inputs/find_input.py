@@ -5,8 +5,9 @@ from pipeline.errors import BadRequestError
 from pipeline.inputs.s3_prefix import look_at, nothing_there
 from pipeline.request import RESERVED_IDS
 from pipeline.spec.batch_spec import BatchSpec
-from pipeline.store.errors import MissingObjectError, ObjectInfo
+from pipeline.store.errors import MissingObjectError
 from pipeline.store.keys import is_readable
+from pipeline.store.object_info import ObjectInfo
 from pipeline.units import MIB
 
 INLINE_SNAPSHOT = 64 * MIB

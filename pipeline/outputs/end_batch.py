@@ -22,8 +22,8 @@ from pipeline.outputs.summary import Summary, Totals, write_summary
 from pipeline.spec.submission import Submission
 from pipeline.sql.child import Answer
 from pipeline.sql.runner import status_of
-from pipeline.store.errors import ObjectInfo
 from pipeline.store.keys import CONTENT_TYPES, FAILURES_NDJSON, FAILURES_PARQUET, REPORT, SUMMARY, Segment, output_names
+from pipeline.store.object_info import ObjectInfo
 from pipeline.store.writer import Writer
 
 # A table that kills its replica would otherwise keep its batch from ever ending. The query is given up first.

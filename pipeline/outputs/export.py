@@ -11,8 +11,8 @@ from pipeline.concurrency import task_group
 from pipeline.outputs.joined_table import JoinedTable
 from pipeline.outputs.pieces import Pieces, in_thread
 from pipeline.store.bucket import PART_SIZE
-from pipeline.store.errors import ObjectInfo
 from pipeline.store.keys import FAILURES_CSV, FAILURES_NDJSON, FAILURES_PARQUET, results_name
+from pipeline.store.object_info import ObjectInfo
 from pipeline.store.text_formats import to_csv, to_lines_again, to_ndjson
 from pipeline.store.writer import Writer
 from pipeline.units import MIB

@@ -6,8 +6,8 @@ from pipeline.batch.reduce_job import ReduceJob
 from pipeline.concurrency import task_group
 from pipeline.ledger.states import ENDED
 from pipeline.store import keys
-from pipeline.store.errors import ObjectInfo
 from pipeline.store.keys import CONTENT_TYPES
+from pipeline.store.object_info import ObjectInfo
 
 
 async def publish(job: ReduceJob, outputs: Mapping[str, ObjectInfo], summary: ObjectInfo) -> bool:

@@ -15,7 +15,7 @@ from pipeline.sql.child import OUTPUTS, Answer
 from pipeline.sql.fields import Fields
 from pipeline.sql.rewrite import Query, check
 from pipeline.store.columns import input_columns, table_schema
-from pipeline.store.errors import ObjectInfo
+from pipeline.store.object_info import ObjectInfo
 
 NAME_SHOWN = 80
 MOST_NOTES = 10

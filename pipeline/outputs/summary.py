@@ -10,7 +10,7 @@ import orjson
 
 from pipeline.answers.outcome import Outcome
 from pipeline.outputs.batch_rows import BatchRows
-from pipeline.store.errors import ObjectInfo
+from pipeline.store.object_info import ObjectInfo
 from pipeline.store.snapshot import Item
 from pipeline.store.writer import Writer
 from pipeline.units import iso

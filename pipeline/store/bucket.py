@@ -16,31 +16,22 @@ from pipeline.store.client import open_clients
 from pipeline.store.errors import (
     MISSING,
     DeniedError,
-    MissingObjectError,
-    ObjectInfo,
     body_errors,
     read_again,
     s3_errors,
     time_of,
 )
 from pipeline.store.multipart import Upload
+from pipeline.store.object_info import ObjectInfo
 from pipeline.units import MIB
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_s3.type_defs import GetObjectRequestTypeDef, ObjectTypeDef
 
-__all__ = ["COPY_LIMIT", "DELETE_LIMIT", "PART_SIZE", "MissingObjectError", "ObjectInfo", "Store", "Upload"]
-
 PART_SIZE = 8 * MIB
 COPY_LIMIT = 5 * 1024 * MIB
 DELETE_LIMIT = 1000
-# Inside the class `list` is the method.
-Aged = list[tuple[str, float]]
-Sizes = list[tuple[str, int]]
-Entries = list["ObjectTypeDef"]
-Uploads = list[Upload]
-Codes = list[str]
 Check = Callable[[], Awaitable[None]]
 
 log = logging.getLogger(__name__)
@@ -132,7 +123,7 @@ class Store:
 
         Raises UnavailableError naming how many were left, after every key was tried.
         """
-        left: Codes = []
+        left: list[str] = []
         for start in range(0, len(keys), DELETE_LIMIT):
             part = keys[start : start + DELETE_LIMIT]
             if check:
@@ -147,18 +138,18 @@ class Store:
                 f"S3 left {len(left)} of {len(keys)} objects undeleted ({', '.join(sorted(set(left)))})"
             )
 
-    async def list(self, prefix: str, limit: int | None = None) -> list[str]:
+    async def list(self, prefix: str, limit: int | None = None) -> Sequence[str]:
         """Return the keys under a prefix, sorted; at most `limit`, one request a thousand."""
         return [key for key, _ in await self.list_aged(prefix, limit)]
 
-    async def list_aged(self, prefix: str, limit: int | None = None) -> Aged:
+    async def list_aged(self, prefix: str, limit: int | None = None) -> Sequence[tuple[str, float]]:
         """Return the keys under a prefix, sorted, each with when it was written, in seconds since 1970, by S3's clock.
 
         At most `limit`, one request a thousand.
         """
         return [(entry["Key"], entry["LastModified"].timestamp()) for entry in await self._entries(prefix, limit)]
 
-    async def pages(self, prefix: str, limit: int | None = None) -> AsyncIterator[Entries]:
+    async def pages(self, prefix: str, limit: int | None = None) -> AsyncIterator[Sequence["ObjectTypeDef"]]:
         """Yield what S3 says of the objects under a prefix, a thousand at a time, in its order; at most `limit`."""
         with s3_errors(self._shown + prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
@@ -167,7 +158,7 @@ class Store:
             async for page in pages:
                 yield page.get("Contents", [])
 
-    async def _entries(self, prefix: str, limit: int | None = None) -> Entries:
+    async def _entries(self, prefix: str, limit: int | None = None) -> Sequence["ObjectTypeDef"]:
         entries = [entry async for page in self.pages(prefix, limit) for entry in page]
         return sorted(entries, key=lambda entry: entry["Key"])
 
@@ -205,7 +196,7 @@ class Store:
         parameters = {"Bucket": self.bucket, "Key": key, "ResponseContentDisposition": f'attachment; filename="{name}"'}
         return await self._public.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
 
-    async def sizes(self, prefix: str) -> Sizes:
+    async def sizes(self, prefix: str) -> Sequence[tuple[str, int]]:
         """Return the keys under a prefix, sorted, each with its size in bytes; one request a thousand."""
         return [(entry["Key"], entry["Size"]) for entry in await self._entries(prefix)]
 
@@ -229,7 +220,7 @@ class Store:
         aborted = 0
         try:
             for upload in await self.uploads(batch):
-                if keys.belongs_to(upload.key, batch):
+                if keys.is_under(upload.key, batch):
                     await upload.abort()
                     aborted += 1
         except DeniedError as error:
@@ -238,9 +229,9 @@ class Store:
             self._may_list_uploads = False
         return aborted
 
-    async def uploads(self, prefix: str) -> Uploads:
+    async def uploads(self, prefix: str) -> Sequence[Upload]:
         """Return the multipart uploads under a prefix that are neither completed nor aborted."""
-        found: Uploads = []
+        found: list[Upload] = []
         with s3_errors(prefix):
             async for page in self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self.bucket, Prefix=prefix

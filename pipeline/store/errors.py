@@ -1,8 +1,7 @@
-"""What an object in S3 is, and what S3's errors mean."""
+"""The errors of S3, as errors of the function."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import ClientPayloadError
@@ -48,15 +47,6 @@ read_again = retry(
     wait=wait_random_exponential(multiplier=0.1, max=2),
     reraise=True,
 )
-
-
-@dataclass(frozen=True)
-class ObjectInfo:
-    """An object's key, ETag and size in bytes."""
-
-    key: str
-    etag: str
-    size: int
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, ParamSpec, Self, cast, get_args
+from typing import Any, Generic, ParamSpec, Self, cast, get_args
 
 from pipeline.spec.input_format import Format
 
@@ -71,10 +71,12 @@ class Key(Generic[Parts]):
         texts = "|".join(get_args(kind)) or _TEXTS.get(name, "[^/]+")
         return f"(?P<{name}>{'[0-9]+' if kind is int else texts})"
 
-    def parse(self, key: str) -> dict[str, str] | None:
-        """Return the parts of a key, None for a key of another kind."""
+    def parse(self, key: str) -> dict[str, Any] | None:
+        """Return the parts of a key, each of its type; None for a key of another kind."""
         match = self._regex.fullmatch(key)
-        return match and match.groupdict()
+        return match and {
+            name: int(text) if self._types[name] is int else text for name, text in match.groupdict().items()
+        }
 
     def folder(self, *parts: str | int) -> str:
         """Return the folder of all keys that begin with these parts."""
@@ -190,7 +192,7 @@ class Segment:
     @property
     def key(self) -> str:
         """Its key."""
-        return segment(self.batch, self.generation, self.number, self.epoch, self.first, self.last, self.failed)
+        return segment(**vars(self))
 
     def is_since(self, epoch: str) -> bool:
         """Return whether it was written in this epoch or a later one."""
@@ -200,10 +202,7 @@ class Segment:
     def parse(cls, key: str) -> Self | None:
         """Read a segment's key; None for another one."""
         parts = segment.parse(key)
-        if parts is None:
-            return None
-        numbers = {name: int(parts[name]) for name in ("generation", "number", "first", "last", "failed")}
-        return cls(batch=parts["batch"], epoch=parts["epoch"], **numbers)
+        return cls(**parts) if parts else None
 
 
 def key_of(key: str) -> Key[...] | None:
@@ -216,9 +215,15 @@ def is_readable(key: str) -> bool:
     return key_of(key) in {body, output, generation_output}
 
 
+def is_under(key: str, batch: str) -> bool:
+    """Return whether a key is the batch's summary or in its folder, whoever wrote it."""
+    return key == summary(batch) or key.startswith(batch_folder(batch))
+
+
 def belongs_to(key: str, batch: str) -> bool:
-    """Return whether a key is that of an object, but a mark, that the pipeline writes for this batch."""
-    return (key == summary(batch) or key.startswith(batch_folder(batch))) and key_of(key) is not None
+    """Return whether a key is one that the pipeline writes for the batch, or in a folder that it alone writes to."""
+    folders = tuple(kind.folder(batch) for kind in (part, result, segment))
+    return is_under(key, batch) and (key.startswith(folders) or key_of(key) is not None)
 
 
 def batch_folder(batch: str) -> str:

@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from pipeline.errors import PipelineError
-from pipeline.store.errors import MissingObjectError, ObjectInfo, s3_errors
+from pipeline.store.errors import MissingObjectError, s3_errors
+from pipeline.store.object_info import ObjectInfo
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client

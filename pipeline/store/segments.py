@@ -14,8 +14,8 @@ from pipeline.answers.envelope import decode_envelope
 from pipeline.answers.outcome import Outcome
 from pipeline.errors import UnavailableError
 from pipeline.store.bucket import Store
-from pipeline.store.errors import ObjectInfo
 from pipeline.store.keys import Segment, segment
+from pipeline.store.object_info import ObjectInfo
 
 COPIES = 8
 READ_AHEAD = 4

@@ -37,25 +37,13 @@ class Shape(msgspec.Struct, frozen=True):
     json_columns: tuple[str, ...] = ()
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """What a snapshot holds. `first_tasks` and `first_indices` give the first task and item of each part.
+class Manifest(Shape, frozen=True, kw_only=True):
+    """A snapshot: `first_tasks` and `first_indices` give the first task and item of each part."""
 
-    The rest is its Shape.
-    """
-
-    column: str
     items: int
     tasks: int
     first_tasks: list[int]
     first_indices: list[int]
-    derived: bool = False
-    json_items: bool = False
-    json_columns: tuple[str, ...] = ()
-
-    @property
-    def shape(self) -> Shape:
-        """How it holds its items."""
-        return Shape(self.column, self.derived, self.json_items, self.json_columns)
 
 
 # Made once an item by each task and once more by the summary: a Struct takes a fifth of a dataclass's time.
@@ -137,8 +125,11 @@ class Snapshots:
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
         manifest = Manifest(
-            *(shape.column, cutter.items, cutter.tasks, first_tasks, first_indices),
-            *(shape.derived, shape.json_items, shape.json_columns),
+            *(shape.column, shape.derived, shape.json_items, shape.json_columns),
+            items=cutter.items,
+            tasks=cutter.tasks,
+            first_tasks=first_tasks,
+            first_indices=first_indices,
         )
         await self._store.put(keys.manifest(batch, generation), msgspec.json.encode(manifest))
         return manifest
@@ -178,7 +169,7 @@ class Snapshots:
     async def generations(self, batch: str) -> list[int]:
         """Return the generations that have a whole snapshot, sorted."""
         parsed = map(keys.manifest.parse, await self._store.list(keys.manifest.folder(batch)))
-        return sorted(int(parts["generation"]) for parts in parsed if parts)
+        return sorted(parts["generation"] for parts in parsed if parts)
 
     async def cuts(self, batch: str, generation: int) -> AsyncIterator[Cut]:
         """Yield the tasks of a generation, a part at a time."""

@@ -6,8 +6,8 @@ from typing import Self
 
 from pipeline.concurrency import cancel_and_wait
 from pipeline.store.bucket import PART_SIZE, Store
-from pipeline.store.errors import ObjectInfo
 from pipeline.store.multipart import Upload
+from pipeline.store.object_info import ObjectInfo
 
 Record = Callable[[Upload], Awaitable[None]]
 

@@ -14,8 +14,8 @@ from pipeline.ledger.replies import Cancelled
 from pipeline.spec.field_rules import FORMATS
 from pipeline.store.batch_records import Marker, Specs
 from pipeline.store.bucket import Check
-from pipeline.store.errors import ObjectInfo
 from pipeline.store.keys import output_names
+from pipeline.store.object_info import ObjectInfo
 from tests.rigs.function.interrupted_close import before_close
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering
 from tests.rigs.log_lines import LogLines

@@ -176,7 +176,7 @@ async def test_failed_items_are_retried_unchanged(pipeline: Pipeline) -> None:
     parts = await pipeline.context.store.list(f"{pipeline.batch}/input/1/")
     (again,) = [pl.read_parquet(io.BytesIO(await pipeline.context.store.get(key))) for key in parts]
     assert again.schema == (await snapshot(pipeline)).schema
-    assert (await pipeline.context.snapshots.manifest(pipeline.batch, 1)).shape.json_items
+    assert (await pipeline.context.snapshots.manifest(pipeline.batch, 1)).json_items
 
 
 async def test_rebuilt_batch_continues_with_json_items(pipeline: Pipeline) -> None:

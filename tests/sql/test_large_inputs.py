@@ -13,7 +13,7 @@ from pipeline.inputs import check_query as heads
 from pipeline.inputs import s3_prefix as prefixes
 from pipeline.inputs.check_query import HEAD, read_columns
 from pipeline.spec.batch_spec import BatchSpec
-from pipeline.store.errors import ObjectInfo
+from pipeline.store.object_info import ObjectInfo
 from tests.rigs.function.pipeline_bench import PipelineBench, document
 
 TEXT: pl.DataType = pl.String()

@@ -67,8 +67,9 @@ def test_segment_parses_its_key() -> None:
 def test_only_keys_of_the_pipeline_belong_to_a_batch() -> None:
     own = [key for key in EXAMPLES if key.startswith("b")]
     assert [key for key in EXAMPLES if belongs_to(key, "b")] == own
+    assert all(belongs_to(key, "b") for key in ("b/segments/x", "b/input/0/x", "b/refs/x"))
     assert not any(belongs_to(key, "bb") for key in EXAMPLES)
-    strangers = ["b", "b/", "b/notes.txt", "b/0", "b/0/notes.txt", "b/input.txt", "b/segments/x", "b.csv", "bb.json"]
+    strangers = ["b", "b/", "b/notes.txt", "b/0", "b/0/notes.txt", "b/input.txt", "b/segments", "b.csv", "bb.json"]
     assert not any(belongs_to(key, "b") for key in strangers)
 
 

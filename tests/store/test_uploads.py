@@ -106,7 +106,7 @@ async def test_upload_that_cannot_be_aborted_is_logged_beside_the_first_error(
     assert entry.upload == name  # type: ignore[attr-defined]
     assert entry.error.startswith("S3 denies access")  # type: ignore[attr-defined]
     assert await proxied_store.abort_uploads(name) == 0
-    await store_module.Upload.start(proxied_store._client, proxied_store.bucket, f"{name}.json", "text/plain")
+    await Upload.start(proxied_store._client, proxied_store.bucket, f"{name}.json", "text/plain")
     assert await proxied_store.abort_uploads(name) == 1
 
 

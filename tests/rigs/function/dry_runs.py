@@ -1,6 +1,6 @@
 """Dry runs, and a check that they leave no trace."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ DRY_RUN = {"dry_run": "true"}
 NONE: Headers = {}
 
 
-async def traces(pipeline: Pipeline) -> tuple[list[Any], ...]:
+async def traces(pipeline: Pipeline) -> tuple[Sequence[Any], ...]:
     """All that a submission could leave: objects, keys in Redis with their values, messages."""
     objects = await pipeline.context.store.list_aged("")
     keys = sorted([key async for key in pipeline.redis.scan_iter(count=1000)])
