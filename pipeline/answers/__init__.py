@@ -1,1 +1,1 @@
-"""What becomes of items: outcomes, the envelope of a task, kinds of failure. Imports the base only."""
+"""Outcomes of items, the answer of a task, the reply of a call, kinds of failure. Imports the base only."""

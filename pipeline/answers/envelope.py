@@ -1,18 +1,18 @@
-"""A task's answer: an envelope with all that `collect` has to know, then one line an outcome."""
+"""A task's answer: an envelope with the counts that `collect` needs, then one line for each outcome."""
 
 import msgspec
 
-from pipeline.answers.failure_kinds import Failures, group_failures
+from pipeline.answers.failure_kinds import FailureGroup, group_failures
 from pipeline.answers.outcome import Outcome
 
 NOT_FOUND = 404
 
 
 class Envelope(msgspec.Struct, frozen=True, rename="camel"):
-    """The first line of an answer: all that `collect` has to know of the lines that follow.
+    """The first line of an answer: the counts of the outcomes that follow.
 
     `first` and `last` are item indices, both inclusive; -1 in an answer without outcomes. `not_found` and `retryable`
-    count among the failed, and `failures` tells those apart by kind.
+    are parts of `failed`, and `failures` are the groups of it.
     """
 
     succeeded: int
@@ -21,11 +21,11 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel"):
     first: int
     last: int
     retryable: int = 0
-    failures: tuple[Failures, ...] = ()
+    failures: tuple[FailureGroup, ...] = ()
 
 
 def encode_answer(outcomes: list[Outcome]) -> bytes:
-    """Return the body of a task's answer: an envelope, then one line an outcome, in input order."""
+    """Return the body of a task's answer; `outcomes` are in input order."""
     failed = sum(outcome.status == "failed" for outcome in outcomes)
     envelope = Envelope(
         succeeded=len(outcomes) - failed,
@@ -40,6 +40,6 @@ def encode_answer(outcomes: list[Outcome]) -> bytes:
 
 
 def decode_envelope(answer: bytes) -> tuple[Envelope, bytes]:
-    """Split an answer into its envelope and its lines, which stay as they are."""
+    """Return an answer's envelope, and its outcomes as undecoded lines."""
     head, _, lines = answer.partition(b"\n")
     return msgspec.json.decode(head, type=Envelope), lines

@@ -1,4 +1,4 @@
-"""What became of one item."""
+"""The outcome of one item."""
 
 from typing import Literal
 
@@ -10,11 +10,11 @@ ITEM_PREVIEW = KIB
 
 
 class Outcome(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What became of one item: a line of an answer and of a segment.
+    """The outcome of one item: a line of an answer and of a segment.
 
-    `result` is JSON as the model function wrote it; text and base64 (then `encoding` says so) are JSON strings.
-    `ref` is the key of the object that holds a result too large to travel. `item` is cut at 1,024 characters:
-    the whole one is in the snapshot. `duration` is in seconds, `attempts` counts the calls made.
+    `result` is JSON as the model function wrote it; text, and binary data in base64 (see `encoding`), are JSON strings.
+    `ref` is the key of the object with a result that is too large for an answer. `item` is cut at 1,024 characters:
+    the snapshot has the whole one. `duration` is in seconds, `attempts` counts the calls made.
     """
 
     index: int

@@ -1,17 +1,24 @@
-"""The reply of a called function."""
+"""The reply of a called function, and its body as JSON."""
 
+import base64
 from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import orjson
 
 from pipeline.units import MIB
 
 RESULT_LIMIT = 32 * MIB
 BROKEN = 502
 TIMED_OUT = 504
+SPARE_NESTING = 200
+LARGEST_PARSED = MIB
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A model function's reply; `status` is 502 for a broken connection and 504 for none in time, as the gateway's."""
+    """A function's reply; `status` is 502 for a broken connection and 504 for no reply in time, as the gateway's."""
 
     status: int
     body: bytes
@@ -19,5 +26,27 @@ class Reply:
 
 
 def too_large() -> Reply:
-    """Return what stands for a result over RESULT_LIMIT."""
+    """Return the reply that stands for a result over RESULT_LIMIT."""
     return Reply(413, f"the result is over {RESULT_LIMIT // MIB} MiB".encode())
+
+
+def as_json(body: bytes) -> tuple[msgspec.Raw, Literal["base64"] | None]:
+    """Return a result as one line of JSON: unchanged if it is JSON, else as a string; and the encoding of binary data.
+
+    JSON that is nested so deep that a reader further down the call stack may fail on it counts as text. A large result
+    is checked without building objects, which would hold up the event loop.
+    """
+    try:
+        if len(body) > LARGEST_PARSED:
+            body.decode()
+            msgspec.json.decode(body, type=msgspec.Raw)
+        else:
+            orjson.loads(body)
+        nested = b"[" * SPARE_NESTING + body + b"]" * SPARE_NESTING
+        return msgspec.Raw(msgspec.json.format(nested, indent=-1)[SPARE_NESTING:-SPARE_NESTING]), None
+    except (orjson.JSONDecodeError, msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        pass
+    try:
+        return msgspec.Raw(orjson.dumps(body.decode())), None
+    except UnicodeDecodeError:
+        return msgspec.Raw(orjson.dumps(base64.b64encode(body).decode())), "base64"

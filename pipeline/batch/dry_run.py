@@ -116,13 +116,13 @@ def _first_calls(context: Context, name: str, spec: BatchSpec, rows: list[Row], 
         for task, group in groupby(rows, key=itemgetter(0)):
             body = chunk_body([text for _, _, text in group], json=json)
             headers = call_headers(spec, Identity(name, 0, task).call_id(), json=json)
-            yield context.gateway.call(spec.function, body, headers)
+            yield context.gateway.call_request(spec.function, body, headers)
         return
     for task, index, text in rows:
         identity, item = Identity(name, 0, task), Item(index, text, json)
         message = direct_call(context.gateway, spec, identity, item) if spec.direct else None
         headers = call_headers(spec, identity.call_id(index), json=json)
-        yield message or context.gateway.call(spec.function, text.encode(), headers)
+        yield message or context.gateway.call_request(spec.function, text.encode(), headers)
 
 
 def _describe_call(request: Request) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The checks of `doctor`, one file a service. Imports batch and below."""
+"""The checks of the mode `doctor`, one file for each service or subject. Imports batch and below."""

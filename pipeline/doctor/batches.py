@@ -1,4 +1,4 @@
-"""Open batches that stumble over something, or should have ended."""
+"""Open batches that met a problem, or are past their deadline."""
 
 from pipeline.context import Context
 from pipeline.doctor.check import Check, ok, warning
@@ -7,12 +7,12 @@ from pipeline.ledger.states import ENDED
 
 MOST_SHOWN = 5
 MOST_READ = 100
-# By then the sweep has closed it, and what was in flight is settled or lost.
+# By then the sweep has closed the batch, and its tasks in flight are settled or lost.
 OVERDUE = 600.0
 
 
 async def check_batches(context: Context) -> list[Check]:
-    """Look at the oldest ones that are open."""
+    """Check the oldest open batches."""
     await context.ledger.ping()
     noted = await context.ledger.index.batches(MOST_READ)
     stuck = []

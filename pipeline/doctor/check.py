@@ -1,4 +1,4 @@
-"""A check and its verdict, and how checks are run: side by side, each in its time, none raises."""
+"""A check and its verdict; checks run side by side, each within a time limit, and none raises."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, what was found, and what to do, '' where there is nothing to do."""
+    """The result of a check: its name, its verdict, the finding, and the advice, '' if there is nothing to do."""
 
     name: str
     status: Literal["ok", "warning", "failed"]
@@ -28,24 +28,24 @@ Group = Callable[[Context], Awaitable[list[Check]]]
 
 
 def ok(name: str, found: str, advice: str = "") -> Check:
-    """Return a check that has found nothing wrong; with advice there is something to know."""
+    """Return a check that found nothing wrong; with advice there is something to know."""
     return Check(name, "ok", found, advice)
 
 
 def warning(name: str, found: str, advice: str) -> Check:
-    """Return a check that has found what may do harm."""
+    """Return a check that found a risk."""
     return Check(name, "warning", found, advice)
 
 
 def failed(name: str, found: str, advice: str) -> Check:
-    """Return a check that has found what keeps batches from running."""
+    """Return a check that found a problem which keeps batches from running."""
     return Check(name, "failed", found, advice)
 
 
 async def run(groups: Mapping[str, Group], context: Context) -> list[Check]:
-    """Run groups of checks side by side; one that raises, or takes too long, is itself a check that has failed."""
-    found = await asyncio.gather(*(_run(name, group, context) for name, group in groups.items()))
-    return [check for checks in found for check in checks]
+    """Run groups of checks side by side; a group that raises, or takes over 15 s, counts as a failed check."""
+    results = await asyncio.gather(*(_run(name, group, context) for name, group in groups.items()))
+    return [check for checks in results for check in checks]
 
 
 async def _run(name: str, group: Group, context: Context) -> list[Check]:

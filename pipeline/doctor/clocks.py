@@ -16,27 +16,27 @@ Clock = Callable[[], Awaitable[float | None]]
 
 
 async def check_redis_clock(context: Context) -> list[Check]:
-    """Compare Redis' with this process's; leases and deadlines go by it."""
+    """Compare the clock of Redis with this process's; leases and deadlines go by it."""
     await context.ledger.ping()
     return [await _compare("clock: redis", context.ledger.probes.clock)]
 
 
 async def check_s3_clock(context: Context) -> list[Check]:
-    """Compare S3's with this process's, also where S3 refuses every request for that."""
+    """Compare the clock of S3 with this process's, also if S3 refuses every request because they differ."""
 
-    async def told() -> float | None:
+    async def s3_clock() -> float | None:
         return _middle(await context.store.clock())
 
-    return [await _compare("clock: s3", told)]
+    return [await _compare("clock: s3", s3_clock)]
 
 
 async def check_gateway_clock(context: Context) -> list[Check]:
-    """Compare the gateway's with this process's."""
+    """Compare the clock of the gateway with this process's."""
 
-    async def told() -> float | None:
-        return _middle((await context.gateway.look("/healthz")).date)
+    async def gateway_clock() -> float | None:
+        return _middle((await context.gateway.get("/healthz")).date)
 
-    return [await _compare("clock: gateway", told)]
+    return [await _compare("clock: gateway", gateway_clock)]
 
 
 def _middle(date: float | None) -> float | None:
@@ -45,11 +45,11 @@ def _middle(date: float | None) -> float | None:
 
 async def _compare(name: str, clock: Clock) -> Check:
     before = time.time()
-    told = await clock()
-    if told is None:
+    reading = await clock()
+    if reading is None:
         return ok(name, "it does not tell the time")
-    off = told - (before + time.time()) / 2
-    # What the answer took, it may have been read at either end of.
+    off = reading - (before + time.time()) / 2
+    # The clock may have been read at any moment between the request and its answer.
     unsure = (time.time() - before) / 2 + CUT_OFF
     found = f"{abs(off):.1f} s {'ahead of' if off > 0 else 'behind'} the function's"
     if abs(off) - unsure > FAR:

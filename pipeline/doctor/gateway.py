@@ -10,9 +10,9 @@ HIDDEN = frozenset({401, 403})
 
 
 async def check_gateway(context: Context) -> list[Check]:
-    """Any answer says that it is there."""
+    """Check that the gateway answers, with any status, and how soon."""
     started = time.monotonic()
-    answer = await context.gateway.look("/healthz")
+    answer = await context.gateway.get("/healthz")
     took = time.monotonic() - started
     found = f"{context.settings.gateway_url} answers {answer.status} in {1000 * took:.0f} ms"
     if took > SLOW:
@@ -21,12 +21,12 @@ async def check_gateway(context: Context) -> list[Check]:
 
 
 async def check_model_function(context: Context) -> list[Check]:
-    """Ask the gateway whether the setting model_function names what is deployed."""
+    """Ask the gateway whether the function of the setting model_function is deployed."""
     name, function = "model function: deployed", context.settings.model_function
     if function is None:
         return [ok(name, "no model_function is set: each batch names its own")]
     short, _, namespace = function.partition(".")
-    answer = await context.gateway.look(f"/system/function/{short}" + f"?namespace={namespace}" * bool(namespace))
+    answer = await context.gateway.get(f"/system/function/{short}" + f"?namespace={namespace}" * bool(namespace))
     if answer.status in HIDDEN:
         return [ok(name, f"{function!r} cannot be seen without the gateway's password")]
     if answer.status == 404:  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""The whole path: a message is queued, invokes the function, and its callback comes home."""
+"""The whole path of a message: it is queued, it invokes the function, and its callback comes back."""
 
 import time
 import uuid
@@ -19,7 +19,7 @@ NAME = "queue: there and back"
 
 
 async def check_queue(context: Context) -> list[Check]:
-    """Send a message to this very function, and wait for it and for its callback."""
+    """Send a message to this function itself, and wait for it and for its callback."""
     probes, probe = context.ledger.probes, uuid.uuid4().hex
     await context.ledger.ping()
     await probes.begin(probe)

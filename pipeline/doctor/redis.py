@@ -1,4 +1,4 @@
-"""Redis: the server, what it may forget, and whether the ledger can work with it."""
+"""Redis: its version, memory and persistence, and whether the ledger can work with it."""
 
 import time
 import uuid
@@ -13,25 +13,30 @@ from pipeline.units import MIB
 
 SLOW = 0.05
 FULL = 0.8
-# The other checks run at the same time: the best of some is what the way to Redis takes.
+# The other checks run at the same time and disturb the measurement: the best of several counts.
 PINGS = 5
 
 
 async def check_redis(context: Context) -> list[Check]:
-    """Ask every primary what it is, then use one as the ledger does."""
+    """Check every primary, then write and run a script as the ledger does."""
     ledger = context.ledger
-    # It is asked first, since nothing else says so soon that it is away.
+    # First, since a ping fails soonest if Redis is away.
     await ledger.ping()
     checks = [_round_trip(min([await _ping(context) for _ in range(PINGS)]))]
     servers = await ledger.probes.servers()
     saves = await ledger.probes.saves()
     for number, info in enumerate(servers, 1):
         place = f" ({number} of {len(servers)})" if len(servers) > 1 else ""
-        checks += [_version(info, place), _policy(info, place), _memory(info, place), _kept(info, place, saves=saves)]
+        checks += [
+            _version(info, place),
+            _policy(info, place),
+            _memory(info, place),
+            _persistence(info, place, saves=saves),
+        ]
         checks.append(_role(info, place))
-    # Writing waits for a replica to become a primary, for longer than somebody waits for this.
+    # To a replica a write would wait for it to become a primary, longer than the check may take.
     is_primary = not any(check.name.startswith("redis: role") and check.status == "failed" for check in checks)
-    return [*checks, *(await _use(context) if is_primary else [])]
+    return [*checks, *(await _check_use(context) if is_primary else [])]
 
 
 async def _ping(context: Context) -> float:
@@ -77,7 +82,7 @@ def _memory(info: Mapping[str, Any], place: str) -> Check:
     return ok(name, found)
 
 
-def _kept(info: Mapping[str, Any], place: str, *, saves: bool | None) -> Check:
+def _persistence(info: Mapping[str, Any], place: str, *, saves: bool | None) -> Check:
     name = f"redis: persistence{place}"
     if info.get("aof_enabled"):
         return ok(name, "appendonly")
@@ -94,23 +99,23 @@ def _role(info: Mapping[str, Any], place: str) -> Check:
     return ok(name, "primary")
 
 
-async def _use(context: Context) -> list[Check]:
-    """Write, read and delete a key, and run a script that finds nothing."""
+async def _check_use(context: Context) -> list[Check]:
+    """Write, read and delete a key, and run a script on a batch that does not exist."""
     probes, name = context.ledger.probes, uuid.uuid4().hex
     checks = []
     try:
         await probes.begin(name)
         await probes.note(name, "invoked", "200")
-        is_kept = await probes.seen(name) == {"invoked": "200"}
+        is_stored = await probes.seen(name) == {"invoked": "200"}
         await probes.end(name)
     except UnavailableError as error:
         checks.append(
             failed("redis: writing", str(error), "see pipeline/docs/operate.md, 'What you see and what it means'")
         )
     else:
-        found = "a key was written, read and deleted" if is_kept else "a key that was written is not there"
-        advice = "" if is_kept else "something else deletes keys in this Redis, or it is no single primary"
-        checks.append(Check("redis: writing", "ok" if is_kept else "failed", found, advice))
+        found = "a key was written, read and deleted" if is_stored else "a key that was written is not there"
+        advice = "" if is_stored else "something else deletes keys in this Redis, or it is no single primary"
+        checks.append(Check("redis: writing", "ok" if is_stored else "failed", found, advice))
     try:
         await context.ledger.phase(name)
     except UnavailableError as error:

@@ -1,4 +1,4 @@
-"""S3: each right that the function needs is used once, on an object of its own."""
+"""S3: each right that the function needs is used once, on an object made for this check."""
 
 import asyncio
 import time
@@ -21,9 +21,9 @@ Step = Callable[[], Awaitable[object]]
 
 
 async def check_bucket(context: Context) -> list[Check]:
-    """Write, read, list and delete; what else there is in the bucket is left alone. Raises UnavailableError."""
+    """Write, read, list and delete that object; all other objects are left alone. Raises UnavailableError."""
     store, key = context.store, trial(context.settings.function_name, uuid.uuid4().hex)
-    started, is_gone = time.monotonic(), False
+    started, is_deleted = time.monotonic(), False
     try:
         await store.put(key, BODY, "text/plain")
         checks = [ok("s3: s3:PutObject", "granted"), _round_trip(time.monotonic() - started)]
@@ -31,12 +31,12 @@ async def check_bucket(context: Context) -> list[Check]:
         checks += await _list(store, key)
         checks.append(await _try("s3:AbortMultipartUpload", lambda: _upload(store, key)))
         checks.append(await _try("s3:DeleteObject", lambda: store.delete(key)))
-        is_gone = checks[-1].status == "ok"
+        is_deleted = checks[-1].status == "ok"
     except DeniedError as error:
-        is_gone = True
+        is_deleted = True
         checks = [_denied("s3:PutObject", error), *await _list(store, key)]
     finally:
-        if not is_gone:
+        if not is_deleted:
             with suppress(PipelineError, TimeoutError):
                 await asyncio.wait_for(store.delete_many([key]), CLEANING)
     return checks
@@ -45,7 +45,7 @@ async def check_bucket(context: Context) -> list[Check]:
 async def _list(store: Store, key: str) -> list[Check]:
     return [
         await _try("s3:ListBucket", lambda: store.list(key)),
-        _lists_uploads(await _try("s3:ListBucketMultipartUploads", lambda: store.uploads(key))),
+        _warn_only(await _try("s3:ListBucketMultipartUploads", lambda: store.uploads(key))),
     ]
 
 
@@ -74,8 +74,8 @@ def _denied(right: str, error: DeniedError) -> Check:
     return failed(f"s3: {right}", str(error), f"grant {right} to the user of s3-key")
 
 
-def _lists_uploads(check: Check) -> Check:
-    """Without this right batches run all the same."""
+def _warn_only(check: Check) -> Check:
+    """Return the check as a warning if it failed: batches run without this right."""
     if check.status == "ok":
         return check
     advice = f"{check.advice}, or let the bucket's lifecycle end incomplete uploads"

@@ -1,4 +1,4 @@
-"""The secrets' files: there and readable; nothing of what they hold is told."""
+"""The files of the secrets: they exist and are readable; their contents are never shown."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ _WRITE = "write the secret anew (pipeline/docs/deploy.md, 'Secrets')"
 
 
 async def check_secrets(context: Context) -> list[Check]:
-    """Read each file again, as the function does when it starts."""
+    """Read each file again, as the function does at its start."""
     path = context.settings.secret_mount_path
     names = ("s3-key", "s3-secret", "s3-token", "redis-password", "pipeline-key", "pipeline-token", "webhook-key")
     checks = [_check(path, name) for name in names]

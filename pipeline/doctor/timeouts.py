@@ -1,4 +1,4 @@
-"""Timeouts: those of the function and of its watchdog have to agree, see the chain in stack.yml."""
+"""Timeouts: the function's and the watchdog's have to agree; stack.yml explains their order."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ from pipeline.settings.environment import Settings
 from pipeline.settings.watchdog import Watchdog
 from pipeline.spec.batch_spec import BatchSpec
 
-# Twice the window that a batch has by default: tasks, and a callback for each.
+# Twice the default window of a batch: its tasks, and a callback for each.
 FEW_REQUESTS = 256
 
 Rule = Callable[[Settings, Watchdog], Check]
 
 
 async def check_timeouts(context: Context) -> list[Check]:
-    """Hold them against each other; without a watchdog only those of the function."""
+    """Compare the timeouts with one another; without a watchdog, only the function's own."""
     settings, watchdog = context.settings, context.settings.watchdog
     checks = [_calls(settings)]
     if not watchdog.is_there:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import msgspec
 import polars as pl
 
-NESTING_TO_SPARE = 200
+SPARE_NESTING = 200
 # Up to so many letters a whole number is one that a float holds exactly.
 _EXACT_LETTERS = 15
 _EXACT = 2**53
@@ -73,7 +73,7 @@ def kind_of(values: list[msgspec.Raw]) -> Kind:
         # Whatever is taken as text can be read as such.
         _TYPES[Kind.TEXT][1].decode(_array(text for text in texts if text[0] == ord('"')))
     if Kind.OTHER in kind:
-        spare, more = b"[" * NESTING_TO_SPARE, b"]" * NESTING_TO_SPARE
+        spare, more = b"[" * SPARE_NESTING, b"]" * SPARE_NESTING
         msgspec.json.decode(spare + _array(text for text in texts if text[0] in b"[{") + more)
     if Kind.WHOLE in kind:
         kind = kind & ~Kind.WHOLE | _kind_of_numbers([text for text in texts if _HEADS[text[0]] is Kind.WHOLE])

@@ -1,4 +1,4 @@
-"""`doctor`: look at all that the function needs, and say what to do."""
+"""`doctor`: check every service and setting that the function needs, with advice for each problem."""
 
 import time
 from collections.abc import Mapping
@@ -32,6 +32,6 @@ GROUPS: Mapping[str, Group] = {
 
 
 async def doctor(_event: Event, context: Context) -> Response:
-    """Answer 200 with one entry a check, in under 20 s; a check that cannot be made has failed."""
+    """Answer 200 with one entry for each check, in under 20 s; a check that raises or takes too long has failed."""
     checks = await run(GROUPS, context)
     return Response.json(200, {"checks": [asdict(check) for check in checks], "now": time.time()})

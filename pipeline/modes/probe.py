@@ -1,4 +1,4 @@
-"""`probe`: a message that `doctor` sends through the queue arrives, and its callback does."""
+"""`probe`: a message that `doctor` has sent through the queue, or its callback, arrives."""
 
 import re
 
@@ -9,13 +9,14 @@ STATUS = re.compile(r"[1-5][0-9][0-9]")
 
 
 async def probe(event: Event, context: Context) -> Response:
-    """Note that the message, or its callback, has arrived; nothing is noted that nobody waits for.
+    """Note that the message, or its callback, has arrived; a probe that no check waits for is not noted.
 
     Raises ForbiddenError, and UnavailableError when Redis cannot be reached.
     """
     is_callback = event.path.rstrip("/") == PROBE_PATH
     identity = context.signer.verify_query("probe callback" if is_callback else "probe", event.query)
     status = event.headers.get("X-Function-Status", "") if is_callback else "200"
-    said = status if STATUS.fullmatch(status) else "none"
-    is_awaited = await context.ledger.probes.note(identity.batch, "called back" if is_callback else "invoked", said)
+    if not STATUS.fullmatch(status):
+        status = "none"
+    is_awaited = await context.ledger.probes.note(identity.batch, "called back" if is_callback else "invoked", status)
     return Response.json(200, {"verdict": "noted" if is_awaited else "unknown"})

@@ -1,4 +1,4 @@
-"""`task`: read a slice of the snapshot, call the model function per item, answer with the outcomes, signed."""
+"""`task`: read a slice of the snapshot, call the model function for each item, answer with the signed outcomes."""
 
 import time
 
@@ -10,10 +10,10 @@ from pipeline.tasks.run import run_task
 
 
 async def task(event: Event, context: Context) -> Response:
-    """Run one task; answers 200 with an envelope and one line an outcome, signed.
+    """Run one task; answers 200 with an envelope and a line for each outcome, signed.
 
-    A batch that is not running any more is not worked for: the answer has no outcomes. Raises ForbiddenError, and
-    UnavailableError when Redis or S3 cannot be reached.
+    The answer has no outcomes if the batch is not running any more. Raises ForbiddenError, and UnavailableError when
+    Redis or S3 cannot be reached.
     """
     end = time.monotonic() + context.settings.task_timeout
     identity = bound(context.signer.verify_query("task", event.query))

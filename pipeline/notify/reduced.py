@@ -4,8 +4,7 @@ import asyncio
 
 import orjson
 
-from pipeline.answers.reply import Reply
-from pipeline.answers.result_json import as_json
+from pipeline.answers.reply import Reply, as_json
 from pipeline.context import Context
 from pipeline.ledger.notices import EndId
 from pipeline.store.errors import MissingObjectError

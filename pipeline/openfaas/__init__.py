@@ -1,1 +1,1 @@
-"""The gateway and the signatures: the only HTTP client of the platform. Imports answers, spec and below."""
+"""The OpenFaaS gateway and the signatures of URLs and answers. Imports answers and the base only."""

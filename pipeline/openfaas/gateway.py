@@ -1,4 +1,4 @@
-"""The OpenFaaS gateway: enqueue messages for this function, call the model function. The only HTTP client."""
+"""The HTTP client of the OpenFaaS gateway: enqueue messages, call functions."""
 
 import io
 import time
@@ -20,8 +20,8 @@ from pipeline.request import CALLBACK_PATH, DIRECT_PATH, PROBE_PATH
 from pipeline.units import MIB, http_time
 
 ENQUEUE_TIMEOUT = aiohttp.ClientTimeout(total=10)
-LOOK_TIMEOUT = aiohttp.ClientTimeout(total=5)
-# What a message of this function is answered to, where somebody waits for that.
+GET_TIMEOUT = aiohttp.ClientTimeout(total=5)
+# Path and purpose of the callback, for the messages that have one.
 _CALLBACKS: Mapping[str, tuple[str, Purpose]] = {
     "task": (CALLBACK_PATH, "callback"),
     "probe": (PROBE_PATH, "probe callback"),
@@ -30,7 +30,7 @@ _CALLBACKS: Mapping[str, tuple[str, Purpose]] = {
 
 @dataclass(frozen=True)
 class Request:
-    """A POST as it is sent; the client adds only what every HTTP request has."""
+    """A POST; the client adds only the headers that every HTTP request has."""
 
     url: URL
     headers: Mapping[str, str]
@@ -38,8 +38,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Look:
-    """An answer of the gateway itself; `date` is its time in seconds since 1970, None where it does not tell."""
+class GatewayAnswer:
+    """An answer of the gateway itself; `date` is its time in seconds since 1970, None without a Date header."""
 
     status: int
     date: float | None
@@ -77,22 +77,23 @@ class Gateway:
             yield cls(session, url, function_name, signer, metrics)
 
     async def enqueue(self, mode: Purpose, identity: Identity, function: str = "") -> None:
-        """Queue one message for this function; a task's, or a probe's, names the callback that brings its answer home.
+        """Enqueue a message for this function; that of a task or a probe names the callback for its answer.
 
-        Raises UnavailableError unless the gateway took it (202).
+        `function` is the model function of a task. Raises UnavailableError unless the gateway accepts it (202).
         """
         headers = {"X-Mode": mode, "X-Call-Id": identity.call_id(purpose=mode)}
         if mode in _CALLBACKS:
             headers["X-Callback-Url"] = self._callback(*_CALLBACKS[mode], identity)
-        await self.queue(self._queued(f"{self._own}?{self._signer.query(mode, identity, function)}", headers))
+        query = self._signer.query(mode, identity, function)
+        await self.enqueue_request(self._queued(f"{self._own}?{query}", headers))
 
-    def direct_call(self, identity: Identity, function: str, body: bytes, headers: Mapping[str, str]) -> Request:
-        """Return what is queued for one call of a model function whose reply the queue-worker brings home as it is."""
+    def direct_request(self, identity: Identity, function: str, body: bytes, headers: Mapping[str, str]) -> Request:
+        """Return the message for a direct call, whose reply the queue-worker sends to the callback as it is."""
         callback = self._callback(DIRECT_PATH, "direct callback", identity)
         return self._queued(quote(function), {**headers, "X-Callback-Url": callback}, body)
 
-    def call(self, function: str, body: bytes, headers: Mapping[str, str]) -> Request:
-        """Return one call of a model function."""
+    def call_request(self, function: str, body: bytes, headers: Mapping[str, str]) -> Request:
+        """Return the request for a call of a function."""
         return Request(URL(f"{self._functions}/{quote(function)}", encoded=True), headers, body)
 
     def _callback(self, path: str, purpose: Purpose, identity: Identity) -> str:
@@ -101,8 +102,8 @@ class Gateway:
     def _queued(self, target: str, headers: Mapping[str, str], body: bytes | None = None) -> Request:
         return Request(URL(f"{self._queues}/{target}", encoded=True), headers, body)
 
-    async def queue(self, request: Request) -> None:
-        """Send what is to be queued; raises UnavailableError unless the gateway took it (202)."""
+    async def enqueue_request(self, request: Request) -> None:
+        """Enqueue a message; raises UnavailableError unless the gateway accepts it (202)."""
         try:
             async with self._session.post(
                 request.url, data=request.body, headers=request.headers, timeout=ENQUEUE_TIMEOUT, allow_redirects=False
@@ -112,27 +113,27 @@ class Gateway:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UnavailableError(f"the gateway cannot be reached ({type(error).__name__})") from error
 
-    async def look(self, path: str) -> Look:
-        """GET a path of the gateway itself; raises UnavailableError unless it answers, whatever that is."""
+    async def get(self, path: str) -> GatewayAnswer:
+        """GET a path of the gateway itself; raises UnavailableError if there is no answer, whatever its status."""
         url = URL(f"{self._url}{path}", encoded=True)
         try:
-            async with self._session.get(url, timeout=LOOK_TIMEOUT, allow_redirects=False) as response:
-                return Look(response.status, http_time(response.headers.get("Date", "")))
+            async with self._session.get(url, timeout=GET_TIMEOUT, allow_redirects=False) as response:
+                return GatewayAnswer(response.status, http_time(response.headers.get("Date", "")))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UnavailableError(f"the gateway cannot be reached ({type(error).__name__})") from error
 
     async def invoke(self, function: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Reply:  # noqa: ASYNC109
-        """Call the model function once; never raises for what it or the way to it does."""
+        """Call the model function once, and count the call; never raises for a failed call."""
         started = time.monotonic()
         reply = await self.post(function, body, headers, timeout)
         self._metrics.called(reply.status, time.monotonic() - started)
         return reply
 
     async def post(self, function: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Reply:  # noqa: ASYNC109
-        """Call a function that is no model function once, as `invoke` does; it is not counted."""
+        """Call any function once, without counting the call; never raises for a failed call."""
         limits = aiohttp.ClientTimeout(total=timeout)
-        request = self.call(function, body, headers)
-        # aiohttp warns of large bytes, which it would have to write in one piece.
+        request = self.call_request(function, body, headers)
+        # aiohttp warns of large bytes, which it would write in one piece.
         data = body if len(body) <= MIB else io.BytesIO(body)
         try:
             async with self._session.post(

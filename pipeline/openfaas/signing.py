@@ -1,7 +1,7 @@
-"""Identities that travel in URLs, and the signatures that make them trustworthy.
+"""Sign the identities in URLs, and the answers of tasks; verify both.
 
-Each signature carries a purpose, so that none serves as another: a URL read in a worker's log can neither stand
-for another route nor settle a task, since an answer's signature covers the digest of its body.
+Each signature has a purpose, so that none serves as another: a URL that is read in a worker's log is of no use for
+another route, and settles no task, since an answer's signature covers the digest of its body.
 """
 
 import hashlib
@@ -15,20 +15,9 @@ from pipeline.errors import ForbiddenError
 from pipeline.identity import Identity, Purpose
 
 
-@lru_cache(maxsize=16)
-def _key_id(key: bytes) -> str:
-    return hashlib.sha256(b"pipeline key id\n" + key).hexdigest()[:8]
-
-
-def _mac(key: bytes, purpose: Purpose, identity: Identity, extra: str) -> str:
-    numbers = f"{identity.generation}\n{identity.task}\n{identity.attempt}"
-    signed = f"pipeline\n{purpose}\n{identity.batch}\n{identity.epoch}\n{numbers}\n{extra}"
-    return hmac.digest(key, signed.encode(errors="replace"), "sha256").hex()
-
-
 @dataclass
 class Signer:
-    """Signs with the newest key, verifies with any; `reload` reads the keys again before an unknown id is refused."""
+    """Signs with the newest key, verifies with any; `reload` reads the keys again if a key id is unknown."""
 
     keys: tuple[bytes, ...]
     reload: Callable[[], tuple[bytes, ...]] = field(default=tuple)
@@ -36,10 +25,10 @@ class Signer:
     def query(self, purpose: Purpose, identity: Identity, function: str = "") -> str:
         """Return the signed query string of a URL; `function` is the model function that an invocation may call."""
         key = self.keys[0]
-        named = f"&function={quote_plus(function)}" if function else ""
+        function_part = f"&function={quote_plus(function)}" if function else ""
         return (
             f"batch={quote_plus(identity.batch)}&generation={identity.generation}&task={identity.task}"
-            f"&attempt={identity.attempt}&epoch={quote_plus(identity.epoch)}{named}"
+            f"&attempt={identity.attempt}&epoch={quote_plus(identity.epoch)}{function_part}"
             f"&key={_key_id(key)}&sig={_mac(key, purpose, identity, function)}"
         )
 
@@ -50,12 +39,12 @@ class Signer:
         return identity
 
     def answer(self, identity: Identity, body: bytes) -> str:
-        """Return the signature header of a task's answer, which covers the identity and the body."""
+        """Return the signature header of a task's answer; it covers the identity and the body."""
         key = self.keys[0]
         return f"{_key_id(key)}.{_mac(key, 'answer', identity, hashlib.sha256(body).hexdigest())}"
 
     def verify_answer(self, identity: Identity, body: bytes, signature: str) -> None:
-        """Raise ForbiddenError unless `signature` is that of this very body for this very attempt."""
+        """Raise ForbiddenError unless `signature` is that of this body for this attempt."""
         key_id, _, mac = signature.partition(".")
         self._verify("answer", identity, hashlib.sha256(body).hexdigest(), key_id, mac)
 
@@ -73,3 +62,14 @@ class Signer:
             if attempt == 0:
                 self.keys = self.reload() or self.keys
         return None
+
+
+@lru_cache(maxsize=16)
+def _key_id(key: bytes) -> str:
+    return hashlib.sha256(b"pipeline key id\n" + key).hexdigest()[:8]
+
+
+def _mac(key: bytes, purpose: Purpose, identity: Identity, extra: str) -> str:
+    numbers = f"{identity.generation}\n{identity.task}\n{identity.attempt}"
+    signed = f"pipeline\n{purpose}\n{identity.batch}\n{identity.epoch}\n{numbers}\n{extra}"
+    return hmac.digest(key, signed.encode(errors="replace"), "sha256").hex()

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import msgspec
 import orjson
 
-from pipeline.answers.failure_kinds import Kept
+from pipeline.answers.failure_kinds import FailureDetail
 from pipeline.ledger.measures import Measures, read_measures
 from pipeline.ledger.notices import notices_of
 from pipeline.ledger.replies import State
@@ -97,15 +97,15 @@ def _failures(state: State) -> list[FailureKind]:
     kinds: list[FailureKind] = []
     for kind, text in state.failures.items():
         given_up, retryable, again, at, example = text.split(b" ", maxsplit=4)
-        kept = msgspec.json.decode(example, type=Kept)
+        newest = msgspec.json.decode(example, type=FailureDetail)
         kinds.append(
             {
                 "kind": kind,
-                "status_code": kept.status_code,
+                "status_code": newest.status_code,
                 "count": int(given_up) + int(retryable),
                 "retried": int(again),
                 "at": int(at) / MICROSECONDS,
-                "example": cast("Example", msgspec.structs.asdict(kept.example) | {"generation": kept.generation}),
+                "example": cast("Example", msgspec.structs.asdict(newest.example) | {"generation": newest.generation}),
             }
         )
     return sorted(kinds, key=lambda group: group["at"], reverse=True)

@@ -1,4 +1,4 @@
-"""The list of batches: those that are open, and the last that ended."""
+"""The list of batches: the open ones, and the last that ended."""
 
 import asyncio
 from dataclasses import asdict
@@ -9,38 +9,38 @@ from pipeline.ledger.states import ENDED
 from pipeline.status.document import status_url
 
 SHOWN_BATCHES = 100
-_UNKNOWN = dict.fromkeys(("state", "function", "items", "succeeded", "failed", "created", "ended"))
+_FIELDS = ("state", "function", "items", "succeeded", "failed", "created", "ended")
 
 
 async def list_batches(context: Context) -> dict[str, Any]:
     """Describe the open batches, the oldest first, and the ended ones, the newest first; at most 100 of each.
 
-    One round trip of Redis after the index, for what is not remembered; S3 is asked for those alone that Redis has
-    forgotten.
+    Needs one round trip to Redis after the index, for the batches that are not cached; S3 is read only for those that
+    Redis has forgotten.
     """
     index = context.ledger.index
     opened, ended = await asyncio.gather(index.batches(SHOWN_BATCHES), index.ended(SHOWN_BATCHES))
     briefs = await asyncio.gather(*(context.ledger.overview(batch) for batch, _ in opened))
     open_names = [batch for batch, _ in opened]
-    shown = await asyncio.gather(*(_ended(context, batch, at) for batch, at in ended if batch not in open_names))
+    closed = await asyncio.gather(*(_ended(context, batch, at) for batch, at in ended if batch not in open_names))
     return {
         "open": [
             _entry(context, batch, asdict(brief) if brief else {})
             for batch, brief in zip(open_names, briefs, strict=True)
         ],
-        "ended": [entry for entry in shown if entry is not None],
+        "ended": [entry for entry in closed if entry is not None],
     }
 
 
 async def _ended(context: Context, batch: str, at: float) -> dict[str, Any] | None:
-    """Describe a batch that ended then; None where it runs again, or is deleted."""
+    """Describe a batch that ended at this time; None if it runs again, or is deleted."""
     brief = await context.ledger_cache.ended(batch, at)
     if brief is not None:
         return _entry(context, batch, asdict(brief)) if brief.state in ENDED else None
-    kept = await context.specs.ended(batch)
-    return None if kept is None else _entry(context, batch, kept)
+    status = await context.specs.ended(batch)
+    return None if status is None else _entry(context, batch, status)
 
 
-def _entry(context: Context, batch: str, known: dict[str, Any]) -> dict[str, Any]:
-    fields = {name: known.get(name) for name in _UNKNOWN}
+def _entry(context: Context, batch: str, document: dict[str, Any]) -> dict[str, Any]:
+    fields = {name: document.get(name) for name in _FIELDS}
     return {"batch_id": batch, **fields, "status_url": status_url(context.settings, batch)}

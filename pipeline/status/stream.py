@@ -1,7 +1,7 @@
-"""A document that changes, as a stream of server-sent events that ends itself and is gone on with by id.
+"""A changing document as a stream of server-sent events, which ends by itself and can be resumed by event id.
 
 The format is that of the HTML standard, section "Server-sent events". OpenFaaS' gateway passes a response on piece by
-piece where the request accepts `text/event-stream`, and ends it at its write timeout (OpenFaaS docs, "Stream
+piece if the request accepts `text/event-stream`, and ends it at its write timeout (OpenFaaS docs, "Stream
 Server-Sent Events").
 """
 
@@ -18,10 +18,10 @@ from pipeline.errors import PipelineError
 from pipeline.request import Response
 
 EVENT_STREAM = "text/event-stream"
-# Well below a write timeout of 60 s, the gateway's default, however long a look at the document takes.
+# Well below the gateway's default write timeout of 60 s, however long a read of the document takes.
 LONGEST = 25.0
 BETWEEN = 1.0
-# The document's own time, and what follows from it alone: it would say every second that something is new.
+# Fields that change with the clock alone: they would make a new version every second.
 CLOCKED = frozenset({"elapsed", "eta", "rate"})
 BEAT = 5
 
@@ -34,8 +34,8 @@ Over = Callable[[dict[str, Any]], bool]
 def stream(first: dict[str, Any], read: Read, is_over: Over, seen: str, closing: asyncio.Event) -> Response:
     """Answer with the document as it is and then as it changes, at most once a second and for 25 seconds at most.
 
-    `seen` is the Last-Event-ID of who goes on with an earlier stream. It ends at once where the document `is_over`, and
-    with the process (`closing`).
+    `seen` is the Last-Event-ID of a client that resumes an earlier stream. The stream ends at once if the document
+    `is_over`, and when the process ends (`closing`).
     """
     headers = {"Content-Type": EVENT_STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Response(200, b"", headers, _events(first, read, is_over, seen, closing))
@@ -45,7 +45,7 @@ async def _events(
     document: dict[str, Any], read: Read, is_over: Over, seen: str, closing: asyncio.Event
 ) -> AsyncGenerator[bytes, None]:
     end = asyncio.get_running_loop().time() + LONGEST
-    # At once, so that whoever is in between passes the headers on.
+    # At once, so that every proxy passes the headers on.
     yield b": this stream ends by itself, and is gone on with by Last-Event-ID\n\n"
     for beat in itertools.count(1):
         version = version_of(document)
@@ -78,9 +78,9 @@ async def _ends_within(closing: asyncio.Event, seconds: float) -> bool:
 
 
 def version_of(document: dict[str, Any]) -> str:
-    """Return what names this version of a document; its times alone make none."""
-    lasting = {name: value for name, value in document.items() if name not in CLOCKED}
-    return hashlib.sha256(orjson.dumps(lasting)).hexdigest()[:16]
+    """Return the event id of a document: a digest of the fields that do not change with the clock alone."""
+    fields = {name: value for name, value in document.items() if name not in CLOCKED}
+    return hashlib.sha256(orjson.dumps(fields)).hexdigest()[:16]
 
 
 def _event(kind: str, document: dict[str, Any], version: str = "") -> bytes:

@@ -7,7 +7,7 @@ import logging
 import msgspec
 
 from pipeline.answers.outcome import ITEM_PREVIEW, Outcome
-from pipeline.answers.result_json import as_json
+from pipeline.answers.reply import as_json
 from pipeline.identity import Identity
 from pipeline.store import keys
 from pipeline.store.bucket import Store

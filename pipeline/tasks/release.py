@@ -71,7 +71,7 @@ async def _enqueue_direct_call(context: Context, spec: BatchSpec, identity: Iden
     message = direct_call(context.gateway, spec, identity, item)
     if message is None:
         return False
-    await context.gateway.queue(message)
+    await context.gateway.enqueue_request(message)
     return True
 
 
@@ -86,7 +86,7 @@ def direct_call(gateway: Gateway, spec: BatchSpec, identity: Identity, item: Ite
     headers = call_headers(spec, identity.call_id(item.index), json=item.json)
     if "x-timeout" not in map(str.lower, headers):
         headers["X-Timeout"] = f"{max(1, round(1000 * spec.timeout))}ms"
-    return gateway.direct_call(identity, spec.function, body, headers)
+    return gateway.direct_request(identity, spec.function, body, headers)
 
 
 async def enqueue_open(context: Context, batch: str) -> None:

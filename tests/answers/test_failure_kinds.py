@@ -13,7 +13,7 @@ from pipeline.answers.failure_kinds import (
     OTHER_KINDS,
     RESULT_LENGTH,
     Example,
-    Failures,
+    FailureGroup,
     group_failures,
     kind_of,
 )
@@ -72,8 +72,8 @@ def test_failures_are_grouped_with_the_last_one_as_example() -> None:
         failed(6, "r" * 2000, status_code=422),
     ]
     assert group_failures(outcomes) == (
-        Failures("500: no row #", 500, 1, 1, Example(5, "i" * (ITEM_LENGTH - 1) + "…", "no row 5", "call-5")),
-        Failures(
+        FailureGroup("500: no row #", 500, 1, 1, Example(5, "i" * (ITEM_LENGTH - 1) + "…", "no row 5", "call-5")),
+        FailureGroup(
             "422: " + "r" * KIND_LENGTH, 422, 1, 0, Example(6, "row 6", "r" * (RESULT_LENGTH - 1) + "…", "call-6")
         ),
     )

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from pipeline.answers.outcome import Outcome
-from pipeline.answers.result_json import as_json
+from pipeline.answers.reply import as_json
 
 KEPT = (
     b"123456789012345678901234567890",
@@ -113,7 +113,7 @@ def test_result_is_always_one_line_of_json(body: bytes) -> None:
     "text", ["1,2,3", '"a"],["b"', "]],[[", "1],[2", " ", "\n\n", "", "1 2", '{"a":1},{"b":2}', "[NaN]", "'a'", "{"]
 )
 def test_large_result_is_json_only_if_it_is_one_value(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.answers.result_json.PARSED_WHOLE", -1)
+    monkeypatch.setattr("pipeline.answers.reply.LARGEST_PARSED", -1)
     result, encoding = as_json(text.encode())
     assert (orjson.loads(bytes(result)), encoding) == (text, None)
 
@@ -122,7 +122,7 @@ def test_large_result_is_json_only_if_it_is_one_value(text: str, monkeypatch: py
     "body", [*KEPT, *(body for body, _ in COMPACTED), *(text.encode() for text in TEXT), b"\xff\n"]
 )
 def test_large_result_can_always_be_read_again(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.answers.result_json.PARSED_WHOLE", -1)
+    monkeypatch.setattr("pipeline.answers.reply.LARGEST_PARSED", -1)
     result, _ = as_json(body)
     assert b"\n" not in bytes(result)
     line = msgspec.json.encode(Outcome(0, "", "succeeded", 200, 1, 0.0, "id", result=result))

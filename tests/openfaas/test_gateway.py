@@ -90,7 +90,8 @@ async def test_direct_call_goes_to_the_model_function_with_its_own_callback(
     http: mocked_requests, gateway_client: Gateway, signer: Signer
 ) -> None:
     sent = Sent(http, "http://gateway:8080/async-function/model.other", status=202)
-    await gateway_client.queue(gateway_client.direct_call(IDENTITY, "model.other", b"item", {"X-Call-Id": "c1"}))
+    request = gateway_client.direct_request(IDENTITY, "model.other", b"item", {"X-Call-Id": "c1"})
+    await gateway_client.enqueue_request(request)
     (options,) = sent.options
     assert (options["data"], options["headers"]["X-Call-Id"]) == (b"item", "c1")
     callback = urlsplit(options["headers"]["X-Callback-Url"])
@@ -101,7 +102,7 @@ async def test_direct_call_goes_to_the_model_function_with_its_own_callback(
 async def test_refused_direct_call_is_an_error(http: mocked_requests, gateway_client: Gateway) -> None:
     Sent(http, "http://gateway:8080/async-function/model", status=500)
     with pytest.raises(UnavailableError, match=r"^the gateway refused a message with 500$"):
-        await gateway_client.queue(gateway_client.direct_call(IDENTITY, "model", b"item", {}))
+        await gateway_client.enqueue_request(gateway_client.direct_request(IDENTITY, "model", b"item", {}))
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 404, 413, 429, 500, 502, 503])

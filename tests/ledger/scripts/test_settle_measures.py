@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.answers.envelope import Envelope
-from pipeline.answers.failure_kinds import Example, Failures
+from pipeline.answers.failure_kinds import Example, FailureGroup
 from pipeline.ledger.arguments import Published
 from pipeline.ledger.measures import SLOTS, read_measures, upper_edge
 from pipeline.ledger.replies import State
@@ -17,7 +17,7 @@ SETTINGS = read_settings({"s3_bucket": "rows"})
 
 
 async def settle(
-    bench: Bench, task: int, *kinds: Failures, succeeded: int = 0, seconds: float | None = None, generation: int = 0
+    bench: Bench, task: int, *kinds: FailureGroup, succeeded: int = 0, seconds: float | None = None, generation: int = 0
 ) -> None:
     failed, retryable = sum(kind.given_up + kind.retryable for kind in kinds), sum(kind.retryable for kind in kinds)
     envelope = Envelope(succeeded, failed, 0, task, task, retryable, kinds)
@@ -25,8 +25,8 @@ async def settle(
     assert (await bench.ledger.settle(identity, envelope, b"answer", seconds)).verdict == "settled"
 
 
-def kind(name: str, given_up: int = 1, retryable: int = 0, index: int = 0) -> Failures:
-    return Failures(name, 500, given_up, retryable, Example(index, f"row {index}", name, "call"))
+def kind(name: str, given_up: int = 1, retryable: int = 0, index: int = 0) -> FailureGroup:
+    return FailureGroup(name, 500, given_up, retryable, Example(index, f"row {index}", name, "call"))
 
 
 async def state(bench: Bench) -> State:
