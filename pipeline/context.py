@@ -20,7 +20,7 @@ from pipeline.openfaas.signing import Signer
 from pipeline.settings.environment import Settings
 from pipeline.settings.secrets import Secrets, read_secrets, read_webhook_keys
 from pipeline.sql.runner import Queries
-from pipeline.store.batch_records import Specs
+from pipeline.store.batch_records import BatchRecords
 from pipeline.store.bucket import Store
 from pipeline.store.snapshot import Snapshots
 from pipeline.webhooks.client import WebhookClient
@@ -66,7 +66,7 @@ class Context:
     webhook_client: WebhookClient
     webhook_signer: WebhookSigner
     snapshots: Snapshots
-    specs: Specs
+    records: BatchRecords
     ledger_cache: LedgerCache
     queries: Queries
     closing: asyncio.Event
@@ -88,7 +88,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         gateway = await enter(Gateway.connect(settings.gateway_url, prefix, signer, metrics))
         webhook_client = await enter(WebhookClient.connect())
         background = await enter(BackgroundTasks.opened())
-        caches = (Snapshots(store), Specs(store, settings.function_name), LedgerCache(ledger), Queries())
+        caches = (Snapshots(store), BatchRecords(store, settings.function_name), LedgerCache(ledger), Queries())
         closing = asyncio.Event()
         stack.callback(closing.set)
         clients = (ledger, store, gateway, webhook_client)

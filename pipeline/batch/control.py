@@ -14,7 +14,7 @@ from pipeline.spec.chunk_size import AUTO_CHUNK
 from pipeline.spec.field_rules import too_slow
 from pipeline.status.document import status_document, status_url
 from pipeline.status.saved_state import mark_open
-from pipeline.store.batch_records import Marker
+from pipeline.store.batch_records import OpenMark
 from pipeline.store.errors import MissingObjectError
 from pipeline.tasks.release import enqueue_reduce
 from pipeline.tasks.settle import write_due_segment
@@ -89,7 +89,7 @@ async def _check_rate(context: Context, batch: str, rate: float | None) -> None:
 
 async def _read_spec(context: Context, batch: str) -> BatchSpec:
     try:
-        return (await context.specs.read(batch)).spec
+        return (await context.records.read(batch)).spec
     except MissingObjectError:
         raise UnavailableError(f"batch {batch!r} is being opened by another request: try again in a moment") from None
 
@@ -107,7 +107,7 @@ async def redrive_batch(context: Context, batch: str) -> str | None:
     """
     await drop_stale_ledger(context, batch)
     state = await context.ledger.state(batch)
-    status = status_document(context.settings, batch, state) if state else await context.specs.read_status(batch)
+    status = status_document(context.settings, batch, state) if state else await context.records.read_status(batch)
     if status is None and not await reopen_lost(context, batch):
         raise NotFoundError(f"there is no batch {batch!r}")
     if status is not None and status["state"] in ENDED:
@@ -135,9 +135,9 @@ async def _redrive_in_ledger(context: Context, batch: str) -> None:
 
 async def _redrive_expired(context: Context, batch: str, status: dict[str, Any]) -> None:
     """Redrive a batch whose ledger has expired: it is rebuilt first. Raises ConflictError for another function's."""
-    await context.specs.read(batch)
+    await context.records.read(batch)
     base = status["generation"] + 1
-    marker = await context.specs.read_marker(batch)
+    marker = await context.records.read_marker(batch)
     if marker is None or marker.base < base:
-        await context.specs.mark_open(batch, Marker(generation=base - 1, base=base))
+        await context.records.mark_open(batch, OpenMark(generation=base - 1, base=base))
     await reopen_lost(context, batch)

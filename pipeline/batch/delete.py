@@ -40,7 +40,7 @@ async def _delete(context: Context, batch: str, *, go_on: bool) -> Deletion:
             raise UnavailableError(f"the lease of the deletion of batch {batch!r} was lost")
 
     async with renew_every(DUTY_LEASE / 3, renew_lease):
-        await context.specs.erase(batch, renew_lease)
+        await context.records.erase(batch, renew_lease)
     if await context.ledger.control.forget(batch, owner):
         await _remove_from_index(context, batch)
         log.info("batch deleted", extra={"batch": batch})
@@ -73,7 +73,7 @@ async def find_stale_ledger(context: Context, batch: str) -> StaleLedger | None:
     if phase is None or phase.state == "opening":
         return None
     try:
-        submission = await context.specs.read(batch)
+        submission = await context.records.read(batch)
     except MissingObjectError:
         return None if phase.state == "deleting" else StaleLedger(phase.epoch, is_deleted=True)
     return StaleLedger(phase.epoch, is_deleted=False) if submission.is_later(phase.epoch) else None

@@ -22,16 +22,16 @@ async def find_existing(context: Context, batch: str, digest: str) -> ExistingBa
     no batch's.
     """
     try:
-        submission = await context.specs.read(batch)
+        submission = await context.records.read(batch)
     except MissingObjectError:
-        if await context.specs.is_foreign(batch) and await context.specs.read_status(batch) is None:
+        if await context.records.is_foreign(batch) and await context.records.read_status(batch) is None:
             raise ConflictError(
                 f"the bucket holds objects under {batch!r} that are no batch's: choose another id"
             ) from None
         return None
     if submission.digest != digest:
         raise ConflictError(f"batch {batch!r} had another specification or another input: choose another id")
-    return ExistingBatch(await context.specs.read_status(batch))
+    return ExistingBatch(await context.records.read_status(batch))
 
 
 def id_in_use(batch: str) -> ConflictError:

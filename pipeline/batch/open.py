@@ -18,7 +18,7 @@ from pipeline.notify.deliver import announce_end
 from pipeline.spec.field_rules import TURNS
 from pipeline.spec.submission import Submission
 from pipeline.store import keys
-from pipeline.store.batch_records import Marker
+from pipeline.store.batch_records import OpenMark
 from pipeline.store.snapshot import Manifest
 from pipeline.tasks.release import enqueue_reduce, release_first
 
@@ -35,7 +35,7 @@ class NewBatch:
 
 
 async def claim(
-    context: Context, new: NewBatch, *, kind: ClaimKind = "new", hand_on: bool = False, marker: Marker | None = None
+    context: Context, new: NewBatch, *, kind: ClaimKind = "new", hand_on: bool = False, marker: OpenMark | None = None
 ) -> Claim:
     """Claim the batch's id for its opening, or renew the claim; `hand_on` lets a queued opening take it over at once.
 
@@ -110,5 +110,5 @@ async def discard(context: Context, new: NewBatch) -> None:
     if (await claim(context, new)).verdict == "claimed":
         # The specification first: another submission that meets the claim is then not told that the batch will run.
         await context.store.delete(keys.spec(new.name))
-        await context.specs.erase(new.name)
+        await context.records.erase(new.name)
         await abandon(context, new.name, new.owner)

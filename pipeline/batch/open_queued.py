@@ -22,11 +22,11 @@ async def open_claimed(context: Context, batch: str) -> tuple[str, str]:
     """
     owner = uuid.uuid4().hex
     try:
-        submission = await context.specs.read(batch)
+        submission = await context.records.read(batch)
     except MissingObjectError:
         # Its submitter died before it had written all that an opening needs: the id is free unless it is claimed.
         await abandon(context, batch, "")
-        if await context.specs.read_marker(batch) is not None:
+        if await context.records.read_marker(batch) is not None:
             await delete_batch(context, batch)
         return "unknown", ""
     new = NewBatch(batch, submission, owner)

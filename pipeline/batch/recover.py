@@ -31,21 +31,21 @@ async def reopen_lost(context: Context, batch: str) -> bool:
     An opening that finds a snapshot rebuilds the ledger. An ended batch stays forgotten; its pending notifications are
     resumed. Raises ConflictError for a batch that is being deleted.
     """
-    marker = await context.specs.read_marker(batch)
+    marker = await context.records.read_marker(batch)
     if marker is None:
         return False
     try:
-        submission = await context.specs.read(batch)
+        submission = await context.records.read(batch)
     except MissingObjectError:
         # Its submitter died before it had written all that an opening needs; a claim of another one is left alone.
         await delete_batch(context, batch)
         return False
-    status = await context.specs.read_end(batch)
+    status = await context.records.read_end(batch)
     if status is not None and status["generation"] >= marker.base:
         if are_pending(status):
             await recreate_notices(context, batch, status)
         else:
-            await context.specs.close(batch, status)
+            await context.records.close(batch, status)
         return False
     await context.ledger.index.note(batch)
     claimed = await claim(context, NewBatch(batch, submission, uuid.uuid4().hex), hand_on=True, marker=marker)
@@ -59,7 +59,7 @@ async def reopen_lost(context: Context, batch: str) -> bool:
 
 async def final_status_in_s3(context: Context, batch: str) -> dict[str, Any]:
     """Return the final status of a batch without a ledger; raises NotFoundError if S3 has none."""
-    status = await context.specs.read_status(batch)
+    status = await context.records.read_status(batch)
     if status is None:
         raise NotFoundError(f"there is no batch {batch!r}")
     return status
@@ -67,5 +67,5 @@ async def final_status_in_s3(context: Context, batch: str) -> dict[str, Any]:
 
 async def has_ended(context: Context, batch: str) -> bool:
     """Return whether S3 says that a batch has ended, and is not about to be redriven."""
-    marker, status = await context.specs.read_marker(batch), await context.specs.read_status(batch)
+    marker, status = await context.records.read_marker(batch), await context.records.read_status(batch)
     return status is not None and (marker is None or marker.base <= status["generation"])

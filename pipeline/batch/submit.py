@@ -17,7 +17,7 @@ from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.input_format import content_type_of
 from pipeline.status.document import status_url
 from pipeline.status.saved_state import mark_open
-from pipeline.store.batch_records import Marker
+from pipeline.store.batch_records import OpenMark
 from pipeline.tasks.release import enqueue_open
 from pipeline.webhooks.signer import WebhookSigner
 
@@ -72,7 +72,7 @@ async def _join(context: Context, batch: str) -> Response:
         phase = await context.ledger.phase(batch)
         if phase is None or phase.state == "deleting":
             return False
-        return phase.state != "opening" or await context.specs.exists(batch)
+        return phase.state != "opening" or await context.records.exists(batch)
 
     waiting = AsyncRetrying(
         retry=retry_if_result(lambda is_certain: not is_certain),
@@ -104,8 +104,8 @@ async def _resume_forgotten(context: Context, new: NewBatch) -> Response | None:
     """Reopen a batch that Redis has forgotten; None if it has no snapshot yet, so that it is opened anew."""
     if not await context.snapshots.generations(new.name):
         return None
-    if await context.specs.read_marker(new.name) is None:
-        await context.specs.mark_open(new.name, Marker())
+    if await context.records.read_marker(new.name) is None:
+        await context.records.mark_open(new.name, OpenMark())
     await abandon(context, new.name, new.owner)
     await reopen_lost(context, new.name)
     return await _describe(context, new.name)
@@ -120,7 +120,7 @@ async def _open(context: Context, new: NewBatch, body: bytes | None, *, queued: 
             content_type = content_type_of(submission.spec.input_format)
             stored = await context.store.put(submission.spec.input, body, content_type)
             submission = msgspec.structs.replace(submission, etag=stored.etag)
-        await context.specs.write(batch, submission)
+        await context.records.write(batch, submission)
         if queued:
             await enqueue_open(context, batch)
             return await _describe(context, batch)

@@ -28,7 +28,7 @@ async def survey(context: Context) -> None:
             await drop_stale_ledger(context, batch)
         except ConflictError as error:
             log.warning("%s", error)
-    still_open = await context.specs.open_batches()
+    still_open = await context.records.open_batches()
     for batch in still_open:
         if batch in noted:
             await _repeat_lost_cancel(context, batch)
@@ -42,7 +42,7 @@ async def survey(context: Context) -> None:
 
 async def _repeat_lost_cancel(context: Context, batch: str) -> None:
     """Cancel a batch again if a failover of Redis has undone a cancel that was answered: S3 has it in the mark."""
-    marker, state = await context.specs.read_marker(batch), await context.ledger.state(batch)
+    marker, state = await context.records.read_marker(batch), await context.ledger.state(batch)
     if marker is None or state is None or not marker.cancelled or marker.base != state.number("base"):
         return
     if state["outcome"] == "done" and state["state"] in ACTIVE:
@@ -57,7 +57,7 @@ async def _delete_expired(context: Context, still_open: set[str]) -> None:
     if retention is None and not is_forgotten:
         return
     # A batch that is redriven, or has notifications pending, is marked as both open and ended.
-    ended = [(batch, at) for batch, at in await context.specs.ended_batches() if batch not in still_open]
+    ended = [(batch, at) for batch, at in await context.records.ended_batches() if batch not in still_open]
     if is_forgotten and ended:
         await index.note_ended(dict(ended))
     if retention is None:

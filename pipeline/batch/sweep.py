@@ -88,13 +88,13 @@ async def _sweep(context: Context, batch: str, noted_at: float | None) -> None:
 async def _is_orphan(context: Context, batch: str, noted_at: float | None) -> bool:
     """Return whether an id in the index has no batch."""
     if noted_at is None:
-        return await context.specs.read_marker(batch) is None
+        return await context.records.read_marker(batch) is None
     return time.time() - noted_at > ORPHAN_AGE
 
 
 async def _finish_end(context: Context, batch: str, repairs: Repairs) -> None:
     """Save the final status of an ended batch, unless S3 knows of a redrive that a failover of Redis has undone."""
-    marker = await context.specs.read_marker(batch)
+    marker = await context.records.read_marker(batch)
     # A redrive removes an earlier cancel from the mark before it is answered.
     if marker is None or marker.base <= repairs.generation or marker.cancelled:
         await save_final_status(context, batch)

@@ -39,4 +39,4 @@ async def _is_own(context: Context, key: str) -> bool:
     folder, slash, _ = key.partition("/")
     if folder in RESERVED_IDS:
         return True
-    return bool(slash) and not is_readable(key) and await context.specs.exists(folder)
+    return bool(slash) and not is_readable(key) and await context.records.exists(folder)

@@ -27,9 +27,9 @@ async def delete(event: Event, context: Context) -> Response:
 
 async def _check_deletable(context: Context, batch: str) -> None:
     """Check a batch without a ledger by its objects in S3."""
-    if not await has_ended(context, batch) and await context.specs.read_marker(batch) is not None:
+    if not await has_ended(context, batch) and await context.records.read_marker(batch) is not None:
         raise ConflictError(f"batch {batch!r} cannot be deleted: it has not ended; cancel it first")
     try:
-        await context.specs.read(batch)
+        await context.records.read(batch)
     except MissingObjectError:
         raise NotFoundError(f"there is no batch {batch!r}") from None

@@ -50,7 +50,7 @@ async def _reduce(job: ReduceJob, lease: Lease) -> str:
     state = await context.ledger.state(batch)
     if state is None:
         return "unknown"
-    submission = await context.specs.read(batch)
+    submission = await context.records.read(batch)
     if submission.is_later(state["epoch"]):
         raise UnavailableError(f"Redis holds an earlier life of batch {batch!r}")
     segments = await all_segments(job, state)

@@ -86,7 +86,7 @@ async def deliver_due(context: Context, batch: str) -> None:
     if notices.end is None or not notices.due:
         return
     try:
-        spec = (await context.specs.read(batch)).spec
+        spec = (await context.records.read(batch)).spec
     except MissingObjectError:
         # The batch is being deleted, and its notices with it.
         return

@@ -37,7 +37,7 @@ async def _is_current(context: Context, batch: str, end: EndId) -> bool:
 async def _restore_newer(context: Context, batch: str, end: EndId) -> None:
     """Put back the answer of a redrive that has overtaken this one; after a deletion, delete this one."""
     store = context.store
-    if not await context.specs.exists(batch):
+    if not await context.records.exists(batch):
         await store.delete_many([output(batch, REDUCED), generation_output(batch, end.generation, REDUCED)])
         return
     phase = await context.ledger.phase(batch)

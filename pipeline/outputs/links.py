@@ -18,7 +18,7 @@ async def link_outputs(context: Context, batch: str, *, parts: bool) -> dict[str
     Raises ConflictError for a batch that is another function's.
     """
     try:
-        submission = await context.specs.read(batch)
+        submission = await context.records.read(batch)
     except MissingObjectError:
         # Without a specification no object under this name is the batch's.
         submission = None

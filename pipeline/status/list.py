@@ -37,7 +37,7 @@ async def _ended(context: Context, batch: str, at: float) -> dict[str, Any] | No
     brief = await context.ledger_cache.ended(batch, at)
     if brief is not None:
         return _entry(context, batch, asdict(brief)) if brief.state in ENDED else None
-    status = await context.specs.ended(batch)
+    status = await context.records.ended(batch)
     return None if status is None else _entry(context, batch, status)
 
 

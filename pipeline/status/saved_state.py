@@ -12,7 +12,7 @@ from pipeline.ledger.notices import EndId, Notices, notices_of
 from pipeline.ledger.replies import State
 from pipeline.ledger.states import ENDED, ENDED_OR_DELETING
 from pipeline.status.document import status_document
-from pipeline.store.batch_records import Marker, are_pending
+from pipeline.store.batch_records import OpenMark, are_pending
 
 
 async def mark_open(context: Context, batch: str) -> None:
@@ -20,21 +20,21 @@ async def mark_open(context: Context, batch: str) -> None:
 
     Raises UnavailableError if Redis has lost the batch: the request is then to be made again.
     """
-    written: Marker | None = None
+    written: OpenMark | None = None
     while (marker := await _current_marker(context, batch)) is not None and marker != written:
         await context.ledger.index.note(batch)
-        await context.specs.mark_open(batch, marker)
+        await context.records.mark_open(batch, marker)
         written = marker
 
 
-async def _current_marker(context: Context, batch: str) -> Marker | None:
+async def _current_marker(context: Context, batch: str) -> OpenMark | None:
     """Return the mark that the ledger calls for, None if the batch has ended."""
     state = await context.ledger.state(batch)
     if state is None:
         raise UnavailableError(f"Redis has lost batch {batch!r} just now: try again")
     if state["state"] in ENDED_OR_DELETING:
         return None
-    return Marker(
+    return OpenMark(
         generation=state.number("generation"),
         base=state.number("generation") + 1 if state["redrive"] else state.number("base"),
         cancelled=state["outcome"] == "cancelled" or bool(state["cancel"]),
@@ -56,7 +56,7 @@ async def save_final_status(context: Context, batch: str) -> None:
     saved: State | None = None
     while _is_unsaved_end(state, saved):
         status = status_document(context.settings, batch, state) | {"epoch": state["epoch"]}
-        await context.specs.close(batch, status)
+        await context.records.close(batch, status)
         saved, state = state, await context.ledger.state(batch)
     if saved is None:
         return
@@ -66,11 +66,11 @@ async def save_final_status(context: Context, batch: str) -> None:
         pending = are_pending({"notifications": notices_of(state)})
         await (index.note_telling(batch) if pending else index.forget(batch))
     now = await context.ledger.state(batch)
-    if now is None and await context.specs.exists(batch):
+    if now is None and await context.records.exists(batch):
         # Redis has lost the batch, and will be told of it from S3.
         return
     if now is None or now["state"] == "deleting" or now["created"] != saved["created"]:
-        await context.specs.unclose(batch)
+        await context.records.unclose(batch)
     if now is not None and now["state"] not in ENDED:
         await mark_open(context, batch)
 
@@ -86,18 +86,18 @@ def _is_unsaved_end(state: State | None, saved: State | None) -> TypeGuard[State
 
 async def _save_notifications(context: Context, batch: str) -> None:
     """Save the notifications of a batch whose ledger Redis has lost: the rest of its final status is in S3 already."""
-    status = await context.specs.read_end(batch)
+    status = await context.records.read_end(batch)
     notices = await context.ledger.notices.read(batch)
     saved: tuple[str, ...] | None = None
     while status is not None and notices.end == EndId.of(status) and notices.targets != saved:
         status = with_notifications(status, notices)
-        await context.specs.close(batch, status)
+        await context.records.close(batch, status)
         saved, notices = notices.targets, await context.ledger.notices.read(batch)
     if status is None or saved is None:
         return
     phase = await context.ledger.phase(batch)
-    if phase is None and not await context.specs.exists(batch):
-        await context.specs.unclose(batch)
+    if phase is None and not await context.records.exists(batch):
+        await context.records.unclose(batch)
     elif phase is not None and phase.state not in ENDED_OR_DELETING:
         # It is redriven meanwhile, and its mark may just have been removed.
         await mark_open(context, batch)
@@ -108,7 +108,7 @@ async def final_status(context: Context, batch: str, end: EndId) -> dict[str, An
     state = await context.ledger.state(batch)
     if state is not None:
         return status_document(context.settings, batch, state) if state["state"] in ENDED else None
-    status, notices = await context.specs.read_end(batch), await context.ledger.notices.read(batch)
+    status, notices = await context.records.read_end(batch), await context.ledger.notices.read(batch)
     if status is None or notices.end != end or EndId.of(status) != end:
         return None
     return {name: value for name, value in with_notifications(status, notices).items() if name != "epoch"}

@@ -60,7 +60,7 @@ async def release(context: Context, of: GenerationRef, tasks: Sequence[tuple[int
 
 
 async def _enqueue_task(context: Context, of: GenerationRef, identity: Identity) -> None:
-    spec = await context.specs.get(of.batch, of.epoch)
+    spec = await context.records.get(of.batch, of.epoch)
     if not (spec.direct and await _enqueue_direct_call(context, spec, identity)):
         await context.gateway.enqueue("task", identity, of.function)
 

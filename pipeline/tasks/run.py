@@ -30,7 +30,7 @@ async def run_task(context: Context, identity: Identity, function: str, end: flo
     phase = await _running_phase(context, identity)
     if phase is None:
         return []
-    spec = await context.specs.get(identity.batch, identity.epoch)
+    spec = await context.records.get(identity.batch, identity.epoch)
     if spec.function != function:
         raise ForbiddenError("this invocation was signed for another model function")
     items = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)

@@ -54,7 +54,7 @@ async def write_due_segment(context: Context, batch: str, generation: int, numbe
 async def settle_direct(context: Context, identity: Identity, call: ModelCall) -> Settled:
     """Settle a direct task with the model function's own reply; raises MissingObjectError for a deleted batch."""
     (item,) = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
-    spec = await context.specs.get(identity.batch, identity.epoch)
+    spec = await context.records.get(identity.batch, identity.epoch)
     outcome = make_outcome(identity.call_id(item.index), item, call)
     outcomes = await store_large_results(context.store, identity, [outcome], spec.inline_limit)
     return await settle(context, identity, encode_answer(outcomes), call.duration or None)
@@ -81,7 +81,7 @@ async def fail(context: Context, identity: Identity, status: int) -> str:
 async def _attempts_allowed(context: Context, identity: Identity) -> int:
     """Return how often a task is tried; 0 for a deleted batch, of which the ledger then knows nothing."""
     try:
-        return (await context.specs.get(identity.batch, identity.epoch)).attempts
+        return (await context.records.get(identity.batch, identity.epoch)).attempts
     except MissingObjectError:
         return 0
 

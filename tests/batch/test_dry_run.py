@@ -46,7 +46,7 @@ async def test_dry_run_is_not_a_field_of_the_batch(pipeline: Pipeline) -> None:
     await dry_run(pipeline, ROWS)
     assert (await pipeline.submit(ROWS, CSV)).status == 201
     assert (await pipeline.submit(ROWS, CSV, {"dry_run": "false"})).status == 200
-    assert "dry_run" not in (await pipeline.context.specs.read(pipeline.batch)).fields
+    assert "dry_run" not in (await pipeline.context.records.read(pipeline.batch)).fields
     answer = await dry_run(pipeline, ROWS)
     assert (answer["exists"], answer["state"], answer["items"]) == (True, "running", 3)
 

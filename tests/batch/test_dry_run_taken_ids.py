@@ -87,9 +87,9 @@ async def claimed(pipeline: Pipeline) -> None:
 async def submission_of_rows(pipeline: Pipeline) -> Submission:
     """The submission of ROWS, as `batch` makes it."""
     await pipeline.submit(ROWS, CSV)
-    submission = await pipeline.context.specs.read(pipeline.batch)
+    submission = await pipeline.context.records.read(pipeline.batch)
     await pipeline.redis.flushall()
-    await pipeline.context.specs.erase(pipeline.batch)
+    await pipeline.context.records.erase(pipeline.batch)
     pipeline.queue.clear()
     return submission
 
@@ -119,7 +119,7 @@ async def test_expired_claim_is_not_a_batch(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize("is_another", [False, True])
 async def test_ledger_without_objects_in_s3_is_not_a_batch(pipeline: Pipeline, *, is_another: bool) -> None:
     await pipeline.submit(ROWS, CSV)
-    await pipeline.context.specs.erase(pipeline.batch)
+    await pipeline.context.records.erase(pipeline.batch)
     rows = ROWS + b"4,d\n" * is_another
     assert "exists" not in await dry_run(pipeline, rows)
     assert (await pipeline.submit(rows, CSV)).status == 201

@@ -12,7 +12,7 @@ from pipeline.identity import Identity
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.replies import Cancelled
 from pipeline.spec.field_rules import FORMATS
-from pipeline.store.batch_records import Marker, Specs
+from pipeline.store.batch_records import BatchRecords, OpenMark
 from pipeline.store.bucket import Check
 from pipeline.store.keys import output_names
 from pipeline.store.object_info import ObjectInfo
@@ -28,7 +28,7 @@ async def test_batch_of_another_function_in_the_same_bucket_is_left_alone(pipeli
     before = await pipeline.context.store.list(pipeline.batch)
     ours = pipeline.context
     pipeline.context = dataclasses.replace(
-        ours, specs=Specs(ours.store, "neighbour"), ledger=Ledger(pipeline.redis, "neighbour")
+        ours, records=BatchRecords(ours.store, "neighbour"), ledger=Ledger(pipeline.redis, "neighbour")
     )
     for mode in ("delete", "redrive"):
         with pytest.raises(ConflictError, match=f"in this bucket is another function's, {pipeline.name!r}"):
@@ -43,7 +43,7 @@ async def test_expired_claim_does_not_run_an_ended_batch_again(pipeline: Pipelin
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.submit_rows("a")
     await pipeline.deliver_all()
-    submission = await pipeline.context.specs.read(pipeline.batch)
+    submission = await pipeline.context.records.read(pipeline.batch)
     for other in (False, True):
         await pipeline.redis.flushall()
         claimed = msgspec.structs.replace(submission, source="other") if other else submission
@@ -95,7 +95,7 @@ async def test_redrive_undone_by_a_failover_is_started_again(pipeline: PipelineB
 async def test_claim_lost_by_redis_is_not_renewed(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
     pipeline.queue.clear()
-    submission = await pipeline.context.specs.read(pipeline.batch)
+    submission = await pipeline.context.records.read(pipeline.batch)
     await pipeline.redis.flushall()
     claimed = await pipeline.context.ledger.claim(pipeline.batch, "opener", submission, kind="renewed")
     assert claimed.verdict == "unknown"
@@ -181,17 +181,17 @@ async def test_two_concurrent_requests_are_both_in_the_mark_in_s3(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit_rows("a", "b", window="1")
-    specs = pipeline.context.specs
-    mark_open = specs.mark_open
+    records = pipeline.context.records
+    mark_open = records.mark_open
 
-    async def overtaken(batch: str, marker: Marker) -> None:
+    async def overtaken(batch: str, marker: OpenMark) -> None:
         monkeypatch.undo()
         await pipeline.handle("cancel", {"batch": batch})
         await mark_open(batch, marker)
 
-    monkeypatch.setattr(specs, "mark_open", overtaken)
+    monkeypatch.setattr(records, "mark_open", overtaken)
     await pipeline.handle("tune", {"batch": pipeline.batch, "window": "2"})
-    marker = await specs.read_marker(pipeline.batch)
+    marker = await records.read_marker(pipeline.batch)
     assert marker is not None
     assert (marker.cancelled, marker.window) == (True, 2)
 
@@ -204,13 +204,13 @@ async def test_redrive_during_a_deletion_is_a_conflict(
     await pipeline.deliver_all()
     await pipeline.redis.flushall()
     pipeline.forget()
-    mark_open = pipeline.context.specs.mark_open
+    mark_open = pipeline.context.records.mark_open
 
-    async def overtaken(batch: str, marker: Marker) -> None:
+    async def overtaken(batch: str, marker: OpenMark) -> None:
         await mark_open(batch, marker)
         await pipeline.context.ledger.control.delete(batch, "deleter")
 
-    monkeypatch.setattr(pipeline.context.specs, "mark_open", overtaken)
+    monkeypatch.setattr(pipeline.context.records, "mark_open", overtaken)
     with pytest.raises(ConflictError, match="is being deleted"):
         await pipeline.handle("redrive", {"batch": pipeline.batch})
 
@@ -231,17 +231,17 @@ async def test_deletion_denied_by_s3_does_not_stop_other_deletions(
         await pipeline.deliver_all()
     settings = pipeline.context.settings.model_copy(update={"retention": 1e-6})
     pipeline.context = dataclasses.replace(pipeline.context, settings=settings)
-    erase = pipeline.context.specs.erase
+    erase = pipeline.context.records.erase
 
     async def denied(batch: str, check: Check) -> None:
         if batch == first:
             raise UnavailableError("S3 left 1 of 3 objects undeleted (AccessDenied)")
         await erase(batch, check)
 
-    monkeypatch.setattr(pipeline.context.specs, "erase", denied)
+    monkeypatch.setattr(pipeline.context.records, "erase", denied)
     await pipeline.redis.delete(f"{pipeline.name}:epoch")
     with LogLines.captured() as lines:
         await pipeline.sweep()
-    assert [batch for batch, _ in await pipeline.context.specs.ended_batches()] == [first]
+    assert [batch for batch, _ in await pipeline.context.records.ended_batches()] == [first]
     (entry,) = [line for line in lines.all() if line["event"] == "the batch could not be deleted"]
     assert (entry["batch"], entry["error"]) == (first, "S3 left 1 of 3 objects undeleted (AccessDenied)")

@@ -67,14 +67,14 @@ async def test_ended_ledger_of_an_earlier_batch_does_not_end_the_current_one(pip
 async def test_deletion_of_an_earlier_batch_erases_nothing_of_the_current_one(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
     await go_on(pipeline)
-    erase, older = pipeline.context.specs.erase, {}
+    erase, older = pipeline.context.records.erase, {}
 
     async def with_snapshot(batch: str, check: Check) -> None:
         older.update(await redis_snapshot(pipeline))
         await erase(batch, check)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline.context.specs, "erase", with_snapshot)
+        patch.setattr(pipeline.context.records, "erase", with_snapshot)
         await pipeline.handle("delete", {"batch": pipeline.batch})
     await pipeline.submit_rows("x", "y", window="1")
     before = await pipeline.objects()
@@ -133,7 +133,7 @@ async def test_clock_that_went_back_hides_no_segment(pipeline: PipelineBench, ca
     await pipeline.submit_rows(*rows, window="4")
     for _ in range(13):
         await pipeline.deliver(pipeline.queue.pop(0))
-    submission = await pipeline.context.specs.read(pipeline.batch)
+    submission = await pipeline.context.records.read(pipeline.batch)
     later = int(submission.epoch, 16) + 3_600_000_000
     await _change_epoch(pipeline, f"{later:x}")
     before = calls.copy()
@@ -151,12 +151,12 @@ async def test_clock_that_went_back_hides_no_segment(pipeline: PipelineBench, ca
 async def _change_epoch(pipeline: PipelineBench, epoch: str) -> None:
     """Rewrite the batch as if it had been opened, and its segments written, by a clock that was ahead."""
     context = pipeline.context
-    submission = await context.specs.read(pipeline.batch)
+    submission = await context.records.read(pipeline.batch)
     old = submission.epoch
     for key in await context.store.list(f"{pipeline.batch}/segments/"):
         await context.store.copy(await context.store.head(key), key.replace(old, epoch))
         await context.store.delete(key)
-    await context.specs.write(pipeline.batch, msgspec.structs.replace(submission, epoch=epoch))
+    await context.records.write(pipeline.batch, msgspec.structs.replace(submission, epoch=epoch))
 
 
 async def test_success_replaces_a_failure_that_redis_forgot(pipeline: PipelineBench) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
 from pipeline.ledger.replies import Phase, Repairs
-from pipeline.store.batch_records import Marker
+from pipeline.store.batch_records import OpenMark
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering, document
 
 
@@ -88,7 +88,7 @@ async def test_submission_does_not_join_a_dead_opening(
         async def discard_nothing(*_: object, **__: object) -> None:
             """A dead opening discards nothing."""
 
-        fault.setattr(pipeline.context.specs, "write", dies)
+        fault.setattr(pipeline.context.records, "write", dies)
         fault.setattr("pipeline.batch.submit.discard", discard_nothing)
         with pytest.raises(KeyboardInterrupt):
             await pipeline.submit("url\na\nb\n", CSV)
@@ -111,19 +111,19 @@ async def test_submission_does_not_join_a_dead_opening(
 async def test_late_sweep_does_not_erase_a_new_submission(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = pipeline.context.specs.read_marker
+    read = pipeline.context.records.read_marker
     with monkeypatch.context() as fault:
 
-        async def overtaken(batch: str) -> Marker | None:
+        async def overtaken(batch: str) -> OpenMark | None:
             """The submission claims and marks the id after the sweep has found no ledger of it."""
             fault.undo()
             bench = pipeline.bench()
             assert await bench.claim() == "claimed"
             await pipeline.context.store.put(f"{batch}/input.csv", b"url\na\n")
-            await pipeline.context.specs.mark_open(batch, Marker())
+            await pipeline.context.records.mark_open(batch, OpenMark())
             return await read(batch)
 
-        fault.setattr(pipeline.context.specs, "read_marker", overtaken)
+        fault.setattr(pipeline.context.records, "read_marker", overtaken)
         await pipeline.context.ledger.index.note(pipeline.batch)
         await pipeline.sweep()
     assert set(await pipeline.objects()) == {f"{pipeline.batch}/input.csv", pipeline.mark}
@@ -184,7 +184,7 @@ async def test_abandoned_opening_takes_its_specification_back_first(
         raise UnavailableError("S3 is away")
 
     with monkeypatch.context() as fault:
-        fault.setattr(pipeline.context.specs, "erase", away)
+        fault.setattr(pipeline.context.records, "erase", away)
         with pytest.raises(UnavailableError, match="S3 is away"):
             await pipeline.submit("url\na\nb,c\n", CSV)
     objects = await pipeline.objects()

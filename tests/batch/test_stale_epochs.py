@@ -83,7 +83,7 @@ async def test_late_close_does_not_end_the_next_batch_of_the_id(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit_rows("a")
-    close = pipeline.context.specs.close
+    close = pipeline.context.records.close
     await pipeline.context.store.put(f"{pipeline.name}.csv", b"url\nx\ny\n")
 
     async def late(batch: str, status: dict[str, Any]) -> None:
@@ -92,10 +92,10 @@ async def test_late_close_does_not_end_the_next_batch_of_the_id(
         monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 1)
         assert (await pipeline.submit(f"{pipeline.name}.csv")).status == 202
         await close(batch, status)
-        queued.append(await pipeline.context.specs.read_status(batch))
+        queued.append(await pipeline.context.records.read_status(batch))
 
     queued: list[Any] = []
-    monkeypatch.setattr(pipeline.context.specs, "close", late)
+    monkeypatch.setattr(pipeline.context.records, "close", late)
     await pipeline.deliver_all()
     assert queued == [None]
     await go_on(pipeline)
@@ -117,7 +117,7 @@ async def test_end_mark_of_an_earlier_batch_is_removed_for_the_next_one(
     objects = await pipeline.objects()
     assert f"{pipeline.batch}/status.json" not in objects
     assert pipeline.mark in objects
-    assert await pipeline.context.specs.ended_batches() == []
+    assert await pipeline.context.records.ended_batches() == []
     await go_on(pipeline)
 
 

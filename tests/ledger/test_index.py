@@ -68,7 +68,7 @@ async def test_interrupted_deletion_is_in_the_index_until_the_sweep(
         raise UnavailableError("S3 is away")
 
     with monkeypatch.context() as broken:
-        broken.setattr(pipeline.context.specs, "erase", away)
+        broken.setattr(pipeline.context.records, "erase", away)
         with pytest.raises(UnavailableError, match="S3 is away"):
             await pipeline.handle("delete", {"batch": pipeline.batch})
     assert await open_batches(pipeline) == [pipeline.batch]

@@ -56,7 +56,7 @@ async def test_numbers_in_the_query_are_parsed(pipeline: Pipeline) -> None:
     query = {"chunk": "2", "timeout": "1.5", "attempts": "2", "chunk_call": "true", "deadline": "60"}
     response = await pipeline.submit(await put_input(pipeline), query=query)
     assert document(response)["tasks"] == 2
-    spec = (await pipeline.context.specs.read(pipeline.batch)).spec
+    spec = (await pipeline.context.records.read(pipeline.batch)).spec
     assert (spec.chunk, spec.timeout, spec.attempts, spec.chunk_call, spec.deadline) == (2, 1.5, 2, True, 60)
 
 

@@ -221,7 +221,7 @@ async def test_callback_of_a_deleted_batch_changes_nothing(pipeline: PipelineBen
     assert await pipeline.call_back(message, answer) == {"verdict": "unknown"}
     assert await pipeline.call_back(message, None, 500) == {"verdict": "unknown"}
     pipeline.forget()
-    await pipeline.context.specs.erase(pipeline.batch)
+    await pipeline.context.records.erase(pipeline.batch)
     assert await pipeline.call_back(message, None, 500) == {"verdict": "unknown"}
 
 

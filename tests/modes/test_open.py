@@ -85,7 +85,7 @@ async def test_dead_submitter_is_replaced_by_the_queue(pipeline: PipelineBench) 
     await pipeline.submit("url\na\n", CSV)
     (message,) = pipeline.queue
     pipeline.queue.clear()
-    submission = await pipeline.context.specs.read(pipeline.batch)
+    submission = await pipeline.context.records.read(pipeline.batch)
     bench = pipeline.bench()
     assert (await bench.ledger.claim(pipeline.batch, "dead", submission, kind="queued")).verdict == "claimed"
     assert (await pipeline.deliver(message))["verdict"] == "exists"
@@ -100,10 +100,10 @@ async def test_submitter_that_died_before_writing_the_specification_frees_the_id
     await pipeline.submit("url\na\n", CSV)
     (message,) = pipeline.queue
     pipeline.queue.clear()
-    submission = await pipeline.context.specs.read(pipeline.batch)
+    submission = await pipeline.context.records.read(pipeline.batch)
     bench = pipeline.bench()
     await bench.ledger.abandon(pipeline.batch, "")
-    await pipeline.context.specs.erase(pipeline.batch)
+    await pipeline.context.records.erase(pipeline.batch)
     await bench.ledger.claim(pipeline.batch, owner, submission)
     await bench.age(lease_until=-1)
     assert (await pipeline.deliver(message))["verdict"] == "unknown"
@@ -128,7 +128,7 @@ async def test_failed_second_submission_leaves_the_first_unchanged(
         raise UnavailableError("S3 is away")
 
     with monkeypatch.context() as fault:
-        fault.setattr(pipeline.context.specs, "read_status", away)
+        fault.setattr(pipeline.context.records, "read_status", away)
         assert (await pipeline.submit("url\na\nb\n", CSV)).status == 202
     assert (await pipeline.deliver_all())[0]["verdict"] == "opened"
 
@@ -161,7 +161,7 @@ async def test_opening_that_kills_its_replicas_is_given_up(pipeline: PipelineBen
     await pipeline.submit("url\na\nb\n", CSV)
     (message,) = pipeline.queue
     pipeline.queue.clear()
-    submission = await pipeline.context.specs.read(pipeline.batch)
+    submission = await pipeline.context.records.read(pipeline.batch)
     bench = pipeline.bench()
     for _ in range(OPENINGS_ALLOWED):
         assert (await bench.ledger.claim(pipeline.batch, "dies", submission, kind="queued")).verdict == "claimed"

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.batch import sweep as sweeping
 from pipeline.errors import BadRequestError, ConflictError, NotFoundError
-from pipeline.store.batch_records import Marker
+from pipeline.store.batch_records import OpenMark
 from pipeline.tasks.settle import write_due_segment
 from tests.rigs.function.pipeline_bench import PipelineBench, answering, document
 from tests.rigs.s3.outcomes import answers
@@ -179,7 +179,7 @@ async def test_sweep_closes_a_batch_that_ended_without_being_closed(pipeline: Pi
     await pipeline.deliver_all()
     before = await pipeline.status()
     await pipeline.context.store.delete(f"{pipeline.batch}/status.json")
-    await pipeline.context.specs.mark_open(pipeline.batch, Marker())
+    await pipeline.context.records.mark_open(pipeline.batch, OpenMark())
     await pipeline.context.ledger.index.note(pipeline.batch)
     assert await pipeline.sweep() == {"open": 1}
     assert await pipeline.sweep() == {"open": 0}

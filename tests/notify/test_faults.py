@@ -154,7 +154,7 @@ async def test_target_is_given_up_after_a_day(pipeline: PipelineBench, hooks: Re
         await due_again(pipeline)
         await pipeline.sweep()
     assert notified(await pipeline.status()) == [("given up", 3, 500)]
-    stored = await pipeline.context.specs.read_status(pipeline.batch)
+    stored = await pipeline.context.records.read_status(pipeline.batch)
     assert stored is not None
     assert notified(stored) == [("given up", 3, 500)]
     assert pipeline.mark not in await pipeline.objects()
@@ -212,7 +212,7 @@ async def test_replica_that_dies_before_closing_the_batch_is_succeeded(
     pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as fault:
-        fault.setattr(pipeline.context.specs, "close", away)
+        fault.setattr(pipeline.context.records, "close", away)
         with pytest.raises(UnavailableError):
             await run_notified(pipeline, notify=hooks.url)
     assert hooks.calls == []
@@ -228,18 +228,18 @@ async def test_delivery_while_s3_is_away_is_stored_by_the_next_sweep(
     await run_notified(pipeline, notify=hooks.url)
     with monkeypatch.context() as fault:
         await due_again(pipeline)
-        close = pipeline.context.specs.close
+        close = pipeline.context.records.close
 
         async def away_after_two_calls(batch: str, status: dict[str, Any]) -> None:
             if len(hooks.calls) > 1:
                 await away()
             await close(batch, status)
 
-        fault.setattr(pipeline.context.specs, "close", away_after_two_calls)
+        fault.setattr(pipeline.context.records, "close", away_after_two_calls)
         await pipeline.sweep()
     assert pipeline.mark in await pipeline.objects()
     await pipeline.sweep()
-    stored = await pipeline.context.specs.read_status(pipeline.batch)
+    stored = await pipeline.context.records.read_status(pipeline.batch)
     assert stored is not None
     assert notified(stored) == [("delivered", 2, 204)]
     assert pipeline.mark not in await pipeline.objects()

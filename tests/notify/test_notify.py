@@ -144,7 +144,7 @@ async def test_batch_with_pending_notices_is_ended_and_not_open(pipeline: Pipeli
     assert await pipeline.sweep() == {"open": 0}
     assert b"pipeline_open_batches 0.0" in pipeline.context.metrics.exposition()
     assert pipeline.mark in await pipeline.objects()
-    stored = await pipeline.context.specs.read_status(pipeline.batch)
+    stored = await pipeline.context.records.read_status(pipeline.batch)
     assert stored is not None
     assert notified(stored) == [("due", 1, 503)]
     again = await pipeline.submit("url\na\nb\n", CSV, {"notify": hooks.url})

@@ -74,7 +74,7 @@ async def test_delivery_just_before_redis_was_lost_is_stored_in_s3(
         raise ConnectionError
 
     with monkeypatch.context() as fault:
-        fault.setattr(pipeline.context.specs, "close", away)
+        fault.setattr(pipeline.context.records, "close", away)
         await pipeline.sweep()
     assert await stored_notices(pipeline) == [("due", 1, 500)]
     await pipeline.sweep()

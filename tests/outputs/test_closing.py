@@ -41,7 +41,7 @@ async def test_redrive_requested_while_closing_survives_the_death_of_all_replica
 ) -> None:
     pipeline.serve(answering(lambda text: (422, text)))
     await pipeline.submit_rows("a")
-    close = pipeline.context.specs.close
+    close = pipeline.context.records.close
 
     async def killed(_batch: str) -> None:
         raise Killed
@@ -51,7 +51,7 @@ async def test_redrive_requested_while_closing_survives_the_death_of_all_replica
         await close(batch, status)
         monkeypatch.setattr(pipeline.context.ledger.index, "note", killed)
 
-    monkeypatch.setattr(pipeline.context.specs, "close", redrive_and_close)
+    monkeypatch.setattr(pipeline.context.records, "close", redrive_and_close)
     with pytest.raises(Killed):
         await pipeline.deliver_all()
     monkeypatch.undo()

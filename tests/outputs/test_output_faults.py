@@ -12,7 +12,7 @@ import pytest
 from pipeline.errors import UnavailableError
 from pipeline.outputs.end_batch import TABLE_ATTEMPTS
 from pipeline.spec.field_rules import FORMATS
-from pipeline.store.batch_records import Specs
+from pipeline.store.batch_records import BatchRecords
 from pipeline.store.errors import MissingObjectError
 from pipeline.store.keys import CONTENT_TYPES, output_names
 from pipeline.tasks import model_call as calls
@@ -54,7 +54,8 @@ async def test_tables_are_given_up_after_several_lost_replicas(pipeline: Pipelin
     assert (await pipeline.summary())["failures"]["count"] == 2
     # Outputs of the generation before belong to another summary.
     assert await outputs(pipeline) == await outputs(pipeline, "1/") == []
-    assert (await Specs(pipeline.context.store, pipeline.name).read_status(pipeline.batch) or {})["notes"] == [note]
+    records = BatchRecords(pipeline.context.store, pipeline.name)
+    assert (await records.read_status(pipeline.batch) or {})["notes"] == [note]
 
 
 async def test_full_disk_ends_the_batch_with_a_summary_only(

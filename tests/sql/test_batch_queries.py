@@ -13,7 +13,7 @@ from pipeline.outputs.end_batch import SQL_ATTEMPTS
 from pipeline.sql import fields as fields_module
 from pipeline.sql.child import OUTPUTS, Answer
 from pipeline.sql.runner import Queries, query_limits
-from pipeline.store.batch_records import Specs
+from pipeline.store.batch_records import BatchRecords
 from pipeline.store.errors import MissingObjectError
 from pipeline.units import MIB
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering, document
@@ -58,9 +58,9 @@ async def test_query_is_answered_when_its_batch_has_ended(pipeline: PipelineBenc
     await pipeline.deliver_all()
     status = await pipeline.status()
     assert status["sql"] == {**ANSWERED, "error": None}
-    assert (await Specs(pipeline.context.store, pipeline.name).read_status(pipeline.batch) or {})["sql"] == status[
+    assert (await BatchRecords(pipeline.context.store, pipeline.name).read_status(pipeline.batch) or {})[
         "sql"
-    ]
+    ] == status["sql"]
     assert await sql_objects(pipeline) == await sql_objects(pipeline, "0/") == list(OUTPUTS)
     body = await pipeline.context.store.get(f"{pipeline.batch}/sql.parquet")
     assert [list(row) for row in pl.read_parquet(io.BytesIO(body)).rows()] == ANSWERED["first"]

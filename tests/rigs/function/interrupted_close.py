@@ -12,11 +12,11 @@ Meanwhile = Callable[[], Awaitable[object]]
 
 def before_close(pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, meanwhile: Meanwhile) -> None:
     """Run `meanwhile` once, when the next end is about to be written to S3."""
-    close = pipeline.context.specs.close
+    close = pipeline.context.records.close
 
     async def close_after(batch: str, status: dict[str, Any]) -> None:
         monkeypatch.undo()
         await meanwhile()
         await close(batch, status)
 
-    monkeypatch.setattr(pipeline.context.specs, "close", close_after)
+    monkeypatch.setattr(pipeline.context.records, "close", close_after)

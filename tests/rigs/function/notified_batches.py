@@ -21,7 +21,7 @@ async def run(pipeline: PipelineBench, *items: str, **options: str) -> dict[str,
 
 async def stored_notices(pipeline: PipelineBench) -> list[tuple[str, int, int | None]]:
     """State, tries and status code of each target, as S3 has them."""
-    status = await pipeline.context.specs.read_status(pipeline.batch)
+    status = await pipeline.context.records.read_status(pipeline.batch)
     assert status is not None
     return notified(status)
 

@@ -15,7 +15,7 @@ from pipeline.context import Context, LedgerCache
 from pipeline.handler import handle
 from pipeline.identity import Identity, Purpose
 from pipeline.request import Event, Response
-from pipeline.store.batch_records import Specs
+from pipeline.store.batch_records import BatchRecords
 from pipeline.store.snapshot import Snapshots
 from tests.rigs.openfaas.fake_gateway import FakeGateway, Message, Model
 from tests.rigs.redis.ledger_bench import Bench
@@ -77,7 +77,10 @@ class PipelineBench:
         """Become another replica: the same Redis and S3, empty caches."""
         store, ledger = self.context.store, self.context.ledger
         self.context = replace(
-            self.context, snapshots=Snapshots(store), specs=Specs(store, self.name), ledger_cache=LedgerCache(ledger)
+            self.context,
+            snapshots=Snapshots(store),
+            records=BatchRecords(store, self.name),
+            ledger_cache=LedgerCache(ledger),
         )
 
     def bench(self, batch: str = "") -> Bench:
