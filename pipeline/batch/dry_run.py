@@ -18,7 +18,7 @@ from pipeline.inputs.open_input import Input, open_input
 from pipeline.ledger.replies import State
 from pipeline.openfaas.gateway import Request
 from pipeline.spec.batch_spec import BatchSpec
-from pipeline.spec.headers import shown
+from pipeline.spec.headers import redact
 from pipeline.spec.submission import Submission
 from pipeline.store.columns import INDEX, ITEM, TASK
 from pipeline.store.cutter import Cutter
@@ -142,4 +142,4 @@ def _redact_header(name: str, value: str) -> str:
         return CUT
     if name == "X-Callback-Url":
         return value.partition("?")[0] + "?" + CUT
-    return shown(name, value)
+    return redact(name, value)

@@ -15,7 +15,7 @@ from pipeline.inputs.open_input import open_input
 from pipeline.ledger.ledger import OPENING_LEASE, ClaimKind
 from pipeline.ledger.replies import Claim
 from pipeline.notify.deliver import announce_end
-from pipeline.spec.field_rules import TURNS
+from pipeline.spec.field_rules import RATE_SHARE
 from pipeline.spec.submission import Submission
 from pipeline.store import keys
 from pipeline.store.batch_records import OpenMark
@@ -42,7 +42,7 @@ async def claim(
     `marker` is the mark in S3 of a batch that Redis has forgotten.
     """
     requested = marker.fields() if marker else {}
-    ahead = TURNS * context.settings.task_timeout
+    ahead = RATE_SHARE * context.settings.task_timeout
     return await context.ledger.claim(
         new.name, new.owner, new.submission, ahead=ahead, kind=kind, hand_on=hand_on, requested=requested
     )

@@ -32,7 +32,7 @@ async def read_columns(context: Context, spec: BatchSpec, found: ObjectInfo) -> 
 
     Raises BadRequestError when it has changed, and as the store.
     """
-    address, form = spec.address.seen_from(context.store.bucket), spec.input_format
+    address, form = spec.address.without_bucket(context.store.bucket), spec.input_format
     store = context.store.elsewhere(address.bucket)
     if address.is_prefix:
         return prefixes.SCHEMA

@@ -21,7 +21,7 @@ async def find_input(context: Context, spec: BatchSpec, body: bytes | None) -> t
     """
     if body is not None:
         return ObjectInfo(spec.input, "", len(body)), len(body) > INLINE_SNAPSHOT
-    address = spec.address.seen_from(context.store.bucket)
+    address = spec.address.without_bucket(context.store.bucket)
     store = context.store.elsewhere(address.bucket)
     if address.bucket is None and await _is_own(context, address.key):
         raise BadRequestError(f"{address.key!r} is the pipeline's own: expected the key of an input of yours")

@@ -85,7 +85,7 @@ async def open_input(context: Context, submission: Submission, body: bytes | Non
 
 async def _open(context: Context, submission: Submission, body: bytes | None, path: Path) -> _Rows:
     spec, most = submission.spec, context.settings.max_rows
-    address, form = spec.address.seen_from(context.store.bucket), spec.input_format
+    address, form = spec.address.without_bucket(context.store.bucket), spec.input_format
     store = context.store.elsewhere(address.bucket)
     if address.is_prefix:
         return _of_table(await list_prefix(store, address, path, most))

@@ -9,7 +9,7 @@ import orjson
 from pipeline.ledger.measures import read_measures
 from pipeline.ledger.replies import State
 from pipeline.outputs.tally import Group, Tally
-from pipeline.spec.headers import shown
+from pipeline.spec.headers import redact
 from pipeline.spec.submission import Submission
 from pipeline.status.document import measured
 from pipeline.store.snapshot import Manifest
@@ -46,7 +46,7 @@ def _redacted(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a specification without the values of headers that may be secrets."""
     if "headers" not in fields:
         return fields
-    return fields | {"headers": {name: shown(name, value) for name, value in fields["headers"].items()}}
+    return fields | {"headers": {name: redact(name, value) for name, value in fields["headers"].items()}}
 
 
 def _group_fields(group: Group) -> dict[str, Any]:

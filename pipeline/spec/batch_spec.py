@@ -1,4 +1,4 @@
-"""The specification of a batch: what its submitter asks for, and every rule it has to keep."""
+"""The specification of a batch: each field with its rule, default and help, and the rules between fields."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -22,17 +22,25 @@ from pipeline.spec.field_rules import (
     NAME_PREVIEW,
     OutputFormat,
     input_address,
-    names_once,
-    no_truth,
     output_formats,
+    reject_boolean,
     tolerated,
     too_slow,
+    unique_names,
     within_a_task,
 )
 from pipeline.spec.headers import checked_headers
 from pipeline.spec.input_address import Address
 from pipeline.spec.input_format import Format, format_of
-from pipeline.spec.targets import MOST_TARGETS, Target, allowed, each_once, listed, not_itself, target
+from pipeline.spec.targets import (
+    MOST_TARGETS,
+    Target,
+    allowed_function,
+    checked_target,
+    not_itself,
+    split_at_commas,
+    unique_targets,
+)
 from pipeline.sql.syntax import SQL_LIMIT, one_select
 from pipeline.units import KIB, MIB
 
@@ -40,10 +48,13 @@ MOST_PROBLEMS = 20
 MOST_NAMED = 1000
 MOST_CALLS_A_SECOND = 10_000
 Window = Annotated[int, Field(ge=1, le=10_000)]
-Function = Annotated[str, Field(pattern=FUNCTION_NAME), AfterValidator(not_itself), AfterValidator(allowed)]
+Function = Annotated[str, Field(pattern=FUNCTION_NAME), AfterValidator(not_itself), AfterValidator(allowed_function)]
 ColumnName = Annotated[str, Field(min_length=1, max_length=KIB)]
 Columns = Annotated[
-    list[ColumnName], Field(min_length=1, max_length=MOST_NAMED), BeforeValidator(listed), AfterValidator(names_once)
+    list[ColumnName],
+    Field(min_length=1, max_length=MOST_NAMED),
+    BeforeValidator(split_at_commas),
+    AfterValidator(unique_names),
 ]
 
 _WORDS = {"extra_forbidden": "there is no such field", "missing": "is needed"}
@@ -67,7 +78,7 @@ class BatchSpec(BaseModel):
     """In place of one column: an item is a JSON object of these columns."""
     format: Format | None = None
     """Format of the input; by default what its name says, or csv."""
-    chunk: Annotated[Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"], BeforeValidator(no_truth)] = 1
+    chunk: Annotated[Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"], BeforeValidator(reject_boolean)] = 1
     """Items per task; `auto` chooses by the size of the input."""
     chunk_call: bool = False
     """Make one call per task, with a JSON array of its items."""
@@ -100,18 +111,18 @@ class BatchSpec(BaseModel):
     reduce: Function | None = None
     """Function that is called first when the batch has ended; its answer is kept."""
     notify: Annotated[
-        tuple[Annotated[str, AfterValidator(target)], ...],
+        tuple[Annotated[str, AfterValidator(checked_target)], ...],
         Field(max_length=MOST_TARGETS),
-        BeforeValidator(listed),
-        AfterValidator(each_once),
+        BeforeValidator(split_at_commas),
+        AfterValidator(unique_targets),
     ] = ()
     """Functions and allowed URLs that are called when the batch has ended, after `reduce`."""
-    # Asks something of one request, so it is no part of the batch.
+    # A question of one request, and no part of the batch.
     dry_run: Annotated[bool, Field(exclude=True)] = False
     """Only say what the batch would do."""
 
     @model_validator(mode="after")
-    def _items_are_made_one_way(self) -> Self:
+    def _check_items(self) -> Self:
         if self.column and self.columns:
             raise ValueError("column makes an item of one cell, columns of several: give one of the two")
         if self.format and self.address.is_prefix:
@@ -119,13 +130,13 @@ class BatchSpec(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _a_chunk_call_sends_json(self) -> Self:
+    def _check_chunk_call(self) -> Self:
         if self.chunk_call and self.content_type not in {None, "application/json"}:
             raise ValueError("chunk_call sends a JSON array, so content_type can only be application/json")
         return self
 
     @model_validator(mode="after")
-    def _a_direct_call_is_one_item_at_the_queues_pace(self) -> Self:
+    def _check_direct(self) -> Self:
         if self.direct and (self.chunk != 1 or self.chunk_call):
             raise ValueError("direct sends one item a message, so chunk can only be 1, without chunk_call")
         if self.direct and self.rate:
@@ -133,7 +144,7 @@ class BatchSpec(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _a_rate_lets_a_task_end(self, info: ValidationInfo) -> Self:
+    def _check_rate(self, info: ValidationInfo) -> Self:
         calls = self.calls(1 if self.chunk == "auto" else self.chunk)
         if self.rate and info.context and (problem := too_slow(calls, self.rate, info.context)):
             raise ValueError(problem)
@@ -141,43 +152,43 @@ class BatchSpec(BaseModel):
 
     @property
     def address(self) -> Address:
-        """Where the input is."""
+        """The address of the input."""
         return Address.parse(self.input)
 
     @property
     def input_format(self) -> Format:
-        """The input's format: what is asked for, or what its key tells."""
+        """The format of the input: the field `format`, or the format that the key tells."""
         return self.format or format_of(self.input)
 
     def calls(self, items: int) -> int:
-        """Return how many calls a task of so many items makes."""
+        """Return the number of calls that a task with this many items makes."""
         return 1 if self.chunk_call else items
 
     def tolerated(self, items: int) -> int | None:
-        """Return how many of so many items may fail, None for any number."""
+        """Return how many of this many items may fail, None for any number."""
         if isinstance(self.tolerate, str):
             return int(items * Decimal(self.tolerate.rstrip("%")) / 100)
         return self.tolerate
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """Who is called when the batch has ended: the function that reduces, then who is notified."""
+        """The targets that are called when the batch has ended: the function that reduces first, then the others."""
         first = (Target("reduce", self.reduce),) if self.reduce else ()
         return (*first, *(Target("notify", each) for each in self.notify))
 
     @property
     def shown_targets(self) -> list[tuple[str, str]]:
-        """What a status shows of them: kind and name."""
+        """The kind and the name of each target, as a status shows them."""
         return [(each.kind, each.shown) for each in self.targets]
 
     def item_type(self, *, json: bool) -> str:
-        """Return the Content-Type of a call to the model function; `json`: the items are JSON."""
+        """Return the Content-Type of a call to the model function; `json` tells whether the items are JSON."""
         is_json = json or self.chunk_call or self.columns
         return self.content_type or ("application/json" if is_json else "text/plain; charset=utf-8")
 
 
 def parse_spec(fields: Mapping[str, Any], settings: Settings | None = None) -> BatchSpec:
-    """Validate a specification, with `settings` against them too; raises BadRequestError with every problem."""
+    """Validate a specification, also against `settings` if given; raises BadRequestError with every problem."""
     try:
         return BatchSpec.model_validate(fields, context=settings)
     except ValidationError as error:

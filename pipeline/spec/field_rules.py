@@ -1,4 +1,4 @@
-"""What the fields of a specification have to keep; each rule raises ValueError with what was expected."""
+"""The rules of a specification's fields; each raises ValueError that says what was expected."""
 
 import re
 from typing import Any, Literal, get_args
@@ -11,28 +11,28 @@ from pipeline.spec.input_address import Address
 NAME_PREVIEW = 80
 OutputFormat = Literal["parquet", "csv", "ndjson"]
 FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
-# The share of a task's time that its calls may wait for their turn.
-TURNS = 0.6
+# The share of a task's time that its calls may take at the batch's `rate`.
+RATE_SHARE = 0.6
 _TOLERATED = re.compile(r"\d{1,9}|(100|\d{1,2}(\.\d{1,6})?)%", re.ASCII)
 
 
 def output_formats(value: Any) -> tuple[str, ...]:
-    """Read a list, or what a query has in its place, with commas; in the order of FORMATS."""
-    given = [part.strip() for part in value.split(",") if value] if isinstance(value, str) else value
-    if not isinstance(given, list | tuple) or sorted(map(str, given)) != sorted({*map(str, given)} & {*FORMATS}):
+    """Return the formats in the order of FORMATS, from a list or from a text with commas, as in a query."""
+    names = [part.strip() for part in value.split(",") if value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or sorted(map(str, names)) != sorted({*map(str, names)} & {*FORMATS}):
         raise ValueError(f"expected some of {', '.join(FORMATS)}, each at most once")
-    return tuple(form for form in FORMATS if form in given)
+    return tuple(form for form in FORMATS if form in names)
 
 
-def no_truth(value: Any) -> Any:
-    """Check that a number is none of true and false, which pydantic takes for numbers."""
+def reject_boolean(value: Any) -> Any:
+    """Refuse true and false, which pydantic would accept as numbers."""
     if isinstance(value, bool):
         raise ValueError("expected a number or 'auto'")  # noqa: TRY004
     return value
 
 
 def input_address(value: str, info: ValidationInfo) -> str:
-    """Check an input: a key, a prefix, or either as s3://bucket/key of a bucket that is allowed."""
+    """Check the address of an input: a key or a prefix, in this bucket or, as s3://bucket/key, in an allowed one."""
     address = Address.parse(value)
     settings: Settings | None = info.context
     if settings and address.bucket and not settings.allows_bucket(address.bucket):
@@ -45,8 +45,8 @@ def input_address(value: str, info: ValidationInfo) -> str:
     return value
 
 
-def names_once(value: list[str]) -> list[str]:
-    """Check that no name is given twice."""
+def unique_names(value: list[str]) -> list[str]:
+    """Refuse a name that is given twice."""
     twice = next((name for name in value if value.count(name) > 1), None) if len(set(value)) < len(value) else None
     if twice is not None:
         raise ValueError(f"{twice[:NAME_PREVIEW]!r} is given twice")
@@ -54,7 +54,7 @@ def names_once(value: list[str]) -> list[str]:
 
 
 def within_a_task(value: float, info: ValidationInfo) -> float:
-    """Check a time against the setting task_timeout."""
+    """Refuse a time over the setting task_timeout."""
     if info.context and value > info.context.task_timeout:
         limit = info.context.task_timeout
         raise ValueError(f"{value:g} s is over the task's own {limit:g} s (setting task_timeout)")
@@ -62,15 +62,15 @@ def within_a_task(value: float, info: ValidationInfo) -> float:
 
 
 def tolerated(value: Any) -> int | str:
-    """Check a number of items, or a share of them."""
+    """Check a number of items, or a share of them such as 5%."""
     if isinstance(value, bool) or not _TOLERATED.fullmatch(str(value)):
         raise ValueError("expected a number of items, or a share of them as in '5%'")
     return value if str(value).endswith("%") else int(value)
 
 
 def too_slow(calls: int, rate: float, settings: Settings) -> str:
-    """Say what is wrong with a rate at which a task's calls do not have their turn in its time, '' where they do."""
-    allowed = TURNS * settings.task_timeout
+    """Return the problem if a task cannot make its calls within its time at this rate, '' if it can."""
+    allowed = RATE_SHARE * settings.task_timeout
     if calls / rate <= allowed:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""What is shown of headers whose values may be secret."""
+"""Further headers of a call: which are allowed, and which values are redacted where headers are shown."""
 
 import re
 
@@ -12,17 +12,17 @@ _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
 _OWN_HEADERS = frozenset({"content-length", "content-type", "transfer-encoding", "host", "connection", "expect"})
 _PLATFORM_HEADERS = frozenset({"x-call-id", "x-mode", "x-batch-id", "x-callback-url"})
 
-HIDDEN = "***"
+REDACTED = "***"
 _SECRET = re.compile(r"auth|cookie|credential|key|pass|secret|session|signature|token", re.IGNORECASE)
 
 
-def shown(name: str, value: str) -> str:
-    """Return a header's value, or `***` where its name sounds like a secret."""
-    return HIDDEN if _SECRET.search(name) else value
+def redact(name: str, value: str) -> str:
+    """Return a header's value, or `***` if its name sounds like a secret."""
+    return REDACTED if _SECRET.search(name) else value
 
 
 def checked_headers(value: dict[str, str]) -> dict[str, str]:
-    """Check the further headers of a call."""
+    """Check the names, values, number and size of the headers."""
     size = sum(len(name) + len(content) for name, content in value.items())
     if len(value) > MOST_HEADERS or size > HEADERS_LIMIT:
         expected = f"expected at most {MOST_HEADERS} headers of {HEADERS_LIMIT} bytes together"

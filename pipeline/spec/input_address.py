@@ -1,4 +1,4 @@
-"""Where an input is: an object or a prefix, of the pipeline's own bucket or of another."""
+"""The address of an input: an object or a prefix, in the pipeline's own bucket or in another."""
 
 import re
 import unicodedata
@@ -15,14 +15,14 @@ _CONTROLS = frozenset({"Cc", "Zl", "Zp"})
 
 @dataclass(frozen=True)
 class Address:
-    """A key, or a prefix, which ends in a slash or is empty; `bucket` is None for the pipeline's own."""
+    """A key, or a prefix, which ends in a slash or is empty. `bucket` is None for the pipeline's own bucket."""
 
     bucket: str | None
     key: str
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a key, a prefix, or either as s3://bucket/key; raises ValueError that says what is expected."""
+        """Parse a key or a prefix, or one of both as s3://bucket/key; raises ValueError that says what was expected."""
         if not text.startswith(SCHEME):
             if _OTHER_SCHEME.match(text):
                 raise ValueError(
@@ -36,11 +36,11 @@ class Address:
 
     @property
     def is_prefix(self) -> bool:
-        """Whether it names all objects whose keys begin so."""
+        """Whether it stands for all objects under a prefix."""
         return not self.key or self.key.endswith("/")
 
-    def seen_from(self, own: str) -> Self:
-        """Return it without the bucket where that is the pipeline's own."""
+    def without_bucket(self, own: str) -> Self:
+        """Return the address with None for the bucket if that is the pipeline's `own`."""
         return replace(self, bucket=None) if self.bucket == own else self
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The formats of an input: their names, and how a key or a Content-Type tells them."""
+"""The formats of an input: their names, and how to tell them by a key or a Content-Type."""
 
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -8,7 +8,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 TITLES: MappingProxyType[Format, str] = MappingProxyType(
     {"csv": "CSV", "tsv": "TSV", "parquet": "Parquet", "ndjson": "NDJSON", "json": "JSON"}
 )
-# The first of a format's is what its bytes are sent as.
+# The first Content-Type of a format is the one that the client sends.
 CONTENT_TYPES: MappingProxyType[str, Format] = MappingProxyType(
     {
         "text/csv": "csv",
@@ -37,7 +37,7 @@ _PACKED_SUFFIXES = (".gz", ".zst", ".zstd")
 
 
 def format_of(name: str) -> Format:
-    """Return the format that the name of a file or an object tells; `csv` where it tells none."""
+    """Return the format by the name of a file or an object; `csv` if the name has no known suffix."""
     plain = name.lower()
     for suffix in _PACKED_SUFFIXES:
         plain = plain.removesuffix(suffix)
@@ -46,5 +46,5 @@ def format_of(name: str) -> Format:
 
 
 def content_type_of(form: Format) -> str:
-    """Return the Content-Type as which the bytes of an input are sent."""
+    """Return the Content-Type to send an input of this format with."""
     return next((name for name, of in CONTENT_TYPES.items() if of == form), "application/json")

@@ -1,4 +1,4 @@
-"""A specification and the exact input that it reads."""
+"""A submission: a specification, and the exact input that it reads."""
 
 import hashlib
 from typing import Any
@@ -10,12 +10,12 @@ from pipeline.spec.batch_spec import BatchSpec
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """A batch's specification and the exact object it reads.
+    """A batch's specification, and the exact object that it reads.
 
-    `etag` pins the input: a changed one is refused. `source` is that ETag too, or the hash of a body that is the input.
-    A prefix has neither: it is the same whatever is under it.
-    `epoch` is the first of this life of the id: what is older in S3 is not this batch's. `owner` is the name of the
-    function whose batch it is, since several may share a bucket.
+    `etag` pins the input: a changed object is refused. `source` is the same ETag, or the hash of an input that came as
+    the body. A prefix has neither, so its objects may change.
+    `epoch` is the first epoch of this life of the id: objects of earlier epochs belong to a deleted batch. `owner` is
+    the function that owns the batch, since several functions may share a bucket.
     """
 
     fields: dict[str, Any]
@@ -27,12 +27,12 @@ class Submission(msgspec.Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """Identifies the submission: the same specification of the same input."""
+        """A hash that is equal for the same specification of the same input."""
         document = orjson.dumps([self.fields, self.source], option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(document).hexdigest()
 
     def is_later(self, epoch: str) -> bool:
-        """Say whether it began a later life of the id than what is of this epoch."""
+        """Return whether the submission is of a later life of the id than this epoch."""
         return int(self.epoch, 16) > int(epoch, 16)
 
     @property

@@ -1,4 +1,4 @@
-"""Rules of a specification about whom a batch calls: functions, and who is told of its end."""
+"""The functions and URLs that a batch calls, and their rules; each raises ValueError."""
 
 import re
 from dataclasses import dataclass
@@ -16,47 +16,47 @@ _PREVIEW = 80
 
 @dataclass(frozen=True)
 class Target:
-    """Who is called when a batch has ended: a function by its name, or a URL. `reduce`: its answer is kept."""
+    """A function, by its name, or a URL that is called when the batch has ended; the answer to a `reduce` is stored."""
 
     kind: Literal["reduce", "notify"]
     address: str
 
     @property
     def is_url(self) -> bool:
-        """Whether it is called at its own address, not through the gateway."""
+        """Whether it is a URL, and not a function behind the gateway."""
         return "/" in self.address
 
     @property
     def shown(self) -> str:
-        """What may be shown: of a URL its origin, since the rest may be a secret."""
+        """The target as it may be shown: of a URL only the origin, since the rest may be a secret."""
         return origin(URL(self.address)) if self.is_url else self.address
 
 
 def not_itself(value: str, info: ValidationInfo) -> str:
-    """Refuse the pipeline as a function that it calls; raises ValueError."""
+    """Refuse the pipeline's own name."""
     if info.context and value.split(".", maxsplit=1)[0] == info.context.function_name:
         raise ValueError("the pipeline cannot call itself")
     return value
 
 
-def allowed(value: str, info: ValidationInfo) -> str:
-    """Refuse a function that the settings do not allow; raises ValueError."""
+def allowed_function(value: str, info: ValidationInfo) -> str:
+    """Refuse a function that the setting allowed_functions does not allow."""
     if info.context and not info.context.allows(value):
         raise ValueError(f"{value!r} is not allowed; allowed are: {info.context.allowed_functions}")
     return value
 
 
-def listed(value: Any) -> Any:
-    """Return the parts of a list that is written with commas, as in a query."""
+def split_at_commas(value: Any) -> Any:
+    """Split a text with commas, as a query has it; another value stays as it is."""
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
-def target(value: str, info: ValidationInfo) -> str:
-    """Return who is to be told, a URL in its one spelling; raises ValueError, which quotes no more than its origin."""
+def checked_target(value: str, info: ValidationInfo) -> str:
+    """Check a function or a URL, and return it, a URL in normal form. Errors quote only the origin of a URL."""
     if "/" not in value and ":" not in value:
         if not re.fullmatch(FUNCTION_NAME, value):
             raise ValueError(f"{value[:_PREVIEW]!r} is neither the name of a function nor an http:// or https:// URL")
-        return allowed(not_itself(value, info), info)
+        return allowed_function(not_itself(value, info), info)
     url = web_url(value)
     if info.context and not info.context.allows_url(str(url)):
         there = info.context.allowed_urls or "none, as long as the setting allowed_urls has none"
@@ -64,8 +64,8 @@ def target(value: str, info: ValidationInfo) -> str:
     return str(url)
 
 
-def each_once(value: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse who is named twice; raises ValueError."""
+def unique_targets(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a target that is given twice."""
     if len(set(value)) < len(value):
         raise ValueError("a target is given twice")
     return value
