@@ -1,7 +1,7 @@
-"""The log: one line of JSON an event, with what is known of the request, the batch and the task that it belongs to.
+"""The log: each event is a line of JSON with its request, batch and task.
 
-Whoever begins something binds what it is (`structlog.contextvars`); the tasks and threads that follow inherit it. No
-text of rows, results, headers or secrets belongs into an event or a field.
+Code that begins a request or a task binds its identity (`structlog.contextvars`); tasks and threads inherit it. An
+event or a field never holds rows, results, headers or secrets.
 """
 
 import logging
@@ -14,23 +14,23 @@ from structlog.typing import EventDict
 
 from pipeline.identity import Identity
 
-# What an event may carry beside its text; what a library adds to its own is left out.
+# The fields that an event may have; other fields, such as those of a library, are left out.
 FIELDS = (
     *("mode", "batch", "generation", "task", "attempt", "call_id"),
     *("status", "seconds", "state", "error"),
     *("items", "tasks", "succeeded", "failed", "left", "segment", "index", "upload", "target"),
 )
-# OpenFaaS' gateway makes a UUID for a call that has no id; whatever else is sent as one stays out of the log.
+# OpenFaaS' gateway makes a UUID for a call without an id; any other id stays out of the log.
 CALL_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-# of-watchdog reads no further than a line over its log_buffer_size, 64 KiB.
+# of-watchdog stops reading at a line over its log_buffer_size, 64 KiB.
 LONGEST_TEXT = 8192
 _FIRST = ("time", "level", "logger", "event")
 
 
 def configure(level: str) -> None:
-    """Write the log to stderr from now on; `level` is that of the pipeline's own events.
+    """Write the log to stderr; `level` is the lowest level of the pipeline's own events.
 
-    Libraries stay at INFO or above: what they say at DEBUG holds credentials and data.
+    Libraries stay at INFO or above: their DEBUG events hold credentials and data.
     """
     own = logging.getLevelNamesMapping()[level.upper()]
     handler = logging.StreamHandler()
@@ -40,7 +40,7 @@ def configure(level: str) -> None:
 
 
 def formatter() -> logging.Formatter:
-    """Return what makes a line of a record: its own fields, those of its context, a traceback as one field."""
+    """Return the formatter of a line: the fields of the record and of its context, a traceback as one field."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.ExtraAdder(FIELDS),
@@ -59,7 +59,7 @@ def formatter() -> logging.Formatter:
 
 
 def bind_call(mode: str, headers: Mapping[str, str]) -> None:
-    """Bind a request's mode, and its X-Call-Id where it is one."""
+    """Bind the mode of a request, and its X-Call-Id if that is a UUID."""
     bind_contextvars(mode=mode)
     call_id = headers.get("X-Call-Id", "")
     if CALL_ID.fullmatch(call_id):
@@ -67,7 +67,7 @@ def bind_call(mode: str, headers: Mapping[str, str]) -> None:
 
 
 def bound(identity: Identity, *, task: bool = True) -> Identity:
-    """Bind an identity whose signature was verified, and return it; without a `task`, only its batch and generation."""
+    """Bind a verified identity, and return it; without `task`, bind only its batch and generation."""
     bind_contextvars(batch=identity.batch, generation=identity.generation)
     if task:
         bind_contextvars(task=identity.task, attempt=identity.attempt)
@@ -75,6 +75,6 @@ def bound(identity: Identity, *, task: bool = True) -> Identity:
 
 
 def _arrange(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Put first what every line has, and cut long texts at the front: the end of a traceback says what it is."""
+    """Put the fields of every line first, and cut long texts at the front: the error is at the end of a traceback."""
     ordered = {name: event.pop(name) for name in (*_FIRST, *FIELDS) if name in event} | dict(event)
     return {name: value[-LONGEST_TEXT:] if isinstance(value, str) else value for name, value in ordered.items()}

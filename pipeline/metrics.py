@@ -1,7 +1,7 @@
-"""What one process counts and measures, as Prometheus reads it.
+"""The metrics of one process, in the format of Prometheus: each with its name, type, labels and help.
 
-Labels take few values: a mode, a status, a verdict, never a batch or a function. What is counted is what this process
-saw since it started; the ledger, not this, knows what became of a batch.
+Labels have few values: a mode, a status, a verdict, but never a batch or a function. Counters begin at 0 with the
+process; the outcome of a batch is in the ledger only.
 """
 
 from functools import cache
@@ -71,7 +71,7 @@ class Metrics:
         return Histogram(name, words, labels, namespace="pipeline", registry=self._registry, buckets=SECONDS)
 
     def exposition(self) -> bytes:
-        """Return all of it in Prometheus' text format 0.0.4."""
+        """Return all metrics in the text format 0.0.4 of Prometheus."""
         return generate_latest(self._registry)
 
     def in_flight(self, change: int) -> None:
@@ -89,12 +89,12 @@ class Metrics:
         self._calls(f"{status // 100}xx").observe(seconds)
 
     def tried(self, attempts: int) -> None:
-        """Count what an item took beyond one call."""
+        """Count the calls of an item after its first."""
         if attempts > 1:
             self._retries.inc(attempts - 1)
 
     def settled(self, verdict: str, succeeded: int, failed: int) -> None:
-        """Count a task's answer, and its items where it was the first."""
+        """Count the answer of a task, and its items if it is the first answer."""
         self._settles[verdict].inc()
         if verdict == "settled":
             self._items["succeeded"].inc(succeeded)
@@ -109,11 +109,11 @@ class Metrics:
         self._ends[state].inc()
 
     def notified(self, result: str) -> None:
-        """Count a try to tell of an end: `delivered`, `refused` (it is tried again) or `given up`."""
+        """Count an attempt at a notification: `delivered`, `refused` (it is repeated) or `given up`."""
         self._told[result].inc()
 
     def swept(self, open_batches: int) -> None:
-        """Remember how many batches are open."""
+        """Set the number of open batches."""
         self._open.set(open_batches)
 
     def redis_failed(self, kind: str) -> None:
@@ -126,5 +126,5 @@ class Metrics:
 
 
 def _children(counter: Counter, *values: str) -> dict[str, Counter]:
-    """Return the counter of each value of the one label: there from the start, so that a first event is a rise."""
+    """Return the counter of each value of the label: made at once, so that the first event is an increase."""
     return {value: counter.labels(value) for value in values}

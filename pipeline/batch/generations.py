@@ -10,7 +10,7 @@ from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.chunk_size import chosen_chunk
 from pipeline.status.saved_state import mark_open
 from pipeline.store.keys import Segment
-from pipeline.store.segments import list_segments, retryable, unsuccessful
+from pipeline.store.segments import failed_and_never_run, list_segments, retryable
 from pipeline.store.snapshot import Manifest
 from pipeline.tasks.release import enqueue_reduce, release_first
 
@@ -64,7 +64,7 @@ async def items_to_rerun(job: ReduceJob, state: State, spec: BatchSpec, segments
     if state["outcome"] != "done":
         return Rerun([], 0)
     if state["redrive"]:
-        failed, never_run = await unsuccessful(store, segments, state.number("batch_size"))
+        failed, never_run = await failed_and_never_run(store, segments, state.number("batch_size"))
         return Rerun(sorted(failed + never_run), len(failed))
     if is_last_generation(state.number("generation"), state.number("base"), spec):
         return Rerun([], 0)

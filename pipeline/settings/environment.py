@@ -1,4 +1,4 @@
-"""Settings, read once from the environment, and secrets, read from files as OpenFaaS mounts them."""
+"""The settings: read once from the environment, each with its rule, default and help."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from pipeline.settings.watchdog import Watchdog, read_watchdog
 from pipeline.settings.web_url import is_under, web_url
 
 FUNCTION_NAME = r"^[a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?$"
-# Of the name of a function or a bucket.
+# A pattern for names of functions or buckets.
 PATTERN = re.compile(r"[-a-z0-9.*?\[\]!]{1,128}")
 
 
@@ -49,7 +49,7 @@ def _patterns(value: str, info: ValidationInfo) -> str:
     wrong = [pattern for pattern in patterns if not PATTERN.fullmatch(pattern)]
     if wrong:
         named = "bucket" if info.field_name == "allowed_buckets" else "function"
-        raise ValueError(f"{wrong[0]!r} is no name of a {named}, with or without *, ? and [...]")
+        raise ValueError(f"{wrong[0]!r} is not the name of a {named}, with or without *, ? and [...]")
     return ", ".join(patterns)
 
 
@@ -129,30 +129,30 @@ class Settings(BaseModel):
     _watchdog: Watchdog = PrivateAttr(default_factory=Watchdog)
 
     def model_post_init(self, context: Any) -> None:
-        """Keep what the watchdog reads from the environment, which is given as `context`."""
+        """Read the watchdog's variables from the environment, which is the validation context."""
         self._watchdog = read_watchdog(context or {})
 
     @property
     def watchdog(self) -> Watchdog:
-        """What is known of the watchdog: no settings of the function, but they have to agree."""
+        """The watchdog's variables: not settings of the function, but they must agree with them."""
         return self._watchdog
 
     def allows(self, function: str) -> bool:
-        """Say whether a batch may call this model function."""
+        """Return whether a batch may call this function."""
         return _matches(function, self.allowed_functions)
 
     def allows_url(self, url: str) -> bool:
-        """Say whether a batch may have this URL called, one as `web_url` spells it."""
+        """Return whether a batch may notify this URL, which is in the form of `web_url`."""
         prefixes = self.allowed_urls.split(", ") if self.allowed_urls else []
         return any(is_under(URL(url), URL(prefix)) for prefix in prefixes)
 
     def allows_bucket(self, bucket: str) -> bool:
-        """Say whether a batch may read its input from this bucket: the function's own always."""
+        """Return whether a batch may read its input from this bucket; the function's own is always allowed."""
         return bucket == self.s3_bucket or _matches(bucket, self.allowed_buckets or "")
 
     @property
     def silence(self) -> float:
-        """Seconds after which a message that a worker took must have been answered, redelivery included."""
+        """Seconds within which a message that a worker took is answered, including a redelivery."""
         return self.task_timeout + self.ack_wait
 
 
@@ -161,9 +161,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
     Raises ConfigurationError naming each variable that is missing or wrong.
     """
-    given = {name: value for name in Settings.model_fields if (value := environment.get(name))}
+    variables = {name: value for name in Settings.model_fields if (value := environment.get(name))}
     try:
-        return Settings.model_validate(given, context=environment)
+        return Settings.model_validate(variables, context=environment)
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise ConfigurationError("settings: " + "; ".join(lines)) from None

@@ -1,4 +1,4 @@
-"""What `redis_url` says: one Redis, a cluster by some of its nodes, or a primary by its sentinels."""
+"""Parse the setting `redis_url`: one server, a cluster by some of its nodes, or a primary by its sentinels."""
 
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -14,10 +14,9 @@ _PORTS = {"": 6379, "cluster": 6379, "sentinel": 26379}
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """Where Redis is: `hosts` are nodes or sentinels, `service` is a primary's name among the sentinels.
+    """The address of Redis: `hosts` are nodes or sentinels, `service` is the sentinels' name for the primary.
 
-    `server` is a redis:// or rediss:// URL of the first host, with user, db and query: it holds the options that all
-    connections to the servers share.
+    `server` is a redis:// or rediss:// URL of the first host with user, db and query: options of all connections.
     """
 
     kind: Kind
@@ -27,7 +26,7 @@ class RedisAddress:
 
 
 def parse_redis_url(url: str) -> RedisAddress:
-    """Read a `redis_url`; raises ValueError saying what was expected, and never what a password was."""
+    """Parse a `redis_url`; raises ValueError that says what was expected, and never shows a password."""
     parts = urlsplit(url)
     scheme, _, kind = parts.scheme.partition("+")
     if scheme not in {"redis", "rediss"} or kind not in _PORTS or parts.scheme.endswith("+"):
@@ -50,19 +49,19 @@ def _host(place: str, default: int) -> tuple[str, int]:
     except ValueError:
         host, port = None, 0
     if not host or port == 0:
-        raise ValueError(f"{EXPECTED} (no host with a port: {place!r})")
+        raise ValueError(f"{EXPECTED} (not a host with a port: {place!r})")
     return host, port or default
 
 
 def _path(kind: str, path: str) -> tuple[str, str]:
-    """Return the service's name and the number of the database, '' for none."""
+    """Return the name of the service and the number of the database, '' for none."""
     service, database = "", path.strip("/")
     if kind == "sentinel":
         service, _, database = database.partition("/")
         if not service:
             raise ValueError(f"{EXPECTED} (the service's name is missing)")
     if database and not database.isdecimal():
-        raise ValueError(f"{EXPECTED} (no number of a database: {database!r})")
+        raise ValueError(f"{EXPECTED} (not the number of a database: {database!r})")
     if kind == "cluster" and database not in {"", "0"}:
-        raise ValueError(f"a cluster has no database but 0, not {database}")
+        raise ValueError(f"a cluster has only the database 0, not {database}")
     return unquote(service), database

@@ -8,19 +8,14 @@ from pathlib import Path
 from pipeline.errors import ConfigurationError
 
 MINIMUM_KEY_LENGTH = 16
-
-
+# By the specification of Standard Webhooks: the prefix, and 24 to 64 bytes.
 PREFIX = "whsec_"
-# The specification: between 24 and 64 bytes; a line of text has at least as many as any other key here.
 SMALLEST = 24
 LARGEST = 64
 
 
 def webhook_key(line: bytes) -> bytes:
-    """Return the key that a line of the secret stands for: `whsec_` and base64, or the line's own bytes.
-
-    Raises ValueError.
-    """
+    """Return the key of a line of the secret: the base64 after `whsec_`, or the line itself; raises ValueError."""
     text = line.decode()
     if not text.startswith(PREFIX):
         return line
@@ -35,10 +30,10 @@ def webhook_key(line: bytes) -> bytes:
 
 @dataclass(frozen=True, repr=False)
 class Secrets:
-    """What the secret files hold. `keys` are the signing keys, the newest first; the first signs, all verify.
+    """The content of the secret files. `keys` are the signing keys, newest first: the first signs, all verify.
 
-    Each of `tokens` lets its bearer use the function; without any, anybody may. `s3_token` is the session token that
-    temporary credentials for S3 have. `webhook_keys` sign notifications; without any, nobody is notified.
+    Each of `tokens` lets its bearer use the function; without a token, anybody may. `s3_token` is the session token of
+    temporary credentials. `webhook_keys` sign notifications; without a key, there are none.
     """
 
     s3_key: str
@@ -53,7 +48,7 @@ class Secrets:
 def read_secrets(path: Path) -> Secrets:
     """Read the secret files under `path`.
 
-    Raises ConfigurationError naming the secret that is missing, empty or too short.
+    Raises ConfigurationError that names the missing, empty or too short secret.
     """
     keys = read_lines(path, "pipeline-key", "a key")
     tokens = read_lines(path, "pipeline-token", "a token") if (path / "pipeline-token").exists() else ()
@@ -63,7 +58,7 @@ def read_secrets(path: Path) -> Secrets:
 
 
 def read_webhook_keys(path: Path) -> tuple[bytes, ...]:
-    """Read the keys that sign notifications, none where the secret is not mounted; raises ConfigurationError."""
+    """Read the keys that sign notifications, none if the secret is not mounted; raises ConfigurationError."""
     if not (path / "webhook-key").exists():
         return ()
     try:
@@ -77,7 +72,7 @@ def _optional(path: Path, name: str) -> str | None:
 
 
 def read_lines(path: Path, name: str, each: str) -> tuple[bytes, ...]:
-    """Read a secret that may hold several, one a line; raises ConfigurationError."""
+    """Read a secret with one key per line; raises ConfigurationError."""
     lines = read_secret(path, name).split()
     if any(len(line) < MINIMUM_KEY_LENGTH for line in lines):
         raise ConfigurationError(f"secret {name}: expected at least {MINIMUM_KEY_LENGTH} characters {each}")
@@ -85,7 +80,7 @@ def read_lines(path: Path, name: str, each: str) -> tuple[bytes, ...]:
 
 
 def read_secret(path: Path, name: str) -> str:
-    """Read a secret; raises ConfigurationError when it is missing or empty."""
+    """Read a secret; raises ConfigurationError if it is missing or empty."""
     try:
         value = (path / name).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:

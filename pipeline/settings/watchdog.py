@@ -1,4 +1,4 @@
-"""What of-watchdog, which runs the function, reads from the same environment (its README, "Configuration")."""
+"""The variables of of-watchdog, which runs the function in the same environment (its README, "Configuration")."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from pydantic import TypeAdapter, ValidationError
 
-# Of its variables those that say that it is there, and those that have to agree with settings.
+# Variables that show that it is there, and variables that must agree with the settings.
 _PRESENT = ("mode", "fprocess", "upstream_url")
 _LIMITS = ("exec_timeout", "read_timeout", "write_timeout", "healthcheck_interval", "max_inflight")
 _DEFAULT = 10.0
@@ -16,38 +16,38 @@ _DURATION = TypeAdapter(timedelta)
 
 @dataclass(frozen=True)
 class Watchdog:
-    """Its variables, as they are; of those that are not set its defaults count."""
+    """The variables as text; a missing one has the watchdog's default."""
 
     given: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_there(self) -> bool:
-        """Whether the function runs behind one, as far as the environment tells."""
+        """Whether the function runs behind a watchdog, by its variables."""
         return bool(self.given)
 
     @property
     def exec_timeout(self) -> float:
-        """Seconds for one request, infinite where there is no limit; raises ValueError, as the others do."""
+        """Seconds for one request, infinite without a limit; raises ValueError, as the next three do."""
         return self._seconds("exec_timeout", _DEFAULT) or math.inf
 
     @property
     def read_timeout(self) -> float:
-        """Seconds in which a request must have been read, infinite where there is no limit (Go, `http.Server`)."""
+        """Seconds within which a request must be read, infinite without a limit (Go, `http.Server`)."""
         return self._seconds("read_timeout", _DEFAULT) or math.inf
 
     @property
     def write_timeout(self) -> float:
-        """Seconds in which the answer must have been written, infinite where there is no limit."""
+        """Seconds within which the answer must be written, infinite without a limit."""
         return self._seconds("write_timeout", _DEFAULT) or math.inf
 
     @property
     def healthcheck_interval(self) -> float:
-        """Seconds for which requests are taken after SIGTERM."""
+        """Seconds in which requests are still taken after SIGTERM."""
         return self._seconds("healthcheck_interval", self._seconds("write_timeout", _DEFAULT))
 
     @property
     def max_inflight(self) -> int:
-        """Requests at once, above which it answers 429; 0 is any number."""
+        """Maximum of requests at a time, above which it answers 429; 0 is no limit."""
         return int(self.given.get("max_inflight") or 0)
 
     def _seconds(self, name: str, default: float) -> float:
@@ -64,5 +64,5 @@ class Watchdog:
 
 
 def read_watchdog(environment: Mapping[str, str]) -> Watchdog:
-    """Pick the watchdog's variables; an empty one counts as not set."""
+    """Select the watchdog's variables; an empty one counts as not set."""
     return Watchdog({name: value for name in (*_PRESENT, *_LIMITS) if (value := environment.get(name))})

@@ -1,4 +1,4 @@
-"""Addresses that a batch may name: http and https URLs in one spelling, and what lies under a prefix."""
+"""The http and https URLs that a batch may notify: their normal form, and the prefixes that allow them."""
 
 import re
 from ipaddress import AddressValueError, IPv6Address
@@ -9,15 +9,15 @@ from yarl import URL
 URL_LIMIT = 2048
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _PATH = re.compile(r"[^/?#]*//[^/?#]*([^?#]*)")
-# Encoded, these would be another path to who decodes once more than others do; and what is no escape at all.
+# Escapes that servers decode differently (dots, slashes, percent signs, controls), and broken escapes.
 _ENCODED = re.compile(r"%(2e|2f|5c|25|[01][0-9a-f]|7f|(?![0-9a-f]{2}))", re.IGNORECASE)
 
 
 def web_url(text: str) -> URL:
-    """Return a URL in the one spelling in which it is compared and called; raises ValueError that does not quote it.
+    """Return a URL in the normal form in which it is compared and called; raises ValueError that does not quote it.
 
-    Scheme and host come in lower case, the host in ASCII, escapes as RFC 3986 has them. What some readers take for
-    another place than others is refused: dots as a segment of the path, escaped slashes, backslashes, blanks.
+    Scheme and host are in lower case, the host in ASCII, escapes as in RFC 3986. A URL that programs may read
+    differently is refused: dots as a segment of the path, escaped slashes, backslashes, blanks.
     """
     if len(text) > URL_LIMIT or not text.isprintable() or " " in text or "\\" in text:
         raise ValueError(f"expected a URL of at most {URL_LIMIT} characters, without blanks, controls and backslashes")
@@ -47,12 +47,12 @@ def _is_host(host: str) -> bool:
 
 
 def _is_dots(segment: str) -> bool:
-    """Parameters after a semicolon are no part of the name to some servers."""
+    """Return whether a segment is dots; some servers ignore parameters after a semicolon."""
     return segment.split(";", maxsplit=1)[0] in {".", ".."}
 
 
 def is_under(url: URL, prefix: URL) -> bool:
-    """Say whether a URL is the prefix or lies under it, by whole segments of the path; its query does not count."""
+    """Return whether a URL begins with a prefix, by whole segments of the path; its query does not matter."""
     segments, above = _segments(url), _segments(prefix)
     return url.origin() == prefix.origin() and segments[: len(above)] == above
 
@@ -62,5 +62,5 @@ def _segments(url: URL) -> list[str]:
 
 
 def origin(url: URL) -> str:
-    """Return what may be shown of a URL: the rest may be a secret."""
+    """Return the origin of a URL, which may be shown: the rest may be a secret."""
     return str(url.origin())

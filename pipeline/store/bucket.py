@@ -1,4 +1,4 @@
-"""Objects in S3. Keys are relative to the one configured bucket, but for what is only read: see `elsewhere`."""
+"""A bucket: read, write, list, copy and delete its objects. Inputs may be in another bucket: see `elsewhere`."""
 
 import asyncio
 import logging
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class Store:
-    """The bucket; one client that lives as long as the context. `shown` is what errors say before a key."""
+    """A bucket, with one client for the life of the context. Errors show `shown` before a key."""
 
     def __init__(self, client: "S3Client", bucket: str, public: "S3Client | None" = None, shown: str = "") -> None:
         self._client = client
@@ -56,12 +56,12 @@ class Store:
         reload: Callable[[], Secrets] | None = None,
         metrics: Metrics | None = None,
     ) -> AsyncIterator[Self]:
-        """Open the client; nothing is sent yet. `reload` reads the secrets again when S3 refuses these."""
+        """Open the client; this sends no request. `reload` reads the secrets again when S3 refuses them."""
         async with open_clients(settings, secrets, reload or (lambda: secrets), metrics or Metrics()) as made:
             yield cls(made[0], settings.s3_bucket, made[1])
 
     def elsewhere(self, bucket: str | None) -> "Store":
-        """Return the store of another bucket, with the same client; None is this one."""
+        """Return the store of another bucket, with the same client; None stands for this bucket."""
         own = bucket in {None, self.bucket}
         return self if own else Store(self._client, str(bucket), self._public, f"s3://{bucket}/")
 
@@ -75,9 +75,9 @@ class Store:
         """Read an object whole; raises MissingObjectError."""
         return await self._read({"Bucket": self.bucket, "Key": key})
 
-    async def get_range(self, found: ObjectInfo, start: int, end: int) -> bytes:
-        """Read the bytes from `start` to before `end`, or to its end, of an object, if it still is this one."""
-        where: GetObjectRequestTypeDef = {"Bucket": self.bucket, "Key": found.key, "IfMatch": f'"{found.etag}"'}
+    async def get_range(self, source: ObjectInfo, start: int, end: int) -> bytes:
+        """Read the bytes `start` to `end` - 1 of an object; raises BadRequestError if it has changed."""
+        where: GetObjectRequestTypeDef = {"Bucket": self.bucket, "Key": source.key, "IfMatch": f'"{source.etag}"'}
         return await self._read(where | {"Range": f"bytes={start}-{end - 1}"})
 
     @read_again
@@ -89,15 +89,15 @@ class Store:
                     return await body.read()
 
     async def download(self, key: str, etag: str, path: Path) -> None:
-        """Stream an object into a file, if it still is the one with this ETag; raises BadRequestError when not."""
+        """Stream an object into a file; raises BadRequestError if it no longer has this ETag."""
         with path.open("wb") as file:
             await self._append(key, etag, file)
 
     @read_again
     async def _append(self, key: str, etag: str, file: IO[bytes]) -> None:
-        """Add to the file what it lacks of the object."""
+        """Append the rest of the object to the file."""
         request: GetObjectRequestTypeDef = {"Bucket": self.bucket, "Key": key, "IfMatch": f'"{etag}"'}
-        # Not from the start: an empty object has no range.
+        # An empty object has no range, not even from 0.
         if file.tell():
             request["Range"] = f"bytes={file.tell()}-"
         with s3_errors(self._shown + key):
@@ -114,14 +114,14 @@ class Store:
         return ObjectInfo(key, answer["ETag"].strip('"'), len(body))
 
     async def delete(self, key: str) -> None:
-        """Delete an object; one that is not there is fine."""
+        """Delete an object; a missing one is fine."""
         with s3_errors(key):
             await self._client.delete_object(Bucket=self.bucket, Key=key)
 
     async def delete_many(self, keys: Sequence[str], check: Check | None = None) -> None:
-        """Delete objects, a thousand a request; one that is not there is fine. `check` may raise before each request.
+        """Delete objects, 1,000 per request; a missing one is fine. `check` runs before each request, and may raise.
 
-        Raises UnavailableError naming how many were left, after every key was tried.
+        Tries every key, then raises UnavailableError with the number of objects that are left.
         """
         left: list[str] = []
         for start in range(0, len(keys), DELETE_LIMIT):
@@ -139,18 +139,18 @@ class Store:
             )
 
     async def list(self, prefix: str, limit: int | None = None) -> Sequence[str]:
-        """Return the keys under a prefix, sorted; at most `limit`, one request a thousand."""
+        """Return the keys under a prefix, sorted; at most `limit`, one request per 1,000."""
         return [key for key, _ in await self.list_aged(prefix, limit)]
 
     async def list_aged(self, prefix: str, limit: int | None = None) -> Sequence[tuple[str, float]]:
-        """Return the keys under a prefix, sorted, each with when it was written, in seconds since 1970, by S3's clock.
+        """Return the keys under a prefix, sorted, each with its time of writing, in seconds since 1970 by S3's clock.
 
-        At most `limit`, one request a thousand.
+        At most `limit`, one request per 1,000.
         """
         return [(entry["Key"], entry["LastModified"].timestamp()) for entry in await self._entries(prefix, limit)]
 
     async def pages(self, prefix: str, limit: int | None = None) -> AsyncIterator[Sequence["ObjectTypeDef"]]:
-        """Yield what S3 says of the objects under a prefix, a thousand at a time, in its order; at most `limit`."""
+        """Yield the entries of S3's listing of a prefix, 1,000 at a time, in its order; at most `limit`."""
         with s3_errors(self._shown + prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=prefix, PaginationConfig={"MaxItems": limit} if limit else {}
@@ -163,19 +163,19 @@ class Store:
         return sorted(entries, key=lambda entry: entry["Key"])
 
     async def clock(self) -> float | None:
-        """Return S3's time in seconds since 1970, None where it does not tell; it tells with a refusal too."""
+        """Return S3's time in seconds since 1970, None if it does not send it; it also sends it with an error."""
         try:
             with s3_errors(""):
                 answer = await self._client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
         except UnavailableError as error:
-            told = time_of(getattr(error.__cause__, "response", {}))
-            if told is None:
+            time = time_of(getattr(error.__cause__, "response", {}))
+            if time is None:
                 raise
-            return told
+            return time
         return time_of(answer)
 
     async def copy(self, source: ObjectInfo, key: str, content_type: str = "application/json") -> None:
-        """Copy an object of this type inside the bucket, over 5 GiB by parts."""
+        """Copy an object within the bucket, in parts if it is over 5 GiB; `content_type` is that of the source."""
         if source.size <= COPY_LIMIT:
             with s3_errors(key):
                 await self._client.copy_object(
@@ -192,16 +192,16 @@ class Store:
         return await Upload.start(self._client, self.bucket, key, content_type)
 
     async def presign(self, key: str, seconds: int, name: str) -> str:
-        """Return a URL at which anybody may read an object for so long, and saves it under this name; no request."""
+        """Return a URL that lets anybody read an object for some seconds, and save it as `name`; sends no request."""
         parameters = {"Bucket": self.bucket, "Key": key, "ResponseContentDisposition": f'attachment; filename="{name}"'}
         return await self._public.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
 
     async def sizes(self, prefix: str) -> Sequence[tuple[str, int]]:
-        """Return the keys under a prefix, sorted, each with its size in bytes; one request a thousand."""
+        """Return the keys under a prefix, sorted, each with its size in bytes; one request per 1,000."""
         return [(entry["Key"], entry["Size"]) for entry in await self._entries(prefix)]
 
     async def children(self, folder: str) -> dict[str, int]:
-        """Return the size in bytes of each object right under a folder, by key; what is deeper costs no request."""
+        """Return the size in bytes of each object directly in a folder, by key; subfolders are not listed."""
         with s3_errors(folder):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=folder, Delimiter="/"
@@ -209,13 +209,13 @@ class Store:
             return {entry["Key"]: entry["Size"] async for page in pages for entry in page.get("Contents", [])}
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
-        """Abort a multipart upload; one that is completed or gone is fine."""
+        """Abort a multipart upload; a completed or missing one is fine."""
         await Upload(self._client, self.bucket, key, upload_id).abort()
 
     async def abort_uploads(self, batch: str) -> int:
-        """Abort every multipart upload of a batch, by whichever process; return how many.
+        """Abort every multipart upload of a batch, whichever process began it; return their number.
 
-        Where S3 denies the list of uploads this is said once in the log, and 0 are aborted.
+        If S3 denies the list of uploads, none is aborted, and the log says so once.
         """
         aborted = 0
         try:
@@ -230,7 +230,7 @@ class Store:
         return aborted
 
     async def uploads(self, prefix: str) -> Sequence[Upload]:
-        """Return the multipart uploads under a prefix that are neither completed nor aborted."""
+        """Return the unfinished multipart uploads under a prefix."""
         found: list[Upload] = []
         with s3_errors(prefix):
             async for page in self._client.get_paginator("list_multipart_uploads").paginate(

@@ -1,4 +1,4 @@
-"""The S3 client: its retries, and credentials that may be replaced while it lives."""
+"""The S3 client: its retries, and credentials that can change while it is in use."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from aiobotocore.credentials import AioCredentials
     from types_aiobotocore_s3 import S3Client
 
-# The waits between them double from at most a second: 15 s in all on average.
+# The waits between attempts double, from at most 1 s: 15 s in all on average.
 ATTEMPTS = 6
 READ_TIMEOUT = 60.0
-# HEAD of an object with an expired token is answered with a bare 400.
+# S3 answers a HEAD with an expired token with a bare 400.
 _RENEWABLE = DENIED | REJECTED | {"400"}
 _KINDS = ((MISSING | CHANGED, ""), (DENIED, "denied"), (REJECTED, "credentials"), (THROTTLED, "throttled"))
 _SIGNED = "pipeline_signed_with"
@@ -36,9 +36,9 @@ log = logging.getLogger(__name__)
 async def open_clients(
     settings: Settings, secrets: Secrets, reload: Callable[[], Secrets], metrics: Metrics
 ) -> AsyncIterator[tuple["S3Client", "S3Client"]]:
-    """Open the client, and the one that signs URLs for people, who may reach S3 elsewhere; nothing is sent yet.
+    """Open the client, and a second one that signs URLs with the public endpoint; this sends no request.
 
-    `reload` reads the secrets again when S3 refuses the ones in use. It may raise ConfigurationError.
+    `reload` reads the secrets again when S3 refuses the current ones. It may raise ConfigurationError.
     """
     config = AioConfig(
         signature_version="s3v4",
@@ -53,7 +53,7 @@ async def open_clients(
     session = get_session()
     session.set_credentials(secrets.s3_key, secrets.s3_secret, secrets.s3_token)
     renewal = Renewal(cast("AioCredentials", await session.get_credentials()), reload)
-    # Of one session, so that what is renewed for one of them is for both.
+    # Both are of one session, and share its credentials.
     new = partial(session.create_client, "s3", region_name=settings.s3_region, config=config)
     public_url = settings.s3_public_endpoint or settings.s3_endpoint
     async with new(endpoint_url=settings.s3_endpoint) as client, new(endpoint_url=public_url) as public:

@@ -11,7 +11,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from pipeline.errors import BadRequestError, NotFoundError, UnavailableError
 from pipeline.units import http_time
 
-# An answer to HEAD has no body, so its code is the bare status.
+# An answer to HEAD has no body, so its code is the HTTP status.
 DENIED = frozenset({"403", "AccessDenied"})
 REJECTED = frozenset(
     {"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired"}
@@ -29,18 +29,18 @@ class MissingObjectError(NotFoundError):
 
 
 class DeniedError(UnavailableError):
-    """The S3 key may not do this."""
+    """The S3 key has no permission for the request."""
 
 
 class MissingBucketError(UnavailableError):
-    """There is no bucket of this name."""
+    """There is no bucket with this name."""
 
 
 class BrokenBodyError(UnavailableError):
     """The connection broke while an object was being read."""
 
 
-# The client's own retries end when an answer begins; this is for its body.
+# The client's own retries end when an answer begins; this repeats the read of its body.
 read_again = retry(
     retry=retry_if_exception_type(BrokenBodyError),
     stop=stop_after_attempt(5),
@@ -51,18 +51,18 @@ read_again = retry(
 
 @contextmanager
 def s3_errors(key: str) -> Iterator[None]:
-    """Turn the client's errors into the function's own; `key` is what was asked for."""
+    """Turn the client's errors into the function's own, which name the `key`."""
     try:
         yield
     except ClientError as error:
-        raise _said(key, error.response.get("Error", {}).get("Code", "")) from error
+        raise _error_of(key, error.response.get("Error", {}).get("Code", "")) from error
     except (BotoCoreError, OSError) as error:
         raise UnavailableError(f"S3 cannot be reached ({type(error).__name__})") from error
 
 
 @contextmanager
 def body_errors(key: str) -> Iterator[None]:
-    """Raise BrokenBodyError when a body stops before its end."""
+    """Raise BrokenBodyError if a body ends too early."""
     try:
         yield
     except (HTTPClientError, ClientPayloadError) as error:
@@ -70,19 +70,19 @@ def body_errors(key: str) -> Iterator[None]:
 
 
 def time_of(response: Mapping[str, Any]) -> float | None:
-    """Return when S3 says that it answered, by its own clock, in seconds since 1970; None where it does not say."""
+    """Return the time of an answer by S3's clock, in seconds since 1970; None if the answer has none."""
     return http_time(response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
 
 
-def _said(key: str, code: str) -> Exception:
+def _error_of(key: str, code: str) -> Exception:
     if code in MISSING:
         return MissingObjectError(key)
     if code in CHANGED:
         return BadRequestError(f"{key!r} changed while it was being read")
     if code in DENIED:
         return DeniedError(
-            f"S3 denies access to {key!r} ({code}): check s3-key, s3-secret and what they may do in the bucket; "
-            "without s3:ListBucket a key that is not there is denied too"
+            f"S3 denies access to {key!r} ({code}): check s3-key, s3-secret and their permissions in the bucket; "
+            "without s3:ListBucket a missing key is denied too"
         )
     if code in REJECTED:
         return UnavailableError(

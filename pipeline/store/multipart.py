@@ -1,4 +1,4 @@
-"""Multipart uploads: each is completed, or aborted by whoever gives it up."""
+"""Multipart uploads: an upload is completed or aborted."""
 
 import asyncio
 import logging
@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 
 class Upload:
-    """A multipart upload in progress; every part but the last is at least 5 MiB, as S3 asks.
+    """A multipart upload in progress. S3 requires at least 5 MiB for each part but the last.
 
-    As a context manager it is aborted when the block raises or is cancelled.
+    As a context manager it aborts the upload when the block raises or is cancelled.
     """
 
     def __init__(self, client: "S3Client", bucket: str, key: str, upload_id: str) -> None:
@@ -35,7 +35,7 @@ class Upload:
 
     @staticmethod
     async def start(client: "S3Client", bucket: str, key: str, content_type: str) -> "Upload":
-        """Start an upload; cancelled meanwhile it leaves none behind."""
+        """Start an upload; if this is cancelled, no upload stays behind."""
 
         async def create() -> Upload:
             with s3_errors(key):
@@ -46,7 +46,7 @@ class Upload:
         try:
             return await asyncio.shield(creating)
         except asyncio.CancelledError:
-            # S3 may have begun it already, and only the answer says under which id.
+            # S3 may have started it already, and only the answer has its id.
             with suppress(PipelineError, TimeoutError):
                 await (await asyncio.wait_for(creating, ABORT_TIMEOUT)).give_up()
             raise
@@ -71,7 +71,7 @@ class Upload:
         self.size += len(body)
 
     async def copy_part(self, source: ObjectInfo, start: int, end: int) -> None:
-        """Make the bytes from `start` to before `end` of another object of the bucket the next part."""
+        """Add the bytes `start` to `end` - 1 of another object of the bucket as the next part."""
         number = len(self.parts) + 1
         with s3_errors(self.key):
             answer = await self._client.upload_part_copy(
@@ -94,12 +94,12 @@ class Upload:
         return ObjectInfo(self.key, answer["ETag"].strip('"'), self.size)
 
     async def abort(self) -> None:
-        """Drop what was sent; an upload that is completed or gone is fine."""
+        """Abort the upload; a completed or missing one is fine."""
         with suppress(MissingObjectError), s3_errors(self.key):
             await self._client.abort_multipart_upload(Bucket=self._bucket, Key=self.key, UploadId=self.upload_id)
 
     async def give_up(self) -> None:
-        """Abort, for at most ABORT_TIMEOUT seconds, and only log what goes wrong: another error is on its way."""
+        """Abort within ABORT_TIMEOUT seconds. A failure is only logged, since another error is being raised."""
         try:
             async with asyncio.timeout(ABORT_TIMEOUT):
                 await self.abort()

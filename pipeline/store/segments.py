@@ -1,4 +1,4 @@
-"""Segments: objects of outcomes in S3, each sorted by item index, and the merge of them in input order."""
+"""Segments: objects of outcomes in S3, each sorted by item index, and their merge in input order."""
 
 import asyncio
 import math
@@ -29,7 +29,7 @@ class MissingSegmentError(UnavailableError):
 async def write_segment(
     store: Store, batch: str, generation: int, epoch: str, number: int, answers: Sequence[bytes]
 ) -> None:
-    """Write the outcomes of these answers as one object; the same answers give the same object."""
+    """Write the outcomes of some answers as one object; the same answers give the same object."""
     parts = sorted((decode_envelope(answer) for answer in answers), key=lambda part: part[0].first)
     first, last = parts[0][0].first, max(envelope.last for envelope, _ in parts)
     failed = sum(envelope.failed for envelope, _ in parts)
@@ -40,7 +40,7 @@ async def write_segment(
 async def adopt(store: Store, batch: str, generation: int, oldest: str, epoch: str) -> list[Segment]:
     """Copy a generation's segments of earlier epochs, from `oldest` on, as segments 0, 1, ... of this epoch.
 
-    Twice gives the same objects. The originals stay: what they hold is copied once, however often that was done before.
+    A second run gives the same objects. The originals stay; copies of one original are copied only once.
     """
     listed = map(Segment.parse, await store.list(segment.folder(batch, generation)))
     originals = [each for each in listed if each and each.is_since(oldest) and each.epoch != epoch]
@@ -63,10 +63,10 @@ async def adopt(store: Store, batch: str, generation: int, oldest: str, epoch: s
 
 
 async def list_segments(store: Store, batch: str, generation: int, epoch: str, count: int) -> list[Segment]:
-    """Return exactly the segments 0 to count - 1 of this epoch; raises MissingSegmentError when one is not there.
+    """Return the segments 0 to count - 1 of this epoch; raises MissingSegmentError if one is missing.
 
-    A number can be there twice, when Redis lost its last second after the segment was written: both count, since the
-    merge takes an item once.
+    A number can exist twice, if Redis lost its last second after the segment was written. Both are returned: the merge
+    takes each item once.
     """
     listed = map(Segment.parse, await store.list(segment.folder(batch, generation)))
     found = [each for each in listed if each and each.epoch == epoch]
@@ -84,10 +84,10 @@ async def every_segment(store: Store, batch: str, oldest: str) -> list[tuple[Seg
 
 
 async def merge(store: Store, segments: Sequence[Segment]) -> AsyncGenerator[dict[int, Outcome], None]:
-    """Yield every item's success, or the newest generation's failure where it has none: by index, in input order.
+    """Yield the outcome of every item by index, in input order: its success, or the failure of its newest generation.
 
-    Where Redis lost its last second an item can have run twice in a generation, and what succeeded then stands. What
-    is yielded at once is what lies before the next segment's first item, so memory holds those that overlap.
+    If Redis lost its last second, an item can have run twice in a generation; a success then wins over a failure. One
+    step yields the items before the first item of the next segment, so memory holds only segments that overlap.
     """
     waiting = sorted(segments, key=lambda segment: segment.first)
     known: dict[int, tuple[bool, int, Outcome]] = {}
@@ -105,7 +105,7 @@ async def merge(store: Store, segments: Sequence[Segment]) -> AsyncGenerator[dic
 
 
 async def _read_ahead(store: Store, segments: Sequence[Segment]) -> AsyncGenerator[bytes, None]:
-    """Yield the segments' bodies in this order; the next READ_AHEAD are being read meanwhile."""
+    """Yield the bodies of the segments in this order, while the next READ_AHEAD are read."""
     reading: deque[asyncio.Task[bytes]] = deque()
     waiting = iter(segments)
     try:
@@ -123,8 +123,8 @@ async def _read_ahead(store: Store, segments: Sequence[Segment]) -> AsyncGenerat
         await asyncio.gather(*reading, return_exceptions=True)
 
 
-async def unsuccessful(store: Store, segments: Sequence[Segment], items: int) -> tuple[list[int], list[int]]:
-    """Return the indices of the items that failed, and of those that never ran, each sorted."""
+async def failed_and_never_run(store: Store, segments: Sequence[Segment], items: int) -> tuple[list[int], list[int]]:
+    """Return the indices of the items that failed, and of the items that never ran, each sorted."""
     failed: list[int] = []
     never: list[int] = []
     expected = 0
@@ -139,7 +139,7 @@ async def unsuccessful(store: Store, segments: Sequence[Segment], items: int) ->
 
 
 async def retryable(store: Store, segments: Sequence[Segment]) -> list[int]:
-    """Return the indices of one generation's items that failed in a way worth another attempt, sorted."""
+    """Return the indices of one generation's items whose failure is worth another attempt, sorted."""
     if not any(segment.failed for segment in segments):
         return []
     return [

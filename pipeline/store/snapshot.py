@@ -20,15 +20,15 @@ from pipeline.store.cutter import Cutter
 CACHED_PARTS = 8
 CACHED_MANIFESTS = 64
 UPLOADS = 4
-# A part can hold a million of the shortest items, and as objects they would take ten times its memory.
+# A part can hold a million short items, which would take ten times its memory as Python objects.
 ITEMS_AT_ONCE = 500
 
 
 class Shape(msgspec.Struct, frozen=True):
     """How a snapshot holds its items, which the input calls `column`.
 
-    `derived`: the column ITEM is made from others, which stay; else it is the input's `column` itself, at its place.
-    `json_items`: an item is JSON, else text. `json_columns` are those of the input's whose cells are JSON text.
+    `derived`: the column ITEM is made of other columns, which stay; otherwise it is the input's `column`, at its place.
+    `json_items`: items are JSON, otherwise text. `json_columns` are the columns of the input whose cells are JSON text.
     """
 
     column: str
@@ -46,9 +46,9 @@ class Manifest(Shape, frozen=True, kw_only=True):
     first_indices: list[int]
 
 
-# Made once an item by each task and once more by the summary: a Struct takes a fifth of a dataclass's time.
+# Each task and the summary make one per item: a Struct takes a fifth of the time of a dataclass.
 class Item(msgspec.Struct, frozen=True):
-    """One row's item, as it is sent to the model function: JSON where `json` says so, else text."""
+    """The item of one row as the model function gets it: JSON if `json` is set, otherwise text."""
 
     index: int
     text: str
@@ -57,7 +57,7 @@ class Item(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Cut:
-    """The tasks of a part: `starts` gives the place in `indices` (of items) of each, and the end."""
+    """The tasks of a part: `indices` of its items, and `starts`, the place of each task in them, and the end."""
 
     first_task: int
     starts: Sequence[int]
@@ -84,7 +84,7 @@ class _Part:
 
 
 class Snapshots:
-    """Writes snapshots, and reads them through a cache of parts that a replica's tasks share."""
+    """Writes snapshots, and reads them through a cache of parts that all tasks of a replica share."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -94,9 +94,9 @@ class Snapshots:
     async def write(
         self, batch: str, generation: int, frames: AsyncIterator[pl.DataFrame], shape: Shape, chunk: int
     ) -> Manifest:
-        """Write a generation's rows, the manifest last; the same rows give the same objects.
+        """Write the rows of a generation, the manifest last; the same rows give the same objects.
 
-        `frames` are those of an input or of `select`, all of one schema.
+        `frames` have one schema; they are those of an input or of `select`.
         """
         cutter = Cutter(chunk)
         first_tasks: list[int] = []
@@ -135,9 +135,9 @@ class Snapshots:
         return manifest
 
     async def items(self, batch: str, epoch: str, generation: int, task: int) -> list[Item]:
-        """Return a task's items, in order; raises MissingObjectError when there is no such snapshot.
+        """Return the items of a task, in order; raises MissingObjectError if there is no such snapshot.
 
-        `epoch` is that of the batch's ledger: what is remembered is remembered for one generation of one life of an id.
+        `epoch` is the epoch of the batch's ledger: the cache must not mix two lives of an id.
         """
         manifest = await self._manifest(batch, generation, epoch)
         number = bisect_right(manifest.first_tasks, task) - 1
@@ -145,7 +145,7 @@ class Snapshots:
         return part.task(task)
 
     async def manifest(self, batch: str, generation: int) -> Manifest:
-        """Read a generation's manifest; raises MissingObjectError when there is none."""
+        """Read the manifest of a generation; raises MissingObjectError if there is none."""
         return await self._read_manifest(batch, generation)
 
     async def all_items(self, batch: str, manifest: Manifest) -> AsyncIterator[list[Item]]:
@@ -162,12 +162,12 @@ class Snapshots:
             yield await asyncio.to_thread(pl.read_parquet, io.BytesIO(body))
 
     async def drop(self, batch: str, generation: int) -> None:
-        """Delete what there is of a generation's snapshot: it does not begin."""
+        """Delete the snapshot of a generation that does not begin, as far as it was written."""
         parts = await self._store.list(keys.part.folder(batch, generation))
         await self._store.delete_many([keys.manifest(batch, generation), *parts])
 
     async def generations(self, batch: str) -> list[int]:
-        """Return the generations that have a whole snapshot, sorted."""
+        """Return the generations that have a complete snapshot, sorted."""
         parsed = map(keys.manifest.parse, await self._store.list(keys.manifest.folder(batch)))
         return sorted(parts["generation"] for parts in parsed if parts)
 
@@ -179,7 +179,7 @@ class Snapshots:
             yield Cut(part.first_task, part.starts, part.indices.to_list())
 
     async def select(self, batch: str, indices: Sequence[int]) -> AsyncIterator[pl.DataFrame]:
-        """Yield the rows with these indices (sorted) out of the whole input, with all their columns."""
+        """Yield the rows with these indices, which are sorted, of the whole input, with all columns."""
         manifest = await self.manifest(batch, 0)
         ends = [*manifest.first_indices[1:], manifest.items]
         wanted = pl.Series(indices, dtype=pl.Int64)
@@ -211,7 +211,7 @@ def _from_parquet(body: bytes, *, json_items: bool) -> _Part:
 
 
 def sent(items: pl.Series, *, json_items: bool) -> pl.Series:
-    """Return items as they are sent, missing ones too."""
+    """Return items as they are sent; a missing one is an empty text or null."""
     return items.fill_null("null" if json_items else "")
 
 

@@ -1,4 +1,4 @@
-"""Write an object whole, or by parts when it outgrows one."""
+"""Write an object of unknown size: in one request, or as a multipart upload."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

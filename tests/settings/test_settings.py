@@ -207,7 +207,7 @@ def test_bucket_is_allowed_by_a_pattern(patterns: str, bucket: str, *, allowed: 
 
 def test_malformed_pattern_is_named_with_its_kind() -> None:
     for name in ("bucket", "function"):
-        with pytest.raises(ConfigurationError, match=f"'a b' is no name of a {name}, with or without"):
+        with pytest.raises(ConfigurationError, match=f"'a b' is not the name of a {name}, with or without"):
             read_settings(MINIMAL | {f"allowed_{name}s": "a b"})
 
 

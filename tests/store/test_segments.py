@@ -11,10 +11,10 @@ from pipeline.store.keys import Segment
 from pipeline.store.segments import (
     READ_AHEAD,
     MissingSegmentError,
+    failed_and_never_run,
     list_segments,
     merge,
     retryable,
-    unsuccessful,
     write_segment,
 )
 from tests.rigs.s3.outcomes import answer, answers, outcome
@@ -90,7 +90,7 @@ async def test_each_item_is_merged_once_with_its_best_outcome(store: Store, name
 
 async def test_no_segments_merge_to_nothing(store: Store) -> None:
     assert await merged(store, []) == []
-    assert await unsuccessful(store, [], 3) == ([], [0, 1, 2])
+    assert await failed_and_never_run(store, [], 3) == ([], [0, 1, 2])
 
 
 async def test_next_segments_are_read_ahead_and_cancelled_with_the_merge(
