@@ -1,43 +1,57 @@
-// What can be asked of a batch, as its state allows it.
+// The actions on a batch that its state allows.
 
-const RUNNABLE = new Set(["opening", "running"]);
-const STEERABLE = new Set(["opening", "running", "paused", "closing", "reducing"]);
-const FITS = {
-  pause: ({ state }) => RUNNABLE.has(state),
+const PAUSABLE = new Set(["opening", "running"]);
+const TUNABLE = new Set(["opening", "running", "paused", "closing", "reducing"]);
+const IS_ALLOWED = {
+  pause: ({ state }) => PAUSABLE.has(state),
   resume: ({ state }) => state === "paused",
-  cancel: ({ state }) => RUNNABLE.has(state) || state === "paused",
+  cancel: ({ state }) => PAUSABLE.has(state) || state === "paused",
   redrive: (status) => ENDED.has(status.state) && numberOf(status.started) !== null && status.succeeded < status.items,
   delete: ({ state }) => ENDED.has(state),
 };
 const QUESTIONS = {
-  cancel: () => ["Cancel this batch?", "What is in flight settles, and the summary is written with what there is. You can redrive the rest later.", "Cancel the batch"],
-  delete: () => ["Delete this batch?", "Its summary and all its other objects are deleted from the bucket. Your own input stays. This cannot be undone.", "Delete it"],
-  redrive: () => ["Redrive this batch?", `It runs ${missing(batchShown.status)}. Everything else stays.`, "Redrive it"],
+  cancel: () => [
+    "Cancel this batch?",
+    "Tasks in flight settle, and the summary is written from the outcomes so far. You can redrive the rest later.",
+    "Cancel the batch",
+  ],
+  delete: () => [
+    "Delete this batch?",
+    "Its summary and all its other objects are deleted from the bucket. Your own input stays. This cannot be undone.",
+    "Delete it",
+  ],
+  redrive: () => [
+    "Redrive this batch?",
+    `It runs ${redrivenItems(drawnBatch.status)}. All other outcomes stay.`,
+    "Redrive it",
+  ],
 };
 
-const actions = { batch: "", busy: false, fits: {} };
+const actions = { batch: "", busy: false, allowed: {} };
 
-/** What a redrive runs: it may be far more than has failed. */
-function missing(status) {
+/** The items that a redrive runs: failed ones, and those that never ran. */
+function redrivenItems(status) {
   const { bad, left } = progressOf(status);
-  const parts = [[bad, "failed item"], [left, "item"]].filter(([count]) => count);
-  return parts.map(([count, noun]) => several(count, noun) + (noun === "item" ? " that never ran" : "")).join(" and ");
+  const parts = [];
+  if (bad) parts.push(formatCountOf(bad, "failed item"));
+  if (left) parts.push(`${formatCountOf(left, "item")} that never ran`);
+  return parts.join(" and ");
 }
 
 function drawActions(status) {
   if (actions.batch !== status.batch_id) clearTuning();
   actions.batch = status.batch_id;
-  for (const [mode, fits] of Object.entries(FITS)) actions.fits[mode] = fits(status);
+  for (const [mode, isAllowed] of Object.entries(IS_ALLOWED)) actions.allowed[mode] = isAllowed(status);
   enableActions();
-  byId("tune-fields").disabled = !STEERABLE.has(status.state);
+  byId("tune-fields").disabled = !TUNABLE.has(status.state);
   drawTuning(status);
 }
 
-/** Never leave the focus on a button that has gone dead: it goes to the first that is alive. */
+/** Enable the allowed buttons. A disabled button must not keep the focus: it moves to the first enabled one. */
 function enableActions() {
   const buttons = [...byId("batch-actions").children];
   const focused = document.activeElement;
-  for (const button of buttons) button.disabled = !actions.fits[button.dataset.mode];
+  for (const button of buttons) button.disabled = !actions.allowed[button.dataset.mode];
   if (buttons.includes(focused) && focused.disabled) {
     (buttons.find((button) => !button.disabled) ?? byId("batch-title")).focus({ preventScroll: true });
   }
@@ -50,7 +64,7 @@ function drawTuning(status) {
   setUnlessEdited(byId("tune-rate"), rate === null ? "" : String(rate));
 }
 
-/** What somebody is writing is theirs until it is sent. */
+/** Do not overwrite an input that the visitor is editing. */
 function setUnlessEdited(input, value) {
   if (input.dataset.edited !== "true" && input.value !== value) input.value = value;
 }
@@ -59,8 +73,8 @@ function clearTuning() {
   for (const input of [byId("tune-window"), byId("tune-rate")]) input.dataset.edited = "false";
 }
 
-/** Call a mode for the batch that is shown; returns the answer, or null where it was refused, which is then shown. */
-async function act(mode, query = {}) {
+/** Call a mode for the shown batch; returns the answer, or null after an error, which is shown. */
+async function control(mode, query = {}) {
   if (actions.busy) return null;
   actions.busy = true;
   const { batch } = actions;
@@ -69,43 +83,43 @@ async function act(mode, query = {}) {
   try {
     return await callForDocument(mode, { batch, ...query });
   } catch (error) {
-    if (error.status === 401) refuse(error);
-    else if (actions.batch === batch) setNote(problem, shown(error.message));
+    if (error.status === 401) showError(error);
+    else if (actions.batch === batch) setNote(problem, displayText(error.message));
     return null;
   } finally {
     actions.busy = false;
   }
 }
 
-async function press(mode) {
+async function pressAction(mode) {
   const { batch } = actions;
-  if (QUESTIONS[mode] && !(await confirmed(...QUESTIONS[mode]()))) return;
+  if (QUESTIONS[mode] && !(await confirmAction(...QUESTIONS[mode]()))) return;
   if (actions.batch !== batch) return;
-  const answer = await act(mode);
+  const answer = await control(mode);
   if (answer === null || actions.batch !== batch) return;
   if (answer.deleted) {
-    go("");
+    navigateTo("");
     announce(`Batch ${batch} is deleted.`);
   } else {
-    // What comes of it is announced as the state that it leads to.
-    if (answer.redriven === 0) announce("Nothing failed, so nothing runs again.");
-    follow();
+    // The result is announced as a change of state.
+    if (answer.redriven === 0) announce("No item failed, so nothing runs again.");
+    restartFeed();
   }
 }
 
 async function tune(event) {
   event.preventDefault();
-  const [width, rate] = [byId("tune-window"), byId("tune-rate")];
-  for (const input of [width, rate]) if (!input.reportValidity()) return;
-  if ((await act("tune", { window: width.value, rate: rate.value || "0" })) === null) return;
+  const [windowInput, rateInput] = [byId("tune-window"), byId("tune-rate")];
+  for (const input of [windowInput, rateInput]) if (!input.reportValidity()) return;
+  if ((await control("tune", { window: windowInput.value, rate: rateInput.value || "0" })) === null) return;
   clearTuning();
   announce("Window and rate are changed.");
-  follow();
+  restartFeed();
 }
 
-function watchActions() {
+function bindActions() {
   for (const button of byId("batch-actions").children) {
-    button.addEventListener("click", () => press(button.dataset.mode));
+    button.addEventListener("click", () => pressAction(button.dataset.mode));
   }
   byId("tune").addEventListener("submit", tune);
   byId("tune").addEventListener("input", (event) => { event.target.dataset.edited = "true"; });

@@ -1,7 +1,7 @@
-// Calls of the function that served this page, at the very address it was opened at, whatever the gateway's prefix.
+// Calls to the function that served this page, at the page's own address, so that a gateway's prefix is kept.
 
-/** What the server refuses, in its words. `status` is 0 where no answer came at all. */
-class Refusal extends Error {
+/** An error of a call, with the server's text. `status` is 0 if there was no answer. */
+class CallError extends Error {
   constructor(status, message, retryAfter = 0) {
     super(message);
     this.status = status;
@@ -9,8 +9,8 @@ class Refusal extends Error {
   }
 }
 
-/** This page's address with another query; never put together from text, since a path may begin with two slashes. */
-function addressOf(query) {
+/** This page's address with another query. It is not built from text, since a path may begin with two slashes. */
+function addressWith(query) {
   const url = new URL(location.href);
   url.hash = "";
   url.search = new URLSearchParams(query).toString();
@@ -18,49 +18,50 @@ function addressOf(query) {
 }
 
 /**
- * Call the function in a mode and return its answer; throws Refusal.
+ * Call the function in a mode and return its answer; throws CallError.
  *
- * X-Mode is what keeps other sites from calling in a visitor's name: a browser sends a header of its own making to
- * another origin only after that has agreed (Fetch Standard, CORS-preflight), and the function agrees to nothing. A form
- * or a link cannot carry it.
+ * The header X-Mode keeps other sites from calling in a visitor's name: a browser sends a custom header to another
+ * origin only if that origin agrees (Fetch Standard, CORS preflight), and the function never does. A form or a link
+ * cannot send it.
  */
 async function call(mode, query, { method = "POST", accept = "application/json", headers = {}, signal } = {}) {
-  const sent = { Accept: accept, "X-Mode": mode, ...authorization(), ...headers };
+  const allHeaders = { Accept: accept, "X-Mode": mode, ...authorization(), ...headers };
   let response;
   try {
-    response = await fetch(addressOf(query), { method, headers: sent, signal, cache: "no-store", redirect: "error" });
+    const options = { method, headers: allHeaders, signal, cache: "no-store", redirect: "error" };
+    response = await fetch(addressWith(query), options);
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Refusal(0, "The server cannot be reached.");
+    throw new CallError(0, "The server cannot be reached.");
   }
-  if (!response.ok) throw await refusalOf(response);
+  if (!response.ok) throw await errorOf(response);
   return response;
 }
 
 async function callForDocument(mode, query, options) {
   const response = await call(mode, query, options);
-  return documentOf(await response.text());
+  return parseDocument(await response.text());
 }
 
-function documentOf(text) {
+function parseDocument(text) {
   try {
-    const found = JSON.parse(text);
-    if (found !== null && typeof found === "object") return found;
+    const value = JSON.parse(text);
+    if (value !== null && typeof value === "object") return value;
   } catch {
-    // Said below: a gateway's own page is as little understood as half a document.
+    // Reported below, like JSON that is no document.
   }
-  throw new Refusal(0, `The answer is not understood: ${text.slice(0, 200) || "it is empty"}`);
+  throw new CallError(0, `The answer is not understood: ${text.slice(0, 200) || "it is empty"}`);
 }
 
-async function refusalOf(response) {
+async function errorOf(response) {
   const text = await response.text().catch(() => "");
   const retryAfter = Number(response.headers.get("Retry-After")) || 0;
-  let words = text.slice(0, 300).trim() || response.statusText;
+  let message = text.slice(0, 300).trim() || response.statusText;
   try {
     const { error, problems } = JSON.parse(text);
-    if (typeof error === "string") words = [error, ...(Array.isArray(problems) ? problems : [])].join("\n");
+    if (typeof error === "string") message = [error, ...(Array.isArray(problems) ? problems : [])].join("\n");
   } catch {
-    // Not the function's own answer but a gateway's: its text is all there is.
+    // The answer comes from a gateway, not from the function: show its text.
   }
-  return new Refusal(response.status, `${response.status}: ${words}`, retryAfter);
+  return new CallError(response.status, `${response.status}: ${message}`, retryAfter);
 }

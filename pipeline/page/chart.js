@@ -1,33 +1,33 @@
-// Throughput over time: a bar a slot, drawn in place.
+// The chart of throughput over time: one bar per slot, updated in place.
 
 const CHART_HEIGHT = 100;
 const SLOTS_SHOWN = 30;
 
-/** The next higher round number: a scale that does not move with every bar. */
+/** The next higher round number, so that the scale does not change with every bar. */
 function roundUp(value) {
   if (value <= 0) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
   return [1, 1.5, 2, 3, 4, 6, 8, 10].map((step) => step * power).find((step) => step >= value);
 }
 
-function readThroughput(found) {
-  const width = numberOf(found?.width);
-  const counts = Array.isArray(found?.counts) ? found.counts.map((value) => numberOf(value) ?? 0) : [];
-  return width > 0 && counts.length ? { width, rates: counts.map((value) => value / width) } : null;
+function readThroughput(value) {
+  const width = numberOf(value?.width);
+  const counts = Array.isArray(value?.counts) ? value.counts.map((count) => numberOf(count) ?? 0) : [];
+  return width > 0 && counts.length ? { width, rates: counts.map((count) => count / width) } : null;
 }
 
-/** In words: what the bars show to who does not see them. The slot that is being filled says nothing yet. */
+/** Describe the bars in text. While the batch runs, the last slot is incomplete and left out. */
 function describeThroughput({ width, rates }, running) {
-  const whole = running && rates.length > 1 ? rates.slice(0, -1) : rates;
-  const mean = whole.reduce((sum, rate) => sum + rate, 0) / whole.length;
-  const parts = [`peak ${perSecond(Math.max(...whole))}`, `mean ${perSecond(mean)}`];
-  if (running) parts.unshift(`now ${perSecond(whole.at(-1))}`);
-  return { text: parts.join(" · "), span: duration(width * rates.length) };
+  const complete = running && rates.length > 1 ? rates.slice(0, -1) : rates;
+  const mean = complete.reduce((sum, rate) => sum + rate, 0) / complete.length;
+  const parts = [`peak ${formatRate(Math.max(...complete))}`, `mean ${formatRate(mean)}`];
+  if (running) parts.unshift(`now ${formatRate(complete.at(-1))}`);
+  return { text: parts.join(" · "), span: formatDuration(width * rates.length) };
 }
 
-function drawChart(view, found, running) {
-  const throughput = readThroughput(found);
-  show(byId("chart"), throughput !== null);
+function drawChart(view, value, running) {
+  const throughput = readThroughput(value);
+  setVisible(byId("chart"), throughput !== null);
   if (throughput === null) return;
   const { rates } = throughput;
   const top = roundUp(Math.max(...rates));
@@ -37,8 +37,8 @@ function drawChart(view, found, running) {
   setAttribute(svg, "viewBox", `0 0 ${slots} ${CHART_HEIGHT}`);
   setAttribute(svg, "aria-label", `Items settled a second over ${span}: ${text}`);
   drawBars(svg, rates.map((rate) => (CHART_HEIGHT * rate) / top), running);
-  const whole = duration(throughput.width * slots);
-  fill(view, { "chart-text": text, "chart-top": perSecond(top), "chart-span": whole });
+  const chartSpan = formatDuration(throughput.width * slots);
+  fillFields(view, { "chart-text": text, "chart-top": formatRate(top), "chart-span": chartSpan });
 }
 
 function drawBars(svg, heights, running) {

@@ -1,21 +1,21 @@
-// Questions before what cannot be taken back.
+// The question before an action that cannot be undone.
 
-/** Ask in a modal dialog; resolves to whether the answer was yes. Escape is no. */
-function confirmed(title, text, yes) {
+/** Ask in a modal dialog; resolves to true for yes. Escape means no. */
+function confirmAction(title, text, yes) {
   const dialog = byId("confirm");
   setText(byId("confirm-title"), title);
   setText(byId("confirm-text"), text);
   setText(byId("confirm-yes"), yes);
   return new Promise((resolve) => {
-    const answer = new AbortController();
-    const close = (said) => {
-      answer.abort();
+    const listeners = new AbortController();
+    const close = (isConfirmed) => {
+      listeners.abort();
       dialog.close();
-      resolve(said);
+      resolve(isConfirmed);
     };
-    byId("confirm-yes").addEventListener("click", () => close(true), { signal: answer.signal });
-    byId("confirm-no").addEventListener("click", () => close(false), { signal: answer.signal });
-    dialog.addEventListener("close", () => close(false), { signal: answer.signal });
+    byId("confirm-yes").addEventListener("click", () => close(true), { signal: listeners.signal });
+    byId("confirm-no").addEventListener("click", () => close(false), { signal: listeners.signal });
+    dialog.addEventListener("close", () => close(false), { signal: listeners.signal });
     dialog.showModal();
   });
 }

@@ -1,33 +1,34 @@
-// The newest failures, grouped by kind. All of their texts come from the model function, which may be hostile.
+// The newest failures, grouped by kind. Their texts come from the model function, which may be hostile.
 
-function drawFailures(found) {
-  const groups = Array.isArray(found) ? found.filter((group) => group !== null && typeof group === "object") : [];
-  show(byId("failures"), groups.length > 0);
-  setChildren(byId("failure-rows"), groups, (group) => `${group.status_code} ${group.kind}`, "failure-template", drawGroup);
+function drawFailures(failures) {
+  const groups = Array.isArray(failures) ? failures.filter((group) => group !== null && typeof group === "object") : [];
+  setVisible(byId("failures"), groups.length > 0);
+  const keyOf = (group) => `${group.status_code} ${group.kind}`;
+  setChildren(byId("failure-rows"), groups, keyOf, "failure-template", drawGroup);
 }
 
-/** What somebody has opened is of one batch. */
-function forgetFailures() {
+/** Remove all rows, so that details opened for one batch are not open for the next. */
+function clearFailures() {
   drawFailures([]);
 }
 
 function drawGroup(node, group) {
   const example = group.example ?? {};
-  const place = numberOf(example.index);
-  fill(node, {
-    count: counted(group.count),
-    kind: shown(group.kind ?? group.status_code),
-    when: whenFailed(group),
-    index: place === null ? "" : `in row ${counted(place + 1)}`,
-    item: shown(example.item),
-    result: shown(example.result),
-    call: shown(example.call_id),
+  const index = numberOf(example.index);
+  fillFields(node, {
+    count: formatCount(group.count),
+    kind: displayText(group.kind ?? group.status_code),
+    when: failureTimes(group),
+    index: index === null ? "" : `in row ${formatCount(index + 1)}`,
+    item: displayText(example.item),
+    result: displayText(example.result),
+    call: displayText(example.call_id),
   });
 }
 
-function whenFailed(group) {
+function failureTimes(group) {
   const retried = numberOf(group.retried);
-  const parts = retried ? [`${counted(retried)} tried again`] : [];
-  if (numberOf(group.at) !== null) parts.push(`last at ${timeOfDay(group.at)}`);
+  const parts = retried ? [`${formatCount(retried)} retried`] : [];
+  if (numberOf(group.at) !== null) parts.push(`last at ${formatTime(group.at)}`);
   return parts.join(" · ");
 }

@@ -1,14 +1,14 @@
-// The documents of a batch, or of the list, as they change: streamed, or asked for where no stream comes through.
-// Not by EventSource, which can send no Authorization.
+// The documents of a batch or of the list, as they change: streamed, or polled where no stream gets through.
+// It does not use EventSource, which cannot send the header Authorization.
 
-// The server says something every 5 s at least.
-const SILENCE = 9000;
+// In milliseconds; the server sends at least a comment every 5 s.
+const LONGEST_SILENCE = 9000;
 const POLL_PAUSE = 2000;
 const REOPEN_PAUSE = 500;
 const LONGEST_PAUSE = 30000;
-const FINAL = new Set([400, 401, 403, 404]);
+const FINAL_STATUSES = new Set([400, 401, 403, 404]);
 
-/** Wait, or less where `signal` says so. */
+/** Wait, until `signal` aborts at the latest. */
 function pause(milliseconds, signal) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, milliseconds);
@@ -16,20 +16,20 @@ function pause(milliseconds, signal) {
   });
 }
 
-/** Twice as long each time, of which half is chance: many pages do not come back at the same moment. */
+/** Twice as long each time, and half of it random, so that many pages do not return at the same moment. */
 function backoff(failures) {
   return Math.min(LONGEST_PAUSE, 500 * 2 ** failures) * (0.5 + Math.random() / 2);
 }
 
-/** Events of a stream (HTML Standard, Server-sent events): objects with `id`, `event` and `data`, or with a `comment`. */
-async function* eventsOf(body, heard) {
+/** Yield the server-sent events of a stream (HTML Standard): `id`, `event` and `data`, or a `comment`. */
+async function* readEvents(body, onData) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   let fields = {};
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
-    heard();
+    onData();
     // A \r at the end may be half of a \r\n.
     const lines = (rest + value).split(/\r\n|\n|\r(?!$)/);
     rest = lines.pop();
@@ -44,11 +44,11 @@ async function* eventsOf(body, heard) {
   }
 }
 
-/** Aborts its signal when nothing is heard for too long. */
-class Patience {
+/** Aborts its signal after too long a silence. */
+class SilenceTimer {
   #abort = new AbortController();
   #timer = 0;
-  heardAnything = false;
+  hasHeard = false;
 
   constructor() {
     this.#wait();
@@ -58,32 +58,33 @@ class Patience {
     return this.#abort.signal;
   }
 
-  heard() {
-    this.heardAnything = true;
+  restart() {
+    this.hasHeard = true;
     this.#wait();
   }
 
-  end() {
+  stop() {
     clearTimeout(this.#timer);
     this.#abort.abort();
   }
 
   #wait() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#abort.abort(), SILENCE);
+    this.#timer = setTimeout(() => this.#abort.abort(), LONGEST_SILENCE);
   }
 }
 
 /**
- * Follows what `query` names. Tells its listener: `document(found)`, `refused(error)`, and `link(state)` where state is
- * live, polling, waiting, off (it has given up) or idle (the batch has ended).
+ * Follows the batch that `query` names, or the list. It calls `onDocument(document)`, `onError(error)` and
+ * `onConnection(state)` of its listener. A state is live, polling, waiting, off (given up) or idle (the batch has
+ * ended).
  */
 class Feed {
   #query;
   #listener;
-  #running = null;
-  #newest = "";
-  #streams = true;
+  #abort = null;
+  #lastEventId = "";
+  #isStreaming = true;
   #failures = 0;
 
   constructor(query, listener) {
@@ -92,95 +93,95 @@ class Feed {
   }
 
   stop() {
-    this.#running?.abort();
-    this.#running = null;
+    this.#abort?.abort();
+    this.#abort = null;
   }
 
-  /** Begin, or go on after the newest document that came. */
+  /** Start, or continue after the last document. */
   async start() {
     this.stop();
-    const running = new AbortController();
-    this.#running = running;
-    this.#streams = true;
-    while (!running.signal.aborted) {
+    const controller = new AbortController();
+    this.#abort = controller;
+    this.#isStreaming = true;
+    while (!controller.signal.aborted) {
       try {
-        if (await (this.#streams ? this.#read(running.signal) : this.#poll(running.signal))) break;
+        if (await (this.#isStreaming ? this.#readStream(controller.signal) : this.#poll(controller.signal))) break;
       } catch (error) {
-        if (running.signal.aborted) return;
-        await this.#refused(error, running.signal);
-        if (FINAL.has(error.status)) return;
+        if (controller.signal.aborted) return;
+        await this.#handleError(error, controller.signal);
+        if (FINAL_STATUSES.has(error.status)) return;
       }
     }
-    if (!running.signal.aborted) this.#listener.link("idle");
+    if (!controller.signal.aborted) this.#listener.onConnection("idle");
   }
 
-  async #refused(error, signal) {
-    const refusal = error instanceof Refusal ? error : new Refusal(0, "The connection broke off.");
+  async #handleError(error, signal) {
+    const callError = error instanceof CallError ? error : new CallError(0, "The connection broke off.");
     this.#failures += 1;
-    this.#listener.link(FINAL.has(refusal.status) ? "off" : "waiting");
-    // One that breaks off now and then is no news.
-    if (refusal.status || this.#failures > 1) this.#listener.refused(refusal);
-    if (FINAL.has(refusal.status)) return;
-    await pause(Math.max(backoff(this.#failures), 1000 * Math.min(refusal.retryAfter, 30)), signal);
+    this.#listener.onConnection(FINAL_STATUSES.has(callError.status) ? "off" : "waiting");
+    // A single break of the connection is not reported.
+    if (callError.status || this.#failures > 1) this.#listener.onError(callError);
+    if (FINAL_STATUSES.has(callError.status)) return;
+    await pause(Math.max(backoff(this.#failures), 1000 * Math.min(callError.retryAfter, 30)), signal);
   }
 
-  /** Read one stream to its end; says whether that is the end of all. */
-  async #read(outer) {
-    const patience = new Patience();
+  /** Read one stream to its end; returns whether no document will follow. */
+  async #readStream(outer) {
+    const silence = new SilenceTimer();
     try {
-      const ended = await this.#readWith(patience, AbortSignal.any([outer, patience.signal]));
-      if (!ended && this.#streams) await pause(REOPEN_PAUSE, outer);
+      const ended = await this.#readEventsOf(silence, AbortSignal.any([outer, silence.signal]));
+      if (!ended && this.#isStreaming) await pause(REOPEN_PAUSE, outer);
       return ended;
     } catch (error) {
-      if (outer.aborted || patience.heardAnything || !patience.signal.aborted) throw error;
-      // Something on the way keeps the stream until it is whole.
-      this.#streams = false;
+      if (outer.aborted || silence.hasHeard || !silence.signal.aborted) throw error;
+      // A proxy on the way buffers the stream.
+      this.#isStreaming = false;
       return false;
     } finally {
-      patience.end();
+      silence.stop();
     }
   }
 
-  async #readWith(patience, signal) {
-    const headers = this.#newest ? { "Last-Event-ID": this.#newest } : {};
-    const asked = { method: "GET", accept: "text/event-stream", headers, signal };
-    const response = await call("status", this.#query, asked);
+  async #readEventsOf(silence, signal) {
+    const headers = this.#lastEventId ? { "Last-Event-ID": this.#lastEventId } : {};
+    const options = { method: "GET", accept: "text/event-stream", headers, signal };
+    const response = await call("status", this.#query, options);
     if (!(response.headers.get("Content-Type") ?? "").startsWith("text/event-stream")) {
-      this.#streams = false;
-      return this.#take(documentOf(await response.text()), "polling");
+      this.#isStreaming = false;
+      return this.#handleDocument(parseDocument(await response.text()), "polling");
     }
-    for await (const found of eventsOf(response.body, () => patience.heard())) {
-      if (this.#takeEvent(found)) return true;
+    for await (const event of readEvents(response.body, () => silence.restart())) {
+      if (this.#handleEvent(event)) return true;
     }
-    if (!patience.heardAnything) throw new Refusal(0, "The stream ended without a word.");
+    if (!silence.hasHeard) throw new CallError(0, "The stream ended without any data.");
     return false;
   }
 
-  #takeEvent({ id, event, data, comment }) {
-    if (comment !== undefined) this.#alive("live");
-    if (event === "error") throw new Refusal(503, shown(documentOf(data).error ?? "The stream broke off."));
+  #handleEvent({ id, event, data, comment }) {
+    if (comment !== undefined) this.#noteAlive("live");
+    if (event === "error") throw new CallError(503, displayText(parseDocument(data).error ?? "The stream broke off."));
     if (event === "end") return true;
-    if (id) this.#newest = id;
-    if (event === "status") this.#take(documentOf(data), "live");
+    if (id) this.#lastEventId = id;
+    if (event === "status") this.#handleDocument(parseDocument(data), "live");
     return false;
   }
 
   async #poll(signal) {
-    const found = await callForDocument("status", this.#query, { method: "GET", signal });
-    if (this.#take(found, "polling")) return true;
+    const answer = await callForDocument("status", this.#query, { method: "GET", signal });
+    if (this.#handleDocument(answer, "polling")) return true;
     await pause(POLL_PAUSE, signal);
     return false;
   }
 
-  /** Says whether the batch has ended, and all are told. */
-  #take(found, link) {
-    this.#alive(link);
-    this.#listener.document(found);
-    return isOver(found);
+  /** Pass on a document; returns whether no other will follow. */
+  #handleDocument(answer, connection) {
+    this.#noteAlive(connection);
+    this.#listener.onDocument(answer);
+    return isFinal(answer);
   }
 
-  #alive(link) {
+  #noteAlive(connection) {
     this.#failures = 0;
-    this.#listener.link(link);
+    this.#listener.onConnection(connection);
   }
 }

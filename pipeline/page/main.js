@@ -1,7 +1,7 @@
-// Which view is shown, and where its documents come from.
+// The current view, and the feed that brings its documents.
 
 const VIEWS = ["wait", "token", "problem", "list", "batch"];
-const LINKS = {
+const CONNECTION_TEXTS = {
   live: "Live",
   polling: "Every 2 s",
   waiting: "Reconnecting",
@@ -9,118 +9,118 @@ const LINKS = {
   off: "Not connected",
 };
 
-// `moved`: since the page was opened somebody has gone to another place on it.
-const place = { batch: null, feed: null, moved: false };
+// `moved`: the visitor has navigated since the page was opened.
+const current = { batch: null, feed: null, moved: false };
 
 function functionName() {
-  const found = /\/function\/([^/]+)/.exec(location.pathname);
+  const match = /\/function\/([^/]+)/.exec(location.pathname);
   try {
-    return found ? decodeURIComponent(found[1]) : "pipeline";
+    return match ? decodeURIComponent(match[1]) : "pipeline";
   } catch {
-    return found[1];
+    return match[1];
   }
 }
 
-/** Show one view; the focus goes to its heading, as it would go to a page that is opened. */
+/** Show one view, and focus its heading, as a browser does with a new page. */
 function showView(name) {
   const view = byId(`view-${name}`);
   if (!view.hidden) return;
-  for (const other of VIEWS) show(byId(`view-${other}`), other === name);
+  for (const other of VIEWS) setVisible(byId(`view-${other}`), other === name);
   window.scrollTo(0, 0);
-  if (place.moved) view.querySelector("h1").focus({ preventScroll: true });
+  if (current.moved) view.querySelector("h1").focus({ preventScroll: true });
 }
 
-function drawLink(state) {
+function drawConnection(state) {
   if (state === "live" || state === "polling") setNote(byId("feed-problem"), "");
   setAttribute(byId("connection"), "data-link", state);
-  setText(byId("connection-text"), LINKS[state]);
+  setText(byId("connection-text"), CONNECTION_TEXTS[state]);
 }
 
-/** What cannot be shown: a token is asked for, a batch is gone, or the server has a moment of trouble. */
-function refuse(error) {
+/** Show an error: ask for a token, show that a batch does not exist, or note that the server has a problem. */
+function showError(error) {
   if (error.status === 401) {
-    // Nothing is asked before there is a token: an answer would empty the field that it is being written into.
-    place.feed?.stop();
-    place.feed = null;
-    drawLink("off");
-    const tried = readToken() !== "";
-    keepToken("");
+    // No call before there is a token: its answer would empty the field while the visitor types.
+    current.feed?.stop();
+    current.feed = null;
+    drawConnection("off");
+    const hadToken = readToken() !== "";
+    storeToken("");
     showView("token");
-    askForToken(tried ? shown(error.message) : "");
+    askForToken(hadToken ? displayText(error.message) : "");
     document.title = `Token needed · ${functionName()}`;
-  } else if (FINAL.has(error.status)) {
+  } else if (FINAL_STATUSES.has(error.status)) {
     setNote(byId("feed-problem"), "");
-    setText(byId("problem-text"), shown(error.message));
+    setText(byId("problem-text"), displayText(error.message));
     showView("problem");
-    document.title = `${error.status} · ${place.batch || functionName()}`;
+    document.title = `${error.status} · ${current.batch || functionName()}`;
   } else {
-    setNote(byId("feed-problem"), `${shown(error.message)}\nTrying again.`);
+    setNote(byId("feed-problem"), `${displayText(error.message)}\nTrying again.`);
   }
 }
 
-function draw(found) {
-  if (place.batch) drawBatch(found);
-  else drawList(found);
-  showView(place.batch ? "batch" : "list");
+function drawDocument(answer) {
+  if (current.batch) drawBatch(answer);
+  else drawList(answer);
+  showView(current.batch ? "batch" : "list");
 }
 
-/** Follow what the address names, from the beginning: another place, another token, or a batch that goes on. */
-function follow() {
-  place.feed?.stop();
-  const feed = new Feed(place.batch ? { batch: place.batch } : {}, {
-    document: draw,
-    refused: refuse,
-    link: drawLink,
+/** Start a new feed for the current batch or list: after navigation, with a new token, or when a batch continues. */
+function restartFeed() {
+  current.feed?.stop();
+  const feed = new Feed(current.batch ? { batch: current.batch } : {}, {
+    onDocument: drawDocument,
+    onError: showError,
+    onConnection: drawConnection,
   });
-  place.feed = feed;
+  current.feed = feed;
   if (!document.hidden) feed.start();
 }
 
-/** Take the place from the address. */
-function arrive() {
+/** Open the batch or the list that the address names. */
+function openAddress() {
   const batch = new URLSearchParams(location.search).get("batch") ?? "";
-  if (batch !== place.batch) {
-    place.moved = place.batch !== null;
-    forgetFailures();
+  if (batch !== current.batch) {
+    current.moved = current.batch !== null;
+    clearFailures();
     setNote(byId("action-problem"), "");
     setNote(byId("feed-problem"), "");
     actions.batch = "";
     if (byId("confirm").open) byId("confirm").close();
     showView("wait");
   }
-  place.batch = batch;
-  follow();
+  current.batch = batch;
+  restartFeed();
 }
 
-function go(batch) {
-  const address = addressOf(batch ? { batch } : "");
+function navigateTo(batch) {
+  const address = addressWith(batch ? { batch } : "");
   if (address.href !== location.href) history.pushState(null, "", address);
-  arrive();
+  openAddress();
 }
 
-/** Links within the page; with a modifier key they open as any other link. */
-function takeClick(event) {
+/** Handle a link within the page; with a modifier key it opens like any other link. */
+function handleLinkClick(event) {
   const link = event.target.closest("a[data-batch]");
   if (!link || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
-  go(link.dataset.batch);
+  navigateTo(link.dataset.batch);
 }
 
-function begin() {
-  setText(byId("function-name"), shown(functionName()));
+function start() {
+  setText(byId("function-name"), displayText(functionName()));
   drawCommand();
-  watchTokenForm(follow);
-  watchActions();
-  watchOutputs();
-  document.addEventListener("click", takeClick);
-  byId("problem-again").addEventListener("click", follow);
-  window.addEventListener("popstate", arrive);
+  bindTokenForm(restartFeed);
+  bindActions();
+  bindOutputs();
+  document.addEventListener("click", handleLinkClick);
+  byId("problem-again").addEventListener("click", restartFeed);
+  window.addEventListener("popstate", openAddress);
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) place.feed?.stop();
-    else place.feed?.start();
+    if (document.hidden) current.feed?.stop();
+    else current.feed?.start();
   });
   setInterval(() => { if (!byId("view-batch").hidden && !document.hidden) drawElapsed(); }, 1000);
-  arrive();
+  openAddress();
 }
 
-begin();
+start();

@@ -1,4 +1,4 @@
-// Links to what an ended batch has written. They are signed, so they are fetched only to be shown, and they expire.
+// Links to the outputs of an ended batch. They are signed and expire, so they are fetched only when they are shown.
 
 const OUTPUTS = new Map([
   ["results.parquet", "Rows and results, Parquet"],
@@ -7,18 +7,18 @@ const OUTPUTS = new Map([
   ["failures.csv", "Rows to submit again, CSV"],
   ["failures.parquet", "Rows to submit again, Parquet"],
   ["failures.ndjson", "Rows to submit again, lines of JSON"],
-  ["sql.parquet", "Answer of the query, Parquet"],
-  ["sql.csv", "Answer of the query, CSV"],
-  ["sql.json", "Answer of the query, JSON"],
+  ["sql.parquet", "Answer to the query, Parquet"],
+  ["sql.csv", "Answer to the query, CSV"],
+  ["sql.json", "Answer to the query, JSON"],
   ["report.json", "Report"],
-  ["reduced.json", "What the function made of it"],
+  ["reduced.json", "Answer of the reduce function"],
 ]);
 const outputs = { batch: "", version: "", parts: false };
 
-/** Fetch the links when the batch has ended, or ended anew. */
+/** Fetch the links when the batch has ended, and again after each redrive. */
 function drawOutputs(status) {
   const ended = ENDED.has(status.state) && numberOf(status.started) !== null;
-  show(byId("outputs"), ended);
+  setVisible(byId("outputs"), ended);
   const version = ended ? `${status.batch_id} ${status.generation} ${status.ended} ${reducedAt(status)}` : "";
   if (version === outputs.version) return;
   Object.assign(outputs, { batch: status.batch_id, version, parts: false });
@@ -28,37 +28,42 @@ function drawOutputs(status) {
 
 async function fetchOutputs() {
   const { batch, version, parts } = outputs;
-  const isPresent = () => version === outputs.version && parts === outputs.parts;
+  const isCurrent = () => version === outputs.version && parts === outputs.parts;
   setNote(byId("outputs-problem"), "");
   try {
     const query = parts ? { batch, parts: "true" } : { batch };
-    const found = await callForDocument("outputs", query, { method: "GET" });
-    if (isPresent()) drawLinks(found);
+    const answer = await callForDocument("outputs", query, { method: "GET" });
+    if (isCurrent()) drawLinks(answer);
   } catch (error) {
-    if (isPresent()) setNote(byId("outputs-problem"), shown(error.message));
+    if (isCurrent()) setNote(byId("outputs-problem"), displayText(error.message));
   }
 }
 
-function drawLinks(found) {
+function drawLinks(answer) {
   const links = [
-    { ...found.summary, label: "Summary" },
-    ...(found.outputs ?? []).map((link) => ({ ...link, label: OUTPUTS.get(link.name) ?? "Output" })),
-    ...(found.snapshot ?? []).map((link) => ({ ...link, label: "Input" })),
-    ...(found.segments ?? []).map((link) => ({ ...link, label: `Outcomes, generation ${counted(link.generation)}` })),
+    { ...answer.summary, label: "Summary" },
+    ...(answer.outputs ?? []).map((link) => ({ ...link, label: OUTPUTS.get(link.name) ?? "Output" })),
+    ...(answer.snapshot ?? []).map((link) => ({ ...link, label: "Input" })),
+    ...(answer.segments ?? []).map((link) => ({ ...link, label: outcomesLabel(link) })),
   ].filter((link) => typeof link.url === "string");
   setChildren(byId("output-rows"), links, (link) => String(link.key), "output-template", drawOutput);
-  show(byId("outputs-parts"), !outputs.parts);
-  fill(byId("outputs"), {
-    "outputs-until": numberOf(found.expires) === null ? "" : `Links work until ${timeOfDay(found.expires)}`,
+  setVisible(byId("outputs-parts"), !outputs.parts);
+  fillFields(byId("outputs"), {
+    "outputs-until": numberOf(answer.expires) === null ? "" : `Links work until ${formatTime(answer.expires)}`,
   });
+}
+
+function outcomesLabel(link) {
+  return `Outcomes, generation ${formatCount(link.generation)}`;
 }
 
 function drawOutput(node, link) {
   setLink(node.querySelector("a"), link.url);
-  fill(node, { key: shown(link.key), size: [link.label, bytes(link.size)].filter(Boolean).join(" · ") });
+  const description = [link.label, formatBytes(link.size)].filter(Boolean).join(" · ");
+  fillFields(node, { key: displayText(link.key), size: description });
 }
 
-function watchOutputs() {
+function bindOutputs() {
   byId("outputs-renew").addEventListener("click", fetchOutputs);
   byId("outputs-parts").addEventListener("click", () => {
     outputs.parts = true;

@@ -1,7 +1,7 @@
-"""The page's shell: one HTML document with its style and scripts in it, and the headers that bind a browser to them.
+"""The page's shell: one HTML document with its style and scripts inline, and its headers.
 
-The policy allows these inline blocks by their digests and nothing else: no other script, no other host, no frame around
-it (Content Security Policy Level 3, Trusted Types). The document is the same for everybody: it has no data in it.
+The policy allows only these inline blocks, by their digests: no other script, no other host, no frame around the page
+(Content Security Policy Level 3, Trusted Types). The document has no data in it, so it is the same for everybody.
 """
 
 import base64
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
 
-# In the order in which they are run: classic scripts that share their names.
+# In the order of execution: classic scripts, which share one global scope.
 SCRIPTS = (
     *("text.js", "dom.js", "api.js", "feed.js", "token.js", "dialogs.js"),
     *("chart.js", "failures.js", "notices.js", "sql.js", "outputs.js", "actions.js", "batch.js", "list.js", "main.js"),
@@ -20,14 +20,14 @@ SCRIPTS = (
 
 @dataclass(frozen=True)
 class Shell:
-    """The document in UTF-8, and the headers that go with it."""
+    """The document in UTF-8, and its headers."""
 
     document: bytes
     headers: Mapping[str, str]
 
 
 def read_shell() -> Shell:
-    """Put the document together from the folder `page`."""
+    """Assemble the document from the files of this folder."""
     folder = files("pipeline.page")
     style = (folder / "style.css").read_text(encoding="utf-8")
     script = "\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)
@@ -42,7 +42,7 @@ def _headers(document: bytes, style: str, script: str) -> dict[str, str]:
         "script-src": _source(script),
         "style-src": _source(style),
         "connect-src": "'self'",
-        # The icon, without which a browser asks the gateway for one.
+        # The icon; without it a browser would ask the gateway for one.
         "img-src": "data:",
         "base-uri": "'none'",
         "form-action": "'none'",
@@ -59,7 +59,7 @@ def _headers(document: bytes, style: str, script: str) -> dict[str, str]:
         "Referrer-Policy": "no-referrer",
         "Cache-Control": "no-cache",
         "ETag": f'"{hashlib.sha256(document).hexdigest()[:32]}"',
-        # The same address answers with JSON or a stream to who asks for that.
+        # The same address answers with JSON or a stream if the request asks for it.
         "Vary": "Accept, X-Mode",
     }
 

@@ -1,17 +1,17 @@
-// What the batch's query gave. Its texts come from the model function and the input, which may be hostile.
+// The answer to the batch's query. Its texts come from the model function and the input, which may be hostile.
 
 const SQL_ROWS = 10;
 const SQL_COLUMNS = 50;
 
 function drawSql(status) {
-  const found = status.sql !== null && typeof status.sql === "object" ? status.sql : null;
-  show(byId("sql"), found !== null);
-  const failed = typeof found?.error === "string";
-  const names = listOf(found?.columns).slice(0, SQL_COLUMNS);
-  const rows = failed ? [] : listOf(found?.first).filter(Array.isArray).slice(0, SQL_ROWS);
-  setNote(byId("sql-problem"), failed ? shown(found.error) : "");
-  fill(byId("sql"), { "sql-count": failed || !found ? "" : rowCountOf(found.rows, rows.length) });
-  show(byId("sql-scroll"), !failed && names.length > 0);
+  const answer = status.sql !== null && typeof status.sql === "object" ? status.sql : null;
+  setVisible(byId("sql"), answer !== null);
+  const failed = typeof answer?.error === "string";
+  const names = listOf(answer?.columns).slice(0, SQL_COLUMNS);
+  const rows = failed ? [] : listOf(answer?.first).filter(Array.isArray).slice(0, SQL_ROWS);
+  setNote(byId("sql-problem"), failed ? displayText(answer.error) : "");
+  fillFields(byId("sql"), { "sql-count": failed || !answer ? "" : rowCountOf(answer.rows, rows.length) });
+  setVisible(byId("sql-scroll"), !failed && names.length > 0);
   drawCells(byId("sql-names"), names, "th");
   drawAnswerRows(byId("sql-rows"), rows, names.length);
 }
@@ -20,16 +20,16 @@ function listOf(value) {
   return Array.isArray(value) ? value : [];
 }
 
-function rowCountOf(all, some) {
-  const whole = several(all, "row");
-  return numberOf(all) > some ? `The first ${counted(some)} of ${whole}` : whole;
+function rowCountOf(total, drawn) {
+  const text = formatCountOf(total, "row");
+  return numberOf(total) > drawn ? `The first ${formatCount(drawn)} of ${text}` : text;
 }
 
 function drawAnswerRows(body, rows, width) {
   while (body.children.length > rows.length) body.lastElementChild.remove();
   while (body.children.length < rows.length) body.append(document.createElement("tr"));
-  rows.forEach((row, place) => {
-    drawCells(body.children[place], Array.from({ length: width }, (_, column) => row[column]), "td");
+  rows.forEach((row, index) => {
+    drawCells(body.children[index], Array.from({ length: width }, (_, column) => row[column]), "td");
   });
 }
 
@@ -41,9 +41,9 @@ function drawCells(row, values, name) {
     cell.append(document.createElement("bdi"));
     row.append(cell);
   }
-  values.forEach((value, place) => {
-    const cell = row.children[place];
-    setText(cell.firstElementChild, shown(value));
+  values.forEach((value, index) => {
+    const cell = row.children[index];
+    setText(cell.firstElementChild, displayText(value));
     cell.classList.toggle("number", typeof value === "number");
   });
 }

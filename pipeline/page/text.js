@@ -1,7 +1,7 @@
 "use strict";
-// Numbers, times and texts as people read them. What is not there is a dash.
+// Numbers, times and texts formatted for people. A missing value is a dash.
 
-const NONE = "–";
+const DASH = "–";
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const SHORT = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 const MOMENT = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
@@ -15,22 +15,22 @@ function numberOf(value) {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
-function counted(value) {
-  return numberOf(value) === null ? NONE : WHOLE.format(value);
+function formatCount(value) {
+  return numberOf(value) === null ? DASH : WHOLE.format(value);
 }
 
-function several(value, noun) {
-  return `${counted(value)} ${noun}${value === 1 ? "" : "s"}`;
+function formatCountOf(value, noun) {
+  return `${formatCount(value)} ${noun}${value === 1 ? "" : "s"}`;
 }
 
-function perSecond(value) {
-  return numberOf(value) === null ? NONE : `${SHORT.format(value)}/s`;
+function formatRate(value) {
+  return numberOf(value) === null ? DASH : `${SHORT.format(value)}/s`;
 }
 
-/** Seconds in the two units that matter. */
-function duration(value) {
+/** Seconds, in at most two units. */
+function formatDuration(value) {
   const seconds = numberOf(value);
-  if (seconds === null) return NONE;
+  if (seconds === null) return DASH;
   if (seconds > 0 && seconds < 1) return `${SHORT.format(seconds * 1000)} ms`;
   if (seconds < 10) return `${SHORT.format(seconds)} s`;
   const whole = Math.round(seconds);
@@ -41,36 +41,36 @@ function duration(value) {
   return `${Math.floor(minutes / 1440)} d ${Math.floor((minutes % 1440) / 60)} h`;
 }
 
-/** The same in whole seconds, for what counts on before the reader's eyes. */
-function ticking(value) {
-  return numberOf(value) === null ? NONE : duration(Math.floor(value));
+/** The same in whole seconds, for a time that is updated every second. */
+function formatWholeSeconds(value) {
+  return numberOf(value) === null ? DASH : formatDuration(Math.floor(value));
 }
 
 /** Seconds since 1970. */
-function moment(value) {
-  return numberOf(value) === null ? NONE : MOMENT.format(value * 1000);
+function formatDateTime(value) {
+  return numberOf(value) === null ? DASH : MOMENT.format(value * 1000);
 }
 
 /** The same without the year. */
-function dayAndTime(value) {
-  return numberOf(value) === null ? NONE : DAY.format(value * 1000);
+function formatDayAndTime(value) {
+  return numberOf(value) === null ? DASH : DAY.format(value * 1000);
 }
 
-function timeOfDay(value) {
-  return numberOf(value) === null ? NONE : TIME.format(value * 1000);
+function formatTime(value) {
+  return numberOf(value) === null ? DASH : TIME.format(value * 1000);
 }
 
-function ago(value) {
+function formatAge(value) {
   const seconds = numberOf(value);
   if (seconds === null) return "";
   const past = Date.now() / 1000 - seconds;
   if (past < 60) return "just now";
   if (past < 3600) return AGO.format(-Math.floor(past / 60), "minute");
   if (past < 86400) return AGO.format(-Math.floor(past / 3600), "hour");
-  return moment(seconds);
+  return formatDateTime(seconds);
 }
 
-function bytes(value) {
+function formatBytes(value) {
   let left = numberOf(value);
   if (left === null) return "";
   let unit = 0;
@@ -78,19 +78,20 @@ function bytes(value) {
   return `${SHORT.format(left)} ${UNITS[unit]}`;
 }
 
-/** Rounded down: 100 is all of them. Null where there is no whole. */
-function percentOf(part, whole) {
-  return part === null || !whole ? null : Math.min(100, Math.floor((100 * part) / whole));
+/** A percentage, rounded down, so that 100 means all. Null without a total. */
+function percentOf(part, total) {
+  return part === null || !total ? null : Math.min(100, Math.floor((100 * part) / total));
 }
 
-/** Text from elsewhere, its control characters made visible; a line's end and a tab stay. */
-function shown(value) {
-  if (value === null || value === undefined) return NONE;
+/** Text from outside, with control characters made visible; line ends and tabs stay. */
+function displayText(value) {
+  if (value === null || value === undefined) return DASH;
   const text = typeof value === "string" ? value : JSON.stringify(value);
-  return text.replace(/[\u0000-\u0008\u000b-\u001f]/g, (sign) => String.fromCharCode(0x2400 + sign.charCodeAt(0)));
+  const toSymbol = (character) => String.fromCharCode(0x2400 + character.charCodeAt(0));
+  return text.replace(/[\u0000-\u0008\u000b-\u001f]/g, toSymbol);
 }
 
-/** Any other state is shown as it is, in no colour of its own. */
+/** The tones of the badges; an unknown state is shown as it is, in the tone `still`. */
 const TONES = {
   opening: "calm",
   running: "calm",

@@ -1,26 +1,26 @@
-// The token: in this tab's session storage, which no other tab and no other site reads, and in no address.
+// The token. It stays in this tab's session storage, which no other tab or site can read, and never in an address.
 
 const TOKEN_KEY = "pipeline-token";
-// Where storage is switched off the token lives as long as the document.
-let heldToken = "";
+// If storage is switched off, the token lives as long as the document.
+let tokenInMemory = "";
 
 function readToken() {
   try {
-    return sessionStorage.getItem(TOKEN_KEY) ?? heldToken;
+    return sessionStorage.getItem(TOKEN_KEY) ?? tokenInMemory;
   } catch {
-    return heldToken;
+    return tokenInMemory;
   }
 }
 
-function keepToken(token) {
-  heldToken = token;
+function storeToken(token) {
+  tokenInMemory = token;
   try {
     if (token) sessionStorage.setItem(TOKEN_KEY, token);
     else sessionStorage.removeItem(TOKEN_KEY);
   } catch {
-    // Held above.
+    // It is in memory.
   }
-  show(byId("forget-token"), token !== "");
+  setVisible(byId("forget-token"), token !== "");
 }
 
 function authorization() {
@@ -28,31 +28,31 @@ function authorization() {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
-/** Ask for the token; `words` say what was wrong with one that was tried. */
-function askForToken(words) {
-  setNote(byId("token-problem"), words);
-  setAttribute(byId("token"), "aria-invalid", words !== "");
+/** Ask for the token; `problem` tells what was wrong with the last one. */
+function askForToken(problem) {
+  setNote(byId("token-problem"), problem);
+  setAttribute(byId("token"), "aria-invalid", problem !== "");
   byId("token").value = "";
   byId("token").focus();
 }
 
-/** `retry` is called with a token that may be right. */
-function watchTokenForm(retry) {
-  show(byId("forget-token"), readToken() !== "");
+/** Connect the form and the button; `retry` is called once the token has changed. */
+function bindTokenForm(retry) {
+  setVisible(byId("forget-token"), readToken() !== "");
   byId("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const token = byId("token").value.trim();
-    // A header holds nothing else.
+    // A header can hold no other characters.
     if (!/^[\u0021-\u007e]+$/.test(token)) {
-      askForToken(token ? "A token has letters, digits and signs of ASCII only." : "Enter the token.");
+      askForToken(token ? "A token has only letters, digits and signs of ASCII." : "Enter the token.");
       return;
     }
     setNote(byId("token-problem"), "");
-    keepToken(token);
+    storeToken(token);
     retry();
   });
   byId("forget-token").addEventListener("click", () => {
-    keepToken("");
+    storeToken("");
     announce("The token is forgotten.");
     retry();
   });

@@ -218,7 +218,7 @@ async def test_a_stream_is_read_however_it_is_cut_into_pieces(visitor: Visitor, 
                 control.close();
             } });
             const found = [];
-            for await (const one of eventsOf(pieces, () => {})) found.push(one);
+            for await (const one of readEvents(pieces, () => {})) found.push(one);
             return found;
         }""",
         [list(end.join(lines).encode()), size],

@@ -153,7 +153,7 @@ async def test_another_tab_knows_no_token(visitor: Visitor) -> None:
     await expect(other.get_by_label("Token", exact=True)).to_be_visible()
 
 
-@pytest.mark.parametrize(("given", "words"), [("", "Enter the token."), ("tokén", "A token has letters, digits")])
+@pytest.mark.parametrize(("given", "words"), [("", "Enter the token."), ("tokén", "A token has only letters, digits")])
 async def test_what_can_be_no_token_is_not_sent(visitor: Visitor, given: str, words: str) -> None:
     visitor.service.token = TOKEN
     await visitor.open()
