@@ -28,7 +28,7 @@ class Touched:
 
     def by_script(self, name: str) -> set[str]:
         """Return the tests that run a script; all that run any for what is prepended to every script."""
-        touching = self._scripts.values() if name == "common" else [self._scripts[name]]
+        touching = self._scripts.values() if name in {"fields", "common"} else [self._scripts[name]]
         return self._judging(set().union(*touching))
 
     def by_lines(self, module: str, lines: range) -> set[str]:

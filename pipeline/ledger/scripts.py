@@ -30,12 +30,12 @@ class Source(NamedTuple):
 
 
 def read_scripts() -> dict[str, Source]:
-    """Return every script, with `common.lua` and locals for its keys and arguments before it.
+    """Return every script, with what stands before each, and locals for its keys and arguments.
 
-    No line is added: line n of the script is line n after those of `common.lua` in the errors of Redis.
+    No line is added: line n of the script is line n after those of fields.lua and common.lua in the errors of Redis.
     """
     bodies = {path.name.removesuffix(".lua"): path.read_text() for path in (files("pipeline.ledger") / "lua").iterdir()}
-    common = _KEYS + bodies.pop("common").rstrip("\n")
+    common = _KEYS + bodies.pop("fields") + bodies.pop("common").rstrip("\n")
     return {name: _source(common, body) for name, body in bodies.items()}
 
 

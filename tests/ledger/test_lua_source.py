@@ -12,7 +12,7 @@ from pipeline.ledger.scripts import read_scripts
 from pipeline.ledger.states import CHANGES, ENDED, EXPIRY, SETTLING, STATES
 
 LEDGER = Path(pipeline.__file__).parent / "ledger"
-COMMON = (LEDGER / "lua" / "common.lua").read_text()
+COMMON = "".join((LEDGER / "lua" / f"{name}.lua").read_text() for name in ("fields", "common"))
 SOURCES = read_scripts()
 TYPES = {"text", "bytes", "json", "int", "number", "flag", "us", "unix", "seconds", "ints", "pairs", "hash", "raw_hash"}
 HEADER = re.compile(r"-- @(arg|rest|reply) +(?:\.\.\.)?(\w+) +(\w+)\??(?:  .*)?")

@@ -1,9 +1,9 @@
--- Stands before every script. KEYS are those of one batch (ledger/keys.py), each under its name in capitals. A script's
--- arguments have the names of its header: `@arg name type  meaning` is one, `@rest` names the list of all that follow;
--- `@reply` names the reply, or each part of one that is a list, with `...` before the name of all that follow. Types:
--- text, bytes, json, int, number, flag (0 or 1), ints and pairs (lists), hash and raw_hash (fields and values in turn;
--- those of raw_hash are bytes); times are us (microseconds), unix or seconds. `?` after the type allows none: '' as
--- an argument, '' or false in a reply. ledger/headers.py reads the headers, so that callers count in seconds.
+-- Stands before every script, after fields.lua. KEYS are those of one batch (ledger/keys.py), each under its name in
+-- capitals. A script's arguments have the names of its header: `@arg name type  meaning` is one, `@rest` names the list
+-- of all that follow; `@reply` names the reply, or each part of a list, with `...` before the name of all that follow.
+-- Types: text, bytes, json, int, number, flag (0 or 1), ints and pairs (lists), hash and raw_hash (fields and values in
+-- turn; those of raw_hash are bytes); times are us (microseconds), unix or seconds. `?` after the type allows none: ''
+-- as an argument, '' or false in a reply. ledger/headers.py reads the headers, so that callers count in seconds.
 -- Times in Redis are microseconds since 1970, by Redis' own clock. Duties are 't:<task>', 's:<segment>', 'w' (first
 -- window), 'r' (reduce), 'o' (open), 'd' (delete), 'n:<target>' (a notification of the batch's end).
 -- Positions in the list of outcomes count from the generation's first answer on: 'trimmed' of them are gone, those
@@ -11,11 +11,6 @@
 local call = redis.call
 local clock = call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-
--- Fields of the ledger, each false where it is not set.
-local function get(...)
-  return unpack(call('HMGET', LEDGER, ...))
-end
 
 -- The arguments from a place on.
 local function arguments_from(first)

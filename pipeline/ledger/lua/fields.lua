@@ -1,0 +1,77 @@
+-- The fields of a batch's ledger, a hash. Stands before common.lua, which explains the types; a flag may be absent
+-- instead of 0, and a time of type us counts from 1970.
+-- @field schema                 int     version of this layout
+-- @field state                  text    see ledger/states.py
+-- @field outcome                text    state in which the batch is to end: done, cancelled or failed
+-- @field reason                 text    why it is stopped or failed
+-- @field trouble                text    why the last opening or reduce did not succeed
+-- @field cancel                 flag    a cancel came before the batch was opened
+-- @field paused                 flag    paused on request, also before the generation begins
+-- @field redrive                flag    the next reduce begins a redrive
+-- @field digest                 text    of specification and input
+-- @field function               text    the model function
+-- @field window                 int     tasks in flight at most
+-- @field rate                   number  calls a second
+-- @field ahead                  seconds that a released task may wait for its turn to call
+-- @field paced_at               us      when the rate allows the next release
+-- @field called_at              us      when the rate allows the next call
+-- @field owner                  text    who holds the claim, or the lease of the reduce or of the deletion
+-- @field lease_until            us      when that claim or lease expires
+-- @field handed                 flag    the claim was handed on to a queued opening
+-- @field openings               int     queued openings so far
+-- @field begun                  int     reduces of this generation so far
+-- @field excused                text    owner of the last reduce that does not count among them
+-- @field epoch                  text    names this generation of this batch: greater than all before, in hex
+-- @field epoch_<generation>     text    the epoch of an earlier generation
+-- @field generation             int
+-- @field base                   int     the generation with which this run, a submission or a redrive, began
+-- @field final                  flag    items that fail in this generation do not run again by themselves
+-- @field batch_size             int     items of the batch
+-- @field items                  int     items of this generation
+-- @field tasks                  int     tasks of this generation
+-- @field calls                  int     calls to the model function that a task makes
+-- @field next                   int     the first task that was never released
+-- @field not_before             us      no release of this generation before
+-- @field first_at               us      when the generation began: release time of its first window
+-- @field heard                  us      the newest release time that an answer belongs to
+-- @field heard_at               us      when the last answer came
+-- @field mark                   us      `heard` at the time `mark_at`: tasks released before are lost if still silent
+-- @field mark_at                us
+-- @field probed_at              us      when a task was last released to see whether the queue still delivers
+-- @field succeeded              int     items
+-- @field failed                 int     items
+-- @field retried                int     tasks and items that ran again
+-- @field given_up               int     items of this run that failed and do not run again by themselves
+-- @field tolerated              int     how many of these the batch may have
+-- @field not_found              int     first calls of the run that all answered 404, -1 once one did not
+-- @field settled                int     tasks of the last generation that settled; set at the end
+-- @field run_settled            int     items that had an outcome when the run began
+-- @field slot_width             us      that a slot of the series covers
+-- @field pending                int     outcomes in no segment yet
+-- @field bytes                  int     of the answers in no segment yet
+-- @field segments               int     of this generation, so far
+-- @field segments_<generation>  int     of an earlier generation
+-- @field seg:<segment>          text    '<first>-<end>' in the list of outcomes, of a segment still to be written
+-- @field cut                    int     where the list of outcomes goes on after the last segment
+-- @field trimmed                int     how many outcomes have left the list
+-- @field targets                int     to notify of the end
+-- @field shown                  json    what people see of the targets
+-- @field reduces                flag    the first target reduces, and the others follow it
+-- @field outputs                json    names of the outputs beside the summary; set at the end
+-- @field notes                  json    notes on the outputs; set at the end
+-- @field sql                    json    the answer of the query, '' without one; set at the end
+-- @field created                us
+-- @field started                us      when generation 0 began
+-- @field run_at                 us      when the run began
+-- @field deadline_at            us      when the run is stopped
+-- @field closing_at             us      when the batch was stopped
+-- @field completed              us      when the last task settled, or the batch stopped
+-- @field ended                  us
+-- @field swept_at               us      when the batch was last swept
+-- @field expire_at              unix    when all keys of the batch expire
+
+-- Fields of the ledger, each false where it is not set.
+local function get(...)
+  return unpack(redis.call('HMGET', LEDGER, ...))
+end
+
