@@ -15,7 +15,7 @@ from tests.rigs.waiting import wait_until
 
 Status = dict[str, Any]
 Check = Callable[[Stage, Call, Status], Awaitable[None]]
-# What the command line calls otherwise than the mode, and its commands that name no batch, or not first.
+# Commands whose name is not their mode, and commands whose first argument is not a batch.
 _MODES = {"submit": "batch", "results": "outputs", "list": "status"}
 _WITHOUT_BATCH = {"submit", "list", "doctor"}
 STATES = BATCHES.table("state")
@@ -23,14 +23,14 @@ STATES = BATCHES.table("state")
 
 @dataclass(frozen=True)
 class Intent:
-    """What a printed call wants: a mode, and the batch that it is about."""
+    """The mode and the batch of a printed call."""
 
     mode: str
     batch: str
 
     @classmethod
     def of(cls, command: Command) -> Self:
-        """Read it from a command line; a call that names no batch gets one that is there."""
+        """Read it from a command line; a call without a batch gets `monday`."""
         *_, words = command.parts()
         if words[0] != "pipeline":
             named = re.search(r"(?:batch=|X-Batch-Id[:=] ?)([\w-]+)", command.text)
@@ -43,7 +43,7 @@ class Intent:
 
 
 async def prepare(stage: Stage, intent: Intent) -> Status:
-    """Bring a batch into the state in which a call makes sense; returns its status, {} where there is none yet."""
+    """Bring a batch into the state that a call needs; return its status, {} if there is no batch yet."""
     assert intent.mode in _CHECKS, f"no way to check what mode {intent.mode} does: {sorted(_CHECKS)}"
     before = {"batch": stage.absent, "outputs": stage.failed, "redrive": stage.failed, "delete": stage.failed}
     await {**before, "resume": stage.paused, "doctor": stage.failed}.get(intent.mode, stage.running)(intent.batch)
@@ -53,7 +53,7 @@ async def prepare(stage: Stage, intent: Intent) -> Status:
 
 
 async def check(stage: Stage, intent: Intent, before: Status) -> Call:
-    """Check the call that was made, and what has become of the batch; returns the call."""
+    """Check the call and the batch after it; return the call."""
     *_, call = (call for call in stage.calls if call.mode == intent.mode)
     if not call.body:  # a stream
         call = replace(call, body=orjson.dumps(await stage.cluster.status(intent.batch)))

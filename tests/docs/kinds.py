@@ -50,7 +50,7 @@ def kind_of(command: Command) -> Kind:
     """Find out how a command line is run; NoWayError if it is of no kind."""
     if command.page == RECIPES.name and command.line not in RECIPES.chapter(COMING_OVER):
         return Kind.RECIPE
-    # What only feeds another program is no command of its own.
+    # A program that only feeds another one is not checked.
     found = {_kind_of_part(part) for part in command.parts() if part[:1] not in (["echo"], ["cat"])}
     kind = found.pop() if len(found) == 1 else None
     if kind is None:
@@ -66,5 +66,5 @@ def _kind_of_part(words: list[str]) -> Kind | None:
     if kind is Kind.GATEWAY and words[0] != "pipeline":
         called = any("/function/" in word for word in words) if words[0] == "curl" else words[2][:1] != "-"
         return kind if called else Kind.OPTIONS
-    # Such an option changes something of the shell's, or only tells.
+    # Such an option changes the shell, or only prints.
     return Kind.HELP if words[0] == "pipeline" and words[1].startswith("-") else kind

@@ -1,4 +1,4 @@
-"""What the functions of recipes call: a host of pictures, a geocoder with a limit, a fickle language model."""
+"""The servers that the recipes' functions call: pictures, a geocoder with a limit, an unreliable language model."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ class Geocoder:
     _at: float = float("-inf")
 
     def admit(self, now: float) -> bool:
-        """Say whether a call at a time in seconds is within the limit."""
+        """Return whether a call at this time in seconds is within the limit."""
         self._tokens = min(self.limit, self._tokens + (now - self._at) * self.limit)
         self._at = now
         if self._tokens < 1:
@@ -74,7 +74,7 @@ class Geocoder:
 
 @dataclass
 class LanguageModel:
-    """Refuses, rambles and hangs by the number of a call, so that every run meets the same."""
+    """Refuses, rambles or hangs by the number of the call, so that every run meets the same answers."""
 
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     calls: int = 0
@@ -105,7 +105,7 @@ class LanguageModel:
 
     @staticmethod
     def kind(call: int) -> str:
-        """Name what a call is answered with."""
+        """Return the kind of answer to a call."""
         if call in {40, 60}:
             return {40: "nothing", 60: "long limit"}[call]
         kinds = {5: "limit", 9: "overload", 13: "ramble"}

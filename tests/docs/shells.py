@@ -1,4 +1,4 @@
-"""Where a command of a page is run: a folder with the files it names, and the programs it names on PATH."""
+"""The shell that runs the commands of a page, in a folder with the files and programs that they name."""
 
 import asyncio
 import os
@@ -10,18 +10,18 @@ from pathlib import Path
 
 from tests.rigs.images import ROOT
 
-# Those that not every machine has are there as scripts; what the project brings is this checkout's.
+# Programs that not every machine has are scripts here; the project's own programs are those of this checkout.
 STAND_INS = ("curl", "iconv", "openssl")
 SCRIPTS = {"faas-cli": "tests.docs.programs.faas_cli", "pipeline": "pipeline.cli"}
 SCRIPTS |= {name: f"tests.docs.programs.{name}" for name in STAND_INS if shutil.which(name) is None}
 
-# A command that stands still is told by its own test, in seconds.
+# Seconds after which a command fails its own test.
 LONGEST = 60.0
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command left behind."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -30,13 +30,13 @@ class Ran:
 
 @dataclass(frozen=True)
 class Shell:
-    """A folder, and the variables that a command finds there."""
+    """A folder and environment variables."""
 
     folder: Path
     variables: Mapping[str, str]
 
     async def run(self, text: str, **more: str) -> Ran:
-        """Let /bin/sh run a command line as it stands."""
+        """Run a command line unchanged with /bin/sh."""
         return await self._run("/bin/sh", "-c", text, **more)
 
     async def python(self, text: str, *arguments: str) -> Ran:

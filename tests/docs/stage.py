@@ -1,4 +1,4 @@
-"""The one stack on which the commands of the pages are run, and the batches they are about."""
+"""The stack on which the commands of the pages run, and their batches."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ def handle(event, context):
 
 @dataclass(frozen=True)
 class Call:
-    """A call of somebody's to the pipeline, and its answer."""
+    """A call to the pipeline, and its answer."""
 
     mode: str
     query: dict[str, str]
@@ -60,7 +60,7 @@ class Stage:
     calls: list[Call] = field(default_factory=list)
 
     async def intercept(self, exchange: Exchange, proceed: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Hold the model function's calls back while the gate is closed; keep what is asked of the pipeline."""
+        """Hold the calls of the model function back while the gate is closed; record the calls to the pipeline."""
         if exchange.function == "inception":
             await self.gate.wait()
         asked = exchange.kind == "function" and exchange.function == "pipeline"

@@ -9,7 +9,7 @@ from tests.docs.commands import Command, is_command
 from tests.docs.kinds import Kind, NoWayError, kind_of
 from tests.docs.pages import Block, Page, blocks, commands
 
-# Blocks that are not to be pasted, by a pattern of how they begin, and what holds them.
+# Blocks that are not for pasting: a pattern of their beginning, and the test that checks them.
 SHOWN = {
     "Running classify over": "what `make demo` prints: tests/local/demo/test_end_to_end.py",
     r"\d+ passed in": "what `make test` prints: a number of its day",
@@ -18,7 +18,7 @@ SHOWN = {
 }
 
 
-def test_every_command_line_is_of_a_kind_that_is_run() -> None:
+def test_every_command_line_has_a_way_to_be_run() -> None:
     unknown = []
     for command in commands():
         try:
@@ -40,12 +40,12 @@ def test_no_line_that_begins_as_a_command_is_missed() -> None:
     assert begin <= {(command.page, command.line) for command in commands()}
 
 
-def test_what_is_run_is_met() -> None:
+def test_every_kind_of_command_occurs() -> None:
     kinds = {Kind.GATEWAY, Kind.OPTIONS, Kind.REMEDY, Kind.RECIPE, Kind.DEPLOY, Kind.MAKE, Kind.MODULE, Kind.PYTEST}
     assert kinds <= {kind_of(command) for command in commands()}
 
 
-def test_every_other_block_is_known() -> None:
+def test_every_block_that_is_not_run_is_listed() -> None:
     others = [block for block in blocks() if not block.is_shell() and block.info not in {"json", "python", "mermaid"}]
     begins = [[start for start in SHOWN if re.match(start, block.text)] for block in others]
     unknown = [(block.page, block.text) for block, found in zip(others, begins, strict=True) if not found]

@@ -1,4 +1,4 @@
-"""The stand-in for curl sends what curl sends, where there is one to compare it with."""
+"""The stand-in for curl sends the same requests as curl, if the machine has one."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ CSV = "url\r\na\nb\n"
 
 @dataclass
 class Echo:
-    """A server that keeps what it is sent, and answers with `status`."""
+    """A server that records each request, and answers with `status`."""
 
     url: str = ""
     status: int = 200

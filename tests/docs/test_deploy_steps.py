@@ -1,4 +1,4 @@
-"""The steps of a deployment are made, in the order of their page, up to what only a cluster could refuse."""
+"""The steps of a deployment succeed in the order of their page, as far as that shows without a cluster."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ GIVEN = {"s3-key.txt": "AKIA\n", "s3-secret.txt": "hidden\n", "redis-password.tx
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
-    """A checkout, with the files that somebody has."""
+    """A checkout with the files of a person who deploys."""
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     made = make_shell(tmp_path / "shell", {"FAAS_SECRETS": str(secrets)})
@@ -71,7 +71,7 @@ async def test_every_step_succeeds_after_the_ones_before_it(shell: Shell, page: 
         ("faas-cli up --force", "unrecognized arguments: --force"),
     ],
 )
-async def test_a_step_that_would_be_refused_is(shell: Shell, command: str, error: str) -> None:
+async def test_a_wrong_step_is_refused(shell: Shell, command: str, error: str) -> None:
     ran = await shell.run(command)
     assert ran.code
     assert error in ran.err

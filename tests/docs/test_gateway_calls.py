@@ -72,7 +72,7 @@ async def test_a_call_does_what_its_page_says(on: Stage, command: Command) -> No
 
 
 def answered(ran: Ran, call: Call) -> None:
-    """Check that the document is shown as it came, or as a stream to the batch's end."""
+    """Check that the answer is printed unchanged, or as a stream until the end of the batch."""
     if events := EVENTS.findall(ran.out):
         assert [name for name, _ in events] == ["status"] * (len(events) - 1) + ["end"]
         assert [json.loads(data)["state"] for _, data in (events[0], events[-2])] == ["running", "done"]
@@ -81,7 +81,7 @@ def answered(ran: Ran, call: Call) -> None:
 
 
 def commanded(on: Stage, command: Command, ran: Ran) -> None:
-    """Check that something is told, and that a file is written where one was asked for."""
+    """Check that the command prints something, and writes the file of `--to`."""
     assert ran.out
     if "--to" in command.words():
         written = on.shell.folder / command.words()[command.words().index("--to") + 1]
@@ -97,7 +97,7 @@ async def test_a_script_runs_as_in_a_notebook(on: Stage) -> None:
         assert ran.code == 0, ran.err
 
 
-async def test_a_variable_that_is_set_is_one_that_is_read(on: Stage) -> None:
+async def test_an_exported_variable_is_read(on: Stage) -> None:
     """Its value is the default gateway; here it names the gateway of these tests. Some are for the benchmarks."""
     benches = " ".join(path.read_text() for path in (ROOT / "bench").rglob("*.py"))
     for command in EXPORTS:
@@ -110,7 +110,7 @@ async def test_a_variable_that_is_set_is_one_that_is_read(on: Stage) -> None:
 
 @pytest.mark.parametrize("command", INVOKED, ids=named(INVOKED))
 async def test_an_older_faas_cli_does_the_same(on: Stage, command: Command) -> None:
-    """It shows nothing of a 202, and calls a 201 unexpected; what was asked for is done."""
+    """It prints nothing of a 202, and calls a 201 unexpected; the call takes effect all the same."""
     intent = Intent.of(command)
     before = await prepare(on, intent)
     ran = await on.shell.run(command.text, FAAS_CLI="old")
@@ -125,7 +125,7 @@ async def test_an_older_faas_cli_does_the_same(on: Stage, command: Command) -> N
 
 
 @pytest.mark.parametrize("command", REMEDIES, ids=[command.programs()[0] for command in REMEDIES])
-async def test_a_file_that_is_refused_is_repaired(on: Stage, command: Command) -> None:
+async def test_a_remedy_repairs_a_refused_file(on: Stage, command: Command) -> None:
     words = command.words()
     refused, mended = on.shell.folder / words[words.index(">") - 1], on.shell.folder / words[words.index(">") + 1]
     refused.write_bytes("url\nhttps://example.org/é.jpg\n".encode("latin1"))
@@ -149,7 +149,7 @@ async def token(on: Stage) -> AsyncIterator[str]:
     await restarted(on.cluster)
 
 
-async def test_the_options_for_a_token_make_a_call_that_is_refused_without(on: Stage, token: str) -> None:
+async def test_the_options_for_a_token_let_a_refused_call_pass(on: Stage, token: str) -> None:
     assert sorted(command.programs()[0] for command in OPTIONS) == ["curl", "faas-cli"]
     for options in OPTIONS:
         program, *given = options.text.partition(" -H ")

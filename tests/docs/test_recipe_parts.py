@@ -1,4 +1,4 @@
-"""What a recipe has to print, and what stands in for the outside of one."""
+"""The parts of a recipe, and the stand-in for the API that it calls."""
 
 import pytest
 

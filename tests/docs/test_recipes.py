@@ -1,4 +1,4 @@
-"""Every recipe runs as it is printed, on a whole platform, against what its function would call."""
+"""Every recipe runs as printed on a whole platform, with stand-ins for the servers that its function calls."""
 
 import contextlib
 import json
@@ -30,14 +30,14 @@ LONG = "word " * 20_000
 
 @dataclass(frozen=True)
 class Kitchen:
-    """A platform with the model functions of all recipes, a shell with their files, and what is outside."""
+    """A platform with the model functions of all recipes, a shell with their files, and the servers they call."""
 
     cluster: Cluster
     shell: Shell
     outside: Outside
 
     async def give(self, file: str, rows: Sequence[str], column: str) -> None:
-        """Put rows into the bucket, and beside the commands."""
+        """Put rows into the bucket, and into the folder of the commands."""
         (self.shell.folder / file).write_bytes(to_csv(rows, column))
         await self.cluster.put(f"data/{file}", to_csv(rows, column))
 
@@ -95,7 +95,7 @@ async def kitchen(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kit
         yield Kitchen(Cluster(stack, http, s3, redis, folder / "calls"), shell, there)
 
 
-async def test_pictures_are_labelled_and_an_overloaded_host_is_asked_again(kitchen: Kitchen) -> None:
+async def test_pictures_are_labelled_and_an_overloaded_host_is_called_again(kitchen: Kitchen) -> None:
     pictures = [f"{kitchen.outside.url}/{('dark', 'light')[number % 2]}/{number}.png" for number in range(40)]
     await kitchen.cluster.put(
         "data/pictures.csv", "\n".join(["url,taken", *(f"{url},2026" for url in pictures)]).encode()
@@ -108,7 +108,7 @@ async def test_pictures_are_labelled_and_an_overloaded_host_is_asked_again(kitch
     assert sum(kitchen.outside.pictures.calls.values()) == 40 + 14, "each third one was refused once"
 
 
-async def test_a_picture_that_is_none_fails_after_one_call(kitchen: Kitchen) -> None:
+async def test_a_missing_or_broken_picture_fails_after_one_call(kitchen: Kitchen) -> None:
     rows = [f"{kitchen.outside.url}/{kind}/1.png" for kind in ("missing", "broken", "light")]
     await kitchen.cluster.put("data/few.csv", to_csv(rows))
     summary = await kitchen.run(RECIPES["pictures"].spec, input="data/few.csv")
@@ -137,7 +137,7 @@ async def test_documents_are_read_and_a_long_one_comes_by_reference(kitchen: Kit
     assert table.schema["modified"] == pl.Datetime("us", "UTC")
 
 
-async def test_a_document_that_is_not_there_fails_at_once(kitchen: Kitchen) -> None:
+async def test_a_missing_document_fails_at_once(kitchen: Kitchen) -> None:
     await kitchen.cluster.put("data/none.csv", to_csv([f"s3://{kitchen.cluster.stack.s3.bucket}/papers/none.txt"]))
     summary = await kitchen.run(RECIPES["documents"].spec, input="data/none.csv")
     (failure,) = summary["failures"]["results"]
@@ -163,7 +163,7 @@ async def test_an_api_is_never_called_faster_than_it_allows(kitchen: Kitchen) ->
     assert geocoder.most_under_way <= spec["window"] * spec["concurrency"]
 
 
-async def test_without_its_rate_it_is_refused_and_what_was_refused_runs_again(kitchen: Kitchen) -> None:
+async def test_without_a_rate_refused_calls_run_again(kitchen: Kitchen) -> None:
     before = kitchen.outside.geocoder.refused
     rows = [(f"{number} Side Street", "Springfield") for number in range(3 * LIMIT)]
     await kitchen.cluster.put("data/fast.csv", _addresses(rows))

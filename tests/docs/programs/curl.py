@@ -1,4 +1,4 @@
-"""`curl` with the options that the README uses, for a machine that has none; any other option is an error."""
+"""`curl` with the options that the pages use, for a machine that has none; any other option is an error."""
 
 import argparse
 import sys

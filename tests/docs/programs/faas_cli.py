@@ -34,11 +34,11 @@ ARGUMENTS = argparse.ArgumentParser("faas-cli", allow_abbrev=False)
 
 
 class CommandError(Exception):
-    """What cobra prints before it ends with 1."""
+    """An error that cobra prints before it ends with 1."""
 
 
 def pairs(given: list[str], flag: str, separators: str = "=") -> list[tuple[str, str]]:
-    """Split each at the first of `separators` that it has."""
+    """Split each text at its first separator."""
     found = []
     for text in given:
         separator = next((one for one in separators if one in text), "")
@@ -52,7 +52,7 @@ def pairs(given: list[str], flag: str, separators: str = "=") -> list[tuple[str,
 
 
 def invoke(options: argparse.Namespace) -> None:
-    """Call a function with what comes from stdin."""
+    """Call a function with the body from stdin."""
     gateway = options.gateway or os.environ.get("OPENFAAS_URL") or DEFAULT_GATEWAY
     route = "async-function" if options.asynchronous else "function"
     query = pairs(options.query, "--query")
@@ -75,7 +75,7 @@ def invoke(options: argparse.Namespace) -> None:
 
 
 def create_secret(options: argparse.Namespace) -> None:
-    """Keep a secret for `up`."""
+    """Store a secret for `up`."""
     if not SECRET_NAME.fullmatch(options.name):
         raise CommandError(f"ERROR: invalid secret name {options.name}")
     try:
@@ -89,7 +89,7 @@ def create_secret(options: argparse.Namespace) -> None:
 
 
 def up(_options: argparse.Namespace) -> None:
-    """Check what building and deploying stack.yml would need."""
+    """Check the parts that building and deploying stack.yml would need."""
     text = SUBSTITUTION.sub(lambda m: os.environ.get(m[1]) or m[2] or "", Path("stack.yml").read_text())
     for name, function in yaml.safe_load(text)["functions"].items():
         deploy(name, function)
