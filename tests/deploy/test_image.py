@@ -1,4 +1,4 @@
-"""The files that the Dockerfile copies are the function: it starts from them alone, answers, and ends when told to."""
+"""The files that the Dockerfile copies are the function: it starts from them alone, answers, and stops on request."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ class Served:
 
 @contextlib.contextmanager
 def closed_port() -> Iterator[int]:
-    """Hold a port that refuses connections: bound, but nobody listens."""
+    """Hold a port that refuses connections: bound, but not listening."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """What stack.yml and the image set, on this machine's paths and ports."""
+    """The environment from stack.yml and the image, with paths and ports of this machine."""
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     for name, value in SECRETS.items():
@@ -104,7 +104,7 @@ def files(folder: Path) -> set[Path]:
     return {path.relative_to(folder) for path in folder.rglob("*")}
 
 
-def test_the_image_holds_the_whole_function_and_nothing_else(folder: Path) -> None:
+def test_image_contains_the_function_and_nothing_else(folder: Path) -> None:
     shipped = {path.relative_to("pipeline") for path in files(folder) if path.parts[0] == "pipeline"}
     source = {path for path in HANDLER.rglob("*") if path.suffix in SHIPPED}
     wanted = {path.relative_to(HANDLER) for path in source if path.relative_to(HANDLER).parts[0] not in OUTSIDE}
@@ -112,7 +112,7 @@ def test_the_image_holds_the_whole_function_and_nothing_else(folder: Path) -> No
     assert {path.name for path in folder.iterdir()} == {"pipeline", "requirements.txt"}
 
 
-def test_the_build_context_holds_what_is_copied_and_not_the_laptops_stack(folder: Path) -> None:
+def test_build_context_contains_the_copied_files_without_the_local_stack(folder: Path) -> None:
     shipped = [path for path in (folder / "pipeline").rglob("*") if path.is_file()]
     assert shipped
     assert all(in_context(HANDLER / path.relative_to(folder / "pipeline")) for path in shipped)
@@ -130,13 +130,13 @@ def test_the_build_context_holds_what_is_copied_and_not_the_laptops_stack(folder
         assert not in_context(HANDLER / outside), outside
 
 
-def test_the_code_that_runs_is_the_images(folder: Path, environment: dict[str, str]) -> None:
+def test_running_code_is_that_of_the_image(folder: Path, environment: dict[str, str]) -> None:
     command = [sys.executable, "-c", "import pipeline.handler; print(pipeline.handler.__file__)"]
     shown = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
     assert Path(shown.stdout.strip()) == folder / "pipeline" / "handler.py"
 
 
-async def test_it_lives_but_is_not_ready_without_redis(served: Served) -> None:
+async def test_image_is_live_but_not_ready_without_redis(served: Served) -> None:
     assert await request(served.url + "/_/health") == (200, "OK")
     status, text = await request(served.url + "/_/ready")
     assert status == 503
@@ -144,28 +144,28 @@ async def test_it_lives_but_is_not_ready_without_redis(served: Served) -> None:
     assert "Traceback" not in text
 
 
-async def test_a_request_without_a_mode_is_told_the_modes(served: Served) -> None:
+async def test_request_without_a_mode_lists_the_modes(served: Served) -> None:
     status, text = await request(served.url + "/", "POST")
     assert status == 400
     assert "X-Mode" in text
     assert all(mode in text for mode in MODES)
 
 
-async def test_it_describes_itself_and_counts(served: Served) -> None:
+async def test_metrics_and_api_description_are_served(served: Served) -> None:
     assert await request(served.url + "/openapi.yaml") == (200, (HANDLER / "openapi.yaml").read_text())
     status, text = await request(served.url + "/metrics")
     assert status == 200
     assert "pipeline_build_info" in text
 
 
-async def test_sigterm_ends_it_in_the_watchdogs_time(served: Served) -> None:
-    """Any other exit code makes the watchdog end at once, whatever is still in flight."""
+async def test_sigterm_ends_the_function_within_the_watchdogs_time(served: Served) -> None:
+    """Any other exit code ends the watchdog at once, with requests in flight."""
     served.process.send_signal(signal.SIGTERM)
     within = seconds(function("pipeline")["environment"]["write_timeout"])
     assert await asyncio.wait_for(served.process.wait(), within) == 0
 
 
-async def test_it_writes_nothing_beside_its_code(served: Served) -> None:
+async def test_nothing_is_written_beside_the_code(served: Served) -> None:
     """The root file system is read-only."""
     before = files(served.folder)
     await request(served.url + "/", "POST")
@@ -175,7 +175,7 @@ async def test_it_writes_nothing_beside_its_code(served: Served) -> None:
     assert not [path for path in before if path.name == "__pycache__"]
 
 
-async def test_without_its_secrets_it_ends_and_says_why(folder: Path, environment: dict[str, str]) -> None:
+async def test_missing_secrets_end_the_function_with_a_reason(folder: Path, environment: dict[str, str]) -> None:
     missing = environment | {"secret_mount_path": str(folder)}
     command = (sys.executable, *shlex.split(environment["fprocess"])[1:])
     process = await asyncio.create_subprocess_exec(*command, cwd=folder, env=missing, stderr=subprocess.PIPE)
@@ -185,7 +185,7 @@ async def test_without_its_secrets_it_ends_and_says_why(folder: Path, environmen
     assert "Traceback" not in output.decode()
 
 
-def test_the_image_runs_as_nobody_special() -> None:
+def test_image_runs_as_an_unprivileged_user() -> None:
     text = (HANDLER / "Dockerfile").read_text()
     user = next(line.split()[1] for line in text.splitlines() if line.startswith("USER "))
     assert all(part.isdecimal() and int(part) > 0 for part in user.split(":"))
@@ -194,11 +194,11 @@ def test_the_image_runs_as_nobody_special() -> None:
     assert image_environment()["HOME"] == "/tmp"
 
 
-def test_the_allocator_of_polars_is_told_to_give_memory_back_at_once() -> None:
+def test_allocator_of_polars_returns_memory_at_once() -> None:
     assert image_environment().items() >= ALLOCATOR.items()
     ((name, value),) = ALLOCATOR.items()
     command = (sys.executable, "-c", "import polars")
-    # It complains about what it does not know.
+    # Polars warns about an unknown option.
     asked = subprocess.run(
         command, env={**os.environ, name: f"{value},nonsense:1"}, capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""The lock files pin everything by hash and name no place to fetch it from."""
+"""The lock files pin everything by hash, and name no index."""
 
 import re
 import tomllib
@@ -22,14 +22,14 @@ def pins(path: Path) -> set[tuple[str, str, str]]:
 
 
 def requirements(*extras: str) -> set[str]:
-    """Return the normalised names that pyproject.toml asks for."""
+    """Return the normalised names of the requirements in pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = project["dependencies"] + [line for extra in extras for line in project["optional-dependencies"][extra]]
     return {re.split(r"[\[<>=~!; ]", line, maxsplit=1)[0].lower().replace("_", "-").replace(".", "-") for line in lines}
 
 
 @pytest.mark.parametrize("path", [ALL, IMAGE, BASELINES])
-def test_a_lock_is_pins_with_hashes_and_nothing_else(path: Path) -> None:
+def test_lock_contains_only_pins_with_hashes(path: Path) -> None:
     lines = path.read_text().splitlines()
     other = [line for line in lines if not any(form.fullmatch(line) for form in (PIN, HASH, COMMENT))]
     assert other == []
@@ -37,23 +37,23 @@ def test_a_lock_is_pins_with_hashes_and_nothing_else(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [ALL, IMAGE, BASELINES])
-def test_a_lock_names_no_place(path: Path) -> None:
+def test_lock_names_no_index(path: Path) -> None:
     text = path.read_text()
     assert not re.search(r"://|index-url|find-links|trusted-host|\.(?:org|com|io)\b|@ ", text)
 
 
-def test_the_image_gets_the_versions_that_were_tested() -> None:
+def test_image_gets_the_tested_versions() -> None:
     tested = {name: {pin[1] for pin in pins(ALL) if pin[0] == name} for name, _, _ in pins(IMAGE)}
     shipped = {name: {pin[1] for pin in pins(IMAGE) if pin[0] == name} for name in tested}
     assert shipped == tested
 
 
-def test_the_locks_hold_what_pyproject_asks_for() -> None:
+def test_locks_contain_the_requirements_of_pyproject() -> None:
     assert requirements("local", "dev") <= {name for name, _, _ in pins(ALL)}
     assert requirements() <= {name for name, _, _ in pins(IMAGE)}
 
 
-def test_the_image_gets_no_tools() -> None:
+def test_image_gets_no_tools() -> None:
     tools = requirements("local", "dev") - requirements()
-    # What aiohttp brings along is asked for by name too, where it is imported by name.
+    # Dependencies of aiohttp that are imported directly are required directly too.
     assert tools & {name for name, _, _ in pins(IMAGE)} == {"multidict"}

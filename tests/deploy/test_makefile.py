@@ -1,4 +1,4 @@
-"""`make` hands on what a user gives, and makes its own .venv or says in one line why it cannot."""
+"""`make` passes the options of the user, and makes its own .venv or fails with one line."""
 
 import os
 import shutil
@@ -12,14 +12,14 @@ from bench.kit.browser import NAMES
 from tests.rigs.images import ROOT
 
 SHOW_ARGUMENTS = "#!/bin/sh\nprintf '%s\\n' \"$@\"\n"
-# As `python -m venv --clear` does, then a python in the venv whose pip needs a network.
+# Does as `python -m venv --clear`, with a python in the venv whose pip needs a network.
 FAKE_PYTHON = """#!/bin/sh
 [ "$1 $2" = "-m venv" ] || exit 0
 rm -rf "$4" && mkdir -p "$4/bin"
 printf '#!/bin/sh\\necho "$*"; test ! -e "no network"\\n' > "$4/bin/python"
 chmod +x "$4/bin/python"
 """
-# One whose ensurepip is in a package of its own, and whose pip works on the venv from outside.
+# A python without ensurepip, whose pip works on the venv from outside.
 DEBIANS_PYTHON = """#!/bin/sh
 case "$*" in
   *ensurepip*) exit 1;;
@@ -58,7 +58,7 @@ def make(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
 
 @pytest.fixture
 def ready(folder: Path) -> Path:
-    """The checkout with a .venv that is up to date, whose python prints its arguments, one a line."""
+    """The checkout with an up-to-date .venv, whose python prints its arguments, one a line."""
     write_program(folder / ".venv" / "bin" / "python", SHOW_ARGUMENTS)
     (folder / ".venv" / ".installed").touch()
     return folder
@@ -70,12 +70,12 @@ def arguments(result: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("target", ["demo", "up"])
-def test_without_options_there_are_none(ready: Path, target: str) -> None:
+def test_no_variables_give_no_options(ready: Path, target: str) -> None:
     assert arguments(make(ready, target)) == ["-m", "pipeline.local", target]
 
 
 @pytest.mark.parametrize("target", ["demo", "up"])
-def test_options_arrive_as_they_were_given(ready: Path, target: str) -> None:
+def test_options_are_passed_unchanged(ready: Path, target: str) -> None:
     given = ["CSV=a b.csv", f"FUNCTION={HOSTILE}", "COLUMN=image url", "COUNT=20", "WORKERS=8", "CHUNK=auto"]
     assert arguments(make(ready, target, *given, "CHUNK_CALL=1"))[3:] == [
         "--csv=a b.csv",
@@ -88,11 +88,11 @@ def test_options_arrive_as_they_were_given(ready: Path, target: str) -> None:
     ]
 
 
-def test_a_dry_run_quotes_for_the_shell(ready: Path) -> None:
+def test_dry_run_quotes_for_the_shell(ready: Path) -> None:
     assert "--csv='a b.csv'" in make(ready, "-n", "demo", "CSV=a b.csv").stdout
 
 
-def test_the_local_stack_knows_every_option() -> None:
+def test_local_stack_knows_every_option() -> None:
     command = [sys.executable, "-m", "pipeline.local", "demo", "--help"]
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
     shown = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
@@ -108,7 +108,7 @@ def test_help_is_the_default_and_names_every_target(folder: Path) -> None:
     }
 
 
-def test_an_old_python_is_named_in_one_line(folder: Path) -> None:
+def test_old_python_is_a_one_line_error(folder: Path) -> None:
     old = write_program(folder / "old", '#!/bin/sh\ncase "$1" in -V) echo Python 3.9.1;; *) exit 1;; esac\n')
     result = make(folder, "test", f"PYTHON=./{old.name}")
     assert result.returncode != 0
@@ -118,14 +118,14 @@ def test_an_old_python_is_named_in_one_line(folder: Path) -> None:
     assert not (folder / ".venv").exists()
 
 
-def test_no_python_is_said_in_one_line(folder: Path) -> None:
+def test_missing_python_is_a_one_line_error(folder: Path) -> None:
     result = make(folder, "test", "PYTHON=python-that-is-not-there")
     assert result.returncode != 0
     assert result.stderr.startswith("error: python-that-is-not-there not found: install Python 3.11 or newer\n")
 
 
-def test_a_half_made_venv_is_made_anew(folder: Path) -> None:
-    """The stamp comes last: after a pip that failed, nothing of the first try is left to trust."""
+def test_incomplete_venv_is_made_again(folder: Path) -> None:
+    """The stamp is made last, so that a failed pip leaves no venv that counts as complete."""
     write_program(folder / ".venv" / "bin" / "python", "#!/bin/sh\nexit 1\n")
     left_over = folder / ".venv" / "left over"
     left_over.touch()
@@ -149,7 +149,7 @@ def test_a_half_made_venv_is_made_anew(folder: Path) -> None:
     ]
 
 
-def test_without_ensurepip_the_pip_that_is_there_installs_into_the_venv(folder: Path) -> None:
+def test_system_pip_installs_into_a_venv_without_ensurepip(folder: Path) -> None:
     write_program(folder / "python", DEBIANS_PYTHON)
     result = make(folder, ".venv/.installed", "PYTHON=./python")
     assert result.returncode == 0, result.stderr
@@ -160,7 +160,7 @@ def test_without_ensurepip_the_pip_that_is_there_installs_into_the_venv(folder: 
     ]
 
 
-def test_a_new_lock_means_a_new_venv(ready: Path) -> None:
+def test_new_lock_makes_a_new_venv(ready: Path) -> None:
     write_program(ready / "python", FAKE_PYTHON)
     lock, stamp = ready / "requirements.lock", ready / ".venv" / ".installed"
     newer = lock.stat().st_mtime + 10
@@ -182,7 +182,7 @@ def bare(ready: Path) -> dict[str, str]:
 TESTS = ["-m", "pytest", "--numprocesses", "2", "--dist", "loadfile"]
 
 
-def test_root_on_debian_is_given_a_browser_before_the_tests(ready: Path, bare: dict[str, str]) -> None:
+def test_root_on_debian_installs_a_browser_before_the_tests(ready: Path, bare: dict[str, str]) -> None:
     result = make(ready, "test", **bare)
     assert arguments(result)[1:] == TESTS
     path = f"{bare['PATH']}:/usr/sbin:/sbin"
@@ -193,18 +193,18 @@ def test_root_on_debian_is_given_a_browser_before_the_tests(ready: Path, bare: d
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_browser_that_is_there_is_taken(ready: Path, bare: dict[str, str], name: str) -> None:
+def test_existing_browser_is_used(ready: Path, bare: dict[str, str], name: str) -> None:
     write_program(Path(bare["PATH"]) / name, "#!/bin/sh\n")
     assert make(ready, "test", **bare).stderr == ""
 
 
 @pytest.mark.parametrize("name", ["Google Chrome", "Chromium"])
-def test_an_app_of_a_mac_is_taken(ready: Path, bare: dict[str, str], name: str) -> None:
+def test_mac_app_is_used(ready: Path, bare: dict[str, str], name: str) -> None:
     (Path(bare["APPLICATIONS"]) / f"{name}.app").mkdir(parents=True)
     assert make(ready, "test", **bare).stderr == ""
 
 
-def test_a_browser_that_is_named_is_taken(ready: Path, bare: dict[str, str]) -> None:
+def test_named_browser_is_used(ready: Path, bare: dict[str, str]) -> None:
     assert make(ready, "test", **bare | {"BROWSER_PATH": "/opt/chrome"}).stderr == ""
 
 
@@ -213,7 +213,7 @@ def test_a_browser_that_is_named_is_taken(ready: Path, bare: dict[str, str]) -> 
     [("id", "#!/bin/sh\necho 1000\n"), ("apt-get", None), ("apt-get", "#!/bin/sh\nexit 100\n")],
     ids=["not root", "no apt-get", "no network"],
 )
-def test_where_none_can_be_installed_it_is_said_and_the_tests_run(
+def test_missing_browser_is_reported_and_the_tests_run(
     ready: Path, bare: dict[str, str], program: str, text: str | None
 ) -> None:
     path = Path(bare["PATH"]) / program

@@ -1,4 +1,4 @@
-"""What `pip install` brings: the packages, the files that they read, and the command `pipeline`."""
+"""`pip install` installs the packages, the files that they read, and the command `pipeline`."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ BUILD = "from setuptools import build_meta; build_meta.build_wheel('wheels')"
 
 @pytest.fixture(scope="module")
 def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The files of the wheel, built from a copy: setuptools leaves things behind where it builds."""
+    """The files of the wheel, built from a copy, since setuptools leaves files behind."""
     folder = tmp_path_factory.mktemp("package")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
@@ -30,13 +30,13 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         return set(archive.namelist())
 
 
-def test_the_wheel_holds_the_project_and_nothing_else(names: set[str]) -> None:
+def test_wheel_contains_only_the_project(names: set[str]) -> None:
     read = {"ledger/lua/*.lua", "openapi.yaml", "page/*", "py.typed", "**/*.py"}
     wanted = {str(path.relative_to(ROOT)) for pattern in read for path in HANDLER.glob(pattern) if path.is_file()}
     assert {name for name in names if ".dist-info/" not in name} == wanted
 
 
-def test_the_command_is_the_command_line(names: set[str]) -> None:
+def test_command_is_the_command_line(names: set[str]) -> None:
     assert [name for name in names if name.endswith("/entry_points.txt")]
     (script,) = scripts()
     assert script.name == "pipeline"
@@ -44,6 +44,6 @@ def test_the_command_is_the_command_line(names: set[str]) -> None:
 
 
 def scripts() -> list[EntryPoint]:
-    """Return the console scripts that pyproject.toml asks for."""
+    """Return the console scripts in pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return [EntryPoint(name, value, "console_scripts") for name, value in project["scripts"].items()]

@@ -1,4 +1,4 @@
-"""stack.yml against what the code and of-watchdog read."""
+"""stack.yml compared with the variables that the code and of-watchdog read."""
 
 import re
 from pathlib import Path
@@ -55,7 +55,7 @@ def write_secrets(folder: Path, names: list[str]) -> Path:
     return folder
 
 
-def test_every_variable_is_one_that_somebody_reads() -> None:
+def test_every_variable_is_read() -> None:
     assert set(environment()) <= set(Settings.model_fields) | WATCHDOG
     assert set(image_environment()) <= set(Settings.model_fields) | WATCHDOG | PYTHON | set(ALLOCATOR)
 
@@ -67,7 +67,7 @@ def test_every_value_is_a_string() -> None:
         assert wrong == {}, name
 
 
-def test_the_settings_are_valid() -> None:
+def test_settings_are_valid() -> None:
     settings = read_settings(environment())
     assert (settings.s3_endpoint, settings.public_url) == (None, None)
     assert settings.function_name in stack()["functions"]
@@ -84,24 +84,24 @@ def test_the_settings_are_valid() -> None:
         ("PUBLIC_URL", "https://gateway.example.com", "public_url"),
     ],
 )
-def test_a_deployers_variable_reaches_its_setting(variable: str, value: str, setting: str) -> None:
+def test_variable_of_the_deployer_reaches_its_setting(variable: str, value: str, setting: str) -> None:
     given = stack({variable: value})["functions"]["pipeline"]["environment"]
     assert getattr(read_settings(given), setting) == value
 
 
-def test_the_image_name_takes_a_prefix() -> None:
+def test_image_name_has_an_optional_prefix() -> None:
     assert function("pipeline")["image"].startswith("yourname/")
     image = stack({"IMAGE_PREFIX": "team"})["functions"]["pipeline"]["image"]
     assert re.fullmatch(r"team/pipeline:\d+\.\d+\.\d+", image)
 
 
-def test_the_images_version_is_the_packages() -> None:
+def test_image_version_is_that_of_the_package() -> None:
     version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version is not None
     assert function("pipeline")["image"].endswith(":" + version[1])
 
 
-def test_the_listed_secrets_are_those_that_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listed_secrets_are_those_that_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = function("pipeline")["secrets"]
     folder = write_secrets(tmp_path, listed)
     asked: set[str] = set()
@@ -123,13 +123,13 @@ def test_the_listed_secrets_are_those_that_are_read(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("missing", ["s3-key", "s3-secret", "pipeline-key"])
-def test_a_secret_that_is_missing_is_named(tmp_path: Path, missing: str) -> None:
+def test_missing_secret_is_named(tmp_path: Path, missing: str) -> None:
     folder = write_secrets(tmp_path, [name for name in function("pipeline")["secrets"] if name != missing])
     with pytest.raises(ConfigurationError, match=missing):
         read_secrets(folder)
 
 
-def test_each_timeout_leaves_room_for_the_one_before_it() -> None:
+def test_each_timeout_is_longer_than_the_one_before_it() -> None:
     given = environment()
     settings = read_settings(given)
     chain = [
@@ -142,25 +142,25 @@ def test_each_timeout_leaves_room_for_the_one_before_it() -> None:
     assert given["read_timeout"] == given["write_timeout"]
 
 
-def test_a_task_is_answered_before_it_is_delivered_again() -> None:
+def test_task_is_answered_before_its_redelivery() -> None:
     given = environment()
     ack_wait = read_settings(given).ack_wait
     assert seconds(given["exec_timeout"]) < ack_wait == ACK_WAIT
 
 
-def test_a_stop_gives_what_is_in_flight_its_time() -> None:
+def test_stop_waits_for_requests_in_flight() -> None:
     given = environment()
     assert read_settings(given).task_timeout < SHUTDOWN_TIMEOUT <= seconds(given["write_timeout"])
     assert seconds(given["healthcheck_interval"]) <= read_settings(given).drain_delay < seconds(given["exec_timeout"])
 
 
 def test_callbacks_are_never_refused_for_tasks() -> None:
-    """A full watchdog answers 429, and a callback that met one is not sent again."""
+    """A full watchdog answers 429, and a refused callback is not sent again."""
     assert "max_inflight" not in environment()
     assert "max_inflight" not in image_environment()
 
 
-def test_the_port_is_left_alone() -> None:
+def test_port_is_not_set() -> None:
     """Both the watchdog and the function read `port`, and must not listen on the same one."""
     assert "port" not in environment()
     image = image_environment()
@@ -168,7 +168,7 @@ def test_the_port_is_left_alone() -> None:
     assert image["upstream_url"] == f"http://127.0.0.1:{Settings.model_fields['port'].default}"
 
 
-def test_the_cron_annotation_is_one_that_wakes_the_sweep() -> None:
+def test_cron_annotation_wakes_the_sweep() -> None:
     annotations = function("pipeline")["annotations"]
     assert annotations["topic"] == "cron-function"
     fields = annotations["schedule"].split()
@@ -179,12 +179,12 @@ def test_the_cron_annotation_is_one_that_wakes_the_sweep() -> None:
     assert "sweep" in MODES
 
 
-def test_readiness_is_asked_where_it_is_answered() -> None:
+def test_readiness_probe_uses_the_ready_path() -> None:
     ready = function("pipeline")["annotations"]["com.openfaas.ready.http.path"]
     assert ready == image_environment()["ready_path"] == "/_/ready"
 
 
-def test_prometheus_asks_where_it_is_answered() -> None:
+def test_prometheus_scrapes_the_metrics_path() -> None:
     annotations = function("pipeline")["annotations"]
     exposed = next(one.text for one in instructions() if one.name == "EXPOSE")
     assert (annotations["prometheus.io.scrape"], annotations["prometheus.io.port"]) == ("true", exposed)
@@ -192,7 +192,7 @@ def test_prometheus_asks_where_it_is_answered() -> None:
     assert annotations["prometheus.io.path"] in paths[:-1], "the last one takes every path"
 
 
-def test_the_watchdog_leaves_the_lines_of_the_log_as_they_are() -> None:
+def test_watchdog_leaves_log_lines_unchanged() -> None:
     assert image_environment()["prefix_logs"] == "false"
 
 
@@ -201,7 +201,7 @@ def test_annotations_and_labels_are_strings() -> None:
     assert all(isinstance(value, str) for part in ("annotations", "labels") for value in one[part].values())
 
 
-def test_the_handler_is_the_folder_with_the_dockerfile() -> None:
+def test_handler_is_the_folder_with_the_dockerfile() -> None:
     one = function("pipeline")
     assert one["lang"] == "dockerfile"
     assert (ROOT / one["handler"]).resolve() == HANDLER.resolve()
@@ -209,7 +209,7 @@ def test_the_handler_is_the_folder_with_the_dockerfile() -> None:
     assert one["readonly_root_filesystem"] is True
 
 
-def test_the_model_function_is_deployed_beside_it() -> None:
+def test_model_function_is_deployed_beside_the_pipeline() -> None:
     model = read_settings(environment()).model_function
     assert model is not None
     assert set(stack()["functions"]) == {"pipeline", model}

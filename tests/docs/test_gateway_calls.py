@@ -14,8 +14,8 @@ from tests.docs.kinds import Kind, kind_of
 from tests.docs.pages import CLIENTS, README, RECIPES, blocks, commands, pages, without_repeats
 from tests.docs.shells import Ran
 from tests.docs.stage import ROWS, Call, Stage
-from tests.e2e.test_token import TOKEN, restarted
 from tests.rigs.images import ROOT
+from tests.rigs.openfaas.cluster import TOKEN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CALLS = without_repeats(command for command in commands() if kind_of(command) is Kind.GATEWAY)
@@ -143,10 +143,10 @@ async def token(on: Stage) -> AsyncIterator[str]:
     await on.running("monday")
     secret = on.cluster.stack.secrets_dir / "pipeline-token"
     secret.write_text(TOKEN)
-    await restarted(on.cluster)
+    await on.cluster.replace_replica()
     yield TOKEN
     secret.unlink()
-    await restarted(on.cluster)
+    await on.cluster.replace_replica()
 
 
 async def test_the_options_for_a_token_let_a_refused_call_pass(on: Stage, token: str) -> None:

@@ -1,4 +1,4 @@
-"""Batches under the faults of some seeds keep every promise; `python -m bench.chaos` runs many more of them."""
+"""Batches keep every promise under the faults of some seeds; `python -m bench.chaos` runs many more seeds."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -37,7 +37,7 @@ async def test_batches_under_faults_keep_every_promise(tmp_path: Path, capsys: p
 
 
 @pytest.mark.timeout(300)
-async def test_a_seed_brings_the_same_faults_in_the_same_order(chaos: Stage, tmp_path: Path) -> None:
+async def test_seed_makes_the_same_faults_in_the_same_order(chaos: Stage, tmp_path: Path) -> None:
     plan = make_plan(43, SHORT, EVERYTHING - {"lose-redis", "pause", "redrive"})
     logs = []
     for name in ("first", "second"):

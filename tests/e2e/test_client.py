@@ -12,8 +12,7 @@ import polars as pl
 import pytest
 
 from pipeline.client import Pipeline, RefusedError, SyncPipeline
-from tests.e2e.test_token import TOKEN, restarted
-from tests.rigs.openfaas.cluster import Cluster, cluster, to_csv, urls
+from tests.rigs.openfaas.cluster import TOKEN, Cluster, cluster, to_csv, urls
 from tests.rigs.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ async def command(running: Cluster, *arguments: str, **environment: str) -> tupl
     return child.returncode, out.decode(), err.decode()
 
 
-async def test_the_frame_says_what_the_summary_says(steady: Cluster) -> None:
+async def test_frame_equals_the_summary(steady: Cluster) -> None:
     async with Pipeline(steady.stack.gateway_url) as pipeline:
         batch = await pipeline.submit(CSV.write_csv().encode(), function="echo", inline_limit=2000, chunk=2)
         states = [progress.state async for progress in batch.follow(interval=0.05)]
@@ -57,16 +56,16 @@ async def test_the_frame_says_what_the_summary_says(steady: Cluster) -> None:
     for row in frame.iter_rows(named=True):
         entry: dict[str, Any] = next(entries["results" if row["status"] == "succeeded" else "failures"])
         result = None if row["result"] is None else json.loads(row["result"])
-        told = {"url": row["url"], "result": result, "statusCode": row["status_code"], "callId": row["call_id"]}
+        expected = {"url": row["url"], "result": result, "statusCode": row["status_code"], "callId": row["call_id"]}
         more = {"encoding": row["encoding"], "resultRef": row["result_ref"]}
-        assert entry == told | {name: value for name, value in more.items() if value is not None}
+        assert entry == expected | {name: value for name, value in more.items() if value is not None}
         assert row["attempts"] >= 1
         assert row["duration"] > 0
     assert frame.get_column("result_ref").is_not_null().to_list() == [*[False] * 5, True]
     assert frame.get_column("encoding").to_list() == [None, None, "base64", None, None, None]
 
 
-async def test_what_was_redriven_overlays_what_had_failed(steady: Cluster) -> None:
+async def test_redriven_results_override_failures(steady: Cluster) -> None:
     rows = ["flaky redriven", "good", "slow 0.01"]
     async with Pipeline(steady.stack.gateway_url) as pipeline:
         await steady.put("client/rows.csv", to_csv(rows))
@@ -81,7 +80,7 @@ async def test_what_was_redriven_overlays_what_had_failed(steady: Cluster) -> No
     assert json.loads(frame.get_column("result").item(0)) == {"length": len(rows[0])}
 
 
-async def test_a_batch_is_steered_listed_and_deleted(steady: Cluster) -> None:
+async def test_batch_is_steered_listed_and_deleted(steady: Cluster) -> None:
     rows = [f"slow 0.05 {number}" for number in range(400)]
     async with Pipeline(steady.stack.gateway_url) as pipeline:
         batch = await pipeline.submit(to_csv(rows), function="echo", batch_id="steered", window=4)
@@ -109,7 +108,7 @@ async def test_a_batch_is_steered_listed_and_deleted(steady: Cluster) -> None:
     assert gone.value.status == 404
 
 
-async def test_a_large_csv_is_packed_on_its_way(steady: Cluster, tmp_path: Path) -> None:
+async def test_large_csv_is_compressed_for_the_upload(steady: Cluster, tmp_path: Path) -> None:
     path = tmp_path / "large.csv"
     filler = "x" * 2**20
     path.write_text("url,note\n" + "".join(f"row {number},{filler}\n" for number in range(65)))
@@ -119,7 +118,7 @@ async def test_a_large_csv_is_packed_on_its_way(steady: Cluster, tmp_path: Path)
         assert (await batch.wait(0.05)).succeeded == 65
 
 
-async def test_without_async_it_is_the_same(steady: Cluster) -> None:
+async def test_sync_client_runs_a_batch(steady: Cluster) -> None:
     def work() -> tuple[list[str], int]:
         with SyncPipeline(steady.stack.gateway_url) as pipeline:
             batch = pipeline.submit(to_csv(urls(3)), function="echo")
@@ -128,7 +127,7 @@ async def test_without_async_it_is_the_same(steady: Cluster) -> None:
     assert await asyncio.to_thread(work) == (["done"], 3)
 
 
-async def test_the_command_line_from_submission_to_deletion(steady: Cluster, tmp_path: Path) -> None:
+async def test_command_line_runs_from_submission_to_deletion(steady: Cluster, tmp_path: Path) -> None:
     rows, frame = tmp_path / "rows.csv", tmp_path / "frame.parquet"
     rows.write_bytes(CSV.write_csv().encode())
     code, out, err = await command(steady, "submit", str(rows), "--function", "echo", "--id", "lines", "--watch")
@@ -151,7 +150,7 @@ async def test_the_command_line_from_submission_to_deletion(steady: Cluster, tmp
     assert (code, out, err) == (3, "", "error: refused (404): there is no batch 'lines'\n")
 
 
-async def test_the_doctor_finds_its_way_to_the_function(steady: Cluster) -> None:
+async def test_doctor_command_finds_the_function(steady: Cluster) -> None:
     code, out, err = await command(steady, "doctor", "--json")
     checks = {check["name"]: check["status"] for check in json.loads(out)["checks"]}
     assert (checks["gateway: reachable"], checks["clock: as this machine's"], err) == ("ok", "ok", "")
@@ -164,11 +163,11 @@ async def test_the_doctor_finds_its_way_to_the_function(steady: Cluster) -> None
     assert "echo does not serve" in out
 
 
-async def test_the_token_is_shown_and_said_nowhere(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_token_is_never_printed(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("client-token")
     async with cluster(folder, workers=2) as running:
         (running.stack.secrets_dir / "pipeline-token").write_text(TOKEN)
-        await restarted(running)
+        await running.replace_replica()
         file = folder / "token"
         file.write_text(f"{TOKEN}\n")
         code, out, err = await command(running, "list")

@@ -1,17 +1,19 @@
-"""Cancelling, signatures, and a replica that is asked to stop."""
+"""Cancelling, signatures, tokens, and a replica that is asked to stop."""
 
 import os
 import signal
 
 import pytest
 
-from tests.rigs.openfaas.cluster import Cluster, cluster, urls
+from tests.rigs.openfaas.cluster import TOKEN, Cluster, cluster, urls
 from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+NEXT = "the-next-token-of-the-tests"
 
-async def test_a_cancelled_batch_keeps_what_it_has_and_lists_what_never_ran(steady: Cluster) -> None:
+
+async def test_cancelled_batch_keeps_its_results_and_lists_unrun_items(steady: Cluster) -> None:
     rows = [f"slow 0.1 {number}" for number in range(500)]
     opened = await steady.submit_rows(rows)
     batch = opened["batch_id"]
@@ -32,7 +34,7 @@ async def test_a_cancelled_batch_keeps_what_it_has_and_lists_what_never_ran(stea
     assert {entry["result"] for entry in failures} == {"not run: cancelled on request"}
     again, _ = await steady.call("cancel", query={"batch": batch})
     assert again == 202
-    # What had not begun when the cancel came was never called.
+    # An item whose call had not begun at the cancel was never called.
     called = {item for _, item, _ in steady.calls()}
     assert all(entry["url"] not in called for entry in failures)
 
@@ -45,13 +47,13 @@ async def test_a_cancelled_batch_keeps_what_it_has_and_lists_what_never_ran(stea
         ({"batch": "no/such"}, 400, "X-Batch-Id 'no/such' is not a batch id"),
     ],
 )
-async def test_a_cancel_needs_a_batch(steady: Cluster, query: dict[str, str], status: int, error: str) -> None:
+async def test_cancel_needs_an_existing_batch(steady: Cluster, query: dict[str, str], status: int, error: str) -> None:
     answered, answer = await steady.call("cancel", query=query)
     assert answered == status
     assert answer["error"].startswith(error)
 
 
-async def test_a_batch_that_is_done_cannot_be_cancelled(steady: Cluster) -> None:
+async def test_ended_batch_cannot_be_cancelled(steady: Cluster) -> None:
     status, _ = await steady.run(urls(1))
     answered, answer = await steady.call("cancel", query={"batch": status["batch_id"]})
     assert answered == 409
@@ -59,7 +61,7 @@ async def test_a_batch_that_is_done_cannot_be_cancelled(steady: Cluster) -> None
 
 
 @pytest.mark.parametrize("mode", ["task", "reduce", "open", "collect"])
-async def test_a_request_without_a_signature_is_refused(steady: Cluster, mode: str) -> None:
+async def test_request_without_a_signature_is_refused(steady: Cluster, mode: str) -> None:
     status, answer = await steady.call(mode, body=b"{}")
     assert status == 403
     assert answer["error"].startswith("a signed URL was expected")
@@ -106,7 +108,7 @@ async def test_no_secret_travels(steady: Cluster) -> None:
         assert message.body == b""
 
 
-async def test_a_replica_that_is_asked_to_stop_finishes_what_is_in_flight(
+async def test_stopped_replica_finishes_its_requests(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     async with cluster(tmp_path_factory.mktemp("stop"), workers=2, replicas=2) as running:
@@ -124,7 +126,7 @@ async def test_a_replica_that_is_asked_to_stop_finishes_what_is_in_flight(
         assert (final["state"], final["succeeded"]) == ("done", 1)
 
 
-async def test_a_replica_that_is_asked_to_stop_takes_requests_until_nobody_sends_it_any(
+async def test_stopped_replica_accepts_requests_until_it_is_out_of_rotation(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     async with cluster(tmp_path_factory.mktemp("drain"), drain_delay="2") as running:
@@ -135,3 +137,44 @@ async def test_a_replica_that_is_asked_to_stop_takes_requests_until_nobody_sends
         status, _ = await running.call("cancel", query={"batch": "nosuch"})
         assert status == 404
         await wait_until(lambda: running.stack.restarts("pipeline") == 1)
+
+
+async def test_token_is_required_after_a_restart_and_never_leaks(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    async with cluster(tmp_path_factory.mktemp("token"), workers=2) as running:
+        secret = running.stack.secrets_dir / "pipeline-token"
+        secret.write_text(TOKEN)
+        assert (await running.call("status"))[0] == 200
+        await running.replace_replica()
+        for mode in ("batch", "status", "cancel", "sweep"):
+            status, document = await running.call(mode, Content_Type="text/csv")
+            assert (status, document["error"].split(":")[0]) == (401, "the header Authorization is missing")
+        async with running.http.get(running.url) as response:
+            assert (response.status, response.headers["WWW-Authenticate"]) == (401, "Bearer")
+        async with running.http.post(running.url, headers={"X-Connector": "cron-connector"}) as response:
+            assert response.status == 401
+        body = ("url\n" + "\n".join(urls(5))).encode()
+        bearer = f"Bearer {TOKEN}"
+        query = {"function": "echo"}
+        status, opened = await running.call(
+            "batch", body=body, query=query, Content_Type="text/csv", Authorization=bearer
+        )
+        assert status == 201
+
+        async def done() -> bool:
+            _, document = await running.call("status", query={"batch": opened["batch_id"]}, Authorization=bearer)
+            return bool(document["state"] == "done")
+
+        await wait_until(done)
+        assert (await running.summary(opened["batch_id"]))["results"]["count"] == 5
+        secret.write_text(NEXT)
+        assert (await running.call("status", Authorization=f"Bearer {NEXT}"))[0] == 200
+        assert (await running.call("status", Authorization=bearer))[0] == 401
+        logs = "".join(path.read_text() for path in running.stack.directory.glob("*.log"))
+        objects = [await running.get(key) for key in await running.keys(opened["batch_id"])]
+        redis = [str(await running.redis.hgetall(key)) async for key in running.redis.scan_iter(_type="hash")]
+        assert "pipeline" in logs
+        for token in (TOKEN, NEXT):
+            assert token not in logs + "".join(redis)
+            assert not [content for content in objects if token.encode() in content]

@@ -19,13 +19,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 TOKEN = "a-token-of-the-tests"
 QUEUE = "queue: there and back"
 TIMEOUTS = {"exec_timeout", "read_timeout", "write_timeout", "task_timeout", "ack_wait"}
-# Nobody here goes on sending requests to a replica that is asked to stop.
+# No request is sent here to a replica that is asked to stop.
 AT_ONCE = {"healthcheck_interval": "0s"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def sound(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
-    """A platform as in pipeline/docs/deploy.md: a Redis that keeps its data, a token, timeouts as in stack.yml."""
+    """A platform as in pipeline/docs/deploy.md: a Redis with persistence, a token, timeouts as in stack.yml."""
     log = tmp_path_factory.mktemp("doctor") / "calls.ndjson"
     model = FunctionSpec("echo", (sys.executable, "-m", "tests.rigs.openfaas.model_function"), {"MODEL_LOG": str(log)})
     timeouts = {name: value for name, value in function("pipeline")["environment"].items() if name in TIMEOUTS}
@@ -45,9 +45,9 @@ async def examined(stack: LocalStack) -> dict[str, dict[str, Any]]:
         return {check["name"]: check for check in (await response.json())["checks"]}
 
 
-async def test_where_everything_is_as_it_should_be_all_is_ok(sound: LocalStack) -> None:
+async def test_healthy_installation_passes_every_check(sound: LocalStack) -> None:
     checks = await examined(sound)
-    # How long things take is this machine's business.
+    # Durations depend on the machine.
     slow = {"redis: round trip", "s3: round trip", "gateway: reached"}
     assert [check for name, check in checks.items() if check["status"] != "ok" and name not in slow] == []
     assert checks[QUEUE]["found"].startswith("a message came home in ")
@@ -60,20 +60,20 @@ async def test_where_everything_is_as_it_should_be_all_is_ok(sound: LocalStack) 
     assert answer["KeyCount"] == 0
 
 
-async def test_only_who_has_a_token_is_told(sound: LocalStack) -> None:
+async def test_doctor_needs_a_token(sound: LocalStack) -> None:
     url = f"{sound.gateway_url}/function/pipeline"
     async with aiohttp.ClientSession() as http, http.post(url, headers={"X-Mode": "doctor"}) as response:
         assert response.status == 401
 
 
-async def test_a_queue_that_is_down_has_failed(sound: LocalStack) -> None:
+async def test_queue_that_is_down_fails(sound: LocalStack) -> None:
     sound.gateway.queue_down = True
     check = (await examined(sound))[QUEUE]
     sound.gateway.queue_down = False
     assert (check["status"], check["found"]) == ("failed", "the gateway refused a message with 500")
 
 
-async def test_queue_workers_that_do_not_reach_the_gateway_are_told_by_their_callback(sound: LocalStack) -> None:
+async def test_unreachable_gateway_is_reported_by_the_callback(sound: LocalStack) -> None:
     sound.gateway.cut_off = True
     check = (await examined(sound))[QUEUE]
     sound.gateway.cut_off = False
@@ -82,11 +82,11 @@ async def test_queue_workers_that_do_not_reach_the_gateway_are_told_by_their_cal
     )
 
 
-async def test_a_secret_that_goes_is_missed(sound: LocalStack) -> None:
+async def test_missing_secret_fails(sound: LocalStack) -> None:
     path = sound.secrets_dir / "s3-secret"
-    held = path.read_text()
+    secret = path.read_text()
     path.unlink()
     check = (await examined(sound))["secret: s3-secret"]
-    path.write_text(held)
+    path.write_text(secret)
     assert check["status"] == "failed"
-    assert held not in str(check)
+    assert secret not in str(check)

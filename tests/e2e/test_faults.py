@@ -1,4 +1,4 @@
-"""What a platform can do to messages and callbacks changes neither counts nor results."""
+"""Lost, duplicated and delayed messages and callbacks change neither counts nor results."""
 
 import random
 from collections.abc import Sequence
@@ -17,27 +17,27 @@ def _outcomes(summary: dict[str, dict[str, Sequence[dict[str, object]]]]) -> lis
     return [(entry["url"], entry["statusCode"], str(entry["result"])) for entry in both]
 
 
-async def test_every_callback_three_times_in_any_order_changes_nothing(shaky: Cluster) -> None:
+async def test_three_copies_of_every_callback_in_any_order_change_nothing(shaky: Cluster) -> None:
     rows = [*urls(120), "fail 400 bad", "fail 404 none"]
     plain_status, plain = await shaky.run(rows)
-    dice = random.Random(7)
-    shaky.stack.gateway.callbacks_hook = lambda _: [0.0, dice.uniform(0, 0.4), dice.uniform(0, 0.4)]
+    rng = random.Random(7)
+    shaky.stack.gateway.callbacks_hook = lambda _: [0.0, rng.uniform(0, 0.4), rng.uniform(0, 0.4)]
     status, summary = await shaky.run(rows)
     assert _outcomes(summary) == _outcomes(plain)
     counted = ("state", "items", "succeeded", "failed", "tasks", "settled", "generation")
     assert {name: status[name] for name in counted} == {name: plain_status[name] for name in counted}
 
 
-async def test_lost_callbacks_are_found_and_run_again(shaky: Cluster) -> None:
-    dice = random.Random(11)
-    shaky.stack.gateway.callbacks_hook = lambda _: [] if dice.random() < 0.2 else [0.0]
+async def test_lost_callbacks_are_found_and_their_tasks_run_again(shaky: Cluster) -> None:
+    rng = random.Random(11)
+    shaky.stack.gateway.callbacks_hook = lambda _: [] if rng.random() < 0.2 else [0.0]
     rows = urls(60)
     status, summary = await shaky.run(rows)
     assert [entry["url"] for entry in summary["results"]["results"]] == rows
     assert status["retried"] > 0
 
 
-async def test_a_queue_that_forgets_everything_is_filled_again(shaky: Cluster) -> None:
+async def test_emptied_queue_is_filled_again(shaky: Cluster) -> None:
     rows = [f"slow 0.2 {number}" for number in range(40)]
     opened = await shaky.submit_rows(rows)
     await wait_until(lambda: shaky.stack.gateway.queue_depth("pipeline") > 10)
@@ -46,7 +46,7 @@ async def test_a_queue_that_forgets_everything_is_filled_again(shaky: Cluster) -
     assert (status["state"], status["succeeded"]) == ("done", 40)
 
 
-async def test_releases_that_the_gateway_refuses_are_made_later(shaky: Cluster) -> None:
+async def test_refused_releases_are_made_later(shaky: Cluster) -> None:
     shaky.stack.gateway.queue_down = True
     opened = await shaky.submit_rows(urls(20))
     assert (await shaky.status(opened["batch_id"]))["succeeded"] == 0
@@ -54,7 +54,7 @@ async def test_releases_that_the_gateway_refuses_are_made_later(shaky: Cluster) 
     assert (await shaky.ended(opened["batch_id"]))["succeeded"] == 20
 
 
-async def test_a_replica_killed_in_the_middle_of_a_batch_loses_nothing(shaky: Cluster) -> None:
+async def test_replica_killed_during_a_batch_loses_nothing(shaky: Cluster) -> None:
     rows = [f"slow 0.1 {number}" for number in range(100)]
     opened = await shaky.submit_rows(rows)
 
@@ -69,8 +69,8 @@ async def test_a_replica_killed_in_the_middle_of_a_batch_loses_nothing(shaky: Cl
     assert [entry["url"] for entry in summary["results"]["results"]] == rows
 
 
-async def test_a_collector_killed_right_after_its_settle_loses_nothing(shaky: Cluster) -> None:
-    """The release that follows a settle never leaves: both replicas die while they enqueue it."""
+async def test_replicas_killed_right_after_a_settle_lose_nothing(shaky: Cluster) -> None:
+    """The release after a settle is never sent: both replicas die while they enqueue it."""
     window = 8
     seen = 0
 
@@ -86,7 +86,7 @@ async def test_a_collector_killed_right_after_its_settle_loses_nothing(shaky: Cl
     shaky.stack.gateway.messages_hook = die_with_the_release
     rows = urls(50)
     before = shaky.stack.restarts("pipeline")
-    # The submission may be answered by a replica that dies before it has answered.
+    # The replica that handles the submission may die before its answer.
     async with shaky.http.post(
         shaky.url,
         data=to_csv(rows),
@@ -102,7 +102,7 @@ async def test_a_collector_killed_right_after_its_settle_loses_nothing(shaky: Cl
     assert [entry["url"] for entry in summary["results"]["results"]] == rows
 
 
-async def test_a_reduce_whose_message_is_lost_is_queued_again(shaky: Cluster) -> None:
+async def test_lost_message_of_a_reduce_is_queued_again(shaky: Cluster) -> None:
     lost: list[str] = []
 
     def lose_the_first_reduce(message: Message) -> list[float]:
@@ -115,13 +115,13 @@ async def test_a_reduce_whose_message_is_lost_is_queued_again(shaky: Cluster) ->
     opened = await shaky.submit_rows(urls(5))
     await wait_until(lambda: lost)
     ledger = f"pipeline:{{{opened['batch_id']}}}"
-    # The duty is due again half a minute later: let that time have passed.
+    # The duty is due again half a minute later: make it due now.
     await shaky.redis.zadd(f"{ledger}:due", {"r": 0})
     assert (await shaky.ended(opened["batch_id"]))["state"] == "done"
 
 
-async def test_a_task_without_an_answer_is_retried_then_its_items_run_alone(shaky: Cluster) -> None:
-    """Every answer of the first task is cut short, so its digest is wrong; alone, the item comes through."""
+async def test_task_without_an_answer_is_retried_and_then_its_items_run_alone(shaky: Cluster) -> None:
+    """Every answer of the first task is truncated, so its digest is wrong; its items then succeed one by one."""
     cut: list[str] = []
 
     def cut_short(callback: Callback) -> list[float]:

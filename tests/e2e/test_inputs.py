@@ -1,4 +1,4 @@
-"""Inputs as people have them, and what they are told about those that cannot be read."""
+"""Inputs in many forms, and errors about inputs that cannot be read."""
 
 import asyncio
 import gzip
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
         "empty",
     ],
 )
-async def test_every_row_of_a_file_comes_out(steady: Cluster, body: bytes, rows: Sequence[str]) -> None:
+async def test_every_row_of_a_file_is_in_the_summary(steady: Cluster, body: bytes, rows: Sequence[str]) -> None:
     await steady.put("data/shape.csv", body)
     status, opened = await steady.call("batch", body=b"data/shape.csv")
     assert (status, opened["batch_size"]) == (201, len(rows))
@@ -54,7 +54,7 @@ async def test_every_row_of_a_file_comes_out(steady: Cluster, body: bytes, rows:
 TYPED = pl.DataFrame({"n": range(500), "price": [n / 4 for n in range(500)], "tags": [["a", None], None] * 250})
 
 
-async def test_rows_of_parquet_are_sent_as_objects_a_chunk_at_a_time(steady: Cluster) -> None:
+async def test_parquet_rows_are_sent_as_objects_in_chunks(steady: Cluster) -> None:
     buffer = io.BytesIO()
     TYPED.write_parquet(buffer)
     await steady.put("data/typed.parquet", buffer.getvalue())
@@ -82,7 +82,7 @@ async def test_objects_under_a_prefix_are_items(steady: Cluster) -> None:
     ]
 
 
-async def test_a_file_that_breaks_its_reader_takes_no_replica_along(steady: Cluster) -> None:
+async def test_hostile_file_stops_no_replica(steady: Cluster) -> None:
     deep = b'{"a":' + b"[" * 200_000
     for kind, body in (("application/x-ndjson", deep), ("application/json", b"[" + deep)):
         status, answer = await steady.call("batch", body=body, Content_Type=kind)
@@ -101,9 +101,7 @@ async def test_a_file_that_breaks_its_reader_takes_no_replica_along(steady: Clus
     ],
     ids=["column", "latin-1", "utf-16", "ragged"],
 )
-async def test_a_file_that_cannot_be_read_is_refused_and_leaves_nothing(
-    steady: Cluster, body: bytes, problem: str
-) -> None:
+async def test_unreadable_file_is_a_400_and_leaves_nothing(steady: Cluster, body: bytes, problem: str) -> None:
     await steady.put("data/broken.csv", body)
     status, answer = await steady.call("batch", body=b"data/broken.csv", X_Batch_Id="refused")
     assert status == 400
@@ -126,7 +124,7 @@ async def test_a_file_that_cannot_be_read_is_refused_and_leaves_nothing(
         (b'{"input": "x", "function": "pipeline"}', "", "the specification is not valid"),
     ],
 )
-async def test_a_request_that_makes_no_sense_is_told_what_was_expected(
+async def test_malformed_request_is_told_what_was_expected(
     steady: Cluster, body: bytes, batch: str, problem: str
 ) -> None:
     status, answer = await steady.call("batch", body=body, X_Batch_Id=batch)
@@ -134,14 +132,14 @@ async def test_a_request_that_makes_no_sense_is_told_what_was_expected(
     assert answer["error"].startswith(problem)
 
 
-async def test_a_request_without_a_mode_is_told_the_modes(steady: Cluster) -> None:
+async def test_request_without_a_mode_lists_the_modes(steady: Cluster) -> None:
     async with steady.http.post(steady.url, data=b"data/x.csv") as response:
         assert response.status == 400
         error = (await response.json())["error"]
     assert error.startswith("the header X-Mode is missing; the modes are: batch, task, collect, reduce, status, ")
 
 
-async def test_two_submissions_of_one_id_at_the_same_moment_are_one_batch(steady: Cluster) -> None:
+async def test_concurrent_submissions_of_one_id_are_one_batch(steady: Cluster) -> None:
     await steady.put("data/twice.csv", to_csv(urls(300)))
     twice = [steady.call("batch", body=b"data/twice.csv", X_Batch_Id="twice") for _ in range(2)]
     answers = await asyncio.gather(*twice)
@@ -153,7 +151,7 @@ async def test_two_submissions_of_one_id_at_the_same_moment_are_one_batch(steady
     assert (again, document["state"], document["batch_size"]) == (200, "done", 300)
 
 
-async def test_an_id_that_stands_for_another_batch_is_refused(steady: Cluster) -> None:
+async def test_id_of_another_batch_is_a_409(steady: Cluster) -> None:
     await steady.put("data/mine.csv", to_csv(urls(2)))
     await steady.call("batch", body=b"data/mine.csv", X_Batch_Id="mine")
     await steady.ended("mine")
@@ -163,7 +161,7 @@ async def test_an_id_that_stands_for_another_batch_is_refused(steady: Cluster) -
     assert (await steady.status("mine"))["tasks"] == 2
 
 
-async def test_an_id_under_which_the_bucket_holds_other_objects_is_refused(steady: Cluster) -> None:
+async def test_id_with_foreign_objects_is_a_409(steady: Cluster) -> None:
     await steady.put("precious/input.csv", to_csv(urls(1)))
     status, answer = await steady.call("batch", body=b"precious/input.csv", X_Batch_Id="precious")
     assert status == 409

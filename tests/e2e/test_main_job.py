@@ -1,4 +1,4 @@
-"""The main job: every row once, in order, whatever the chunk."""
+"""The main job: every row once, in order, for any chunk size."""
 
 import pytest
 
@@ -8,9 +8,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.parametrize(("count", "chunk", "tasks"), [(2000, "1", 2000), (100, "7", 15), (900, "auto", 113)])
-async def test_every_row_is_in_the_summary_once_and_in_order(
-    steady: Cluster, count: int, chunk: str, tasks: int
-) -> None:
+async def test_summary_has_every_row_once_in_order(steady: Cluster, count: int, chunk: str, tasks: int) -> None:
     rows = urls(count)
     status, summary = await steady.run(rows, chunk=chunk)
     assert (status["state"], status["tasks"], status["succeeded"], status["failed"]) == ("done", tasks, count, 0)
@@ -22,7 +20,7 @@ async def test_every_row_is_in_the_summary_once_and_in_order(
     assert await steady.keys_without_ttl() == []
 
 
-async def test_the_model_function_gets_each_item_once_with_the_call_id_of_the_summary(steady: Cluster) -> None:
+async def test_model_function_gets_each_item_once_with_the_call_id_of_the_summary(steady: Cluster) -> None:
     rows = [f"once {number}" for number in range(50)]
     _, summary = await steady.run(rows)
     expected = {(entry["callId"], entry["url"]) for entry in summary["results"]["results"]}
@@ -30,7 +28,7 @@ async def test_the_model_function_gets_each_item_once_with_the_call_id_of_the_su
     assert sorted(seen) == sorted(expected)
 
 
-async def test_the_key_of_an_object_is_enough(steady: Cluster) -> None:
+async def test_key_of_an_object_is_enough(steady: Cluster) -> None:
     await steady.put("data/batch-3.csv", to_csv(urls(3)))
     status, opened = await steady.call("batch", body=b"data/batch-3.csv")
     assert status == 201
@@ -44,7 +42,7 @@ async def test_the_key_of_an_object_is_enough(steady: Cluster) -> None:
     assert summary["results"]["results"][0]["result"] == {"length": len(urls(1)[0])}
 
 
-async def test_a_specification_sets_headers_of_the_call(steady: Cluster) -> None:
+async def test_specification_sets_headers_of_the_call(steady: Cluster) -> None:
     await steady.put("data/headers.csv", to_csv(["headers"], "text"))
     body = b'{"input": "data/headers.csv", "function": "echo", "headers": {"X-Extra": "yes"}}'
     _, opened = await steady.call("batch", body=body)
@@ -52,7 +50,7 @@ async def test_a_specification_sets_headers_of_the_call(steady: Cluster) -> None
     assert ("headers", "yes") in [(item, extra) for _, item, extra in steady.calls()]
 
 
-async def test_a_chunk_is_one_call_for_functions_that_batch(steady: Cluster) -> None:
+async def test_chunk_is_one_call_for_batching_functions(steady: Cluster) -> None:
     rows = [f"together {number}" for number in range(30)]
     status, summary = await steady.run(rows, chunk="10", chunk_call="true")
     assert (status["tasks"], status["succeeded"]) == (3, 30)
@@ -69,7 +67,7 @@ async def test_direct_calls_go_from_the_queue_to_the_model_function(steady: Clus
     assert sorted((call_id, item) for call_id, item, _ in steady.calls() if item in rows) == sorted(expected)
 
 
-async def test_the_status_lists_what_is_open_and_knows_what_has_ended(steady: Cluster) -> None:
+async def test_list_has_open_and_ended_batches(steady: Cluster) -> None:
     opened = await steady.submit_rows(["slow 1"])
     async with steady.http.get(steady.url) as response:
         listed = await response.json()

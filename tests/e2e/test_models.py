@@ -1,4 +1,4 @@
-"""Whatever a model function answers is the outcome of one item, and nothing more."""
+"""Any answer of a model function is the outcome of one item, and has no other effect."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,7 +14,7 @@ def _by_item(entries: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {entry["url"]: entry for entry in entries}
 
 
-async def test_items_that_fail_are_listed_with_their_status_and_text(steady: Cluster) -> None:
+async def test_failed_items_are_listed_with_their_status_and_text(steady: Cluster) -> None:
     rows = ["good", "fail 400 bad", "fail 404 none", "fail 500 broken", "nonsense", "binary"]
     status, summary = await steady.run(rows, attempts="2")
     assert (status["state"], status["succeeded"], status["failed"], status["generation"]) == ("done", 3, 3, 1)
@@ -30,15 +30,15 @@ async def test_items_that_fail_are_listed_with_their_status_and_text(steady: Clu
     assert (good["binary"]["result"], good["binary"]["encoding"]) == ("//4A", "base64")
 
 
-async def test_only_what_is_worth_it_is_called_again(steady: Cluster) -> None:
+async def test_only_transient_failures_are_called_again(steady: Cluster) -> None:
     await steady.run(["fail 400 once-only", "fail 503 again-and-again", "good"], attempts="2")
     calls = [item for _, item, _ in steady.calls()]
     assert calls.count("fail 400 once-only") == 1
-    # Five tries a task, two generations, fewer only where the waits were over two seconds.
+    # Five calls a task and two generations, or fewer where the waits were over two seconds.
     assert 4 <= calls.count("fail 503 again-and-again") <= 10
 
 
-async def test_an_item_that_comes_round_in_the_next_generation_has_succeeded(steady: Cluster) -> None:
+async def test_item_can_succeed_in_the_next_generation(steady: Cluster) -> None:
     rows = [*urls(9), "flaky one"]
     status, summary = await steady.run(rows, attempts="3", chunk="5")
     assert (status["state"], status["failed"], status["succeeded"]) == ("done", 0, 10)
@@ -47,7 +47,7 @@ async def test_an_item_that_comes_round_in_the_next_generation_has_succeeded(ste
     assert [entry["url"] for entry in summary["results"]["results"]] == rows
 
 
-async def test_results_too_large_to_travel_are_referred_to(steady: Cluster) -> None:
+async def test_large_results_are_stored_and_referenced(steady: Cluster) -> None:
     rows = ["big 2000000 a", "small", "big 2000000 b"]
     opened = await steady.submit_rows(rows)
     await steady.ended(opened["batch_id"])
@@ -60,14 +60,14 @@ async def test_results_too_large_to_travel_are_referred_to(steady: Cluster) -> N
         assert await steady.get(entry["resultRef"]) == b'"' + b"x" * 2_000_000 + b'"'
 
 
-async def test_an_inline_limit_of_zero_stores_every_result(steady: Cluster) -> None:
+async def test_inline_limit_0_stores_every_result(steady: Cluster) -> None:
     opened = await steady.submit_rows(urls(3), inline_limit="0")
     await steady.ended(opened["batch_id"])
     entries = (await steady.summary(opened["batch_id"]))["results"]["results"]
     assert [await steady.get(entry["resultRef"]) for entry in entries] == [b'{"length":39}'] * 3
 
 
-async def test_a_call_that_takes_too_long_fails_with_504(steady: Cluster) -> None:
+async def test_slow_call_fails_with_504(steady: Cluster) -> None:
     status, summary = await steady.run(["slow 30", "good"], timeout="1", attempts="1")
     assert (status["succeeded"], status["failed"]) == (1, 1)
     assert summary["failures"]["results"][0]["statusCode"] == 504
@@ -84,7 +84,7 @@ async def test_headers_of_a_hostile_answer_change_nothing(steady: Cluster) -> No
 
 
 async def _with_victim(steady: Cluster) -> tuple[dict[str, Any], list[str]]:
-    """Start the batch that hostile answers name, then one whose answers are hostile."""
+    """Start the batch that the hostile answers name, then a batch with hostile answers."""
     body = b"url\n" + b"slow 0.5\n" * 10
     status, _ = await steady.call("batch", body=body, Content_Type="text/csv", X_Batch_Id="victim")
     assert status == 201
@@ -92,7 +92,7 @@ async def _with_victim(steady: Cluster) -> tuple[dict[str, Any], list[str]]:
     return await steady.submit_rows(rows), rows
 
 
-async def test_an_unknown_model_function_ends_the_batch_early_and_says_so(steady: Cluster) -> None:
+async def test_unknown_model_function_ends_the_batch_early_with_a_reason(steady: Cluster) -> None:
     status, summary = await steady.run(urls(2000), function="nosuch")
     assert status["state"] == "failed"
     assert status["reason"] == (
@@ -108,12 +108,12 @@ async def test_an_unknown_model_function_ends_the_batch_early_and_says_so(steady
     }
 
 
-async def test_a_function_that_answers_404_to_some_items_is_not_unknown(steady: Cluster) -> None:
+async def test_function_that_answers_404_to_some_items_is_not_unknown(steady: Cluster) -> None:
     status, _ = await steady.run(["good", *(f"fail 404 {number}" for number in range(30))], window="1")
     assert (status["state"], status["failed"]) == ("done", 30)
 
 
-async def test_a_model_function_that_dies_costs_its_item_only(steady: Cluster) -> None:
+async def test_crash_of_a_model_function_costs_only_its_item(steady: Cluster) -> None:
     status, summary = await steady.run([*urls(5), "die"], attempts="1", window="1")
     assert status["state"] == "done"
     assert {entry["url"]: entry["statusCode"] for entry in summary["failures"]["results"]} == {"die": 502}

@@ -18,7 +18,7 @@ MEGABYTE = 1_000_000
 
 
 class Peak:
-    """The highest resident memory of the function's process, in bytes, sampled while the block runs."""
+    """The peak resident memory of the function process in bytes, sampled while the block runs."""
 
     def __init__(self, pid: int) -> None:
         self.rss = 0
@@ -40,12 +40,12 @@ class Peak:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def alone(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
-    """A cluster of one test's own, so that memory is that test's."""
+    """A cluster for one test, so that its memory is not shared."""
     async with cluster(tmp_path_factory.mktemp("alone"), workers=4) as running:
         yield running
 
 
-async def test_a_million_rows_are_taken_at_once_and_never_flood_the_queue(alone: Cluster) -> None:
+async def test_million_rows_are_accepted_at_once_and_never_flood_the_queue(alone: Cluster) -> None:
     deepest = 0
     window = 100
 
@@ -72,7 +72,7 @@ async def test_a_million_rows_are_taken_at_once_and_never_flood_the_queue(alone:
     assert window // 2 < deepest <= window + 4
 
 
-async def test_a_hundred_thousand_results_are_reduced_in_bounded_memory(alone: Cluster) -> None:
+async def test_hundred_thousand_results_are_reduced_in_bounded_memory(alone: Cluster) -> None:
     rows = [f"big 198 {number}" for number in range(100_000)]
     async with Peak(alone.stack.pids("pipeline")[0]) as peak:
         status, summary = await alone.run(rows, chunk="1000", chunk_call="true")

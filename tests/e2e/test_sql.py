@@ -1,4 +1,4 @@
-"""A query through a whole platform: submitted with a batch, answered when it ends, and no way to harm a replica."""
+"""Queries on a whole platform: submitted with a batch, answered at its end, and unable to harm a replica."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ LABELS = "SELECT label, count(*) AS n FROM results GROUP BY label ORDER BY n DES
 
 
 def labelled(*labels: str) -> list[str]:
-    """Rows that the model function answers with these labels."""
+    """Rows for which the model function answers these labels."""
     return [f"label {label} {number}" for number, label in enumerate(labels)]
 
 
@@ -31,8 +31,8 @@ async def test_labels_are_counted(steady: Cluster) -> None:
     assert f"{batch}/sql.parquet" in await steady.keys(f"{batch}/")
 
 
-async def test_a_query_that_cannot_be_answered_ends_its_batch_as_any_other_while_others_run(steady: Cluster) -> None:
-    """A cross join over itself three times: a million million rows."""
+async def test_query_that_runs_too_long_ends_with_its_batch_while_others_run(steady: Cluster) -> None:
+    """A cross join of three copies: a million million rows."""
     crossed = "SELECT a.url FROM results a, results b, results c ORDER BY b.url, a.url"
     batch = (await steady.submit_rows(urls(1000), chunk="100", sql=crossed))["batch_id"]
     other, _ = await steady.run(labelled("espresso"), sql=LABELS)
@@ -52,7 +52,7 @@ async def test_a_query_that_cannot_be_answered_ends_its_batch_as_any_other_while
     ],
     ids=["a file", "a table", "too much memory", "a bomb"],
 )
-async def test_a_query_that_can_do_harm_is_refused_and_leaves_nothing(steady: Cluster, text: str, words: str) -> None:
+async def test_harmful_query_is_refused_and_leaves_nothing(steady: Cluster, text: str, words: str) -> None:
     spec = json.dumps({"input": "data/sql.csv", "function": "echo", "sql": text}).encode()
     await steady.put("data/sql.csv", b"url\na\n")
     status, document = await steady.call("batch", body=spec, X_Batch_Id="refused")

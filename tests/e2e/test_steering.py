@@ -25,7 +25,7 @@ async def until_settled(running: Cluster, batch: str, count: int) -> None:
     await wait_until(settled)
 
 
-async def test_a_paused_batch_stands_still_until_it_is_resumed(steady: Cluster) -> None:
+async def test_paused_batch_stands_still_until_it_is_resumed(steady: Cluster) -> None:
     rows = [f"slow 0.05 {number}" for number in range(200)]
     batch = (await steady.submit_rows(rows, window="4"))["batch_id"]
     await until_settled(steady, batch, 10)
@@ -44,7 +44,7 @@ async def test_a_paused_batch_stands_still_until_it_is_resumed(steady: Cluster) 
     assert (final["state"], final["succeeded"], final["window"]) == ("done", 200, 64)
 
 
-async def test_a_small_batch_does_not_wait_for_the_end_of_a_large_one(steady: Cluster) -> None:
+async def test_small_batch_does_not_wait_for_the_end_of_a_large_one(steady: Cluster) -> None:
     large = [f"slow 0.05 large {number}" for number in range(2000)]
     small = [f"slow 0.05 small {number}" for number in range(20)]
     first = (await steady.submit_rows(large, window="32"))["batch_id"]
@@ -58,14 +58,14 @@ async def test_a_small_batch_does_not_wait_for_the_end_of_a_large_one(steady: Cl
     await steady.ended(first)
 
 
-async def test_a_rate_spaces_the_calls(steady: Cluster) -> None:
+async def test_rate_spaces_the_calls(steady: Cluster) -> None:
     status, summary = await steady.run(urls(30), rate="20")
     assert (status["state"], status["rate_limit"], summary["results"]["count"]) == ("done", 20.0, 30)
-    # Thirty calls at twenty a second, evenly spaced: no machine is fast enough to be done sooner.
+    # Thirty calls at twenty a second, evenly spaced: no machine can finish sooner.
     assert status["completed"] - status["started"] >= 29 / 20
 
 
-async def test_what_failed_is_redriven_and_the_batch_deleted(steady: Cluster) -> None:
+async def test_failed_items_are_redriven_and_the_batch_deleted(steady: Cluster) -> None:
     rows = [*urls(40), "fail 422 never", "fail 422 again"]
     status, before = await steady.run(rows, chunk="10")
     batch = status["batch_id"]
@@ -82,8 +82,8 @@ async def test_what_failed_is_redriven_and_the_batch_deleted(steady: Cluster) ->
     assert (await steady.call("status", query={"batch": batch}))[0] == 404
 
 
-async def test_a_key_is_replaced_while_a_batch_runs(tmp_path: Path) -> None:
-    """The old key's messages still count, new ones carry the new key, and the batch never stops."""
+async def test_key_is_rotated_during_a_batch(tmp_path: Path) -> None:
+    """Messages with the old key still count, new ones carry the new key, and the batch never stops."""
     async with cluster(tmp_path, workers=4, redelivery=1.0, replicas=2, **SHORT_SILENCE) as running:
         rows = [f"slow 0.05 {number}" for number in range(120)]
         batch = (await running.submit_rows(rows, window="8"))["batch_id"]
@@ -100,7 +100,7 @@ async def test_a_key_is_replaced_while_a_batch_runs(tmp_path: Path) -> None:
         assert [entry["url"] for entry in (await running.summary(batch))["results"]["results"]] == rows
 
 
-async def test_redis_loses_everything_in_the_middle(tmp_path: Path) -> None:
+async def test_batch_survives_the_loss_of_redis(tmp_path: Path) -> None:
     async with cluster(tmp_path, workers=4, redelivery=1.0, replicas=2, **SHORT_SILENCE) as running:
         rows = [f"slow 0.01 {number}" for number in range(1500)]
         batch = (await running.submit_rows(rows, window="16"))["batch_id"]
@@ -117,6 +117,6 @@ async def test_redis_loses_everything_in_the_middle(tmp_path: Path) -> None:
         assert (final["state"], final["succeeded"]) == ("done", 1500)
         assert [entry["url"] for entry in (await running.summary(batch))["results"]["results"]] == rows
         calls = Counter(item for _, item, _ in running.calls())
-        # The first thousand outcomes were a segment: what was after them runs again, and what was in flight.
+        # The first thousand outcomes were in a segment: later ones run again, and so do tasks in flight.
         assert sum(calls.values()) - len(rows) <= 500 + 16
         assert await running.keys_without_ttl() == []

@@ -1,4 +1,4 @@
-"""A browser for the tests of a module, and a tab of a service of its own for each test."""
+"""One browser for each module, and for each test a tab with a service of its own."""
 
 import os
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ async def service() -> AsyncIterator[Served]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def visitor(browser: Browser, service: Served, request: pytest.FixtureRequest) -> AsyncIterator[Visitor]:
-    """A tab; options of its context come by indirect parameters. Whatever it saw and must not fails the test."""
+    """A tab, with options of its context as indirect parameters; a forbidden event in it fails the test."""
     context, opened = await visitor_of(browser, service, **getattr(request, "param", {}))
     yield opened
     await context.close()

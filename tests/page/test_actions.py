@@ -1,4 +1,4 @@
-"""What can be asked of a batch on the page: what fits its state, once, after a question where it cannot be undone."""
+"""Actions on the page: only those that fit the state, once, and with a confirmation if they cannot be undone."""
 
 from collections.abc import Mapping
 
@@ -34,7 +34,7 @@ ENDED = {
     [*((status(state=state), fitting) for state, fitting in FITTING.items()), *ENDED.values()],
     ids=[*FITTING, *ENDED],
 )
-async def test_only_what_fits_the_state_can_be_pressed(
+async def test_only_actions_that_fit_the_state_are_enabled(
     visitor: Visitor, document: dict[str, object], fitting: set[str]
 ) -> None:
     await visitor.service.put(document)
@@ -42,7 +42,7 @@ async def test_only_what_fits_the_state_can_be_pressed(
     assert {name for name in (*NAMES, "Apply") if await visitor.button(name).is_enabled()} == fitting
 
 
-async def test_a_batch_is_paused_and_resumed_and_the_focus_stays_with_what_can_be_pressed(visitor: Visitor) -> None:
+async def test_batch_is_paused_and_resumed_and_the_focus_stays_on_an_enabled_button(visitor: Visitor) -> None:
     service = visitor.service
     await service.put(status())
 
@@ -60,7 +60,7 @@ async def test_a_batch_is_paused_and_resumed_and_the_focus_stays_with_what_can_b
     assert asked == [("pause", "POST", {"batch": "monday"}), ("resume", "POST", {"batch": "monday"})]
 
 
-async def test_a_cancel_is_asked_about_first(visitor: Visitor) -> None:
+async def test_cancel_asks_for_confirmation(visitor: Visitor) -> None:
     service = visitor.service
     await service.put(status())
     service.on_control = lambda _mode, batch, _query: service.batches.update({batch: ended(state="cancelled")})
@@ -77,7 +77,7 @@ async def test_a_cancel_is_asked_about_first(visitor: Visitor) -> None:
     assert len(service.requests("cancel")) == 1
 
 
-async def test_a_redrive_is_followed_until_it_ends(visitor: Visitor) -> None:
+async def test_redrive_is_followed_to_its_end(visitor: Visitor) -> None:
     service = visitor.service
     await service.put(ended())
     service.on_control = lambda _mode, batch, _query: service.batches.update({batch: status(generation=1)})
@@ -94,7 +94,7 @@ async def test_a_redrive_is_followed_until_it_ends(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("succeeded", "failed", "said"),
+    ("succeeded", "failed", "text"),
     [
         (1988, 12, "It runs 12 failed items."),
         (1999, 1, "It runs 1 failed item."),
@@ -102,17 +102,19 @@ async def test_a_redrive_is_followed_until_it_ends(visitor: Visitor) -> None:
         (1900, 1, "It runs 1 failed item and 99 items that never ran."),
     ],
 )
-async def test_a_redrive_says_first_what_it_runs(visitor: Visitor, succeeded: int, failed: int, said: str) -> None:
+async def test_redrive_confirmation_says_what_will_run(
+    visitor: Visitor, succeeded: int, failed: int, text: str
+) -> None:
     await visitor.service.put(ended(state="cancelled", succeeded=succeeded, failed=failed))
     await visitor.open("monday")
     await visitor.button("Redrive").click()
-    await expect(visitor.page.get_by_role("dialog")).to_contain_text(said)
+    await expect(visitor.page.get_by_role("dialog")).to_contain_text(text)
     await visitor.page.keyboard.press("Escape")
     await expect(visitor.page.locator("#confirm")).to_be_hidden()
     assert visitor.service.requests("redrive") == []
 
 
-async def test_a_deleted_batch_leads_to_the_list(visitor: Visitor) -> None:
+async def test_deleted_batch_leads_to_the_list(visitor: Visitor) -> None:
     service = visitor.service
     await service.put(ended())
     service.on_control = lambda _mode, _batch, _query: service.batches.clear()
@@ -124,7 +126,7 @@ async def test_a_deleted_batch_leads_to_the_list(visitor: Visitor) -> None:
     await visitor.announced("Batch monday is deleted.")
 
 
-async def test_a_refusal_is_told_in_the_servers_words_and_goes_with_the_next_try(visitor: Visitor) -> None:
+async def test_refusal_is_shown_and_disappears_with_the_next_try(visitor: Visitor) -> None:
     await visitor.service.put(status())
     words = "batch 'monday' cannot be paused: it is closing"
     visitor.service.refusals["pause"] = (409, {"error": words, "problems": ["one", "<b>two</b>"]})
@@ -137,7 +139,7 @@ async def test_a_refusal_is_told_in_the_servers_words_and_goes_with_the_next_try
     await expect(problem).to_be_empty()
 
 
-async def test_pressed_twice_it_is_asked_once(visitor: Visitor) -> None:
+async def test_double_click_sends_one_request(visitor: Visitor) -> None:
     await visitor.service.put(status())
     await visitor.open("monday")
     await visitor.button("Pause").dblclick()
@@ -145,7 +147,7 @@ async def test_pressed_twice_it_is_asked_once(visitor: Visitor) -> None:
     assert len(visitor.service.requests("pause")) == 1
 
 
-async def test_window_and_rate_are_tuned_and_what_is_being_written_stays(visitor: Visitor) -> None:
+async def test_window_and_rate_are_tuned_and_typed_values_stay(visitor: Visitor) -> None:
     service = visitor.service
     await service.put(status(rate_limit=5.0))
 
@@ -172,7 +174,7 @@ async def test_window_and_rate_are_tuned_and_what_is_being_written_stays(visitor
 
 
 @pytest.mark.parametrize(("name", "value"), [("Window", "0"), ("Window", ""), ("Window", "1.5"), ("Calls/s", "-1")])
-async def test_what_cannot_be_tuned_is_not_sent(visitor: Visitor, name: str, value: str) -> None:
+async def test_invalid_values_are_not_sent(visitor: Visitor, name: str, value: str) -> None:
     await visitor.service.put(status())
     await visitor.open("monday")
     field = visitor.page.get_by_role("spinbutton", name=name)

@@ -1,4 +1,4 @@
-"""The page of a real batch: streamed through the gateway, steered by clicks, and safe from what a model answers."""
+"""The page of a real batch: streamed through the gateway, steered by clicks, and safe from answers of a model."""
 
 import json
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cl
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def guest(browser: Browser, platform: Cluster) -> AsyncIterator[Visitor]:
-    """A tab at the gateway; whatever it saw and must not fails the test."""
+    """A tab at the gateway; a forbidden event in it fails the test."""
     served = Served(Service(), f"{platform.url}/", platform.stack.gateway_url)
     context, opened = await visitor_of(browser, served)
     yield opened
@@ -33,12 +33,12 @@ async def guest(browser: Browser, platform: Cluster) -> AsyncIterator[Visitor]:
 
 
 async def press(guest: Visitor, button: str, state: str) -> None:
-    """Press a button and wait for the state it leads to."""
+    """Press a button and wait for the resulting state."""
     await guest.button(button).click()
     await expect(guest.page.locator("#batch-state")).to_have_text(state)
 
 
-async def test_a_batch_is_watched_from_the_list_to_its_summary(guest: Visitor, platform: Cluster) -> None:
+async def test_batch_is_watched_from_the_list_to_its_summary(guest: Visitor, platform: Cluster) -> None:
     await guest.open()
     opened = await platform.submit_rows([f"slow 0.1 {number}" for number in range(120)])
     batch = opened["batch_id"]
@@ -57,7 +57,7 @@ async def test_a_batch_is_watched_from_the_list_to_its_summary(guest: Visitor, p
     await guest.link_is("Up to date")
 
 
-async def test_a_batch_is_steered_by_clicks(guest: Visitor, platform: Cluster) -> None:
+async def test_batch_is_steered_by_clicks(guest: Visitor, platform: Cluster) -> None:
     opened = await platform.submit_rows([f"slow 0.2 {number}" for number in range(400)])
     batch = opened["batch_id"]
     await guest.open(batch)
@@ -84,7 +84,7 @@ async def test_a_batch_is_steered_by_clicks(guest: Visitor, platform: Cluster) -
     assert (status, document["error"]) == (404, f"there is no batch '{batch}'")
 
 
-async def test_what_a_model_answers_is_shown_as_text(guest: Visitor, platform: Cluster) -> None:
+async def test_answers_of_a_model_are_shown_as_text(guest: Visitor, platform: Cluster) -> None:
     rows = ["markup <script>alert(3)</script>", f"markup {MARKUP}"]
     status, _ = await platform.run(rows, chunk="1")
     await guest.open(status["batch_id"])
@@ -97,7 +97,7 @@ async def test_what_a_model_answers_is_shown_as_text(guest: Visitor, platform: C
     assert await guest.page.locator("#view-batch :is(img, script, b)").count() == 0
 
 
-async def test_any_path_below_the_function_is_the_page(guest: Visitor, platform: Cluster) -> None:
+async def test_every_path_below_the_function_is_the_page(guest: Visitor, platform: Cluster) -> None:
     status, _ = await platform.run(["one"])
     for path in ("/function/pipeline", "/function/pipeline/", "/function/pipeline/status"):
         await guest.page.goto(f"{platform.stack.gateway_url}{path}?batch={status['batch_id']}")

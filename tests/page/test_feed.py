@@ -1,4 +1,4 @@
-"""How the page follows what it shows: by a stream, or by asking again where no stream comes through."""
+"""The feed of the page: a stream, or polling where no stream comes through."""
 
 import pytest
 from playwright.async_api import expect
@@ -11,7 +11,7 @@ from tests.rigs.waiting import wait_until
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 REBUILT = "Redis has lost batch 'monday', and it is being rebuilt: try again in a moment"
-# No silence is too long, so that nothing but what a test does ends a stream.
+# No silence is too long, so that only the test ends a stream.
 ENDLESS_PATIENCE = "const real = setTimeout; setTimeout = (call, wait) => wait < 5000 ? real(call, wait) : 0"
 
 
@@ -19,7 +19,7 @@ def asked(visitor: Visitor) -> list[Seen]:
     return visitor.service.requests("status")
 
 
-async def test_a_stream_carries_every_change(visitor: Visitor) -> None:
+async def test_stream_carries_every_change(visitor: Visitor) -> None:
     await visitor.service.put(status())
     await visitor.open("monday")
     await visitor.link_is("Live")
@@ -30,7 +30,7 @@ async def test_a_stream_carries_every_change(visitor: Visitor) -> None:
     await expect(visitor.page).to_have_title("100% running · monday")
 
 
-async def test_a_stream_that_ends_is_taken_up_where_it_ended(visitor: Visitor) -> None:
+async def test_ended_stream_is_resumed(visitor: Visitor) -> None:
     await visitor.service.put(status())
     await visitor.open("monday")
     await visitor.service.cut_streams()
@@ -41,7 +41,7 @@ async def test_a_stream_that_ends_is_taken_up_where_it_ended(visitor: Visitor) -
     await visitor.link_is("Live")
 
 
-async def test_a_stream_that_has_gone_silent_is_read_anew(visitor: Visitor) -> None:
+async def test_silent_stream_is_replaced(visitor: Visitor) -> None:
     await visitor.page.clock.install()
     await visitor.service.put(status())
     await visitor.open("monday")
@@ -51,7 +51,7 @@ async def test_a_stream_that_has_gone_silent_is_read_anew(visitor: Visitor) -> N
     assert asked(visitor)[1].streams
 
 
-async def test_where_the_stream_is_kept_back_the_page_asks_again_and_again(visitor: Visitor) -> None:
+async def test_page_polls_where_the_stream_is_buffered(visitor: Visitor) -> None:
     await visitor.page.clock.install()
     visitor.service.streaming = "buffered"
     await visitor.service.put(status())
@@ -66,7 +66,7 @@ async def test_where_the_stream_is_kept_back_the_page_asks_again_and_again(visit
     assert [one.streams for one in asked(visitor)] == [True] + [False] * (len(asked(visitor)) - 1)
 
 
-async def test_a_server_without_streams_is_asked_again_and_again(visitor: Visitor) -> None:
+async def test_page_polls_a_server_without_streams(visitor: Visitor) -> None:
     await visitor.page.clock.install()
     visitor.service.streaming = "no"
     await visitor.service.put(status())
@@ -78,7 +78,7 @@ async def test_a_server_without_streams_is_asked_again_and_again(visitor: Visito
 
 
 @pytest.mark.parametrize("streaming", ["yes", "no"])
-async def test_when_the_batch_has_ended_nothing_is_asked_any_more(visitor: Visitor, streaming: str) -> None:
+async def test_nothing_is_requested_after_the_end_of_the_batch(visitor: Visitor, streaming: str) -> None:
     await visitor.page.clock.install()
     visitor.service.streaming = streaming
     await visitor.service.put(status())
@@ -103,7 +103,7 @@ async def test_only_a_change_of_state_is_announced(visitor: Visitor) -> None:
     await visitor.announced("Batch monday is paused.")
 
 
-async def test_a_hidden_tab_stops_and_goes_on_when_it_is_seen(visitor: Visitor) -> None:
+async def test_hidden_tab_stops_and_continues_when_visible(visitor: Visitor) -> None:
     await visitor.page.add_init_script(ENDLESS_PATIENCE)
     await visitor.service.put(status())
     await visitor.open("monday")
@@ -116,7 +116,7 @@ async def test_a_hidden_tab_stops_and_goes_on_when_it_is_seen(visitor: Visitor) 
     assert len(asked(visitor)) == 2
 
 
-async def test_a_batch_that_is_being_rebuilt_is_asked_for_until_it_is_there(visitor: Visitor) -> None:
+async def test_batch_being_rebuilt_is_polled_until_it_is_back(visitor: Visitor) -> None:
     await visitor.page.clock.install()
     visitor.service.refusals["status"] = (503, {"error": REBUILT})
     await visitor.service.put(status())
@@ -129,7 +129,7 @@ async def test_a_batch_that_is_being_rebuilt_is_asked_for_until_it_is_there(visi
     await expect(visitor.page.locator("#feed-problem")).to_be_empty()
 
 
-async def test_a_stream_that_breaks_off_says_why_when_it_does_so_again(visitor: Visitor) -> None:
+async def test_reason_of_a_repeatedly_broken_stream_is_shown(visitor: Visitor) -> None:
     await visitor.service.put(status())
     await visitor.open("monday")
     visitor.service.breaking = "Redis cannot serve this now"
@@ -141,7 +141,7 @@ async def test_a_stream_that_breaks_off_says_why_when_it_does_so_again(visitor: 
     await visitor.link_is("Live")
 
 
-async def test_without_a_server_it_says_so_and_comes_back(visitor: Visitor) -> None:
+async def test_unreachable_server_is_reported_until_it_is_back(visitor: Visitor) -> None:
     await visitor.service.put(status())
     await visitor.open("monday")
     await visitor.page.context.set_offline(True)
@@ -153,7 +153,7 @@ async def test_without_a_server_it_says_so_and_comes_back(visitor: Visitor) -> N
     visitor.wrong = [one for one in visitor.wrong if "ERR_INTERNET_DISCONNECTED" not in one]
 
 
-async def test_a_batch_that_goes_is_said_to_be_gone(visitor: Visitor) -> None:
+async def test_deleted_batch_is_reported(visitor: Visitor) -> None:
     await visitor.service.put(status())
     await visitor.open("monday")
     del visitor.service.batches["monday"]
@@ -165,7 +165,7 @@ async def test_a_batch_that_goes_is_said_to_be_gone(visitor: Visitor) -> None:
     await expect(visitor.field("id")).to_have_text("monday")
 
 
-async def test_an_answer_of_the_gateways_is_shown_as_it_is(visitor: Visitor) -> None:
+async def test_answer_of_the_gateway_is_shown_unchanged(visitor: Visitor) -> None:
     await visitor.page.route(
         lambda url: "batch=monday" in url,
         lambda route: (
@@ -181,7 +181,7 @@ async def test_an_answer_of_the_gateways_is_shown_as_it_is(visitor: Visitor) -> 
 
 
 @pytest.mark.parametrize("path", ["", "status", "status/"])
-async def test_every_request_goes_to_the_pages_own_address_and_names_its_mode(visitor: Visitor, path: str) -> None:
+async def test_every_request_goes_to_the_pages_own_address_with_a_mode(visitor: Visitor, path: str) -> None:
     await visitor.service.put(ended())
     await visitor.open("monday", path=path)
     await expect(visitor.page.locator("#output-rows a")).to_have_count(4)
@@ -193,8 +193,8 @@ async def test_every_request_goes_to_the_pages_own_address_and_names_its_mode(vi
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
 @pytest.mark.parametrize("size", [1, 7, 10_000])
-async def test_a_stream_is_read_however_it_is_cut_into_pieces(visitor: Visitor, end: str, size: int) -> None:
-    """As the HTML Standard has it: comments, unknown fields, data over lines, a character cut in two."""
+async def test_stream_is_parsed_in_pieces_of_any_size(visitor: Visitor, end: str, size: int) -> None:
+    """As in the HTML Standard: comments, unknown fields, data of several lines, a split character."""
     await visitor.open()
     lines = [
         ": hello",

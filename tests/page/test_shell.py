@@ -1,4 +1,4 @@
-"""The page's shell: one document that a browser may run, and nothing beside it."""
+"""The shell of the page: one document that a browser may run, and nothing else."""
 
 import base64
 import hashlib
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parents[2] / "pipeline" / "page"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 SHELL = read_shell()
-# Each of them makes code or markup of text; the policy refuses some of them too.
+# Each of these turns text into code or markup; the policy blocks some of them too.
 MARKUP_SINKS = re.compile(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|new Function|srcdoc|DOMParser")
 
 
 class Blocks(HTMLParser):
-    """Collects what the document runs, refers to, and says by attributes."""
+    """Collects the scripts, references and attributes of the document."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def test_the_policy_allows_the_two_blocks_of_the_document_and_nothing_else(blocks: Blocks) -> None:
+def test_policy_allows_only_the_two_blocks_of_the_document(blocks: Blocks) -> None:
     (style,), (script,) = blocks.text["style"], blocks.text["script"]
     policy = dict(part.split(" ", 1) for part in SHELL.headers["Content-Security-Policy"].split("; "))
     assert policy == {
@@ -83,7 +83,7 @@ def test_the_policy_allows_the_two_blocks_of_the_document_and_nothing_else(block
     }
 
 
-def test_the_document_refers_to_nothing_outside_and_has_no_code_in_attributes(blocks: Blocks) -> None:
+def test_document_has_no_external_reference_and_no_code_in_attributes(blocks: Blocks) -> None:
     assert [
         one for one in blocks.attributes if one[1] in {"style", "src", "srcset", "action"} or one[1][:2] == "on"
     ] == []
@@ -94,7 +94,7 @@ def test_the_document_refers_to_nothing_outside_and_has_no_code_in_attributes(bl
     )
 
 
-def test_every_source_is_in_the_document_and_makes_no_markup_of_text() -> None:
+def test_every_source_is_in_the_document_and_creates_no_markup() -> None:
     assert {path.name for path in FOLDER.iterdir() if path.suffix not in {".py", ""}} == {
         *SCRIPTS,
         "index.html",
@@ -107,7 +107,7 @@ def test_every_source_is_in_the_document_and_makes_no_markup_of_text() -> None:
         assert len(source.splitlines()) < 250, name
 
 
-def test_a_browser_may_keep_the_document_but_asks_whether_it_has_changed() -> None:
+def test_document_may_be_cached_but_is_revalidated() -> None:
     assert {name: SHELL.headers[name] for name in SHELL.headers if name not in {"Content-Security-Policy", "ETag"}} == {
         "Content-Type": "text/html; charset=utf-8",
         "Cross-Origin-Opener-Policy": "same-origin",
@@ -123,21 +123,21 @@ CLOSED = Access((b"a-token-of-the-tests",))
 
 
 class NoContext:
-    """A context of a function whose Redis and S3 are not to be asked: it has none."""
+    """A context of a function without Redis and S3, which must not be used."""
 
     access = CLOSED
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("query", [{}, {"batch": "monday"}, {"batch": "../../nonsense"}])
-async def test_the_shell_has_no_data_and_asks_for_no_token_and_no_service(method: str, query: dict[str, str]) -> None:
+async def test_shell_has_no_data_and_needs_no_token_and_no_service(method: str, query: dict[str, str]) -> None:
     given = event(method, query=query, Accept=BROWSER)
     response = await handle(given, cast("Context", NoContext()))
     assert (response.status, response.body, response.headers) == (200, SHELL.document, SHELL.headers)
 
 
 @pytest.mark.parametrize("known", ["{}", "W/{}", '"other", {}'])
-async def test_who_has_the_shell_is_told_that_it_is_the_same(known: str) -> None:
+async def test_unchanged_shell_is_a_304(known: str) -> None:
     given = event(Accept=BROWSER, If_None_Match=known.format(SHELL.headers["ETag"]))
     response = await handle(given, cast("Context", NoContext()))
     assert (response.status, response.body) == (304, b"")
@@ -159,16 +159,16 @@ async def test_who_has_the_shell_is_told_that_it_is_the_same(known: str) -> None
         (event("POST", Accept=BROWSER, X_Connector="cron-connector"), "sweep"),
     ],
 )
-def test_the_page_is_for_a_browser_that_opens_the_address(given: Event, mode: str) -> None:
+def test_page_is_served_to_a_browser(given: Event, mode: str) -> None:
     assert resolve_mode(given) == mode
 
 
 @pytest.mark.parametrize("given", [event(X_Mode=PAGE), event("POST", Accept=BROWSER), event("PUT", Accept=BROWSER)])
-def test_no_mode_and_no_other_method_is_the_page(given: Event) -> None:
+def test_no_mode_and_no_other_method_serves_the_page(given: Event) -> None:
     with pytest.raises(BadRequestError):
         resolve_mode(given)
 
 
-async def test_what_the_page_reads_needs_the_token() -> None:
+async def test_data_of_the_page_needs_the_token() -> None:
     with pytest.raises(UnauthorizedError):
         await handle(event(X_Mode="status", Accept="application/json"), cast("Context", NoContext()))

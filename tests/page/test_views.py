@@ -1,22 +1,18 @@
-"""What the page shows of a batch and of the list, and that it stays itself whatever it is given."""
+"""The batch view and the list on the page, also with hostile data."""
 
-import json
 import re
 from typing import Any
 
 import pytest
 from playwright.async_api import expect
 
-from tests.rigs.browser.documents import NOW, brief, ended, failure, outputs, status, told
-from tests.rigs.browser.visitor import HIDE, Visitor
+from tests.rigs.browser.documents import BIDI, MARKUP, NOW, brief, ended, failure, status
+from tests.rigs.browser.visitor import Visitor
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-MARKUP = '<img src=x onerror=alert(1)><script>alert(2)</script></script><b>"&amp;'
-BIDI = "\u202egnp.\u202d \u0000\u001b[31m \u2028"
 
-
-async def test_a_batch_is_shown_with_all_that_is_known_of_it(visitor: Visitor) -> None:
+async def test_batch_view_shows_every_field(visitor: Visitor) -> None:
     words: dict[str, Any] = {
         "trouble": "S3 is slow",
         "reason": "cancelled on request",
@@ -78,7 +74,7 @@ async def test_numbers_change_in_place_and_focus_details_and_selection_stay(visi
     await expect(page.locator("#failures")).to_be_hidden()
 
 
-async def test_the_list_shows_open_and_ended_batches_as_they_change(visitor: Visitor) -> None:
+async def test_list_shows_open_and_ended_batches_as_they_change(visitor: Visitor) -> None:
     service = visitor.service
     old = {"batch_id": "old", "status_url": "http://gateway/"}
     service.briefs = {"open": [brief("monday"), old], "ended": [brief("friday"), brief("sunday", ended=NOW)]}
@@ -97,7 +93,7 @@ async def test_the_list_shows_open_and_ended_batches_as_they_change(visitor: Vis
     await expect(page).to_have_title("1 open · Batches · pipeline")
 
 
-async def test_a_batch_of_no_rows_has_no_items_once_it_is_done(visitor: Visitor) -> None:
+async def test_batch_of_no_rows_shows_no_items(visitor: Visitor) -> None:
     nothing: dict[str, Any] = {"items": 0, "succeeded": 0, "failed": 0}
     visitor.service.briefs = {
         "open": [brief("opening", state="opening", **nothing)],
@@ -113,7 +109,7 @@ async def test_a_batch_of_no_rows_has_no_items_once_it_is_done(visitor: Visitor)
     await expect(bar).to_have_attribute("aria-valuetext", "no items")
 
 
-async def test_without_batches_it_says_how_to_start_one(visitor: Visitor) -> None:
+async def test_empty_list_says_how_to_start_a_batch(visitor: Visitor) -> None:
     await visitor.open()
     await expect(visitor.page.locator("#list-command")).to_have_text(
         f"curl '{visitor.served.url}' -H 'X-Mode: batch' -d data/rows.csv"
@@ -133,7 +129,7 @@ async def test_without_batches_it_says_how_to_start_one(visitor: Visitor) -> Non
     ],
     ids=["opening", "an older batch", "nearly nothing", "empty parts", "no state", "no answer", "an odd answer"],
 )
-async def test_what_is_missing_is_a_dash_or_not_shown(visitor: Visitor, document: dict[str, object]) -> None:
+async def test_missing_values_are_a_dash_or_hidden(visitor: Visitor, document: dict[str, object]) -> None:
     await visitor.service.put(document)
     await visitor.open("monday")
     await expect(visitor.field("id")).to_have_text("monday")
@@ -144,7 +140,7 @@ async def test_what_is_missing_is_a_dash_or_not_shown(visitor: Visitor, document
 
 @pytest.mark.parametrize("visitor", [{"viewport": {"width": 320, "height": 640}}], indirect=True)
 @pytest.mark.parametrize("hostile", [MARKUP, BIDI, "x" * 5000, "\n" * 3000 + "end", "e" + "\u0301" * 2000])
-async def test_hostile_text_of_a_model_is_text_and_breaks_nothing(visitor: Visitor, hostile: str) -> None:
+async def test_hostile_text_is_shown_as_text(visitor: Visitor, hostile: str) -> None:
     group = failure(hostile, item=hostile, result=hostile, call_id=hostile)
     texts = dict.fromkeys(("reason", "trouble", "function"), hostile)
     await visitor.service.put(status(failures=[group], notes=[hostile], **texts))
@@ -163,7 +159,7 @@ async def test_hostile_text_of_a_model_is_text_and_breaks_nothing(visitor: Visit
         assert box is not None
         assert box["height"] < most
     assert await visitor.overflow() == 0
-    # Everything below is still where it can be reached, and nothing is on top of it.
+    # Everything below is still reachable, and nothing covers it.
     await visitor.page.locator("#failure-rows summary").click(trial=True)
     await visitor.button("Apply").click(trial=True)
     await visitor.open()
@@ -171,7 +167,7 @@ async def test_hostile_text_of_a_model_is_text_and_breaks_nothing(visitor: Visit
     assert await visitor.overflow() == 0
 
 
-async def test_a_hostile_id_or_key_in_the_address_is_text(visitor: Visitor) -> None:
+async def test_hostile_id_in_the_address_is_shown_as_text(visitor: Visitor) -> None:
     await visitor.page.goto(
         f"{visitor.served.url}?batch=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E#<script>alert(1)</script>"
     )
@@ -179,86 +175,3 @@ async def test_a_hostile_id_or_key_in_the_address_is_text(visitor: Visitor) -> N
         "404: there is no batch '<img src=x onerror=alert(1)>'"
     )
     assert await visitor.page.locator("main img").count() == 0
-
-
-async def test_outputs_are_links_to_web_addresses_in_a_new_tab(visitor: Visitor) -> None:
-    await visitor.service.put(ended())
-    await visitor.open("monday")
-    links, rows = visitor.page.locator("#output-rows a"), visitor.page.locator("#output-rows > li")
-    await expect(links).to_have_count(4)
-    for place, link in enumerate([outputs()["summary"], *outputs()["outputs"]]):
-        await expect(links.nth(place)).to_have_attribute("href", link["url"])
-        await expect(links.nth(place)).to_have_attribute("rel", "noopener noreferrer")
-        await expect(links.nth(place)).to_have_attribute("target", "_blank")
-    await expect(rows.nth(1)).to_contain_text("Rows and results, CSV · 51 KB")
-    await expect(rows.nth(3)).to_contain_text("Output · 51 KB")
-    await visitor.button("Show all parts").click()
-    await expect(links).to_have_count(7)
-    await expect(rows.nth(5)).to_contain_text("Outcomes, generation 0 · 51 KB")
-    # Told of the same end once more, nothing is asked for again.
-    await visitor.service.change("monday", trouble="told again")
-    for hidden in (True, False):
-        await visitor.page.evaluate(HIDE, hidden)
-    await expect(visitor.field("trouble")).to_have_text("told again")
-    await visitor.link_is("Up to date")
-    await expect(links).to_have_count(7)
-    assert [one.query for one in visitor.service.requests("outputs")] == [
-        {"batch": "monday"},
-        {"batch": "monday", "parts": "true"},
-    ]
-
-
-@pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,<script>alert(1)</script>", "//", "x"])
-async def test_an_address_that_is_not_the_webs_is_no_link(visitor: Visitor, address: str) -> None:
-    await visitor.service.put(ended())
-    answer = json.dumps(outputs(summary={"key": "monday.json", "size": 1, "url": address}, outputs=[]))
-
-    await visitor.page.route(
-        lambda url: "batch=monday" in url,
-        lambda route: (
-            route.fulfill(body=answer, content_type="application/json")
-            if route.request.headers.get("x-mode") == "outputs"
-            else route.continue_()
-        ),
-    )
-    await visitor.open("monday")
-    link = visitor.page.locator("#output-rows a")
-    await expect(link).to_contain_text("monday.json")
-    assert await link.get_attribute("href") is None
-
-
-async def test_outputs_that_are_refused_are_told_in_the_servers_words(visitor: Visitor) -> None:
-    visitor.service.refusals["outputs"] = (409, {"error": "batch 'monday' has not ended: it is running"})
-    await visitor.service.put(ended())
-    await visitor.open("monday")
-    await expect(visitor.page.locator("#outputs-problem")).to_have_text(
-        "409: batch 'monday' has not ended: it is running"
-    )
-
-
-async def test_who_is_told_of_the_end_is_shown_until_all_are(visitor: Visitor) -> None:
-    waiting = [told(target="fold", kind="reduce"), told(target="https://hooks.example")]
-    await visitor.service.put(status(notifications=waiting))
-    await visitor.open("monday")
-    rows = visitor.page.locator("#notice-rows > li")
-    await expect(rows).to_have_text(["fold at the end reduces", "https://hooks.example at the end is notified"])
-    tried = told(target="https://hooks.example", tries=3, at=NOW)
-    await visitor.service.put(ended(notifications=[waiting[0] | {"state": "delivered", "tries": 1, "at": NOW}, tried]))
-    await expect(rows.nth(1)).to_contain_text("due is notified \u00b7 3 tries \u00b7 no answer at")
-    await visitor.link_is("Live")
-    gone = {"state": "given up", "tries": 4, "status_code": 410}
-    await visitor.service.change("monday", notifications=[waiting[0] | {"state": "delivered"}, tried | gone])
-    await expect(rows.nth(1)).to_contain_text("given up is notified \u00b7 4 tries \u00b7 410 at")
-    await visitor.link_is("Up to date")
-    # What the function that reduces has answered is an output more.
-    assert len(visitor.service.requests("outputs")) >= 1
-
-
-@pytest.mark.parametrize(
-    "found", [None, {}, [None], [{}], [told(target="<b>x</b>", state="<i>", tries="x")]], ids=range(5)
-)
-async def test_whatever_is_said_of_who_is_told_is_text(visitor: Visitor, found: object) -> None:
-    await visitor.service.put(ended(notifications=found))
-    await visitor.open("monday")
-    await visitor.link_is("Up to date")
-    assert await visitor.page.locator("#notices :is(b, i)").count() == 0

@@ -1,4 +1,4 @@
-"""What stack.yml and the Dockerfile say, read as faas-cli and docker read them."""
+"""stack.yml and the Dockerfile, read as faas-cli and docker read them."""
 
 import fnmatch
 import re
@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 HANDLER = ROOT / "pipeline"
-# What is never in the image.
+# Folders that are never in the image.
 OUTSIDE = frozenset({"local", "client", "cli", "docs"})
 DOCKERFILE = HANDLER / "Dockerfile"
 SUBSTITUTION = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")

@@ -29,7 +29,7 @@ def limits_of_process(name: str) -> tuple[int, int]:
 
 
 def oom_score(path: str) -> int:
-    """Linux alone has the file."""
+    """Only Linux has the file."""
     return int(Path(path).read_text()) if Path(path).exists() else 1000
 
 
@@ -52,7 +52,7 @@ def work(seconds: int) -> None:
         pass
 
 
-async def test_a_function_is_called_with_its_argument() -> None:
+async def test_function_is_called_with_its_argument() -> None:
     assert await call_in_child(double, 21, LIMITS) == 42
 
 
@@ -65,34 +65,34 @@ async def test_a_function_is_called_with_its_argument() -> None:
         ("RLIMIT_FSIZE", (MIB, MIB)),
     ],
 )
-async def test_a_child_has_limits(name: str, limit: tuple[int, int]) -> None:
+async def test_child_has_limits(name: str, limit: tuple[int, int]) -> None:
     limits = Limits(memory=256 * MIB, processor_seconds=60, file_bytes=MIB)
     assert await call_in_child(limits_of_process, name, limits) == limit
 
 
-async def test_a_child_is_the_first_to_go_when_the_machine_has_no_memory_left() -> None:
+async def test_child_is_the_first_to_be_killed_without_memory() -> None:
     assert await call_in_child(oom_score, "/proc/self/oom_score_adj", LIMITS) == 1000
 
 
 @pytest.mark.parametrize("kind", [BadRequestError, UnavailableError])
-async def test_the_error_of_a_function_is_raised_again(kind: type[Exception]) -> None:
+async def test_error_of_the_function_is_raised(kind: type[Exception]) -> None:
     with pytest.raises(kind, match=r"^in words$") as caught:
         await call_in_child(raise_error, kind.__name__, LIMITS)
     assert type(caught.value) is kind
 
 
-async def test_a_function_that_needs_too_much_memory_says_so() -> None:
+async def test_function_over_its_memory_is_an_error() -> None:
     with pytest.raises(ChildEndedError, match=r"^it needs more than 256 MiB of memory$"):
         await call_in_child(allocate, 300 * MIB, LIMITS)
 
 
-async def test_a_function_that_takes_too_much_processor_time_says_so() -> None:
+async def test_function_over_its_processor_time_is_an_error() -> None:
     limits = Limits(memory=256 * MIB, processor_seconds=1)
     with pytest.raises(ChildEndedError, match=r"^it took more than 1 s of processor time$"):
         await call_in_child(work, 60, limits)
 
 
-async def test_a_function_that_takes_too_long_is_killed() -> None:
+async def test_function_over_its_time_is_killed() -> None:
     with pytest.raises(TimeoutError):
         await call_in_child(work, 60, Limits(memory=256 * MIB, processor_seconds=60, seconds=0.1))
 
@@ -105,7 +105,7 @@ async def test_a_function_that_takes_too_long_is_killed() -> None:
         (signal.SIGSEGV, "^its process ended with exit code -11, as one may that needs more than 256 MiB of memory$"),
     ],
 )
-async def test_the_end_of_a_child_is_explained(code: signal.Signals, words: str) -> None:
+async def test_end_of_a_child_is_explained(code: signal.Signals, words: str) -> None:
     limits = Limits(memory=256 * MIB, processor_seconds=60, idle_seconds=30)
     with pytest.raises(ChildEndedError, match=words) as caught:
         await call_in_child(end_by, int(code), limits)
@@ -124,7 +124,7 @@ time.sleep(100)
 """
 
 
-async def test_a_child_that_stands_still_is_ended_and_one_that_works_is_not() -> None:
+async def test_stalled_child_is_killed_and_a_working_one_is_not() -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", HANGS, stdout=PIPE)
     output, _ = await process.communicate()
     assert (output, process.returncode) == (b"worked\n", -signal.SIGALRM)

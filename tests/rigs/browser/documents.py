@@ -1,12 +1,15 @@
-"""Documents as the function answers with them."""
+"""Documents as the function sends them."""
 
 from typing import Any
 
 NOW = 1_790_000_000.0
+# Text that must not become part of a page.
+MARKUP = '<img src=x onerror=alert(1)><script>alert(2)</script></script><b>"&amp;'
+BIDI = "\u202egnp.\u202d \u0000\u001b[31m \u2028"
 
 
 def brief(batch: str, **fields: Any) -> dict[str, Any]:
-    """Return a batch as the list has it."""
+    """Return a batch as it is in the list."""
     return {
         "batch_id": batch,
         "state": "running",
@@ -35,7 +38,7 @@ def failure(kind: str = "422: the picture cannot be decoded", **example: Any) ->
 
 
 def status(batch: str = "monday", **fields: Any) -> dict[str, Any]:
-    """Return a batch that runs, or what `fields` make of it."""
+    """Return the status of a running batch, changed by `fields`."""
     counts = [4, 11, 15, 16, 18, 17, 19, 22, 20, 18, 17, 6, 3, 9, 16, 19, 21, 20, 22, 23, 21, 19, 20, 22, 21, 22, 20, 8]
     return {
         "batch_id": batch,
@@ -70,20 +73,20 @@ def status(batch: str = "monday", **fields: Any) -> dict[str, Any]:
     }
 
 
-def told(**fields: Any) -> dict[str, Any]:
-    """Return one who is told of the end."""
+def notification(**fields: Any) -> dict[str, Any]:
+    """Return the notification of a target."""
     return {"target": "next", "kind": "notify", "state": "due", "tries": 0, "status_code": None, "at": None, **fields}
 
 
 def answer(*rows: list[Any], **fields: Any) -> dict[str, Any]:
-    """Return what a query gave, or what `fields` make of it."""
+    """Return the answer of a query, changed by `fields`."""
     first = [list(row) for row in rows] or [["espresso", 812, True, 0.5], ["tripod", 401, False, None]]
     columns = ["label", "n", "ok", "score"][: len(first[0])]
     return {"rows": len(first), "columns": columns, "first": first, "error": None, **fields}
 
 
 def ended(batch: str = "monday", state: str = "done", **fields: Any) -> dict[str, Any]:
-    """Return a batch that has ended."""
+    """Return the status of an ended batch."""
     counts = {"succeeded": 1988, "failed": 12, "settled": 2000, "in_flight": 0, "released": 2000, "eta": None}
     times = {"completed": NOW, "ended": NOW, "elapsed": 201.5}
     links = {
@@ -95,7 +98,7 @@ def ended(batch: str = "monday", state: str = "done", **fields: Any) -> dict[str
 
 
 def outputs(batch: str = "monday", **fields: Any) -> dict[str, Any]:
-    """Return links to what a batch wrote."""
+    """Return links to the outputs of a batch."""
     summary = {"key": f"{batch}.json", "size": 418_233, "url": f"https://s3.example/{batch}.json?X-Amz-Signature=a"}
     others = [
         {"name": name, "key": f"{batch}/{name}", "size": 51_007, "url": f"https://s3.example/{batch}/{name}"}

@@ -1,4 +1,4 @@
-"""A function that speaks as the real one does, with the real shell: what it answers is decided by the test."""
+"""A fake function with the real shell of the page; the test determines its answers."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ PREFIX = "/some/gateway/function/pipeline"
 
 @dataclass(frozen=True)
 class Seen:
-    """A request of the page; never for the shell itself."""
+    """A request of the page, except those for the shell itself."""
 
     mode: str
     method: str
@@ -35,7 +35,7 @@ class Seen:
 
 @dataclass
 class Service:
-    """Holds the documents; whoever changes one says so by `change` or `put`, and streams carry it."""
+    """Holds the documents; `change` and `put` change them and notify the streams."""
 
     batches: dict[str, dict[str, Any]] = field(default_factory=dict)
     briefs: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {"open": [], "ended": []})
@@ -65,19 +65,19 @@ class Service:
         await self.notify()
 
     async def notify(self) -> None:
-        """Let all streams look again."""
+        """Let all streams read the documents again."""
         self.version += 1
         async with self._changed:
             self._changed.notify_all()
 
     async def cut_streams(self) -> None:
-        """End every stream that is open, as the real one does by itself after a while."""
+        """End every open stream, as the real function does after a while."""
         self._cut += 1
         async with self._changed:
             self._changed.notify_all()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Answer anything."""
+        """Answer any request."""
         event = Event(await request.read(), request.headers, request.method, request.query, request.path)
         mode = request.headers.get("X-Mode") or resolve_mode(event)
         if mode == PAGE:
@@ -149,7 +149,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Served:
-    """A service that listens, and the address of its page."""
+    """A running service, and the address of its page."""
 
     service: Service
     url: str

@@ -1,4 +1,4 @@
-"""Somebody with a browser, who notices whatever the page should not do."""
+"""A visitor with a browser, which records everything that the page must not do."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +10,10 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Dialog
 from tests.rigs.browser.service import Served, Service
 
 AXE = Axe()
-# What a browser says of every answer that is an error, whoever asked for it.
+# The message of a browser for every answer with an error status.
 OF_THE_NETWORK = "Failed to load resource: the server responded with a status of"
 VIOLATIONS = "document.addEventListener('securitypolicyviolation', (e) => console.error('POLICY', e.violatedDirective))"
-# A browser without a window never hides a tab.
+# A headless browser never hides a tab.
 HIDE = """hidden => {
     Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
     document.dispatchEvent(new Event("visibilitychange"));
@@ -24,7 +24,7 @@ expect.set_options(timeout=PATIENCE)
 
 @dataclass
 class Visitor:
-    """One tab; `wrong` holds what was seen and must not be."""
+    """One tab; `wrong` holds the forbidden events in it."""
 
     page: Page
     served: Served
@@ -35,40 +35,40 @@ class Visitor:
         return self.served.service
 
     async def open(self, batch: str = "", *, path: str = "") -> None:
-        """Open the list, or a batch, by its address, and wait until something is shown."""
+        """Open the list or a batch by its address, and wait until it is shown."""
         await self.page.goto(self.served.url + path + (f"?batch={batch}" if batch else ""))
         await expect(self.page.locator("#view-wait")).to_be_hidden()
 
     def field(self, name: str) -> Locator:
-        """Return a place of the batch's view."""
+        """Return a field of the batch view."""
         return self.page.locator(f'#view-batch [data-field="{name}"]')
 
     def button(self, name: str) -> Locator:
-        """Return a button by its whole name."""
+        """Return a button by its exact name."""
         return self.page.get_by_role("button", name=name, exact=True)
 
     async def link_is(self, text: str) -> None:
-        """Wait until the connection is as said."""
+        """Wait until the state of the connection has this text."""
         await expect(self.page.locator("#connection-text")).to_have_text(text)
 
     async def announced(self, text: str) -> None:
-        """Wait until a screen reader is told."""
+        """Wait until this text is announced to screen readers."""
         await expect(self.page.locator("#announcer")).to_have_text(text)
 
     async def violations(self) -> list[str]:
-        """Return what axe-core has against the page as it is."""
+        """Return the violations that axe-core finds on the current page."""
         found: list[dict[str, Any]] = (await AXE.run(self.page)).response["violations"]
         return [f"{one['id']}: {[node['target'] for node in one['nodes']]}" for one in found]
 
     async def overflow(self) -> int:
-        """Return by how many pixels the page is wider than its window."""
+        """Return the number of pixels by which the page is wider than its window."""
         excess: int = await self.page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
         return excess
 
     def watch(self) -> None:
-        """Note errors of scripts, violations of the policy, dialogs, and requests to other hosts."""
+        """Record script errors, policy violations, dialogs, and requests to other hosts."""
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
         self.page.on("request", self._request)
@@ -90,7 +90,7 @@ class Visitor:
 
 
 async def visitor_of(browser: Browser, served: Served, **options: Any) -> tuple[BrowserContext, Visitor]:
-    """Open a tab of its own session."""
+    """Open a tab in a session of its own."""
     context = await browser.new_context(locale="en-GB", timezone_id="UTC", **options)
     await context.add_init_script(VIOLATIONS)
     visitor = Visitor(await context.new_page(), served)

@@ -3,6 +3,8 @@
 import contextlib
 import io
 import json
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,16 +24,18 @@ from tests.rigs.waiting import wait_until
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
-# A key that has gone since it was listed answers -2.
+# The answer of Redis for a key without a TTL; for a key deleted since the listing it is -2.
 NO_TTL = -1
 FAST = {"sweep_interval": "0.2"}
-# A lost message is found within seconds, for tests that lose some.
+# A lost message is found within seconds, for tests that lose messages.
 SHORT_SILENCE = {**FAST, "task_timeout": "1", "ack_wait": "0.5"}
+
+TOKEN = "a-token-of-the-tests"
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The stack, and a client's view of it."""
+    """The stack, as a client sees it."""
 
     stack: LocalStack
     http: aiohttp.ClientSession
@@ -61,16 +65,24 @@ class Cluster:
     async def call(
         self, mode: str, *, body: bytes = b"", query: Mapping[str, str] | None = None, **headers: str
     ) -> tuple[int, dict[str, Any]]:
-        """Call the function in a mode; keyword arguments are headers with dashes for underscores."""
+        """Call the function in a mode; keyword arguments are headers, whose underscores become dashes."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         request = self.http.post(self.url, data=io.BytesIO(body), params=query, headers={"X-Mode": mode, **named})
         async with request as response:
             return response.status, await response.json()
 
     async def replicas_live(self) -> None:
-        """Wait until every replica of the function answers, after some were killed."""
+        """Wait until every replica of the function answers."""
         replicas = self.stack.gateway.functions["pipeline"].replicas
         await wait_until(lambda: all(replica.ready for replica in replicas))
+
+    async def replace_replica(self) -> None:
+        """Kill the only replica and wait for its successor, as a new deployment does."""
+        before = self.stack.restarts("pipeline")
+        (pid,) = self.stack.pids("pipeline")
+        os.kill(pid, signal.SIGKILL)
+        await wait_until(lambda: self.stack.restarts("pipeline") > before)
+        await self.replicas_live()
 
     async def submit_rows(self, rows: Sequence[str], **options: str) -> dict[str, Any]:
         """Submit rows as a CSV body; returns the 201 document."""
@@ -87,7 +99,7 @@ class Cluster:
             return document
 
     async def ended(self, batch: str, *, within: float = 60.0) -> dict[str, Any]:
-        """Wait until a batch has ended; returns its final status. A replica that is just going may answer 502."""
+        """Wait until a batch has ended; returns its final status. A replica that is stopping may answer 502."""
 
         async def final() -> dict[str, Any]:
             async with self.http.get(self.url, params={"batch": batch}) as response:
@@ -108,17 +120,17 @@ class Cluster:
         return await self.ended(batch), await self.summary(batch)
 
     def calls(self) -> list[tuple[str, str, str | None]]:
-        """Return the model function's own log: call id, the item's first letters, the header X-Extra."""
+        """Return the log of the model function: call id, beginning of the item, header X-Extra."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [tuple(json.loads(line)) for line in lines]
 
     async def keys_without_ttl(self) -> list[str]:
-        """Return the keys in Redis that would stay for ever."""
+        """Return the keys in Redis without a TTL."""
         return [key.decode() async for key in self.redis.scan_iter() if await self.redis.ttl(key) == NO_TTL]
 
 
 def to_csv(rows: Sequence[str], column: str = "url") -> bytes:
-    """Quote rows as a CSV of one column."""
+    """Write rows as a CSV of one column."""
     quoted = ('"' + row.replace('"', '""') + '"' for row in rows)
     return "\n".join([column, *quoted, ""]).encode()
 
@@ -132,7 +144,7 @@ def urls(count: int) -> list[str]:
 async def cluster(
     folder: Path, *, workers: int = 16, redelivery: float = 60.0, replicas: int = 1, **environment: str
 ) -> AsyncIterator[Cluster]:
-    """Run a stack with the misbehaving model function `echo`; a message is delivered again after `redelivery` s."""
+    """Run a stack with the misbehaving model function `echo`; messages are redelivered after `redelivery` s."""
     log = folder / "calls.ndjson"
     model = FunctionSpec("echo", (sys.executable, "-m", "tests.rigs.openfaas.model_function"), {"MODEL_LOG": str(log)})
     async with contextlib.AsyncExitStack() as cleanup:

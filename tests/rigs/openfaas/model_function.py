@@ -1,4 +1,4 @@
-"""A model function that misbehaves on request: the first word of an item decides on the answer."""
+"""A model function that misbehaves on request: the first word of an item determines the answer."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ HOSTILE_HEADERS = {
     "X-Function-Status": "500",
     "X-Callback-Url": "http://127.0.0.1:1/",
 }
-# What would run, or look like the page's own, in a browser that took it for HTML.
+# Markup that would run in a browser, or look like part of the page, if it were treated as HTML.
 MARKUP = """<img src=x onerror=alert(1)><script>alert(2)</script></script><b>"it's & bold"</b>"""
 
 
@@ -51,7 +51,7 @@ async def answer(request: web.Request) -> web.Response:
 
 
 def result_of(text: str) -> object:
-    """Return what a well-behaved call answers: the item's length, many letters for `big N`, a label for `label X`."""
+    """Return a normal answer: the length of the item, many letters for `big N`, a label for `label X`."""
     word, _, rest = text.partition(" ")
     if word == "label":
         return {"label": rest.split(" ")[0]}
@@ -59,13 +59,13 @@ def result_of(text: str) -> object:
 
 
 def _flaky(text: str) -> web.Response:
-    """Fail until the sixth call for this item: past what one task tries, within what two generations do."""
+    """Fail until the sixth call for this item: more calls than one task makes, fewer than two generations."""
     calls = sum(json.loads(line)[1] == text for line in Path(os.environ["MODEL_LOG"]).read_text().splitlines())
     return web.json_response(result_of(text)) if calls > 5 else web.Response(status=503, text="not yet")
 
 
 async def health(_request: web.Request) -> web.Response:
-    """Say that the process listens."""
+    """Answer that the process is healthy."""
     return web.Response(text="OK")
 
 

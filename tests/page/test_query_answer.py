@@ -1,16 +1,15 @@
-"""What the page shows of the answer to a batch's query."""
+"""The answer of a query on the page."""
 
 import pytest
 from playwright.async_api import expect
 
-from tests.page.test_views import BIDI, MARKUP
-from tests.rigs.browser.documents import answer, status
+from tests.rigs.browser.documents import BIDI, MARKUP, answer, status
 from tests.rigs.browser.visitor import Visitor
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_what_a_query_gave_is_a_table(visitor: Visitor) -> None:
+async def test_answer_of_a_query_is_a_table(visitor: Visitor) -> None:
     await visitor.service.put(status())
     await visitor.open("monday")
     page = visitor.page
@@ -28,7 +27,7 @@ async def test_what_a_query_gave_is_a_table(visitor: Visitor) -> None:
     await expect(visitor.field("sql-count")).to_have_text("1 row")
 
 
-async def test_a_query_without_rows_or_with_an_error_says_so(visitor: Visitor) -> None:
+async def test_query_without_rows_or_with_an_error_is_reported(visitor: Visitor) -> None:
     await visitor.service.put(status(sql=answer(rows=0, first=[])))
     await visitor.open("monday")
     await expect(visitor.field("sql-count")).to_have_text("0 rows")

@@ -1,11 +1,11 @@
-"""Everybody can use the page: axe-core finds nothing in any view, light or dark, and a phone shows all of it."""
+"""Accessibility: axe-core finds no violation in any view, light or dark, and a phone shows all of it."""
 
 from collections.abc import Awaitable, Callable
 
 import pytest
 from playwright.async_api import expect
 
-from tests.rigs.browser.documents import NOW, brief, ended, status, told
+from tests.rigs.browser.documents import NOW, brief, ended, notification, status
 from tests.rigs.browser.visitor import Visitor
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -52,7 +52,10 @@ async def failures(visitor: Visitor) -> None:
 
 
 async def over(visitor: Visitor) -> None:
-    notified = [told(kind="reduce", state="delivered", tries=1, status_code=200), told(state="given up", tries=9)]
+    notified = [
+        notification(kind="reduce", state="delivered", tries=1, status_code=200),
+        notification(state="given up", tries=9),
+    ]
     await visitor.service.put(ended(notifications=notified))
     await visitor.open("monday")
     await visitor.button("Show all parts").click()
@@ -101,20 +104,22 @@ VIEWS: dict[str, Callable[[Visitor], Awaitable[None]]] = {
     "visitor", LOOKS, ids=lambda look: f"{look['viewport']['width']}-{look['color_scheme']}", indirect=True
 )
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
-async def test_a_view_has_no_barrier_and_fits(visitor: Visitor, view: Callable[[Visitor], Awaitable[None]]) -> None:
+async def test_view_has_no_violations_and_fits_its_window(
+    visitor: Visitor, view: Callable[[Visitor], Awaitable[None]]
+) -> None:
     await view(visitor)
     assert await visitor.violations() == []
     assert await visitor.overflow() == 0
 
 
-async def test_axe_would_notice(visitor: Visitor) -> None:
+async def test_axe_finds_a_planted_violation(visitor: Visitor) -> None:
     await visitor.open()
     await visitor.page.evaluate("document.querySelector('#main').append(document.createElement('input'))")
-    assert [one.split(":")[0] for one in await visitor.violations()] == ["label"]
+    assert [violation.split(":")[0] for violation in await visitor.violations()] == ["label"]
 
 
 @pytest.mark.parametrize("visitor", [{"reduced_motion": "reduce"}], indirect=True)
-async def test_nothing_moves_for_who_wants_none(visitor: Visitor) -> None:
+async def test_nothing_moves_with_reduced_motion(visitor: Visitor) -> None:
     await running(visitor)
     moving = "document.getAnimations().filter((one) => one.playState === 'running').length"
     await visitor.link_is("Live")

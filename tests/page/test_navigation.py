@@ -1,4 +1,4 @@
-"""Where somebody is on the page, how they move, and who they are."""
+"""Navigation on the page: addresses, history, keyboard and token."""
 
 import pytest
 from playwright.async_api import expect
@@ -17,7 +17,7 @@ async def prepare(visitor: Visitor) -> None:
     await visitor.service.put(status("monday"), status("tuesday", succeeded=7), ended("sunday"))
 
 
-async def test_a_reload_keeps_the_place_and_back_and_forward_move(visitor: Visitor) -> None:
+async def test_reload_keeps_the_place_and_back_and_forward_work(visitor: Visitor) -> None:
     await prepare(visitor)
     page = visitor.page
     await visitor.open()
@@ -40,7 +40,7 @@ async def test_a_reload_keeps_the_place_and_back_and_forward_move(visitor: Visit
     await expect(visitor.field("id")).to_have_text("monday")
 
 
-async def test_everything_is_reached_by_the_keyboard(visitor: Visitor) -> None:
+async def test_everything_is_reachable_by_keyboard(visitor: Visitor) -> None:
     await prepare(visitor)
     page = visitor.page
     await visitor.open()
@@ -71,7 +71,7 @@ async def test_everything_is_reached_by_the_keyboard(visitor: Visitor) -> None:
     assert visitor.service.requests("cancel") == []
 
 
-async def test_a_focus_is_seen(visitor: Visitor) -> None:
+async def test_focus_is_visible(visitor: Visitor) -> None:
     await prepare(visitor)
     await visitor.open("monday")
     for _ in range(4):
@@ -80,7 +80,7 @@ async def test_a_focus_is_seen(visitor: Visitor) -> None:
         assert outline == "solid"
 
 
-async def test_the_token_is_asked_for_kept_in_this_tab_and_forgotten(visitor: Visitor) -> None:
+async def test_token_is_requested_kept_in_this_tab_and_forgotten(visitor: Visitor) -> None:
     await prepare(visitor)
     visitor.service.token = TOKEN
     page = visitor.page
@@ -99,16 +99,16 @@ async def test_the_token_is_asked_for_kept_in_this_tab_and_forgotten(visitor: Vi
     await expect(visitor.field("succeeded")).to_have_text("1,180")
     await page.reload()
     await expect(visitor.field("succeeded")).to_have_text("1,180")
-    kept = "[Object.values(sessionStorage), Object.values(localStorage), document.cookie, document.title]"
-    assert await page.evaluate(kept) == [[TOKEN], [], "", "59% running · monday"]
+    storage = "[Object.values(sessionStorage), Object.values(localStorage), document.cookie, document.title]"
+    assert await page.evaluate(storage) == [[TOKEN], [], "", "59% running · monday"]
     assert all(TOKEN not in f"{one.path}{one.query}" for one in visitor.service.seen)
     await visitor.button("Forget token").click()
     await expect(field).to_be_visible()
-    assert await page.evaluate(kept) == [[], [], "", "Token needed · pipeline"]
+    assert await page.evaluate(storage) == [[], [], "", "Token needed · pipeline"]
     assert TOKEN not in await page.content()
 
 
-async def test_a_token_that_is_being_written_stays_while_somebody_looks_for_it_in_another_tab(visitor: Visitor) -> None:
+async def test_typed_token_stays_while_the_tab_is_hidden(visitor: Visitor) -> None:
     visitor.service.token = TOKEN
     await visitor.open()
     field = visitor.page.get_by_label("Token", exact=True)
@@ -121,7 +121,7 @@ async def test_a_token_that_is_being_written_stays_while_somebody_looks_for_it_i
     await expect(visitor.page.get_by_role("heading", name="No batches yet")).to_be_visible()
 
 
-async def test_the_same_place_twice_is_one_step_back(visitor: Visitor) -> None:
+async def test_same_place_twice_is_one_history_entry(visitor: Visitor) -> None:
     await prepare(visitor)
     await visitor.open("monday")
     for name in ("All batches", "pipeline"):
@@ -131,7 +131,7 @@ async def test_the_same_place_twice_is_one_step_back(visitor: Visitor) -> None:
     await expect(visitor.field("id")).to_have_text("monday")
 
 
-async def test_what_was_opened_of_one_batch_is_closed_in_the_next(visitor: Visitor) -> None:
+async def test_details_opened_in_one_batch_are_closed_in_the_next(visitor: Visitor) -> None:
     await prepare(visitor)
     await visitor.open("monday")
     await visitor.page.locator("summary").first.click()
@@ -142,7 +142,7 @@ async def test_what_was_opened_of_one_batch_is_closed_in_the_next(visitor: Visit
     assert await visitor.page.locator("details[open]").count() == 0
 
 
-async def test_another_tab_knows_no_token(visitor: Visitor) -> None:
+async def test_other_tab_has_no_token(visitor: Visitor) -> None:
     visitor.service.token = TOKEN
     await visitor.open()
     await visitor.page.get_by_label("Token", exact=True).fill(TOKEN)
@@ -154,7 +154,7 @@ async def test_another_tab_knows_no_token(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize(("given", "words"), [("", "Enter the token."), ("tokén", "A token has only letters, digits")])
-async def test_what_can_be_no_token_is_not_sent(visitor: Visitor, given: str, words: str) -> None:
+async def test_invalid_token_is_not_sent(visitor: Visitor, given: str, words: str) -> None:
     visitor.service.token = TOKEN
     await visitor.open()
     before = len(visitor.service.seen)
@@ -164,7 +164,7 @@ async def test_what_can_be_no_token_is_not_sent(visitor: Visitor, given: str, wo
     assert len(visitor.service.seen) == before
 
 
-async def test_a_token_that_is_no_longer_right_is_asked_for_again(visitor: Visitor) -> None:
+async def test_outdated_token_is_requested_again(visitor: Visitor) -> None:
     await prepare(visitor)
     visitor.service.token = TOKEN
     await visitor.open("monday")
