@@ -1,4 +1,4 @@
-"""Those who call the ledger, each script with its reference, and what they keep outside of it."""
+"""Calls of the ledger, each one together with the reference, and what callers keep outside of Redis."""
 
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -11,79 +11,84 @@ from pipeline.answers.envelope import Envelope
 from pipeline.identity import Identity
 from pipeline.ledger.replies import GenerationRef, Repairs
 from pipeline.ledger.states import ENDED
-from tests.model.batch import OVER_THE_WINDOW, SILENCE, Batch
-from tests.model.checks import check_nobody_is_forgotten, check_sight
-from tests.model.life import Life
-from tests.model.outside import Job, Outside, Plan, Ticket
-from tests.model.world import BATCH, Sight, World
+from tests.model.checks import check_duties, check_view
+from tests.model.reference.batch import SILENCE, WINDOW_EXCESS, Batch
+from tests.model.reference.complete import Reference
+from tests.model.stored import PendingWrite, Plan, PreparedReduce, StoredBatch
+from tests.model.world import BATCH, RedisView, World
 from tests.rigs.redis.ledger_bench import submission
 
 T = TypeVar("T")
 AHEAD = 30
-# Replies that say that nothing has changed.
+# Replies after which nothing has changed.
 IDLE = frozenset({"", "closed", "conflict", "deleting", "duplicate", "exists", "gone", "held", "lost", "skip", "stale"})
 KINDS = {"s": "succeeded", "f": "failed", "r": "retryable", "4": "not found"}
 
 
 class Caller(RuleBasedStateMachine):
-    """Asks the ledger and the reference the same, and compares what they answer and hold."""
+    """Makes the same calls to ledger and reference, and compares their replies and state."""
 
     world: ClassVar[World]
 
     def __init__(self) -> None:
         super().__init__()
-        self.world.forget()
-        self.life = Life()
-        self.outside = Outside()
+        self.world.lose_redis()
+        self.reference = Reference()
+        self.stored = StoredBatch()
         self.queue: list[Identity] = []
         self.history: list[Identity] = []
-        self.tickets: list[Ticket] = []
-        self.jobs: list[Job] = []
+        self.pending_writes: list[PendingWrite] = []
+        self.prepared_reduces: list[PreparedReduce] = []
         self.openers: list[str] = []
         self.names = 0
         self.sound = True
         self.window = 1
         self.targets, self.reduces = 0, False
         self.first: list[Identity] = []
-        self.sight: Sight = self.world.look()
+        self.view: RedisView = self.world.read_view()
 
     @property
     def batch(self) -> Batch:
-        return self.life.batch
+        return self.reference.batch
 
     def name(self, role: str) -> str:
-        """A name that nobody else has."""
+        """A new name."""
         self.names += 1
         return f"{role}-{self.names}"
 
     def ask(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        self.life.step += 1
+        self.reference.step += 1
         return self.world.run(coroutine)
 
     def compare(self, answer: object, expected: object, *, idle: bool = False) -> None:
-        """`idle`: nothing that Redis holds may have changed."""
+        """`idle`: nothing in Redis may have changed."""
         self.sound = False
         assert answer == expected, f"{answer} and not {expected}"
-        before, self.sight = self.sight, self.world.look()
-        if self.batch.told is not None and self.batch.told.end == "?":
-            self.batch.told.end = self.sight.notices["end"]
-        check_sight(self.life, self.sight)
-        check_nobody_is_forgotten(self.life, self.sight)
+        before, self.view = self.view, self.world.read_view()
+        if self.batch.notices is not None and self.batch.notices.end == "?":
+            self.batch.notices.end = self.view.notices["end"]
+        check_view(self.reference, self.view)
+        check_duties(self.reference, self.view)
         self._check_window(before)
         if idle:
-            assert self.sight.raw == before.raw
+            assert self.view.raw == before.raw
         self.sound = True
 
-    def _check_window(self, before: Sight) -> None:
-        """Fresh releases fill the window and no more; what runs again may be a few over it."""
-        after = self.sight
+    def pass_time(self, seconds: float) -> None:
+        self.world.pass_time(seconds)
+        self.reference.clock += seconds
+        self.compare(None, None)
+
+    def _check_window(self, before: RedisView) -> None:
+        """Fresh releases fill the window and no more; repeated ones may exceed it by a few."""
+        after = self.view
         same = before.fields.get("generation") == after.fields.get("generation")
         fresh = int(after.fields.get("next", 0)) > (int(before.fields.get("next", 0)) if same else 0)
         window = int(after.fields.get("window", 0))
         if fresh:
             assert len(after.in_flight) <= window
             assert after.fields["state"] == "running" or after.fields["state"] == "reducing"
-        assert len(after.in_flight) <= max(window + OVER_THE_WINDOW, len(before.in_flight))
+        assert len(after.in_flight) <= max(window + WINDOW_EXCESS, len(before.in_flight))
 
     def claim(self, owner: str, *, queued: bool = False, hand_on: bool = False, etag: str = "e") -> str:
         made = submission(window=self.window, etag=etag, targets=self.targets, reduces=self.reduces)
@@ -92,27 +97,28 @@ class Caller(RuleBasedStateMachine):
                 BATCH, owner, made, ahead=AHEAD, kind="queued" if queued else "new", hand_on=hand_on
             )
         )
-        told = (self.targets, self.reduces)
-        verdict = self.life.claim(owner, made.digest, self.window, told, ahead=AHEAD, queued=queued, hand_on=hand_on)
+        targets = (self.targets, self.reduces)
+        verdict = self.reference.claim(
+            owner, made.digest, self.window, targets, ahead=AHEAD, queued=queued, hand_on=hand_on
+        )
         if self.batch.epoch == "?":
             assert claim.epoch not in {identity.epoch for identity in self.history}
             self.batch.epoch = claim.epoch
-            # Of another life of the id, or of none: what S3 knows of it is deleted, or was never anybody's.
         self.compare(claim.verdict, verdict, idle=verdict in IDLE | {"unknown"})
         return verdict
 
     def begin(self, owner: str, plan: Plan) -> bool:
         verdict, released = self.ask(self.world.ledger.begin(BATCH, owner, plan.new))
-        expected = self.life.begin(owner, plan.new)
+        expected = self.reference.begin(owner, plan.new)
         if self.batch.epoch == "?":
-            self.batch.epoch = self.world.look().fields["epoch"]
+            self.batch.epoch = self.world.read_view().fields["epoch"]
             assert self.batch.epoch not in {identity.epoch for identity in self.history}
             assert int(self.batch.epoch, 16) > int(self.batch.epochs[plan.new.generation - 1], 16)
         self.compare((verdict, released), expected, idle=verdict == "lost")
         if verdict == "lost":
             return False
-        del self.outside.plans[plan.new.generation :]
-        self.outside.plans.append(plan)
+        del self.stored.plans[plan.new.generation :]
+        self.stored.plans.append(plan)
         self.first = [self.identity(task, 0) for task in released]
         return True
 
@@ -129,22 +135,22 @@ class Caller(RuleBasedStateMachine):
         """`one` is a message of the first window."""
         idle = (one.epoch, one.generation) != (self.batch.epoch, self.batch.generation)
         self.ask(self.world.ledger.confirm_window(BATCH, one.generation, one.epoch))
-        self.life.confirm(one)
+        self.reference.confirm(one)
         self.compare(None, None, idle=idle)
 
-    def hold_it(self, *, paused: bool) -> None:
+    def hold_batch(self, *, paused: bool) -> None:
         state = self.ask(self.world.control.hold(BATCH, paused=paused))
-        self.compare(state, self.life.hold(paused=paused))
+        self.compare(state, self.reference.hold(paused=paused))
 
     def tune(self, window: int | None, rate: float | None) -> None:
         state = self.ask(self.world.control.tune(BATCH, window, rate))
-        self.compare(state, self.life.tune(window, rate))
+        self.compare(state, self.reference.tune(window, rate))
 
     def identity(self, task: int, attempt: int) -> Identity:
         return Identity(BATCH, self.batch.generation, task, attempt, self.batch.epoch)
 
     def send(self, messages: list[Identity], fate: str) -> None:
-        """`fate`: the gateway took them, refused them, refused them and took them, or the caller died first."""
+        """`fate`: the gateway took them, refused them, refused and yet took them, or the caller died first."""
         self.history += messages
         if fate in {"taken", "both"}:
             self.queue += messages
@@ -155,24 +161,24 @@ class Caller(RuleBasedStateMachine):
         """Messages of one generation."""
         one, tasks = messages[0], [message.task for message in messages]
         of = GenerationRef(BATCH, one.epoch, one.generation, "model")
-        idle = not self.life.is_this(one)
+        idle = not self.reference.is_current(one)
         self.ask(self.world.ledger.defer(of, tasks, backoff))
-        self.life.defer(one, tasks, backoff)
+        self.reference.defer(one, tasks, backoff)
         self.compare(None, None, idle=idle)
 
     def settle(self, identity: Identity, kinds: str, fate: str) -> str:
-        """Settle with outcomes of these kinds, one an item; what follows meets its fate."""
+        """Settle with outcomes of these kinds, one per item; the releases that follow have this fate."""
         answer, envelope = self.answer(identity, kinds)
         settled = self.ask(self.world.ledger.settle(identity, envelope, answer))
-        expected = self.life.settle(identity, envelope, answer)
+        expected = self.reference.settle(identity, envelope, answer)
         self.compare(settled, expected, idle=settled.verdict in IDLE | {"unknown"})
         self.send([self.identity(task, 0) for task in settled.release], fate)
         if settled.segment is not None and fate != "lost":
-            self.write(identity.generation, settled.segment, "read" if fate == "both" else "told")
+            self.write(identity.generation, settled.segment, "read" if fate == "both" else "confirmed")
         return settled.verdict
 
     def answer(self, identity: Identity, kinds: str) -> tuple[bytes, Envelope]:
-        plans = self.outside.plans
+        plans = self.stored.plans
         here = identity.generation < len(plans) and identity.task < len(plans[identity.generation].tasks)
         items = plans[identity.generation].tasks[identity.task] if here else [0]
         if not kinds:
@@ -187,50 +193,56 @@ class Caller(RuleBasedStateMachine):
 
     def fail(self, identity: Identity, attempts: int, backoff: float) -> str:
         verdict = self.ask(self.world.ledger.fail(identity, attempts, backoff))
-        self.compare(verdict, self.life.fail(identity, attempts, backoff), idle=verdict in IDLE | {"unknown"})
+        self.compare(verdict, self.reference.fail(identity, attempts, backoff), idle=verdict in IDLE | {"unknown"})
         return verdict
 
     def write(self, generation: int, number: int, stop: str) -> None:
-        """Read a segment's answers (`read`), put them in S3 (`put`), and say so (`told`)."""
+        """Read a segment's answers, put them in S3, and confirm that; `stop`: `read`, `put` or `confirmed`."""
         epoch, answers = self.ask(self.world.ledger.read_segment(BATCH, generation, number))
-        self.compare(answers, self.life.answers(generation, number), idle=True)
+        self.compare(answers, self.reference.answers(generation, number), idle=True)
         if answers:
-            self.go_on_writing(Ticket(epoch, generation, number, tuple(answers)), stop)
+            self.finish_writing(PendingWrite(epoch, generation, number, tuple(answers)), stop)
 
-    def go_on_writing(self, ticket: Ticket, stop: str) -> None:
+    def finish_writing(self, pending_write: PendingWrite, stop: str) -> None:
         if stop == "read":
-            self.tickets.append(ticket)
+            self.pending_writes.append(pending_write)
             return
-        if ticket.epoch == self.batch.epochs.get(ticket.generation, self.batch.epoch):
-            place = (ticket.generation, ticket.number)
-            assert self.outside.segments.setdefault(place, ticket.answers) == ticket.answers
+        if pending_write.epoch == self.batch.epochs.get(pending_write.generation, self.batch.epoch):
+            place = (pending_write.generation, pending_write.number)
+            assert self.stored.segments.setdefault(place, pending_write.answers) == pending_write.answers
         else:
-            self.outside.strays.append(ticket)
+            self.stored.late_segments.append(pending_write)
         if stop == "put":
-            self.tickets.append(ticket)
+            self.pending_writes.append(pending_write)
             return
-        self.told(ticket)
+        self.confirm_segment(pending_write)
 
-    def told(self, ticket: Ticket) -> None:
-        self.ask(self.world.ledger.segment_written(BATCH, ticket.generation, ticket.number, ticket.epoch))
-        unknown = ticket.number not in self.batch.round.unwritten or ticket.generation != self.batch.generation
-        self.life.written(ticket.epoch, ticket.generation, ticket.number)
-        self.compare(None, None, idle=unknown or ticket.epoch != self.batch.epoch)
+    def confirm_segment(self, pending_write: PendingWrite) -> None:
+        self.ask(
+            self.world.ledger.segment_written(
+                BATCH, pending_write.generation, pending_write.number, pending_write.epoch
+            )
+        )
+        unknown = (
+            pending_write.number not in self.batch.round.unwritten or pending_write.generation != self.batch.generation
+        )
+        self.reference.written(pending_write.epoch, pending_write.generation, pending_write.number)
+        self.compare(None, None, idle=unknown or pending_write.epoch != self.batch.epoch)
 
     def repair(self, shortest: float = 0) -> Repairs:
         repairs = self.ask(self.world.ledger.repair(BATCH, SILENCE, shortest))
         assert repairs.ended or repairs.state not in ENDED
-        # An id that nothing was known of has an epoch of its own while it is deleted, and nobody to use it.
+        # While an unknown id is deleted it has an epoch of its own, which nothing uses.
         named = replace(repairs, ended="", epoch=repairs.epoch if self.batch.epoch else "")
-        self.compare(named, self.life.repair(shortest), idle=repairs.state in {"", "gone"})
+        self.compare(named, self.reference.repair(shortest), idle=repairs.state in {"", "gone"})
         return repairs
 
     def take_over(self, repairs: Repairs, fate: str) -> None:
-        """Do what a sweep is handed, as far as it is not a reduce or an opening."""
+        """Do the repairs of a sweep, except a reduce or an opening."""
         self.send([self.identity(task, attempt) for task, attempt in repairs.release], fate)
         if fate == "lost":
             return
         for number in repairs.segments:
-            self.write(repairs.generation, number, "told")
+            self.write(repairs.generation, number, "confirmed")
         for task in repairs.exhausted:
             self.settle(self.identity(task, 0), "r", fate)

@@ -1,88 +1,88 @@
-"""The state machine: a batch under any interleaving of callers, and an end that it always comes to."""
+"""The state machine: a batch under any interleaving of callers, which always ends."""
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from pipeline.ledger.scripts import DUTY_LEASE
 from pipeline.ledger.states import ENDED
-from tests.model.opening import LONG, RATES, WINDOWS, first_plan
-from tests.model.scenes import Scenes
+from tests.model.rules.opening import LONG, RATES, WINDOWS, first_plan
+from tests.model.rules.scenarios import Scenarios
 from tests.model.world import BATCH
 
 ROUNDS = 300
 
 
-class LedgerMachine(Scenes):
-    """What people ask of a batch; and in the end honest workers and sweeps alone."""
+class LedgerMachine(Scenarios):
+    """Control calls of users; at the end, only correct workers and sweeps."""
 
     @rule(sure=st.integers(0, 1))
     def cancel(self, sure: int) -> None:
         if sure:
             return
-        self.cancel_it()
+        self.cancel_batch()
 
     @rule(paused=st.booleans())
     def hold(self, paused: bool) -> None:  # noqa: FBT001
-        self.hold_it(paused=paused)
+        self.hold_batch(paused=paused)
 
     @rule(window=st.none() | WINDOWS, rate=st.none() | st.just(0.0) | RATES)
-    def change(self, window: int | None, rate: float | None) -> None:
+    def tune_batch(self, window: int | None, rate: float | None) -> None:
         self.tune(window, rate)
 
     @precondition(lambda self: self.batch.state in ENDED | {"reducing"})
     @rule(times=st.integers(1, 2))
     def redrive(self, times: int) -> None:
         for _ in range(times):
-            self.redrive_it()
+            self.redrive_batch()
 
     @rule(sure=st.integers(0, 3))
     def delete(self, sure: int) -> None:
         if self.lost is None and (not sure or self.batch.state in ENDED):
-            self.delete_it()
+            self.delete_batch()
 
     @precondition(lambda self: self.lost is None)
     @rule(late=st.booleans())
-    def another_deletes_it(self, late: bool) -> None:  # noqa: FBT001
+    def delete_by_another(self, late: bool) -> None:  # noqa: FBT001
         before = self.batch.owner
         if late:
             self.pass_time(DUTY_LEASE)
-        self.delete_it(go_on=True)
+        self.delete_batch(go_on=True)
         if before != self.batch.owner:
-            self.forget_it(before or "nobody")
+            self.forget_batch(before or "nobody")
 
     @rule(sure=st.integers(0, 3))
     def forget(self, sure: int) -> None:
         if not sure or self.batch.state == "deleting":
-            self.forget_it()
+            self.forget_batch()
 
     @precondition(lambda self: self.batch.state in {"opening", "reducing"})
     @rule(trouble=st.just("S3 is away"))
-    def explain(self, trouble: str) -> None:
+    def note_trouble(self, trouble: str) -> None:
         self.ask(self.world.ledger.note_trouble(BATCH, trouble))
         self.compare(None, None, idle=self.batch.state not in {"opening", "reducing"})
 
     def teardown(self) -> None:
-        """All that was under way is gone; sweeps and honest workers bring the batch to its end."""
+        """All work in progress is dropped; sweeps and correct workers end the batch."""
         if not self.sound:
             return
-        if self.life.step % 2:
+        if self.reference.step % 2:
             self.queue.clear()
-        self.tickets.clear()
+        self.pending_writes.clear()
         if self.lost is not None:
             self.pass_time(60)
-            self.sweep_finds_it_lost("")
+            self.recover_lost_batch("")
         if self.batch.paused:
-            self.hold_it(paused=False)
+            self.hold_batch(paused=False)
         for _ in range(ROUNDS):
             if self.batch.state in ENDED | {""}:
                 break
             self.pass_time(110)
-            self._round()
+            self._sweep_once()
         else:
             raise AssertionError(f"after {ROUNDS} rounds the batch is still {self.batch.state}")
         self._end()
 
-    def _round(self) -> None:
+    def _sweep_once(self) -> None:
         repairs = self.repair()
         if repairs.open:
             owner = self.name("opener")
@@ -94,14 +94,14 @@ class LedgerMachine(Scenes):
         if repairs.reduce:
             self.reduce(False, "", "taken")  # noqa: FBT003
         if repairs.delete:
-            self.delete_it(go_on=True)
-            self.forget_it()
+            self.delete_batch(go_on=True)
+            self.forget_batch()
 
     def _end(self) -> None:
-        self.tell_all()
-        if self.batch.state or self.batch.told:
+        self.notify_all()
+        if self.batch.state or self.batch.notices:
             assert self.repair().state in ENDED | {"gone"}
-            self.delete_it()
+            self.delete_batch()
             assert self.batch.state == "deleting"
-            self.forget_it()
-        assert self.sight.keys == frozenset()
+            self.forget_batch()
+        assert self.view.keys == frozenset()

@@ -1,4 +1,4 @@
-"""The real ledger of one batch, a loop to drive it from tests that are not async, and a clock that can be moved on."""
+"""The real ledger of one batch, a loop to drive it from synchronous tests, and a clock that tests can advance."""
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Iterator
@@ -24,14 +24,14 @@ ROOT = f"{PREFIX}:{{{BATCH}}}"
 PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts", "series", "failures", "notices")
 KEYS = (ROOT, *(f"{ROOT}:{part}" for part in PARTS))
 
-# The scripts' clock is a counter beside the batch, so that nothing depends on how fast this machine is: each script
-# takes a microsecond, and more passes when a test says so.
+# The clock of the scripts is a counter in Redis, so nothing depends on the speed of this machine: each script takes a
+# microsecond, and tests advance it further.
 _TIME = "call('TIME')"
 _CLOCK = "clock"
 _COUNTER = "{0, call('INCR', 'clock')}"
 _START = 1_700_000_000_000_000
 
-_LOOK = """
+_READ_VIEW = """
 local expiries = {}
 for n, key in ipairs(KEYS) do expiries[n] = redis.call('EXPIRETIME', key) end
 return {redis.call('GET', 'clock'), redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2]) or '',
@@ -42,8 +42,8 @@ return {redis.call('GET', 'clock'), redis.call('HGETALL', KEYS[1]), redis.call('
 
 
 @dataclass(frozen=True)
-class Sight:
-    """All that Redis holds of the batch. Times of the sorted sets are seconds from now, to the nearest ten."""
+class RedisView:
+    """Everything that Redis has of the batch. Times of sorted sets are seconds from now, to the nearest ten."""
 
     fields: dict[str, str]
     settled: frozenset[int]
@@ -64,7 +64,7 @@ class Sight:
 
 
 class _ClockedRedis(Redis):
-    """Runs scripts by the counter."""
+    """Runs scripts with the counter as their clock."""
 
     def register_script(self, script: ScriptTextT) -> Any:
         return super().register_script(str(script).replace(_TIME, _COUNTER))
@@ -81,7 +81,7 @@ class World:
         self._state = NONE
         self._runner = runner
         self._redis = redis
-        self._look = redis.register_script(_LOOK)
+        self._view_script = redis.register_script(_READ_VIEW)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(coroutine)
@@ -104,25 +104,25 @@ class World:
         if self._state != before:
             self.changes.add((before, self._state, script))
 
-    def forget(self) -> None:
-        """Redis loses its memory."""
-        self.run(self._forget())
+    def lose_redis(self) -> None:
+        """Redis loses all data except the clock."""
+        self.run(self._lose_redis())
 
-    async def _forget(self) -> None:
+    async def _lose_redis(self) -> None:
         clock = await self._redis.get(_CLOCK)
         await self._redis.flushdb()
         await self._redis.set(_CLOCK, clock or _START)
         await self._note_change(EXPIRY)
 
-    def look(self) -> Sight:
-        return self.run(self._see())
+    def read_view(self) -> RedisView:
+        return self.run(self._read_view())
 
-    async def _see(self) -> Sight:
-        clock, *raw = await self._look(keys=KEYS)
+    async def _read_view(self) -> RedisView:
+        clock, *raw = await self._view_script(keys=KEYS)
         fields, bits, outcomes, in_flight, due, remaining, attempts, expiries, keys, notices = raw
         now = int(clock) / 1e6
         keys.remove(_CLOCK.encode())
-        return Sight(
+        return RedisView(
             fields={name.decode(): value.decode() for name, value in _pairs(fields)},
             settled=frozenset(n for n in range(len(bits) * 8) if bits[n // 8] & (0x80 >> n % 8)),
             outcomes=outcomes,
@@ -147,7 +147,7 @@ def _pairs(flat: list[Any]) -> Iterator[tuple[Any, Any]]:
 
 @contextmanager
 def open_world() -> Iterator[World]:
-    """Start a Redis of its own, and a loop that lives as long as it."""
+    """Start a separate Redis, and a loop that lives as long."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, pytest.MonkeyPatch.context() as patch:
         stack = AsyncExitStack()
         run = Scripts.run

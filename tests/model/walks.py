@@ -1,11 +1,11 @@
-"""Short walks of the machine that make, together, every change of a batch's state."""
+"""Short walks of the machine that together make every change of a batch's state."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from pipeline.ledger.states import CHANGES, STATES
 from tests.model.machine import LedgerMachine
-from tests.model.opening import LONG, SHORT, first_plan
+from tests.model.rules.opening import LONG, SHORT, first_plan
 
 TABLE = {(before, row.after, row.script) for row in CHANGES for before in row.before}
 OPENER = "opener"
@@ -13,14 +13,14 @@ Walk = Callable[[LedgerMachine], None]
 
 
 def walks() -> Iterator[Walk]:
-    """The walks, each to start from a machine of its own."""
+    """Yield the walks; each one needs a new machine."""
     for state in STATES:
         yield partial(_lose, state=state)
         yield partial(_disown, state=state)
     for state in ("done", "cancelled", "failed"):
         yield partial(_redrive, state=state)
         yield partial(_delete, state=state)
-    yield LedgerMachine.delete_it
+    yield LedgerMachine.delete_batch
     for reason in ("", "no such input"):
         yield partial(_abandon, reason=reason, cancelled=False)
     yield partial(_abandon, reason="no such input", cancelled=True)
@@ -52,44 +52,44 @@ def _reach(machine: LedgerMachine, state: str) -> None:
         return
     _open(machine)
     if state == "paused":
-        machine.hold_it(paused=True)
+        machine.hold_batch(paused=True)
     elif state in {"closing", "cancelled"}:
-        machine.cancel_it()
+        machine.cancel_batch()
     if state not in {"running", "paused", "closing"}:
-        machine.some_answer("f" if state == "failed" else "s", 2)
+        machine.answer_some("f" if state == "failed" else "s", 2)
     if state in {"done", "cancelled", "failed", "deleting"}:
         machine.reduce(old=False, stop="", fate="taken")
     if state == "deleting":
-        machine.delete_it()
+        machine.delete_batch()
     assert machine.batch.state == state
 
 
 def _lose(machine: LedgerMachine, state: str) -> None:
     _reach(machine, state)
-    machine.redis_forgets(0)
+    machine.lose_redis(0)
 
 
 def _disown(machine: LedgerMachine, state: str) -> None:
     _reach(machine, state)
-    machine.disown_it("0")
-    machine.disown_it(machine.batch.epoch)
+    machine.disown_batch("0")
+    machine.disown_batch(machine.batch.epoch)
 
 
 def _redrive(machine: LedgerMachine, state: str) -> None:
     _reach(machine, state)
-    machine.redrive_it()
+    machine.redrive_batch()
 
 
 def _delete(machine: LedgerMachine, state: str) -> None:
     _reach(machine, state)
-    machine.delete_it()
-    machine.forget_it()
+    machine.delete_batch()
+    machine.forget_batch()
 
 
 def _abandon(machine: LedgerMachine, reason: str, *, cancelled: bool) -> None:
     _reach(machine, "opening")
     if cancelled:
-        machine.cancel_it()
+        machine.cancel_batch()
     machine.abandon(OPENER, reason)
 
 
@@ -97,35 +97,35 @@ def _resume(machine: LedgerMachine, *, paused: bool) -> None:
     """Ask for a pause or a cancel before the batch begins."""
     _reach(machine, "opening")
     if paused:
-        machine.hold_it(paused=True)
+        machine.hold_batch(paused=True)
     else:
-        machine.cancel_it()
+        machine.cancel_batch()
     machine.begin_first(OPENER, first_plan(1, 1, None, LONG, 0, 1), "taken")
-    machine.hold_it(paused=False)
+    machine.hold_batch(paused=False)
 
 
 def _next_generation(machine: LedgerMachine, *, paused: bool) -> None:
     _open(machine, attempts=2)
-    machine.some_answer("r", 2)
+    machine.answer_some("r", 2)
     if paused:
-        machine.hold_it(paused=True)
+        machine.hold_batch(paused=True)
     machine.reduce(old=False, stop="", fate="taken")
 
 
 def _restore(machine: LedgerMachine, *, paused: bool, answers: int) -> None:
     _open(machine)
     if paused:
-        machine.hold_it(paused=True)
-    machine.redis_forgets_and_is_rebuilt("s", answers)
+        machine.hold_batch(paused=True)
+    machine.lose_redis_and_rebuild("s", answers)
 
 
 def _stop(machine: LedgerMachine, *, paused: bool, idle: bool, deadline: float) -> None:
     """Cancel the batch, or let a short deadline pass."""
     _open(machine, deadline=deadline, delay=10 * LONG if idle else 0)
     if paused:
-        machine.hold_it(paused=True)
+        machine.hold_batch(paused=True)
     if deadline == LONG:
-        machine.cancel_it()
+        machine.cancel_batch()
     else:
         machine.sweep("lost", 0.0, 600.0)
 
@@ -134,8 +134,8 @@ def _fail(machine: LedgerMachine, *, paused: bool, answers: int) -> None:
     """With the second answer no task remains."""
     _open(machine)
     if paused:
-        machine.hold_it(paused=True)
-    machine.some_answer("f" if answers == 1 else "s", answers)
+        machine.hold_batch(paused=True)
+    machine.answer_some("f" if answers == 1 else "s", answers)
 
 
 def _close(machine: LedgerMachine, *, silent: bool) -> None:
@@ -143,4 +143,4 @@ def _close(machine: LedgerMachine, *, silent: bool) -> None:
     if silent:
         machine.sweep("lost", 0.0, 110.0)
     else:
-        machine.some_answer("s", 2)
+        machine.answer_some("s", 2)

@@ -1,8 +1,8 @@
-"""One batch's life in plain Python: what its ledger should hold and answer.
+"""The tasks of one batch in plain Python: what the ledger should hold and reply.
 
-Written from the words of the design and of the scripts' headers. Its clock stands still until `pass_time`; a step is
-one script, and a moment is a clock and a step, so that what one script wrote is of one time, and orders with the rest.
-Seconds are multiples of ten, beside which the microseconds that the steps take are nothing.
+Written from the design and the headers of the scripts. The clock stands still until `pass_time`. A step is one script;
+a moment is a clock and a step, so everything that one script writes has one time, in order with the other scripts.
+Seconds are multiples of ten: the microseconds that steps take round to nothing.
 """
 
 import math
@@ -14,10 +14,10 @@ from pipeline.ledger.ledger import FIRST_CALLS
 from pipeline.ledger.replies import Settled
 from pipeline.ledger.scripts import DUTY_LEASE
 from pipeline.ledger.states import SETTLING
-from tests.model.batch import BURST, CUT_BYTES, CUT_OUTCOMES, SETTLE_RELEASES, Batch, Moment, Round
+from tests.model.reference.batch import BURST, CUT_BYTES, CUT_OUTCOMES, SETTLE_RELEASES, Batch, Moment, Round
 
 
-class Reference:
+class TaskReference:
     """The batch, and the clock."""
 
     def __init__(self) -> None:
@@ -32,23 +32,23 @@ class Reference:
         return self.clock + seconds, self.step
 
     def overdue(self) -> list[str]:
-        """The duties that another may take over, the oldest first."""
+        """The duties that a sweep may take over, the oldest first."""
         due = self.batch.round.due
         return sorted((duty for duty, at in due.items() if at <= self.now()), key=lambda duty: (due[duty], duty))
 
-    def is_this(self, identity: Identity) -> bool:
+    def is_current(self, identity: Identity) -> bool:
         batch = self.batch
         return (identity.epoch, identity.generation) == (batch.epoch, batch.generation) and batch.state in SETTLING
 
     def room(self) -> int:
-        """How many may be in flight."""
+        """How many tasks may be in flight."""
         batch = self.batch
         if not batch.rate:
             return batch.window
         return min(batch.window, max(1, math.floor(batch.rate * batch.ahead / batch.round.calls)))
 
-    def has_turn(self) -> bool:
-        """Charge one release against the rate, or say no."""
+    def charge_release(self) -> bool:
+        """Charge one release against the rate; false if the rate allows none now."""
         batch = self.batch
         if batch.rate:
             turn = max(batch.paced_until, self.clock)
@@ -57,21 +57,21 @@ class Reference:
             batch.paced_until = turn + batch.round.calls / batch.rate
         return True
 
-    def fresh(self, most: int) -> list[int]:
+    def release_fresh(self, most: int) -> list[int]:
         """Release tasks that never ran, in order, while the window has room."""
         now = self.batch.round
         released: list[int] = []
         for task in range(now.next, now.tasks):
             if task in now.settled:
                 continue
-            if len(released) == most or len(now.in_flight) >= self.room() or not self.has_turn():
+            if len(released) == most or len(now.in_flight) >= self.room() or not self.charge_release():
                 break
             now.in_flight[task] = self.now()
             released.append(task)
             now.next = task + 1
         return released
 
-    def cut(self, lease: float = DUTY_LEASE) -> int:
+    def cut_segment(self, lease: float = DUTY_LEASE) -> int:
         now = self.batch.round
         number = now.segments
         now.segments += 1
@@ -85,7 +85,7 @@ class Reference:
         self.batch.round.due["r"] = self.later(lease)
 
     def start_closing(self, outcome: str) -> None:
-        """Release nothing any more; what waits to run is given up."""
+        """Release nothing from now on; tasks that wait to run are given up."""
         self.batch.state, self.batch.outcome, self.batch.closing_at = "closing", outcome, self.clock
         due = self.batch.round.due
         self.batch.round.due = {duty: at for duty, at in due.items() if duty[0] not in "tw"}
@@ -100,7 +100,7 @@ class Reference:
             return "lost", []
         batch.round = Round(new.tasks, self.now(), items=new.items, calls=new.calls, final=new.final)
         batch.round.not_before = self.clock + new.delay
-        batch.told = None
+        batch.notices = None
         batch.owner, batch.lease_until, batch.generation, batch.paced_until = "", 0, new.generation, 0
         batch.begun, batch.excused = 0, ""
         if first:
@@ -124,7 +124,7 @@ class Reference:
         if batch.cancelled or not new.tasks:
             self.start_reduce()
             return "reducing", []
-        released = self.fresh(new.tasks) if not batch.paused and not new.delay else []
+        released = self.release_fresh(new.tasks) if not batch.paused and not new.delay else []
         if released:
             batch.round.due["w"] = self.later(DUTY_LEASE)
         return batch.state, released
@@ -135,7 +135,7 @@ class Reference:
         outcomes = envelope.succeeded + envelope.failed
         if not batch.state:
             return Settled("unknown", "", None, reduce=False, release=())
-        if not self.is_this(identity) or (not outcomes and batch.state != "closing"):
+        if not self.is_current(identity) or (not outcomes and batch.state != "closing"):
             return Settled("closed", function, None, reduce=False, release=())
         if task in now.settled:
             now.forget(task)
@@ -153,10 +153,10 @@ class Reference:
         self._watch(envelope)
         ended = not now.unsettled() or (batch.state == "closing" and not now.in_flight)
         enough = now.pending >= CUT_OUTCOMES or sum(map(len, now.waiting)) >= CUT_BYTES
-        segment = self.cut() if now.pending and (ended or enough) else None
+        segment = self.cut_segment() if now.pending and (ended or enough) else None
         if ended:
             self.start_reduce()
-        released = self.fresh(SETTLE_RELEASES) if batch.state == "running" else []
+        released = self.release_fresh(SETTLE_RELEASES) if batch.state == "running" else []
         return Settled("settled", function, segment, ended, tuple(released))
 
     def _watch(self, envelope: Envelope) -> None:
@@ -176,7 +176,7 @@ class Reference:
         batch, now, task = self.batch, self.batch.round, identity.task
         if not batch.state:
             return "unknown"
-        if not self.is_this(identity):
+        if not self.is_current(identity):
             return "closed"
         if task in now.settled:
             return "duplicate"
@@ -205,7 +205,7 @@ class Reference:
     def defer(self, one: Identity, tasks: list[int], backoff: float) -> None:
         """`one` is a message of the tasks' generation."""
         now = self.batch.round
-        if not self.is_this(one):
+        if not self.is_current(one):
             return
         for task in tasks:
             now.in_flight.pop(task, None)

@@ -1,20 +1,20 @@
-"""The sweep in plain Python: what is overdue is taken over, what is lost runs again."""
+"""The sweep in plain Python: overdue duties are taken over, lost tasks run again."""
 
 from pipeline.ledger.ledger import LOSSES_ALLOWED
 from pipeline.ledger.replies import Repairs
 from pipeline.ledger.scripts import DUTY_LEASE
 from pipeline.ledger.states import ACTIVE
-from tests.model.batch import OVER_THE_WINDOW, SILENCE
-from tests.model.telling import Telling
+from tests.model.reference.batch import SILENCE, WINDOW_EXCESS
+from tests.model.reference.notices import NoticeReference
 
 
-class Sweep(Telling):
+class SweepReference(NoticeReference):
     """`repair`, step by step."""
 
     def repair(self, shortest: float) -> Repairs:
         batch, now = self.batch, self.batch.round
         if not batch.state:
-            return Repairs("gone", *self.turns())
+            return Repairs("gone", *self.due_notices())
         if batch.swept_at is not None and self.clock - batch.swept_at < shortest:
             return Repairs("")
         batch.swept_at = self.clock
@@ -28,15 +28,15 @@ class Sweep(Telling):
             lost = len(released)
             self._release_due(released)
             if self.clock >= now.not_before:
-                released += [(task, 0) for task in self.fresh(now.tasks)]
+                released += [(task, 0) for task in self.release_fresh(now.tasks)]
         elif batch.state == "closing" and (not now.in_flight or self.clock - batch.closing_at >= SILENCE):
             if now.pending:
-                self.cut(0)
+                self.cut_segment(0)
             self.start_reduce(0)
         taken = [duty for duty in self.overdue() if duty[0] not in "twn"]
         now.due |= {duty: self.later(DUTY_LEASE) for duty in taken}
         return Repairs(
-            *(batch.state, *self.turns(), batch.generation, "model" if batch.epoch else "", batch.epoch),
+            *(batch.state, *self.due_notices(), batch.generation, "model" if batch.epoch else "", batch.epoch),
             open="o" in taken and batch.state == "opening",
             reduce="r" in taken and batch.state == "reducing",
             delete="d" in taken,
@@ -47,7 +47,7 @@ class Sweep(Telling):
         )
 
     def _find_lost(self, released: list[tuple[int, int]], exhausted: list[int]) -> None:
-        """What is older than an answer of a silence ago is lost; if nothing answers, the oldest is tried again."""
+        """Tasks released before one that answered a silence ago are lost; if none answers, the oldest is sent again."""
         now = self.batch.round
         oldest = sorted(now.in_flight, key=lambda task: (now.in_flight[task], str(task)))
         if self.clock - now.mark_at >= SILENCE:
@@ -74,7 +74,7 @@ class Sweep(Telling):
         released.append((task, now.attempts[task]))
 
     def _release_due(self, released: list[tuple[int, int]]) -> None:
-        """What was refused or failed runs again, and a first window that nobody has confirmed."""
+        """Release refused and failed tasks again, and a first window that was never confirmed."""
         now = self.batch.round
         if "w" in self.overdue():
             del now.due["w"]
@@ -83,7 +83,7 @@ class Sweep(Telling):
                 now.attempts[task] = now.attempts.get(task, 0) + 1
                 now.due[f"t:{task}"] = self.now()
         for duty in [duty for duty in self.overdue() if duty[0] == "t"]:
-            if len(now.in_flight) >= self.room() + OVER_THE_WINDOW or not self.has_turn():
+            if len(now.in_flight) >= self.room() + WINDOW_EXCESS or not self.charge_release():
                 return
             del now.due[duty]
             task = int(duty[2:])

@@ -1,4 +1,4 @@
-"""What lives outside of Redis: snapshots and segments in S3, and replicas in the middle of something."""
+"""State outside of Redis: snapshots and segments in S3, and half-done work of replicas."""
 
 from dataclasses import dataclass, field
 
@@ -19,8 +19,8 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Ticket:
-    """A segment whose answers somebody has read, to write them to S3 and then to say so."""
+class PendingWrite:
+    """A segment whose answers a replica has read; it then writes them to S3 and confirms that."""
 
     epoch: str
     generation: int
@@ -29,8 +29,8 @@ class Ticket:
 
 
 @dataclass(frozen=True)
-class Job:
-    """A reduce that has written its segments: it begins the next generation, or ends the batch."""
+class PreparedReduce:
+    """A reduce that has written all segments: it begins the next generation, or ends the batch."""
 
     owner: str
     generation: int
@@ -40,15 +40,15 @@ class Job:
 
 
 @dataclass
-class Outside:
-    """What S3 has of a batch; `strays` were written under an earlier epoch, too late to be found."""
+class StoredBatch:
+    """Objects of a batch in S3; `late_segments` were written under an earlier epoch, too late to be found."""
 
     plans: list[Plan] = field(default_factory=list)
     segments: Segments = field(default_factory=dict)
-    strays: list[Ticket] = field(default_factory=list)
+    late_segments: list[PendingWrite] = field(default_factory=list)
 
     def results(self, segments: Segments, *, upto: int, current: bool = True) -> dict[int, str]:
-        """What became of each item; unless `current`, an item of generation `upto` has no older outcome."""
+        """The outcome of each item; unless `current`, an item of generation `upto` has no older outcome."""
         found: dict[int, str] = {}
         for generation in range(upto + 1):
             if generation == upto and not current:

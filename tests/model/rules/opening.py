@@ -1,4 +1,4 @@
-"""Rules of how a batch is opened, lost with all of Redis, and rebuilt."""
+"""Rules that open a batch, lose it with all of Redis, and rebuild it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,10 +10,10 @@ from hypothesis.stateful import initialize, precondition, rule
 from pipeline.ledger.arguments import NewGeneration
 from pipeline.ledger.states import SETTLING
 from pipeline.units import microseconds
-from tests.model.batch import Batch, Round
 from tests.model.caller import Caller
-from tests.model.life import Rebuilt
-from tests.model.outside import Outside, Plan, Segments
+from tests.model.reference.batch import Batch, Round
+from tests.model.reference.complete import StoredCounts
+from tests.model.stored import Plan, Segments, StoredBatch
 from tests.model.world import BATCH
 
 FATES = st.sampled_from(["taken", "taken", "taken", "refused", "both", "lost", "lost"])
@@ -43,7 +43,7 @@ PLANS = st.builds(
 
 
 class Opening(Caller):
-    """`lost` is what Redis has forgotten and S3 says is open."""
+    """`lost` is a batch that Redis has lost and that is open according to S3."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Opening(Caller):
         fate=FATES,
         rate=st.sampled_from([None, None, None, SLOW, FAST]),
         held=st.sampled_from([False, False, False, True]),
-        told=st.sampled_from([(0, False), (1, False), (2, False), (1, True), (3, True)]),
+        notified=st.sampled_from([(0, False), (1, False), (2, False), (1, True), (3, True)]),
     )
     def submit(
         self,
@@ -65,16 +65,16 @@ class Opening(Caller):
         fate: str,
         rate: float | None,
         held: bool,  # noqa: FBT001
-        told: tuple[int, bool],
+        notified: tuple[int, bool],
     ) -> None:
         self.window, self.plan = window, plan
-        self.targets, self.reduces = told
+        self.targets, self.reduces = notified
         owner = self.name("opener")
         self.claim(owner)
         if rate:
             self.tune(None, rate)
         if held:
-            self.hold_it(paused=True)
+            self.hold_batch(paused=True)
         self.begin_first(owner, plan, fate)
 
     def submit_again(self) -> None:
@@ -83,7 +83,7 @@ class Opening(Caller):
         self.begin_first(owner, self.plan, "taken")
 
     @rule(new=st.booleans(), pick=PICK, queued=st.booleans(), hand_on=st.booleans(), other=st.booleans())
-    def somebody_claims(self, new: bool, pick: int, queued: bool, hand_on: bool, other: bool) -> None:  # noqa: FBT001
+    def claim_by_anyone(self, new: bool, pick: int, queued: bool, hand_on: bool, other: bool) -> None:  # noqa: FBT001
         if new or not self.openers:
             self.openers.append(self.name("opener"))
         owner = self.openers[pick % len(self.openers)]
@@ -92,11 +92,11 @@ class Opening(Caller):
 
     @precondition(lambda self: self.openers)
     @rule(pick=PICK, plan=PLANS, fate=FATES)
-    def somebody_opens(self, pick: int, plan: Plan, fate: str) -> None:
+    def open_by_any_owner(self, pick: int, plan: Plan, fate: str) -> None:
         self.plan = plan
-        self.somebody_opens_it(self.openers[pick % len(self.openers)], fate)
+        self.open_as(self.openers[pick % len(self.openers)], fate)
 
-    def somebody_opens_it(self, owner: str, fate: str) -> None:
+    def open_as(self, owner: str, fate: str) -> None:
         if self.lost is None:
             self.begin_first(owner, self.plan, fate)
         else:
@@ -108,32 +108,32 @@ class Opening(Caller):
 
     @precondition(lambda self: self.batch.state in {"", "opening"} and self.openers)
     @rule(pick=PICK, reason=st.sampled_from(["", "no such input"]), queued=st.booleans())
-    def give_up(self, pick: int, reason: str, queued: bool) -> None:  # noqa: FBT001
+    def abandon_opening(self, pick: int, reason: str, queued: bool) -> None:  # noqa: FBT001
         if self.lost is not None:
             return
         self.abandon("" if queued else self.openers[pick % len(self.openers)], reason)
 
     def abandon(self, owner: str, reason: str) -> None:
         given_up = self.ask(self.world.ledger.abandon(BATCH, owner, reason))
-        expected = self.life.abandon(owner, reason)
+        expected = self.reference.abandon(owner, reason)
         self.compare(given_up, expected, idle=not expected)
 
     @rule(sure=st.integers(0, 3))
-    def redis_forgets(self, sure: int) -> None:
+    def lose_redis(self, sure: int) -> None:
         if sure:
             return
         old = self.batch
-        self.world.forget()
-        self.life.batch = Batch()
+        self.world.lose_redis()
+        self.reference.batch = Batch()
         self.compare(None, None)
         if old.started and old.state in SETTLING | {"reducing"}:
             self.lost = old
         elif self.lost is None:
-            self.outside = Outside()
+            self.stored = StoredBatch()
 
     @precondition(lambda self: self.lost is not None)
     @rule(stop=st.sampled_from(["", "", "handed on"]))
-    def sweep_finds_it_lost(self, stop: str) -> None:
+    def recover_lost_batch(self, stop: str) -> None:
         self.claim(self.name("sweep"), hand_on=True)
         if not stop:
             owner = self.name("rebuilder")
@@ -141,17 +141,19 @@ class Opening(Caller):
                 self.rebuild(owner)
 
     def rebuild(self, owner: str) -> None:
-        """Restore from the segments, taken over under the new epoch, and from the marker and the manifests."""
-        old, plans = self.lost, self.outside.plans
+        """Restore from the segments, adopted under the new epoch, and from the mark and the manifests."""
+        old, plans = self.lost, self.stored.plans
         assert old is not None
         plan = plans[old.generation]
         adopted = self.adopt()
         base = old.generation if old.redrive else old.base
-        items = self.outside.results(adopted, upto=old.generation, current=old.redrive)
+        items = self.stored.results(adopted, upto=old.generation, current=old.redrive)
         settled = frozenset(task for task, rows in enumerate(plan.tasks) if rows[0] in items)
         counts = [list(items.values()).count(kind) for kind in "sf4r"]
         segments = sum(generation == old.generation for generation, _ in adopted)
-        found = Rebuilt(settled, segments, counts[0], counts[1] + counts[2], counts[3], self.life.clock + LONG)
+        found = StoredCounts(
+            settled, segments, counts[0], counts[1] + counts[2], counts[3], self.reference.clock + LONG
+        )
         retried = sum(other.new.items for other in plans[1 : old.generation + 1])
         final = old.generation - base + 1 >= plans[0].attempts
         new = replace(old, base=base, retried=retried, batch_size=plans[0].new.items)
@@ -162,17 +164,17 @@ class Opening(Caller):
             bits[task // 8] |= 0x80 >> task % 8
         remaining = now.tasks - len(settled)
         restored = self.ask(self.world.ledger.restore(BATCH, owner, fields, bytes(bits), now.tasks, remaining))
-        expected = self.life.restore(owner, now, found, new)
+        expected = self.reference.restore(owner, now, found, new)
         self.compare(restored, expected, idle=expected == "lost")
         if expected != "lost":
             self.lost = None
-            self.outside.segments, self.outside.strays = adopted, []
+            self.stored.segments, self.stored.late_segments = adopted, []
             del plans[old.generation + 1 :]
 
     def adopt(self) -> Segments:
-        """Number all segments of each generation anew, also those that were written late; an answer counts once."""
-        found = [(generation, answers) for (generation, _), answers in sorted(self.outside.segments.items())]
-        found += [(ticket.generation, ticket.answers) for ticket in self.outside.strays]
+        """Renumber all segments of each generation, including late ones; an answer counts once."""
+        found = [(generation, answers) for (generation, _), answers in sorted(self.stored.segments.items())]
+        found += [(pending_write.generation, pending_write.answers) for pending_write in self.stored.late_segments]
         adopted: Segments = {}
         seen: set[tuple[int, int]] = set()
         for generation, answers in found:
@@ -182,9 +184,9 @@ class Opening(Caller):
                 adopted[generation, sum(other == generation for other, _ in adopted)] = tuple(fresh)
         return adopted
 
-    def _fields(self, old: Batch, now: Round, found: Rebuilt) -> Mapping[str, str]:
-        """What is passed of a batch that is rebuilt."""
-        at = microseconds(self.sight.now)
+    def _fields(self, old: Batch, now: Round, found: StoredCounts) -> Mapping[str, str]:
+        """The fields that are passed to rebuild a batch."""
+        at = microseconds(self.view.now)
         failed = found.given_up + found.retryable
         fields: dict[str, object] = {
             "generation": old.generation,
@@ -201,7 +203,7 @@ class Opening(Caller):
             "started": at,
             "run_at": at,
             "run_settled": found.succeeded + failed,
-            "deadline_at": microseconds(self.sight.now + LONG),
+            "deadline_at": microseconds(self.view.now + LONG),
             "final": int(now.final),
             "segments": found.segments,
             "tolerated": old.tolerated,

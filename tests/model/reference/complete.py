@@ -1,4 +1,4 @@
-"""The rest of a batch's life in plain Python: how it is claimed, reduced, asked things of, lost and rebuilt."""
+"""The whole ledger of one batch in plain Python: also claims, reduces, control calls and rebuilding."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,13 @@ from pipeline.identity import Identity
 from pipeline.ledger.ledger import OPENING_LEASE, REDUCE_LEASE
 from pipeline.ledger.scripts import DUTY_LEASE
 from pipeline.ledger.states import ACTIVE, ENDED, ENDED_OR_DELETING, PAUSABLE
-from tests.model.batch import Batch, Round
-from tests.model.sweep import Sweep
+from tests.model.reference.batch import Batch, Round
+from tests.model.reference.sweep import SweepReference
 
 
 @dataclass(frozen=True)
-class Rebuilt:
-    """What S3 knows of a batch that Redis lost: the counts of its items, and the tasks that are in segments."""
+class StoredCounts:
+    """What S3 keeps of a batch that Redis lost: the counts of its items, and the tasks that are in segments."""
 
     settled: frozenset[int]
     segments: int
@@ -22,8 +22,8 @@ class Rebuilt:
     deadline_at: float
 
 
-class Life(Sweep):
-    """Each method is one script, and returns what it should."""
+class Reference(SweepReference):
+    """Each method is one script, and returns what the script should reply."""
 
     def claim(
         self,
@@ -36,7 +36,7 @@ class Life(Sweep):
         queued: bool,
         hand_on: bool,
     ) -> str:
-        """`targets` are how many are told of the end, and whether the first of them reduces."""
+        """`targets`: how many targets are notified of the end, and whether the first one is a reduce."""
         batch = self.batch
         if batch.state == "deleting":
             return "deleting"
@@ -44,7 +44,7 @@ class Life(Sweep):
             if queued:
                 return "unknown"
             old = batch
-            batch = self.batch = Batch("opening", "?", digest=digest, window=window, ahead=ahead, told=old.told)
+            batch = self.batch = Batch("opening", "?", digest=digest, window=window, ahead=ahead, notices=old.notices)
             batch.targets, batch.reduces = targets
             batch.round.due = old.round.due
         elif batch.digest != digest:
@@ -126,7 +126,7 @@ class Life(Sweep):
         elif state in ACTIVE:
             self.start_closing("cancelled")
             if not batch.round.in_flight:
-                segment = self.cut() if batch.round.pending else None
+                segment = self.cut_segment() if batch.round.pending else None
                 self.start_reduce()
                 reduce = True
         return state, batch.generation, segment, reduce
@@ -181,8 +181,8 @@ class Life(Sweep):
             self.batch = Batch()
         return ours
 
-    def restore(self, owner: str, now: Round, found: Rebuilt, old: Batch) -> str:
-        """Rebuild what `old` was; what it had in flight and in no segment has to run again."""
+    def restore(self, owner: str, now: Round, found: StoredCounts, old: Batch) -> str:
+        """Rebuild `old`; its tasks in flight, and those in no segment, run again."""
         batch = self.batch
         if batch.owner != owner or batch.state != "opening":
             return "lost"
@@ -196,7 +196,7 @@ class Life(Sweep):
         batch.cancelled = old.cancelled or old.outcome == "cancelled" or batch.cancelled
         batch.window, batch.rate, batch.deadline_at = old.window, old.rate or batch.rate, found.deadline_at
         batch.round = Round(now.tasks, self.now(), items=now.items, calls=now.calls, final=now.final)
-        batch.told = None
+        batch.notices = None
         batch.round.settled, batch.round.segments = set(found.settled), found.segments
         batch.round.not_found = -1 if found.succeeded + found.given_up else 0
         batch.state = "paused" if batch.paused else "running"

@@ -1,11 +1,11 @@
-"""What the reference knows of one batch."""
+"""The state of one batch in the reference."""
 
 from dataclasses import dataclass, field
 
 Moment = tuple[float, int]
 
 SILENCE = 100.0
-OVER_THE_WINDOW = 4
+WINDOW_EXCESS = 4
 SETTLE_RELEASES = 2
 BURST = 1
 CUT_OUTCOMES = 3
@@ -14,7 +14,7 @@ CUT_BYTES = 300
 
 @dataclass
 class Round:
-    """One generation: its tasks, and what is known of them. `waiting` answers are in no segment yet."""
+    """One generation and its tasks. `waiting` answers are in no segment yet."""
 
     tasks: int
     began: Moment
@@ -45,7 +45,7 @@ class Round:
         self.heard_at = self.mark_at = self.probed_at = self.not_before = self.began[0]
 
     def forget(self, task: int) -> None:
-        """A settled task is owed nothing."""
+        """Drop all that is kept of a settled task."""
         self.due.pop(f"t:{task}", None)
         for known in (self.in_flight, self.attempts, self.failures, self.losses, self.extended):
             known.pop(task, None)
@@ -55,8 +55,8 @@ class Round:
 
 
 @dataclass
-class Told:
-    """Who is told of an end, which Redis names: of each target its state, its tries, and since when it is its turn."""
+class Notices:
+    """The targets of one end, whose id Redis makes: the state of each, its tries, and since when it is due."""
 
     end: str
     states: list[str]
@@ -66,7 +66,7 @@ class Told:
 
 @dataclass
 class Batch:
-    """A claimed batch. `state` is '' where there is none; `epochs` are those of the generations before this one."""
+    """A claimed batch. `state` is '' if there is none; `epochs` are those of earlier generations."""
 
     state: str = ""
     epoch: str = ""
@@ -100,5 +100,5 @@ class Batch:
     swept_at: float | None = None
     targets: int = 0
     reduces: bool = False
-    told: Told | None = None
+    notices: Notices | None = None
     round: Round = field(default_factory=lambda: Round(0, (0, 0)))
