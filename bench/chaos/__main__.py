@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import uvloop
-from rich.console import Console
 
 from bench.chaos import report, scenarios
 from bench.chaos.plan import EVERYTHING, FULL, SHORT, make_plan
-from bench.chaos.series import Series, run_all
-from bench.chaos.stage import ROOT
-from bench.kit.machine import describe_machine
-from pipeline.local.errors import LocalError
+from bench.chaos.run import Series, run_all
+from bench.kit.cli import Out, new_app, new_console, run_to_end
+from bench.kit.machine import RESULTS, ROOT, describe_machine
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-    from typing import Any
 
-    from bench.chaos.running import Result
+    from bench.chaos.run import Result
 
-T = TypeVar("T")
-
-RESULTS = Path(__file__).parents[1] / "results"
 KEPT = ROOT / "build" / "chaos"
-INTERRUPTED = 130
 
 Seed = Annotated[int | None, typer.Option(help="Run this one seed, and write no figures.")]
 Runs = Annotated[int, typer.Option(min=1, help="How many seeds to run.")]
@@ -39,11 +29,10 @@ Without = Annotated[list[str] | None, typer.Option(help=f"Leave out: {', '.join(
 Parallel = Annotated[int, typer.Option(min=1, help="Runs side by side, each on a stack of its own.")]
 Items = Annotated[int, typer.Option(min=100, help="Items of the batch.")]
 Failed = Annotated[int, typer.Option(min=1, help="How many of them fail at first.")]
-Out = Annotated[Path, typer.Option(help="The folder for the figures.")]
 Keep = Annotated[Path, typer.Option(help="The folder for what belongs to violations.")]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console(soft_wrap=True, highlight=False)
+app = new_app()
+console = new_console()
 
 
 @app.callback(invoke_without_command=True)
@@ -68,7 +57,7 @@ def main(  # noqa: PLR0913 - the options of the command
     seeds = [seed] if seed is not None else range(first, first + runs)
     scale = SHORT if short else FULL
     plans = [make_plan(number, scale, product) for number in seeds]
-    machine = describe_machine("bench.chaos", sys.argv[1:])
+    machine = describe_machine("bench.chaos")
     options = " --short" * short + "".join(f" --without {name}" for name in without or ())
     results: list[Result] = []
 
@@ -78,7 +67,7 @@ def main(  # noqa: PLR0913 - the options of the command
             # After each, so that a series that is interrupted leaves what it has.
             report.write_runs(out, [report.row(one) for one in results], machine)
 
-    _run(run_all(plans, scale, parallel, Series(console, keep, done, options)))
+    run_to_end(run_all(plans, scale, parallel, Series(console, keep, done, options)))
     if seed is None:
         console.print(f"Rows and totals: {out}/chaos.csv, .json, .md")
     if any(result.violations for result in results):
@@ -110,25 +99,14 @@ def redrive(*, items: Items = 10_000, failed: Failed = 37, out: Out = RESULTS, k
 
 
 def _scenario(work: Coroutine[Any, Any, scenarios.Verdict], out: Path) -> None:
-    machine = describe_machine("bench.chaos", sys.argv[1:])
-    verdict = _run(work)
+    machine = describe_machine("bench.chaos")
+    verdict = run_to_end(work)
     report.write_scenario(out, verdict, machine)
     console.print(f"{verdict.name}: {verdict.text} ({verdict.seconds:.1f} s, {verdict.model_calls:,} model calls)")
     for violation in verdict.violations:
-        console.print(f"  violation: {violation}", markup=False)
+        console.print(f"  violation: {violation}")
     if verdict.violations:
         raise typer.Exit(1)
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(work)
-    except LocalError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
 
 
 if __name__ == "__main__":

@@ -6,40 +6,55 @@ import asyncio
 import json
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from multidict import CIMultiDict
 
+from bench.chaos.evidence import Seen
 from bench.chaos.plan import GATEWAY_EVENTS, INNER, STATUSES, Plan, Step
-from bench.chaos.traces import FaultLog, Seen
 from pipeline.local.openfaas.proxy import Answer, Exchange, proceed_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
+    from bench.chaos.clients import Client
     from pipeline.local.openfaas.gateway import LocalGateway
     from pipeline.local.openfaas.message_queue import Callback, Message
 
 POLL = 0.02
 
 
-class Actions(Protocol):
-    """What a step does to the platform, or asks of the batch."""
+class FaultLog:
+    """The steps that have fired, written as they fire; the same seed gives the same lines in the same order."""
 
-    async def strike(self, step: Step) -> None:
-        """Do it, and return once the platform is whole again."""
+    def __init__(self, path: Path) -> None:
+        self.fired: list[str] = []
+        self.counts: Counter[str] = Counter()
+        self._path = path
+
+    def step(self, number: int, step: Step) -> None:
+        """Write that a step fired."""
+        self.fired.append(str(step))
+        self.counts[step.fault] += 1
+        with self._path.open("a") as file:
+            file.write(json.dumps({"step": number, **asdict(step)}) + "\n")
+
+    def rule(self, kind: str) -> None:
+        """Count what a rule did; when is up to the machine, so it is not in the log."""
+        self.counts[kind] += 1
 
 
 class Director:
     """One run's faults. `folder` is where the replicas look for the point that is armed."""
 
-    def __init__(self, plan: Plan, gateway: LocalGateway, actions: Actions, folder: Path, log: FaultLog) -> None:
+    def __init__(self, plan: Plan, gateway: LocalGateway, client: Client, folder: Path, log: FaultLog) -> None:
         self.seen: list[Seen] = []
         self._plan = plan
         self._gateway = gateway
-        self._actions = actions
+        self._client = client
         self._folder = folder
         self._log = log
         self._steps = list(enumerate(plan.steps))
@@ -118,7 +133,7 @@ class Director:
             self.seen += [Seen("message", message.call_id, "", "wipe", 0) for message in self._gateway.messages()]
             self._gateway.wipe_queue()
         else:
-            await self._actions.strike(step)
+            await self._client.strike(step)
         self._striking = None
         self._done()
 

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+from bench.kit.leftovers import clean_within
+from pipeline.local.demo.bucket import Bucket
 
+if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
     from bench.chaos.stage import Stage
-    from bench.chaos.traces import Seen
 
 ENDED = frozenset({"done", "cancelled", "failed"})
 # The sweep cleans up what the death of a replica leaves, one lease later.
 CLEANED_WITHIN = 20.0
-NO_TTL = -1
-PREFIX = "pipeline"
 
 
 @dataclass(frozen=True)
-class Left:
-    """What should not be there any more once a batch has ended."""
+class Seen:
+    """One delivery or exchange at the gateway.
 
-    uploads: tuple[str, ...] = ()
-    markers: tuple[str, ...] = ()
-    indexed: tuple[str, ...] = ()
-    without_ttl: tuple[str, ...] = ()
+    `kind` is enqueue, message, callback or call; `call_id` is the X-Call-Id; `item` is a model call's body, or what a
+    message is: mode/generation/task/attempt. `fault` says what was done to it, '' for nothing: drop, wipe, refuse,
+    lose. `status` is what the caller was answered, 0 for one that never came to that; `seconds` is how long it took.
+    """
+
+    kind: str
+    call_id: str
+    item: str
+    fault: str
+    status: int
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Evidence:
     calls: list[tuple[str, str]]
     seen: list[Seen] = field(repr=False)
     objects: dict[str, bytes] = field(default_factory=dict)
-    left: Left = field(default_factory=Left)
+    left: tuple[str, ...] = ()
     stopped: bool = False
     cancelled: bool = False
     problems: tuple[str, ...] = ()
@@ -70,7 +73,8 @@ async def gather(stage: Stage, batch: str, known: Evidence) -> Evidence:
     async with stage.s3() as s3:
         bucket = stage.stack.s3.bucket
         summary = await _read(s3, bucket, f"{batch}.json")
-        left = await _until_clean(lambda: _left(stage, s3, batch))
+        async with stage.redis() as redis:
+            left = tuple(await clean_within(CLEANED_WITHIN, Bucket(s3, bucket), redis, batch))
         objects = {}
         for entry in (summary or {}).get("results", {}).get("results", []):
             if key := entry.get("resultRef"):
@@ -79,29 +83,6 @@ async def gather(stage: Stage, batch: str, known: Evidence) -> Evidence:
     text = stage.model_log.read_text() if stage.model_log.exists() else ""
     calls = [(call_id, item) for call_id, item in map(json.loads, text.splitlines())]
     return known.but(summary=summary, later=later, left=left, objects=objects, calls=calls)
-
-
-async def _until_clean(look: Callable[[], Awaitable[Left]]) -> Left:
-    deadline = time.monotonic() + CLEANED_WITHIN
-    while (left := await look()) != Left() and time.monotonic() < deadline:  # noqa: ASYNC110 - it is Redis' and S3's
-        await asyncio.sleep(0.1)
-    return left
-
-
-async def _left(stage: Stage, s3: S3Client, batch: str) -> Left:
-    bucket = stage.stack.s3.bucket
-    uploads = (await s3.list_multipart_uploads(Bucket=bucket)).get("Uploads", [])
-    markers = (await s3.list_objects_v2(Bucket=bucket, Prefix=f"open/{batch}")).get("Contents", [])
-    async with stage.redis() as redis:
-        indexed = [batch] if await redis.zscore(f"{PREFIX}:open", batch) is not None else []
-        keys = [key async for key in redis.scan_iter(f"{PREFIX}*")]
-        lasting = [key.decode() for key in keys if await redis.ttl(key) == NO_TTL]
-    return Left(
-        tuple(upload["Key"] for upload in uploads),
-        tuple(entry["Key"] for entry in markers),
-        tuple(indexed),
-        tuple(lasting),
-    )
 
 
 async def _read(s3: S3Client, bucket: str, key: str) -> dict[str, Any] | None:

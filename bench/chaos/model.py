@@ -6,13 +6,13 @@ import json
 import os
 from pathlib import Path
 
-import uvloop
 from aiohttp import web
 
 from bench.chaos.items import BINARY, NONSENSE, answer, argument, word
+from bench.kit.model import serve
 
 
-async def serve(request: web.Request) -> web.Response:
+async def handle(request: web.Request) -> web.Response:
     """Answer one item as its first word asks."""
     item = (await request.read()).decode()
     _append(Path(os.environ["MODEL_LOG"]), json.dumps([request.headers.get("X-Call-Id"), item]) + "\n")
@@ -50,20 +50,5 @@ def _append(path: Path, text: str) -> int:
         return file.tell()
 
 
-async def health(_request: web.Request) -> web.Response:
-    """Say that the process listens."""
-    return web.Response(text="OK")
-
-
-def main() -> None:
-    """Serve on 127.0.0.1:$port."""
-    app = web.Application()
-    app.router.add_get("/_/health", health)
-    app.router.add_route("*", "/{path:.*}", serve)
-    loop = uvloop.new_event_loop()
-    asyncio.set_event_loop(loop)
-    web.run_app(app, host="127.0.0.1", port=int(os.environ["PORT"]), loop=loop, access_log=None, print=None)
-
-
 if __name__ == "__main__":
-    main()
+    serve(handle)

@@ -173,10 +173,14 @@ def shorten() -> None:
         values["SEGMENT_OUTCOMES"] = int(segment)
     if part:
         values["PART_SIZE"] = int(part)
+    shortened: set[str] = set()
     for name, module in tuple(sys.modules.items()):
         if name.startswith("pipeline."):
             for constant in values.keys() & vars(module).keys():
                 setattr(module, constant, values[constant])
+                shortened.add(constant)
+    if shortened != values.keys():
+        raise SystemExit(f"no module of the pipeline has {', '.join(sorted(values.keys() - shortened))}")
 
 
 def main() -> None:

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from bench.chaos.checker import time_was_up
+from bench.kit.publish import facts, markdown_table, publish, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from bench.chaos.running import Result
+    from bench.chaos.run import Result
     from bench.chaos.scenarios import Verdict
 
 NAME = "chaos"
 SCENARIOS = "chaos-scenarios"
 _SUMMED = ("items", "steps_fired", "succeeded", "failed", "time_up", "never_run", "model_calls", "repeated_calls")
-COLUMNS = (
-    *(
-        "seed",
-        "items",
-        "steps_planned",
-        "steps_fired",
-        "faults",
-        "state",
-        "succeeded",
-        "failed",
-        "time_up",
-        "never_run",
-    ),
-    *("generations", "redriven", "model_calls", "repeated_calls", "seconds", "violations"),
-)
-SCENARIO_COLUMNS = (
-    *("scenario", "items", "seconds", "model_calls", "repeated_calls", "text", "violations"),
-    *("command", "date", "code", "cores", "load_before"),
-)
-
 Row = dict[str, Any]
 
 
@@ -68,40 +47,36 @@ def row(result: Result) -> Row:
 
 
 def write_runs(out: Path, rows: Sequence[Row], machine: dict[str, Any]) -> None:
-    """Write the rows by seed, what they come to, and the machine and command that they come from."""
-    out.mkdir(parents=True, exist_ok=True)
-    _write(out / f"{NAME}.csv", COLUMNS, sorted(rows, key=lambda one: int(one["seed"])))
-    (out / f"{NAME}.json").write_text(json.dumps(machine, indent=2) + "\n")
-    (out / f"{NAME}.md").write_text(markdown(rows, machine))
+    """Write the rows by seed, their totals, and the machine and command that they come from."""
+    rows = sorted(rows, key=lambda one: int(one["seed"]))
+    publish(out, NAME, machine=machine, rows=rows, page=markdown(rows, machine))
 
 
 def write_scenario(out: Path, verdict: Verdict, machine: dict[str, Any]) -> None:
     """Write a scenario's row over its last one, and the table of all."""
-    out.mkdir(parents=True, exist_ok=True)
     path = out / f"{SCENARIOS}.csv"
-    others = [one for one in _read(path) if one["scenario"] != verdict.name]
-    new = {
-        "scenario": verdict.name,
-        "items": verdict.items,
-        "seconds": f"{verdict.seconds:.1f}",
-        "model_calls": verdict.model_calls,
-        "repeated_calls": verdict.repeated_calls,
-        "text": verdict.text,
-        "violations": " | ".join(verdict.violations),
-        **{name: machine[name] for name in ("command", "date", "code", "cores", "load_before")},
-    }
-    rows = sorted([*others, new], key=lambda one: str(one["scenario"]))
-    _write(path, SCENARIO_COLUMNS, rows)
+    rows: list[Mapping[str, Any]] = [
+        {
+            "scenario": verdict.name,
+            "items": verdict.items,
+            "seconds": f"{verdict.seconds:.1f}",
+            "model_calls": verdict.model_calls,
+            "repeated_calls": verdict.repeated_calls,
+            "text": verdict.text,
+            "violations": " | ".join(verdict.violations),
+            **{name: machine[name] for name in ("command", "date", "code", "cores", "load_before")},
+        },
+        *(row for row in (read_rows(path) if path.exists() else []) if row["scenario"] != verdict.name),
+    ]
+    rows.sort(key=lambda row: str(row["scenario"]))
     heads = ("scenario", "items", "seconds", "model_calls", "repeated_calls", "text", "violations", "command", "code")
-    (out / f"{SCENARIOS}.md").write_text("\n".join(["# Chaos scenarios", "", *_table(heads, rows), ""]))
+    page = "\n".join(["# Chaos scenarios", "", *_table(heads, rows), ""])
+    publish(out, SCENARIOS, rows=rows, page=page)
 
 
 def markdown(rows: Sequence[Row], machine: dict[str, Any]) -> str:
     """Return the totals with the command, the machine and the commit that they come from."""
-    where = f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_before']} before, {machine['system']}"
-    lines = ["# Chaos runs", "", f"`{machine['command']}`, {machine['date']}, code {machine['code']}.", ""]
-    lines += [f"{where}, Python {machine['python']}.", ""]
-    lines += _table(("what", "figure"), [{"what": name, "figure": figure} for name, figure in totals(rows)])
+    lines = ["# Chaos runs", "", *facts(machine), "", *markdown_table(("what", "figure"), totals(rows))]
     broken = [one for one in rows if one["violations"]]
     if broken:
         lines += ["", *_table(("seed", "violations"), broken)]
@@ -129,20 +104,5 @@ def totals(rows: Sequence[Row]) -> list[tuple[str, str]]:
     ]
 
 
-def _table(heads: Sequence[str], rows: Sequence[Row]) -> list[str]:
-    cells = [[str(one[head]).replace("|", "/") for head in heads] for one in rows]
-    return [f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), *cells)]
-
-
-def _write(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _read(path: Path) -> list[Row]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+def _table(heads: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return markdown_table(heads, [[str(one[head]).replace("|", "/") for head in heads] for one in rows])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bench.chaos.plan import Plan, Rules, Step
-from bench.chaos.running import Result, run
+from bench.chaos.run import Result, run
 from bench.chaos.stage import FOREIGN_SECONDS, SILENCE, TASK_TIMEOUT, stage
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from redis.asyncio import Redis
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from bench.kit.machine import ROOT
+from bench.kit.stack import open_redis
 from pipeline.local.errors import ServiceStartError
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.redis_and_s3 import redis_server, s3_server
@@ -23,11 +24,11 @@ from pipeline.local.stack import LocalStack, local_stack
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from redis.asyncio import Redis
     from types_aiobotocore_s3 import S3Client
 
     from bench.chaos.plan import Step
 
-ROOT = Path(__file__).parents[2]
 MODEL = "model"
 TASK_TIMEOUT = 2.0
 SILENCE = 2.5
@@ -89,7 +90,7 @@ class Stage:
     @contextlib.asynccontextmanager
     async def redis(self) -> AsyncIterator[Redis]:
         """Open a plain client."""
-        async with Redis.from_url(self.stack.redis_url, password=self.stack.redis_password) as client:
+        async with open_redis(self.stack) as client:
             yield client
 
     async def whole(self, within: float = 60.0) -> None:

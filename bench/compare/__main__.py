@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 from rich.console import Console
 
-from bench.compare import tools
-from bench.compare.faults import run_faults
+from bench.compare import peers
 from bench.compare.forms import WAYS, choose
 from bench.compare.peers import Layout
 from bench.compare.report import Book
-from bench.compare.running import Plan, compare
+from bench.compare.run_faults import run_faults
+from bench.compare.run_forms import Plan, compare
 from bench.compare.stage import Ground
-from bench.kit.cli import in_one_line
-from bench.kit.machine import describe_machine
+from bench.kit.cli import Out, Repeats, errors_in_one_line, new_app, run_to_end
+from bench.kit.machine import RESULTS, describe_machine
 from pipeline.local.services.redis_and_s3 import redis_server, s3_server
 
-RESULTS = Path(__file__).parents[1] / "results"
-
-Repeats = Annotated[int, typer.Option(min=1, help="Batches a form; medians are reported.")]
 Items = Annotated[int, typer.Option(min=1, help="Items a batch.")]
 Parallelism = Annotated[int, typer.Option(min=2, help="Queue-workers, or worker processes, working at once.")]
 Ways = Annotated[str, typer.Option(help=f"Those to run, with commas between, of: {', '.join(WAYS)}.")]
-Out = Annotated[Path, typer.Option(help="The folder for the results.")]
 ModelMs = Annotated[int, typer.Option(min=0, help="Milliseconds that the model function takes for an item.")]
 SkipFaults = Annotated[bool, typer.Option("--skip-faults", help="Measure only.")]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = new_app()
 
 
 @app.command()
@@ -47,17 +39,14 @@ def main(
     skip_faults: SkipFaults = False,
 ) -> None:
     """Compare the pipeline with other ways, from submission to summary, and under faults, as CSV, JSON and SVG."""
-    console = Console()
-    machine = describe_machine("bench.compare", sys.argv[1:])
-    with in_one_line():
+    machine = describe_machine("bench.compare")
+    with errors_in_one_line():
         plan = Plan(choose(ways), Layout(parallelism), items, repeats)
         # The pipeline alone needs no environment of others.
         if any(form.way != "pipeline" for form in plan.forms):
-            tools.install()
-            machine["peers"] = tools.versions()
-        book = Book(out, machine, console)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(plan, model_ms, book, faults=not skip_faults))
+            peers.install()
+            machine["peers"] = peers.versions()
+    run_to_end(_run(plan, model_ms, Book(out, machine, Console()), faults=not skip_faults))
 
 
 async def _run(plan: Plan, model_ms: int, book: Book, *, faults: bool) -> None:

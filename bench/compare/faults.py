@@ -1,147 +1,171 @@
-"""Batches that meet a fault: run, followed until they end or nothing moves any more, and judged."""
+"""The faults: what is done to each way, and when."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-import uuid
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from bench.compare.forms import FORMS
-from bench.compare.outcomes import HANG_SECONDS, Outcome, words
-from bench.compare.peers import MODEL
-from bench.compare.running import WARM_UP_ITEMS, beside, run_form
-from bench.compare.stage import stage
-from bench.compare.strikes import FAULTS
-from bench.compare.summaries import put_input, summary_of
-from bench.compare.verdict import judge, make_items
+from redis.asyncio import Redis
+
+from bench.compare.peers import Layout, redis_url
 from bench.kit.errors import BenchError
-from pipeline.local.openfaas.proxy import proceed_unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Mapping, Sequence
 
-    from rich.console import Console
+    import psutil
 
     from bench.compare.forms import Way
-    from bench.compare.outcomes import End
-    from bench.compare.stage import Ground, Stage
-    from bench.compare.strikes import Fault, Happened
-    from bench.compare.summaries import Summary
-    from pipeline.local.openfaas.proxy import Answer, Exchange
+    from bench.compare.stage import Stage
+    from pipeline.local.openfaas.message_queue import Callback, Message
 
-ITEMS = 200
-# Some faults are races.
-RUNS = 3
-# So long that a worker is in the middle of a call whenever it is killed.
-MODEL_MS = 50
-QUIET_SECONDS = 3.0
-POLL_SECONDS = 0.1
+PARALLELISM = 4
+# How soon a message that got no answer is taken for lost, wherever that can be set: both ways it comes to 30 s.
+TASK_TIMEOUT, ACK_WAIT = 10, 20
+LOST_AFTER = TASK_TIMEOUT + ACK_WAIT
+CELERY_DEFAULT = 3600
+HALF, LATE = 0.5, 0.95
 
-
-class Watch:
-    """Sees every call of the model function, and has the fault happen at its time."""
-
-    def __init__(self, ready: Stage, fault: Fault, items: int) -> None:
-        self.called: list[str] = []
-        self.problem: BenchError | None = None
-        self._struck = False
-        self._happened: Happened | None = None
-        self.moved = time.monotonic()
-        self._ready = ready
-        self._fault = fault
-        self._strike_at = max(1, int(items * fault.at))
-
-    @property
-    def silence(self) -> float:
-        """Return the seconds since the last call."""
-        return time.monotonic() - self.moved
-
-    @property
-    def struck(self) -> bool:
-        """Whether the fault has happened."""
-        return self._happened is not None and self._happened()
-
-    async def begin(self) -> None:
-        """Look on from now; what happens at no call happens now."""
-        self._ready.stack.gateway.interceptor = self._intercept
-        if not self._fault.at:
-            await self._strike()
-
-    async def _intercept(self, exchange: Exchange, proceed: Callable[[], Awaitable[Answer]]) -> Answer:
-        if exchange.kind != "function" or exchange.function != MODEL or not isinstance(exchange.body, bytes):
-            return await proceed()
-        self.called.append(exchange.body.decode())
-        self.moved = time.monotonic()
-        if not self._struck and len(self.called) >= self._strike_at:
-            await self._strike()
-        return await proceed()
-
-    async def _strike(self) -> None:
-        self._struck = True
-        try:
-            self._happened = await self._fault.strike(self._ready)
-        except BenchError as error:
-            self.problem = error
+# Says whether it has happened: a delivery is made twice some time after this was asked for.
+Happened = Callable[[], bool]
+Strike = Callable[["Stage"], Awaitable[Happened]]
+ONE_NODE = Layout(PARALLELISM, ack_wait=ACK_WAIT, lost_after=LOST_AFTER)
+TWO_PATIENT_NODES = Layout(PARALLELISM, nodes=2, lost_after=CELERY_DEFAULT)
+TWO_NODES = Layout(PARALLELISM, nodes=2, ack_wait=ACK_WAIT, lost_after=LOST_AFTER)
 
 
-async def run_faults(ways: Collection[Way], ground: Ground, console: Console) -> list[Outcome]:
-    """Run every fault of some ways, each time on processes of its own; raises BenchError, LocalError."""
-    outcomes = []
-    slower = replace(ground, model_ms=MODEL_MS)
-    for fault in FAULTS:
-        if fault.way not in ways:
-            continue
-        for run in range(1, RUNS + 1):
-            where = stage(fault.way, slower, fault.layout, replicas=fault.replicas, settings=fault.settings)
-            async with where as ready:
-                outcome = await run_fault(ready, fault, ITEMS, run)
-            outcomes.append(outcome)
-            line = f"{fault.way}, {fault.name} ({fault.done}): {words(outcome)}"
-            console.print(line, soft_wrap=True, highlight=False)
-            if outcome.end == "hang":
-                # Certain, and long.
-                break
-    return outcomes
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong, once.
+
+    `done` says what is done to this way; `strike` does it at the model call that comes after the share `at` of all, or
+    before the submission for 0.
+    """
+
+    way: Way
+    name: str
+    done: str
+    strike: Strike
+    at: float = HALF
+    layout: Layout = ONE_NODE
+    replicas: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
-async def run_fault(ready: Stage, fault: Fault, count: int, run: int) -> Outcome:
-    """Run one batch, one item a task; raises BenchError when the fault could not be made to happen."""
-    form = next(form for form in FORMS if form.way == fault.way)
-    await run_form(ready, form, min(WARM_UP_ITEMS, count))
-    items = make_items(count)
-    key = await put_input(ready.stack.s3, items)
-    batch = f"{form.way}-{uuid.uuid4()}"
-    watch = Watch(ready, fault, count)
-    await watch.begin()
-    started = time.monotonic()
-    async with summary_of(ready.stack.s3, batch) as summary, beside(ready.submit(batch, key, form)) as submission:
-        end, problem = await _follow(summary, submission, watch)
-        seconds = time.monotonic() - started
-        if end == "summary":
-            await _quiet(watch)
-        document = await summary.read()
-    ready.stack.gateway.interceptor = proceed_unchanged
-    if not watch.struck:
-        raise BenchError(f"{fault.way}: the fault {fault.name} did not happen: {watch.problem or 'nothing met it'}")
-    verdict = judge(document, items) if document is not None else None
-    called = tuple(watch.called)
-    return Outcome(fault.way, fault.name, fault.done, run, count, end, seconds, called, verdict, problem)
+def _kill_replica(function: str) -> Strike:
+    async def strike(ready: Stage) -> Happened:
+        replicas = ready.stack.gateway.functions[function].replicas
+        max(replicas, key=lambda replica: replica.inflight).kill()
+        return _now
+
+    return strike
 
 
-async def _follow(summary: Summary, submission: asyncio.Task[None], watch: Watch) -> tuple[End, str]:
-    """Wait until the summary is there, the way itself gives up, or nothing has moved for too long."""
-    while await summary.read() is None:
-        if submission.done() and (error := submission.exception()) is not None:
-            return "error", str(error)
-        if watch.silence > HANG_SECONDS:
-            return "hang", ""
-        await asyncio.sleep(POLL_SECONDS)
-    return "summary", ""
+def _now() -> bool:
+    return True
 
 
-async def _quiet(watch: Watch) -> None:
-    """Let late calls, and whoever writes the summary again for them, come to their end."""
-    while watch.silence < QUIET_SECONDS:  # noqa: ASYNC110 - nobody tells that nothing comes any more
-        await asyncio.sleep(POLL_SECONDS)
+async def _kill_worker(ready: Stage) -> Happened:
+    victim = _working(ready)[0]
+    # What it started dies with it, as in a container that ends.
+    for process in (*victim.children(recursive=True), victim):
+        process.kill()
+    return _now
+
+
+async def _kill_node(ready: Stage) -> Happened:
+    if ready.peer is None:
+        raise BenchError(f"{ready.way} has no nodes")
+    ready.peer.nodes[0].kill()
+    return _now
+
+
+def _working(ready: Stage) -> list[psutil.Process]:
+    found = ready.peer.working() if ready.peer else []
+    if not found:
+        raise BenchError(f"no process of {ready.way} works on tasks")
+    return found
+
+
+async def _double_message(ready: Stage) -> Happened:
+    function, mode = ("pipeline", "task") if ready.way == "pipeline" else ("worker", None)
+    once = _Once()
+
+    def hook(message: Message) -> Sequence[float]:
+        chosen = message.function == function and message.headers.get("X-Mode") == mode
+        return once(chosen=chosen)
+
+    ready.stack.gateway.messages_hook = hook
+    return once.spent
+
+
+async def _double_callback(ready: Stage) -> Happened:
+    once = _Once()
+
+    def hook(_callback: Callback) -> Sequence[float]:
+        return once(chosen=True)
+
+    ready.stack.gateway.callbacks_hook = hook
+    return once.spent
+
+
+class _Once:
+    """Has the first delivery of those that may be chosen made twice."""
+
+    def __init__(self) -> None:
+        self._spent = False
+
+    def __call__(self, *, chosen: bool) -> Sequence[float]:
+        twice = chosen and not self._spent
+        self._spent = self._spent or chosen
+        return (0.0, 0.0) if twice else (0.0,)
+
+    def spent(self) -> bool:
+        """Say whether there was one."""
+        return self._spent
+
+
+async def _double_celery(ready: Stage) -> Happened:
+    """Queue a copy of the message that is next, as the transport does when a visibility timeout is over."""
+    async with Redis.from_url(redis_url(ready.stack)) as client:
+        commands: Any = client
+        message = await commands.lindex("celery", -1)
+        if message is None:
+            raise BenchError("no message of celery waits: there is none to deliver twice")
+        await commands.rpush("celery", message)
+    return _now
+
+
+async def _double_lithops(ready: Stage) -> Happened:
+    """Start the process of the running job a second time."""
+    job = _working(ready)[0].parent()
+    if ready.peer is None or job is None:
+        raise BenchError("no job of lithops runs")
+    ready.peer.children.start(job.cmdline(), log="again.log", environment=job.environ())
+    return _now
+
+
+_PIPELINE = {"task_timeout": str(TASK_TIMEOUT), "ack_wait": str(ACK_WAIT)}
+KILLED, NODE, TWICE = "worker killed", "node killed", "delivered twice"
+
+_HALF = "SIGKILL at half-time"
+_LATER = f"one of two workers, {_HALF}; visibility_timeout"
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "pipeline", KILLED, f"one of two replicas, {_HALF}", _kill_replica("pipeline"), replicas=2, settings=_PIPELINE
+    ),
+    Fault("pipeline", TWICE, "the callback of a task", _double_callback, settings=_PIPELINE),
+    Fault("pipeline", TWICE, "the message of a task", _double_message, at=0, settings=_PIPELINE),
+    Fault("original", KILLED, f"one of two replicas of worker, {_HALF}", _kill_replica("worker"), replicas=2),
+    Fault("original", TWICE, "the message of an item", _double_message, at=0),
+    Fault("celery", KILLED, f"one of four pool processes, {_HALF}", _kill_worker),
+    Fault("celery", NODE, f"{_LATER} {LOST_AFTER} s", _kill_node, layout=TWO_NODES),
+    Fault("celery", NODE, f"{_LATER} {CELERY_DEFAULT} s, the default", _kill_node, layout=TWO_PATIENT_NODES),
+    Fault("celery", TWICE, "the message of a task, as the visibility_timeout does", _double_celery),
+    Fault("lithops", KILLED, f"one of four worker processes, {_HALF}", _kill_worker),
+    Fault("lithops", TWICE, "the job, whose process is started again at half-time", _double_lithops),
+    Fault("dask", KILLED, f"one of four worker processes, {_HALF}", _kill_worker),
+    Fault("dask", TWICE, "what a worker had done, which is lost with it: SIGKILL at 95 %", _kill_worker, at=LATE),
+)

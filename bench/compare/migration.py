@@ -6,22 +6,20 @@ It fails unless both summaries say the same of every item.
 from __future__ import annotations
 
 import asyncio
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import uvloop
 from aiohttp import ClientSession
 
-from bench.compare import tools
+from bench.compare import peers
 from bench.compare.peers import MODEL, Layout, environment
 from bench.compare.stage import ORIGINAL
-from bench.compare.summaries import put_input, summary_of
-from bench.compare.verdict import make_items
-from bench.kit.cli import in_one_line
+from bench.compare.summary import make_items, summary_of
+from bench.kit.cli import Out, errors_in_one_line, new_app, run_to_end
 from bench.kit.errors import BenchError
-from bench.kit.machine import ROOT, describe_machine
+from bench.kit.machine import RESULTS, describe_machine
+from bench.kit.publish import markdown_table, publish
+from bench.kit.stack import model_spec, put_input
 from pipeline.client import Pipeline
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.stack import local_stack
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
     from pipeline.local.stack import LocalStack
 
-RESULTS = Path(__file__).parents[1] / "results"
 NAME = "migration"
 WORKERS = 4
 SECONDS = 300
@@ -40,25 +37,23 @@ SAME = ("item", "result", "statusCode")
 LISTS = ("results", "failures")
 
 Items = Annotated[int, typer.Option(min=1, help="Items of the CSV; a tenth of them fails.")]
-Out = Annotated[Path, typer.Option(help="The folder for the page.")]
 
 Summary = dict[str, Any]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = new_app()
 
 
 @app.command()
 def main(*, items: Items = 200, out: Out = RESULTS) -> None:
     """Run one CSV both ways, hold the summaries against each other and write the page."""
-    machine = describe_machine("bench.compare.migration", sys.argv[1:])
-    with in_one_line():
-        tools.install()
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            original, here = runner.run(_run(make_items(items)))
+    machine = describe_machine("bench.compare.migration")
+    with errors_in_one_line():
+        peers.install()
+    original, here = run_to_end(_run(make_items(items)))
+    with errors_in_one_line():
         if differ := differences(original, here):
             raise BenchError(f"the summaries differ: {'; '.join(differ)}")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / f"{NAME}.md").write_text(page(original, here, machine))
+    publish(out, NAME, page=page(original, here, machine))
     typer.echo(f"Both summaries say the same. Result: {out}/{NAME}.md")
 
 
@@ -86,12 +81,15 @@ def page(original: Summary, here: Summary, machine: Mapping[str, Any]) -> str:
         "",
         f"Each item has the same {', '.join(f'`{name}`' for name in SAME)} in both summaries.",
         "",
-        "| | original | here |",
-        "|---|---|---|",
-        *(f"| `{name}.count` | {original[name]['count']} | {here[name]['count']} |" for name in LISTS),
-        f"| fields | {_fields(original)} | {_fields(here)} |",
-        f"| fields of a result | {_entry(original)} | {_entry(here)} |",
-        f"| results in input order | {_in_order(original)} | {_in_order(here)} |",
+        *markdown_table(
+            ("", "original", "here"),
+            [
+                *((f"`{name}.count`", original[name]["count"], here[name]["count"]) for name in LISTS),
+                ("fields", _fields(original), _fields(here)),
+                ("fields of a result", _entry(original), _entry(here)),
+                ("results in input order", _in_order(original), _in_order(here)),
+            ],
+        ),
     ]
     return "\n".join([*lines, ""])
 
@@ -114,10 +112,8 @@ def _in_order(summary: Summary) -> str:
 
 
 async def _run(items: Sequence[str]) -> tuple[Summary, Summary]:
-    model = {"PYTHONPATH": str(ROOT), "BENCH_FAILS": "items"}
-    spec = FunctionSpec(MODEL, (sys.executable, "-m", "bench.speed.sizing.model"), model)
-    async with local_stack([spec], workers=WORKERS) as stack:
-        command = (str(tools.PYTHON), "-m", "bench.compare.baselines.original")
+    async with local_stack([model_spec(MODEL, fails="items")], workers=WORKERS) as stack:
+        command = (str(peers.PYTHON), "-m", "bench.compare.baselines.original")
         settings = environment(stack, Layout(WORKERS))
         for name in ORIGINAL:
             await stack.add_function(FunctionSpec(name, (*command, name), settings))

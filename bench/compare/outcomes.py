@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.compare.forms import Way
-    from bench.compare.verdict import Verdict
+    from bench.compare.summary import Verdict
 
 End = Literal["summary", "hang", "error"]
 

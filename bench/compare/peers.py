@@ -1,9 +1,13 @@
-"""The peers' processes: a warm client behind a port, and whatever workers it needs beside it."""
+"""The peers: their environment, made from pinned requirements, and their processes, a warm client and its workers."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +15,7 @@ import psutil
 from redis.asyncio import Redis
 from yarl import URL
 
-from bench.compare import tools
+from bench.kit.errors import BenchError
 from bench.kit.machine import ROOT
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.child_processes import child_processes
@@ -27,6 +31,38 @@ DRIVER = "driver"
 MODEL = "model"
 # How the processes that work on tasks are told: by their command line, and by how far they descend from a root.
 _WORKING = {"celery": ("worker", 1), "dask": ("spawn_main", 1), "lithops": ("run_job", 2)}
+REQUIREMENTS = ROOT / "bench" / "compare" / "baselines" / "requirements.txt"
+FOLDER = ROOT / "build" / "baselines"
+PYTHON = FOLDER / "bin" / "python"
+PEERS = ("boto3", "celery", "dask", "distributed", "flask", "lithops", "pandas", "redis", "requests", "waitress")
+_MARK = "installed"
+
+
+def install() -> None:
+    """Make the environment when it is not there, or of other requirements; raises BenchError when that fails."""
+    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    mark = FOLDER / _MARK
+    if mark.is_file() and mark.read_text() == wanted:
+        return
+    _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(FOLDER))
+    _uv(*("pip", "install", "--quiet", "--require-hashes", "--python", str(PYTHON), "-r", str(REQUIREMENTS)))
+    mark.write_text(wanted)
+
+
+def versions() -> dict[str, str]:
+    """Return what is installed of the original's and the peers' packages."""
+    code = f"import importlib.metadata as m, json; print(json.dumps({{n: m.version(n) for n in {PEERS!r}}}))"
+    answer = subprocess.run([PYTHON, "-c", code], capture_output=True, check=True, text=True).stdout
+    found: dict[str, str] = json.loads(answer)
+    return found
+
+
+def _uv(*arguments: str) -> None:
+    command = (sys.executable, "-m", "uv", *arguments)
+    try:
+        subprocess.run(command, capture_output=True, check=True, text=True)
+    except subprocess.CalledProcessError as error:
+        raise BenchError(f"the peers' environment cannot be made: {error.stderr.strip()}") from error
 
 
 @dataclass(frozen=True)
@@ -102,10 +138,10 @@ async def peer(way: Way, stack: LocalStack, layout: Layout) -> AsyncIterator[Pee
             await _forget(settings["REDIS_URL"])
             share = str(layout.parallelism // layout.nodes)
             for number in range(layout.nodes):
-                worker = (str(tools.PYTHON), "-m", "celery", "-A", "bench.compare.baselines.celery_app", "worker")
+                worker = (str(PYTHON), "-m", "celery", "-A", "bench.compare.baselines.celery_app", "worker")
                 options = ("--concurrency", share, "--loglevel", "WARNING", "--hostname", f"node{number}@%h")
                 nodes.append(children.start((*worker, *options), log=f"node-{number}.log", environment=settings))
-        command = (str(tools.PYTHON), "-m", f"bench.compare.baselines.{way}_driver")
+        command = (str(PYTHON), "-m", f"bench.compare.baselines.{way}_driver")
         await stack.add_function(FunctionSpec(DRIVER, command, settings))
         try:
             yield Peer(way, stack, nodes, children)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
-from bench.compare.chart import draw
-from bench.compare.figures import medians
+from bench.compare.forms import WAYS, medians
 from bench.compare.outcomes import by_fault, told, words
+from bench.kit.charts import new_figure, save
+from bench.kit.publish import markdown_table, publish, terminal_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,22 +16,16 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from bench.compare.figures import Point, Run
+    from bench.compare.forms import Point, Run
     from bench.compare.outcomes import Outcome
 
 NAME = "compare"
+WIDTH, BAR_HEIGHT, MARGIN = 10.0, 0.42, 1.2
 PROCESSES = ("way", "model", "gateway", "redis", "s3")
-COLUMNS = (
-    *("form", "way", "chunk", "parallelism", "model_ms", "items", "repeat", "seconds", "items_per_second"),
-    *(f"{name}_cpu_ms_per_item" for name in PROCESSES),
-)
+VERDICT = ("present", "lost", "duplicated", "counted_twice", "failed", "wrong")
 HEADS = (
     *("way", "fault", "done to it", "runs", "seconds", "in the summary", "lost", "twice", "counted twice"),
     *("calls repeated", "what happened"),
-)
-OUTCOME_COLUMNS = (
-    *("way", "fault", "done", "run", "end", "seconds", "items", "present", "lost", "duplicated", "counted_twice"),
-    *("failed", "wrong", "called", "repeated_calls", "happened"),
 )
 
 
@@ -49,17 +41,15 @@ class Book:
         """Write `compare.csv`, `.json` and `.svg`, and print the medians."""
         points = medians(runs)
         title = f"{runs[0].items} items, parallelism {runs[0].parallelism}, a model of {runs[0].model_ms} ms"
-        self._out.mkdir(parents=True, exist_ok=True)
-        write_rows(self._out / f"{NAME}.csv", runs)
-        (self._out / f"{NAME}.json").write_text(json.dumps(self._machine, indent=2) + "\n")
+        publish(self._out, NAME, machine=self._machine, rows=[as_row(run) for run in runs])
         draw(self._out / f"{NAME}.svg", points, title)
         print_points(self.console, points, title)
         self._tell("Rows, machine and chart", ".csv, .json, .svg")
 
     def struck(self, outcomes: Sequence[Outcome]) -> None:
         """Write `compare-faults.csv` and `.md`, and print them."""
-        write_outcomes(self._out / f"{NAME}-faults.csv", outcomes)
-        (self._out / f"{NAME}-faults.md").write_text(markdown(outcomes, self._machine))
+        rows = [outcome_row(outcome) for outcome in outcomes]
+        publish(self._out, f"{NAME}-faults", rows=rows, page=markdown(outcomes, self._machine))
         print_outcomes(self.console, outcomes)
         self._tell("Faults", "-faults.csv, .md")
 
@@ -67,47 +57,63 @@ class Book:
         self.console.print(f"{what}: {self._out}/{NAME}{files}", soft_wrap=True, highlight=False)
 
 
-def write_rows(path: Path, runs: Sequence[Run]) -> None:
-    """Write one row a run; a cell is empty for processes that are out of sight."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(_row(run) for run in runs)
+def as_row(run: Run) -> dict[str, object]:
+    """Return a run as a row; a cell is None for processes that are out of sight."""
+    return {
+        "form": run.form.name,
+        "way": run.form.way,
+        "chunk": run.form.chunk,
+        **{name: getattr(run, name) for name in ("parallelism", "model_ms", "items", "repeat", "seconds")},
+        "items_per_second": run.items_per_second,
+        **{f"{name}_cpu_ms_per_item": run.cpu_ms.get(name) for name in PROCESSES},
+    }
+
+
+def draw(path: Path, points: Sequence[Point], title: str) -> None:
+    """Draw a bar a form: its median throughput, with a line from the lowest to the highest run."""
+    labels = [f"{point.form.way}: {point.form.words}" for point in points]
+    rates = [point.items_per_second for point in points]
+    below = [point.items_per_second - point.lowest for point in points]
+    above = [point.highest - point.items_per_second for point in points]
+    colours = [f"C{WAYS.index(point.form.way)}" for point in points]
+    figure, (axes,) = new_figure(1, (WIDTH, MARGIN + BAR_HEIGHT * len(points)))
+    axes.barh(labels, rates, xerr=(below, above), color=colours, ecolor="black", capsize=3)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set_axisbelow(True)
+    axes.set_xlabel("items per second, from submission to a readable summary")
+    axes.set_title(title)
+    save(figure, path)
 
 
 def print_points(console: Console, points: Sequence[Point], title: str) -> None:
     """Print one line a form."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("form", no_wrap=True)
-    for head in ("items/s", "min", "max", "ratio", "s", "CPU ms", "all ms"):
-        table.add_column(head, justify="right")
-    for point in points:
-        rates = (point.items_per_second, point.lowest, point.highest)
-        cpu = (point.cpu_ms["way"], sum(point.cpu_ms.values()))
-        table.add_row(
-            point.form.name,
-            *(f"{rate:.0f}" for rate in rates),
-            *(f"{figure:.2f}" for figure in (point.ratio, point.seconds, *cpu)),
-        )
-    console.print(table)
-
-
-def _row(run: Run) -> list[str]:
-    form = run.form
-    cpu = (f"{run.cpu_ms[name]:.4f}" if name in run.cpu_ms else "" for name in PROCESSES)
-    return [
-        *(form.name, form.way, str(form.chunk)),
-        *map(str, (run.parallelism, run.model_ms, run.items, run.repeat)),
-        *(f"{run.seconds:.4f}", f"{run.items_per_second:.2f}", *cpu),
+    rows = [
+        {
+            "form": point.form.name,
+            "items/s": f"{point.items_per_second:.0f}",
+            "min": f"{point.lowest:.0f}",
+            "max": f"{point.highest:.0f}",
+            "ratio": f"{point.ratio:.2f}",
+            "s": f"{point.seconds:.2f}",
+            "CPU ms": f"{point.cpu_ms['way']:.2f}",
+            "all ms": f"{sum(point.cpu_ms.values()):.2f}",
+        }
+        for point in points
     ]
+    console.print(terminal_table(title, rows))
 
 
-def write_outcomes(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """Write one row a fault; the cells that a summary would fill are empty without one."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(OUTCOME_COLUMNS)
-        writer.writerows(_outcome_row(outcome) for outcome in outcomes)
+def outcome_row(outcome: Outcome) -> dict[str, object]:
+    """Return a batch that met a fault as a row; the cells of its summary are None where there is none."""
+    verdict = asdict(outcome.verdict) if outcome.verdict else {}
+    return {
+        **{name: getattr(outcome, name) for name in ("way", "fault", "done", "run", "end", "seconds", "items")},
+        **{name: verdict.get(name) for name in VERDICT},
+        "called": len(set(outcome.called)),
+        "repeated_calls": outcome.repeated,
+        "happened": words(outcome),
+    }
 
 
 def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, Any]) -> str:
@@ -119,29 +125,24 @@ def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, Any]) -> str:
         "",
         f"{outcomes[0].items} items, one a task. Numbers of several runs stand beside each other where they differ.",
         "",
-        f"| {' | '.join(HEADS)} |",
-        f"|{'---|' * len(HEADS)}",
+        *markdown_table(HEADS, map(_cells, by_fault(outcomes))),
     ]
-    return "\n".join([*lines, *(f"| {' | '.join(_cells(group))} |" for group in by_fault(outcomes)), ""])
+    return "\n".join([*lines, ""])
 
 
 def print_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
     """Print one line a fault."""
-    table = Table(title="Faults", title_justify="left")
-    for head in ("way", "fault", "done to it", "what happened"):
-        table.add_column(head)
-    for group in by_fault(outcomes):
-        table.add_row(group[0].way, group[0].fault, group[0].done, told(group))
-    console.print(table)
+    groups = by_fault(outcomes)
+    rows = [{"way": g[0].way, "fault": g[0].fault, "done to it": g[0].done, "what happened": told(g)} for g in groups]
+    console.print(terminal_table("Faults", rows))
 
 
 def _cells(group: Sequence[Outcome]) -> list[str]:
     verdicts = [outcome.verdict for outcome in group]
-    names = ("present", "lost", "duplicated", "counted_twice")
     return [
         *(group[0].way, group[0].fault, group[0].done, str(len(group))),
         _together(f"{outcome.seconds:.0f}" for outcome in group),
-        *(_together(str(getattr(verdict, name)) if verdict else "-" for verdict in verdicts) for name in names),
+        *(_together(str(getattr(verdict, name)) if verdict else "-" for verdict in verdicts) for name in VERDICT[:4]),
         *(_together(str(outcome.repeated) for outcome in group), told(group)),
     ]
 
@@ -149,13 +150,3 @@ def _cells(group: Sequence[Outcome]) -> list[str]:
 def _together(texts: Iterable[str]) -> str:
     known = list(texts)
     return known[0] if len(set(known)) == 1 else ", ".join(known)
-
-
-def _outcome_row(outcome: Outcome) -> list[str]:
-    verdict = outcome.verdict
-    names = ("present", "lost", "duplicated", "counted_twice", "failed", "wrong")
-    return [
-        *(outcome.way, outcome.fault, outcome.done, str(outcome.run), outcome.end, f"{outcome.seconds:.2f}"),
-        *(str(outcome.items), *(str(getattr(verdict, name)) if verdict else "" for name in names)),
-        *(str(len(set(outcome.called))), str(outcome.repeated), words(outcome)),
-    ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from bench.compare import tools
+from bench.compare import peers
 from bench.compare.peers import DRIVER, MODEL, Layout, Peer, environment, peer
 from bench.kit.errors import BenchError
-from bench.kit.platforms import model_spec
+from bench.kit.stack import model_spec, pids
 from pipeline.client import Pipeline
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.stack import LocalStack, local_stack
@@ -57,14 +56,7 @@ class Stage:
         """Return the processes by what they are for: `way` are the way's own, the rest serves every way alike."""
         names = ORIGINAL if self.way == "original" else ("pipeline",)
         own = self.peer.roots if self.peer else tuple(pid for name in names for pid in self.stack.pids(name))
-        services = {"redis": self.stack.redis_service, "s3": self.stack.s3_service}
-        found = {name: service.daemon.pid for name, service in services.items() if service.daemon is not None}
-        return {
-            "way": own,
-            "model": tuple(self.stack.pids(MODEL)),
-            "gateway": (os.getpid(),),
-            **{name: (pid,) for name, pid in found.items() if pid is not None},
-        }
+        return {"way": own, **pids(self.stack, (MODEL,))}
 
 
 @contextlib.asynccontextmanager
@@ -101,7 +93,7 @@ async def stage(
 
 
 async def _add_original(stack: LocalStack, layout: Layout, replicas: int) -> None:
-    command = (str(tools.PYTHON), "-m", "bench.compare.baselines.original")
+    command = (str(peers.PYTHON), "-m", "bench.compare.baselines.original")
     settings = environment(stack, layout)
     specs = [
         FunctionSpec(name, (*command, name), settings, replicas=replicas if name == "worker" else 1)

@@ -1,99 +1,162 @@
-"""What an input costs, by its format and packing: `python -m bench.data.inputs`, some minutes on a local S3 server."""
+"""The cost of an input, by format and packing: `python -m bench.data.inputs`, some minutes on a local S3 server."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+import gzip
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+import polars as pl
 import typer
-import uvloop
-from rich.console import Console
+from backports import zstd
 
+from bench.data.child import Place, run_child
 from bench.data.inputs_child import Measured, Task
-from bench.data.inputs_report import Run, as_page
-from bench.data.made_inputs import CASES, make_body, make_rows
-from bench.kit.cli import in_one_line
-from bench.kit.errors import BenchError
-from bench.kit.machine import describe_machine
-from bench.kit.publish import publish
+from bench.kit.cli import Out, Repeats, interleaved, new_app, new_console, run_to_end
+from bench.kit.machine import RESULTS, describe_machine
+from bench.kit.processes import MIB
+from bench.kit.publish import heading, median_table, publish
 from pipeline.local.services.redis_and_s3 import s3_server
-from pipeline.settings.environment import Settings
-from pipeline.settings.secrets import Secrets
-from pipeline.store.bucket import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from pipeline.local.services.s3_client import S3Info
+    from rich.console import Console
 
-RESULTS = Path(__file__).parents[1] / "results"
+    from bench.kit.publish import Row
+    from pipeline.spec.input_format import Format
+
 NAME = "formats-in"
-MIB = 1024 * 1024
+COLUMNS = {
+    "MiB": ("size_mb", ".0f"),
+    "until open, s": ("open_seconds", ".1f"),
+    "seconds": ("seconds", ".1f"),
+    "rows/s": ("rows_per_second", ",.0f"),
+    "peak, MiB": ("peak_rss_mb", ".0f"),
+    "reader, MiB": ("reader_peak_rss_mb", ".0f"),
+    "longest hold, ms": ("longest_hold_ms", ".0f"),
+}
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": lambda body: gzip.compress(body, 6, mtime=0),
+    ".zst": zstd.compress,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """An input: its format, how it is packed, and the columns of an item, none for the cells of `url`."""
+
+    form: Format
+    packing: str = ""
+    columns: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.form}{self.packing}" + " as objects" * bool(self.columns)
+
+    @property
+    def key(self) -> str:
+        """The key of its object, which cases with other columns share."""
+        return f"rows.{self.form}{self.packing}"
+
+
+OBJECTS = ("id", "url", "score")
+CASES = (
+    *(Case(form, packing) for form in ("csv", "ndjson", "json") for packing in PACKERS),
+    Case("tsv"),
+    Case("parquet"),
+    *(Case(form, "", OBJECTS) for form in ("csv", "parquet", "ndjson")),
+)
+
+
+def make_rows(count: int) -> pl.DataFrame:
+    """Make rows of six columns: text, numbers, booleans and missing values."""
+    number = pl.int_range(count, eager=True).alias("id").to_frame()
+    return number.select(
+        "id",
+        url=pl.format("https://example.org/pictures/{}.jpg", "id"),
+        score=pl.col("id") * 0.37,
+        title=pl.format("A picture, the {}th of its kind", pl.col("id") * 7919 % 100_003),
+        fine=pl.col("id") % 3 == 0,
+        note=pl.when(pl.col("id") % 4 == 0).then(pl.lit("kept for later")),
+    )
+
+
+def make_body(rows: pl.DataFrame, case: Case) -> bytes:
+    """Write rows as a case's input. Parquet has one row group: a reader has to hold all of it."""
+    buffer = io.BytesIO()
+    match case.form:
+        case "csv":
+            rows.write_csv(buffer)
+        case "tsv":
+            rows.write_csv(buffer, separator="\t")
+        case "parquet":
+            rows.write_parquet(buffer, row_group_size=rows.height)
+        case "ndjson":
+            rows.write_ndjson(buffer)
+        case "json":
+            lines = io.BytesIO()
+            rows.write_ndjson(lines)
+            buffer.write(b"[" + lines.getvalue().rstrip().replace(b"\n", b",\n") + b"]")
+    return PACKERS[case.packing](buffer.getvalue())
+
 
 Rows = Annotated[int, typer.Option(min=1, help="Rows of each input.")]
-Repeats = Annotated[int, typer.Option(min=1, help="Processes for each of the inputs.")]
-Out = Annotated[Path, typer.Option(help="The folder for the results.")]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = new_app()
 
 
 @app.command()
 def main(*, rows: Rows = 1_000_000, repeats: Repeats = 3, out: Out = RESULTS) -> None:
     """Measure seconds and memory of opening an input of each format and cutting it, as CSV, JSON and Markdown."""
-    machine = describe_machine("bench.data.inputs", sys.argv[1:])
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    with in_one_line(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runs = runner.run(_measure(rows, repeats, console))
-    page = as_page(runs, machine)
-    publish(out, NAME, runs, machine, page)
+    machine = describe_machine("bench.data.inputs")
+    console = new_console()
+    measured = run_to_end(_measure(rows, repeats, console))
+    page = as_page(measured, machine)
+    publish(out, NAME, machine=machine, rows=measured, page=page)
     console.print(page)
 
 
-async def _measure(rows: int, repeats: int, console: Console) -> Sequence[Run]:
-    runs = []
+async def _measure(count: int, repeats: int, console: Console) -> list[dict[str, Any]]:
+    rows = []
     async with s3_server() as server:
-        sizes = await _put_inputs(server.info, rows)
-        # The repeats outermost: what slows the machine for a while slows all of them.
-        for repeat in range(repeats):
-            for case in CASES:
-                console.print(f"{case.name}, {repeat + 1} of {repeats}")
-                key = f"rows.{case.form}{case.packing}"
-                found = await _run(server.info, key, case.columns)
-                figures = (found.peak_rss_mb, found.reader_peak_rss_mb, found.longest_hold_ms)
-                times = (found.open_seconds, found.seconds, found.rows / found.seconds)
-                runs.append(Run(case.name, found.rows, repeat, sizes[key] / MIB, *times, *figures))
-    return runs
+        place = Place.of(server.info)
+        sizes = await _put_inputs(place, count)
+        for repeat, case in interleaved(CASES, repeats, console):
+            one = await run_child("bench.data.inputs_child", Task(place, case.key, case.columns), Measured)
+            measured = {"rows_per_second": one.rows / one.seconds, **msgspec.structs.asdict(one)}
+            rows.append({"input": str(case), "repeat": repeat, "size_mb": sizes[case.key] / MIB, **measured})
+    return rows
 
 
-async def _put_inputs(info: S3Info, count: int) -> dict[str, int]:
+async def _put_inputs(place: Place, count: int) -> dict[str, int]:
     """Put the same rows into S3 in every format; returns the sizes in bytes by key."""
-    settings = Settings(s3_bucket=info.bucket, s3_endpoint=info.endpoint, s3_region=info.region, s3_addressing="path")
-    secrets = Secrets(info.access_key, info.secret_key, None, (b"a key of the measurement",))
     rows, sizes = make_rows(count), {}
-    async with Store.connect(settings, secrets) as store:
+    async with place.open() as store:
         for case in CASES:
-            key = f"rows.{case.form}{case.packing}"
-            if key not in sizes:
+            if case.key not in sizes:
                 body = await asyncio.to_thread(make_body, rows, case)
-                sizes[key] = (await store.put(key, body)).size
+                sizes[case.key] = (await store.put(case.key, body)).size
     return sizes
 
 
-async def _run(info: S3Info, key: str, columns: tuple[str, ...]) -> Measured:
-    """Read an input in a new process; raises BenchError when it fails."""
-    task = Task(info.endpoint, info.region, info.bucket, info.access_key, info.secret_key, key, columns)
-    pipe = asyncio.subprocess.PIPE
-    # The child takes the credentials from its input: every user of the machine can read a command line.
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.data.inputs_child"), stdin=pipe, stdout=pipe, stderr=pipe
-    )
-    out, problem = await child.communicate(msgspec.json.encode(task))
-    if child.returncode:
-        raise BenchError(f"the measured process ended with {child.returncode}: {problem.decode()[-2000:]}")
-    return msgspec.json.decode(out, type=Measured)
+def as_page(rows: Sequence[Row], machine: Mapping[str, Any]) -> str:
+    """Return the medians in Markdown."""
+    repeats = rows[-1]["repeat"] + 1
+    lines = [
+        *heading("What an input costs, by its format", machine),
+        f"{rows[0]['rows']:,} rows of six columns, read from an S3 server on the same machine and cut into a snapshot",
+        f"there. Medians of {repeats} processes each. Until open: until the columns are known. Parquet, NDJSON and",
+        "JSON are read whole by then, by a process of their own. Its memory is at most the column `reader`: the system",
+        "counts its parent's memory at the start too. The longest hold is how long the event loop, which answers",
+        "callbacks meanwhile, was held. `as objects`: `columns` of three names.",
+        "",
+        *median_table(rows, "input", COLUMNS),
+    ]
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":

@@ -1,23 +1,24 @@
-"""A batch that has run, made by hand in S3: its snapshot and its segments."""
+"""A batch that has run, made by hand in an S3 server of its own: its snapshot and its segments."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from bench.data.child import Place, Source
+from pipeline.local.services.redis_and_s3 import s3_server
 from pipeline.store.columns import INDEX, ITEM
-from pipeline.store.segments import list_segments
 from pipeline.store.snapshot import Shape, Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from pipeline.store.bucket import Store
-    from pipeline.store.keys import Segment
-    from pipeline.store.snapshot import Manifest
 
+BATCH = "b"
 EPOCH = "5"
 EACH = 1_000
 FRAME = 50_000
@@ -30,9 +31,18 @@ _LINE = (
 )
 
 
-async def make_batch(store: Store, batch: str, items: int) -> tuple[Manifest, list[Segment]]:
-    """Write a batch of so many items, whose answers came nearly in order."""
-    manifest = await Snapshots(store).write(batch, 0, _rows(items), Shape("url"), 100)
+@asynccontextmanager
+async def made_batch(items: int) -> AsyncIterator[Source]:
+    """Make a batch of so many items, whose answers came nearly in order."""
+    async with s3_server() as server:
+        place = Place.of(server.info)
+        async with place.open() as store:
+            await Snapshots(store).write(BATCH, 0, _rows(items), Shape("url"), 100)
+            await _write_segments(store, items)
+        yield Source(place, BATCH, EPOCH, -(-items // EACH))
+
+
+async def _write_segments(store: Store, items: int) -> None:
     slots = asyncio.Semaphore(UPLOADS)
 
     async def write(number: int) -> None:
@@ -40,14 +50,13 @@ async def make_batch(store: Store, batch: str, items: int) -> tuple[Manifest, li
         last = min(items, first + EACH) - 1
         lines = [_line(index) for index in range(first, last + 1)]
         failed = sum(index % FAILS == 0 for index in range(first, last + 1))
-        key = f"{batch}/segments/0/{number:06d}.{EPOCH}.{first}-{last}.{failed}.ndjson"
+        key = f"{BATCH}/segments/0/{number:06d}.{EPOCH}.{first}-{last}.{failed}.ndjson"
         async with slots:
             await store.put(key, b"\n".join(lines), "application/x-ndjson")
 
     segments = -(-items // EACH)
     for start in range(0, segments, UPLOADS):
         await asyncio.gather(*(write(number) for number in range(start, min(segments, start + UPLOADS))))
-    return manifest, await list_segments(store, batch, 0, EPOCH, segments)
 
 
 async def _rows(items: int) -> AsyncIterator[pl.DataFrame]:

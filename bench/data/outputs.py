@@ -1,29 +1,31 @@
-"""What the outputs of a large batch cost: `python -m bench.data.outputs`, three minutes on a local S3 server."""
+"""The cost of the outputs of a large batch: `python -m bench.data.outputs`, three minutes on a local S3 server."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
-import uvloop
-from rich.console import Console
 
-from bench.data.measured_child import open_stage
-from bench.data.outputs_report import Run, as_page
-from bench.kit.cli import in_one_line
-from bench.kit.machine import describe_machine
-from bench.kit.publish import publish
+from bench.data.child import run_child
+from bench.data.made_batch import made_batch
+from bench.data.outputs_child import Measured, Task
+from bench.kit.cli import Out, Repeats, interleaved, new_app, new_console, run_to_end
+from bench.kit.machine import RESULTS, describe_machine
+from bench.kit.processes import MIB
+from bench.kit.publish import heading, median_table, publish
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-RESULTS = Path(__file__).parents[1] / "results"
+    from rich.console import Console
+
+    from bench.data.child import Source
+    from bench.kit.publish import Row
+
 NAME = "outputs"
 FORMATS = ("parquet", "csv", "ndjson")
-# Formats of the table, None for no table, and whether there is a summary.
+# The formats of the table, None for no table, and whether there is a summary.
 CASES: dict[str, tuple[tuple[str, ...] | None, bool]] = {
     "summary": (None, True),
     "none": ((), False),
@@ -31,38 +33,62 @@ CASES: dict[str, tuple[tuple[str, ...] | None, bool]] = {
     "all": (FORMATS, False),
     "summary and all": (FORMATS, True),
 }
-MIB = 1024 * 1024
+COLUMNS = {
+    "seconds": ("seconds", ".1f"),
+    "of them the join": ("join_seconds", ".1f"),
+    "written, MiB": ("size_mb", ".1f"),
+    "memory before, MiB": ("before_rss_mb", ".0f"),
+    "peak, MiB": ("peak_rss_mb", ".0f"),
+    "longest hold, ms": ("longest_hold_ms", ".0f"),
+}
 
 Items = Annotated[int, typer.Option(min=1, help="Items of the batch.")]
-Repeats = Annotated[int, typer.Option(min=1, help="Processes for each of the outputs.")]
-Out = Annotated[Path, typer.Option(help="The folder for the results.")]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = new_app()
 
 
 @app.command()
 def main(*, items: Items = 1_000_000, repeats: Repeats = 3, out: Out = RESULTS) -> None:
     """Measure seconds, sizes and memory of each output, beside those of the summary, as CSV, JSON and Markdown."""
-    machine = describe_machine("bench.data.outputs", sys.argv[1:])
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    with in_one_line(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runs = runner.run(_measure(items, repeats, console))
-    page = as_page(runs, machine)
-    publish(out, NAME, runs, machine, page)
+    machine = describe_machine("bench.data.outputs")
+    console = new_console()
+    rows = run_to_end(_measure(items, repeats, console))
+    page = as_page(rows, machine)
+    publish(out, NAME, machine=machine, rows=rows, page=page)
     console.print(page)
 
 
-async def _measure(items: int, repeats: int, console: Console) -> Sequence[Run]:
-    runs = []
-    async with open_stage(items) as stage:
-        for repeat in range(repeats):
-            for name, (formats, summary) in CASES.items():
-                console.print(f"{name}, {repeat + 1} of {repeats}")
-                found = await stage.measure(formats, summary=summary)
-                size = sum(found.sizes.values()) / MIB
-                figures = (found.before_rss_mb, found.peak_rss_mb, found.longest_hold_ms)
-                runs.append(Run(name, items, repeat, found.join_seconds, found.seconds, size, *figures))
-    return runs
+async def _measure(items: int, repeats: int, console: Console) -> list[dict[str, Any]]:
+    rows = []
+    async with made_batch(items) as source:
+        for repeat, name in interleaved(CASES, repeats, console):
+            formats, summary = CASES[name]
+            one = msgspec.structs.asdict(await write_outputs(source, formats, summary=summary))
+            size = sum(one.pop("sizes").values()) / MIB
+            rows.append({"outputs": name, "items": items, "repeat": repeat, "size_mb": size, **one})
+    return rows
+
+
+async def write_outputs(source: Source, formats: tuple[str, ...] | None, *, summary: bool) -> Measured:
+    """Write the table in these formats, or no table, in a new process; raises BenchError when it fails."""
+    task = Task(source, summary, formats is not None, formats or ())
+    return await run_child("bench.data.outputs_child", task, Measured)
+
+
+def as_page(rows: Sequence[Row], machine: Mapping[str, Any]) -> str:
+    """Return the medians in Markdown."""
+    repeats = rows[-1]["repeat"] + 1
+    lines = [
+        *heading("What the outputs of a batch cost", machine),
+        f"{rows[0]['items']:,} items of three columns, one of a hundred failed. Medians of {repeats} processes each",
+        "that read snapshot and segments from an S3 server on the same machine, and write to it. Each but `summary`",
+        "writes the rows to submit again, and `none` nothing else; the last is the work of a reduce. Memory before is",
+        "that of a process that has only begun; the longest hold is how long the event loop, which answers callbacks",
+        "meanwhile, was held.",
+        "",
+        *median_table(rows, "outputs", COLUMNS),
+    ]
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":

@@ -1,38 +1,31 @@
-"""The process that is measured: `python -m bench.data.sql_child`, with a Question on its standard input.
-
-It joins one batch and asks it one query, as a reduce does, and prints a Measured.
-"""
+"""Joins one batch and runs one query over it, as a reduce does."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 
 import msgspec
 import psutil
-import uvloop
 
-from bench.data.outputs_child import Source, peak_of
+from bench.data.child import Source, answer_task, peak_rss_mb
 from bench.kit.errors import BenchError
+from bench.kit.processes import repeated
 from pipeline.outputs.batch_rows import BatchRows
 from pipeline.outputs.joined_table import joined_table
-from pipeline.settings.environment import Settings
-from pipeline.settings.secrets import Secrets
 from pipeline.sql.fields import Fields
 from pipeline.sql.rewrite import check
 from pipeline.sql.runner import Queries
-from pipeline.store.bucket import Store
 from pipeline.store.segments import list_segments
 from pipeline.store.snapshot import Snapshots
 
-LOOK = 0.005
+SAMPLE_SECONDS = 0.005
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A batch, what it is asked, the columns of its table, and a folder for the table and the answer."""
+    """A query of a batch, the columns of the batch's table, and a folder for the table and the answer."""
 
     source: Source
     text: str
@@ -50,52 +43,38 @@ class Measured(msgspec.Struct, frozen=True):
     query_peak_rss_mb: float
 
 
-class _Watch:
-    """Looks at the process that runs the query; `peak` is what it has held at most, in MiB."""
+class _QueryMemory:
+    """The peak memory of the process that runs the query, in MiB."""
 
     peak = 0.0
 
-    async def looking(self) -> None:
-        while True:
-            for child in psutil.Process().children():
-                with suppress(OSError, psutil.Error, BenchError):
-                    self.peak = max(self.peak, peak_of(child.pid))
-            await asyncio.sleep(LOOK)
+    async def sample(self) -> None:
+        for child in psutil.Process().children():
+            with suppress(OSError, psutil.Error, BenchError):
+                self.peak = max(self.peak, peak_rss_mb(child.pid))
 
 
-async def _measure(question: Question) -> Measured:
-    source, into, watch = question.source, Path(question.into), _Watch()
-    settings = Settings(
-        s3_bucket=source.bucket, s3_endpoint=source.endpoint, s3_region=source.region, s3_addressing="path"
-    )
-    secrets = Secrets(source.access_key, source.secret_key, None, (b"a key of the measurement",))
+async def measure(question: Question) -> Measured:
+    """Join and query."""
+    source, into, memory = question.source, Path(question.into), _QueryMemory()
     query = check(question.text, question.columns)
     fields, started = Fields(query.paths), perf_counter()
-    async with Store.connect(settings, secrets) as store:
+    async with source.place.open() as store:
         snapshots = Snapshots(store)
         manifest = await snapshots.manifest(source.batch, 0)
         segments = await list_segments(store, source.batch, 0, source.epoch, source.segments)
         rows = BatchRows(store, snapshots, source.batch, manifest, segments)
         async with joined_table(rows, fields.extract) as table:
             joined = perf_counter()
-            looking = asyncio.create_task(watch.looking())
-            answer = await Queries().run(query, table.pieces.paths, {**table.schema, **fields.types()}, into)
-            ended = perf_counter()
-            looking.cancel()
-            peak = peak_of()
+            async with repeated(memory.sample, SAMPLE_SECONDS):
+                answer = await Queries().run(query, table.pieces.paths, {**table.schema, **fields.types()}, into)
+                ended = perf_counter()
+            peak = peak_rss_mb()
             await asyncio.to_thread(table.pieces.sink, into / "results.parquet", len(table.schema))
     if answer.error:
         raise BenchError(f"{question.text}: {answer.error}")
-    return Measured(joined - started, ended - joined, answer.rows, peak, watch.peak)
-
-
-def main() -> None:
-    """Ask the question that is on standard input."""
-    question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        measured = runner.run(_measure(question))
-    sys.stdout.buffer.write(msgspec.json.encode(measured))
+    return Measured(joined - started, ended - joined, answer.rows, peak, memory.peak)
 
 
 if __name__ == "__main__":
-    main()
+    answer_task(Question, measure)

@@ -2,53 +2,44 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import uvloop
-from rich.console import Console
 
-from bench.fuzz.report import markdown
-from bench.fuzz.running import Result, run
-from bench.fuzz.stage import ROOT, stage
-from bench.kit.machine import describe_machine
-from pipeline.local.errors import LocalError
+from bench.fuzz.run import Result, run
+from bench.fuzz.stage import stage
+from bench.kit.cli import Out, new_console, run_to_end
+from bench.kit.machine import RESULTS, ROOT, describe_machine
+from bench.kit.publish import facts, markdown_table, publish
 
-OUT = Path(__file__).parents[1] / "results" / "fuzz.md"
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bench.fuzz.run import Result
+
 KEPT = ROOT / "build" / "fuzz"
-INTERRUPTED = 130
 
 Minutes = Annotated[float, typer.Option(min=0, help="For how long new conversations are begun.")]
 Seed = Annotated[int, typer.Option(min=1, help="What they are made from.")]
-Out = Annotated[Path, typer.Option(help="The page of results.")]
 Keep = Annotated[Path, typer.Option(help="The folder for the function's log.")]
 
 
-def main(*, minutes: Minutes = 10, seed: Seed = 1, out: Out = OUT, keep: Keep = KEPT) -> None:
+def main(*, minutes: Minutes = 10, seed: Seed = 1, out: Out = RESULTS, keep: Keep = KEPT) -> None:
     """Send hostile requests to a function of its own, and write down how it answered."""
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = new_console()
     # The queue-workers would warn of every message and callback that is made to fail.
     logging.getLogger("pipeline.local").setLevel(logging.CRITICAL)
-    machine = describe_machine("bench.fuzz", sys.argv[1:])
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            result, log = runner.run(fuzz(seed, minutes * 60))
-    except LocalError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
-    for folder in (out.parent, keep):
-        folder.mkdir(parents=True, exist_ok=True)
+    machine = describe_machine("bench.fuzz")
+    result, log = run_to_end(fuzz(seed, minutes * 60))
+    keep.mkdir(parents=True, exist_ok=True)
     (keep / f"pipeline-{seed}.log").write_text(log)
     page = markdown(result, machine)
-    out.write_text(page)
+    publish(out, "fuzz", page=page)
     console.print(page)
     if result.seen.violations:
         console.print(f"The function's log is in {keep}")
@@ -61,6 +52,36 @@ async def fuzz(seed: int, seconds: float) -> tuple[Result, str]:
         async with stage(Path(folder)) as one:
             result = await run(one, seed, until=time.monotonic() + seconds)
             return result, one.log
+
+
+def markdown(result: Result, machine: Mapping[str, Any]) -> str:
+    """Return the page: the run, its answers by mode and status, and its violations."""
+    seen = result.seen
+    rows: dict[str, dict[str, int]] = defaultdict(dict)
+    for (mode, status), count in seen.counts.items():
+        if status != "-":
+            rows[mode][status] = count
+    statuses = sorted({status for row in rows.values() for status in row})
+    rows |= {"all": {status: sum(row.get(status, 0) for row in rows.values()) for status in statuses}}
+    table = [
+        (mode, *(row.get(status) or "" for status in statuses), sum(row.values()))
+        for mode, row in sorted(rows.items(), key=lambda pair: (pair[0] == "all", pair[0]))
+    ]
+    figures = {
+        "seed": result.seed,
+        "conversations": result.conversations,
+        "seconds": f"{result.seconds:.0f}",
+        "answers": sum(rows["all"].values()),
+        "requests without an answer that needed one": seen.counts[("no answer", "-")],
+        "batches taken": len(seen.accepted),
+        "violations": len(seen.violations),
+    }
+    lines = ["# Hostile requests", "", *facts(machine), "", *markdown_table(("figure", "value"), figures.items())]
+    lines += ["", "Answers by mode and status; `raw` is a broken request, or several in one.", ""]
+    lines += markdown_table(("mode", *statuses, "all"), table)
+    if seen.violations:
+        lines += ["", "## Violations", "", *(f"- `{violation[:1000]}`" for violation in seen.violations)]
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":

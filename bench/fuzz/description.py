@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import functools
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from openapi_schema_validator import OAS31Validator
+
+from bench.kit.machine import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bench.fuzz.wire import Answer
 
-PATH = Path(__file__).parents[2] / "pipeline" / "openapi.yaml"
+PATH = ROOT / "pipeline" / "openapi.yaml"
 # What no mode is found for is refused before one could be asked.
 NO_MODE = "no mode"
 HTTP_LAYER = "text/plain"

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from bench.fuzz import description
-from bench.fuzz.steps import USES, Call, Raw, Signed, Step
-from bench.fuzz.urls import IDENTITY, changed, fields_of, identity_of, is_as_signed
+from bench.fuzz.steps import IDENTITY, USES, Call, Raw, Signed, Step, changed, fields_of, identity_of, is_as_signed
 from bench.fuzz.wire import Answer, NoAnswerError, Request, ask, exchange, read_answers
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ import secrets
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from redis.asyncio import Redis
 from yarl import URL
 
 from bench.fuzz.values import FUNCTION, INPUTS
 from bench.fuzz.wire import Answer, Request, ask
+from bench.kit.machine import ROOT
+from bench.kit.stack import open_redis
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import LocalStack, local_stack
@@ -24,13 +24,14 @@ from pipeline.request import PROBE_PATH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
+    from redis.asyncio import Redis
     from types_aiobotocore_s3 import S3Client
 
     from pipeline.local.openfaas.proxy import Answer as Passed
     from pipeline.local.openfaas.proxy import Exchange
 
-ROOT = Path(__file__).parents[2]
 PIPELINE = "pipeline"
 CALLBACK_DELAY = 1.0
 SETTINGS = {"sweep_interval": "0.2", "task_timeout": "4", "ack_wait": "1"}
@@ -139,7 +140,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         # Time for what is said in an answer's name to come before it.
         stack.gateway.callbacks_hook = lambda _: (CALLBACK_DELAY,)
         await stack.add_pipeline(1, SETTINGS)
-        redis = await enter(Redis.from_url(stack.redis_url, password=stack.redis_password))
+        redis = await enter(open_redis(stack))
         s3 = await enter(s3_client(stack.s3))
         for key in INPUTS:
             await s3.put_object(Bucket=stack.s3.bucket, Key=key, Body=_CONTENTS[key])

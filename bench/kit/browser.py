@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from playwright.async_api import async_playwright
 
+from bench.kit.errors import BenchError
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
@@ -21,7 +23,7 @@ MAC_APPS = (
 )
 
 
-class NoBrowserError(Exception):
+class NoBrowserError(BenchError):
     """There is no browser; the text says what to install."""
 
 

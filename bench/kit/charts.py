@@ -1,129 +1,34 @@
-"""Charts of medians, as SVG that is the same for the same figures."""
+"""Charts as SVG: the same figures give the same bytes."""
 
 from __future__ import annotations
 
-from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 
-from bench.kit.figures import BARE
-from bench.kit.tables import PROCESSES
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from bench.kit.figures import Point
-
 mpl.use("Agg")
 from matplotlib import pyplot as plt
-from matplotlib.ticker import ScalarFormatter
 
-PANEL = (4.6, 4.0)
-
-
-def draw_throughput(path: Path, points: Sequence[Point]) -> None:
-    """Draw items a second over parallelism, a panel a model time and a line a way; dashed is the ideal of one item."""
-
-    def draw(axes: Axes, model_ms: int) -> None:
-        _lines(axes, points, model_ms, lambda point: point.items_per_second)
-        ticks = _parallelism(points)
-        if model_ms:
-            axes.plot(ticks, [1000 * workers / model_ms for workers in ticks], "--", color="grey", label="ideal")
-        # The same base on both axes: twice the workers, twice the items is one step to the right and one up.
-        axes.set_yscale("log", base=2)
-        axes.yaxis.set_major_formatter(ScalarFormatter())
-
-    _panels(path, points, "items per second", draw, _model_times(points))
+# Text stays text, so that it can be searched and read aloud; ids come from the salt, not from chance.
+_STYLE: dict[Any, Any] = {"svg.hashsalt": "bench", "svg.fonttype": "none", "axes.grid": True, "grid.alpha": 0.3}
 
 
-def draw_ratios(path: Path, points: Sequence[Point]) -> None:
-    """Draw throughput as a multiple of the bare queue's, a panel a model time and a line a way."""
-
-    def draw(axes: Axes, model_ms: int) -> None:
-        _lines(axes, points, model_ms, lambda point: None if point.case.way == BARE else point.against_bare)
-        axes.axhline(1, color="grey", linestyle="--")
-        axes.set_ylim(bottom=0)
-
-    _panels(path, points, "throughput / bare queue's", draw, _model_times(points))
-
-
-def draw_efficiency(path: Path, points: Sequence[Point]) -> None:
-    """Draw the ideal makespan as a share of the measured one, a panel a model time that is not 0."""
-
-    def draw(axes: Axes, model_ms: int) -> None:
-        _lines(axes, points, model_ms, lambda point: point.efficiency)
-        axes.axhline(1, color="grey", linestyle="--")
-        axes.set_ylim(bottom=0)
-
-    _panels(path, points, "efficiency (ideal makespan / measured)", draw, [ms for ms in _model_times(points) if ms])
-
-
-def draw_costs(path: Path, points: Sequence[Point]) -> None:
-    """Draw where the processors' time goes, by process, a panel a way: at the shortest model time, over parallelism."""
-    shortest = _model_times(points)[0]
-    ways = {way: list(group) for way, group in groupby(points, key=lambda point: point.case.way)}
-    figure, grid = _figure(len(ways), one_scale=True)
-    for axes, (way, group) in zip(grid, ways.items(), strict=True):
-        line = [point for point in group if point.case.model_ms == shortest]
-        places = [str(point.case.parallelism) for point in line]
-        bottom = [0.0] * len(line)
-        for name in PROCESSES:
-            heights = [point.cpu_ms.get(name, 0.0) for point in line]
-            axes.bar(places, heights, bottom=bottom, label=name)
-            bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
-        axes.set_title(f"{way}, {shortest} ms model")
-        axes.set_xlabel("queue-worker parallelism")
-    grid[0].set_ylabel("processor ms per item")
-    grid[-1].legend()
-    _save(figure, path)
-
-
-def _panels(
-    path: Path, points: Sequence[Point], label: str, draw: Callable[[Axes, int], None], model_times: Sequence[int]
-) -> None:
-    figure, grid = _figure(len(model_times))
-    for axes, model_ms in zip(grid, model_times, strict=True):
-        draw(axes, model_ms)
-        axes.set_title(f"{model_ms} ms model")
-        ticks = _parallelism(points)
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(ticks, [str(tick) for tick in ticks])
-        axes.minorticks_off()
-        axes.set_xlabel("queue-worker parallelism")
-        axes.set_ylabel(label)
-        axes.legend()
-    _save(figure, path)
-
-
-def _lines(axes: Axes, points: Sequence[Point], model_ms: int, value: Callable[[Point], float | None]) -> None:
-    for index, (way, group) in enumerate(groupby(points, key=lambda point: point.case.way)):
-        line = [(p.case.parallelism, value(p)) for p in group if p.case.model_ms == model_ms and value(p) is not None]
-        if line:
-            axes.plot(*zip(*line, strict=True), "o-", color=f"C{index}", label=way)
-
-
-def _figure(panels: int, *, one_scale: bool = False) -> tuple[Figure, Sequence[Axes]]:
-    # Text stays text, so that it can be searched and read aloud; ids come from the salt, not from chance.
-    with mpl.rc_context({"axes.grid": True, "grid.alpha": 0.3}):
-        size = (PANEL[0] * panels, PANEL[1])
+def new_figure(panels: int, size: tuple[float, float], *, one_scale: bool = False) -> tuple[Figure, Sequence[Axes]]:
+    """Return a figure with panels side by side, of the size in inches; `one_scale` for all their vertical axes."""
+    with mpl.rc_context(_STYLE):
         figure, grid = plt.subplots(1, panels, figsize=size, layout="constrained", squeeze=False, sharey=one_scale)
     return figure, list(grid[0])
 
 
-def _save(figure: Figure, path: Path) -> None:
-    with mpl.rc_context({"svg.hashsalt": "bench", "svg.fonttype": "none"}):
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure, and let go of it."""
+    with mpl.rc_context(_STYLE):
         figure.savefig(path, format="svg", metadata={"Date": None})
     plt.close(figure)
-
-
-def _model_times(points: Sequence[Point]) -> list[int]:
-    return sorted({point.case.model_ms for point in points})
-
-
-def _parallelism(points: Sequence[Point]) -> list[int]:
-    return sorted({point.case.parallelism for point in points})

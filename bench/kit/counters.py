@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Those of a connection, and the benchmark's own.
 NO_WORK = frozenset({"auth", "client", "config", "hello", "info", "ping", "select"})
 SCRIPTS = frozenset({"eval", "evalsha"})
+STORED = ("input", "segments", "refs", "outputs")
 PRICED = {"DELETE": "delete", "GET": "get", "HEAD": "get"}
 _REQUESTS = re.compile(r'^SeaweedFS_s3_request_total\{.*type="(?P<type>\w+)".*\} (?P<count>\S+)$', re.MULTILINE)
 
@@ -66,14 +67,13 @@ def s3_requests(metrics: str) -> dict[str, float]:
 
 
 async def stored_bytes(bucket: Bucket, batch: str) -> dict[str, int]:
-    """Return the bytes of a batch's objects: `snapshot`, `segment` and `summary`, with the copy of that."""
-    sizes: Counter[str] = Counter({"snapshot": 0, "segment": 0, "summary": 0})
+    """Return the bytes of a batch's objects, each once, by kind: STORED, where `outputs` is the rest."""
+    sizes: Counter[str] = Counter(dict.fromkeys(STORED, 0))
     pages = bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=batch)
     async for page in pages:
         for entry in page.get("Contents", []):
-            key = entry["Key"].removeprefix(batch)
-            kind = {"/input": "snapshot", "/segme": "segment"}.get(key[:6], "summary")
-            sizes[kind] += entry["Size"]
+            kind = entry["Key"].removeprefix(f"{batch}/").split("/")[0]
+            sizes[kind if kind in STORED else "outputs"] += entry["Size"]
     return dict(sizes)
 
 

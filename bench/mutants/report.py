@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.kit.publish import facts, markdown_table, publish
 from bench.mutants.cases import BUDGET
 
 if TYPE_CHECKING:
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
 
 NAME = "mutation"
 KILLED = frozenset({"killed", "timeout"})
-COLUMNS = (
-    *("module", "line", "what", "old", "new", "control", "verdict"),
-    *("tests", "reaching", "seconds", "by"),
-)
 HOW = f"""\
 A mutant is a copy of the code with one change: an operator of cosmic-ray or a dropped statement in Python, a swapped
 word or sign or a dropped line in Lua. It is killed when one of its judges fails or takes too long. Its judges are the
@@ -102,21 +97,13 @@ def broken_controls(rows: Sequence[Row]) -> list[Row]:
 
 def write(out: Path, rows: Sequence[Row], scope: Scope, machine: Mapping[str, Any]) -> None:
     """Write the rows in the order of the code, the page, and the machine and command that they come from."""
-    out.mkdir(parents=True, exist_ok=True)
     ordered = sorted(rows, key=lambda one: (one["control"], one["module"], one["line"], one["what"]))
-    with (out / f"{NAME}.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(ordered)
-    (out / f"{NAME}.json").write_text(json.dumps(machine, indent=2) + "\n")
-    (out / f"{NAME}.md").write_text(markdown(ordered, scope, machine))
+    publish(out, NAME, machine=machine, rows=ordered, page=markdown(ordered, scope, machine))
 
 
 def markdown(rows: Sequence[Row], scope: Scope, machine: Mapping[str, Any]) -> str:
     """Return the page: what was run and where, controls, scores by module, survivors."""
-    where = f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_before']} before, {machine['system']}"
-    lines = ["# Mutants", "", f"`{machine['command']}`, {machine['date']}, code {machine['code']}."]
-    lines += ["", f"{where}, Python {machine['python']}.", "", HOW, ""]
+    lines = ["# Mutants", "", *facts(machine), "", HOW, ""]
     ran = [one for one in rows if one["control"]]
     survived = len(ran) - len(broken_controls(rows))
     lines += [
@@ -138,16 +125,15 @@ def markdown(rows: Sequence[Row], scope: Scope, machine: Mapping[str, Any]) -> s
 
 
 def _table(mutants: Sequence[Row], scope: Scope) -> list[str]:
-    lines = ["| module | places | mutants | killed | survived | score |", "|---|---:|---:|---:|---:|---:|"]
+    lines: list[tuple[object, ...]] = []
     groups = {module: module for module in scope.places} | {"all .py": ".py", "all .lua": ".lua", "all": ""}
     for name, end in groups.items():
         rows = [one for one in mutants if one["module"].endswith(end)]
         if rows:
             places = sum(count for module, count in scope.places.items() if module.endswith(end))
             killed = sum(one["verdict"] in KILLED for one in rows)
-            figures = (places, len(rows), killed, len(rows) - killed, f"{killed / len(rows):.0%}")
-            lines.append(f"| {name} | {' | '.join(map(str, figures))} |")
-    return lines
+            lines.append((name, places, len(rows), killed, len(rows) - killed, f"{killed / len(rows):.0%}"))
+    return markdown_table(("module", "places", "mutants", "killed", "survived", "score"), lines)
 
 
 def _survivor(one: Row) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from playwright.async_api import expect
 
-from bench.kit.browser import NoBrowserError, open_browser
-from bench.kit.cli import in_one_line
-from bench.kit.errors import BenchError
+from bench.kit.browser import open_browser
+from bench.kit.cli import run_to_end
+from bench.kit.machine import RESULTS
 from pipeline.client import Pipeline
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.stack import local_stack
@@ -33,22 +32,18 @@ Out = Annotated[Path, typer.Option(help="The picture.")]
 Items = Annotated[int, typer.Option(help="Items of the batch; some of them fail.")]
 
 
-def main(out: Out = Path("bench/results/page.png"), items: Items = 900) -> None:
+def main(out: Out = RESULTS / "page.png", items: Items = 900) -> None:
     """Run a batch on a local stack, and take a picture of its page before it ends."""
-    with in_one_line():
-        asyncio.run(_run(out, items))
-        typer.echo(f"{out}: {out.stat().st_size:,} bytes")
+    run_to_end(_run(out, items))
+    typer.echo(f"{out}: {out.stat().st_size:,} bytes")
 
 
 async def _run(out: Path, items: int) -> None:
     model = FunctionSpec("classify", (sys.executable, "-m", "pipeline.local.serve_handler", str(MODEL)))
-    try:
-        async with open_browser(os.environ) as browser, local_stack([model], workers=WORKERS) as stack:
-            async with Pipeline(stack.gateway_url) as pipeline:
-                batch = await pipeline.submit(_rows(items), batch_id=BATCH)
-            await _take(browser, batch.page, int(items * SHARE), out)
-    except NoBrowserError as error:
-        raise BenchError(str(error)) from error
+    async with open_browser(os.environ) as browser, local_stack([model], workers=WORKERS) as stack:
+        async with Pipeline(stack.gateway_url) as pipeline:
+            batch = await pipeline.submit(_rows(items), batch_id=BATCH)
+        await _take(browser, batch.page, int(items * SHARE), out)
 
 
 def _rows(items: int) -> bytes:

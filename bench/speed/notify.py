@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
 import json
-import sys
 import time
 from collections import defaultdict
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import uvloop
 from aiohttp import web
-from rich.console import Console
 from standardwebhooks import Webhook
 
-from bench.kit.cli import in_one_line
+from bench.kit.cli import Out, new_app, new_console, run_to_end
 from bench.kit.errors import BenchError
-from bench.kit.machine import describe_machine
-from bench.kit.platforms import MODEL
+from bench.kit.machine import RESULTS, describe_machine
+from bench.kit.publish import heading, markdown_table, publish
+from bench.kit.stack import model_spec
 from pipeline.client import Pipeline
-from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.ports import HOST, free_ports
 from pipeline.local.stack import LocalStack, local_stack
 
@@ -37,7 +33,6 @@ if TYPE_CHECKING:
 
     from pipeline.client import Batch
 
-OUT = Path(__file__).parents[1] / "results"
 LOOK = 0.2
 # The longest wait between two tries, and some time to make it in.
 PATIENCE = 90.0
@@ -45,9 +40,8 @@ PATIENCE = 90.0
 Batches = Annotated[int, typer.Option(min=1, help="Batches that end while the server is down.")]
 Down = Annotated[float, typer.Option(min=1, help="Seconds for which the server is down.")]
 Kills = Annotated[float, typer.Option(min=1, help="Seconds between two kills of a replica.")]
-Out = Annotated[Path, typer.Option(help="The folder for the results.")]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = new_app()
 
 
 @dataclass(frozen=True)
@@ -95,27 +89,20 @@ class Server:
 
 
 @app.command()
-def main(*, batches: Batches = 20, down: Down = 60, kills: Kills = 5, out: Out = OUT) -> None:
+def main(*, batches: Batches = 20, down: Down = 60, kills: Kills = 5, out: Out = RESULTS) -> None:
     """Let batches end while who is told of it is down, and count what comes when it is back."""
-    machine = describe_machine("bench.speed.notify", sys.argv[1:])
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    with in_one_line(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        rows = runner.run(_measure(batches, down, kills))
-    with (out / "notify.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+    machine = describe_machine("bench.speed.notify")
+    rows = run_to_end(_measure(batches, down, kills))
     page = as_page(rows, machine, down, kills)
-    (out / "notify.md").write_text(page)
-    console.print(page)
+    publish(out, "notify", rows=[asdict(row) for row in rows], page=page)
+    new_console().print(page)
 
 
 async def _measure(batches: int, down: float, kills: float) -> list[Row]:
     (port,) = free_ports(1, offset=0)
     url = f"http://{HOST}:{port}"
-    model = FunctionSpec("model", (sys.executable, str(MODEL)))
     settings = {"allowed_urls": url}
-    async with local_stack([model], pipeline_replicas=2, pipeline_environment=settings) as stack:
+    async with local_stack([model_spec("model")], pipeline_replicas=2, pipeline_environment=settings) as stack:
         key = (stack.secrets_dir / "webhook-key").read_text()
         server = Server(url, key, defaultdict(list), defaultdict(int))
         async with Pipeline(stack.gateway_url) as pipeline:
@@ -153,43 +140,29 @@ async def _told(batch: Batch, server: Server, back: float) -> Row:
     raise BenchError(f"batch {batch.id} was not told within {PATIENCE:g} s of the server's return")
 
 
-PAGE = """# Who is told of an end, and is down
-
-`{command}`, {date}, {code}, {cores} cores: {cpu}
-
-{batches} batches ended while the server that they notify was down for {down:g} s. Meanwhile one of two replicas was
-killed every {kills:g} s, and Redis emptied at half-time.
-
-| | |
-|---|---|
-| batches | {batches} |
-| told once | {once} |
-| told more often | {more} |
-| told by more than one id | {ids} |
-| with a call that was not verified | {unverified} |
-| tries of a batch, least and most | {least}, {most} |
-| seconds from the server's return, median and longest | {median:.1f}, {longest:.1f} |
-"""
-
-
 def as_page(rows: Sequence[Row], machine: Mapping[str, Any], down: float, kills: float) -> str:
-    """Write the figures down; a batch told twice, or by two names, is counted as it is."""
-    after = sorted(row.seconds_after for row in rows)
-    tries = sorted(row.tries for row in rows)
-    return PAGE.format(
-        **{name: machine[name] for name in ("command", "date", "code", "cores", "cpu")},
-        down=down,
-        kills=kills,
-        batches=len(rows),
-        once=sum(row.calls == 1 for row in rows),
-        more=sum(row.calls > 1 for row in rows),
-        ids=sum(row.ids > 1 for row in rows),
-        unverified=sum(row.verified < row.calls for row in rows),
-        least=tries[0],
-        most=tries[-1],
-        median=after[len(after) // 2],
-        longest=after[-1],
-    )
+    """Return the figures in Markdown; a batch told twice, or under two ids, is counted as such."""
+    after = [row.seconds_after for row in rows]
+    tries = [row.tries for row in rows]
+    lines = [
+        *heading("Notifications while their receiver is down", machine),
+        f"{len(rows)} batches ended while the server that they notify was down for {down:g} s. Meanwhile one of two",
+        f"replicas was killed every {kills:g} s, and Redis emptied at half-time.",
+        "",
+        *markdown_table(
+            ("figure", "value"),
+            [
+                ("batches", len(rows)),
+                ("told once", sum(row.calls == 1 for row in rows)),
+                ("told more often", sum(row.calls > 1 for row in rows)),
+                ("told by more than one id", sum(row.ids > 1 for row in rows)),
+                ("with a call that was not verified", sum(row.verified < row.calls for row in rows)),
+                ("tries of a batch, least and most", f"{min(tries)}, {max(tries)}"),
+                ("seconds from the server's return, median and longest", f"{median(after):.1f}, {max(after):.1f}"),
+            ],
+        ),
+    ]
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":

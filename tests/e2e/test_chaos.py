@@ -8,8 +8,7 @@ import pytest_asyncio
 from rich.console import Console
 
 from bench.chaos.plan import EVERYTHING, SHORT, make_plan
-from bench.chaos.running import Result, run
-from bench.chaos.series import Series, run_all
+from bench.chaos.run import Result, Series, run, run_all
 from bench.chaos.stage import Stage, stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -58,12 +58,7 @@ def call_model(item: str) -> Entry:
     """Call the model function for an item; raises what `requests` raises when no answer comes."""
     answer = session().post(os.environ["MODEL_URL"], data=item.encode(), timeout=TIMEOUT)
     result = answer.json() if answer.status_code == OK else answer.text
-    return {
-        "item": item,
-        "result": result,
-        "statusCode": answer.status_code,
-        "callId": answer.headers.get("X-Call-Id"),
-    }
+    return {"item": item, "result": result, "statusCode": answer.status_code, "callId": answer.headers.get("X-Call-Id")}
 
 
 def call_each(items: Sequence[str]) -> list[Entry]:
@@ -71,8 +66,9 @@ def call_each(items: Sequence[str]) -> list[Entry]:
     return [call_model(item) for item in items]
 
 
-def write_summary(batch: str, entries: Sequence[Entry]) -> None:
-    """Write all entries as the object `<batch>.json`."""
+def write_summary(batch: str, parts: Sequence[Entry | list[Entry]]) -> None:
+    """Write all entries, or chunks of entries, as the object `<batch>.json`."""
+    entries = [entry for part in parts for entry in (part if isinstance(part, list) else [part])]
     results = [entry for entry in entries if entry["statusCode"] == OK]
     failures = [entry for entry in entries if entry["statusCode"] != OK]
     summary = {

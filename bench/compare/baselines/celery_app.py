@@ -7,7 +7,6 @@ again that were not acknowledged.
 from __future__ import annotations
 
 import os
-from itertools import chain
 
 from celery import Celery
 
@@ -36,12 +35,6 @@ def call_item(item: str) -> Entry:
 
 
 @app.task
-def write_summary(entries: list[Entry], batch: str) -> None:
-    """Write the summary of what the header's tasks returned."""
+def write_summary(entries: list[Entry | list[Entry]], batch: str) -> None:
+    """Write the summary of what the header's tasks, or chunks, returned."""
     write(batch, entries)
-
-
-@app.task
-def write_summary_of_chunks(chunks: list[list[Entry]], batch: str) -> None:
-    """Write the summary of what the header's chunks returned."""
-    write(batch, list(chain.from_iterable(chunks)))

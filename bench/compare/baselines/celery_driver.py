@@ -6,16 +6,15 @@ import os
 
 from celery import chord, group
 
-from bench.compare.baselines.celery_app import app, call_item, write_summary, write_summary_of_chunks
+from bench.compare.baselines.celery_app import app, call_item, write_summary
 from bench.compare.baselines.driver import drive
 
 
 def run(batch: str, items: list[str], chunk: int) -> None:
     """Send a batch off: a task an item, or Celery's own chunks."""
-    if chunk == 1:
-        chord(group(call_item.s(item) for item in items))(write_summary.s(batch))
-    else:
-        chord(call_item.chunks(zip(items, strict=True), chunk).group())(write_summary_of_chunks.s(batch))
+    one_by_one = chunk == 1
+    header = group(map(call_item.s, items)) if one_by_one else call_item.chunks(zip(items, strict=True), chunk).group()
+    chord(header)(write_summary.s(batch))
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from itertools import chain
 
 import lithops
 
@@ -24,8 +23,8 @@ def main() -> None:
     executor = lithops.FunctionExecutor(config=config)
 
     def run(batch: str, items: list[str], chunk: int) -> None:
-        def collect(results: list[list[Entry]]) -> None:
-            write_summary(batch, list(chain.from_iterable(results)))
+        def collect(chunks: list[list[Entry]]) -> None:
+            write_summary(batch, chunks)
 
         calls = [{"items": part} for part in cut(items, chunk)]
         executor.get_result(executor.map_reduce(call_each, calls, collect))

@@ -1,24 +1,27 @@
-"""The model function of this measurement: a label and a score for each object of a JSON array.
+"""The model function of the round trip: a label and a score for each object of a JSON array.
 
-The answer to an item follows from its `id`, so whoever reads the results can tell what they have to be.
+The answer to an item follows from its `id`, so that a reader of the results knows what they have to be.
 """
 
-import os
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import uvloop
-from aiohttp import web
+
+from bench.kit.model import json_response, serve
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 LABELS = ("espresso", "tripod", "tabby", "moped", "disk brake", "jinrikisha", "Egyptian cat")
 SCORES = 1_000
-BODY_LIMIT = 64 * 1024 * 1024
 
 
 async def answer(request: web.Request) -> web.Response:
     """Label each object of the array."""
     items: list[dict[str, Any]] = orjson.loads(await request.read())
-    return web.Response(body=orjson.dumps([_label(item) for item in items]), content_type="application/json")
+    return json_response([_label(item) for item in items])
 
 
 def _label(item: dict[str, Any]) -> dict[str, Any]:
@@ -27,20 +30,5 @@ def _label(item: dict[str, Any]) -> dict[str, Any]:
     return {"label": LABELS[number % len(LABELS)], "score": number % SCORES / SCORES}
 
 
-async def health(_request: web.Request) -> web.Response:
-    """Say that the process listens."""
-    return web.Response(text="OK")
-
-
-def main() -> None:
-    """Serve on 127.0.0.1:$PORT."""
-    app = web.Application(client_max_size=BODY_LIMIT)
-    app.router.add_get("/_/health", health)
-    app.router.add_post("/{path:.*}", answer)
-    web.run_app(
-        app, host="127.0.0.1", port=int(os.environ["PORT"]), loop=uvloop.new_event_loop(), access_log=None, print=None
-    )
-
-
 if __name__ == "__main__":
-    main()
+    serve(answer)

@@ -67,41 +67,17 @@ class Memory:
         return None if self.growth is None else self.growth <= FLAT
 
 
-@dataclass(frozen=True)
-class Spread:
-    """How long batches took that were submitted together, in seconds; `share` is (longest - shortest) / median."""
-
-    shortest: float
-    median: float
-    longest: float
-
-    @property
-    def share(self) -> float:
-        """0 when all ended at once."""
-        return (self.longest - self.shortest) / self.median
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Milliseconds."""
-
-    count: int
-    p50: float
-    p95: float
-    p99: float
-    longest: float
-
-
-def spread(batches: Sequence[Ended]) -> Spread:
-    """Compare batches that were submitted together."""
+def spread(batches: Sequence[Ended]) -> dict[str, float]:
+    """Return the seconds of batches that were submitted together; `spread` is (longest - shortest) / median."""
     times = [batch.seconds for batch in batches]
-    return Spread(min(times), median(times), max(times))
+    shortest, middle, longest = min(times), median(times), max(times)
+    return {"shortest": shortest, "median": middle, "longest": longest, "spread": (longest - shortest) / middle}
 
 
-def latency(values: Sequence[float]) -> Latency:
-    """Describe values, of which there are two at least."""
+def latency(values: Sequence[float]) -> dict[str, float]:
+    """Return percentiles of values, of which there are two at least."""
     cuts = quantiles(values, n=100, method="inclusive")
-    return Latency(len(values), cuts[49], cuts[94], cuts[98], max(values))
+    return {"count": len(values), "p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "longest": max(values)}
 
 
 def memory(samples: Sequence[Sample], name: str) -> Memory:

@@ -10,6 +10,7 @@ import psutil
 
 from bench.kit.errors import BenchError
 from bench.kit.processes import MIB
+from bench.kit.stack import pids
 from bench.speed.load.figures import Sample
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ class Sampler:
         self._stack = stack
         self._pipeline = pipeline
         self._redis = redis
-        self._processes = _processes(stack)
+        replicas = {f"replica {number}": pid for number, pid in enumerate(stack.pids("pipeline"), 1)}
+        services = {name: pid for name, (pid,) in pids(stack, ()).items() if name != "gateway"}
+        self._processes = {name: psutil.Process(pid) for name, pid in {**replicas, **services}.items()}
         self._started = time.monotonic()
         self._last: CallbackRecord | None = next(reversed(stack.gateway.callback_log), None)
 
@@ -108,11 +111,3 @@ class Sampler:
             return {name: process.memory_info().rss / MIB for name, process in self._processes.items()}
         except psutil.NoSuchProcess as error:
             raise BenchError(f"a process ended during the run: {error}") from error
-
-
-def _processes(stack: LocalStack) -> dict[str, psutil.Process]:
-    replicas = {f"replica {index}": pid for index, pid in enumerate(stack.pids("pipeline"), start=1)}
-    daemons = {"redis": stack.redis_service.daemon, "s3": stack.s3_service.daemon}
-    services = {name: daemon.pid for name, daemon in daemons.items() if daemon is not None}
-    found = {**replicas, **services}
-    return {name: psutil.Process(pid) for name, pid in found.items() if pid is not None}

@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from redis.asyncio import Redis
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
-
-from bench.kit.one_batch import BETWEEN_POLLS
-from bench.kit.platforms import model_spec
-from bench.kit.times import times_of
-from bench.speed.load.checks import batch_problems, leftovers
+from bench.kit.cli import new_progress
+from bench.kit.leftovers import clean_within
+from bench.kit.stack import BETWEEN_POLLS, model_spec, open_site, put_input, times_of
 from bench.speed.load.figures import Ended
 from bench.speed.load.sampling import SECONDS, Deepest, Sampler
-from pipeline.client import Pipeline
-from pipeline.local.demo.bucket import open_bucket
-from pipeline.local.stack import local_stack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
+    from bench.kit.stack import Site
     from bench.speed.load.figures import Sample
     from pipeline.client import Progress
     from pipeline.local.demo.bucket import Bucket
-    from pipeline.local.stack import LocalStack
 
 MODEL = "model"
 DEADLINE_SECONDS = 6 * 3600
 REST_SECONDS = 5
 ALONE_TIMES = 3
+# The sweep removes what is left one lease later.
+CLEAN_WITHIN = 60.0
 
 
 @dataclass(frozen=True)
@@ -62,70 +58,47 @@ class Result:
     problems: list[str]
 
 
-@dataclass(frozen=True)
-class Site:
-    """The stack, and what asks it."""
-
-    load: Load
-    stack: LocalStack
-    pipeline: Pipeline
-    bucket: Bucket
-    redis: Redis
-
-    async def submit(self, name: str, items: int) -> tuple[str, float]:
-        """Put the rows and submit them; returns the batch's id and the time just before, in seconds since 1970."""
-        rows = rows_of(name, items)
-        key = f"bench/{name}.csv"
-        await self.bucket.put(key, "".join(f"{row}\n" for row in ("item", *rows)).encode())
-        before = time.time()
-        chunk, window = self.load.chunk, self.load.window
-        batch = await self.pipeline.submit(key, function=MODEL, chunk=chunk, window=window, deadline=DEADLINE_SECONDS)
-        return batch.id, before
-
-    async def run_small(self, name: str, problems: list[str]) -> Ended:
-        """Run one small batch to its end and check it."""
-        batch, before = await self.submit(name, self.load.small)
-        status = await self.pipeline.batch(batch).wait(BETWEEN_POLLS)
-        problems += await batch_problems(self.bucket, batch, rows_of(name, self.load.small), status)
-        return ended(status, before)
-
-
 async def run_load(load: Load, console: Console) -> Result:
     """Start a stack, run the load on it and check what it left.
 
     Raises BenchError, LocalError, CallError when it cannot be run; what a batch did wrong is in the result.
     """
-    async with AsyncExitStack() as cleanup:
-        enter = cleanup.enter_async_context
-        model = model_spec(MODEL, 0)
-        stack = await enter(local_stack([model], workers=load.workers, pipeline_replicas=load.replicas))
-        site = Site(
-            load,
-            stack,
-            await enter(Pipeline(stack.gateway_url)),
-            await enter(open_bucket(stack.s3)),
-            await enter(Redis.from_url(stack.redis_url, password=stack.redis_password)),
-        )
+    async with open_site(model_spec(MODEL), workers=load.workers, pipeline_replicas=load.replicas) as site:
         problems: list[str] = []
-        await site.run_small("warm-up", problems)
-        alone = [await site.run_small(f"alone-{turn}", problems) for turn in range(ALONE_TIMES)]
-        return await _run_all(site, alone, problems, console)
+        await _run_small(site, load, "warm-up", problems)
+        alone = [await _run_small(site, load, f"alone-{turn}", problems) for turn in range(ALONE_TIMES)]
+        return await _run_all(site, load, alone, problems, console)
 
 
-async def _run_all(site: Site, alone: list[Ended], problems: list[str], console: Console) -> Result:
-    load = site.load
+async def _submit(site: Site, load: Load, name: str, items: int) -> tuple[str, float]:
+    """Put the rows and submit them; returns the batch's id and the time just before, in seconds since 1970."""
+    key = await put_input(site.stack.s3, rows_of(name, items), name)
+    before = time.time()
+    batch = await site.pipeline.submit(
+        key, function=MODEL, chunk=load.chunk, window=load.window, deadline=DEADLINE_SECONDS
+    )
+    return batch.id, before
+
+
+async def _run_small(site: Site, load: Load, name: str, problems: list[str]) -> Ended:
+    """Run one small batch to its end and check it."""
+    batch, before = await _submit(site, load, name, load.small)
+    status = await site.pipeline.batch(batch).wait(BETWEEN_POLLS)
+    problems += await batch_problems(site.bucket, batch, rows_of(name, load.small), status)
+    return ended(status, before)
+
+
+async def _run_all(site: Site, load: Load, alone: list[Ended], problems: list[str], console: Console) -> Result:
     deepest = Deepest(site.stack)
     sampler = Sampler(site.stack, site.pipeline, site.redis)
     # Before anything runs: the memory at the start.
     await sampler.look([])
     names = [f"load-{number:02}" for number in range(load.batches)]
-    submitted = await asyncio.gather(*(site.submit(name, load.items) for name in names))
+    submitted = await asyncio.gather(*(_submit(site, load, name, load.items) for name in names))
     ids = [batch for batch, _ in submitted]
-    columns = (TextColumn("items"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    # Drawn at each look: a thread that redraws would take its time from the gateway.
-    with Bar(*columns, console=console, auto_refresh=False) as progress:
+    with new_progress(console) as progress:
         bar = progress.add_task("items", total=load.batches * load.items)
-        task = asyncio.create_task(_amid(site, sampler, problems))
+        task = asyncio.create_task(_amid(site, load, sampler, problems))
         try:
             await sampler.follow(ids, lambda done: progress.update(bar, completed=done, refresh=True))
             amid = await task
@@ -134,16 +107,16 @@ async def _run_all(site: Site, alone: list[Ended], problems: list[str], console:
     await sampler.rest(REST_SECONDS)
     for name, batch in zip(names, ids, strict=True):
         problems += await batch_problems(site.bucket, batch, rows_of(name, load.items), sampler.statuses[batch])
-    problems += await leftovers(site.bucket, site.redis)
+    problems += await clean_within(CLEAN_WITHIN, site.bucket, site.redis)
     batches = [ended(sampler.statuses[batch], before) for batch, before in submitted]
     return Result(sampler.samples, batches, alone, amid, deepest.depth, sampler.refused, problems)
 
 
-async def _amid(site: Site, sampler: Sampler, problems: list[str]) -> Ended:
+async def _amid(site: Site, load: Load, sampler: Sampler, problems: list[str]) -> Ended:
     """Submit the small batch once half of all items are counted."""
-    while 2 * sampler.done < site.load.batches * site.load.items:  # noqa: ASYNC110 - the count is Redis'
+    while 2 * sampler.done < load.batches * load.items:  # noqa: ASYNC110 - the count is Redis'
         await asyncio.sleep(SECONDS)
-    return await site.run_small("amid", problems)
+    return await _run_small(site, load, "amid", problems)
 
 
 def rows_of(name: str, items: int) -> list[str]:
@@ -161,3 +134,33 @@ def ended(status: Progress, before: float) -> Ended:
         succeeded=status.succeeded,
         retried=status.retried,
     )
+
+
+def summary_problems(batch: str, rows: Sequence[str], status: Progress, summary: Any) -> list[str]:
+    """Say what is wrong with a batch whose items all succeed: [] when each is in the summary once and in order."""
+    found = []
+    if status.state != "done":
+        found.append(f"{batch} is {status.state}: {status.reason}")
+    if summary is None:
+        return [*found, f"{batch} has no summary"]
+    for name in ("results", "failures"):
+        part = summary[name]
+        if part["count"] != len(part["results"]):
+            found.append(f"{batch}: {name} counts {part['count']}, the list has {len(part['results'])}")
+    if summary["failures"]["results"]:
+        found.append(f"{batch}: {len(summary['failures']['results'])} items failed")
+    if [entry["item"] for entry in summary["results"]["results"]] != list(rows):
+        found.append(f"{batch}: the results are not the rows, each once and in order")
+    if any(entry["result"] != {"length": len(entry["item"])} for entry in summary["results"]["results"]):
+        found.append(f"{batch}: a result is not its item's")
+    told = (status.items, status.succeeded, status.failed)
+    if told != (len(rows), len(rows), 0):
+        found.append(f"{batch}: the status tells {told} items, succeeded and failed instead of {len(rows)} and none")
+    return found
+
+
+async def batch_problems(bucket: Bucket, batch: str, rows: Sequence[str], status: Progress) -> list[str]:
+    """Read the summary of an ended batch and say what is wrong with it."""
+    content = await bucket.get(f"{batch}.json")
+    summary = None if content is None else json.loads(content)
+    return summary_problems(batch, rows, status, summary)

@@ -66,11 +66,6 @@ class Run:
     summary_bytes: float
 
     @property
-    def tasks(self) -> int:
-        """Messages of tasks, at least."""
-        return -(-self.items // self.chunk)
-
-    @property
     def total_seconds(self) -> float:
         """From the claim to the end."""
         return self.open_seconds + self.map_seconds + self.reduce_seconds

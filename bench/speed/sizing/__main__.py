@@ -2,66 +2,60 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-import uvloop
-from rich.console import Console
 
-from bench.kit.cli import in_one_line
-from bench.kit.machine import describe_machine
-from bench.speed.sizing.cases import CASES
+from bench.kit.cli import Out, errors_in_one_line, new_app, new_console, run_to_end
+from bench.kit.machine import RESULTS, describe_machine
+from bench.kit.publish import publish
+from bench.speed.sizing.figures import CASES
 from bench.speed.sizing.page import page, put_into, section
-from bench.speed.sizing.rows import read_rows, write_rows
-from bench.speed.sizing.running import run_case
-from bench.speed.sizing.speeds import read_speeds
+from bench.speed.sizing.rows import as_row, read_batches, read_speeds
+from bench.speed.sizing.run_case import run_case
 from pipeline.local.services.redis_and_s3 import s3_server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
+
     from bench.speed.sizing.figures import Case, Row
 
-RESULTS = Path(__file__).parents[2] / "results"
 NAME = "sizing"
 
 Rows = Annotated[bool, typer.Option("--rows", help="Measure nothing: write the pages again from the rows in --out.")]
 Readme = Annotated[Path | None, typer.Option(help="A README whose tables are to be replaced.", exists=True)]
-Out = Annotated[Path, typer.Option(help="The folder for the results.")]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = new_app()
 
 
 @app.command()
 def main(*, rows: Rows = False, readme: Readme = None, out: Out = RESULTS) -> None:
     """Measure batches of several sizes, chunks, windows and results, as CSV and JSON, with tables as Markdown."""
-    console = Console()
-    with in_one_line():
-        if not rows:
-            machine = describe_machine("bench.speed.sizing", sys.argv[1:])
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                measured = runner.run(_measure(CASES, console))
-            out.mkdir(parents=True, exist_ok=True)
-            write_rows(out / f"{NAME}.csv", measured)
-            (out / f"{NAME}.json").write_text(json.dumps(machine, indent=2) + "\n")
+    console = new_console()
+    if not rows:
+        machine = describe_machine("bench.speed.sizing")
+        measured = run_to_end(_measure(CASES, console))
+        publish(out, NAME, machine=machine, rows=[as_row(batch) for batch in measured])
+    with errors_in_one_line():
         # As they are in the file, which can then give the same pages again.
-        found = read_rows(out / f"{NAME}.csv")
+        batches = read_batches(out / f"{NAME}.csv")
         speeds = read_speeds(RESULTS / "parallelism.csv")
-        (out / f"{NAME}.md").write_text(page(found, speeds, json.loads((out / f"{NAME}.json").read_text())))
+        machine = json.loads((out / f"{NAME}.json").read_text())
+        publish(out, NAME, page=page(batches, speeds, machine))
         if readme is not None:
-            readme.write_text(put_into(readme.read_text(), section(found, speeds)))
-    console.print(f"Results: {out}/{NAME}.csv, .json, .md", soft_wrap=True, highlight=False)
+            readme.write_text(put_into(readme.read_text(), section(batches, speeds)))
+    console.print(f"Results: {out}/{NAME}.csv, .json, .md")
 
 
 async def _measure(cases: Sequence[Case], console: Console) -> list[Row]:
     rows = []
     async with s3_server() as s3:
         for number, case in enumerate(cases, 1):
-            console.print(f"{number}/{len(cases)} {case}", soft_wrap=True, highlight=False)
+            console.print(f"{number}/{len(cases)} {case}")
             rows.append(await run_case(case, s3))
     return rows
 

@@ -26,7 +26,6 @@ FREE = frozenset({"DeleteObject", "DeleteObjects", "AbortMultipartUpload"})
 GETS = frozenset({"GetObject", "HeadObject"})
 OPERATIONS = (*sorted(PUTS), *sorted(GETS), *sorted(FREE))
 KEYS = ("ledger", "outcomes", "inflight", "settled", "due", "remaining", "attempts", "series", "failures", "other")
-STORED = ("input", "segments", "refs", "outputs")
 MILLION = 1_000_000
 
 
@@ -113,10 +112,6 @@ class Memory:
     outcome: float
     off: float
 
-    def of(self, row: Row) -> float:
-        """Return what it says of a batch."""
-        return self.once + self.task * row.case.window + self.outcome * row.keys["outcomes"]
-
 
 def requests(rows: Sequence[Row]) -> Requests:
     """Lay the line from the smallest to the largest of batches that differ in their items only."""
@@ -148,3 +143,24 @@ def of_group(rows: Sequence[Row], group: Group) -> list[Row]:
 def of_chunk(rows: Sequence[Row], chunk: int) -> list[Row]:
     """Return the rows of the batches that differ in their items only."""
     return [row for row in of_group(rows, "size") if row.case.chunk == chunk]
+
+
+SIZES = (
+    *(Case("size", items, chunk) for items in (1_000, 10_000) for chunk in (1, 10, 100)),
+    *(Case("size", 100_000, chunk) for chunk in (10, 100)),
+)
+WINDOWS = tuple(Case("window", 10_000, 10, window=window) for window in (32, 128, 512))
+RESULTS = (
+    *(Case("result", 5_000, chunk, result_bytes=1024) for chunk in (1, 10, 100)),
+    *(Case("result", 2_000, chunk, result_bytes=10_240) for chunk in (1, 10)),
+)
+ATTEMPTS = tuple(
+    Case("attempts", 300, 1, attempts=attempts, fails=fails, workers=16)
+    for fails in ("calls", "items")
+    for attempts in (1, 2, 3)
+)
+# Three times over, since it is the seconds that count here; repeats outermost.
+PARALLELISM = (
+    *(Case("parallelism", 480, 1, window=window, workers=16, model_ms=100) for window in (8, 16, 24, 32, 64, 128)),
+) * 3
+CASES = (*SIZES, *WINDOWS, *RESULTS, *ATTEMPTS, *PARALLELISM)

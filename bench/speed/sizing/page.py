@@ -9,21 +9,21 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench.kit.errors import BenchError
+from bench.kit.publish import facts, markdown_table
 from bench.speed.sizing.figures import GET_DOLLARS, MILLION, PRICED_ON, PUT_DOLLARS, of_chunk, of_group
 from bench.speed.sizing.figures import memory as fit_memory
 from bench.speed.sizing.figures import requests as fit_requests
-from bench.speed.sizing.speeds import PARALLELISM, WAYS
+from bench.speed.sizing.rows import PARALLELISM, WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bench.speed.sizing.figures import Row
-    from bench.speed.sizing.speeds import Speeds
+    from bench.speed.sizing.rows import Speeds
 
 BEGIN, END = "<!-- python -m bench.speed.sizing --readme bench/README.md writes what follows -->", "<!-- until here -->"
 KIB = 1024
 SEGMENT_ITEMS = 1_000
-FACTS = ("command", "date", "code", "cpu", "cores", "load_before", "system", "python")
 
 
 def section(rows: Sequence[Row], speeds: Speeds) -> str:
@@ -43,7 +43,7 @@ def put_into(text: str, part: str) -> str:
 
 def page(rows: Sequence[Row], speeds: Speeds, machine: Mapping[str, Any]) -> str:
     """Return the whole page: the machine, the part of bench/README.md, and a line for each batch."""
-    lines = ["# Sizing", "", *(f"- {name.replace('_', ' ')}: {machine[name]}" for name in FACTS), ""]
+    lines = ["# Sizing", "", *facts(machine), ""]
     return "\n".join([*lines, section(rows, speeds), "## All batches", "", *_all(rows), ""])
 
 
@@ -53,9 +53,14 @@ def _redis(rows: Sequence[Row]) -> list[str]:
     extra = max(row.keys["outcomes"] / SEGMENT_ITEMS - row.case.result_bytes for row in of_group(rows, "size"))
     kept = max(row.redis_kept for row in measured)
     chunks = sorted({row.case.chunk for row in measured})
-    most: dict[tuple[int, int], int] = defaultdict(int)
+    most: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for row in measured:
-        most[row.case.result_bytes, row.case.chunk] = max(row.redis_peak, most[row.case.result_bytes, row.case.chunk])
+        sizes = most[row.case.result_bytes]
+        sizes[row.case.chunk] = max(row.redis_peak, sizes[row.case.chunk])
+    lines = [
+        (_size(size), *(f"{peaks[chunk] / MILLION:.1f} MB" if peaks[chunk] else "" for chunk in chunks))
+        for size, peaks in sorted(most.items())
+    ]
     return [
         *_text(
             f"**Redis**, for each open batch: {fit.once / MILLION:.1f} MB + {fit.task:.0f} B x `window` + "
@@ -65,16 +70,7 @@ def _redis(rows: Sequence[Row]) -> list[str]:
             "week."
         ),
         "",
-        *_table(
-            ("a result", *(f"`chunk` {chunk}" for chunk in chunks)),
-            [
-                (
-                    _size(size),
-                    *(f"{most[size, chunk] / MILLION:.1f} MB" if most[size, chunk] else "" for chunk in chunks),
-                )
-                for size in sorted({row.case.result_bytes for row in measured})
-            ],
-        ),
+        *markdown_table(("a result", *(f"`chunk` {chunk}" for chunk in chunks)), lines),
     ]
 
 
@@ -104,7 +100,12 @@ def _s3(rows: Sequence[Row]) -> list[str]:
         if row.stored["refs"]
     ]
     alone = [row for row in [*of_group(rows, "size"), *of_group(rows, "result")] if row.case.chunk == 1]
-    largest = {row.case.result_bytes: row for row in alone}.values()
+    largest = {row.case.result_bytes: row for row in alone}
+    kinds = ("input", "segments", "outputs")
+    stored = [
+        (_size(size), *(_size(1000 * row.stored[kind] / row.case.items) for kind in kinds))
+        for size, row in largest.items()
+    ]
     return [
         *_text(
             "**S3**: requests that a batch makes once, and for each 1,000 items. PUT stands for PUT, COPY, POST and "
@@ -112,7 +113,7 @@ def _s3(rows: Sequence[Row]) -> list[str]:
             f"(${PUT_DOLLARS * 1000:g} and ${GET_DOLLARS * 1000:g} for 1,000):"
         ),
         "",
-        *_table(("`chunk`", "PUT", "GET", "requests of a million items"), lines),
+        *markdown_table(("`chunk`", "PUT", "GET", "requests of a million items"), lines),
         "",
         *_text(
             "What a task answers beyond `inline_limit` is stored apart, a PUT for each result, which is then the "
@@ -120,16 +121,7 @@ def _s3(rows: Sequence[Row]) -> list[str]:
             "1,000 items until the batch is deleted, without results apart:"
         ),
         "",
-        *_table(
-            ("a result", "snapshot", "segments", "summary and the rest"),
-            [
-                (
-                    _size(row.case.result_bytes),
-                    *(_size(1000 * row.stored[kind] / row.case.items) for kind in ("input", "segments", "outputs")),
-                )
-                for row in largest
-            ],
-        ),
+        *markdown_table(("a result", "snapshot", "segments", "summary and the rest"), stored),
     ]
 
 
@@ -139,22 +131,20 @@ def _window(rows: Sequence[Row]) -> list[str]:
     for row in of_group(rows, "parallelism"):
         seconds[row.case.window].append(row.seconds)
     middle = {window: median(values) for window, values in sorted(seconds.items())}
-    best = min(middle.values())
+    shares = [f"{min(middle.values()) / each:.0%}" for each in middle.values()]
     return [
         *_text(
             "**`window`**: twice what the queue-workers do at once, since a task is only released when one is settled; "
             f"more adds nothing but waiting for others. With {case.workers} at once and a model of {case.model_ms} ms:"
         ),
         "",
-        *_table(
-            ("`window`", *map(str, middle)),
-            [("of the highest throughput", *(f"{best / each:.0%}" for each in middle.values()))],
-        ),
+        *markdown_table(("`window`", *map(str, middle)), [("of the highest throughput", *shares)]),
     ]
 
 
 def _chunk(speeds: Speeds) -> list[str]:
     times = sorted({ms for _, ms in speeds})
+    lines = [(f"{ms} ms", *(f"{speeds[way, ms]:,.0f}" for way in WAYS)) for ms in times]
     return [
         *_text(
             f"**`chunk`**: items a second at {PARALLELISM} queue-workers (`bench/results/parallelism.csv`). The "
@@ -162,10 +152,7 @@ def _chunk(speeds: Speeds) -> list[str]:
             "the model function gets as many times more calls at once:"
         ),
         "",
-        *_table(
-            ("a call takes", *(f"`{way}`" for way in WAYS)),
-            [(f"{ms} ms", *(f"{speeds[way, ms]:,.0f}" for way in WAYS)) for ms in times],
-        ),
+        *markdown_table(("a call takes", *(f"`{way}`" for way in WAYS)), lines),
         "",
         *_text(
             "A task has to end within `task_timeout`, so a chunk has at most `task_timeout` x `concurrency` / the "
@@ -176,39 +163,30 @@ def _chunk(speeds: Speeds) -> list[str]:
 
 def _attempts(rows: Sequence[Row]) -> list[str]:
     words = {"calls": "a tenth of the calls", "items": "a tenth of the items, each time"}
+    lines = []
+    for row in of_group(rows, "attempts"):
+        case = row.case
+        lines.append((words[case.fails], case.attempts, case.items, row.failed, row.calls, f"{row.seconds:.1f}"))
     return [
         *_text(
             "**`attempts`**: a call that fails now and then is made again within its task, which costs that call. An "
             "item that fails each time costs 5 calls in each attempt, with the waits between them:"
         ),
         "",
-        *_table(
-            ("what fails", "`attempts`", "items", "failed", "calls", "seconds"),
-            [
-                (
-                    *(words[row.case.fails], str(row.case.attempts), str(row.case.items), str(row.failed)),
-                    *(str(row.calls), f"{row.seconds:.1f}"),
-                )
-                for row in of_group(rows, "attempts")
-            ],
-        ),
+        *markdown_table(("what fails", "`attempts`", "items", "failed", "calls", "seconds"), lines),
     ]
 
 
 def _all(rows: Sequence[Row]) -> list[str]:
     heads = ("group", "items", "chunk", "window", "result", "Redis, most", "messages", "calls", "requests to S3")
-    return _table(
-        heads,
-        [
-            (
-                *(row.case.group, f"{row.case.items:,}", str(row.case.chunk), str(row.case.window)),
-                *(_size(row.case.result_bytes), f"{row.redis_peak / MILLION:.2f} MB"),
-                *(f"{row.messages:,}", f"{row.calls:,}"),
-                ", ".join(f"{count:,} {_words(name)}" for name, count in row.s3.items() if count),
-            )
-            for row in rows
-        ],
-    )
+    lines = []
+    for row in rows:
+        case = row.case
+        sizes = (_size(case.result_bytes), f"{row.redis_peak / MILLION:.2f} MB")
+        asked = ", ".join(f"{count:,} {_words(name)}" for name, count in row.s3.items() if count)
+        batch = (case.group, f"{case.items:,}", case.chunk, case.window)
+        lines.append((*batch, *sizes, f"{row.messages:,}", f"{row.calls:,}", asked))
+    return markdown_table(heads, lines)
 
 
 def _text(text: str) -> list[str]:
@@ -223,7 +201,3 @@ def _size(size: float) -> str:
     if size < KIB:
         return f"{size:.0f} B"
     return f"{size / KIB:,.0f} KiB" if size < KIB * KIB else f"{size / KIB / KIB:,.1f} MiB"
-
-
-def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *lines)]

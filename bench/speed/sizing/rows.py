@@ -1,59 +1,68 @@
-"""Rows as a file."""
+"""A batch as a row of a file, and back; with the speeds that `bench.speed.parallelism` measured."""
 
 from __future__ import annotations
 
-import csv
+from collections import defaultdict
 from dataclasses import asdict, fields
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from bench.kit.counters import STORED
 from bench.kit.errors import BenchError
-from bench.speed.sizing.figures import KEYS, OPERATIONS, STORED, Case, Row
+from bench.kit.publish import read_rows
+from bench.speed.sizing.figures import KEYS, OPERATIONS, Case, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
+PARALLELISM = 8
+WAYS = ("chunk 1", "direct", "chunk 10")
+# The figures of a row that are counted by name: the beginning of the names of their columns, and the names.
+_COUNTED = {"keys": ("key", KEYS), "s3": ("s3", OPERATIONS), "stored": ("stored", STORED)}
 _CASE = tuple(field.name for field in fields(Case))
-_FIGURES = tuple(field.name for field in fields(Row) if field.name not in {"case", "keys", "s3", "stored"})
-_KEYS = tuple(f"key_{name}" for name in KEYS)
-_S3 = tuple(f"s3_{name}" for name in OPERATIONS)
-_STORED = tuple(f"stored_{name}" for name in STORED)
-COLUMNS = (*_CASE, *_FIGURES, *_KEYS, *_S3, *_STORED)
-_WORDS = {"group", "fails"}
+_FIGURES = tuple(field.name for field in fields(Row) if field.name not in {"case", "seconds", *_COUNTED})
+_TEXTS = {"group", "fails"}
+
+# Items a second by way and by milliseconds of a model call.
+Speeds = dict[tuple[str, int], float]
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write one line a batch."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(_cells(row) for row in rows)
+def as_row(batch: Row) -> dict[str, object]:
+    """Return the cells of a batch."""
+    counted = {
+        f"{start}_{name}": getattr(batch, figure)[name] for figure, (start, names) in _COUNTED.items() for name in names
+    }
+    figures = {name: getattr(batch, name) for name in ("seconds", *_FIGURES)}
+    return {**asdict(batch.case), **figures, **counted}
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read what `write_rows` wrote; raises BenchError for another file."""
+def read_batches(path: Path) -> list[Row]:
+    """Read what was written of `as_row`; raises BenchError for other rows."""
     try:
-        with path.open(newline="") as file:
-            return [_row(line) for line in csv.DictReader(file)]
-    except (KeyError, OSError, TypeError, ValueError) as error:
-        raise BenchError(f"{path} holds no rows of this benchmark: {error!r}") from error
+        return [_from_row(row) for row in read_rows(path)]
+    except (KeyError, ValueError) as error:
+        raise BenchError(f"{path} holds no rows of this bench: {error!r}") from error
 
 
-def _cells(row: Row) -> list[str]:
-    figures = [f"{row.seconds:.3f}", *(str(getattr(row, name)) for name in _FIGURES[1:])]
-    parts = ((row.keys, KEYS), (row.s3, OPERATIONS), (row.stored, STORED))
-    counts = [found[name] for found, names in parts for name in names]
-    return [*map(str, asdict(row.case).values()), *figures, *map(str, counts)]
+def read_speeds(path: Path) -> Speeds:
+    """Return the medians at 8 queue-workers; raises BenchError for a file that has none."""
+    speeds: Mapping[tuple[str, int], list[float]] = defaultdict(list)
+    try:
+        for row in read_rows(path):
+            if int(row["parallelism"]) == PARALLELISM and row["way"] in WAYS:
+                speeds[row["way"], int(row["model_ms"])].append(float(row["items_per_second"]))
+    except (KeyError, ValueError) as error:
+        raise BenchError(f"{path} holds no rows of bench.speed.parallelism: {error!r}") from error
+    if not speeds:
+        raise BenchError(f"{path} has no rows of {PARALLELISM} queue-workers")
+    return {way: median(values) for way, values in speeds.items()}
 
 
-def _row(line: dict[str, str]) -> Row:
-    case: dict[str, Any] = {name: line[name] if name in _WORDS else int(line[name]) for name in _CASE}
-    figures: dict[str, Any] = {name: int(line[name]) for name in _FIGURES[1:]}
-    return Row(
-        Case(**case),
-        float(line["seconds"]),
-        **figures,
-        keys={name: int(line[f"key_{name}"]) for name in KEYS},
-        s3={name: int(line[f"s3_{name}"]) for name in OPERATIONS},
-        stored={name: int(line[f"stored_{name}"]) for name in STORED},
-    )
+def _from_row(row: dict[str, str]) -> Row:
+    case: dict[str, Any] = {name: row[name] if name in _TEXTS else int(row[name]) for name in _CASE}
+    figures: dict[str, Any] = {name: int(row[name]) for name in _FIGURES}
+    counted: dict[str, Any] = {
+        figure: {name: int(row[f"{start}_{name}"]) for name in names} for figure, (start, names) in _COUNTED.items()
+    }
+    return Row(Case(**case), float(row["seconds"]), **figures, **counted)

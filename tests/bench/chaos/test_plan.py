@@ -7,6 +7,7 @@ import pytest
 
 from bench.chaos.items import can_succeed, make_items, word
 from bench.chaos.plan import EVERYTHING, FULL, GATEWAY_EVENTS, MOST_HITS, SHORT, Rules, make_plan
+from bench.kit.machine import ROOT
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -14,6 +15,13 @@ def test_a_seed_gives_one_plan(seed: int) -> None:
     assert make_plan(seed) == make_plan(seed)
     assert make_plan(seed).document() == make_plan(seed).document()
     assert make_plan(seed) != make_plan(seed + 1)
+
+
+def test_a_point_in_redis_is_a_script_or_a_command() -> None:
+    points = {step.event for seed in range(400) for step in make_plan(seed).steps if step.event.startswith("redis:")}
+    scripts = {path.stem for path in (ROOT / "pipeline" / "ledger" / "lua").glob("*.lua")}
+    assert {point.removeprefix("redis:") for point in points} <= scripts | {"zadd", "zrem", "any"}
+    assert len(points) > 10
 
 
 def test_the_seeds_bring_every_fault() -> None:

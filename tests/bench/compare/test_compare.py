@@ -8,15 +8,13 @@ from xml.etree import ElementTree as ET
 import pytest
 from typer.testing import CliRunner
 
-from bench.compare import faults
+from bench.compare import run_faults
 from bench.compare.__main__ import app
-from bench.compare.chart import draw
-from bench.compare.figures import Run, medians
-from bench.compare.forms import FORMS, WAYS, choose
-from bench.compare.report import COLUMNS, PROCESSES
+from bench.compare.faults import FAULTS, KILLED, Fault
+from bench.compare.forms import FORMS, WAYS, Run, choose, medians
+from bench.compare.report import PROCESSES, as_row, draw
 from bench.compare.stage import Ground, stage
-from bench.compare.strikes import FAULTS, KILLED, Fault
-from bench.compare.verdict import Verdict, judge, make_items, result_of
+from bench.compare.summary import Verdict, judge, make_items, result_of
 from bench.kit.errors import BenchError
 from pipeline.local.services.redis_and_s3 import redis_server, s3_server
 
@@ -116,7 +114,7 @@ def test_the_pipeline_is_measured_from_submission_to_summary(tmp_path: Path) -> 
         rows = list(csv.DictReader(file))
     assert [row["form"] for row in rows] == [form.name for form in FORMS if form.way == "pipeline"]
     for row in rows:
-        assert tuple(row) == COLUMNS
+        assert list(row) == list(as_row(run("pipeline", 1.0)))
         assert float(row["items_per_second"]) == pytest.approx(30 / float(row["seconds"]), rel=0.01)
         assert all(float(row[f"{name}_cpu_ms_per_item"]) >= 0 for name in PROCESSES)
     assert json.loads((tmp_path / "compare.json").read_text())["command"].startswith("python -m bench.compare")
@@ -125,11 +123,11 @@ def test_the_pipeline_is_measured_from_submission_to_summary(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.way == "pipeline"], ids=lambda fault: fault.done)
 async def test_the_pipeline_loses_and_doubles_nothing(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faults, "QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(run_faults, "QUIET_SECONDS", 0.1)
     async with redis_server() as redis, s3_server() as s3:
         where = stage("pipeline", Ground(redis, s3, 20), fault.layout, replicas=fault.replicas, settings=fault.settings)
         async with where as ready:
-            outcome = await faults.run_fault(ready, fault, 24, run=1)
+            outcome = await run_faults.run_fault(ready, fault, 24, run=1)
             restarts = ready.stack.restarts("pipeline")
 
     assert outcome.end == "summary"

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from bench.compare.migration import differences, page
+from tests.rigs.bench.machine import MACHINE
 
 
 def summary(items: str, failed: str = "", **more: str) -> dict[str, Any]:
@@ -49,8 +50,7 @@ def test_an_item_that_is_counted_twice_or_twice_there_is_a_difference() -> None:
 
 
 def test_the_page_says_what_is_not_the_same() -> None:
-    machine = {"command": "python -m bench.compare.migration", "date": "today", "code": "abc"}
-    text = page(summary("ba"), summary("ab", "c", batchStarted="now"), machine)
+    text = page(summary("ba"), summary("ab", "c", batchStarted="now"), MACHINE)
     assert "| `failures.count` | 0 | 1 |" in text
     assert "| fields | `batchId`, `failures`, `results` | `batchId`, `batchStarted`, `failures`, `results` |" in text
     assert "| results in input order | no | yes |" in text

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.fuzz.report import markdown
-from bench.fuzz.running import run
+from bench.fuzz.__main__ import markdown
+from bench.fuzz.run import run
 from bench.fuzz.stage import stage
 from bench.kit.machine import describe_machine
 
@@ -21,6 +21,6 @@ async def test_hostile_requests_are_answered_as_described_and_leave_nothing_behi
     modes = {mode for mode, _ in result.seen.counts}
     assert {"batch", "task", "collect", "status", "cancel", "redrive", "delete", "sweep", "raw", "no mode"} < modes
     assert result.seen.accepted
-    page = markdown(result, describe_machine("bench.fuzz", []))
+    page = markdown(result, describe_machine("bench.fuzz"))
     assert "| violations | 0 |" in page
     assert "| seed | 1 |" in page

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 import pytest
 
 from bench.fuzz.description import NO_MODE, problems
-from bench.fuzz.running import log_problems
+from bench.fuzz.run import log_problems
 from bench.fuzz.sending import mode_of
-from bench.fuzz.steps import Change, Signed
-from bench.fuzz.urls import changed, is_as_signed
+from bench.fuzz.steps import Change, Signed, changed, is_as_signed
 from bench.fuzz.wire import Answer, NoAnswerError, Request, ask, read_answers
 
 URL = "http://127.0.0.1:8080/function/pipeline/status?batch=a"

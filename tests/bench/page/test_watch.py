@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench.page import reading
+from bench.page import measure
 from bench.page import watch as watching
 
 
 def test_a_small_run_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "SETTLED", 60)
-    monkeypatch.setattr(reading, "READS", 5)
+    monkeypatch.setattr(measure, "READS", 5)
     ended = CliRunner().invoke(watching.app, ["--items", "5000", "--seconds", "1", "--out", str(tmp_path)])
     assert ended.exit_code == 0, ended.output
     document = json.loads((tmp_path / "watching.json").read_text())

@@ -8,29 +8,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from redis.asyncio import Redis
 from typer.testing import CliRunner
 
-from bench.speed.load.__main__ import app
-from bench.speed.load.checks import leftovers, summary_problems
+from bench.speed.load.__main__ import app, figures, markdown, sample_row, write
 from bench.speed.load.figures import Ended, Sample, latency, memory, second_half, slope, spread
-from bench.speed.load.report import figures, markdown, write, write_samples
-from bench.speed.load.scenario import Load, Result, ended
+from bench.speed.load.scenario import Load, Result, ended, summary_problems
 from pipeline.client import Progress
-from pipeline.local.demo.bucket import open_bucket
-from pipeline.local.services.redis_and_s3 import redis_server, s3_server
+from tests.rigs.bench.machine import MACHINE
 
 LOAD = Load(batches=2, items=100, small=10, replicas=1, workers=2, chunk=10, window=16)
-MACHINE = {
-    "command": "python -m bench.speed.load",
-    "date": "2026-11-25",
-    "code": "abc",
-    "cpu": "some",
-    "cores": 2,
-    "load_before": 0.5,
-    "system": "Linux",
-    "python": "3.11",
-}
 ROWS = ["a", "bb"]
 STATUS = Progress("done", items=2, succeeded=2)
 
@@ -66,13 +52,13 @@ def summary(*items: str, failed: Sequence[str] = ()) -> dict[str, Any]:
 def test_the_spread_is_a_share_of_the_median() -> None:
     apart = spread([batch(8.0), batch(10.0), batch(13.0)])
 
-    assert (apart.shortest, apart.median, apart.longest, apart.share) == (8, 10, 13, 0.5)
+    assert apart == {"shortest": 8, "median": 10, "longest": 13, "spread": 0.5}
 
 
 def test_latencies_are_percentiles_of_all_values() -> None:
     told = latency([float(value) for value in range(101)])
 
-    assert (told.count, told.p50, told.p95, told.p99, told.longest) == (101, 50, 95, 99, 100)
+    assert told == {"count": 101, "p50": 50, "p95": 95, "p99": 99, "longest": 100}
 
 
 def test_memory_is_followed_from_the_start_over_a_quarter_to_the_end() -> None:
@@ -142,21 +128,19 @@ def test_a_time_counts_from_the_submission() -> None:
     assert ended(status, 100.0) == Ended("b", 2, 10.5, "done", 2, 1)
 
 
-def test_samples_are_rows(tmp_path: Path) -> None:
-    write_samples(tmp_path / "load.csv", run().samples)
+def test_samples_are_rows() -> None:
+    rows = [sample_row(one) for one in run().samples]
 
-    with (tmp_path / "load.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["items_done"] for row in rows] == ["0", "100", "200", "200"]
-    assert [row["collect_p50_ms"] for row in rows] == ["", "2.0", "5.0", ""]
-    assert rows[1]["replica_1_rss_mb"] == "110.0"
+    assert [row["items_done"] for row in rows] == [0, 100, 200, 200]
+    assert [row["collect_p50_ms"] for row in rows] == [None, 2.0, 5.0, None]
+    assert rows[1]["replica_1_rss_mb"] == 110.0
 
 
 def test_the_files_say_where_figures_come_from(tmp_path: Path) -> None:
     page = write(tmp_path, LOAD, run(), MACHINE)
 
     document = json.loads((tmp_path / "load.json").read_text())
-    assert document["command"] == "python -m bench.speed.load"
+    assert document["command"] == MACHINE["command"]
     assert document["load"]["workers"] == 2
     assert [one["seconds"] for one in document["batches"]] == [80, 100]
     assert (tmp_path / "load.md").read_text() == page
@@ -225,25 +209,3 @@ def test_a_small_load_on_the_local_stack_keeps_every_check(tmp_path: Path) -> No
     assert set(told["memory_mb"]) == {"replica 1", "replica 2", "redis", "s3"}
     with (tmp_path / "load.csv").open(newline="") as file:
         assert [int(row["items_done"]) for row in csv.DictReader(file)][-1] == 120
-
-
-async def test_what_a_run_leaves_is_noticed() -> None:
-    async with (
-        redis_server() as server,
-        s3_server() as s3,
-        open_bucket(s3.info) as bucket,
-        Redis.from_url(server.url, password=server.password) as redis,
-    ):
-        assert await leftovers(bucket, redis) == []
-
-        await redis.zadd("pipeline:open", {"b": 1})
-        await redis.set("pipeline:{b}", "1", ex=60)
-        await bucket.put("open/pipeline/b", b"")
-        await bucket.client.create_multipart_upload(Bucket=bucket.name, Key="b.json")
-
-        assert await leftovers(bucket, redis, within=0) == [
-            "upload left: b.json",
-            "mark of an open batch left: open/pipeline/b",
-            "entry of the index left: b",
-            "key without TTL: pipeline:open",
-        ]

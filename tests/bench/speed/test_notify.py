@@ -6,10 +6,11 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from bench.speed import notify
+from tests.rigs.bench.machine import MACHINE
 
 
 def figures(page: str) -> dict[str, str]:
-    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ") and line != "| | |"]
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")][2:]
     return {row[0]: row[1] for row in rows}
 
 
@@ -28,7 +29,6 @@ def test_a_small_run_is_written_down(tmp_path: Path) -> None:
 
 
 def test_what_is_told_twice_is_counted_so() -> None:
-    machine = {"command": "c", "date": "d", "code": "x", "cores": 2, "cpu": "p"}
     rows = [notify.Row("a", 3, 1, 1, 1, 0.5), notify.Row("b", 9, 2, 2, 1, 7.5), notify.Row("c", 4, 2, 1, 2, 1.5)]
-    page = notify.as_page(rows, machine, 60, 5)
+    page = notify.as_page(rows, MACHINE, 60, 5)
     assert list(figures(page).values()) == ["3", "1", "2", "1", "1", "3, 9", "1.5, 7.5"]

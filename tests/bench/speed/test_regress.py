@@ -4,15 +4,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench.kit.figures import BARE, Case, Run
-from bench.speed.regress import RECORD, WAYS, app
-from bench.speed.regression import judge, ratios
+from bench.speed.parallelism.figures import BARE, Case, Run
+from bench.speed.regress import RECORD, WAYS, app, judge, ratios
 
 STEADY = [0.8, 0.81, 0.79, 0.8, 0.82, 0.78, 0.8]
 
 
 def run(way: str, repeat: int, seconds: float, cpu: float) -> Run:
-    return Run(Case(way, 4, 0, 100), repeat, seconds, seconds, 1, 0, {"function": cpu}, None, None)
+    return Run(Case(way, 4, 0, 100), repeat, seconds, seconds, 1, 0, {"function": cpu}, None, {})
 
 
 def test_a_ratio_is_to_the_bare_queue_of_the_same_repeat() -> None:

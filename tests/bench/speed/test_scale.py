@@ -1,6 +1,6 @@
 import csv
 import json
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -9,13 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.kit.counters import s3_requests
-from bench.kit.errors import BenchError
-from bench.kit.memory import Memory
+from bench.kit.publish import read_runs, write_rows
 from bench.speed.scale.__main__ import app
 from bench.speed.scale.figures import PROCESSES, Line, Run, by_chunk, fit
-from bench.speed.scale.plan import Assumed, fleet, need
-from bench.speed.scale.plan_page import plan_page
-from bench.speed.scale.records import COLUMNS, read_rows, write_rows
+from bench.speed.scale.plan import Assumed, fleet, need, plan_page
 
 ONE = Run(1_000, 100, **{field.name: 1.0 for field in fields(Run)[2:]})
 
@@ -24,10 +21,9 @@ def sized(items: int, **figures: Any) -> Run:
     return replace(ONE, items=items, **figures)
 
 
-def test_a_run_knows_its_tasks_rate_and_sums() -> None:
+def test_a_run_knows_its_rate_and_sums() -> None:
     run = sized(1_001, open_seconds=1, map_seconds=5, reduce_seconds=4, model_cpu_ms=3, s3_put=5, summary_bytes=8)
 
-    assert run.tasks == 11
     assert run.items_per_second == pytest.approx(100.1)
     assert (run.cpu_ms, run.s3_requests, run.stored_bytes) == (7, 7, 10)
 
@@ -89,31 +85,12 @@ def test_requests_are_counted_by_the_group_of_their_price() -> None:
     assert s3_requests("") == {"get": 0, "put": 0, "delete": 0}
 
 
-def test_memory_is_the_most_between_two_times_and_the_nearest_where_there_is_none() -> None:
-    memory = Memory({})
-    memory.samples += [(1.0, {"a": 10.0}), (2.0, {"a": 30.0}), (3.0, {"a": 20.0})]
-
-    assert memory.peak("a", 1.0, 3.0) == 30
-    assert memory.peak("a", 2.5, 3.0) == 20
-    assert memory.peak("a", 2.05, 2.1) == 30
-
-
 def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
     runs = [sized(1_000_000, map_seconds=1.25, redis_bytes=4_000_000), replace(ONE, chunk=1, s3_delete=0)]
 
-    write_rows(tmp_path / "scale.csv", runs)
+    write_rows(tmp_path / "scale.csv", [asdict(run) for run in runs])
 
-    assert read_rows(tmp_path / "scale.csv") == runs
-
-
-@pytest.mark.parametrize("content", [None, "items,chunk\n1,2\n", "a,b\n1,2\n"])
-def test_another_file_is_no_rows(content: str | None, tmp_path: Path) -> None:
-    path = tmp_path / "rows.csv"
-    if content is not None:
-        path.write_text(content)
-
-    with pytest.raises(BenchError, match="holds no rows of this benchmark"):
-        read_rows(path)
+    assert read_runs(tmp_path / "scale.csv", Run) == runs
 
 
 MEASURED = sized(
@@ -201,7 +178,7 @@ def test_a_small_batch_on_the_local_stack_leaves_rows_a_chart_and_a_plan(tmp_pat
 
 def check(row: dict[str, str]) -> None:
     """The figures of one run are possible."""
-    assert tuple(row) == COLUMNS
+    assert list(row) == [field.name for field in fields(Run)]
     figures = {name: float(value) for name, value in row.items()}
     items, tasks = int(row["items"]), -(-int(row["items"]) // int(row["chunk"]))
     assert all(figures[f"{phase}_seconds"] > 0 for phase in ("open", "map", "reduce"))

@@ -7,14 +7,13 @@ from multidict import CIMultiDict
 from typer.testing import CliRunner
 
 from bench.kit.errors import BenchError
-from bench.kit.machine import ROOT
+from bench.kit.machine import RESULTS, ROOT
+from bench.kit.publish import write_rows
 from bench.speed.sizing import __main__ as sizing
 from bench.speed.sizing.figures import FREE, GETS, KEYS, OPERATIONS, PUTS, Case, Row, memory, requests
-from bench.speed.sizing.model import fails
 from bench.speed.sizing.page import BEGIN, END, put_into, section
 from bench.speed.sizing.proxy import operation
-from bench.speed.sizing.rows import COLUMNS, read_rows, write_rows
-from bench.speed.sizing.speeds import read_speeds
+from bench.speed.sizing.rows import as_row, read_batches, read_speeds
 
 NOTHING = dict.fromkeys(OPERATIONS, 0)
 STORED = {"input": 1, "segments": 2, "refs": 0, "outputs": 4}
@@ -89,31 +88,20 @@ def test_the_memory_of_a_batch_is_found_in_what_was_measured() -> None:
     assert found.task == 60
     assert found.outcome == pytest.approx(2)
     assert found.off < 1e-6
-    assert [found.of(each) for each in rows] == [pytest.approx(each.redis_peak) for each in rows]
     assert memory([replace(rows[0], redis_peak=2 * rows[0].redis_peak), *rows[1:]]).off > 0.2
-
-
-def test_a_tenth_fails_of_calls_or_of_items() -> None:
-    items = [f"item-{number}".encode() for number in range(1_000)]
-    assert sum(fails(item, 1, "calls") for item in items) == pytest.approx(100, abs=30)
-    assert [fails(item, 1, "items") for item in items] == [fails(item, 2, "items") for item in items]
-    assert [fails(item, 1, "calls") for item in items] != [fails(item, 2, "calls") for item in items]
-    assert not any(fails(item, 1, "") for item in items)
 
 
 def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
     rows = [ONE, replace(row(10, puts=3), case=replace(ONE.case, fails="items"))]
-    write_rows(tmp_path / "sizing.csv", rows)
-    assert read_rows(tmp_path / "sizing.csv") == rows
+    write_rows(tmp_path / "sizing.csv", [as_row(batch) for batch in rows])
+    assert read_batches(tmp_path / "sizing.csv") == rows
 
 
-@pytest.mark.parametrize("content", [None, "items,chunk\n1,2\n"], ids=["none", "another"])
-def test_another_file_is_no_rows(content: str | None, tmp_path: Path) -> None:
+def test_another_file_is_no_rows(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(BenchError, match="holds no rows of this benchmark"):
-        read_rows(path)
+    path.write_text("items,chunk\n1,2\n")
+    with pytest.raises(BenchError, match="holds no rows of this bench"):
+        read_batches(path)
     with pytest.raises(BenchError, match=r"rows of bench\.speed\.parallelism"):
         read_speeds(path)
 
@@ -126,7 +114,7 @@ def test_a_readme_keeps_what_is_around_its_tables() -> None:
 
 def test_the_readme_says_what_was_measured() -> None:
     results = ROOT / "bench" / "results"
-    part = section(read_rows(results / "sizing.csv"), read_speeds(results / "parallelism.csv"))
+    part = section(read_batches(results / "sizing.csv"), read_speeds(results / "parallelism.csv"))
     page = (ROOT / "bench" / "README.md").read_text()
     assert part in page, "python -m bench.speed.sizing --rows --readme bench/README.md writes it"
 
@@ -140,8 +128,8 @@ def test_small_batches_leave_rows_and_pages(tmp_path: Path, monkeypatch: pytest.
 
     assert result.exit_code == 0, result.output
     with (tmp_path / "sizing.csv").open(newline="") as file:
-        assert csv.DictReader(file).fieldnames == list(COLUMNS)
-    rows = read_rows(tmp_path / "sizing.csv")
+        assert csv.DictReader(file).fieldnames == list(as_row(ONE))
+    rows = read_batches(tmp_path / "sizing.csv")
     assert tuple(each.case for each in rows) == SMALL
     for each in rows:
         check(each)
@@ -155,8 +143,8 @@ def test_small_batches_leave_rows_and_pages(tmp_path: Path, monkeypatch: pytest.
     assert failing.calls == failing.case.items + 4 * failing.failed
     page = (tmp_path / "sizing.md").read_text()
     assert page.count("| parallelism | 40 | 1 | 4 |") == 1
-    assert section(rows, read_speeds(sizing.RESULTS / "parallelism.csv")) in page
-    assert section(rows, read_speeds(sizing.RESULTS / "parallelism.csv")) in readme.read_text()
+    assert section(rows, read_speeds(RESULTS / "parallelism.csv")) in page
+    assert section(rows, read_speeds(RESULTS / "parallelism.csv")) in readme.read_text()
 
 
 def check(each: Row) -> None:

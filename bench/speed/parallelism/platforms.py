@@ -1,0 +1,97 @@
+"""Where batches run: a local stack started for them, or an OpenFaaS that runs already."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
+from bench.kit.errors import BenchError
+from bench.kit.stack import model_spec, pids
+from bench.speed.parallelism.figures import BARE
+from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.services.redis_and_s3 import redis_server, s3_server
+from pipeline.local.stack import LocalStack, local_stack
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from bench.kit.processes import Pids
+    from pipeline.local.services.s3_client import S3Info
+
+BARE_FUNCTION = Path(__file__).with_name("bare.py")
+PROBE = ClientTimeout(total=10)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A gateway with the pipeline and model functions behind it.
+
+    `functions` are the model functions' names by model time in milliseconds; `pids` the processes by function or part
+    of the platform, empty where they are out of sight, as the `stack` is.
+    """
+
+    gateway_url: str
+    s3: S3Info
+    functions: dict[int, str]
+    pids: dict[str, Pids] = field(default_factory=dict)
+    stack: LocalStack | None = None
+
+    def groups(self, model_ms: int, function: str) -> dict[str, Pids]:
+        """Return the processes of a run by part: `function`, which is the pipeline or the bare queue, `model` ..."""
+        if not self.pids:
+            return {}
+        names = {**dict.fromkeys(("gateway", "redis", "s3")), function: "function", self.functions[model_ms]: "model"}
+        return {new or name: self.pids[name] for name, new in names.items() if name in self.pids}
+
+
+# Opens a platform of the given parallelism.
+Opener = Callable[[int], AbstractAsyncContextManager[Platform]]
+
+
+@contextlib.asynccontextmanager
+async def local(model_times: Sequence[int]) -> AsyncIterator[Opener]:
+    """Run Redis and S3 once, and give what starts gateway, queue-workers and functions on them, fresh each time.
+
+    The gateway and the queue-workers live in this process. Raises LocalError.
+    """
+    functions = {ms: f"model-{ms}ms" for ms in model_times}
+    specs = [model_spec(name, ms) for ms, name in functions.items()]
+    async with redis_server() as redis, s3_server() as s3:
+
+        @contextlib.asynccontextmanager
+        async def start(parallelism: int) -> AsyncIterator[Platform]:
+            async with local_stack(specs, workers=parallelism, redis=redis, s3=s3) as stack:
+                await stack.add_function(bare_spec(stack.gateway_url))
+                processes = pids(stack, ("pipeline", BARE, *functions.values()))
+                yield Platform(stack.gateway_url, stack.s3, functions, processes, stack)
+
+        yield start
+
+
+@contextlib.asynccontextmanager
+async def remote(gateway_url: str, s3: S3Info, model_ms: int, function: str) -> AsyncIterator[Opener]:
+    """Give an OpenFaaS as it is deployed, whose `function` takes `model_ms` a call; BenchError when none answers."""
+    await _check_gateway(gateway_url)
+    platform = Platform(gateway_url, s3, {model_ms: function})
+    yield lambda _parallelism: contextlib.nullcontext(platform)
+
+
+def bare_spec(gateway_url: str) -> FunctionSpec:
+    """Describe the function that stands for the bare queue."""
+    return FunctionSpec(BARE, (sys.executable, str(BARE_FUNCTION)), environment={"gateway_url": gateway_url})
+
+
+async def _check_gateway(url: str) -> None:
+    """Accept any HTTP answer: whether the pipeline is there shows when it is called."""
+    try:
+        async with ClientSession(timeout=PROBE) as session, session.get(f"{url}/healthz"):
+            return
+    except (ClientError, TimeoutError, ValueError) as error:
+        raise BenchError(f"no gateway answers at {url}: {error or 'it took too long'}") from error

@@ -1,0 +1,173 @@
+"""One batch of a case through a platform, measured."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from contextlib import AsyncExitStack
+from statistics import median
+from typing import TYPE_CHECKING
+
+from aiohttp import ClientError, ClientSession
+
+from bench.kit.counters import read_counts
+from bench.kit.errors import BenchError
+from bench.kit.processes import Usage, sampled
+from bench.kit.stack import BETWEEN_POLLS, item_names, open_redis, put_input, times_of
+from bench.speed.parallelism.figures import BARE, TRAFFIC, WAYS, Case, Run, called_at_once
+from pipeline.client import Pipeline, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from redis.asyncio import Redis
+
+    from bench.kit.counters import Counts
+    from bench.speed.parallelism.platforms import Platform
+    from pipeline.client import SpecFields
+    from pipeline.local.openfaas.message_queue import Callback, Message
+    from pipeline.local.stack import LocalStack
+
+DEADLINE_SECONDS = 600
+BETWEEN_LOOKS = 0.02
+FUNCTION = "function"
+
+
+async def warm_up(platform: Platform, ways: Sequence[str], parallelism: int) -> None:
+    """Run a small batch every way through every model function: connections are opened and code is loaded."""
+    for model_ms in platform.functions:
+        for way in ways:
+            await run_batch(platform, Case(way, parallelism, model_ms, max(20, 2 * parallelism)), repeat=0)
+
+
+async def run_batch(platform: Platform, case: Case, *, repeat: int) -> Run:
+    """Put the input, run it and measure until the summary can be read; the bare queue has neither.
+
+    Raises BenchError when an item failed, the batch did not end well or S3 refused; CallError when the pipeline did.
+    """
+    fields = WAYS[case.way]
+    key = "" if fields is None else await put_input(platform.s3, item_names(case.items))
+    async with AsyncExitStack() as cleanup:
+        meter = await cleanup.enter_async_context(started_meter(platform.stack)) if platform.stack else None
+        groups = platform.groups(case.model_ms, BARE if case.way == BARE else "pipeline")
+        memory = await cleanup.enter_async_context(sampled({name: groups[name] for name in groups if name == FUNCTION}))
+        usage = Usage(groups)
+        if fields is None:
+            done = await _run_bare(platform, case)
+        else:
+            done = await _run_pipeline(platform, case, key, fields)
+        cpu_ms = {name: ms / case.items for name, ms in usage.cpu_ms().items()}
+        traffic = await meter.traffic(case.items) if meter is not None else {}
+    times = times_of(done)
+    return Run(
+        case=case,
+        repeat=repeat,
+        seconds=times.completed - times.started,
+        total_seconds=times.ended - times.created,
+        at_once=called_at_once(case.items, done.tasks),
+        retried=done.retried,
+        cpu_ms=cpu_ms,
+        peak_rss_mb=memory.peak(FUNCTION) if groups else None,
+        traffic=traffic,
+    )
+
+
+async def _run_pipeline(platform: Platform, case: Case, key: str, fields: SpecFields) -> Progress:
+    spec: SpecFields = {
+        **fields,
+        "function": platform.functions[case.model_ms],
+        # More in the queue than are worked on: else the workers would wait for the window, not for work.
+        "window": max(128, 2 * case.parallelism),
+        "deadline": DEADLINE_SECONDS,
+    }
+    async with Pipeline(platform.gateway_url) as pipeline:
+        batch = await pipeline.submit(key, **spec)
+        last = await batch.wait(BETWEEN_POLLS)
+    if last.state != "done" or last.succeeded != case.items:
+        raise BenchError(
+            f"batch {last.batch_id} is {last.state} with {last.succeeded} of {case.items} items "
+            f"succeeded: {last.reason or 'the summary says why'}"
+        )
+    return last
+
+
+async def _run_bare(platform: Platform, case: Case) -> Progress:
+    """Send every item through the bare queue; returns what a batch would tell."""
+    url = f"{platform.gateway_url}/function/{BARE}"
+    query = {"items": str(case.items), "function": platform.functions[case.model_ms]}
+    started = time.time()
+    try:
+        async with ClientSession(raise_for_status=True) as session:
+            async with session.post(f"{url}/start", params=query):
+                pass
+            seen = {"last": 0.0}
+            while not seen["last"]:
+                await asyncio.sleep(BETWEEN_LOOKS)
+                async with session.get(f"{url}/last") as answer:
+                    seen = await answer.json()
+    except (ClientError, TimeoutError) as error:
+        raise BenchError(f"the bare queue at {url} cannot be measured: {error}") from error
+    if seen["failed"]:
+        raise BenchError(f"{seen['failed']:g} of {case.items} calls through the bare queue failed")
+    end = seen["last"]
+    return Progress("done", created=started, started=started, completed=end, ended=end, tasks=case.items)
+
+
+class Meter:
+    """Counts from its start on: messages and callbacks as they pass, the rest by the counters of the servers."""
+
+    def __init__(self, stack: LocalStack, redis: Redis) -> None:
+        self._stack = stack
+        self._redis = redis
+        self._messages = 0
+        self._task_ms: list[float] = []
+
+    async def start(self) -> None:
+        """Begin to count; raises BenchError where S3 has no metrics."""
+        gateway = self._stack.gateway
+        gateway.messages_hook, gateway.callbacks_hook = self._enqueue, self._bring
+        self._before, self._calls_before = await self._counts(), self._calls()
+
+    async def traffic(self, items: int) -> dict[str, float]:
+        """Return the figures that TRAFFIC names."""
+        calls = self._calls() - self._calls_before
+        collect_ms = [1000 * record.seconds for record in self._stack.gateway.callback_log[-len(self._task_ms) :]]
+        before, after = self._before, await self._counts()
+        requests = (
+            self._messages + calls,
+            after.redis_reads - before.redis_reads,
+            after.redis_commands - before.redis_commands,
+            sum(after.s3.values()) - sum(before.s3.values()),
+        )
+        times = (median(self._task_ms), high(self._task_ms), median(collect_ms), high(collect_ms))
+        return dict(zip(TRAFFIC, (*(count / items for count in requests), *times), strict=True))
+
+    def _enqueue(self, _message: Message) -> Sequence[float]:
+        self._messages += 1
+        return (0.0,)
+
+    def _bring(self, callback: Callback) -> Sequence[float]:
+        self._task_ms.append(1000 * float(callback.headers["X-Duration-Seconds"]))
+        return (0.0,)
+
+    def _calls(self) -> int:
+        return sum(function.invocations for function in self._stack.gateway.functions.values())
+
+    async def _counts(self) -> Counts:
+        return await read_counts(self._redis, self._stack.s3_service.metrics_url)
+
+
+def high(values: Sequence[float]) -> float:
+    """Return the value that a hundredth of them are above."""
+    return sorted(values)[math.ceil(0.99 * len(values)) - 1]
+
+
+@contextlib.asynccontextmanager
+async def started_meter(stack: LocalStack) -> AsyncIterator[Meter]:
+    """Count from now on; raises BenchError where S3 has no metrics."""
+    async with open_redis(stack) as redis:
+        meter = Meter(stack, redis)
+        await meter.start()
+        yield meter

@@ -1,0 +1,106 @@
+"""One batch on a local stack whose requests to S3 go through a proxy that counts them."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bench.kit.counters import stored_bytes
+from bench.kit.errors import BenchError
+from bench.kit.processes import repeated
+from bench.kit.stack import BETWEEN_POLLS, item_names, model_spec, open_site, put_input, times_of
+from bench.speed.sizing.figures import KEYS, OPERATIONS, Case, Row
+from bench.speed.sizing.proxy import counting_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis.asyncio import Redis
+
+    from bench.kit.stack import Site
+    from bench.speed.sizing.proxy import CountingProxy
+    from pipeline.client import Progress
+    from pipeline.local.openfaas.message_queue import Message
+    from pipeline.local.services.redis_and_s3 import S3Server
+
+MODEL = "model"
+WARM_UP_ITEMS = 100
+SAMPLE_SECONDS = 0.02
+
+
+class Keys:
+    """The most bytes seen of each kind of key: MEMORY USAGE, all of its elements counted."""
+
+    def __init__(self, redis: Redis, batch: str) -> None:
+        self.most = dict.fromkeys(KEYS, 0)
+        self._redis = redis
+        self._tag = f"{{{batch}}}"
+
+    async def sample(self) -> int:
+        """Take a sample; returns the bytes of all keys of the batch."""
+        sizes: dict[str, int] = {}
+        keys = [key.decode() async for key in self._redis.scan_iter(match=f"*{self._tag}*", count=1000)]
+        for key in keys:
+            kind = key.partition(self._tag)[2].strip(":").split(":")[0] or "ledger"
+            kind = kind if kind in KEYS else "other"
+            sizes[kind] = sizes.get(kind, 0) + (await self._redis.memory_usage(key, samples=0) or 0)
+        for kind, size in sizes.items():
+            self.most[kind] = max(size, self.most[kind])
+        return sum(sizes.values())
+
+
+async def run_case(case: Case, s3: S3Server) -> Row:
+    """Start a stack with a Redis of its own, warm it up and run the batch. Raises BenchError, LocalError, CallError."""
+    model = model_spec(MODEL, case.model_ms, case.result_bytes, case.fails)
+    async with counting_proxy(s3.info.endpoint) as proxy:
+        counted = {"s3_endpoint": proxy.url}
+        async with open_site(model, workers=case.workers, s3=s3, pipeline_environment=counted) as site:
+            await _run(site, replace(case, items=min(WARM_UP_ITEMS, case.items)), f"warm-up-{uuid.uuid4()}")
+            return await _measure(site, proxy, case)
+
+
+async def _run(site: Site, case: Case, name: str) -> Progress:
+    """Run a batch to its end; raises BenchError for one that did not end as it had to."""
+    key = await put_input(site.stack.s3, item_names(case.items))
+    batch = await site.pipeline.submit(
+        key, batch_id=name, function=MODEL, chunk=case.chunk, window=case.window, attempts=case.attempts
+    )
+    last = await batch.wait(BETWEEN_POLLS)
+    if last.state != "done" or (last.failed and not case.fails):
+        raise BenchError(f"batch {name} is {last.state} with {last.failed} failed items: {last.reason}")
+    return last
+
+
+async def _measure(site: Site, proxy: CountingProxy, case: Case) -> Row:
+    gateway, name = site.stack.gateway, f"sizing-{uuid.uuid4()}"
+    messages = 0
+
+    def enqueued(_message: Message) -> Sequence[float]:
+        nonlocal messages
+        messages += 1
+        return (0.0,)
+
+    gateway.messages_hook = enqueued
+    calls, before = gateway.functions[MODEL].invocations, (await site.redis.info("memory"))["used_memory"]
+    proxy.operations.clear()
+    keys = Keys(site.redis, name)
+    async with repeated(keys.sample, SAMPLE_SECONDS):
+        last = await _run(site, case, name)
+    times = times_of(last)
+    unknown = proxy.operations.keys() - set(OPERATIONS)
+    if unknown:
+        raise BenchError(f"S3 was asked for operations that have no price here: {', '.join(sorted(unknown))}")
+    return Row(
+        case=case,
+        seconds=times.completed - times.started,
+        redis_peak=(await site.redis.info("memory"))["used_memory_peak"] - before,
+        redis_kept=await keys.sample(),
+        messages=messages,
+        calls=gateway.functions[MODEL].invocations - calls,
+        failed=last.failed,
+        retried=last.retried,
+        keys=keys.most,
+        s3={operation: proxy.operations[operation] for operation in OPERATIONS},
+        stored=await stored_bytes(site.bucket, name),
+    )

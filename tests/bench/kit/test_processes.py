@@ -1,0 +1,62 @@
+"""The processor time and memory of processes is seen from outside."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from bench.kit.errors import BenchError
+from bench.kit.processes import Memory, Usage, repeated
+
+# Uses processor time in a process that has ended when it says so, and lives on.
+PARENT = """
+import subprocess, sys
+burn = "import time\\nwhile time.process_time() < 0.3: pass"
+for line in sys.stdin:
+    subprocess.run([sys.executable, "-c", burn])
+    print("done", flush=True)
+"""
+
+
+def test_processor_time_of_children_that_have_ended_counts() -> None:
+    command = [sys.executable, "-c", PARENT]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        usage = Usage({"group": (parent.pid,)})
+        parent.stdin.write("go\n")
+        parent.stdin.flush()
+        assert parent.stdout.readline() == "done\n"
+        used = usage.cpu_ms()["group"]
+        parent.stdin.close()
+
+    assert used >= 280
+
+
+def test_memory_is_the_most_between_two_times_and_the_nearest_where_there_is_none() -> None:
+    memory = Memory({})
+    memory.samples += [(1.0, {"a": 10.0}), (2.0, {"a": 30.0}), (3.0, {"a": 20.0})]
+
+    assert memory.peak("a", 1.0, 3.0) == 30
+    assert memory.peak("a", 2.5, 3.0) == 20
+    assert memory.peak("a", 2.05, 2.1) == 30
+
+
+async def test_a_sampler_stops_with_its_block_and_raises_its_error() -> None:
+    taken: list[int] = []
+
+    async def sample() -> None:
+        taken.append(1)
+
+    async def fail() -> None:
+        raise BenchError("a process ended")
+
+    async with repeated(sample, 0.001):
+        await asyncio.sleep(0.05)
+    count = len(taken)
+    await asyncio.sleep(0.01)
+    assert len(taken) == count > 1
+    with pytest.raises(BenchError, match="a process ended"):
+        async with repeated(fail, 0.001):
+            pass
