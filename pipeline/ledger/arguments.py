@@ -1,6 +1,8 @@
 """Arguments of the ledger's scripts that belong together; the fields have the names in the headers of the scripts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -30,4 +32,4 @@ class Published:
     failed: int
     outputs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    sql: str = ""
+    sql: Mapping[str, Any] | None = None

@@ -5,8 +5,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from pipeline.batch.reduce_job import ReduceJob
 from pipeline.concurrency import task_group
 from pipeline.ledger.arguments import Published
@@ -61,7 +59,7 @@ class _Outputs:
 
     def end(self, summary: Summary) -> Published:
         names = tuple(name for name in CONTENT_TYPES if name in self.objects)
-        answer = msgspec.json.encode(status_of(self.answer)).decode() if self.answer else ""
+        answer = status_of(self.answer) if self.answer else None
         return Published(summary.succeeded, summary.failed, names, self.notes, answer)
 
 

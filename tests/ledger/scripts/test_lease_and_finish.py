@@ -46,6 +46,14 @@ async def test_expired_lease_is_taken_over(bench: Bench) -> None:
     assert await bench.ledger.finish(bench.name, "heir", 0, Published(0, 0)) == "done"
 
 
+@pytest.mark.parametrize(("answer", "kept"), [(None, ""), ({"rows": 3}, '{"rows":3}')])
+async def test_answer_of_a_query_is_kept_as_json(answer: dict[str, int] | None, kept: str, bench: Bench) -> None:
+    await reducing(bench)
+    await bench.reduce("owner")
+    assert await bench.ledger.finish(bench.name, "owner", 0, Published(0, 0, sql=answer)) == "done"
+    assert (await bench.fields())["sql"] == kept
+
+
 async def test_each_new_lease_owner_counts_as_one_begin_of_the_generation(bench: Bench) -> None:
     await reducing(bench)
     for begun, owner in enumerate(["first", "second", "third"], start=1):
