@@ -1,1 +1,1 @@
-"""Measurements of the pipeline: each script starts what it needs, and leaves its figures in `bench/results`."""
+"""Measurements of the pipeline and attacks on it: each starts the services it needs and writes to `bench/results`."""

@@ -1,4 +1,4 @@
-"""Chaos runs: `python -m bench.chaos --seed 17` replays one, `--runs 200` makes many and writes their figures."""
+"""Chaos runs: `python -m bench.chaos --seed 17` replays one, `--runs 200` runs many and writes their figures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Without = Annotated[list[str] | None, typer.Option(help=f"Leave out: {', '.join(
 Parallel = Annotated[int, typer.Option(min=1, help="Runs side by side, each on a stack of its own.")]
 Items = Annotated[int, typer.Option(min=100, help="Items of the batch.")]
 Failed = Annotated[int, typer.Option(min=1, help="How many of them fail at first.")]
-Keep = Annotated[Path, typer.Option(help="The folder for what belongs to violations.")]
+Keep = Annotated[Path, typer.Option(help="The folder for the evidence of violations.")]
 
 app = new_app()
 console = new_console()
@@ -64,8 +64,8 @@ def main(  # noqa: PLR0913 - the options of the command
     def done(result: Result) -> None:
         results.append(result)
         if seed is None:
-            # After each, so that a series that is interrupted leaves what it has.
-            report.write_runs(out, [report.row(one) for one in results], machine)
+            # After each run, so that an interrupted series leaves its results.
+            report.write_runs(out, [report.row(result) for result in results], machine)
 
     run_to_end(run_all(plans, scale, parallel, Series(console, keep, done, options)))
     if seed is None:
@@ -76,7 +76,7 @@ def main(  # noqa: PLR0913 - the options of the command
 
 @app.command()
 def wipe(*, items: Items = 10_000, out: Out = RESULTS, keep: Keep = KEPT) -> None:
-    """Let Redis lose everything past half of a batch."""
+    """Empty Redis past half of a batch."""
     _scenario(scenarios.wipe(keep, items), out)
 
 

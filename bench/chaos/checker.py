@@ -1,4 +1,4 @@
-"""The judge: a list of rules over what a run left, each of which says what it found wrong."""
+"""The checker: a list of rules over the evidence of a run; each yields its violations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Entry = dict[str, Any]
 Rule = Callable[[Evidence], Iterable[str]]
 
 NOT_RUN = "not run: "
-# How the summary words what became of a task that brought no answer.
+# The beginnings of the errors of items whose task brought no answer.
 NO_ANSWER = ("the task brought no answer", "the task was lost too often")
 NOT_CALLED = "the task's time was up"
 NO_REPLY = re.compile(r"no reply within (?P<seconds>[0-9.e+-]+) s")
@@ -26,12 +26,12 @@ SHOWN = 5
 
 
 def check(run: Evidence) -> list[str]:
-    """Return every violation, [] for a run that kept all promises."""
+    """Return every violation, [] for a run without any."""
     return [f"{rule.__name__}: {text}" for rule in RULES for text in _few(rule(run))]
 
 
 def ended(run: Evidence) -> Iterator[str]:
-    """The batch ended, in a state that the plan allows, and nothing odd was met on the way."""
+    """The batch ended, in a state that the plan allows, and the client met no problem."""
     yield from run.problems
     state = run.status.get("state")
     allowed = {"done", "cancelled"} if run.stopped else {"done"}
@@ -46,10 +46,10 @@ def ended(run: Evidence) -> Iterator[str]:
 
 def every_item_once(run: Evidence) -> Iterator[str]:
     """Results and failures together are the input's rows, no more and no less."""
-    rows, found = Counter(run.rows), Counter(_items(run, "results") + _items(run, "failures"))
-    for item, times in (rows - found).items():
+    rows, listed = Counter(run.rows), Counter(_items(run, "results") + _items(run, "failures"))
+    for item, times in (rows - listed).items():
         yield f"{item!r} is missing {times} times"
-    for item, times in (found - rows).items():
+    for item, times in (listed - rows).items():
         yield f"{item!r} is {times} times too often"
 
 
@@ -64,7 +64,7 @@ def input_order(run: Evidence) -> Iterator[str]:
 
 
 def counts(run: Evidence) -> Iterator[str]:
-    """The counts are the lengths of the lists, and the status tells the same as the summary."""
+    """The counts are the lengths of the lists, and the status agrees with the summary."""
     if run.summary is None:
         return
     for name in ("results", "failures"):
@@ -74,19 +74,19 @@ def counts(run: Evidence) -> Iterator[str]:
     succeeded, failures = run.summary["results"]["results"], run.summary["failures"]["results"]
     ran = [entry for entry in failures if not _never_ran(entry)]
     expected = {"items": len(run.rows), "succeeded": len(succeeded), "failed": len(ran)}
-    told = {name: run.status.get(name) for name in expected}
-    if told != expected:
-        yield f"the status tells {told}, the summary {expected}"
+    counted = {name: run.status.get(name) for name in expected}
+    if counted != expected:
+        yield f"the status has {counted}, the summary {expected}"
 
 
 def true_results(run: Evidence) -> Iterator[str]:
-    """Each result is what the model answers for its item, and the model was called for it under this call id."""
+    """Each result is the model's answer to its item, and the model was called for the item under this call id."""
     called = set(run.calls)
     for entry in _entries(run, "results"):
         item = entry[run.column]
-        given = json.loads(run.objects[entry["resultRef"]]) if entry.get("resultRef") else entry["result"]
-        if given != answer(item):
-            yield f"{item!r} has the result {given!r}"
+        result = json.loads(run.objects[entry["resultRef"]]) if entry.get("resultRef") else entry["result"]
+        if result != answer(item):
+            yield f"{item!r} has the result {result!r}"
         if entry["statusCode"] != 200:  # noqa: PLR2004
             yield f"{item!r} is a result with status {entry['statusCode']}"
         if (entry["callId"], item) not in called:
@@ -96,7 +96,7 @@ def true_results(run: Evidence) -> Iterator[str]:
 
 
 def failures_explained(run: Evidence) -> Iterator[str]:
-    """A failure was really answered to a call for its item, or its task brought no answer as often as it may."""
+    """The model really answered a call with each failure, or its task brought no answer as often as it may."""
     answered, no_answers = _answered(run), _task_failures(run)
     for entry in _entries(run, "failures"):
         item, text = entry[run.column], str(entry["result"])
@@ -111,7 +111,7 @@ def failures_explained(run: Evidence) -> Iterator[str]:
 
 
 def no_hasty_failures(run: Evidence) -> Iterator[str]:
-    """What can succeed at another time fails only after all generations, unless the batch was stopped before."""
+    """An item that can succeed later fails only after all generations, unless the batch was stopped before."""
     last = run.status.get("generation", 0) + 1 - run.begun >= run.options["attempts"]
     for entry in _entries(run, "failures"):
         item = entry[run.column]
@@ -124,12 +124,12 @@ def no_hasty_failures(run: Evidence) -> Iterator[str]:
 
 
 def nothing_left(run: Evidence) -> Iterator[str]:
-    """No multipart upload, mark, index entry or key without a TTL stays behind."""
+    """No multipart upload, mark, index entry or key without a TTL is left."""
     yield from run.left
 
 
 def stays_ended(run: Evidence) -> Iterator[str]:
-    """What still arrives after the end changes nothing."""
+    """Late answers change nothing after the end."""
     if run.later != run.summary:
         yield "the summary changed after the batch had ended"
 
@@ -153,42 +153,42 @@ def _never_ran(entry: Entry) -> bool:
 
 
 def time_was_up(entry: Entry, timeout: float) -> bool:
-    """Say whether an item failed because it, or its task, had no time left, as when S3 or the whole machine is slow.
+    """Return whether an item failed because it, or its task, had no time left, as when S3 or the machine is slow.
 
-    There need not be a call of it then, and a replica that gets no processor for a second misses an answer that the
-    gateway gave in time. The report counts these.
+    The model need not have been called then, and a replica without processor time for a second misses an answer that
+    the gateway gave in time. The report counts these.
     """
     late = NO_REPLY.match(str(entry["result"]))
     return str(entry["result"]).startswith(NOT_CALLED) or (late is not None and float(late["seconds"]) <= timeout)
 
 
 def _answered(run: Evidence) -> dict[tuple[str, str], list[tuple[int, float]]]:
-    """Statuses and seconds of the model's calls at the gateway, by call id and item."""
-    found = defaultdict(list)
+    """Return statuses and seconds of the model's calls at the gateway, by call id and item."""
+    calls = defaultdict(list)
     for seen in run.seen:
         if seen.kind == "call":
-            found[seen.call_id, seen.item].append((seen.status, seen.seconds))
-    return found
+            calls[seen.call_id, seen.item].append((seen.status, seen.seconds))
+    return calls
 
 
 def _task_failures(run: Evidence) -> Counter[str]:
-    """How often a task's message, or the callback that should have brought its answer, came to nothing, by call id."""
+    """Return how often the message of a task, or its callback, failed, by call id."""
     failed = (s.call_id for s in run.seen if s.kind in {"message", "callback"} and (s.fault or s.status != 200))  # noqa: PLR2004
     return Counter(failed)
 
 
 def _was_answered(entry: Entry, item: str, answered: dict[tuple[str, str], list[tuple[int, float]]]) -> bool:
-    given = answered.get((entry["callId"], item), [])
+    answers = answered.get((entry["callId"], item), [])
     if late := NO_REPLY.match(str(entry["result"])):
         # The gateway's clock starts a little later than the replica's.
-        return any(seconds > TOLERANCE * float(late["seconds"]) for _, seconds in given)
+        return any(seconds > TOLERANCE * float(late["seconds"]) for _, seconds in answers)
     if str(entry["result"]).startswith(BROKEN):
         # The replica's own connection broke: a fault point, or the gateway was never reached.
         return True
-    return any(status == entry["statusCode"] for status, _ in given)
+    return any(status == entry["statusCode"] for status, _ in answers)
 
 
-def _few(found: Iterable[str]) -> list[str]:
-    """Keep a list short that has the same to say of every item."""
-    texts = list(found)
+def _few(violations: Iterable[str]) -> list[str]:
+    """Return the first violations of a rule, and how many more there are."""
+    texts = list(violations)
     return texts if len(texts) <= SHOWN else [*texts[:SHOWN], f"and {len(texts) - SHOWN} more"]

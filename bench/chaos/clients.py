@@ -1,4 +1,4 @@
-"""Somebody who uses the pipeline: submits, looks, stops, and tries again when nobody answers."""
+"""The user of a chaos run: submits a batch, reads its status, cancels it, and retries while there is no answer."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 HANG = 60.0
 LIMIT = 400.0
 POLL = 0.1
-TAKEN = frozenset({200, 201, 202})
+ACCEPTED = frozenset({200, 201, 202})
 COLUMN = "item"
 
 
 @dataclass
 class Client:
-    """Somebody who submits a batch, looks at it, and tries again when nobody answers.
+    """Submits a batch, follows it, and retries while there is no answer.
 
-    `asked` is what was asked and answered, `problems` what should not have been.
+    `requests` are the modes that were called, with status and answer; `problems` are the answers that must not be.
     """
 
     stage: Stage
@@ -37,15 +37,15 @@ class Client:
     problems: list[str] = field(default_factory=list)
     stopped: bool = False
     cancelled: bool = False
-    asked: list[tuple[str, int, Any]] = field(default_factory=list)
+    requests: list[tuple[str, int, Any]] = field(default_factory=list)
 
     async def submit(self) -> None:
-        """Submit until it is taken; the same id and specification are the same batch."""
+        """Submit until the batch is accepted; the same id and specification are the same batch."""
         deadline = time.monotonic() + HANG
         while True:
             status, document = await self._submit_once()
-            self.asked.append(("batch", status, document))
-            if status in TAKEN:
+            self.requests.append(("batch", status, document))
+            if status in ACCEPTED:
                 return
             if (status and status < 500) or time.monotonic() > deadline:  # noqa: PLR2004
                 self.problems.append(f"the submission was answered {status}: {document}")
@@ -61,13 +61,13 @@ class Client:
         return await self.stage.ask("batch", options, body=f"chaos/{self.batch}.csv".encode(), headers=headers)
 
     async def prepare(self) -> None:
-        """Put the rows where the submission says they are."""
+        """Put the rows under the key that the submission names."""
         if self.plan.by_key:
             csv = "".join(f"{row}\n" for row in (COLUMN, *self.plan.rows)).encode()
             await self.stage.put(f"chaos/{self.batch}.csv", csv)
 
     async def strike(self, step: Step) -> None:
-        """Do what a user does; the rest is the stage's."""
+        """Do what a user does; the stage does the rest."""
         match step.fault:
             case "cancel":
                 self.stopped = True
@@ -85,24 +85,24 @@ class Client:
                 await self.stage.strike(step)
 
     async def _insist(self, mode: str) -> bool:
-        """Ask until it is done, or until the batch has ended: whoever is refused for another reason tries again.
+        """Call a mode until it is accepted, or until the batch has ended.
 
-        Returns whether it was promised.
+        Returns whether it was accepted.
         """
         deadline = time.monotonic() + HANG
         while True:
             status, document = await self.stage.ask(mode, {"batch": self.batch})
-            self.asked.append((mode, status, document))
-            known = None if status in TAKEN else await self.status()
-            if status in TAKEN or (known and known["state"] in ENDED):
-                return status in TAKEN
+            self.requests.append((mode, status, document))
+            known = None if status in ACCEPTED else await self.status()
+            if status in ACCEPTED or (known and known["state"] in ENDED):
+                return status in ACCEPTED
             if time.monotonic() > deadline:
                 self.problems.append(f"{mode} was answered {status}: {document}")
                 return False
             await asyncio.sleep(POLL)
 
     async def status(self) -> dict[str, Any] | None:
-        """Read the status: None while nobody answers, {} when there is no such batch."""
+        """Read the status: None while there is no answer, {} when there is no such batch."""
         try:
             async with self.stage.http.get(self.stage.url, params={"batch": self.batch}, timeout=REQUEST) as answer:
                 if answer.status == 404:  # noqa: PLR2004
@@ -121,7 +121,7 @@ class Client:
             read = await self.status()
             now = time.monotonic()
             if read == {}:
-                self.problems.append("a batch that was taken is gone")
+                self.problems.append("an accepted batch is gone")
                 await self.submit()
             if read:
                 status = read

@@ -1,4 +1,4 @@
-"""Makes a plan come true: hooks into the gateway, counts events, fires the steps one after the other."""
+"""The director of a plan: hooks into the gateway, counts events, and fires the steps one after the other."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ class FaultLog:
         self._path = path
 
     def step(self, number: int, step: Step) -> None:
-        """Write that a step fired."""
+        """Log a step that fired."""
         self.fired.append(str(step))
         self.counts[step.fault] += 1
         with self._path.open("a") as file:
             file.write(json.dumps({"step": number, **asdict(step)}) + "\n")
 
     def rule(self, kind: str) -> None:
-        """Count what a rule did; when is up to the machine, so it is not in the log."""
+        """Count a fault of a rule; its time depends on the machine, so it is not in the log."""
         self.counts[kind] += 1
 
 
 class Director:
-    """One run's faults. `folder` is where the replicas look for the point that is armed."""
+    """The faults of one run. `folder` holds the armed point, which the replicas read."""
 
     def __init__(self, plan: Plan, gateway: LocalGateway, client: Client, folder: Path, log: FaultLog) -> None:
         self.seen: list[Seen] = []
@@ -65,19 +65,19 @@ class Director:
         self._watching: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Take hold of the gateway and arm the first step."""
+        """Hook into the gateway and arm the first step."""
         self._gateway.interceptor = self._intercept
         self._gateway.messages_hook = self._message
         self._gateway.callbacks_hook = self._callback
         self._arm()
 
     async def settle(self) -> None:
-        """Wait for a step that is under way: what it killed is there again."""
+        """Wait for a step under way: the killed processes are up again then."""
         if self._striking is not None:
             await self._striking
 
     async def stop(self) -> None:
-        """Let go; a step that is under way is finished first."""
+        """Finish a step under way, then remove the hooks."""
         self._steps = []
         if self._watching is not None:
             self._watching.cancel()
@@ -87,7 +87,7 @@ class Director:
         self._gateway.messages_hook = self._gateway.callbacks_hook = lambda _: (0.0,)
 
     def disarm(self) -> None:
-        """Take the replicas' point away."""
+        """Remove the armed point."""
         self._write({})
 
     def _arm(self) -> None:
@@ -119,7 +119,7 @@ class Director:
             self._striking = asyncio.create_task(self._strike(step))
 
     def _event(self, kind: str) -> None:
-        """Count an event at the gateway; the step that waited for it fires now."""
+        """Count an event at the gateway, and fire the step that waits for it."""
         if not self._steps or self._steps[0][1].event != kind or self._striking is not None:
             return
         self._left -= 1

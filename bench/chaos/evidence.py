@@ -1,4 +1,4 @@
-"""What is left of a run, gathered with plain clients: nothing of the pipeline's own code reads it."""
+"""The evidence of a run, gathered with plain clients: no code of the pipeline reads it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.chaos.stage import Stage
 
 ENDED = frozenset({"done", "cancelled", "failed"})
-# The sweep cleans up what the death of a replica leaves, one lease later.
+# The sweep removes what a killed replica left, one lease later.
 CLEANED_WITHIN = 20.0
 
 
@@ -25,9 +25,9 @@ CLEANED_WITHIN = 20.0
 class Seen:
     """One delivery or exchange at the gateway.
 
-    `kind` is enqueue, message, callback or call; `call_id` is the X-Call-Id; `item` is a model call's body, or what a
-    message is: mode/generation/task/attempt. `fault` says what was done to it, '' for nothing: drop, wipe, refuse,
-    lose. `status` is what the caller was answered, 0 for one that never came to that; `seconds` is how long it took.
+    `kind` is enqueue, message, callback or call; `call_id` is the X-Call-Id; `item` is the body of a model call, or
+    mode/generation/task/attempt of a message. `fault` is drop, wipe, refuse or lose, '' for none. `status` is that of
+    the answer, 0 for none; `seconds` is the duration.
     """
 
     kind: str
@@ -40,12 +40,13 @@ class Seen:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the checker looks at.
+    """All that the checker reads.
 
-    `summary` is None where there is none, `later` the summary once all is quiet. `calls` is the model's own log:
-    (call id, item). `seen` is the gateway's. `objects` holds what the summary refers to. `stopped` says that a cancel
-    was asked for, `cancelled` that it was promised. `problems` are what the run itself met: a hang, an accepted batch
-    that is gone. `begun` is the generation with which the batch, or its redrive, began.
+    `summary` is None where there is none; `later` is the summary once no more answers come. `calls` is the log of the
+    model, (call id, item); `seen` is the log of the gateway. `objects` are those that the summary refers to. `stopped`:
+    a cancel was requested; `cancelled`: it was accepted. `problems` are those of the client: a batch that hangs, or an
+    accepted one that is gone. `begun` is the generation with which the batch, or its redrive, began. `left` is what
+    must be gone after the end.
     """
 
     rows: list[str]
@@ -64,12 +65,12 @@ class Evidence:
     begun: int = 0
 
     def but(self, **changes: Any) -> Evidence:
-        """Return the same with changes."""
+        """Return a copy with changes."""
         return replace(self, **changes)
 
 
 async def gather(stage: Stage, batch: str, known: Evidence) -> Evidence:
-    """Read what S3, Redis and the model's log hold of an ended batch, as soon as it is clean or was long enough."""
+    """Read S3, Redis and the model log of an ended batch, as soon as nothing is left or the time is over."""
     async with stage.s3() as s3:
         bucket = stage.stack.s3.bucket
         summary = await _read(s3, bucket, f"{batch}.json")

@@ -1,4 +1,4 @@
-"""What the rows of a chaos batch ask of the model function: the first word of an item decides.
+"""The rows of a chaos batch: the first word of an item decides how the model function answers.
 
 | item | the model function |
 |---|---|
@@ -28,7 +28,7 @@ FLAWED = ("fail", "flaky", "slow", "binary", "nonsense", "big", "dies", "die")
 
 
 def word(item: str) -> str:
-    """Return what the item asks for."""
+    """Return the first word."""
     return item.partition(" ")[0]
 
 
@@ -50,7 +50,7 @@ def answer(item: str) -> object:
 
 
 def can_succeed(item: str, timeout: float) -> bool:
-    """Say whether some call for this item is answered with 200 within `timeout` seconds."""
+    """Return whether some call for this item is answered with 200 within `timeout` seconds."""
     match word(item):
         case "fail" | "die":
             return False

@@ -1,8 +1,8 @@
-"""What happens to a run: a pure function of its seed.
+"""The plan of a run, a pure function of its seed.
 
 Two kinds of faults. *Steps* are an ordered list: each is armed once the one before has fired, and fires at the nth
-event of its kind from then on. *Rules* decide on each message, callback and call by a hash of what it is and how often
-it was seen; they have no order, and need none. Neither looks at a clock.
+event of its kind from then on. *Rules* decide on each message, callback and call by a hash of its identity and of how
+often it was seen; they have no order, and need none. Neither depends on a clock.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Plan:
-    """A batch and its faults. `options` are the batch's, `by_key` says how its rows are submitted."""
+    """A batch and its faults. `options` are those of the batch; `by_key`: its rows are submitted by key, not inline."""
 
     seed: int
     rows: list[str] = field(repr=False)
@@ -71,7 +71,7 @@ class Plan:
         return asdict(self)
 
     def allows(self, *faults: str) -> bool:
-        """Say whether one of these is among the steps."""
+        """Return whether one of these faults is among the steps."""
         return any(step.fault in faults for step in self.steps)
 
 
@@ -90,7 +90,7 @@ class Scale:
 
 FULL = Scale(200, 2_000, 8)
 SHORT = Scale(60, 200, 2, {"CHAOS_LEASE": "1"})
-# What a plan may be told to leave out.
+# The faults and requests that a plan can leave out.
 EVERYTHING = frozenset({"lose-redis", "pause", "redrive"})
 
 _SHARES = {
@@ -99,7 +99,7 @@ _SHARES = {
     **dict.fromkeys(("refuse-enqueue", "lose-enqueue", "refuse-message", "lose-message"), 0.08),
     **dict.fromkeys(("refuse-call", "lose-call", "refuse-callback", "lose-callback"), 0.08),
 }
-# What a replica does to itself; everything else is done to the platform, or asked by a user.
+# The faults of a replica itself; all others are those of the platform, or requests of a user.
 INNER = ("die-before", "die-after", "fail-before", "fail-after")
 # In the order in which they come.
 _OPENING = (
@@ -203,7 +203,7 @@ class _Draw:
         return [step, *(self._recovery() if fault == "lose-redis" else [])]
 
     def _recovery(self) -> list[Step]:
-        """Return what happens to the recovery itself: faults of its steps, or a user who pauses meanwhile."""
+        """Return the faults of the recovery itself, or a pause meanwhile."""
         dice = self.dice
         steps = self._in_order(_RECOVERY, dice.choice((0, 0, 1, 2)))
         if "pause" in self.product and dice.random() < 0.3:  # noqa: PLR2004

@@ -1,10 +1,10 @@
 """A replica of the pipeline with fault points: `python -m bench.chaos.replica`, in place of `python -m pipeline`.
 
-Before and after every call to Redis, S3 and the gateway it looks at the point in the file CHAOS_POINT. At the nth call
-that the point names it kills its own process, or raises the client's own error for a connection that broke: before, so
-that the call was never made, or after, so that its answer is lost. The first replica that comes to a point takes it.
+Before and after every call to Redis, S3 and the gateway it reads the armed point in the file CHAOS_POINT. At the nth
+call that the point names it kills its own process, or raises the client's error for a broken connection: before the
+call, which is then never made, or after it, so that its answer is lost. The first replica at a point takes it.
 
-CHAOS_LEASE, CHAOS_SEGMENT and CHAOS_PART shorten what the pipeline counts in half minutes and megabytes.
+CHAOS_LEASE, CHAOS_SEGMENT and CHAOS_PART shorten the leases, segments and parts of the pipeline.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ POINT = Path(os.environ["CHAOS_POINT"])
 
 
 class Points:
-    """The one point that is armed: `{"number", "fault", "event", "count"}`, {} for none."""
+    """The armed point: `{"number", "fault", "event", "count"}`, {} for none."""
 
     def __init__(self) -> None:
         self._version = 0
@@ -43,7 +43,7 @@ class Points:
         self._seen = 0
 
     def reached(self, labels: tuple[str, ...]) -> str:
-        """Return the fault that happens to this call, '' for none."""
+        """Return the fault of this call, '' for none."""
         try:
             version = POINT.stat().st_mtime_ns
         except FileNotFoundError:
@@ -57,7 +57,7 @@ class Points:
         return str(self._armed["fault"]) if self._seen == self._armed["count"] and self._take() else ""
 
     def _take(self) -> bool:
-        """Only one replica gets a point; the file tells the harness that it fired."""
+        """Take the point, which only one replica can: the file tells the director that it fired."""
         try:
             POINT.with_name(f"fired-{self._armed['number']}").touch(exist_ok=False)
         except FileExistsError:
@@ -66,7 +66,7 @@ class Points:
 
 
 def _matches(event: str, labels: tuple[str, ...]) -> bool:
-    """An event is service:operation, or service:operation:part of the key."""
+    """Return whether an event, service:operation or service:operation:part of the key, is this call."""
     service, operation, *key = event.split(":", 2)
     if service != labels[0]:
         return False
@@ -77,7 +77,7 @@ POINTS = Points()
 
 
 async def guarded(call: Callable[[], Awaitable[Any]], error: Exception, *labels: str) -> Any:
-    """Make a call, unless the point that is armed says otherwise."""
+    """Make a call, with the fault of the armed point."""
     fault = POINTS.reached(labels)
     if fault.endswith("-before"):
         _strike(fault, error)
@@ -138,7 +138,7 @@ def guard_s3() -> None:
 
 
 def guard_gateway() -> None:
-    """Guard every enqueue, by its mode, and every call of a model function; S3's requests pass by."""
+    """Guard every enqueue, by its mode, and every call of a model function, but no request to S3."""
     gateway = urlsplit(os.environ["gateway_url"]).netloc  # noqa: SIM112
 
     async def request(original: Any, self: Any, method: str, url: Any, **options: Any) -> Any:
@@ -157,13 +157,13 @@ def guard_gateway() -> None:
 
 
 def _wrap(owner: Any, name: str, wrapper: Any) -> None:
-    """Put `wrapper`, which gets the method as its first argument, in the place of a method."""
+    """Replace a method by `wrapper`, which gets the method as its first argument."""
     original = getattr(owner, name)
     setattr(owner, name, lambda *args, **options: wrapper(original, *args, **options))
 
 
 def shorten() -> None:
-    """Shorten leases, segments and parts, wherever a module of the pipeline has taken them in by name."""
+    """Shorten leases, segments and parts in every module of the pipeline that has them by name."""
     lease, segment, part = (os.environ.get(f"CHAOS_{name}") for name in ("LEASE", "SEGMENT", "PART"))
     values: dict[str, float] = {}
     if lease:
@@ -184,7 +184,7 @@ def shorten() -> None:
 
 
 def main() -> None:
-    """Guard the clients, then be the function."""
+    """Guard the clients, then serve the function."""
     shorten()
     guard_redis()
     guard_s3()

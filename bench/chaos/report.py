@@ -1,4 +1,4 @@
-"""Runs and scenarios as rows of CSV files, and what they come to as tables in Markdown."""
+"""Runs and scenarios as rows of CSV files, and their totals as tables in Markdown."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def markdown(rows: Sequence[Row], machine: dict[str, Any]) -> str:
 
 
 def totals(rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """Return what the runs come to: names and figures."""
+    """Return the totals of the runs: names and figures."""
     faults: Counter[str] = Counter()
     for one in rows:
         for fault in str(one["faults"]).split():

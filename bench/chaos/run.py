@@ -54,13 +54,13 @@ class Result:
 
     @property
     def repeated(self) -> int:
-        """Calls that were answered well after their item had been: what the faults made run again."""
+        """Successful calls for items that had succeeded before: the work that the faults made run again."""
         well = [seen.item for seen in self.evidence.seen if seen.kind == "call" and seen.status == 200]  # noqa: PLR2004
         return max(0, len(well) - len(set(well)))
 
 
 async def run(stage: Stage, plan: Plan, name: str, keep: Path) -> Result:
-    """Run a plan under the batch id `name`; what a violation needs to be understood goes into `keep`/`name`."""
+    """Run a plan under the batch id `name`; the evidence of violations goes into `keep`/`name`."""
     await stage.whole()
     stage.clear()
     marks = {log: log.stat().st_size for log in stage.stack.directory.glob("*.log")}
@@ -86,8 +86,8 @@ async def run(stage: Stage, plan: Plan, name: str, keep: Path) -> Result:
     result = Result(plan, evidence, log.fired, dict(log.counts), time.monotonic() - started, violations, first)
     if result.violations:
         _keep(stage, result, keep / name, fault_log, marks)
-        (keep / name / "asked.ndjson").write_text("".join(json.dumps(one) + "\n" for one in client.asked))
-        # What hangs would be in the way of the next run.
+        (keep / name / "requests.ndjson").write_text("".join(json.dumps(one) + "\n" for one in client.requests))
+        # A batch that hangs would disturb the next run.
         with suppress(TimeoutError):
             await stage.ask("cancel", {"batch": name})
     stage.stack.gateway.wipe_queue()
@@ -95,7 +95,7 @@ async def run(stage: Stage, plan: Plan, name: str, keep: Path) -> Result:
 
 
 async def _follow(client: Client, director: Director, begun: int = 0) -> Evidence:
-    """Wait for the end, and gather what is there then; faults go on until they have had their say."""
+    """Wait for the end of the batch and of the fault under way, and gather the evidence."""
     status = await client.follow()
     await director.settle()
     plan = client.plan
@@ -130,9 +130,9 @@ def _keep(stage: Stage, result: Result, folder: Path, fault_log: Path, marks: di
 
 @dataclass(frozen=True)
 class Series:
-    """Where runs go: `keep` is the folder for violations, `done` is told of each run as it ends.
+    """The output of runs: `keep` is the folder for violations, `done` is called with each result.
 
-    `options` make a replay of a seed the same plan.
+    `options` are the options that make a replay of a seed the same plan.
     """
 
     console: Console
@@ -161,7 +161,7 @@ async def run_all(plans: Sequence[Plan], scale: Scale, parallel: int, series: Se
                 series.done(result)
                 tell(series, result)
                 if result.violations:
-                    # What is left of it could be in the way of the next.
+                    # What is left of the batch could disturb the next one.
                     return
 
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""Single questions with an answer in figures: each runs one plan, or two, and holds the result against a bound."""
+"""Single questions: each runs one plan, or two, and compares a figure with a bound."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORKERS = 12
 
 @dataclass(frozen=True)
 class Verdict:
-    """A scenario's figures, and what they broke: `violations` are the checker's and the bound's."""
+    """The figures of a scenario; `violations` are those of the checker and of the bound."""
 
     name: str
     items: int
@@ -34,7 +34,7 @@ class Verdict:
 
 
 async def wipe(keep: Path, items: int) -> Verdict:
-    """Redis loses everything past half of the items: what is called again is at most a segment and the window."""
+    """Redis loses everything past half of the items: at most a segment and the window are called again."""
     # Just before the next segment would be written, when the most is in Redis alone.
     place = items // 2 + SEGMENT * 9 // 10
     steps = [Step("lose-redis", "callback", place, 0.3)]
@@ -46,7 +46,7 @@ async def wipe(keep: Path, items: int) -> Verdict:
 
 
 async def drops(keep: Path, items: int) -> Verdict:
-    """Three callbacks in ten are lost; held against the same batch without a loss."""
+    """Three callbacks in ten are lost; compared with the same batch without a loss."""
     async with stage() as one:
         quiet = await run(one, _plan(_good(items), chunk=1), "no-drops", keep)
         lossy = await run(one, _plan(_good(items), chunk=1, shares={"drop-callback": 0.3}), "drops", keep)
@@ -59,7 +59,7 @@ async def drops(keep: Path, items: int) -> Verdict:
 
 
 async def backlog(keep: Path, items: int) -> Verdict:
-    """Somebody else's slow messages hold the queue for ten task timeouts: nothing is lost, so nothing runs again."""
+    """Slow messages of another function hold the queue for ten task timeouts: nothing is lost or runs again."""
     seconds = 10 * TASK_TIMEOUT
     async with stage(workers=WORKERS, redelivery=600.0) as one:
         step = Step("backlog", "callback", items // 3, WORKERS * seconds / FOREIGN_SECONDS)

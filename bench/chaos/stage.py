@@ -1,4 +1,4 @@
-"""Where the runs happen: one local stack for many of them, its services ready to be killed."""
+"""The stack of chaos runs: one local stack for many runs, whose services can be killed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MODEL = "model"
 TASK_TIMEOUT = 2.0
 SILENCE = 2.5
-# How long a worker is held by one of another function's messages.
+# How long one message of another function holds a worker.
 FOREIGN_SECONDS = 10.0
 REQUEST = aiohttp.ClientTimeout(total=30)
 SETTINGS = {
@@ -48,7 +48,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Stage:
-    """A stack with two replicas of each function, and what a client and the checker need of it."""
+    """A stack with two replicas of each function, and the clients of the user and of the checker."""
 
     stack: LocalStack
     http: aiohttp.ClientSession
@@ -61,13 +61,13 @@ class Stage:
 
     @property
     def model_log(self) -> Path:
-        """Every call of the model function: a line with its call id and item."""
+        """The log of the model function: a line with call id and item for each call."""
         return self.folder / "calls.ndjson"
 
     async def ask(
         self, mode: str, query: Mapping[str, str], *, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> tuple[int, Any]:
-        """Call the pipeline in a mode; 0 stands for an answer that never came."""
+        """Call the pipeline in a mode; returns the status, 0 without an answer, and the document."""
         try:
             async with self.http.post(
                 self.url, params=query, data=body, headers={"X-Mode": mode, **(headers or {})}, timeout=REQUEST
@@ -94,7 +94,7 @@ class Stage:
             yield client
 
     async def whole(self, within: float = 60.0) -> None:
-        """Wait until every replica answers; TimeoutError when one does not come back."""
+        """Wait until every replica answers; raises TimeoutError when one does not come back."""
         functions = self.stack.gateway.functions.values()
         async with asyncio.timeout(within):
             while not all(replica.ready for function in functions for replica in function.replicas):  # noqa: ASYNC110
@@ -109,11 +109,11 @@ class Stage:
             file.unlink()
 
     def heal(self) -> None:
-        """Let the items that are switched off succeed."""
+        """Switch on the `switch` items: they succeed from now on."""
         (self.folder / "switch").touch()
 
     async def hold_queue(self, messages: int) -> None:
-        """Put another function's messages into the queue, behind what waits there."""
+        """Put messages of another function at the end of the queue."""
         # All at once: a message of the batch between any two of them would be answered meanwhile.
         await asyncio.gather(*map(self._post_foreign, range(messages)))
 
@@ -123,7 +123,7 @@ class Stage:
             await answer.read()
 
     async def strike(self, step: Step) -> None:
-        """Kill what the step names, and start again what does not start by itself."""
+        """Carry out a step: kill processes, and restart those that do not start by themselves."""
         match step.fault:
             case "backlog":
                 await self.hold_queue(int(step.value))
@@ -143,7 +143,7 @@ class Stage:
                 await self._restart_s3()
 
     async def _restart_s3(self) -> None:
-        """Start it on its ports again, one of which a connection of somebody else's may hold for a moment."""
+        """Start S3 on its ports again, one of which a foreign connection may hold for a moment."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(ServiceStartError),
             stop=stop_after_delay(60),
@@ -154,7 +154,7 @@ class Stage:
                 await self.stack.s3_service.restart()
 
     def _kill(self, function: str, place: int) -> None:
-        """Kill one replica, or all for a place behind the last."""
+        """Kill one replica, or all for a place past the last."""
         replicas = self.stack.gateway.functions[function].replicas
         for replica in replicas[place : place + 1] or replicas:
             replica.kill()
@@ -172,7 +172,7 @@ class Stage:
 async def stage(
     settings: Mapping[str, str] | None = None, *, workers: int = 12, replicas: int = 2, redelivery: float = 1.5
 ) -> AsyncIterator[Stage]:
-    """Start services, gateway and functions; Redis writes every change down before it answers. Raises LocalError.
+    """Start services, gateway and functions; Redis writes every change to disk before it answers. Raises LocalError.
 
     `settings` go over SETTINGS. `redelivery` is the seconds after which the queue delivers again what was not
     acknowledged.

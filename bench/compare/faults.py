@@ -1,4 +1,4 @@
-"""The faults: what is done to each way, and when."""
+"""The faults of each way, and their times."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from pipeline.local.openfaas.message_queue import Callback, Message
 
 PARALLELISM = 4
-# How soon a message that got no answer is taken for lost, wherever that can be set: both ways it comes to 30 s.
+# A message without an answer counts as lost after 30 s, in every way that has such a setting.
 TASK_TIMEOUT, ACK_WAIT = 10, 20
 LOST_AFTER = TASK_TIMEOUT + ACK_WAIT
 CELERY_DEFAULT = 3600
 HALF, LATE = 0.5, 0.95
 
-# Says whether it has happened: a delivery is made twice some time after this was asked for.
+# Returns whether the fault has happened: the second delivery comes some time after the strike.
 Happened = Callable[[], bool]
 Strike = Callable[["Stage"], Awaitable[Happened]]
 ONE_NODE = Layout(PARALLELISM, ack_wait=ACK_WAIT, lost_after=LOST_AFTER)
@@ -37,9 +37,9 @@ TWO_NODES = Layout(PARALLELISM, nodes=2, ack_wait=ACK_WAIT, lost_after=LOST_AFTE
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong, once.
+    """One fault, which happens once.
 
-    `done` says what is done to this way; `strike` does it at the model call that comes after the share `at` of all, or
+    `done` describes it for this way; `strike` makes it happen at the model call after the share `at` of all calls, or
     before the submission for 0.
     """
 
@@ -68,7 +68,7 @@ def _now() -> bool:
 
 async def _kill_worker(ready: Stage) -> Happened:
     victim = _working(ready)[0]
-    # What it started dies with it, as in a container that ends.
+    # Its children die with it, as in a container that ends.
     for process in (*victim.children(recursive=True), victim):
         process.kill()
     return _now
@@ -82,10 +82,10 @@ async def _kill_node(ready: Stage) -> Happened:
 
 
 def _working(ready: Stage) -> list[psutil.Process]:
-    found = ready.peer.working() if ready.peer else []
-    if not found:
+    workers = ready.peer.working() if ready.peer else []
+    if not workers:
         raise BenchError(f"no process of {ready.way} works on tasks")
-    return found
+    return workers
 
 
 async def _double_message(ready: Stage) -> Happened:
@@ -111,7 +111,7 @@ async def _double_callback(ready: Stage) -> Happened:
 
 
 class _Once:
-    """Has the first delivery of those that may be chosen made twice."""
+    """Repeats the first of the deliveries that may be chosen."""
 
     def __init__(self) -> None:
         self._spent = False
@@ -122,12 +122,12 @@ class _Once:
         return (0.0, 0.0) if twice else (0.0,)
 
     def spent(self) -> bool:
-        """Say whether there was one."""
+        """Return whether there was one."""
         return self._spent
 
 
 async def _double_celery(ready: Stage) -> Happened:
-    """Queue a copy of the message that is next, as the transport does when a visibility timeout is over."""
+    """Queue a copy of the next message, as the transport does after a visibility timeout."""
     async with Redis.from_url(redis_url(ready.stack)) as client:
         commands: Any = client
         message = await commands.lindex("celery", -1)

@@ -55,7 +55,7 @@ FORMS: tuple[Form, ...] = (
 
 
 def choose(ways: str) -> tuple[Form, ...]:
-    """Return the forms of the ways that are named, with commas between; all for none. Raises BenchError."""
+    """Return the forms of the named ways, separated by commas; all forms for ''. Raises BenchError."""
     named = [part.strip() for part in ways.split(",") if part.strip()] or list(WAYS)
     if unknown := sorted(set(named) - set(WAYS)):
         raise BenchError(f"there is no way {', '.join(unknown)}; there are: {', '.join(WAYS)}")

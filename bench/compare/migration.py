@@ -1,6 +1,6 @@
 """The same CSV through the original's three functions and through the pipeline: `python -m bench.compare.migration`.
 
-It fails unless both summaries say the same of every item.
+It fails unless both summaries agree on every item.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 NAME = "migration"
 WORKERS = 4
 SECONDS = 300
-# Of an entry, what does not depend on the way: the call id is another one each time.
+# The fields of an entry that do not depend on the way; its call id does.
 SAME = ("item", "result", "statusCode")
 LISTS = ("results", "failures")
 
@@ -45,7 +45,7 @@ app = new_app()
 
 @app.command()
 def main(*, items: Items = 200, out: Out = RESULTS) -> None:
-    """Run one CSV both ways, hold the summaries against each other and write the page."""
+    """Run one CSV both ways, compare the summaries and write the page."""
     machine = describe_machine("bench.compare.migration")
     with errors_in_one_line():
         peers.install()
@@ -54,26 +54,26 @@ def main(*, items: Items = 200, out: Out = RESULTS) -> None:
         if differ := differences(original, here):
             raise BenchError(f"the summaries differ: {'; '.join(differ)}")
     publish(out, NAME, page=page(original, here, machine))
-    typer.echo(f"Both summaries say the same. Result: {out}/{NAME}.md")
+    typer.echo(f"The summaries agree. Result: {out}/{NAME}.md")
 
 
 def differences(original: Summary, here: Summary) -> list[str]:
-    """Say what two summaries say otherwise of any item, whatever the order; an empty list where they do not."""
-    found = []
+    """Return the differences between two summaries, [] where they agree on every item in any order."""
+    differ = []
     for name in LISTS:
         if original[name]["count"] != here[name]["count"]:
-            found.append(f"{name}: {original[name]['count']} and {here[name]['count']}")
-        theirs, ours = ({repr(_told(entry)) for entry in one[name]["results"]} for one in (original, here))
-        found += [f"{name}: only the original has {entry}" for entry in sorted(theirs - ours)[:1]]
-        found += [f"{name}: only the pipeline has {entry}" for entry in sorted(ours - theirs)[:1]]
+            differ.append(f"{name}: {original[name]['count']} and {here[name]['count']}")
+        theirs, ours = ({repr(_compared(entry)) for entry in one[name]["results"]} for one in (original, here))
+        differ += [f"{name}: only the original has {entry}" for entry in sorted(theirs - ours)[:1]]
+        differ += [f"{name}: only the pipeline has {entry}" for entry in sorted(ours - theirs)[:1]]
         lengths = {len(one[name]["results"]) for one in (original, here)}
         if len(lengths) > 1:
-            found.append(f"{name}: lists of {sorted(lengths)} entries")
-    return found
+            differ.append(f"{name}: lists of {sorted(lengths)} entries")
+    return differ
 
 
 def page(original: Summary, here: Summary, machine: Mapping[str, Any]) -> str:
-    """Return what is the same and what is not, as Markdown."""
+    """Return the comparison in Markdown."""
     lines = [
         "# The same CSV, the original's three functions and one specification",
         "",
@@ -94,7 +94,7 @@ def page(original: Summary, here: Summary, machine: Mapping[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _told(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _compared(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {name: entry.get(name) for name in SAME}
 
 
@@ -107,8 +107,8 @@ def _entry(summary: Summary) -> str:
 
 
 def _in_order(summary: Summary) -> str:
-    found = [entry["item"] for entry in summary["results"]["results"]]
-    return "yes" if found == sorted(found) else "no"
+    items = [entry["item"] for entry in summary["results"]["results"]]
+    return "yes" if items == sorted(items) else "no"
 
 
 async def _run(items: Sequence[str]) -> tuple[Summary, Summary]:

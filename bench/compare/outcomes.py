@@ -1,4 +1,4 @@
-"""What became of a batch that met a fault: pure functions."""
+"""The outcomes of batches with a fault: pure functions."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 End = Literal["summary", "hang", "error"]
 
-# Three times as long as anything that is met here takes to notice that a message was lost.
+# Three times the longest time after which a way here notices a lost message.
 HANG_SECONDS = 90
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One batch of `items` with one fault, which is met in several runs.
+    """One batch of `items` with one fault, in one of several runs.
 
-    `seconds` is from the submission until the summary could be read, or until it was given up. `called` is the items
-    that the model function was called for, in the order of its calls. `verdict` is None without a summary, `problem`
-    is what the way itself says where it gave up.
+    `seconds` is from the submission until the summary could be read, or until the end without one. `called` is the
+    items that the model function was called for, in the order of its calls. `verdict` is None without a summary;
+    `problem` is the error of a way that gave up.
     """
 
     way: Way
@@ -45,14 +45,14 @@ class Outcome:
 
 
 def words(outcome: Outcome) -> str:
-    """Return one line on what happened, with the items and calls that it concerns."""
+    """Return the outcome in one line, with its numbers of items and calls."""
     if outcome.end != "summary":
         return f"{kind(outcome)}; {len(set(outcome.called))} of {outcome.items} items were called"
     return kind(outcome) + (f", {outcome.repeated} calls repeated" if outcome.repeated else "")
 
 
 def kind(outcome: Outcome) -> str:
-    """Return what happened in words that are the same for every run in which the same happened."""
+    """Return the outcome in words that are the same for every run with the same outcome."""
     if outcome.end == "hang":
         return f"hangs: no summary, and nothing has moved for {HANG_SECONDS} s"
     if outcome.end == "error":
@@ -78,8 +78,8 @@ def by_fault(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
     return list(groups.values())
 
 
-def told(group: Sequence[Outcome]) -> str:
-    """Return one line on what happened in the runs of a fault, with how often where they differ in it."""
+def summarize(group: Sequence[Outcome]) -> str:
+    """Return the outcomes of the runs of a fault in one line, with their numbers where they differ."""
     kinds = Counter(kind(outcome) for outcome in group)
     if len(kinds) == 1:
         return next(iter(kinds))

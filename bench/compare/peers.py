@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DRIVER = "driver"
 MODEL = "model"
-# How the processes that work on tasks are told: by their command line, and by how far they descend from a root.
+# The processes that work on tasks: a word of their command line, and their depth below a root.
 _WORKING = {"celery": ("worker", 1), "dask": ("spawn_main", 1), "lithops": ("run_job", 2)}
 REQUIREMENTS = ROOT / "bench" / "compare" / "baselines" / "requirements.txt"
 FOLDER = ROOT / "build" / "baselines"
@@ -39,7 +39,7 @@ _MARK = "installed"
 
 
 def install() -> None:
-    """Make the environment when it is not there, or of other requirements; raises BenchError when that fails."""
+    """Make the environment unless it exists with these requirements; raises BenchError when that fails."""
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
     mark = FOLDER / _MARK
     if mark.is_file() and mark.read_text() == wanted:
@@ -50,11 +50,11 @@ def install() -> None:
 
 
 def versions() -> dict[str, str]:
-    """Return what is installed of the original's and the peers' packages."""
+    """Return the installed versions of the packages of the original and the peers."""
     code = f"import importlib.metadata as m, json; print(json.dumps({{n: m.version(n) for n in {PEERS!r}}}))"
     answer = subprocess.run([PYTHON, "-c", code], capture_output=True, check=True, text=True).stdout
-    found: dict[str, str] = json.loads(answer)
-    return found
+    installed: dict[str, str] = json.loads(answer)
+    return installed
 
 
 def _uv(*arguments: str) -> None:
@@ -67,10 +67,10 @@ def _uv(*arguments: str) -> None:
 
 @dataclass(frozen=True)
 class Layout:
-    """How much of a peer runs: `nodes` workers with `parallelism` processes in all.
+    """The size of a peer: `nodes` workers with `parallelism` processes in all.
 
-    `lost_after` is the seconds after which a message of a worker that is gone is delivered again, where that can be
-    set; `ack_wait` is the queue-workers'.
+    `lost_after` is the seconds after which a message of a dead worker is delivered again, in ways with such a setting;
+    `ack_wait` is that of the queue-workers.
     """
 
     parallelism: int
@@ -108,7 +108,7 @@ def redis_url(stack: LocalStack) -> str:
 
 
 def environment(stack: LocalStack, layout: Layout) -> dict[str, str]:
-    """Return what tells a module of `bench.compare.baselines` where everything is."""
+    """Return the environment of a module of `bench.compare.baselines`."""
     return {
         "PYTHONPATH": str(ROOT),
         "GATEWAY_URL": stack.gateway_url,
@@ -130,7 +130,7 @@ def environment(stack: LocalStack, layout: Layout) -> dict[str, str]:
 
 @contextlib.asynccontextmanager
 async def peer(way: Way, stack: LocalStack, layout: Layout) -> AsyncIterator[Peer]:
-    """Start a peer's workers and its client, which serves once they are there. Raises LocalError."""
+    """Start the workers of a peer, and its client, which serves once they are ready. Raises LocalError."""
     settings = environment(stack, layout)
     with child_processes() as children:
         nodes: list[Child] = []
@@ -150,13 +150,13 @@ async def peer(way: Way, stack: LocalStack, layout: Layout) -> AsyncIterator[Pee
 
 
 async def _forget(url: str) -> None:
-    """Empty the peers' database: what an earlier run left there would be delivered to this one."""
+    """Empty the database of the peers: messages of an earlier run would be delivered to this one."""
     async with Redis.from_url(url) as client:
         await client.flushdb()
 
 
 def _end_strays(roots: Sequence[int]) -> None:
-    """Kill what would outlive its client: Lithops starts processes in sessions of their own."""
+    """Kill the processes that would outlive their client: Lithops starts some in sessions of their own."""
     for child in [child for root in roots for child in psutil.Process(root).children(recursive=True)]:
         with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
             if os.getsid(child.pid) not in roots:

@@ -1,4 +1,4 @@
-"""The comparison written down: rows, what they come from, and medians as tables on the terminal."""
+"""The results of a comparison: rows, pages, a chart, and medians as tables on the terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench.compare.forms import WAYS, medians
-from bench.compare.outcomes import by_fault, told, words
+from bench.compare.outcomes import by_fault, summarize, words
 from bench.kit.charts import new_figure, save
 from bench.kit.publish import markdown_table, publish, terminal_table
 
@@ -133,7 +133,9 @@ def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, Any]) -> str:
 def print_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
     """Print one line a fault."""
     groups = by_fault(outcomes)
-    rows = [{"way": g[0].way, "fault": g[0].fault, "done to it": g[0].done, "what happened": told(g)} for g in groups]
+    rows = [
+        {"way": g[0].way, "fault": g[0].fault, "done to it": g[0].done, "what happened": summarize(g)} for g in groups
+    ]
     console.print(terminal_table("Faults", rows))
 
 
@@ -143,7 +145,7 @@ def _cells(group: Sequence[Outcome]) -> list[str]:
         *(group[0].way, group[0].fault, group[0].done, str(len(group))),
         _together(f"{outcome.seconds:.0f}" for outcome in group),
         *(_together(str(getattr(verdict, name)) if verdict else "-" for verdict in verdicts) for name in VERDICT[:4]),
-        *(_together(str(outcome.repeated) for outcome in group), told(group)),
+        *(_together(str(outcome.repeated) for outcome in group), summarize(group)),
     ]
 
 

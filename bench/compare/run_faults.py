@@ -1,4 +1,4 @@
-"""Batches that meet a fault: run, followed until they end or nothing moves any more, and judged."""
+"""Runs batches with a fault until they end, or until nothing happens any more, and judges them."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 ITEMS = 200
 # Some faults are races.
 RUNS = 3
-# So long that a worker is in the middle of a call whenever it is killed.
+# Long enough that a killed worker is always in the middle of a call.
 MODEL_MS = 50
 QUIET_SECONDS = 3.0
 POLL_SECONDS = 0.1
 
 
 class Watch:
-    """Sees every call of the model function, and has the fault happen at its time."""
+    """Records every call of the model function, and strikes at the time of the fault."""
 
     def __init__(self, ready: Stage, fault: Fault, items: int) -> None:
         self.called: list[str] = []
@@ -64,7 +64,7 @@ class Watch:
         return self._happened is not None and self._happened()
 
     async def begin(self) -> None:
-        """Look on from now; what happens at no call happens now."""
+        """Record from now on; a fault without a call happens now."""
         self._ready.stack.gateway.interceptor = self._intercept
         if not self._fault.at:
             await self._strike()
@@ -101,13 +101,13 @@ async def run_faults(ways: Collection[Way], ground: Ground, console: Console) ->
             line = f"{fault.way}, {fault.name} ({fault.done}): {words(outcome)}"
             console.print(line, soft_wrap=True, highlight=False)
             if outcome.end == "hang":
-                # Certain, and long.
+                # The next runs would hang too, and take long.
                 break
     return outcomes
 
 
 async def run_fault(ready: Stage, fault: Fault, count: int, run: int) -> Outcome:
-    """Run one batch, one item a task; raises BenchError when the fault could not be made to happen."""
+    """Run one batch, one item a task; raises BenchError when the fault did not happen."""
     form = next(form for form in FORMS if form.way == fault.way)
     await run_form(ready, form, min(WARM_UP_ITEMS, count))
     items = make_items(count)
@@ -131,7 +131,7 @@ async def run_fault(ready: Stage, fault: Fault, count: int, run: int) -> Outcome
 
 
 async def _follow(summary: Summary, submission: asyncio.Task[None], watch: Watch) -> tuple[End, str]:
-    """Wait until the summary is there, the way itself gives up, or nothing has moved for too long."""
+    """Wait until the summary is there, the way gives up, or no call comes for too long."""
     while await summary.read() is None:
         if submission.done() and (error := submission.exception()) is not None:
             return "error", str(error)
@@ -142,6 +142,6 @@ async def _follow(summary: Summary, submission: asyncio.Task[None], watch: Watch
 
 
 async def _quiet(watch: Watch) -> None:
-    """Let late calls, and whoever writes the summary again for them, come to their end."""
-    while watch.silence < QUIET_SECONDS:  # noqa: ASYNC110 - nobody tells that nothing comes any more
+    """Wait until late calls, which may write the summary again, have ended."""
+    while watch.silence < QUIET_SECONDS:  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(POLL_SECONDS)

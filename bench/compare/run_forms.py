@@ -1,4 +1,4 @@
-"""Batches through the forms, measured from just before the submission until the summary can be read."""
+"""Runs batches in each form, measured from just before the submission until the summary can be read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WARM_UP_ITEMS = 50
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: every form, `repeats` times over, with batches of `items`."""
+    """Every form to run, `repeats` times, with batches of `items`."""
 
     forms: Sequence[Form]
     layout: Layout
@@ -45,7 +45,7 @@ class Plan:
 
 
 async def compare(plan: Plan, ground: Ground, console: Console) -> list[Run]:
-    """Run everything, repeats outermost: what slows the machine for a while then slows all forms, not one.
+    """Run everything, repeats outermost: a machine slow for a while then slows all forms.
 
     A way's processes run only while it is measured. Raises BenchError, LocalError.
     """
@@ -77,7 +77,7 @@ async def run_form(ready: Stage, form: Form, count: int) -> tuple[float, dict[st
     async with summary_of(ready.stack.s3, batch) as summary:
         usage, started = Usage(ready.groups()), time.perf_counter()
         async with beside(ready.submit(batch, key, form)) as submission, beside(summary.wait()) as reading:
-            # The submission's own end says nothing, unless it is a refusal.
+            # The end of the submission matters only when it is an error.
             await asyncio.wait({submission, reading}, timeout=DEADLINE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if submission.done():
                 submission.result()
@@ -86,11 +86,11 @@ async def run_form(ready: Stage, form: Form, count: int) -> tuple[float, dict[st
             except TimeoutError:
                 raise BenchError(f"{form.name}: no summary after {DEADLINE_SECONDS} s") from None
             seconds, cpu_ms = time.perf_counter() - started, usage.cpu_ms()
-            # A client that has more to do after the summary does it now, and not in the next batch's time.
+            # A client may have work left after the summary: it must not count for the next batch.
             await submission
     verdict = judge(document, items)
     if not verdict.complete:
-        raise BenchError(f"{form.name}: the summary is not what it should be: {verdict}")
+        raise BenchError(f"{form.name}: the summary is wrong: {verdict}")
     return seconds, cpu_ms
 
 

@@ -1,4 +1,4 @@
-"""Where a way runs: a local stack with the model function behind its gateway, and the way's own processes, warm."""
+"""The stage of a way: a local stack with the model function behind its gateway, and the processes of the way, warm."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 PATIENCE = ClientTimeout(total=None)
 ORIGINAL = ("fan-out", "worker", "collector")
 
-# Hands a batch over: its id, the key of its input, its form.
+# Submits a batch: its id, the key of its input, its form.
 Submit = Callable[[str, str, "Form"], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True)
 class Ground:
-    """What stays from one way to the next: the services, and how many milliseconds the model function takes."""
+    """The parts that all ways share: the services, and the milliseconds of a model call."""
 
     redis: RedisServer
     s3: S3Server
@@ -119,7 +119,7 @@ def _original(stack: LocalStack, http: ClientSession) -> Submit:
 
 def _peer(stack: LocalStack, http: ClientSession) -> Submit:
     async def submit(batch: str, key: str, form: Form) -> None:
-        # Not through the gateway: a client that answers at the end may take longer than that waits.
+        # Not through the gateway: a client that answers at the end may take longer than its timeout.
         url = stack.gateway.functions[DRIVER].replicas[0].url
         await _accepted(http, url, json={"batch": batch, "input": key, "chunk": form.chunk})
 
@@ -131,6 +131,6 @@ async def _accepted(http: ClientSession, url: str, **request: object) -> None:
         async with http.post(url, **request) as answer:  # type: ignore[arg-type]
             text = await answer.text()
     except ClientError as error:
-        raise BenchError(f"the batch was not taken: {error}") from error
+        raise BenchError(f"the batch was not accepted: {error}") from error
     if answer.status >= HTTPStatus.BAD_REQUEST:
-        raise BenchError(f"the batch was not taken ({answer.status}): {text.strip()[-500:]}")
+        raise BenchError(f"the batch was not accepted ({answer.status}): {text.strip()[-500:]}")

@@ -24,32 +24,32 @@ _HOUR = 3600
 
 
 class Summary:
-    """A summary that may be there or not; asking costs next to nothing, since its URL is signed beforehand."""
+    """A summary that may not exist yet; a read is cheap, since its URL is signed beforehand."""
 
     def __init__(self, http: ClientSession, url: str) -> None:
         self._http = http
         self._url = url
 
     async def read(self) -> dict[str, Any] | None:
-        """Return it, None while there is none."""
+        """Return the summary, None while there is none."""
         async with self._http.get(self._url) as answer:
             body = await answer.read()
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
         answer.raise_for_status()
-        found: dict[str, Any] = json.loads(body)
-        return found
+        summary: dict[str, Any] = json.loads(body)
+        return summary
 
     async def wait(self) -> dict[str, Any]:
-        """Return it once it can be read."""
-        while (found := await self.read()) is None:  # noqa: ASYNC110 - S3 tells nobody
+        """Wait for the summary and return it."""
+        while (summary := await self.read()) is None:  # noqa: ASYNC110 - S3 sends no event
             await asyncio.sleep(POLL_SECONDS)
-        return found
+        return summary
 
 
 @contextlib.asynccontextmanager
 async def summary_of(s3: S3Info, batch: str) -> AsyncIterator[Summary]:
-    """Open what asks for the object `<batch>.json`."""
+    """Open the summary `<batch>.json`."""
     async with s3_client(s3) as client, ClientSession() as http:
         place = {"Bucket": s3.bucket, "Key": f"{batch}.json"}
         yield Summary(http, await client.generate_presigned_url("get_object", Params=place, ExpiresIn=_HOUR))
@@ -57,7 +57,7 @@ async def summary_of(s3: S3Info, batch: str) -> AsyncIterator[Summary]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a summary stands to its input; all are numbers of items.
+    """A summary compared with its input; all are numbers of items.
 
     `present` have an entry, `lost` have none, `duplicated` are the entries of an item after its first, `failed` are
     entries without a result, `wrong` are entries with another item's, or of no item. `counted_twice` is by how many the
@@ -91,7 +91,7 @@ def result_of(item: str) -> dict[str, int]:
 
 
 def judge(summary: Mapping[str, Any], items: Sequence[str]) -> Verdict:
-    """Hold a summary `{results: {count, results}, failures: {count, results}}` against the items of its input."""
+    """Compare a summary `{results: {count, results}, failures: {count, results}}` with the items of its input."""
     results, failures = summary["results"]["results"], summary["failures"]["results"]
     entries = Counter(entry["item"] for entry in [*results, *failures])
     known = set(items)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A batch, and what is to be made of it: its summary, the joined table in these formats, or both."""
+    """A batch, and the outputs to write: its summary, the joined table in these formats, or both."""
 
     source: Source
     summary: bool
@@ -76,7 +76,7 @@ async def measure(task: Task) -> Measured:
         async with heart.beating():
             summary, tables = await asyncio.gather(summarize(), tabulate())
             seconds = perf_counter() - started
-        sizes = {one.key.rpartition("/")[2]: one.size for one in [*summary, *tables]}
+        sizes = {info.key.rpartition("/")[2]: info.size for info in [*summary, *tables]}
     return Measured(joined, seconds, sizes, before, peak_rss_mb(), 1000 * heart.longest)
 
 

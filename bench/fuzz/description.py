@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.fuzz.wire import Answer
 
 PATH = ROOT / "pipeline" / "openapi.yaml"
-# What no mode is found for is refused before one could be asked.
+# A request without a valid mode is refused before any mode.
 NO_MODE = "no mode"
 HTTP_LAYER = "text/plain"
 
@@ -38,13 +38,13 @@ def resolve(reference: str) -> Any:
 
 
 def modes() -> dict[str, Any]:
-    """Return what the description says of each mode."""
+    """Return the description of each mode."""
     found: dict[str, Any] = description()["paths"]["/"]["post"]["x-modes"]
     return found
 
 
 def fixed() -> set[str]:
-    """Return the paths that have one answer to GET, whatever X-Mode says."""
+    """Return the paths whose answer to GET does not depend on X-Mode."""
     return {path for path, methods in description()["paths"].items() if path != "/" and "get" in methods}
 
 
@@ -60,7 +60,7 @@ def responses(mode: str) -> Mapping[str, Any]:
 
 
 def problems(mode: str, answer: Answer) -> list[str]:
-    """Return what the description has against an answer in a mode, nothing where it is allowed."""
+    """Return how an answer in a mode differs from the description, [] where it does not."""
     response = responses(mode).get(str(answer.status))
     if response is None:
         return [f"{mode} does not answer {answer.status}"]

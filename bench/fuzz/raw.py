@@ -1,4 +1,4 @@
-"""What a client library refuses to send: requests that are broken, cut off, or lie about their length."""
+"""Requests that no client library sends: broken, cut off, or with a wrong length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run: conversations from a seed, and what has to hold once they are over."""
+"""A run: conversations from a seed, and the checks after them."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ ENDED = frozenset({"done", "cancelled", "failed"})
 LANES = 3
 SHARED = 12
 ROUND = 20
-# A batch that ends by its deadline has a summary to write, and others do so at the same time.
+# A batch that ends by its deadline still writes a summary, and others do so at the same time.
 SLACK = 60.0
 POLL = 0.1
-# aiohttp says so of what is no HTTP, and of the rest of a request that nobody has read. What is worse has a traceback.
+# aiohttp logs this for bytes that are no HTTP, and for the unread rest of a request. Real errors have a traceback.
 _REFUSED = re.compile(r"Error handling request from \S+|Unhandled exception")
 
 
 @dataclass
 class Result:
-    """What a run came to."""
+    """The figures of a run."""
 
     seed: int
     conversations: int = 0
@@ -46,13 +46,13 @@ class Result:
 
 
 async def run(stage: Stage, number: int, *, rounds: int | None = None, until: float = 0.0) -> Result:
-    """Hold conversations from a seed: so many rounds, or until a `time.monotonic()`; then see what they have left."""
+    """Hold conversations from a seed, for some rounds or until a `time.monotonic()`, then check what they left."""
     result, began = Result(number), time.monotonic()
     loop = asyncio.get_running_loop()
 
     def converse(steps: list[Step]) -> None:
         result.conversations += 1
-        # Some conversations share their batches, so that one finds what another has left.
+        # Some conversations share their batches, so that one meets what another left.
         prefix = f"fuzz-{number}-{result.conversations // SHARED:05d}"
         asyncio.run_coroutine_threadsafe(_converse(Sender(stage, result.seen, prefix), steps), loop).result()
 
@@ -76,7 +76,7 @@ def _round(converse: Callable[[list[Step]], None], number: int) -> None:
     )
     @given(conversations)
     def hold(steps: list[Step]) -> None:
-        # Raised in here, an error of the fuzzer's own would come with megabytes of steps.
+        # hypothesis would print megabytes of steps with an error that is raised here.
         try:
             converse(steps)
         except Exception as error:  # noqa: BLE001
@@ -97,7 +97,7 @@ async def _converse(sender: Sender, steps: list[Step]) -> None:
 
 
 async def _aftermath(stage: Stage, seen: Seen) -> list[str]:
-    """Return what is wrong after the conversations: batches that do not end, keys that stay, a function that broke."""
+    """Return the violations after the conversations: batches that do not end, leftovers, a function that broke."""
     problems = []
     for batch in sorted(seen.accepted):
         problems += await _end(stage, batch, seen)
@@ -112,13 +112,13 @@ async def _aftermath(stage: Stage, seen: Seen) -> list[str]:
 
 
 def log_problems(log: str, token: str) -> list[str]:
-    """Return the lines of the function's log that should not be there, without repetitions."""
+    """Return the problems in the log of the function, each once."""
     problems = sorted({problem for line in log.splitlines() if (problem := _wrong_with(line))})
     return problems + ["the token is in the log"] * (token in log)
 
 
 def _wrong_with(line: str) -> str:
-    """Return what is wrong with a line of the log, '' for nothing; what is no event should not be there."""
+    """Return the problem with a line of the log, '' for none; a line that is no event is one."""
     try:
         event = json.loads(line)
     except json.JSONDecodeError:
@@ -126,8 +126,8 @@ def _wrong_with(line: str) -> str:
     refused = event["logger"] == "aiohttp.server" and _REFUSED.fullmatch(event["event"])
     if "exception" not in event and (refused or event["level"] not in {"error", "critical"}):
         return ""
-    said = " ".join([event["level"], event["logger"], event["event"], *event.get("exception", "").splitlines()[-1:]])
-    return f"logged: {said}"
+    text = " ".join([event["level"], event["logger"], event["event"], *event.get("exception", "").splitlines()[-1:]])
+    return f"logged: {text}"
 
 
 async def _end(stage: Stage, batch: str, seen: Seen) -> list[str]:
@@ -145,7 +145,7 @@ async def _end(stage: Stage, batch: str, seen: Seen) -> list[str]:
 
 
 async def _outlives(stage: Stage, batch: str) -> bool:
-    """Say whether the batch was given a deadline that nobody here waits for."""
+    """Return whether the deadline of the batch is later than this run waits."""
     if f"{batch}/spec.json" not in await stage.objects(f"{batch}/spec.json"):
         return False
     answer = await stage.s3.get_object(Bucket=stage.stack.s3.bucket, Key=f"{batch}/spec.json")
@@ -154,7 +154,7 @@ async def _outlives(stage: Stage, batch: str) -> bool:
 
 
 async def _canary(stage: Stage) -> list[str]:
-    """Run one more batch: the function is as good as before."""
+    """Return the violations of one more batch, which has to run as usual."""
     batch = f"canary-{time.monotonic_ns()}"
     document: dict[str, Any] = {}
     try:

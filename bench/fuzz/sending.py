@@ -1,4 +1,4 @@
-"""Send a step, and say what is wrong with its answer."""
+"""Sends steps, and judges their answers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from bench.fuzz import description
-from bench.fuzz.steps import IDENTITY, USES, Call, Raw, Signed, Step, changed, fields_of, identity_of, is_as_signed
+from bench.fuzz.steps import IDENTITY, USES, Call, Raw, Signed, Step, apply_change, fields_of, identity_of, is_as_signed
 from bench.fuzz.wire import Answer, NoAnswerError, Request, ask, exchange, read_answers
 
 if TYPE_CHECKING:
     from bench.fuzz.stage import SignedAnswer, Stage
 
-# What aiohttp refuses itself, in plain text: longer lines, headers of these names twice, what it
-# cannot unpack.
+# aiohttp itself refuses, in plain text, longer lines, these headers twice, and bodies that it cannot unpack.
 LONGEST_LINE = 8000
 ONCE = (b"content-type", b"user-agent", b"content-length", b"host")
 RECENT = 200
@@ -30,7 +29,7 @@ _TEXT = re.compile(rb"[\x21-\x7e]*")
 
 @dataclass
 class Seen:
-    """What has happened so far: answers counted by mode and status, batches, and what was wrong."""
+    """The record so far: answers counted by mode and status, batches, violations."""
 
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     accepted: set[str] = field(default_factory=set)
@@ -48,7 +47,7 @@ class Sender:
     prefix: str
 
     async def send(self, step: Step) -> None:
-        """Send a step and note what is wrong with its answer."""
+        """Send a step and note the violations of its answer."""
         try:
             match step:
                 case Call():
@@ -112,10 +111,10 @@ class Sender:
         return problems
 
     async def _leftovers(self, batch: str) -> list[str]:
-        found = await self.stage.keys(batch)
+        left = await self.stage.keys(batch)
         for prefix in (batch, f"open/pipeline/{batch}", f"ended/pipeline/{batch}"):
-            found += await self.stage.objects(prefix)
-        return [f"a batch that is none left {found}"] if found else []
+            left += await self.stage.objects(prefix)
+        return [f"a refused batch left {left}"] if left else []
 
     async def _signed(self, step: Signed) -> list[str]:
         queries = self.stage.record.queries[step.purpose]
@@ -123,7 +122,7 @@ class Sender:
             self.seen.counts[("not signed yet", "-")] += 1
             return []
         original = queries[-1 - step.url % len(queries)]
-        query = changed(original, step)
+        query = apply_change(original, step)
         headers, body = list(step.headers), step.body
         answer_of: dict[str, str] = {}
         chosen = self._chosen(step, original)
@@ -141,11 +140,11 @@ class Sender:
         problems = self._judge(mode_of(request), request, answer)
         genuine = USES[step.purpose] == step.mode and is_as_signed(original, query)
         if not genuine and answer.status not in {400, 403, 413}:
-            problems.append(f"{answer.status} {answer.body[:100]!r} for {query!r}, which nobody has signed")
+            problems.append(f"{answer.status} {answer.body[:100]!r} for {query!r}, which is not signed")
         fields = fields_of(query)
         others = [name for name in IDENTITY if answer_of.get(name) != fields.get(name)]
         if (others or step.body) and b'"settled"' in answer.body:
-            problems.append(f"settled {query!r} by an answer that is another's")
+            problems.append(f"settled {query!r} by the answer of another task")
         return problems
 
     def _chosen(self, step: Signed, query: bytes) -> SignedAnswer | None:
@@ -161,7 +160,7 @@ class Sender:
         try:
             answers = read_answers(received, step.sent.partition(b" ")[0])
         except NoAnswerError:
-            # Nonsense may be answered in the words of HTTP/0.9, or be cut off in the middle of an answer.
+            # The answer to nonsense may be in HTTP/0.9, or cut off in the middle.
             if step.answers is not None:
                 raise
             answers = []
@@ -174,7 +173,7 @@ class Sender:
 
 
 def mode_of(request: Request) -> str:
-    """Return the mode that the description gives a request."""
+    """Return the mode of a request by the description."""
     path, _, _ = request.target.partition(b"?")
     path = unquote_to_bytes(path)
     if request.method in {b"GET", b"HEAD"} and path.decode(errors="replace") in description.fixed():

@@ -1,4 +1,4 @@
-"""The stack that is fuzzed: one replica of the function, which asks for a token, and all that it signs on record."""
+"""The stack that is fuzzed: one replica of the function, with a token, and a record of all URLs that it signs."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class SignedAnswer(NamedTuple):
 
 @dataclass
 class Record:
-    """What went over the queue: the queries of signed URLs by purpose, and the answers of tasks, the newest last."""
+    """The traffic of the queue: the queries of signed URLs by purpose, and the answers of tasks, the newest last."""
 
     queries: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     answers: list[SignedAnswer] = field(default_factory=list)
 
     async def intercept(self, exchange: Exchange, proceed: Callable[[], Awaitable[Passed]]) -> Passed:
-        """Look on."""
+        """Record an exchange."""
         answer = await proceed()
         if exchange.function == PIPELINE and exchange.kind == "enqueue":
             self.queries[exchange.headers["X-Mode"]].append(_query(exchange.path))
@@ -91,21 +91,21 @@ class Stage:
 
     @property
     def port(self) -> int:
-        """Where the function itself listens."""
+        """The port of the function itself."""
         return URL(self.stack.gateway.functions[PIPELINE].replicas[0].url).port or 0
 
     @property
     def log(self) -> str:
-        """What the function has logged."""
+        """The log of the function."""
         return (self.stack.directory / f"{PIPELINE}-0.log").read_text(errors="replace")
 
     @property
     def authorization(self) -> tuple[bytes, bytes]:
-        """The header of those who may."""
+        """The header with the token."""
         return (b"Authorization", b"Bearer " + self.token)
 
     async def call(self, mode: bytes, batch: str, *, body: bytes = b"") -> tuple[int, dict[str, Any]]:
-        """Call the function as somebody who means well."""
+        """Call the function as an honest caller."""
         headers = [self.authorization, (b"X-Mode", mode), (b"X-Batch-Id", batch.encode())]
         answer: Answer = await ask(self.port, Request(b"POST", b"/", headers, body))
         document: dict[str, Any] = json.loads(answer.body)
@@ -117,7 +117,7 @@ class Stage:
         return [entry["Key"] async for page in pages for entry in page.get("Contents", [])]
 
     async def keys(self, batch: str) -> list[str]:
-        """Return the keys in Redis that are of a batch, and the index where it is in there."""
+        """Return the keys of a batch in Redis, and the index where the batch is in it."""
         keys = [key.decode() async for key in self.redis.scan_iter(match=f"{PIPELINE}:{{{batch}}}*", count=10_000)]
         return keys + [f"{PIPELINE}:open"] * (await self.redis.zscore(f"{PIPELINE}:open", batch) is not None)
 
@@ -137,7 +137,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         token = secrets.token_hex(16)
         (stack.secrets_dir / "pipeline-token").write_text(token)
         stack.gateway.interceptor = record.intercept
-        # Time for what is said in an answer's name to come before it.
+        # So that a forged answer can come before the real one.
         stack.gateway.callbacks_hook = lambda _: (CALLBACK_DELAY,)
         await stack.add_pipeline(1, SETTINGS)
         redis = await enter(open_redis(stack))

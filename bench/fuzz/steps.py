@@ -1,4 +1,4 @@
-"""The requests to send, and how signed URLs are changed; a step names its batch and its signed URL by number."""
+"""The requests to send, and how signed URLs are apply_change; a step names its batch and its signed URL by number."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ USES: dict[Purpose, Use] = {
 
 @dataclass(frozen=True)
 class Call:
-    """A well-formed request, and so one that has to be answered.
+    """A well-formed request, which has to be answered.
 
     `batch` is the number of one of the conversation's batches, the bytes to send for one, or none. `fresh`: it asks for
     a batch of an id that nobody has used, of which nothing may be left if it is refused.
@@ -45,7 +45,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to a signed URL: a field gets a value, or the letter at a place of it another one."""
+    """A change of a signed URL: a field gets a value, or another letter at a place."""
 
     field: bytes
     value: bytes | None = None
@@ -56,7 +56,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Signed:
-    """A signed URL that the function has made, sent as it is or changed.
+    """A signed URL that the function has made, sent as it is or apply_change.
 
     `url` and `answer` count back from the newest of their kind; an "own" answer is that of the URL's task, and `body`
     follows what the answer says. `purpose` is what the URL is of, `mode` what it is used for.
@@ -73,7 +73,7 @@ class Signed:
 
 @dataclass(frozen=True)
 class Raw:
-    """Bytes that are no whole request, or more than one; `answers` is how many there have to be, None for any."""
+    """Bytes that are no whole request, or several; `answers` is the number of answers due, None for any."""
 
     name: str
     sent: bytes
@@ -83,7 +83,7 @@ class Raw:
 Step = Call | Signed | Raw
 
 
-def changed(query: bytes, step: Signed) -> bytes:
+def apply_change(query: bytes, step: Signed) -> bytes:
     """Return the query of a signed URL with the step's change made."""
     change = step.change
     pairs = [tuple(pair.partition(b"=")[::2]) for pair in query.split(b"&")]
@@ -118,12 +118,12 @@ def identity_of(query: bytes) -> list[str]:
 
 
 def is_as_signed(original: bytes, query: bytes) -> bool:
-    """Say whether a query carries what was signed, each once and nothing else of what a signature covers."""
+    """Return whether a query carries the signed fields, each once, and no other field that a signature covers."""
     return _covered(original) == _covered(query)
 
 
 def _covered(query: bytes) -> list[tuple[str, str]]:
-    """Return what a signature covers; an epoch or a function that is empty is none."""
+    """Return the fields that a signature covers; an empty epoch or function is none."""
     return sorted(
         pair for pair in _pairs(query) if pair[0] in COVERED and pair not in {("epoch", ""), ("function", "")}
     )

@@ -1,4 +1,4 @@
-"""Conversations: what hostile and honest callers send one after the other."""
+"""Conversations: the steps of hostile and honest callers, one after the other."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ signed_steps = st.builds(
     st.one_of(st.just(b""), st.binary(max_size=60)),
 )
 
-# Each as often as it stands here: one_of would count the branches of each.
+# Each is drawn as often as it is listed: one_of would weigh them by their branches.
 _KINDS: list[st.SearchStrategy[Step]] = [
     *[honest_batches] * 2,
     *[honest_controls] * 4,

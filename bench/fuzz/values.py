@@ -1,4 +1,4 @@
-"""Values that nobody sends by mistake: strategies for fields, queries, headers and bodies."""
+"""Hostile values: strategies for fields, queries, headers and bodies."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _dump(fields: dict[str, object]) -> bytes:
 
 
 def valid_fields(key: str = "rows.csv") -> dict[str, object]:
-    """Return a specification that is taken, of a batch that ends soon."""
+    """Return a valid specification, of a batch that ends soon."""
     return {"input": key, "function": FUNCTION, "deadline": DEADLINE}
 
 

@@ -1,4 +1,4 @@
-"""Bytes to the function and back: a client library would refuse to send most of this."""
+"""Raw HTTP to the function and back: a client library would refuse to send most of this."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PATIENCE = 30.0
-# For what is not a whole request: the function may well wait for the rest of it.
+# For an incomplete request: the function may wait for the rest of it.
 SHORT_PATIENCE = 0.3
 
 
@@ -62,7 +62,7 @@ def _chunks(body: bytes) -> bytes:
 
 
 class _Wire:
-    """What http.client takes for a socket; several answers may be read from it one after the other."""
+    """A socket for http.client, from which several answers can be read one after the other."""
 
     def __init__(self, received: bytes) -> None:
         self.file = _Unclosable(received)
@@ -73,7 +73,7 @@ class _Wire:
 
 class _Unclosable(io.BytesIO):
     def close(self) -> None:
-        """Stay open: http.client closes what an answer was read from."""
+        """Stay open: http.client closes the file after an answer."""
 
 
 async def exchange(port: int, sent: bytes, *, whole: bool = True) -> bytes:

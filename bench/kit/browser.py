@@ -24,7 +24,7 @@ MAC_APPS = (
 
 
 class NoBrowserError(BenchError):
-    """There is no browser; the text says what to install."""
+    """There is no browser; the text names what to install."""
 
 
 def find_browser(environment: Mapping[str, str]) -> str:
@@ -35,14 +35,15 @@ def find_browser(environment: Mapping[str, str]) -> str:
             raise NoBrowserError(f"BROWSER_PATH is {named!r}, and there is no such file")
         return named
     path = environment.get("PATH")
-    found = next((found for name in NAMES if (found := shutil.which(name, path=path))), None)
-    found = found or next((str(app) for app in MAC_APPS if app.is_file()), None)
-    if found is None:
+    commands = (shutil.which(name, path=path) for name in NAMES)
+    apps = (str(app) for app in MAC_APPS if app.is_file())
+    browser = next(filter(None, (*commands, *apps)), None)
+    if browser is None:
         raise NoBrowserError(
             "no Chromium or Chrome here: install one (Debian: apt-get install chromium; macOS: brew install --cask "
             "chromium), or name it in BROWSER_PATH"
         )
-    return found
+    return browser
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""What Redis and S3 say of themselves: requests and memory, counted by the servers."""
+"""The counters of Redis and S3: requests and memory, counted by the servers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline.local.demo.bucket import Bucket
 
-# Those of a connection, and the benchmark's own.
+# The commands of a connection, and those of the bench.
 NO_WORK = frozenset({"auth", "client", "config", "hello", "info", "ping", "select"})
 SCRIPTS = frozenset({"eval", "evalsha"})
 STORED = ("input", "segments", "refs", "outputs")
@@ -30,7 +30,7 @@ _REQUESTS = re.compile(r'^SeaweedFS_s3_request_total\{.*type="(?P<type>\w+)".*\}
 class Counts:
     """Counters at one moment, from a server's start on; `s3` by group of price, Redis' memory in bytes.
 
-    `redis_reads` counts how often Redis has read from a connection: round trips, however many commands share one.
+    `redis_reads` counts the reads of Redis from a connection: the round trips, however many commands share one.
     """
 
     s3: Mapping[str, float]
@@ -42,7 +42,7 @@ class Counts:
 
 
 async def read_counts(redis: Redis, metrics_url: str) -> Counts:
-    """Ask both servers; raises BenchError where S3 has no metrics."""
+    """Read the counters of both servers; raises BenchError where S3 has no metrics."""
     memory = await redis.info("memory")
     stats = await redis.info("commandstats")
     calls = {name.removeprefix("cmdstat_").split("|")[0]: 0 for name in stats}
@@ -59,7 +59,7 @@ async def read_counts(redis: Redis, metrics_url: str) -> Counts:
 
 
 def s3_requests(metrics: str) -> dict[str, float]:
-    """Count the requests in what SeaweedFS tells Prometheus, by group of price: `put`, `get`, `delete`."""
+    """Count the requests in the Prometheus metrics of SeaweedFS, by group of price: `put`, `get`, `delete`."""
     counted: Counter[str] = Counter({"put": 0, "get": 0, "delete": 0})
     for match in _REQUESTS.finditer(metrics):
         counted[PRICED.get(match["type"], "put")] += int(float(match["count"]))

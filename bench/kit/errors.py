@@ -1,5 +1,5 @@
-"""What a measurement raises when it cannot be made."""
+"""The error of a failed measurement."""
 
 
 class BenchError(Exception):
-    """A run would not be worth its figures; the text is one line that says why."""
+    """The figures would be worth nothing; the text is one line that says why."""

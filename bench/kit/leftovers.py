@@ -1,4 +1,4 @@
-"""What must be gone once batches have ended."""
+"""Leftovers of batches that have ended: uploads, marks, index entries, keys without a TTL."""
 
 from __future__ import annotations
 

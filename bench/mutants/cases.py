@@ -18,7 +18,7 @@ BUDGET = 40.0
 
 
 class Touched:
-    """What tests touch; `seconds` by test, `failed` are those that fail with nothing changed, and judge nothing."""
+    """The lines and scripts that tests touch; `failed` tests fail with nothing changed, and judge nothing."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -28,7 +28,7 @@ class Touched:
         self._lines: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
 
     def add(self, found: dict[str, Any]) -> None:
-        """Take in what `record` has left."""
+        """Add the note of a `record`."""
         self.seconds |= found["seconds"]
         self.failed |= set(found["failed"])
         for name, tests in found["scripts"].items():
@@ -38,12 +38,12 @@ class Touched:
                 self._lines[module][int(line)] |= set(tests)
 
     def by_script(self, name: str) -> set[str]:
-        """Return the tests that run a script; all that run any for what is prepended to every script."""
+        """Return the tests that run a script; those of all scripts for the code that is prepended to each."""
         touching = self._scripts.values() if name in {"fields", "common"} else [self._scripts[name]]
         return self._judging(set().union(*touching))
 
     def by_lines(self, module: str, lines: range) -> set[str]:
-        """Return the tests that touch one of the lines; for lines that an import runs, those that use the module."""
+        """Return the tests that touch one of the lines; for lines that the import runs, all that use the module."""
         known = self._lines[module]
         tests: set[str] = set().union(*(known[line] for line in lines if line in known))
         if tests == {""}:
@@ -92,7 +92,7 @@ class Case:
 
     @property
     def tests(self) -> int:
-        """How many judge."""
+        """The number of judges."""
         return sum(len(session.tests) for session in self.sessions)
 
 

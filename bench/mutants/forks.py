@@ -1,4 +1,4 @@
-"""Processes forked from one that has the heavy imports already, none of which outlives this one."""
+"""Processes forked from one with the heavy imports; none of them outlives this process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from multiprocessing.context import ForkServerProcess
 
-# All that the tests and the function import, but the function itself: that is read from the copy, and anew each time.
+# All that the tests and the function import, except the function: each process imports that from the copy.
 _PRELOADED = (
     *("aiobotocore.session", "aiohttp", "aioresponses", "async_lru", "botocore.session", "hypothesis", "msgspec"),
     *("multidict", "orjson", "polars", "pydantic", "pytest", "pytest_asyncio", "pytest_timeout", "redis.asyncio"),
@@ -33,7 +33,7 @@ _context.set_forkserver_preload(list(_PRELOADED))
 
 @dataclass(frozen=True)
 class Ground:
-    """Where a job's tests run: a folder with a copy of the working tree, and what the environment says of services."""
+    """The place of a job's tests: a folder with a copy of the working tree, and the environment that names services."""
 
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -45,12 +45,12 @@ class Ground:
 
     @property
     def log(self) -> Path:
-        """What the last process wrote."""
+        """The output of the last process."""
         return self.folder / "log"
 
     @property
     def note(self) -> Path:
-        """What the last process had to tell."""
+        """The note of the last process."""
         return self.folder / "note"
 
 
@@ -74,7 +74,7 @@ async def run_forked(target: Callable[..., None], ground: Ground, *arguments: An
 
 
 def enter(ground: Ground) -> None:
-    """Make this process, just forked, one of the ground: a group of its own, which ends with who began it."""
+    """Move this forked process to the ground, in a process group of its own, which ends with the parent."""
     os.setsid()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     output = os.open(ground.log, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)

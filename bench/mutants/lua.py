@@ -1,4 +1,4 @@
-"""Changes to a Lua script, made in its text: there is no library for them."""
+"""Mutants of a Lua script, made in its text: there is no library for them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SWAPS = tuple(
         *((r"(?<![\w\[.])1(?![\w.])", "2"), (r"(?<![\w\[.])0(?![\w.])", "1")),
     )
 )
-# Whichever begins first holds the other.
+# The match that begins first contains the other.
 _QUOTED_OR_COMMENT = re.compile(r"'[^']*'|\"[^\"]*\"|--.*")
 _DROPPED = re.compile(
     r"(call|set_expiry|start_closing|start_reduce|drop_task|release|fill_window|declare_lost)\(.*\)|if .* end"
@@ -42,13 +42,13 @@ def lua_mutants(path: str, source: str) -> list[Mutant]:
 
 
 def _swapped(line: str) -> Iterator[tuple[str, str]]:
-    """Yield the line with each swap, and what it was."""
+    """Yield the line with each swap, and the description of the swap."""
     if "local function" in line:
         return
-    kept = [match.span() for match in _QUOTED_OR_COMMENT.finditer(line)]
+    quoted = [match.span() for match in _QUOTED_OR_COMMENT.finditer(line)]
     for pattern, new in _SWAPS:
         for match in pattern.finditer(line):
-            if not any(match.start() < end and match.end() > start for start, end in kept):
+            if not any(match.start() < end and match.end() > start for start, end in quoted):
                 what = f"{match.group().strip()} to {new.strip() or 'nothing'}"
                 yield line[: match.start()] + new + line[match.end() :], what
 

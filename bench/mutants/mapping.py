@@ -1,4 +1,4 @@
-"""Which test touches which line of a module, or which script, and how long it takes."""
+"""Runs the tests once with nothing changed: the lines and scripts that each touches, and its duration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIMIT = 3600.0
 
 
 class Recorder:
-    """A plugin that tells coverage which test runs, and writes down what else is known of it."""
+    """A plugin that sets the coverage context to the running test, and records its duration and scripts."""
 
     def __init__(self, measured: coverage.Coverage) -> None:
         self.seconds: dict[str, float] = {}
@@ -33,7 +33,7 @@ class Recorder:
         self._now = ""
 
     def pytest_sessionstart(self) -> None:
-        """Listen to the one place that runs scripts."""
+        """Record every run of a script."""
         from pipeline.ledger.scripts import Scripts  # noqa: PLC0415 - the copy's, after coverage began
 
         inner = Scripts.run
@@ -46,7 +46,7 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        """Take the time of one test, and give it its lines."""
+        """Record the duration of one test, and attribute the lines to it."""
         self._now = item.nodeid
         self._measured.switch_context(item.nodeid)
         began = time.monotonic()
@@ -58,13 +58,13 @@ class Recorder:
             self._now = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note what fails although nothing was changed."""
+        """Record a test that fails with nothing changed."""
         if report.failed:
             self.failed.add(report.nodeid)
 
 
 def record(ground: Ground, files: Sequence[str], modules: Sequence[str]) -> None:
-    """Run tests in the ground, and leave what they touch of the modules in its note. Ends the process."""
+    """Run tests in the ground, and note the lines and scripts that they touch. Ends the process."""
     enter(ground)
     measured = coverage.Coverage(data_file=None, config_file=False, source=["pipeline"])
     measured.start()
@@ -74,16 +74,16 @@ def record(ground: Ground, files: Sequence[str], modules: Sequence[str]) -> None
     data = measured.get_data()
     lines = {module: data.contexts_by_lineno(str(ground.tree.resolve() / module)) for module in modules}
     scripts = {name: sorted(tests) for name, tests in recorder.scripts.items()}
-    found = {"seconds": recorder.seconds, "failed": sorted(recorder.failed), "lines": lines, "scripts": scripts}
-    ground.note.write_text(json.dumps(found))
+    note = {"seconds": recorder.seconds, "failed": sorted(recorder.failed), "lines": lines, "scripts": scripts}
+    ground.note.write_text(json.dumps(note))
     os._exit(int(code))
 
 
 async def record_in(ground: Ground, files: Sequence[str], modules: Sequence[str]) -> dict[str, Any]:
-    """Return what `record` found in a process of its own; raises BenchError when it did not come to its end."""
+    """Return the note of a `record` in a process of its own; raises BenchError when it did not end."""
     code = await run_forked(record, ground, files, modules, limit=LIMIT)
     if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} or not ground.note.exists():
         end = "\n".join(ground.log.read_text(errors="replace").splitlines()[-20:])
         raise BenchError(f"the tests did not run with nothing changed (exit code {code}):\n{end}")
-    found: dict[str, Any] = json.loads(ground.note.read_text())
-    return found
+    note: dict[str, Any] = json.loads(ground.note.read_text())
+    return note

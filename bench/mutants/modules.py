@@ -1,4 +1,4 @@
-"""What is changed, and which tests judge it."""
+"""The files that are changed, and the tests that judge them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODEL = "tests/model/test_ledger_machine.py"
 _CHANGED = ("ledger", "batch", "tasks", "modes")
 _SINGLE = ("openfaas/signing.py", "status/saved_state.py")
 _LEFT_OUT = frozenset({"__init__.py", "states.py"})
-# They start, kill or replace a Redis themselves: the one that a job is given is not theirs to end.
+# These start, kill or replace a Redis themselves, and must not do so with the Redis of a job.
 _OWN_REDIS = ("tests/ledger/redis/", "tests/doctor/test_redis.py")
 _ROOMS = (
     *("answers", "base", "batch", "doctor", "inputs", "ledger", "modes", "notify", "openfaas", "outputs", "settings"),
@@ -40,7 +40,7 @@ def all_modules() -> list[str]:
 def choose(only: str) -> list[str]:
     """Return the files whose path begins with one of `only`, split at commas; all when it is empty.
 
-    Raises BenchError for one that fits none.
+    Raises BenchError for a beginning without a file.
     """
     modules = all_modules()
     starts = [start.strip() for start in only.split(",") if start.strip()]
@@ -58,7 +58,7 @@ def judges(tree: Path) -> list[str]:
 
 
 def own_first(module: str, test: str) -> int:
-    """Return how near a test's file is to a module by its name: 0 is nearest."""
+    """Return the distance of a test's file from a module, by their names: 0 is nearest."""
     words = test.partition("::")[0].rpartition("/")[2].removesuffix(".py").split("_")
     if module.rpartition("/")[2].partition(".")[0] in words:
         return 0
@@ -66,7 +66,7 @@ def own_first(module: str, test: str) -> int:
 
 
 def missing(installed: Sequence[str]) -> str:
-    """Return what to say when one of TOOLS is not among the packages that are installed, else nothing."""
+    """Return the error when one of TOOLS is not installed, else ''."""
     absent = [requirement for name, requirement in TOOLS.items() if name not in installed]
     if not absent:
         return ""

@@ -1,4 +1,4 @@
-"""What of a Python module is worth changing: not what says nothing about how it behaves."""
+"""The parts of a Python module that are not changed, since they do not affect its behaviour."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ Place = tuple[int, int]
 
 
 def protected(tree: ast.Module) -> list[tuple[Place, Place]]:
-    """Return from where to where, as lines and columns, nothing is to be changed.
+    """Return the ranges, as lines and columns, in which nothing is changed.
 
     These are annotations and Literal types, log calls, and the options of dataclass decorators.
     """
     return [
         ((node.lineno, node.col_offset), (node.end_lineno or node.lineno, node.end_col_offset or node.col_offset))
-        for node in _kept(tree)
+        for node in _protected_nodes(tree)
     ]
 
 
 def statements(tree: ast.Module) -> list[ast.Expr]:
-    """Return the statements that can be dropped: what is called for its effect, log calls aside."""
+    """Return the statements that can be dropped: calls for their effect, except log calls."""
     return [
         node
         for node in ast.walk(tree)
@@ -48,9 +48,10 @@ def statement_lines(tree: ast.Module, line: int) -> range:
     return range(inner.lineno, max(end, line + 1))
 
 
-def _kept(tree: ast.Module) -> Iterator[ast.expr]:
+def _protected_nodes(tree: ast.Module) -> Iterator[ast.expr]:
     for node in ast.walk(tree):
-        yield from (kept for kept in (getattr(node, "annotation", None), getattr(node, "returns", None)) if kept)
+        annotations = (getattr(node, "annotation", None), getattr(node, "returns", None))
+        yield from filter(None, annotations)
         if (
             isinstance(node, ast.Assign)
             and isinstance(node.value, ast.Subscript)
@@ -61,7 +62,7 @@ def _kept(tree: ast.Module) -> Iterator[ast.expr]:
             yield node
         if isinstance(node, ast.ClassDef):
             yield from (
-                each for each in node.decorator_list if isinstance(each, ast.Call) and _name(each.func) == "dataclass"
+                call for call in node.decorator_list if isinstance(call, ast.Call) and _name(call.func) == "dataclass"
             )
 
 

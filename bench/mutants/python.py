@@ -1,4 +1,4 @@
-"""Changes to a Python module: cosmic-ray's operators, and statements dropped."""
+"""Mutants of a Python module: cosmic-ray's operators, and dropped statements."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from bench.mutants.protected import Place, protected, statement_lines, statement
 if TYPE_CHECKING:
     import random
 
-# What changes names, needs a decorator, asks for bits where there are none, or is an error wherever it stands.
+# Operators that change names or bits, need a decorator, or cause an error at any place.
 _LEFT_OUT = re.compile(r"Variable|RemoveDecorator|(?<!Is)_IsNot$|(?<!IsNot)_Is$|BitAnd|BitXor|Shift|_Invert|_Pow")
 
-# What it is called, and the whole module with it; None where it cannot be made.
+# The description of a change, and what returns the module with it, None where it cannot be made.
 Change = tuple[str, Callable[[], str | None]]
 Site = tuple[int, Change]
 
 
 def python_mutants(path: str, source: str, most: int, rng: random.Random) -> tuple[list[Mutant], int]:
-    """Return at most `most` changes to a module, chosen by `rng`, and how many places for one there are."""
+    """Return at most `most` mutants of a module, chosen by `rng`, and the number of places for one."""
     tree = ast.parse(source)
     sites = [*_operator_sites(source, tree, rng), *_drop_sites(source, tree)]
     total = len(sites)
@@ -44,8 +44,8 @@ def python_mutants(path: str, source: str, most: int, rng: random.Random) -> tup
 
 def _operator_sites(source: str, tree: ast.Module, rng: random.Random) -> list[Site]:
     """Return one operator of each family for each place, so that a comparison counts no more than a number."""
-    kept = protected(tree)
-    found: dict[tuple[Place, str], list[tuple[str, int]]] = defaultdict(list)
+    ranges = protected(tree)
+    operators: dict[tuple[Place, str], list[tuple[str, int]]] = defaultdict(list)
     nodes = list(ast_nodes(get_ast(source)))
     for name in sorted(operator_names()):
         if _LEFT_OUT.search(name):
@@ -53,16 +53,16 @@ def _operator_sites(source: str, tree: ast.Module, rng: random.Random) -> list[S
         operator = get_operator(name)()
         places = [tuple(start) for node in nodes for start, _ in operator.mutation_positions(node)]
         for occurrence, place in enumerate(places):
-            if not any(start <= place <= end for start, end in kept):
-                found[place, name.partition("_")[0]].append((name, occurrence))
-    chosen = [(place, *rng.choice(options)) for (place, _), options in sorted(found.items())]
+            if not any(start <= place <= end for start, end in ranges):
+                operators[place, name.partition("_")[0]].append((name, occurrence))
+    chosen = [(place, *rng.choice(options)) for (place, _), options in sorted(operators.items())]
     return [(place[0], _operated(source, name, occurrence)) for place, name, occurrence in chosen]
 
 
 def _operated(source: str, name: str, occurrence: int) -> Change:
     def make() -> str | None:
         code: str | None = None
-        # It cannot replace an exception with a dotted name.
+        # cosmic-ray cannot replace an exception with a dotted name.
         with contextlib.suppress(AttributeError):
             code = mutate_code(source, get_operator(name)(), occurrence)
         return code

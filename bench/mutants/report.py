@@ -1,4 +1,4 @@
-"""Verdicts as rows of a CSV file, and what they come to as a page."""
+"""Verdicts as rows of a CSV file, and their totals as a page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Scope:
-    """What the mutants are a sample of: places for one by module, and tests; `failing` ones do not judge."""
+    """The population of the sample: places for a mutant by module, and tests; `failing` tests do not judge."""
 
     places: dict[str, int]
     tests: int
@@ -39,7 +39,7 @@ class Scope:
 
 
 class Book:
-    """The verdicts so far: printed, and written after each, so that a run that is interrupted leaves what it has."""
+    """The verdicts so far: printed and written after each, so that an interrupted run leaves its results."""
 
     def __init__(self, out: Path, machine: Mapping[str, Any], console: Console) -> None:
         self._out = out
@@ -51,19 +51,19 @@ class Book:
 
     @property
     def broken(self) -> list[str]:
-        """Where a control was killed."""
+        """The controls that were killed, and by which test."""
         return [
             f"{one['module']}:{one['line']} by {one['by'] or one['verdict']}" for one in broken_controls(self._rows)
         ]
 
     def begin(self, scope: Scope, total: int) -> None:
-        """Take what the verdicts will be of, and how many there will be."""
+        """Begin with the scope and the number of verdicts to come."""
         self._scope, self._total = scope, total
         for name in scope.failing:
             self._console.print(f"fails with nothing changed, and does not judge: {name}")
 
     def done(self, case: Case, verdict: Verdict) -> None:
-        """Take a verdict."""
+        """Print and write a verdict."""
         self._rows.append(row(case, verdict))
         what = "nothing changed" if case.control else case.mutant.what
         count = f"[{len(self._rows)}/{self._total}]"
@@ -91,18 +91,18 @@ def row(case: Case, verdict: Verdict) -> Row:
 
 
 def broken_controls(rows: Sequence[Row]) -> list[Row]:
-    """Return the controls that did not survive: with one of them, no verdict is worth anything."""
+    """Return the controls that did not survive: with one of them, all verdicts are worthless."""
     return [one for one in rows if one["control"] and one["verdict"] != "survived"]
 
 
 def write(out: Path, rows: Sequence[Row], scope: Scope, machine: Mapping[str, Any]) -> None:
-    """Write the rows in the order of the code, the page, and the machine and command that they come from."""
+    """Write the rows in the order of the code, the page, and the machine with the command."""
     ordered = sorted(rows, key=lambda one: (one["control"], one["module"], one["line"], one["what"]))
     publish(out, NAME, machine=machine, rows=ordered, page=markdown(ordered, scope, machine))
 
 
 def markdown(rows: Sequence[Row], scope: Scope, machine: Mapping[str, Any]) -> str:
-    """Return the page: what was run and where, controls, scores by module, survivors."""
+    """Return the page: the machine, controls, scores by module, survivors."""
     lines = ["# Mutants", "", *facts(machine), "", HOW, ""]
     ran = [one for one in rows if one["control"]]
     survived = len(ran) - len(broken_controls(rows))

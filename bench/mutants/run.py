@@ -1,4 +1,4 @@
-"""The run: maps, a sample of changes, and their verdicts."""
+"""The run: a map of the tests, a sample of mutants, and their verdicts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bench.mutants.cases import Mutant, Session
     from bench.mutants.forks import Ground
 
-# How much longer than with nothing changed tests may take, all of them and each.
+# Tests may take so many times longer than with nothing changed, all of them and each.
 SLOWER = 4
 GRACE = 30.0
 ONE_TEST = 20.0
@@ -48,7 +48,7 @@ class FirstFailure:
         self._note = ground.note
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """With -x there is one, and what its teardown says."""
+        """Note the first failure: with -x there is one, and perhaps its teardown's."""
         if report.failed and not self._note.exists():
             self._note.write_text(report.nodeid)
 
@@ -86,13 +86,13 @@ async def _ask(session: Session, ground: Ground, seed: int) -> tuple[str, str]:
         return "timeout", ""
     if code == pytest.ExitCode.OK:
         return "survived", ""
-    # A module that cannot be imported ends pytest before its first test.
+    # A module that cannot be imported ends pytest before the first test.
     return "killed", ground.note.read_text() if ground.note.exists() else f"exit code {code}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked for: how many changes a module, of which modules, chosen by which seed, judged by how many jobs."""
+    """The mutants for each module, the modules, the seed that chooses the mutants, and the jobs that judge them."""
 
     per_module: int
     modules: tuple[str, ...]
@@ -108,7 +108,7 @@ async def run(plan: Plan, console: Console, begin: Callable[[Scope, int], None],
     async with contextlib.AsyncExitStack() as cleanup:
         jobs: list[Job] = []
         for _ in range(plan.jobs):
-            # All have the same files, whoever edits them meanwhile.
+            # All jobs have the same files, even if someone edits them meanwhile.
             jobs.append(await cleanup.enter_async_context(job(jobs[0].ground.tree if jobs else None)))
         mutants, places = sample(plan, jobs[0].ground.tree)
         console.print("Running all judges once, with nothing changed ...")
@@ -122,7 +122,7 @@ async def run(plan: Plan, console: Console, begin: Callable[[Scope, int], None],
 
 
 def sample(plan: Plan, tree: Path) -> tuple[list[Mutant], dict[str, int]]:
-    """Choose the changes; returns them, and how many places for one each module has."""
+    """Choose the mutants; returns them, and the number of places for one in each module."""
     mutants: list[Mutant] = []
     places: dict[str, int] = {}
     for module in plan.modules:
@@ -155,7 +155,7 @@ async def make_map(jobs: Sequence[Job], modules: Sequence[str]) -> Touched:
 
 
 def controls(cases: Sequence[Case], seed: int) -> list[Case]:
-    """Return some of the cases with nothing changed: they have to survive, or no verdict is worth anything."""
+    """Return some of the cases with nothing changed: they have to survive, or all verdicts are worthless."""
     judged = [case for case in cases if case.sessions]
     chosen = random.Random(f"{seed}:controls").sample(judged, min(CONTROLS, len(judged)))
     return [replace(case, mutant=replace(case.mutant, code=case.mutant.source), control=True) for case in chosen]

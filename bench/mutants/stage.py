@@ -1,4 +1,4 @@
-"""Where the tests of a job run: a copy of the working tree, a Redis and an S3 that are its own."""
+"""The place of a job's tests: a copy of the working tree, and a Redis and an S3 of its own."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Job:
     bucket: str
 
     async def clean(self) -> None:
-        """Forget what the tests before have left; a Redis that a script holds for ever is killed."""
+        """Delete what the last tests left; a Redis that a script blocks for ever is killed."""
         try:
             client = Redis.from_url(self.redis.url, password=self.redis.password, socket_timeout=ANSWER)
             async with client:
@@ -54,7 +54,7 @@ class Job:
 
 
 def refuse_own_services(environment: Mapping[str, str]) -> None:
-    """Raise BenchError when a Redis or S3 of the user's own is named: what they hold would be deleted."""
+    """Raise BenchError when a Redis or S3 of the user is named: its content would be deleted."""
     for name in _OWN:
         if environment.get(name):
             raise BenchError(f"{name} is set: the services of this run are emptied again and again; unset it")
@@ -62,25 +62,25 @@ def refuse_own_services(environment: Mapping[str, str]) -> None:
 
 @contextlib.asynccontextmanager
 async def job(tree: Path | None) -> AsyncIterator[Job]:
-    """Start what a job needs, with a copy of a tree, or of the working tree; raises BenchError, LocalError.
+    """Start the services of a job, with a copy of a tree, or of the working tree; raises BenchError, LocalError.
 
-    Nothing of it is left at the end, however that comes.
+    Nothing of them is left at the end, even after an error.
     """
     async with contextlib.AsyncExitStack() as cleanup:
-        family = cleanup.enter_context(child_processes())
-        ground = Ground(family.directory)
+        processes = cleanup.enter_context(child_processes())
+        ground = Ground(processes.directory)
         if tree:
             shutil.copytree(tree, ground.tree)
         else:
             _copy_working_tree(ground.tree)
-        redis = await cleanup.enter_async_context(redis_server(children=family))
-        s3 = await cleanup.enter_async_context(s3_server(children=family))
+        redis = await cleanup.enter_async_context(redis_server(children=processes))
+        s3 = await cleanup.enter_async_context(s3_server(children=processes))
         client = await cleanup.enter_async_context(s3_client(s3.info, retries={"mode": "standard", "max_attempts": 8}))
         yield Job(replace(ground, environment=_environment(redis, s3)), redis, client, s3.info.bucket)
 
 
 def _environment(redis: RedisServer, s3: S3Server) -> dict[str, str]:
-    """Return what tells the tests to take these services and start none."""
+    """Return the environment in which the tests use these services and start none."""
     return {
         "PIPELINE_LOCAL_REDIS_URL": str(URL(redis.url).with_password(redis.password)),
         "PIPELINE_LOCAL_S3_ENDPOINT": s3.info.endpoint,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.kit.stack import Site
     from pipeline.client import Batch
 
-# Long tasks are those over 50 ms (W3C, "Long Tasks API"): what a person notices as a delay.
+# Long tasks are those over 50 ms (W3C, "Long Tasks API"), which a person notices as a delay.
 _OBSERVE = """() => {
   window.seen = {long: [], gap: 0, last: performance.now()};
   new PerformanceObserver((list) => seen.long.push(...list.getEntries().map((entry) => entry.duration)))
@@ -49,7 +49,7 @@ class Reading:
 
 
 async def measure_reading(site: Site, batch: Batch) -> Reading:
-    """Read the status of a paused batch READS times; commands are counted with those that the script runs."""
+    """Read the status of a paused batch READS times; the commands inside scripts are counted too."""
     processes = pids(site.stack, ("pipeline",))
     groups = {name: processes[name] for name in ("pipeline", "redis")}
     status = await batch.status()
@@ -75,7 +75,7 @@ async def measure_reading(site: Site, batch: Batch) -> Reading:
 
 @dataclass(frozen=True)
 class Look:
-    """So many seconds of the page; times of the browser in milliseconds, its memory in MiB."""
+    """The page over some seconds; times of the browser in milliseconds, its memory in MiB."""
 
     seconds: float
     settled: int
@@ -91,14 +91,14 @@ class Look:
 
 @dataclass(frozen=True)
 class Cost:
-    """Processor time of the function a second, in milliseconds, with a batch that stands still: watched, or not."""
+    """Milliseconds of the function's processor time a second, over a paused batch: watched, or not."""
 
     unwatched_ms: float
     watched_ms: float
 
 
 async def measure_looking(page: Page, batch: Batch, seconds: float) -> Look:
-    """Open the page of a batch and look at it for a while; raises BenchError."""
+    """Open the page of a batch and measure it for a while; raises BenchError."""
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     await _open(page, batch)
@@ -124,7 +124,7 @@ async def measure_looking(page: Page, batch: Batch, seconds: float) -> Look:
 
 
 async def measure_cost(site: Site, page: Page, batch: Batch, seconds: float) -> Cost:
-    """Measure what the function uses while a paused batch is not watched, and while it is; raises BenchError."""
+    """Measure the function while a paused batch is not watched, and while it is; raises BenchError."""
     unwatched = await _used(site, page, seconds)
     await _open(page, batch)
     return Cost(unwatched, await _used(site, page, seconds))

@@ -1,4 +1,4 @@
-"""The model function of the page's picture: it takes a moment for each item, and some of them fail."""
+"""The model function of the page's picture: each item takes a moment, and some fail."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ MODEL = Path(__file__).with_name("pictured.py")
 BATCH = "autumn-catalogue"
 WORKERS = 4
 WIDTH, HEIGHT = 1200, 900
-# Of the items, when the picture is taken: the chart has grown, and there is something left.
+# The share of settled items when the picture is taken: the chart has grown, and items are left.
 SHARE = 0.65
 PATIENCE_MS = 120_000
 
@@ -52,7 +52,7 @@ def _rows(items: int) -> bytes:
 
 
 async def _take(browser: Browser, url: str, settled: int, out: Path) -> None:
-    """Take the picture once `settled` items are: the whole page, as somebody sees it who came at the beginning."""
+    """Take the picture of the whole page once `settled` items are; it was open from the beginning."""
     page = await browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light", timezone_id="UTC")
     page.set_default_timeout(PATIENCE_MS)
     await page.goto(url)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NAME = "watching"
 MODEL = "model"
 BETWEEN_LOOKS = 0.2
-# Enough for as many kinds of failure as a status shows.
+# Enough items for all kinds of failure that a status shows.
 SETTLED = 1_000
 
 Items = Annotated[int, typer.Option(min=1, help="Items of the large batch.")]

@@ -1,7 +1,7 @@
-"""Who is told of an end and is down: `python -m bench.speed.notify`, two minutes on a local stack.
+"""Notifications while their receiver is down: `python -m bench.speed.notify`, two minutes on a local stack.
 
-Batches end while the server that each of them notifies is down. Meanwhile one of two replicas is killed every few
-seconds, and once Redis is emptied. Then the server comes back: each batch is to be told to it once.
+Batches end while the server that they notify is down. Meanwhile one of two replicas is killed every few seconds, and
+Redis is emptied once. Then the server comes back: it has to be notified of each batch once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pipeline.client import Batch
 
 LOOK = 0.2
-# The longest wait between two tries, and some time to make it in.
+# The longest wait between two tries, and some time for the try.
 PATIENCE = 90.0
 
 Batches = Annotated[int, typer.Option(min=1, help="Batches that end while the server is down.")]
@@ -46,7 +46,7 @@ app = new_app()
 
 @dataclass(frozen=True)
 class Row:
-    """One batch: tries as its status counts them, calls as the server saw them, and seconds from its return on."""
+    """One batch: tries by its status, calls by the server's record, and seconds after the server's return."""
 
     batch: str
     tries: int
@@ -58,7 +58,7 @@ class Row:
 
 @dataclass
 class Server:
-    """Who is told: what came, by batch."""
+    """The receiver: its calls, by batch."""
 
     url: str
     key: str
@@ -66,7 +66,7 @@ class Server:
     verified: dict[str, int]
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Take a call down."""
+        """Record a call."""
         body = await request.read()
         batch = json.loads(body)["data"]["status"]["batch_id"]
         self.calls[batch].append((request.headers["webhook-id"], time.monotonic()))
@@ -76,7 +76,7 @@ class Server:
 
     @contextlib.asynccontextmanager
     async def up(self) -> AsyncIterator[None]:
-        """Listen."""
+        """Listen while the block runs."""
         application = web.Application()
         application.router.add_post("/{path:.*}", self.answer)
         runner = web.AppRunner(application, access_log=None)
@@ -90,7 +90,7 @@ class Server:
 
 @app.command()
 def main(*, batches: Batches = 20, down: Down = 60, kills: Kills = 5, out: Out = RESULTS) -> None:
-    """Let batches end while who is told of it is down, and count what comes when it is back."""
+    """Let batches end while their receiver is down, and count the calls after its return."""
     machine = describe_machine("bench.speed.notify")
     rows = run_to_end(_measure(batches, down, kills))
     page = as_page(rows, machine, down, kills)
@@ -112,7 +112,7 @@ async def _measure(batches: int, down: float, kills: float) -> list[Row]:
             await _strike(stack, down, kills)
             back = time.monotonic()
             async with server.up():
-                return [await _told(batch, server, back) for batch in started]
+                return [await _delivered(batch, server, back) for batch in started]
 
 
 async def _strike(stack: LocalStack, seconds: float, kills: float) -> None:
@@ -127,8 +127,8 @@ async def _strike(stack: LocalStack, seconds: float, kills: float) -> None:
         await asyncio.sleep(min(kills, left))
 
 
-async def _told(batch: Batch, server: Server, back: float) -> Row:
-    """Wait until a batch's server is told, as its status says; raises BenchError."""
+async def _delivered(batch: Batch, server: Server, back: float) -> Row:
+    """Wait until the status of a batch says that its notification is delivered; raises BenchError."""
     while time.monotonic() < back + PATIENCE:
         (notification,) = (await batch.status()).notifications
         if notification.state == "delivered":
@@ -137,11 +137,11 @@ async def _told(batch: Batch, server: Server, back: float) -> Row:
             after = round(calls[0][1] - back, 2)
             return Row(batch.id, notification.tries, len(calls), len(ids), server.verified[batch.id], after)
         await asyncio.sleep(LOOK)
-    raise BenchError(f"batch {batch.id} was not told within {PATIENCE:g} s of the server's return")
+    raise BenchError(f"batch {batch.id} was not notified within {PATIENCE:g} s of the server's return")
 
 
 def as_page(rows: Sequence[Row], machine: Mapping[str, Any], down: float, kills: float) -> str:
-    """Return the figures in Markdown; a batch told twice, or under two ids, is counted as such."""
+    """Return the figures in Markdown."""
     after = [row.seconds_after for row in rows]
     tries = [row.tries for row in rows]
     lines = [
@@ -153,9 +153,9 @@ def as_page(rows: Sequence[Row], machine: Mapping[str, Any], down: float, kills:
             ("figure", "value"),
             [
                 ("batches", len(rows)),
-                ("told once", sum(row.calls == 1 for row in rows)),
-                ("told more often", sum(row.calls > 1 for row in rows)),
-                ("told by more than one id", sum(row.ids > 1 for row in rows)),
+                ("notified once", sum(row.calls == 1 for row in rows)),
+                ("notified more often", sum(row.calls > 1 for row in rows)),
+                ("notified under several ids", sum(row.ids > 1 for row in rows)),
                 ("with a call that was not verified", sum(row.verified < row.calls for row in rows)),
                 ("tries of a batch, least and most", f"{min(tries)}, {max(tries)}"),
                 ("seconds from the server's return, median and longest", f"{median(after):.1f}, {max(after):.1f}"),

@@ -37,7 +37,7 @@ Repeats = Annotated[int, typer.Option(min=3, help="Batches a way; medians are co
 Items = Annotated[int, typer.Option(min=1, help="Items a batch.")]
 Slack = Annotated[float, typer.Option(min=0, max=MOST_SLACK, help="How much worse than noise may be, as a share.")]
 Against = Annotated[Path, typer.Option(help="The ratios to compare with.")]
-Record = Annotated[bool, typer.Option("--record", help="Compare nothing: keep this run's ratios there.")]
+Record = Annotated[bool, typer.Option("--record", help="Compare nothing: record the ratios of this run there.")]
 
 app = new_app()
 
@@ -66,21 +66,21 @@ class Verdict:
 
 
 def is_better_high(name: str) -> bool:
-    """Say whether more of this ratio is better."""
+    """Return whether more of this ratio is better."""
     return name.endswith(SPEED)
 
 
 def ratios(runs: Sequence[Run]) -> Ratios:
     """Return each way's throughput and processor time as multiples of the bare queue's in the same repeat."""
     bare = {run.repeat: run for run in runs if run.case.way == BARE}
-    found: Ratios = {}
+    by_name: Ratios = {}
     for run in runs:
         if run.case.way != BARE:
             base = bare[run.repeat]
-            found.setdefault(f"{run.case.way}: {SPEED}", []).append(run.items_per_second / base.items_per_second)
+            by_name.setdefault(f"{run.case.way}: {SPEED}", []).append(run.items_per_second / base.items_per_second)
             cost = run.cpu_ms["function"] / base.cpu_ms["function"]
-            found.setdefault(f"{run.case.way}: {COST}", []).append(cost)
-    return found
+            by_name.setdefault(f"{run.case.way}: {COST}", []).append(cost)
+    return by_name
 
 
 def judge(recorded: Ratios, now: Ratios, slack: float) -> list[Verdict]:
@@ -105,7 +105,7 @@ def _medians(values: Sequence[float], size: int) -> list[float]:
 
 
 def as_document(recorded: Ratios, machine: Mapping[str, object]) -> dict[str, object]:
-    """Return what is kept of a run that others are compared with."""
+    """Return the record of a run, to compare later runs with."""
     return {"machine": machine, "ratios": {name: [round(v, 4) for v in values] for name, values in recorded.items()}}
 
 
@@ -137,10 +137,10 @@ def main(
 def _read(path: Path) -> Ratios:
     """Read what `--record` wrote; raises BenchError."""
     try:
-        found: Ratios = json.loads(path.read_text())["ratios"]
+        recorded: Ratios = json.loads(path.read_text())["ratios"]
     except (OSError, ValueError, KeyError) as error:
         raise BenchError(f"there are no ratios on record at {path}: make them with --record") from error
-    return found
+    return recorded
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:

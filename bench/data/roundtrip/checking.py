@@ -1,4 +1,4 @@
-"""Are the rows that came out those that went in? Each file is read by something that is not the pipeline."""
+"""Compares the outputs with the input; each file is read by a library that is not the pipeline."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ CLOSE = 1e-12
 
 
 def check_parquet(path: Path, expected: pl.DataFrame) -> pl.DataFrame:
-    """Return what results.parquet holds, once polars, pandas and DuckDB agree on it and it is what it has to be."""
-    found = pl.read_parquet(path)
-    _same("results.parquet", found.select(expected.columns), expected)
-    _same("the columns of the outcomes", found.select(*OUTCOMES).head(0), pl.DataFrame(schema=OUTCOMES))
-    _same("the results", _decoded(found), _answers(expected))
-    _same("pandas", pl.from_pandas(pd.read_parquet(path), schema_overrides=dict(found.schema)), found)
+    """Return the table in results.parquet; raises BenchError unless polars, pandas and DuckDB read the expected one."""
+    actual = pl.read_parquet(path)
+    _same("results.parquet", actual.select(expected.columns), expected)
+    _same("the columns of the outcomes", actual.select(*OUTCOMES).head(0), pl.DataFrame(schema=OUTCOMES))
+    _same("the results", _decoded(actual), _answers(expected))
+    _same("pandas", pl.from_pandas(pd.read_parquet(path), schema_overrides=dict(actual.schema)), actual)
     with duckdb.connect() as connection:
         read = connection.sql("SELECT * FROM read_parquet(?)", params=[str(path)]).pl()
-    _same("DuckDB", read.cast(dict(found.schema)), found)
-    return found
+    _same("DuckDB", read.cast(dict(actual.schema)), actual)
+    return actual
 
 
 def check_csv(path: Path, table: pl.DataFrame) -> None:
     """Raise BenchError unless results.csv holds the table."""
     flat = table.schema[NESTED] == pl.String
     types = {name: pl.String if name == NESTED else kind for name, kind in table.schema.items()}
-    found = pl.read_csv(path, schema=types)
+    actual = pl.read_csv(path, schema=types)
     if not flat:
-        found = found.with_columns(pl.col(NESTED).str.json_decode(pl.List(pl.String)))
-    _same("results.csv", found, table)
+        actual = actual.with_columns(pl.col(NESTED).str.json_decode(pl.List(pl.String)))
+    _same("results.csv", actual, table)
 
 
 def check_ndjson(path: Path, table: pl.DataFrame, *, from_json: bool) -> None:
@@ -69,10 +69,10 @@ def check_ndjson(path: Path, table: pl.DataFrame, *, from_json: bool) -> None:
         table = table.with_columns(pl.col(NESTED).str.json_decode(pl.List(pl.String)))
     result = pl.Struct({"label": pl.String, "score": pl.Float64})
     types = {name: pl.String if kind == pl.Date else kind for name, kind in table.schema.items()}
-    found = pl.read_ndjson(path, schema={**types, "result": result})
+    actual = pl.read_ndjson(path, schema={**types, "result": result})
     dates = [pl.col(name).str.to_date() for name, kind in table.schema.items() if kind == pl.Date]
-    _same("results.ndjson", found.drop("result").with_columns(*dates), table.drop("result"))
-    _same("its results", found.get_column("result").struct.unnest(), _decoded(table))
+    _same("results.ndjson", actual.drop("result").with_columns(*dates), table.drop("result"))
+    _same("its results", actual.get_column("result").struct.unnest(), _decoded(table))
 
 
 def check_sql(path: Path, table: Path) -> None:
@@ -88,13 +88,13 @@ def _decoded(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _answers(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return what the model function has to have answered."""
+    """Return the answers that the model function has to give."""
     number = rows.get_column("id").cast(pl.Int64)
     return pl.DataFrame({"label": pl.Series(LABELS).gather(number % len(LABELS)), "score": number % SCORES / SCORES})
 
 
-def _same(what: str, found: pl.DataFrame, expected: pl.DataFrame) -> None:
+def _same(name: str, actual: pl.DataFrame, expected: pl.DataFrame) -> None:
     try:
-        assert_frame_equal(found, expected, abs_tol=CLOSE)
+        assert_frame_equal(actual, expected, abs_tol=CLOSE)
     except AssertionError as error:
-        raise BenchError(f"{what}: {' '.join(str(error).split())}") from error
+        raise BenchError(f"{name}: {' '.join(str(error).split())}") from error

@@ -17,7 +17,7 @@ NESTED = "tags"
 ROWS_AT_ONCE = 50_000
 TEXT_ONLY = frozenset({"csv", "tsv"})
 PACKERS = {"": None, "gz": gzip.open, "zst": zstd.open}
-# What a format or a reader of it stumbles over, in turn.
+# Values that are hard for a format or its reader, in turn.
 _NOTES = ["plain", 'a "quoted", word', "two\nlines", "ä ö ü € 🦉", "tab\there", None, "=1+1", "  spaces  "]
 
 
@@ -30,7 +30,7 @@ class Form:
 
     @property
     def name(self) -> str:
-        """The end of a file's name by which the pipeline knows it."""
+        """The end of a file's name, from which the pipeline knows the form."""
         return f"{self.format}.{self.packing}" if self.packing else self.format
 
 
@@ -60,7 +60,7 @@ def as_stored(rows: pl.DataFrame, form: Form) -> pl.DataFrame:
 
 
 def write_rows(rows: pl.DataFrame, form: Form, path: Path) -> None:
-    """Write them as a file of this form, packed where it says so."""
+    """Write them as a file of this form, packed if it is."""
     plain = path.with_suffix(".plain") if form.packing else path
     if form.format == "parquet":
         rows.write_parquet(plain)
@@ -80,7 +80,7 @@ def write_rows(rows: pl.DataFrame, form: Form, path: Path) -> None:
 def _write_array(rows: pl.DataFrame, path: Path) -> None:
     with path.open("w") as file:
         separator = "["
-        for some in rows.iter_slices(ROWS_AT_ONCE):
-            file.write(separator + some.write_ndjson().rstrip("\n").replace("\n", ",\n"))
+        for part in rows.iter_slices(ROWS_AT_ONCE):
+            file.write(separator + part.write_ndjson().rstrip("\n").replace("\n", ",\n"))
             separator = ",\n"
         file.write("]\n" if separator != "[" else "[]\n")

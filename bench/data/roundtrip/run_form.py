@@ -1,4 +1,4 @@
-"""One batch of a format through a fresh local stack: what comes out is fetched, checked and measured."""
+"""Runs a batch of one format through a fresh local stack, and checks and measures its outputs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ OUTPUTS = ("results.parquet", "results.csv", "results.ndjson", "sql.parquet")
 class Run:
     """One batch: seconds by phase as in `bench.speed.scale`, sizes in MiB.
 
-    `peak_rss_mb` is the most that the pipeline's process held, `child_rss_mb` the most that one it had started did.
+    `peak_rss_mb` is the peak memory of the pipeline's process, `child_rss_mb` that of a process that it started.
     """
 
     form: str
@@ -75,7 +75,7 @@ class _Memory:
 
 
 async def run_form(form: Form, rows: pl.DataFrame, workers: int, folder: Path) -> Run:
-    """Write the rows, run them and check what comes out; raises BenchError where it is not the same."""
+    """Write the rows, run them and check the outputs; raises BenchError at a difference."""
     source = folder / f"rows.{form.name}"
     await asyncio.to_thread(write_rows, rows, form, source)
     model = FunctionSpec(MODEL, (sys.executable, "-m", labels.__name__), {"PYTHONPATH": str(ROOT)})

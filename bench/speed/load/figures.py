@@ -1,4 +1,4 @@
-"""What a load run saw, and what follows from it: pure functions over samples and batches."""
+"""The samples of a load run, and the figures from them: pure functions."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Growth over half a run that allocators and buffers make without a leak, as a share.
+# The growth over half a run, as a share, that allocators and buffers cause without a leak.
 FLAT = 0.05
-# Fewer points say nothing of a direction.
+# Fewer points have no direction.
 FEWEST = 3
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One look, `seconds` after the submission.
+    """One sample, `seconds` after the submission.
 
     `done` are items counted, `ended` batches that have ended, `waiting` messages in the queue, `collects_ms` the
-    milliseconds of the callbacks answered since the look before, `rss_mb` MiB by process, `redis_mb` what Redis says
-    that it uses in MiB.
+    milliseconds of the callbacks answered since the sample before, `rss_mb` MiB by process, `redis_mb` the memory that
+    Redis reports in MiB.
     """
 
     seconds: float

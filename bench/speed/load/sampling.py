@@ -1,4 +1,4 @@
-"""Looks at a running stack once a second."""
+"""Samples of a running stack, one a second."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SECONDS = 1.0
 
 
 class Deepest:
-    """A hook of the queue that changes nothing and keeps how many messages waited at most."""
+    """A hook of the queue that changes nothing and records its largest depth."""
 
     def __init__(self, stack: LocalStack) -> None:
         self.depth = 0
@@ -35,13 +35,13 @@ class Deepest:
         self._gateway.messages_hook = self
 
     def __call__(self, _message: Message, /) -> Sequence[float]:
-        """Count the message that is just coming, too."""
+        """Record the depth, with the message that arrives."""
         self.depth = max(self.depth, self._gateway.queue_depth() + 1)
         return (0.0,)
 
 
 class Sampler:
-    """Keeps what it sees: `statuses` are the last progress by batch, `refused` the callbacks without a 200."""
+    """Takes samples; `statuses` are the last progress by batch, `refused` the callbacks without a 200."""
 
     def __init__(self, stack: LocalStack, pipeline: Pipeline, redis: Redis) -> None:
         self.samples: list[Sample] = []
@@ -62,10 +62,10 @@ class Sampler:
         return sum(status.succeeded + status.failed for status in self.statuses.values())
 
     async def look(self, batches: Sequence[str]) -> Sample:
-        """Take one sample; raises BenchError when a process has ended, CallError when no status is to be had."""
-        open_ones = [batch for batch in batches if batch not in self.statuses or not self.statuses[batch].over]
-        found = await asyncio.gather(*(self._pipeline.batch(batch).status() for batch in open_ones))
-        self.statuses.update(zip(open_ones, found, strict=True))
+        """Take one sample; raises BenchError when a process has ended, CallError when a status cannot be read."""
+        unfinished = [batch for batch in batches if batch not in self.statuses or not self.statuses[batch].over]
+        statuses = await asyncio.gather(*(self._pipeline.batch(batch).status() for batch in unfinished))
+        self.statuses.update(zip(unfinished, statuses, strict=True))
         sample = Sample(
             seconds=time.monotonic() - self._started,
             done=self.done,
@@ -79,23 +79,23 @@ class Sampler:
         self.samples.append(sample)
         return sample
 
-    async def follow(self, batches: Sequence[str], tell: Callable[[int], None]) -> None:
-        """Look once a second until all have ended; `tell` hears each time how many items are counted."""
+    async def follow(self, batches: Sequence[str], report: Callable[[int], None]) -> None:
+        """Take a sample a second until all batches have ended; `report` gets the number of counted items each time."""
         while True:
             sample = await self.look(batches)
-            tell(sample.done)
+            report(sample.done)
             if sample.ended == len(batches):
                 return
             await asyncio.sleep(SECONDS)
 
     async def rest(self, seconds: float) -> None:
-        """Look on once a second after the end."""
+        """Take a sample a second after the end."""
         for _ in range(round(seconds / SECONDS)):
             await asyncio.sleep(SECONDS)
             await self.look(list(self.statuses))
 
     def _collects(self) -> list[float]:
-        """Take the callbacks since the last look; the log keeps 10,000, more than two cores answer in a second."""
+        """Return the callbacks since the last sample; the log keeps 10,000, more than two cores answer in a second."""
         new = []
         for record in reversed(self._stack.gateway.callback_log):
             if record is self._last:

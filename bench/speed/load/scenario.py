@@ -28,13 +28,13 @@ MODEL = "model"
 DEADLINE_SECONDS = 6 * 3600
 REST_SECONDS = 5
 ALONE_TIMES = 3
-# The sweep removes what is left one lease later.
+# The sweep removes leftovers one lease later.
 CLEAN_WITHIN = 60.0
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is run: `batches` of `items` each, one more of `small` items alone and then in the middle of them."""
+    """The load: `batches` of `items` each, and a batch of `small` items, first alone and then in the middle of them."""
 
     batches: int
     items: int
@@ -47,7 +47,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Result:
-    """What was seen: `alone` and `amid` are the small batch; `problems` is what should not be, [] for a good run."""
+    """The results: `alone` and `amid` are the small batch; `problems` is [] for a good run."""
 
     samples: list[Sample]
     batches: list[Ended]
@@ -59,9 +59,9 @@ class Result:
 
 
 async def run_load(load: Load, console: Console) -> Result:
-    """Start a stack, run the load on it and check what it left.
+    """Start a stack, run the load on it and check the batches.
 
-    Raises BenchError, LocalError, CallError when it cannot be run; what a batch did wrong is in the result.
+    Raises BenchError, LocalError, CallError when it cannot be run; the problems of batches are in the result.
     """
     async with open_site(model_spec(MODEL), workers=load.workers, pipeline_replicas=load.replicas) as site:
         problems: list[str] = []
@@ -91,7 +91,7 @@ async def _run_small(site: Site, load: Load, name: str, problems: list[str]) -> 
 async def _run_all(site: Site, load: Load, alone: list[Ended], problems: list[str], console: Console) -> Result:
     deepest = Deepest(site.stack)
     sampler = Sampler(site.stack, site.pipeline, site.redis)
-    # Before anything runs: the memory at the start.
+    # The memory at the start, before anything runs.
     await sampler.look([])
     names = [f"load-{number:02}" for number in range(load.batches)]
     submitted = await asyncio.gather(*(_submit(site, load, name, load.items) for name in names))
@@ -137,30 +137,32 @@ def ended(status: Progress, before: float) -> Ended:
 
 
 def summary_problems(batch: str, rows: Sequence[str], status: Progress, summary: Any) -> list[str]:
-    """Say what is wrong with a batch whose items all succeed: [] when each is in the summary once and in order."""
-    found = []
+    """Return the problems of a batch whose items all succeed: [] when each is in the summary once and in order."""
+    problems = []
     if status.state != "done":
-        found.append(f"{batch} is {status.state}: {status.reason}")
+        problems.append(f"{batch} is {status.state}: {status.reason}")
     if summary is None:
-        return [*found, f"{batch} has no summary"]
+        return [*problems, f"{batch} has no summary"]
     for name in ("results", "failures"):
         part = summary[name]
         if part["count"] != len(part["results"]):
-            found.append(f"{batch}: {name} counts {part['count']}, the list has {len(part['results'])}")
+            problems.append(f"{batch}: {name} counts {part['count']}, the list has {len(part['results'])}")
     if summary["failures"]["results"]:
-        found.append(f"{batch}: {len(summary['failures']['results'])} items failed")
+        problems.append(f"{batch}: {len(summary['failures']['results'])} items failed")
     if [entry["item"] for entry in summary["results"]["results"]] != list(rows):
-        found.append(f"{batch}: the results are not the rows, each once and in order")
+        problems.append(f"{batch}: the results are not the rows, each once and in order")
     if any(entry["result"] != {"length": len(entry["item"])} for entry in summary["results"]["results"]):
-        found.append(f"{batch}: a result is not its item's")
-    told = (status.items, status.succeeded, status.failed)
-    if told != (len(rows), len(rows), 0):
-        found.append(f"{batch}: the status tells {told} items, succeeded and failed instead of {len(rows)} and none")
-    return found
+        problems.append(f"{batch}: a result belongs to another item")
+    counted = (status.items, status.succeeded, status.failed)
+    if counted != (len(rows), len(rows), 0):
+        problems.append(
+            f"{batch}: the status counts {counted} items, succeeded and failed instead of {len(rows)} and none"
+        )
+    return problems
 
 
 async def batch_problems(bucket: Bucket, batch: str, rows: Sequence[str], status: Progress) -> list[str]:
-    """Read the summary of an ended batch and say what is wrong with it."""
+    """Read the summary of an ended batch and return its problems."""
     content = await bucket.get(f"{batch}.json")
     summary = None if content is None else json.loads(content)
     return summary_problems(batch, rows, status, summary)

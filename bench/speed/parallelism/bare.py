@@ -1,7 +1,7 @@
-"""The bare queue: what the platform takes to call a model function by way of the queue and carry the answer home.
+"""The bare queue: the cost of the platform alone, for a call of a model function by the queue and its callback.
 
-The same server and client as the pipeline's, with nothing around the calls: the task route calls the model function,
-the callback route answers 200. It counts the callbacks in memory, so that a benchmark knows when it is over.
+It has the same server and client as the pipeline, and nothing around the calls: the task route calls the model
+function, the callback route answers 200. It counts the callbacks in memory, so that a bench knows the end.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-GATEWAY = os.environ.get("gateway_url", "")  # noqa: SIM112 - spelled as OpenFaaS functions are told it
+GATEWAY = os.environ.get("gateway_url", "")  # noqa: SIM112 - spelled as in other OpenFaaS functions
 ENQUEUED_AT_ONCE = 16
 
 
 @dataclass
 class Counter:
-    """Callbacks that are still to come, of failures too; `last` is when the last one came, in seconds since 1970."""
+    """Callbacks to come and callbacks of failures; `last` is the time of the last one, in seconds since 1970."""
 
     expected: int = 0
     failed: int = 0
@@ -36,7 +36,7 @@ COUNTER = web.AppKey("counter", Counter)
 
 
 async def start(request: web.Request) -> web.Response:
-    """Queue `items` messages for `function`, a number of them at once; answers when the gateway has taken all."""
+    """Queue `items` messages for `function`, some at once; answers when the gateway has accepted all."""
     items, function = int(request.query["items"]), request.query["function"]
     session, counter = request.app[SESSION], request.app[COUNTER]
     counter.expected, counter.failed, counter.last = items, 0, 0.0
@@ -54,7 +54,7 @@ async def start(request: web.Request) -> web.Response:
 
 
 async def task(request: web.Request) -> web.Response:
-    """Call the model function with the message's body, and answer what it answers."""
+    """Call the model function with the body of the message, and return its answer."""
     body = await request.read()
     url = f"{GATEWAY}/function/{request.query['function']}"
     async with request.app[SESSION].post(url, data=body) as answer:
@@ -62,7 +62,7 @@ async def task(request: web.Request) -> web.Response:
 
 
 async def collect(request: web.Request) -> web.Response:
-    """Take a callback."""
+    """Count a callback."""
     await request.read()
     counter = request.app[COUNTER]
     counter.expected -= 1
@@ -73,13 +73,13 @@ async def collect(request: web.Request) -> web.Response:
 
 
 async def last(request: web.Request) -> web.Response:
-    """Say when the last callback came, 0 while some are still to come, and how many brought a failure."""
+    """Return the time of the last callback, 0 while some are to come, and the number of failures."""
     counter = request.app[COUNTER]
     return web.json_response({"last": counter.last, "failed": counter.failed})
 
 
 async def health(_request: web.Request) -> web.Response:
-    """Say that the process listens."""
+    """Answer that the process listens."""
     return web.Response(text="OK")
 
 

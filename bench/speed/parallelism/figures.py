@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 BARE = "bare"
 RUN_SECONDS = 1.5
-# So that the first round, in which all messages are queued, does not decide on the efficiency.
+# So that the first round, in which all messages are queued, has little weight in the efficiency.
 ROUNDS = 20
-# Rough figures of one queue-worker and of two cores: they decide on how long a run takes, never on a result.
+# Rough figures of one queue-worker and of two cores: they set the length of a run, never a result.
 ITEM_OVERHEAD_MS = 3.0
 CEILING_PER_SECOND = 1000.0
 TRAFFIC = (
     *("http_requests", "redis_round_trips", "redis_commands", "s3_requests"),
     *("task_p50_ms", "task_p99_ms", "collect_p50_ms", "collect_p99_ms"),
 )
-# Fields of the specification; None is no batch of the pipeline's.
+# Fields of the specification; None for no batch of the pipeline.
 WAYS: Mapping[str, SpecFields | None] = {
     BARE: None,
     "chunk 1": {"chunk": 1},
@@ -31,13 +31,13 @@ WAYS: Mapping[str, SpecFields | None] = {
     "chunk 10": {"chunk": 10},
     "chunk auto": {"chunk": "auto"},
 }
-# The specification's own default, said here since the ideal makespan follows from it.
+# The default of a specification: the ideal makespan follows from it.
 CONCURRENCY = 8
 
 
 @dataclass(frozen=True)
 class Case:
-    """One setting: how items go, queue-workers working at once, milliseconds a model call takes, items to run."""
+    """One case: the way of the items, the queue-workers at work, the milliseconds of a model call, the items to run."""
 
     way: str
     parallelism: int

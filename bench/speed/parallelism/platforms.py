@@ -1,4 +1,4 @@
-"""Where batches run: a local stack started for them, or an OpenFaaS that runs already."""
+"""The platforms of a run: a local stack started for it, or an OpenFaaS that runs already."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ Opener = Callable[[int], AbstractAsyncContextManager[Platform]]
 
 @contextlib.asynccontextmanager
 async def local(model_times: Sequence[int]) -> AsyncIterator[Opener]:
-    """Run Redis and S3 once, and give what starts gateway, queue-workers and functions on them, fresh each time.
+    """Run Redis and S3, and yield an opener that starts gateway, queue-workers and functions on them, fresh each time.
 
     The gateway and the queue-workers live in this process. Raises LocalError.
     """
@@ -77,7 +77,7 @@ async def local(model_times: Sequence[int]) -> AsyncIterator[Opener]:
 
 @contextlib.asynccontextmanager
 async def remote(gateway_url: str, s3: S3Info, model_ms: int, function: str) -> AsyncIterator[Opener]:
-    """Give an OpenFaaS as it is deployed, whose `function` takes `model_ms` a call; BenchError when none answers."""
+    """Yield an opener of a deployed OpenFaaS, whose `function` takes `model_ms` a call; raises BenchError."""
     await _check_gateway(gateway_url)
     platform = Platform(gateway_url, s3, {model_ms: function})
     yield lambda _parallelism: contextlib.nullcontext(platform)
@@ -89,7 +89,7 @@ def bare_spec(gateway_url: str) -> FunctionSpec:
 
 
 async def _check_gateway(url: str) -> None:
-    """Accept any HTTP answer: whether the pipeline is there shows when it is called."""
+    """Accept any HTTP answer: a missing pipeline shows when it is called."""
     try:
         async with ClientSession(timeout=PROBE) as session, session.get(f"{url}/healthz"):
             return

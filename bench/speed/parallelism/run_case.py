@@ -36,7 +36,7 @@ FUNCTION = "function"
 
 
 async def warm_up(platform: Platform, ways: Sequence[str], parallelism: int) -> None:
-    """Run a small batch every way through every model function: connections are opened and code is loaded."""
+    """Run a small batch every way through every model function, to open connections and load code."""
     for model_ms in platform.functions:
         for way in ways:
             await run_batch(platform, Case(way, parallelism, model_ms, max(20, 2 * parallelism)), repeat=0)
@@ -78,7 +78,7 @@ async def _run_pipeline(platform: Platform, case: Case, key: str, fields: SpecFi
     spec: SpecFields = {
         **fields,
         "function": platform.functions[case.model_ms],
-        # More in the queue than are worked on: else the workers would wait for the window, not for work.
+        # More messages than workers: else the workers would wait for the window, not for work.
         "window": max(128, 2 * case.parallelism),
         "deadline": DEADLINE_SECONDS,
     }
@@ -94,7 +94,7 @@ async def _run_pipeline(platform: Platform, case: Case, key: str, fields: SpecFi
 
 
 async def _run_bare(platform: Platform, case: Case) -> Progress:
-    """Send every item through the bare queue; returns what a batch would tell."""
+    """Send every item through the bare queue; returns its progress as that of a batch."""
     url = f"{platform.gateway_url}/function/{BARE}"
     query = {"items": str(case.items), "function": platform.functions[case.model_ms]}
     started = time.time()
@@ -102,16 +102,16 @@ async def _run_bare(platform: Platform, case: Case) -> Progress:
         async with ClientSession(raise_for_status=True) as session:
             async with session.post(f"{url}/start", params=query):
                 pass
-            seen = {"last": 0.0}
-            while not seen["last"]:
+            counted = {"last": 0.0}
+            while not counted["last"]:
                 await asyncio.sleep(BETWEEN_LOOKS)
                 async with session.get(f"{url}/last") as answer:
-                    seen = await answer.json()
+                    counted = await answer.json()
     except (ClientError, TimeoutError) as error:
         raise BenchError(f"the bare queue at {url} cannot be measured: {error}") from error
-    if seen["failed"]:
-        raise BenchError(f"{seen['failed']:g} of {case.items} calls through the bare queue failed")
-    end = seen["last"]
+    if counted["failed"]:
+        raise BenchError(f"{counted['failed']:g} of {case.items} calls through the bare queue failed")
+    end = counted["last"]
     return Progress("done", created=started, started=started, completed=end, ended=end, tasks=case.items)
 
 

@@ -25,7 +25,7 @@ PANEL = (4.6, 4.0)
 
 
 def row(run: Run) -> dict[str, object]:
-    """Return a run as a row; a cell is None where there is nothing to say."""
+    """Return a run as a row; a cell is None for a figure that is out of sight."""
     return {
         **{name: getattr(run.case, name) for name in ("way", "parallelism", "model_ms", "items")},
         **{name: getattr(run, name) for name in ("at_once", "repeat", "seconds", "total_seconds")},
@@ -37,7 +37,7 @@ def row(run: Run) -> dict[str, object]:
 
 
 def print_points(console: Console, points: Sequence[Point]) -> None:
-    """Print medians as three tables: what was reached, what it took, and what was asked for."""
+    """Print medians as three tables: throughput, processor time, and requests."""
     reached, used, asked = [], [], []
     for point in points:
         case = point.case
@@ -94,7 +94,7 @@ def draw_efficiency(path: Path, points: Sequence[Point]) -> None:
 
 
 def draw_costs(path: Path, points: Sequence[Point]) -> None:
-    """Draw where the processors' time goes, by process, a panel a way: at the shortest model time, over parallelism."""
+    """Draw the processor time by process, a panel a way, at the shortest model time, over parallelism."""
     shortest = _model_times(points)[0]
     ways = {way: list(group) for way, group in groupby(points, key=lambda point: point.case.way)}
     figure, grid = new_figure(len(ways), (PANEL[0] * len(ways), PANEL[1]), one_scale=True)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What to run: every way at every parallelism with every model time (milliseconds), `repeats` times over.
+    """Every way at every parallelism with every model time (milliseconds), `repeats` times.
 
-    `items` a run, or None for a number that makes it last some seconds.
+    `items` are those of a run; None chooses them so that it lasts some seconds.
     """
 
     ways: tuple[str, ...]
@@ -31,7 +31,7 @@ class Sweep:
     items: int | None
 
     def cases(self, parallelism: int) -> list[Case]:
-        """Return the settings of one parallelism with their items; the ways that are compared follow each other."""
+        """Return the cases of one parallelism with their items; the compared ways follow each other."""
         return [
             Case(way, parallelism, ms, self.items or items_for(parallelism, ms, side_by_side(way)))
             for ms in self.model_ms
@@ -40,12 +40,12 @@ class Sweep:
 
     @property
     def runs(self) -> int:
-        """How many batches are measured."""
+        """The number of measured batches."""
         return len(self.ways) * len(self.parallelism) * len(self.model_ms) * self.repeats
 
 
 async def sweep(plan: Sweep, where: AbstractAsyncContextManager[Opener], console: Console) -> list[Run]:
-    """Run everything, repeats outermost: what slows the machine for a while then slows all cases, not one.
+    """Run everything, repeats outermost: a machine slow for a while then slows all cases.
 
     Raises BenchError, LocalError, CallError.
     """

@@ -1,4 +1,4 @@
-"""What one batch of a size took, and the line that follows from several: pure functions over runs."""
+"""The figures of one batch of a size, and the line through several: pure functions over runs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 PROCESSES = ("pipeline", "model", "gateway", "redis", "s3")
 FITTED = ("open_seconds", "map_seconds", "reduce_seconds", "cpu_ms", "redis_commands", "s3_requests", "stored_bytes")
-# Fewer points lie on a line whatever they are.
+# Fewer points always lie on a line.
 FEWEST = 3
-# What a measured value may be off its line, as a share, and still count as on it.
+# The distance from the line, as a share, up to which a measured value counts as on it.
 STRAIGHT = 0.25
 
 

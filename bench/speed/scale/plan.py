@@ -1,4 +1,4 @@
-"""What a hundred million items would take on a cluster, on paper: from measured rows and stated assumptions."""
+"""The plan for a hundred million items on a cluster, from measured rows and stated assumptions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MILLION = 1e6
 
 @dataclass(frozen=True)
 class Assumed:
-    """What is not measured here. Prices are in dollars, rates are those of one of its kind, a second.
+    """The assumptions. Prices are in dollars, rates are those of one server or prefix, a second.
 
     `usable` is the share of a core that is planned with; `model_ms` are milliseconds an item in the model function;
     `invocation_seconds` is the time that one invocation has: the opening of a batch is one, and its reduce another.
@@ -45,7 +45,7 @@ ASSUMED = Assumed()
 
 @dataclass(frozen=True)
 class Need:
-    """What some items take whatever the time: S3 requests and bytes, Redis bytes with all batches open, dollars."""
+    """The needs of some items at any speed: S3 requests and bytes, Redis bytes with all batches open, dollars."""
 
     batches: int
     batch_items: int
@@ -62,7 +62,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Fleet:
-    """What does it in `hours`. `loads` are needs as multiples of what one of its kind gives: over 1 it takes more."""
+    """The fleet for `hours`. `loads` are shares of the capacity of one server or prefix: over 1 it takes more."""
 
     hours: float
     pipelines: int
@@ -72,7 +72,7 @@ class Fleet:
 
     @property
     def bottleneck(self) -> str:
-        """What there is one of, and is used the most."""
+        """The name of the largest load."""
         return max(self.loads, key=lambda name: self.loads[name])
 
     @property
@@ -82,10 +82,10 @@ class Fleet:
 
 
 def need(run: Run, items: int = ITEMS, assumed: Assumed = ASSUMED) -> Need:
-    """Return what so many items need at the costs of `run`, the largest one measured with its chunk.
+    """Return the needs of so many items at the costs of `run`, the largest one measured with its chunk.
 
-    They are split into batches whose opening and whose reduce each end within one invocation. What a batch costs once
-    counts with its items, so the costs are rather too high.
+    They are split into batches whose opening and whose reduce each end within one invocation. The fixed costs of a
+    batch count with its items, so the costs are rather too high.
     """
     slowest = max(run.open_seconds, run.reduce_seconds) / run.items
     most = min(assumed.max_rows, int(assumed.invocation_seconds / slowest))
@@ -108,7 +108,7 @@ def need(run: Run, items: int = ITEMS, assumed: Assumed = ASSUMED) -> Need:
 
 
 def fleet(run: Run, hours: float, items: int = ITEMS, assumed: Assumed = ASSUMED) -> Fleet:
-    """Return what does so many items in `hours` at the costs of `run`."""
+    """Return the fleet for so many items in `hours` at the costs of `run`."""
     seconds = hours * SECONDS
     needs = need(run, items, assumed)
     scale = items / run.items
@@ -166,23 +166,23 @@ def plan_page(largest: Sequence[Run]) -> str:
 
 def _need_rows(needs: Sequence[Need]) -> list[tuple[str, ...]]:
     return [
-        ("batches", *(f"{each.batches:,} of {each.batch_items:,}" for each in needs)),
-        ("opening / reduce of one", *(f"{each.open_seconds:.1f} s / {each.reduce_seconds:.1f} s" for each in needs)),
-        ("Redis, all batches open", *(f"{each.redis_bytes / MILLION:,.0f} MB" for each in needs)),
-        ("messages in NATS", *(f"{each.messages:,.0f}" for each in needs)),
-        ("S3 PUT / GET", *(f"{each.s3_puts:,.0f} / {each.s3_gets:,.0f}" for each in needs)),
-        ("price of the requests", *(f"${each.request_dollars:,.2f}" for each in needs)),
-        ("kept in S3", *(f"{each.stored_bytes / GB:,.1f} GB, ${each.month_dollars:,.2f} a month" for each in needs)),
+        ("batches", *(f"{one.batches:,} of {one.batch_items:,}" for one in needs)),
+        ("opening / reduce of one", *(f"{one.open_seconds:.1f} s / {one.reduce_seconds:.1f} s" for one in needs)),
+        ("Redis, all batches open", *(f"{one.redis_bytes / MILLION:,.0f} MB" for one in needs)),
+        ("messages in NATS", *(f"{one.messages:,.0f}" for one in needs)),
+        ("S3 PUT / GET", *(f"{one.s3_puts:,.0f} / {one.s3_gets:,.0f}" for one in needs)),
+        ("price of the requests", *(f"${one.request_dollars:,.2f}" for one in needs)),
+        ("kept in S3", *(f"{one.stored_bytes / GB:,.1f} GB, ${one.month_dollars:,.2f} a month" for one in needs)),
     ]
 
 
 def _fleet_rows(fleets: Sequence[Fleet]) -> list[tuple[str, ...]]:
-    loads = [(f"used of {name}", *(f"{each.loads[name]:.1%}" for each in fleets)) for name in fleets[0].loads]
+    loads = [(f"used of {name}", *(f"{one.loads[name]:.1%}" for one in fleets)) for name in fleets[0].loads]
     return [
-        ("replicas of the pipeline", *(f"{each.pipelines:,}" for each in fleets)),
-        ("queue-workers", *(f"{each.queue_workers:,}" for each in fleets)),
-        ("messages a second", *(f"{each.messages_a_second:,.1f}" for each in fleets)),
+        ("replicas of the pipeline", *(f"{one.pipelines:,}" for one in fleets)),
+        ("queue-workers", *(f"{one.queue_workers:,}" for one in fleets)),
+        ("messages a second", *(f"{one.messages_a_second:,.1f}" for one in fleets)),
         *loads,
-        ("first bottleneck", *(each.bottleneck for each in fleets)),
-        ("full at", *(f"{each.least_hours:.2f} h" for each in fleets)),
+        ("first bottleneck", *(one.bottleneck for one in fleets)),
+        ("full at", *(f"{one.least_hours:.2f} h" for one in fleets)),
     ]

@@ -1,4 +1,4 @@
-"""What a batch takes of Redis, S3 and the queue: `python -m bench.speed.sizing`, on a local stack."""
+"""The needs of a batch of Redis, S3 and the queue: `python -m bench.speed.sizing`, on a local stack."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def main(*, rows: Rows = False, readme: Readme = None, out: Out = RESULTS) -> No
         measured = run_to_end(_measure(CASES, console))
         publish(out, NAME, machine=machine, rows=[as_row(batch) for batch in measured])
     with errors_in_one_line():
-        # As they are in the file, which can then give the same pages again.
+        # Rounded as in the file, which can then give the same pages again.
         batches = read_batches(out / f"{NAME}.csv")
         speeds = read_speeds(RESULTS / "parallelism.csv")
         machine = json.loads((out / f"{NAME}.json").read_text())

@@ -1,4 +1,4 @@
-"""What one batch took, and what follows for others: pure functions over rows."""
+"""The measured batches and their figures, and the formulas from them: pure functions over rows."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ MILLION = 1_000_000
 class Case:
     """One batch to run, of the group of cases that it is compared with.
 
-    `result_bytes` are those of a result, about; `fails` is what a tenth of is failing; `workers` are the queue-workers
-    at work; the model function takes `model_ms` milliseconds a call.
+    `result_bytes` is about the size of a result; a tenth of the calls or of the items fails, by `fails`; `workers` are
+    the queue-workers at work; the model function takes `model_ms` milliseconds a call.
     """
 
     group: Group
@@ -52,10 +52,10 @@ class Case:
 class Row:
     """One batch, measured.
 
-    `seconds` are from the first release to the last item counted. Redis is in bytes: `redis_peak` what it used at most
-    over what it used before, `redis_kept` what the keys of the batch take after its end, `keys` what each took at most.
-    `messages` are all in the queue, `calls` those of the model function, `s3` the requests by operation, `stored` the
-    bytes in the bucket by kind.
+    `seconds` are from the first release to the last item counted. Redis is in bytes: `redis_peak` is its peak above its
+    use before, `redis_kept` the size of the batch's keys after its end, `keys` the peak of each kind of key. `messages`
+    are those in the queue, `calls` those of the model function, `s3` the requests by operation, `stored` the bytes in
+    the bucket by kind.
     """
 
     case: Case
@@ -88,7 +88,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Requests:
-    """S3 requests: what a batch makes once, and for each 1,000 items."""
+    """S3 requests of a batch: once, and for each 1,000 items."""
 
     puts_once: float
     gets_once: float
@@ -123,9 +123,9 @@ def requests(rows: Sequence[Row]) -> Requests:
 
 
 def memory(rows: Sequence[Row]) -> Memory:
-    """Fit the memory of batches; distances count as shares, and what a task of the window takes is its own key's.
+    """Fit the memory of batches; distances count as shares. A task of the window costs what its key takes.
 
-    A window is far below the rest, so a fit of it would be one of noise.
+    A window is far below the rest, so a fit of it would fit noise.
     """
     task = max(row.keys["inflight"] / min(row.case.window, row.case.items // row.case.chunk) for row in rows)
     peaks = np.array([row.redis_peak - task * row.case.window for row in rows], dtype=float)

@@ -33,7 +33,7 @@ def section(rows: Sequence[Row], speeds: Speeds) -> str:
 
 
 def put_into(text: str, part: str) -> str:
-    """Replace what stands between the marks of a README; raises BenchError for one that has none."""
+    """Replace the text between the marks of a README; raises BenchError for one without marks."""
     before, begun, rest = text.partition(BEGIN)
     _, ended, after = rest.partition(END)
     if not begun or not ended:

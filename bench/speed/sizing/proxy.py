@@ -1,4 +1,4 @@
-"""A proxy before the S3 server that counts requests as S3 names and prices them, and passes each on as it is."""
+"""A proxy before the S3 server that counts requests by the operations of S3, and forwards each unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LARGEST = 2**30
 # Of one connection, not of the message.
 _HOP = {"connection", "keep-alive", "transfer-encoding"}
-# What a name in the query makes of a method; after those, what is asked of a bucket and what of an object.
+# The operation of a method with a name in the query, else of a method on a bucket, else on an object.
 _BY_QUERY = {
     ("PUT", "partNumber"): "UploadPart",
     ("POST", "uploads"): "CreateMultipartUpload",
@@ -36,16 +36,16 @@ _COPIES = {"PutObject": "CopyObject", "UploadPart": "UploadPartCopy"}
 def operation(method: str, path: str, query: Mapping[str, str], headers: MultiMapping[str]) -> str:
     """Name the operation of a request by the method, the path-style path, the query and the headers (S3 API reference).
 
-    Those that no batch makes have their method's name.
+    Operations that no batch uses have the name of their method.
     """
     by_path = _OF_OBJECTS if path.strip("/").count("/") else _OF_BUCKETS
-    by_query = (name for (asked, key), name in _BY_QUERY.items() if asked == method and key in query)
-    found = next(by_query, by_path.get(method, method))
-    return _COPIES.get(found, found) if "x-amz-copy-source" in headers else found
+    by_query = (name for (verb, key), name in _BY_QUERY.items() if verb == method and key in query)
+    name = next(by_query, by_path.get(method, method))
+    return _COPIES.get(name, name) if "x-amz-copy-source" in headers else name
 
 
 class CountingProxy:
-    """Counts in `operations`, from its start on; `url` is where it listens."""
+    """Counts in `operations` from its start on, and listens at `url`."""
 
     def __init__(self, upstream: str, session: ClientSession) -> None:
         self.operations: Counter[str] = Counter()
@@ -54,7 +54,7 @@ class CountingProxy:
         self._session = session
 
     async def serve(self, request: web.Request) -> web.Response:
-        """Count a request, and pass it on with the Host that it is signed for."""
+        """Count a request, and forward it with the Host that it is signed for."""
         self.operations[operation(request.method, request.path, request.query, request.headers)] += 1
         async with self._session.request(
             request.method,

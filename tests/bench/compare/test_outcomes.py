@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.compare.outcomes import End, Outcome, by_fault, told, words
+from bench.compare.outcomes import End, Outcome, by_fault, summarize, words
 from bench.compare.report import markdown, outcome_row
 from bench.compare.summary import Verdict
 from tests.rigs.bench.machine import MACHINE
@@ -36,8 +36,10 @@ def test_runs_that_differ_are_told_apart_and_those_that_agree_are_not() -> None:
     same = [outcome(run=1), outcome(called="abca", run=2)]
     other = [*same, outcome(SHORT, run=3)]
 
-    assert told(same) == "every item once"
-    assert told(other) == "2 of 3 runs: every item once; 1 of 3 runs: 1 lost, 1 twice in the summary, 1 counted twice"
+    assert summarize(same) == "every item once"
+    assert (
+        summarize(other) == "2 of 3 runs: every item once; 1 of 3 runs: 1 lost, 1 twice in the summary, 1 counted twice"
+    )
 
 
 def test_the_runs_of_a_fault_belong_together() -> None:

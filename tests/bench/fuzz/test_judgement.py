@@ -10,7 +10,7 @@ import pytest
 from bench.fuzz.description import NO_MODE, problems
 from bench.fuzz.run import log_problems
 from bench.fuzz.sending import mode_of
-from bench.fuzz.steps import Change, Signed, changed, is_as_signed
+from bench.fuzz.steps import Change, Signed, apply_change, is_as_signed
 from bench.fuzz.wire import Answer, NoAnswerError, Request, ask, read_answers
 
 URL = "http://127.0.0.1:8080/function/pipeline/status?batch=a"
@@ -109,12 +109,12 @@ def test_a_request_has_the_mode_that_the_description_gives_it(sent: Request, mod
     ],
 )
 def test_a_changed_url_is_not_what_was_signed(change: Change, same: bool) -> None:  # noqa: FBT001
-    assert is_as_signed(QUERY, changed(QUERY, Signed("callback", "collect", 0, change))) is same
+    assert is_as_signed(QUERY, apply_change(QUERY, Signed("callback", "collect", 0, change))) is same
 
 
 def test_a_change_is_made_where_it_says() -> None:
     step = Signed("callback", "collect", 0, Change(b"sig", place=3, letter=b"0", kind="flip"))
-    assert changed(QUERY, step) == QUERY.replace(b"sig=ff", b"sig=f0")
+    assert apply_change(QUERY, step) == QUERY.replace(b"sig=ff", b"sig=f0")
 
 
 def test_answers_are_read_one_after_the_other() -> None:

@@ -168,7 +168,7 @@ def test_a_good_summary_has_no_problems() -> None:
         ({}, summary("bb", "a"), "b: the results are not the rows, each once and in order"),
         ({}, summary("a", "bb", "bb"), "b: the results are not the rows, each once and in order"),
         ({}, summary("a", failed=["bb"]), "b: 1 items failed"),
-        ({"succeeded": 1}, summary("a", "bb"), "b: the status tells (2, 1, 0) items, succeeded and failed"),
+        ({"succeeded": 1}, summary("a", "bb"), "b: the status counts (2, 1, 0) items, succeeded and failed"),
     ],
 )
 def test_a_bad_batch_is_noticed(status: dict[str, Any], found: Any, problem: str) -> None:
@@ -188,7 +188,7 @@ def test_another_items_result_is_noticed() -> None:
     found = summary("a", "bb")
     found["results"]["results"][0]["result"] = {"length": 2}
 
-    assert summary_problems("b", ROWS, STATUS, found) == ["b: a result is not its item's"]
+    assert summary_problems("b", ROWS, STATUS, found) == ["b: a result belongs to another item"]
 
 
 def test_a_small_load_on_the_local_stack_keeps_every_check(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_a_small_run_is_written_down(tmp_path: Path) -> None:
         assert int(row["tries"]) >= 2
     page = (tmp_path / "notify.md").read_text()
     assert page in ended.output
-    assert figures(page)["told once"] == "2"
+    assert figures(page)["notified once"] == "2"
 
 
 def test_what_is_told_twice_is_counted_so() -> None:
