@@ -15,7 +15,7 @@ from pipeline.concurrency import BackgroundTasks
 from pipeline.errors import UnavailableError
 from pipeline.identity import Identity
 from pipeline.logs import FIELDS, LONGEST_TEXT
-from tests.deploy.test_imports import modules
+from tests.rigs.images import modules
 from tests.rigs.log_lines import LogLines
 
 CALL_ID = "6c8ee0f5-6a1b-5d0c-9d53-1f0f0a5e7a51"

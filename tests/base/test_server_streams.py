@@ -11,7 +11,7 @@ from tests.rigs.function.stub_server import SETTINGS, Client, Stub
 
 
 async def _pieces(go_on: asyncio.Event, ended: asyncio.Event) -> AsyncGenerator[bytes, None]:
-    """Yield a first piece, and after `go_on` the second for ever; set `ended` when nobody reads any more."""
+    """Yield a first piece, and after `go_on` the second endlessly; set `ended` once the reader is gone."""
     try:
         yield b"first"
         await go_on.wait()

@@ -110,7 +110,7 @@ async def test_late_opening_erases_no_foreign_object(pipeline: PipelineBench) ->
     assert await store.get(f"{pipeline.batch}.json") == b"mine"
 
 
-async def test_a_batch_that_is_deleted_while_it_is_closed_leaves_nothing(
+async def test_batch_deleted_while_it_is_closed_leaves_nothing(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.serve(answering(lambda text: (200, text)))

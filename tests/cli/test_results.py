@@ -115,7 +115,7 @@ async def test_file_that_becomes_unwritable_is_a_one_line_error(tmp_path: Path, 
 
 @pytest.mark.parametrize("name", ["frame.csv", "summary.json"])
 async def test_no_other_file_in_the_folder_changes(tmp_path: Path, name: str) -> None:
-    """What another put there is theirs, and a link leads to a file of somebody's."""
+    """Files of other programs stay as they are, also behind a link."""
     theirs, link = tmp_path / "theirs", tmp_path / f".{name}.partial"
     theirs.write_text("theirs")
     link.symlink_to(theirs)

@@ -1,4 +1,4 @@
-"""What the function imports is what the image installs, and packages import nothing."""
+"""The imports of the function are the distributions that the image installs; packages import nothing."""
 
 import ast
 import re
@@ -6,15 +6,9 @@ import sys
 import tomllib
 from pathlib import Path
 
-from tests.rigs.images import HANDLER, OUTSIDE, ROOT
+from tests.rigs.images import HANDLER, ROOT, modules
 
 DISTRIBUTIONS = {"async_lru": "async-lru", "backports": "backports.zstd", "prometheus_client": "prometheus-client"}
-
-
-def modules() -> dict[str, Path]:
-    """Return the modules of the function, by their dotted names below `pipeline`."""
-    paths = [path for path in HANDLER.rglob("*.py") if path.relative_to(HANDLER).parts[0] not in OUTSIDE]
-    return {".".join(path.relative_to(HANDLER).with_suffix("").parts): path for path in paths}
 
 
 def imports(path: Path) -> set[str]:
@@ -40,24 +34,24 @@ def distributions(paths: list[Path]) -> set[str]:
 
 
 def declared(lines: list[str]) -> set[str]:
-    """Return the names of the distributions that requirements name."""
+    """Return the names of the distributions in requirements."""
     return {re.split(r"[\[<>=~!; ]", line, maxsplit=1)[0] for line in lines}
 
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def test_the_function_imports_what_is_declared_and_nothing_else() -> None:
+def test_function_imports_exactly_the_declared_distributions() -> None:
     assert distributions(list(modules().values())) == declared(PROJECT["dependencies"])
 
 
-def test_the_extra_client_is_enough_for_the_command_line() -> None:
+def test_client_extra_is_enough_for_the_command_line() -> None:
     paths = [path for folder in ("client", "cli") for path in (HANDLER / folder).rglob("*.py")]
     extra = declared(PROJECT["optional-dependencies"]["client"])
     assert distributions(paths) - declared(PROJECT["dependencies"]) == extra
 
 
 def test_packages_import_nothing() -> None:
-    """A name that is re-exported would be imported past its layer."""
+    """A re-exported name could be imported past its layer."""
     packages = {name: imports(path) for name, path in modules().items() if name.endswith("__init__")}
     assert packages == {key: set() for key in packages}

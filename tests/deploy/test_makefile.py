@@ -92,7 +92,7 @@ def test_dry_run_quotes_for_the_shell(ready: Path) -> None:
     assert "--csv='a b.csv'" in make(ready, "-n", "demo", "CSV=a b.csv").stdout
 
 
-def test_local_stack_knows_every_option() -> None:
+def test_local_stack_takes_every_option() -> None:
     command = [sys.executable, "-m", "pipeline.local", "demo", "--help"]
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
     shown = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout

@@ -97,7 +97,7 @@ async def test_wrong_replayed_and_repurposed_signatures_do_nothing(steady: Clust
     assert (final["state"], final["succeeded"]) == ("done", 60)
 
 
-async def test_no_secret_travels(steady: Cluster) -> None:
+async def test_queue_messages_contain_no_secret(steady: Cluster) -> None:
     await steady.submit_rows([f"slow 0.2 {number}" for number in range(40)])
     secrets = [path.read_text() for path in steady.stack.secrets_dir.iterdir()]
     messages = [m for m in steady.stack.gateway.messages() if m.headers.get("X-Mode") == "task"]

@@ -124,9 +124,7 @@ async def test_unreadable_file_is_a_400_and_leaves_nothing(steady: Cluster, body
         (b'{"input": "x", "function": "pipeline"}', "", "the specification is not valid"),
     ],
 )
-async def test_malformed_request_is_told_what_was_expected(
-    steady: Cluster, body: bytes, batch: str, problem: str
-) -> None:
+async def test_malformed_request_gets_the_expected_form(steady: Cluster, body: bytes, batch: str, problem: str) -> None:
     status, answer = await steady.call("batch", body=body, X_Batch_Id=batch)
     assert status == 400
     assert answer["error"].startswith(problem)

@@ -35,7 +35,7 @@ def test_no_script_passes_a_negated_number_to_redis(script: str) -> None:
 
 
 @scripts
-def test_a_header_says_what_the_script_does_and_names_arguments_and_reply_with_their_types(script: str) -> None:
+def test_header_has_purpose_arguments_and_reply_with_types(script: str) -> None:
     lines = body(script).splitlines()
     header = lines[: next(number for number, line in enumerate(lines) if not line.startswith("--"))]
     declared = [line for line in header if line.startswith("-- @")]
@@ -50,7 +50,7 @@ def test_a_header_says_what_the_script_does_and_names_arguments_and_reply_with_t
 
 
 @scripts
-def test_a_script_uses_each_argument_by_its_name_alone(script: str) -> None:
+def test_script_uses_each_argument_by_its_name_only(script: str) -> None:
     source = SOURCES[script]
     names = [*source.arguments, source.rest] if source.rest else [*source.arguments]
     text = code(body(script))
@@ -80,7 +80,7 @@ def test_no_line_is_added_to_a_script() -> None:
         assert source.text.count("\n") == COMMON.count("\n") + body(script).count("\n")
 
 
-def test_the_states_in_the_scripts_are_those_of_the_table() -> None:
+def test_states_in_the_scripts_equal_the_table() -> None:
     text = re.sub(r"\bget\([^()]*\)", "", code(COMMON + "".join(map(body, SOURCES))))
     compared = re.findall(r"\b(?:state|outcome) [=~]= ('\w+')", text)
     written = re.findall(r"(?:'(?:state|outcome)', |\bstate = |\bstart_closing\()([^,)\n]*)", text)

@@ -42,7 +42,7 @@ async def test_cookies_are_not_returned_and_no_other_header_is_sent(pipeline: Pi
     }
 
 
-async def test_no_proxy_of_the_environment_is_run_notified(
+async def test_proxy_of_the_environment_is_not_used(
     pipeline: PipelineBench, hooks: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")

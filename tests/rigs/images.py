@@ -91,3 +91,9 @@ def _matches(path: Path, pattern: str) -> bool:
         return fnmatch.fnmatch(path.name, pattern.removeprefix("**/"))
     wanted = Path(pattern).parts
     return len(wanted) == len(path.parts) and all(map(fnmatch.fnmatch, path.parts, wanted))
+
+
+def modules() -> dict[str, Path]:
+    """Return the modules of the function, by their dotted names below `pipeline`."""
+    paths = [path for path in HANDLER.rglob("*.py") if path.relative_to(HANDLER).parts[0] not in OUTSIDE]
+    return {".".join(path.relative_to(HANDLER).with_suffix("").parts): path for path in paths}

@@ -53,7 +53,7 @@ async def slot_of(opened: OpenLedger, number: int) -> int:
     return cast("RedisCluster", opened.redis).keyslot(opened.bench(number).key())
 
 
-async def test_batches_on_every_node_live_whole_open_ledger(opened: OpenLedger, cluster: RedisNodes) -> None:
+async def test_batches_on_every_node_run_to_their_end(opened: OpenLedger, cluster: RedisNodes) -> None:
     for number in BATCHES:
         await begin(opened.bench(number))
     assert len({(await owner(opened, cluster, number)).port for number in BATCHES}) == 3
@@ -61,7 +61,7 @@ async def test_batches_on_every_node_live_whole_open_ledger(opened: OpenLedger, 
         await end(opened.bench(number))
 
 
-async def test_a_node_restarts_in_the_middle_of_open_ledger(opened: OpenLedger, cluster: RedisNodes) -> None:
+async def test_batches_run_through_the_restart_of_a_node(opened: OpenLedger, cluster: RedisNodes) -> None:
     for number in BATCHES:
         await begin(opened.bench(number))
     node = cluster.nodes[1]

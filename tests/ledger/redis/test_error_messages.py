@@ -71,7 +71,7 @@ def test_unreachable_cluster_names_the_cause(error: Exception, *, again: bool, w
 
 
 @pytest.mark.parametrize("kind", [redis.ResponseError, redis.ConnectionError, redis.AuthenticationError])
-def test_what_was_sent_to_redis_is_never_message_of(kind: type[Exception]) -> None:
+def test_data_sent_to_redis_is_never_in_a_message(kind: type[Exception]) -> None:
     assert SECRET not in message_of(kind(f"OOM value {SECRET}"))
 
 

@@ -35,7 +35,7 @@ async def opened(watched: Watched, name: str) -> AsyncIterator[OpenLedger]:
 
 
 @EITHER_WAY
-async def test_a_failover_in_the_middle_of_open_ledger(opened: OpenLedger, watched: Watched) -> None:
+async def test_open_batches_run_through_a_failover(opened: OpenLedger, watched: Watched) -> None:
     for number in range(3):
         await begin(opened.bench(number))
     await watched.lose_the_primary()
