@@ -30,6 +30,11 @@ def too_large() -> Reply:
     return Reply(413, f"the result is over {RESULT_LIMIT // MIB} MiB".encode())
 
 
+def nest(value: bytes) -> bytes:
+    """Wrap JSON in arrays: a parser that reads them can also read the value further down the call stack."""
+    return b"[" * SPARE_NESTING + value + b"]" * SPARE_NESTING
+
+
 def as_json(body: bytes) -> tuple[msgspec.Raw, Literal["base64"] | None]:
     """Return a result as one line of JSON: unchanged if it is JSON, else as a string; and the encoding of binary data.
 
@@ -42,8 +47,7 @@ def as_json(body: bytes) -> tuple[msgspec.Raw, Literal["base64"] | None]:
             msgspec.json.decode(body, type=msgspec.Raw)
         else:
             orjson.loads(body)
-        nested = b"[" * SPARE_NESTING + body + b"]" * SPARE_NESTING
-        return msgspec.Raw(msgspec.json.format(nested, indent=-1)[SPARE_NESTING:-SPARE_NESTING]), None
+        return msgspec.Raw(msgspec.json.format(nest(body), indent=-1)[SPARE_NESTING:-SPARE_NESTING]), None
     except (orjson.JSONDecodeError, msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         pass
     try:

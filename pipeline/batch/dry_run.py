@@ -13,7 +13,6 @@ from pipeline.batch.existing import being_deleted, find_existing, id_in_use
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
 from pipeline.identity import Identity
-from pipeline.inputs.check_query import check_query
 from pipeline.inputs.open_input import Input, open_input
 from pipeline.ledger.replies import State
 from pipeline.openfaas.gateway import Request
@@ -46,7 +45,6 @@ async def describe_dry_run(
     existing = await _describe_existing(context, name, submission.digest)
     try:
         async with asyncio.timeout(limit), open_input(context, submission, body) as source:
-            await check_query(context, spec, source.schema)
             cutter = Cutter(source.chunk)
             rows = await _cut(source, cutter, whole_tasks=spec.chunk_call)
     except TimeoutError:

@@ -10,7 +10,6 @@ from pipeline.batch.generations import plan_generation
 from pipeline.concurrency import renew_every
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
-from pipeline.inputs.check_query import check_query
 from pipeline.inputs.open_input import open_input
 from pipeline.ledger.ledger import OPENING_LEASE, ClaimKind
 from pipeline.ledger.replies import Claim
@@ -61,7 +60,6 @@ async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     spec = new.submission.spec
     renewal = renew_every(OPENING_LEASE / 3, lambda: renew_claim(context, new))
     async with renewal, open_input(context, new.submission) as source:
-        await check_query(context, spec, source.schema)
         # Two replicas read the same rows of an object, but not of a prefix, which may hold another object by now.
         frames = _while_claimed(context, new, source.frames) if spec.address.is_prefix else source.frames
         manifest = await context.snapshots.write(new.name, 0, frames, source.shape, source.chunk)

@@ -2,28 +2,31 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import polars as pl
 from polars.exceptions import PolarsError
 
 from pipeline.errors import BadRequestError
-from pipeline.inputs.decompress import BLANK_LIMIT, SEPARATORS, unpack
-from pipeline.inputs.items import as_text, check_names, numbered
+from pipeline.inputs.decompress import unpack
+from pipeline.inputs.items import check_names
+from pipeline.inputs.limits import BLANK_LIMIT, LINE_LIMIT, MOST_COLUMNS, PIECE_CELLS
 from pipeline.inputs.sniff import check_kind
 from pipeline.spec.input_format import TITLES, Format
+from pipeline.units import MIB
 
+SEPARATORS: MappingProxyType[Format, bytes] = MappingProxyType({"csv": b",", "tsv": b"\t"})
 _NOT_UTF8 = "it is not UTF-8: convert it, for example with iconv -f latin1 -t utf-8"
 
 
 def open_rows(path: Path, form: Format = "csv") -> pl.LazyFrame | None:
     """Scan a CSV or TSV file, plain, gzip or zstd; None when there is no header line at all. Every cell is text.
 
-    A packed file is unpacked beside itself first. Raises BadRequestError for what is no such file in UTF-8, and for
-    what no replica could hold; UnavailableError when there is no room for what is unpacked.
+    Raises BadRequestError for a file that is not of this format in UTF-8, or breaks a limit, and as `unpack`.
     """
-    path = unpack(path, form)
+    path = unpack_lines(path, form)
     check_kind(path, form)
     try:
         rows = pl.scan_csv(path, infer_schema=False, glob=False, separator=SEPARATORS[form].decode())
@@ -40,8 +43,13 @@ def open_rows(path: Path, form: Format = "csv") -> pl.LazyFrame | None:
     return rows
 
 
+def unpack_lines(path: Path, form: Format = "csv") -> Path:
+    """Unpack a file and check its header, lines and missing cells; raises BadRequestError, and as `unpack`."""
+    return unpack(path, form, _Limits(SEPARATORS[form]).check)
+
+
 async def count_lines(rows: pl.LazyFrame, form: Format = "csv") -> int:
-    """Count the lines, blank ones too; raises BadRequestError where they cannot be read."""
+    """Count the lines, blank ones too; raises BadRequestError when they cannot be read."""
     try:
         return int((await asyncio.to_thread(rows.select(pl.len()).collect, engine="streaming")).item())
     except (PolarsError, OSError) as error:
@@ -49,9 +57,9 @@ async def count_lines(rows: pl.LazyFrame, form: Format = "csv") -> int:
 
 
 async def read_lines(rows: pl.LazyFrame, form: Format = "csv") -> AsyncIterator[pl.DataFrame]:
-    """Yield the rows as frames in order. A line with nothing in it is no row; one with quoted empty cells is.
+    """Yield the rows as frames in order. A line with nothing in it is no row; a line of quoted empty cells is one.
 
-    Raises BadRequestError where a row cannot be read, and for more than 10,000,000 blank lines.
+    Raises BadRequestError when a row cannot be read, and for more than 10,000,000 blank lines.
     """
     frames = iter(rows.collect_batches(maintain_order=True))
     blank = 0
@@ -70,14 +78,6 @@ async def read_lines(rows: pl.LazyFrame, form: Format = "csv") -> AsyncIterator[
         yield frame
 
 
-def read_rows(rows: pl.LazyFrame, column: str, most: int) -> AsyncIterator[pl.DataFrame]:
-    """Yield the rows of a CSV with the cells of `column` as items: see `read_lines` and `numbered`.
-
-    A missing cell is an empty item.
-    """
-    return numbered(read_lines(rows), partial(as_text, column=column, missing=""), most)
-
-
 def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:
     """Drop the rows in which every cell is missing."""
     blank = frame.to_series(0).is_null()
@@ -93,3 +93,70 @@ def _unreadable(error: Exception, form: Format) -> BadRequestError:
     if "utf-8" in reason.lower() or "utf8" in reason.lower():
         reason = _NOT_UTF8
     return BadRequestError(f"the input cannot be read as {TITLES[form]}: {reason}")
+
+
+@dataclass
+class _Limits:
+    """Checks a file piece by piece: its header, its longest line, its missing cells.
+
+    `line_size` counts the bytes of the last line so far, `is_quoted` says whether the next piece begins in quotes.
+    """
+
+    separator: bytes
+    columns: int = 0
+    line_size: int = 0
+    is_quoted: bool = False
+
+    def check(self, piece: bytes) -> None:
+        """Check the next MiB of the file; raises BadRequestError for a part that would fill a replica's memory."""
+        self.columns = self.columns or _count_columns(piece, self.separator)
+        end = _last_newline(piece, is_quoted=self.is_quoted)
+        self.line_size = self.line_size + len(piece) if end < 0 else len(piece) - end
+        if self.line_size > LINE_LIMIT:
+            raise BadRequestError(f"the input has a line over {LINE_LIMIT // MIB} MiB, or a quote that is never closed")
+        if self._is_sparse(piece):
+            raise BadRequestError(
+                f"the input has {self.columns} columns, and too many lines with most of their cells missing"
+            )
+        self.is_quoted ^= piece.count(b'"') % 2 == 1
+
+    def _is_sparse(self, piece: bytes) -> bool:
+        """Return whether the lines of a piece have far more cells than letters: a missing cell takes memory too."""
+        if piece.count(b"\n") * self.columns <= PIECE_CELLS:
+            return False
+        outside = piece.split(b'"')[int(self.is_quoted) :: 2]
+        return sum(text.count(b"\n") for text in outside) * self.columns > PIECE_CELLS
+
+
+def _last_newline(piece: bytes, *, is_quoted: bool) -> int:
+    """Return the place of the last newline outside of quotes, -1 for none; `is_quoted` is the start of the piece."""
+    inside = is_quoted ^ (piece.count(b'"') % 2 == 1)
+    place = len(piece)
+    while (newline := piece.rfind(b"\n", 0, place)) >= 0:
+        inside ^= piece.count(b'"', newline, place) % 2 == 1
+        if not inside:
+            return newline
+        place = piece.rfind(b'"', 0, newline)
+        if place < 0:
+            return -1
+        inside = False
+    return -1
+
+
+def _count_columns(head: bytes, separator: bytes) -> int:
+    """Count the columns in the first MiB, a separator in a name too; raises BadRequestError for too many."""
+    *lines, last = head.split(b"\n")
+    separators, is_quoted = 0, False
+    for line in lines:
+        separators += line.count(separator)
+        is_quoted ^= line.count(b'"') % 2 == 1
+        if line.strip() and not is_quoted:
+            break
+    else:
+        separators = MOST_COLUMNS if len(head) == MIB else separators + last.count(separator)
+    if separators >= MOST_COLUMNS:
+        raise BadRequestError(
+            f"the input's header is too large: expected at most {MOST_COLUMNS} columns, in at most 1 MiB with the "
+            "blank lines before it"
+        )
+    return separators + 1

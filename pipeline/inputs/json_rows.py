@@ -1,9 +1,9 @@
-"""Read rows that are JSON objects: lines of them (NDJSON), or one array. Types are inferred over the whole input.
+"""Read rows that are lines of one JSON object each. The types of the columns are inferred from the whole input.
 
-A column that holds one kind of value everywhere has its type: text, Boolean, Int64, or Float64 where some numbers have
-a fraction. Every other one, of nested values, of several kinds, or of numbers that a type would round, is the JSON text
-of its values, so that nothing is lost. A key that is missing in a row is null. Where JSON leaves open what is meant, a
-name that an object has twice or half a surrogate pair, the input is refused.
+A column with one kind of value everywhere has its type: text, Boolean, Int64, or Float64 when some numbers have a
+fraction. Every other column (nested values, several kinds, numbers that a type would round) is the JSON text of its
+values, so that nothing is lost. A key that is missing in a row is null. JSON with no clear meaning is refused: a name
+that an object has twice, or half a surrogate pair.
 """
 
 import json
@@ -17,8 +17,8 @@ import msgspec
 import polars as pl
 
 from pipeline.errors import BadRequestError
-from pipeline.inputs.decompress import BLANK_LIMIT, LINE_LIMIT, MOST_COLUMNS, PIECE_CELLS
-from pipeline.inputs.json_types import STRICT, Kind, has_type, kind_of, make_column
+from pipeline.inputs.json_types import STRICT_DECODER, Kind, has_type, kind_of, make_column
+from pipeline.inputs.limits import BLANK_LIMIT, LINE_LIMIT, MOST_COLUMNS, PIECE_CELLS
 from pipeline.units import MIB
 
 NAMES_LIMIT = MIB
@@ -30,20 +30,21 @@ Row = dict[str, msgspec.Raw]
 
 @dataclass
 class JsonRows:
-    """A plain file of lines; `noun` is what a line is called in an error. `kinds` gives what each column holds.
+    """A plain file of lines. In errors a line is called `noun`.
 
-    `named` is how many letters their names have together.
+    `kinds` has the kinds of the values of each column, `names_length` the characters of all their names together.
     """
 
     path: Path
     noun: str
     kinds: dict[str, Kind] = field(default_factory=dict)
-    named: int = 0
+    names_length: int = 0
 
-    def infer(self, most: int) -> int:
-        """Read all lines once, for their columns; returns how many rows they are.
+    def infer(self, max_rows: int) -> int:
+        """Read all lines once, to find the columns; returns the number of rows.
 
-        Raises BadRequestError for what is no JSON object, or too many, and for more than 10,000,000 blank lines.
+        Raises BadRequestError for a line that is no JSON object, for more than `max_rows` rows, and for more than
+        10,000,000 blank lines.
         """
         count = 0
         for first, piece in self._pieces():
@@ -51,14 +52,14 @@ class JsonRows:
             count += len(rows)
             if first + piece.count(b"\n") - count > BLANK_LIMIT:
                 raise BadRequestError(f"the input has more than {BLANK_LIMIT} blank lines")
-            if count > most:
-                raise BadRequestError(f"the input has more than {most} rows (setting max_rows)")
+            if count > max_rows:
+                raise BadRequestError(f"the input has more than {max_rows} rows (setting max_rows)")
             cells: dict[str, list[msgspec.Raw]] = defaultdict(list)
             for row in rows:
                 for name, value in row.items():
                     cells[name].append(value)
             for name, values in cells.items():
-                self._add(name, values, piece, first)
+                self._add_kinds(name, values, piece, first)
         return count
 
     @property
@@ -67,7 +68,7 @@ class JsonRows:
         return [name for name, kind in self.kinds.items() if not has_type(kind)]
 
     def frames(self) -> Iterator[pl.DataFrame]:
-        """Yield the rows in order, after `infer`; a frame is small, however many columns there are."""
+        """Yield the rows in order, after `infer`; the more columns, the fewer rows a frame."""
         height = max(1, PIECE_CELLS // max(1, len(self.kinds)))
         for first, piece in self._pieces():
             rows = self._decode(piece, first)
@@ -75,7 +76,7 @@ class JsonRows:
                 yield self.frame(rows[start : start + height])
 
     def frame(self, rows: list[Row]) -> pl.DataFrame:
-        """Make a frame of rows."""
+        """Return a frame of rows."""
         kinds = self.kinds.items()
         return pl.DataFrame({name: make_column(kind, [row.get(name, _NULL) for row in rows]) for name, kind in kinds})
 
@@ -102,28 +103,27 @@ class JsonRows:
             piece.decode()
             rows = list(map(_ROW.decode, filter(bytes.strip, piece.split(b"\n"))))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._find_fault(piece, first)
-        if sum(map(len, rows)) != _most_names(piece):
-            self._find_twice(piece, first)
+            self._raise_unreadable(piece, first)
+        if sum(map(len, rows)) != _max_names(piece):
+            self._check_repeated_names(piece, first)
         return rows
 
-    def _add(self, name: str, values: list[msgspec.Raw], piece: bytes, first: int) -> None:
-        known = self.kinds.get(name)
-        if known is None:
-            self._check_names(name)
+    def _add_kinds(self, name: str, values: list[msgspec.Raw], piece: bytes, first: int) -> None:
+        if name not in self.kinds:
+            self._count_name(name)
         try:
-            self.kinds[name] = (known or Kind.NULL) | kind_of(values)
+            self.kinds[name] = self.kinds.get(name, Kind.NULL) | kind_of(values)
         except (msgspec.DecodeError, RecursionError):
-            self._find_fault(piece, first)
+            self._raise_unreadable(piece, first)
 
-    def _check_names(self, name: str) -> None:
+    def _count_name(self, name: str) -> None:
         if len(self.kinds) >= MOST_COLUMNS:
             raise BadRequestError(f"the input has too many columns: expected at most {MOST_COLUMNS}")
-        self.named += len(name)
-        if self.named > NAMES_LIMIT:
+        self.names_length += len(name)
+        if self.names_length > NAMES_LIMIT:
             raise BadRequestError(f"the names of the input's columns are over {NAMES_LIMIT // MIB} MiB together")
 
-    def _find_fault(self, piece: bytes, first: int) -> NoReturn:
+    def _raise_unreadable(self, piece: bytes, first: int) -> NoReturn:
         """Raise BadRequestError for the first line that cannot be read."""
         for number, line in enumerate(piece.split(b"\n"), first):
             if line.strip():
@@ -136,42 +136,42 @@ class JsonRows:
                 except RecursionError as error:
                     raise BadRequestError(f"{self.noun} {number} is nested too deep") from error
                 except msgspec.DecodeError as error:
-                    raise BadRequestError(f"{self.noun} {number} {_fault(line, error)}") from error
+                    raise BadRequestError(f"{self.noun} {number} {_describe(line, error)}") from error
         raise BadRequestError(f"the input cannot be read as JSON objects from {self.noun} {first} on")
 
-    def _find_twice(self, piece: bytes, first: int) -> None:
-        """Raise BadRequestError for a line with an object that has a name twice."""
+    def _check_repeated_names(self, piece: bytes, first: int) -> None:
+        """Raise BadRequestError for the first line with an object that has a name twice."""
 
-        def once(pairs: list[tuple[str, Any]]) -> int:
+        def check_names(pairs: list[tuple[str, Any]]) -> int:
             names = [name for name, _ in pairs]
             if len(set(names)) < len(names):
-                twice = next(name for name in names if names.count(name) > 1)
-                raise BadRequestError(f"{self.noun} {number} has {twice[:80]!r} more than once")
+                repeated = next(name for name in names if names.count(name) > 1)
+                raise BadRequestError(f"{self.noun} {number} has {repeated[:80]!r} more than once")
             return len(names)
 
-        reader = json.JSONDecoder(object_pairs_hook=once, parse_int=float)
+        reader = json.JSONDecoder(object_pairs_hook=check_names, parse_int=float)
         for number, line in enumerate(piece.split(b"\n"), first):
-            if line.strip() and len(_ROW.decode(line)) != _most_names(line):
+            if line.strip() and len(_ROW.decode(line)) != _max_names(line):
                 try:
                     reader.decode(line.decode())
                 except RecursionError as error:
                     raise BadRequestError(f"{self.noun} {number} is nested too deep") from error
 
 
-def _most_names(text: bytes) -> int:
-    """Return a number that is at least that of all names in objects, and just that where most JSON comes from.
+def _max_names(text: bytes) -> int:
+    """Return an upper bound of the number of names in objects, which is exact for the JSON of most programs.
 
     The quote that ends a name is followed by a colon, or by space before it.
     """
     return sum(map(text.count, (b'":', b'" ', b'"\t', b'"\r')))
 
 
-def _fault(line: bytes, error: Exception) -> str:
-    """Say what is wrong with a line that is not UTF-8, no JSON, or no object."""
+def _describe(line: bytes, error: Exception) -> str:
+    """Return what is wrong with a line that msgspec does not read as an object."""
     if isinstance(error, msgspec.ValidationError):
         return f"is no row: {str(error)[0].lower()}{str(error)[1:]}"
     try:
-        STRICT.decode(line.decode())
+        STRICT_DECODER.decode(line.decode())
     except (ValueError, RecursionError):
         return f"is no JSON: {error}"
     return "has a \\u escape that is half of a pair"

@@ -1,4 +1,4 @@
-"""What the values of a column of JSON are, and the type that holds them all without a loss."""
+"""The kinds of the values in a JSON column, and the column type that holds them all without loss."""
 
 import json
 from collections.abc import Iterable
@@ -8,9 +8,10 @@ from typing import Any, NoReturn
 import msgspec
 import polars as pl
 
-SPARE_NESTING = 200
-# Up to so many letters a whole number is one that a float holds exactly.
-_EXACT_LETTERS = 15
+from pipeline.answers.reply import nest
+
+# A float holds every whole number of so many characters exactly.
+_EXACT_LENGTH = 15
 _EXACT = 2**53
 _INT64 = range(-(2**63), 2**63)
 
@@ -19,12 +20,12 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-# Reads numbers as floats, which have no limit of digits.
-STRICT = json.JSONDecoder(parse_int=float, parse_constant=_no_constant)
+# Floats have no limit of digits.
+STRICT_DECODER = json.JSONDecoder(parse_int=float, parse_constant=_no_constant)
 
 
 class Kind(Flag):
-    """What the values of a column are; `LARGE` are whole numbers that a float would round, `OTHER` has no type."""
+    """The kinds of the values of a column; a float would round a `LARGE` whole number, `OTHER` has no column type."""
 
     NULL = 0
     TEXT = auto()
@@ -35,7 +36,7 @@ class Kind(Flag):
     OTHER = auto()
 
 
-_HEADS = {
+_KIND_BY_FIRST_BYTE = {
     ord(letter): kind
     for letters, kind in {
         '"': Kind.TEXT,
@@ -59,24 +60,25 @@ _TYPES: dict[Kind, tuple[pl.DataType, msgspec.json.Decoder[Any]]] = {
 
 
 def has_type(kind: Kind) -> bool:
-    """Say whether a type holds all values of this kind; else a column of them is JSON text."""
+    """Return whether a column type holds all values of this kind; else their column is JSON text."""
     return kind in _TYPES
 
 
 def kind_of(values: list[msgspec.Raw]) -> Kind:
-    """Say what these are; raises msgspec.DecodeError or RecursionError for what cannot be passed on."""
+    """Return the kinds of some values; raises msgspec.DecodeError or RecursionError for a value that cannot be sent."""
     texts = list(map(bytes, values))
     kind = Kind.NULL
-    for head in {text[0] for text in texts}:
-        kind |= _HEADS[head]
+    for first_byte in {text[0] for text in texts}:
+        kind |= _KIND_BY_FIRST_BYTE[first_byte]
     if Kind.TEXT in kind:
-        # Whatever is taken as text can be read as such.
+        # A text may have an escape that is half of a pair.
         _TYPES[Kind.TEXT][1].decode(_array(text for text in texts if text[0] == ord('"')))
     if Kind.OTHER in kind:
-        spare, more = b"[" * SPARE_NESTING, b"]" * SPARE_NESTING
-        msgspec.json.decode(spare + _array(text for text in texts if text[0] in b"[{") + more)
+        msgspec.json.decode(nest(_array(text for text in texts if text[0] in b"[{")))
     if Kind.WHOLE in kind:
-        kind = kind & ~Kind.WHOLE | _kind_of_numbers([text for text in texts if _HEADS[text[0]] is Kind.WHOLE])
+        kind = kind & ~Kind.WHOLE | _kind_of_numbers(
+            [text for text in texts if _KIND_BY_FIRST_BYTE[text[0]] is Kind.WHOLE]
+        )
     return kind
 
 
@@ -89,11 +91,11 @@ def _kind_of_numbers(texts: list[bytes]) -> Kind:
         try:
             _TYPES[Kind.FRACTION][1].decode(_array(fractions))
         except msgspec.ValidationError:
-            # Out of the range of a float.
+            # It is out of the range of a float.
             kind |= Kind.OTHER
     if whole:
         kind |= Kind.WHOLE
-        if max(map(len, whole)) > _EXACT_LETTERS:
+        if max(map(len, whole)) > _EXACT_LENGTH:
             kind |= _kind_of_large(whole)
     return kind
 
@@ -110,7 +112,7 @@ def _kind_of_large(texts: list[bytes]) -> Kind:
 
 
 def make_column(kind: Kind, values: list[msgspec.Raw]) -> pl.Series:
-    """Make the column of a kind; raises nothing for values of it."""
+    """Return the column of values of this kind."""
     if kind in _TYPES:
         dtype, decoder = _TYPES[kind]
         return pl.Series(values=decoder.decode(_array(values)), dtype=dtype)

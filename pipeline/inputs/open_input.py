@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +12,7 @@ import polars as pl
 
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
-from pipeline.inputs.csv_rows import count_lines, open_rows, read_lines
-from pipeline.inputs.decompress import SEPARATORS
+from pipeline.inputs.csv_rows import SEPARATORS, count_lines, open_rows, read_lines
 from pipeline.inputs.items import (
     PREFERRED_COLUMN,
     as_json,
@@ -23,23 +22,27 @@ from pipeline.inputs.items import (
     check_names,
     check_split,
     choose_column,
-    numbered,
+    with_items,
 )
 from pipeline.inputs.s3_prefix import list_prefix
 from pipeline.inputs.typed_reader import Table, open_table
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.chunk_size import auto_chunk
 from pipeline.spec.submission import Submission
-from pipeline.store.columns import ITEM
+from pipeline.sql.rewrite import check
+from pipeline.store.columns import ITEM, table_schema
 from pipeline.store.snapshot import Shape
 
-# What the items are called where each is an object of several columns.
+# The name of the items when each is an object of several columns.
 OBJECTS = "item"
 
 
 @dataclass(frozen=True)
 class Input:
-    """How its items are made, the types of its own columns, the items a task, and its rows as `numbered` has them."""
+    """An open input: how its items are made, the types of its own columns, the items a task, and its frames of rows.
+
+    The frames are those of `with_items`.
+    """
 
     shape: Shape
     schema: dict[str, pl.DataType]
@@ -49,9 +52,9 @@ class Input:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What was read of an input: `missing` is the item of a missing cell of text, None for none.
+    """The rows of an input before their items are made.
 
-    `separator` stands between the cells of a line, '' where there are none.
+    `missing` is the item of a missing cell of text, None for none. `separator` divides the cells of a line of text.
     """
 
     schema: dict[str, pl.DataType]
@@ -64,83 +67,91 @@ class _Rows:
 
 @asynccontextmanager
 async def open_input(context: Context, submission: Submission, body: bytes | None = None) -> AsyncIterator[Input]:
-    """Open a submission's input; `body` is the input where it is not in the bucket yet.
+    """Open a submission's input and check its query; `body` is the input when it is not in the bucket yet.
 
-    Raises BadRequestError when it cannot be read, MissingObjectError when it is gone, UnavailableError.
+    Raises BadRequestError when the input cannot be read or the query does not fit it, MissingObjectError when the
+    object is gone, and UnavailableError.
     """
-    spec = submission.spec
-    # A thread that still unpacks when its caller gives up may write into the folder while it is removed.
+    # A thread that still unpacks after its caller was cancelled may write into the folder while it is removed.
     with tempfile.TemporaryDirectory(prefix="pipeline-", ignore_cleanup_errors=True) as folder:
-        rows = await _open(context, submission, body, Path(folder) / "input")
-        if not rows.schema:
-            column = OBJECTS if spec.columns else spec.column or PREFERRED_COLUMN
-            yield Input(Shape(column), {}, 1, rows.frames())
-            return
-        check_names(list(rows.schema))
-        shape, make_items = _items(spec, rows)
-        chosen = spec.chunk
-        chunk = auto_chunk(await rows.count(), spec, context.settings) if chosen == "auto" else chosen
-        yield Input(shape, rows.schema, chunk, numbered(rows.frames(), make_items, context.settings.max_rows))
+        rows = await _read(context, submission, body, Path(folder) / "input")
+        opened = await _input(context, submission.spec, rows)
+        await check_query(context, submission.spec, opened.schema)
+        yield opened
 
 
-async def _open(context: Context, submission: Submission, body: bytes | None, path: Path) -> _Rows:
-    spec, most = submission.spec, context.settings.max_rows
+async def check_query(context: Context, spec: BatchSpec, schema: Mapping[str, pl.DataType]) -> None:
+    """Raise BadRequestError unless the query can run over results with these columns of the input.
+
+    Raises UnavailableError when the check itself cannot run.
+    """
+    if spec.sql is not None:
+        columns = table_schema(schema)
+        await context.queries.plan(check(spec.sql, list(columns)), columns)
+
+
+async def _read(context: Context, submission: Submission, body: bytes | None, path: Path) -> _Rows:
+    """Read an input by way of the file `path` and the folder around it."""
+    spec, max_rows = submission.spec, context.settings.max_rows
     address, form = spec.address.without_bucket(context.store.bucket), spec.input_format
     store = context.store.elsewhere(address.bucket)
     if address.is_prefix:
-        return _of_table(await list_prefix(store, address, path, most))
+        return _table_rows(await list_prefix(store, address, path, max_rows))
     if body is None:
         await store.download(address.key, submission.etag, path)
     else:
         await asyncio.to_thread(_write, path, body)
     if form not in SEPARATORS:
-        return _of_table(await open_table(path, form, most))
+        return _table_rows(await open_table(path, form, max_rows))
     lines = await asyncio.to_thread(open_rows, path, form)
     if lines is None:
-        return _Rows({}, frozenset(), _nothing, _none)
-    schema = dict(lines.collect_schema())
+        return _table_rows(Table(path, {}, frozenset(), rows=0))
     read, count = partial(read_lines, lines, form), partial(count_lines, lines, form)
-    return _Rows(schema, frozenset(), read, count, "", SEPARATORS[form].decode())
+    return _Rows(dict(lines.collect_schema()), frozenset(), read, count, "", SEPARATORS[form].decode())
 
 
-def _of_table(table: Table) -> _Rows:
+def _table_rows(table: Table) -> _Rows:
     async def count() -> int:
         return table.rows
 
     return _Rows(table.schema, table.json_columns, table.frames, count)
 
 
-def _items(spec: BatchSpec, rows: _Rows) -> tuple[Shape, Callable[[pl.DataFrame], pl.DataFrame]]:
-    """Return how the items are made; raises BadRequestError for columns that cannot be used."""
-    json_columns, kept = rows.json_columns, tuple(name for name in rows.schema if name in rows.json_columns)
+def _write(path: Path, body: bytes) -> None:
+    try:
+        path.write_bytes(body)
+    except OSError as error:
+        raise UnavailableError(f"the input cannot be stored under {path.parent}: {error.strerror}") from error
+
+
+async def _input(context: Context, spec: BatchSpec, rows: _Rows) -> Input:
+    if not rows.schema:
+        column = OBJECTS if spec.columns else spec.column or PREFERRED_COLUMN
+        return Input(Shape(column), {}, 1, rows.frames())
+    check_names(list(rows.schema))
+    shape, make_items = _shape(spec, rows)
+    chunk = auto_chunk(await rows.count(), spec, context.settings) if spec.chunk == "auto" else spec.chunk
+    return Input(shape, rows.schema, chunk, with_items(rows.frames(), make_items, context.settings.max_rows))
+
+
+def _shape(spec: BatchSpec, rows: _Rows) -> tuple[Shape, Callable[[pl.DataFrame], pl.DataFrame]]:
+    """Return the shape of the snapshot and the function that makes its items.
+
+    Raises BadRequestError for columns that cannot be used.
+    """
+    json_columns, json_names = rows.json_columns, tuple(name for name in rows.schema if name in rows.json_columns)
     if spec.columns:
         columns = spec.columns
         check_columns(rows.schema, columns)
-        shape = Shape(OBJECTS, derived=True, json_items=True, json_columns=kept)
+        shape = Shape(OBJECTS, derived=True, json_items=True, json_columns=json_names)
         return shape, lambda frame: frame.with_columns(as_objects(frame, columns, json_columns))
     if rows.separator and not spec.column:
         check_split(list(rows.schema), rows.separator)
     column = choose_column(list(rows.schema), spec.column)
     check_columns(rows.schema, [column])
     if column in json_columns:
-        return Shape(column, json_items=True, json_columns=kept), partial(as_text, column=column)
+        return Shape(column, json_items=True, json_columns=json_names), partial(as_text, column=column)
     if rows.schema[column] == pl.String:
-        return Shape(column, json_columns=kept), partial(as_text, column=column, missing=rows.missing)
-    shape = Shape(column, derived=True, json_items=True, json_columns=kept)
+        return Shape(column, json_columns=json_names), partial(as_text, column=column, missing=rows.missing)
+    shape = Shape(column, derived=True, json_items=True, json_columns=json_names)
     return shape, lambda frame: frame.with_columns(as_json(frame, column, json_columns).alias(ITEM))
-
-
-def _write(path: Path, body: bytes) -> None:
-    try:
-        path.write_bytes(body)
-    except OSError as error:
-        raise UnavailableError(f"the input cannot be kept under {path.parent}: {error.strerror}") from error
-
-
-async def _nothing() -> AsyncIterator[pl.DataFrame]:
-    return
-    yield
-
-
-async def _none() -> int:
-    return 0

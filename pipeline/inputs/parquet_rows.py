@@ -1,4 +1,4 @@
-"""Read the rows of a Parquet file, in order, a slice at a time. One may break its reader: `reading` runs it apart."""
+"""Read the rows of a Parquet file, in order, a slice at a time. A broken file can break the process that reads it."""
 
 import re
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from pipeline.errors import BadRequestError
-from pipeline.inputs.decompress import LINE_LIMIT, MOST_COLUMNS, PIECE_CELLS
+from pipeline.inputs.limits import LINE_LIMIT, MOST_COLUMNS, PIECE_CELLS
 from pipeline.store.cutter import row_sizes
 from pipeline.units import MIB
 
-MOST_NESTED = 32
+MOST_LEVELS = 32
 SLICE_ROWS = 16 * 1024
 SLICE_BYTES = 16 * MIB
 _UNKNOWN_TYPE = re.compile(r"could not import from `(\w{1,80})` type")
@@ -22,9 +22,9 @@ _UNKNOWN_TYPE = re.compile(r"could not import from `(\w{1,80})` type")
 
 @dataclass(frozen=True)
 class ParquetRows:
-    """A Parquet file: its rows, how many they are, and the types in which its columns are kept.
+    """A Parquet file: its rows, their number, and the types in which a snapshot stores its columns.
 
-    That is text for categories and for no type at all, pairs for maps, and for an extension what it is stored as.
+    Categories and columns of nulls are stored as text, maps as lists of pairs, extensions as their storage type.
     """
 
     rows: pl.LazyFrame
@@ -32,34 +32,28 @@ class ParquetRows:
     count: int
 
     @classmethod
-    def open(cls, path: Path, most: int) -> Self:
-        """Read what the file says of itself; raises BadRequestError for what cannot be read, or is too much."""
+    def open(cls, path: Path, max_rows: int) -> Self:
+        """Read the footer; raises BadRequestError for a broken file, and for too many rows or columns."""
         try:
             rows = pl.scan_parquet(path, glob=False, hive_partitioning=False)
             schema = dict(rows.collect_schema())
             count = int(rows.select(pl.len()).collect().item())
         except (PolarsError, OSError, PanicException) as error:
             raise _unreadable(error) from error
-        if count > most:
-            raise BadRequestError(f"the input has more than {most} rows (setting max_rows)")
+        if count > max_rows:
+            raise BadRequestError(f"the input has more than {max_rows} rows (setting max_rows)")
         if len(schema) > MOST_COLUMNS:
             raise BadRequestError(f"the input has too many columns: expected at most {MOST_COLUMNS}")
-        return cls(rows, {name: kept_as(name, dtype) for name, dtype in schema.items()}, count)
-
-    def _as_kept(self, frame: pl.DataFrame) -> pl.DataFrame:
-        columns = zip(self.schema.items(), map(_stored, frame.iter_columns()), strict=True)
-        return pl.DataFrame(
-            {name: cells if cells.dtype == kept else cells.cast(kept) for (name, kept), cells in columns}
-        )
+        return cls(rows, {name: stored_type(name, dtype) for name, dtype in schema.items()}, count)
 
     def frames(self) -> Iterator[pl.DataFrame]:
-        """Yield the rows in order; what a slice takes of memory is bounded where the last one tells of the next."""
-        start, most = 0, max(1, PIECE_CELLS // max(1, len(self.schema)))
-        height = min(most, 256)
+        """Yield the rows in order; the size of one slice sets the rows of the next, so that memory is bounded."""
+        start, max_height = 0, max(1, PIECE_CELLS // max(1, len(self.schema)))
+        height = min(max_height, 256)
         while start < self.count:
             try:
                 frame = self.rows.slice(start, height).collect(engine="streaming")
-                frame = self._as_kept(frame)
+                frame = self._cast(frame)
             except (PolarsError, OSError, PanicException) as error:
                 raise _unreadable(error) from error
             if frame.height != min(height, self.count - start):
@@ -70,42 +64,48 @@ class ParquetRows:
                 raise BadRequestError(f"row {start + large[0] + 1} is over {LINE_LIMIT // MIB} MiB")
             yield frame
             start += frame.height
-            fitting = SLICE_BYTES * frame.height // max(1, int(sizes.sum()))
-            height = max(1, min(most, SLICE_ROWS, 2 * height, fitting))
+            fitting_rows = SLICE_BYTES * frame.height // max(1, int(sizes.sum()))
+            height = max(1, min(max_height, SLICE_ROWS, 2 * height, fitting_rows))
+
+    def _cast(self, frame: pl.DataFrame) -> pl.DataFrame:
+        columns = zip(self.schema.items(), map(_storage, frame.iter_columns()), strict=True)
+        return pl.DataFrame(
+            {name: cells if cells.dtype == dtype else cells.cast(dtype) for (name, dtype), cells in columns}
+        )
 
 
-def kept_as(name: str, dtype: pl.DataType, depth: int = 0) -> pl.DataType:
-    """Return the type in which a column is kept; raises BadRequestError for one that cannot be."""
-    if depth > MOST_NESTED:
-        raise BadRequestError(f"the column {name[:80]!r} is nested too deep: expected at most {MOST_NESTED} levels")
+def stored_type(name: str, dtype: pl.DataType, depth: int = 0) -> pl.DataType:
+    """Return the type in which a snapshot stores a column; raises BadRequestError for a type that it cannot store."""
+    if depth > MOST_LEVELS:
+        raise BadRequestError(f"the column {name[:80]!r} is nested too deep: expected at most {MOST_LEVELS} levels")
 
     def inside(inner: object) -> pl.DataType:
-        return kept_as(name, _typed(inner), depth + 1)
+        return stored_type(name, _instance(inner), depth + 1)
 
-    kept = dtype
+    stored = dtype
     match dtype:
         case pl.List():
-            kept = pl.List(inside(dtype.inner))
+            stored = pl.List(inside(dtype.inner))
         case pl.Array():
-            kept = pl.Array(inside(dtype.inner), dtype.size)
+            stored = pl.Array(inside(dtype.inner), dtype.size)
         case pl.Struct():
-            kept = pl.Struct({field.name: inside(field.dtype) for field in dtype.fields})
+            stored = pl.Struct({field.name: inside(field.dtype) for field in dtype.fields})
         case pl.Map():
-            kept = pl.List(pl.Struct({"key": inside(dtype.key), "value": inside(dtype.value)}))
+            stored = pl.List(pl.Struct({"key": inside(dtype.key), "value": inside(dtype.value)}))
         case pl.BaseExtension() if not depth:
-            kept = inside(dtype.ext_storage())
+            stored = inside(dtype.ext_storage())
         case pl.Categorical() | pl.Enum() | pl.Null():
-            kept = pl.String()
+            stored = pl.String()
         case pl.Object() | pl.Unknown() | pl.BaseExtension():
             raise BadRequestError(f"the column {name[:80]!r} is of a type that cannot be read: {dtype}")
-    return kept
+    return stored
 
 
-def _stored(cells: pl.Series) -> pl.Series:
+def _storage(cells: pl.Series) -> pl.Series:
     return cells.ext.storage() if isinstance(cells.dtype, pl.BaseExtension) else cells
 
 
-def _typed(dtype: object) -> pl.DataType:
+def _instance(dtype: object) -> pl.DataType:
     return dtype if isinstance(dtype, pl.DataType) else cast("type[pl.DataType]", dtype)()
 
 

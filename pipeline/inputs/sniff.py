@@ -1,4 +1,4 @@
-"""Tell by a file's first bytes what it is instead of the format that it is read as."""
+"""Recognize a file of another format by its first bytes."""
 
 import re
 from pathlib import Path
@@ -15,24 +15,24 @@ _KINDS = (
     (re.compile(rb"\xfd7zXZ\x00|BZh\d1AY&SY"), "packed with xz or bzip2: pack it with gzip or zstd, or not at all"),
 )
 _PARQUET = re.compile(rb"PAR[1E][\x00-\x1f]")
-# How no line of names begins: a quote in a cell of CSV is within quotes.
+# No header of a CSV begins so: a quote in a cell is within quotes.
 _OBJECT = re.compile(rb'\s*\{\s*["}]')
 _OBJECTS = re.compile(rb'\s*\[\s*\{\s*["}]')
 
 
 def check_kind(path: Path, form: Format) -> None:
-    """Raise BadRequestError for a plain file that is clearly not of this format, saying what it is."""
+    """Raise BadRequestError for a plain file that is clearly of another format, with its format."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if head.startswith(_UTF16):
         raise BadRequestError("the input is UTF-16, expected UTF-8: convert it with iconv -f utf-16 -t utf-8")
-    found = _other(head.removeprefix(_BOM), form)
-    if found:
-        raise BadRequestError(f"the input cannot be read as {TITLES[form]}: it is {found}")
+    kind = _other_kind(head.removeprefix(_BOM), form)
+    if kind:
+        raise BadRequestError(f"the input cannot be read as {TITLES[form]}: it is {kind}")
 
 
-def _other(head: bytes, form: Format) -> str:
-    """Say what it is and what to do, '' where it may be of the format."""
+def _other_kind(head: bytes, form: Format) -> str:
+    """Return the kind of the file and the remedy, '' for a file that may be of this format."""
     for pattern, kind in _KINDS:
         if pattern.match(head):
             return kind
@@ -43,4 +43,4 @@ def _other(head: bytes, form: Format) -> str:
     }
     if form == "parquet" and head.startswith(tuple(PACKINGS)):
         return "packed: Parquet packs its columns itself, so unpack it"
-    return next((told for name, (pattern, told) in others.items() if name != form and pattern.match(head)), "")
+    return next((kind for name, (pattern, kind) in others.items() if name != form and pattern.match(head)), "")

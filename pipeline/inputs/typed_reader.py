@@ -14,9 +14,10 @@ import msgspec
 import polars as pl
 
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.inputs.decompress import UNPACKED_LIMIT, unpack
+from pipeline.inputs.decompress import unpack
 from pipeline.inputs.json_array import split_array
 from pipeline.inputs.json_rows import JsonRows
+from pipeline.inputs.limits import UNPACKED_LIMIT
 from pipeline.inputs.parquet_rows import ParquetRows
 from pipeline.inputs.sniff import check_kind
 from pipeline.sandbox.child import Limits
@@ -109,7 +110,7 @@ def rewrite(source: Source) -> Contents:
             rows = _json_rows(source.form, path, folder)
             count = rows.infer(source.max_rows)
             empty, frames, json_columns = rows.frame([]), rows.frames(), rows.json_columns
-        _check_cells(count, empty.width)
+        _check_cell_count(count, empty.width)
         empty.write_ipc(folder / SCHEMA_FILE)
         _write_pieces(folder, frames, count * empty.width * FIXED_BYTES)
     except OSError as error:
@@ -128,7 +129,7 @@ def _json_rows(form: Format, path: Path, folder: Path) -> JsonRows:
     return JsonRows(lines, "row")
 
 
-def _check_cells(rows: int, columns: int) -> None:
+def _check_cell_count(rows: int, columns: int) -> None:
     if rows and not columns:
         raise BadRequestError("the input has rows, and no columns")
     if rows * columns * FIXED_BYTES > UNPACKED_LIMIT:

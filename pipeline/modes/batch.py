@@ -10,8 +10,9 @@ from pipeline.batch.open import NewBatch
 from pipeline.batch.read_submission import read_request
 from pipeline.batch.submit import check_targets, submit
 from pipeline.context import Context
-from pipeline.inputs.check_query import check_query, read_columns
 from pipeline.inputs.find_input import find_input
+from pipeline.inputs.open_input import check_query
+from pipeline.inputs.peek_columns import peek_columns
 from pipeline.request import Event, Response, check_batch_id
 from pipeline.spec.submission import Submission
 
@@ -32,6 +33,6 @@ async def batch(event: Event, context: Context) -> Response:
     submission = Submission(spec.model_dump(exclude_defaults=True), source.etag, source.size, digest)
     if spec.dry_run:
         return Response.json(200, await describe_dry_run(context, name, submission, body, queued=queued))
-    if queued and spec.sql is not None and (columns := await read_columns(context, spec, source)) is not None:
+    if queued and spec.sql is not None and (columns := await peek_columns(context, spec, source)) is not None:
         await check_query(context, spec, columns)
     return await submit(context, NewBatch(name, submission, uuid.uuid4().hex), body, queued=queued)

@@ -58,7 +58,7 @@ async def test_full_disk_refuses_a_dry_run(pipeline: Pipeline, monkeypatch: pyte
     monkeypatch.setattr(Path, "write_bytes", full)
     kind, words, _ = await refusal(pipeline, ROWS, CSV, DRY_RUN)
     assert kind is UnavailableError
-    assert re.fullmatch(r"the input cannot be kept under /\S+: No space left on device", words)
+    assert re.fullmatch(r"the input cannot be stored under /\S+: No space left on device", words)
 
 
 async def test_slow_input_fails_after_the_task_timeout(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,12 @@ import pytest
 from backports import zstd
 
 from pipeline.errors import BadRequestError
-from pipeline.inputs import decompress as unpacking
-from pipeline.inputs.csv_rows import count_lines, open_rows, read_rows
+from pipeline.inputs import csv_rows
+from pipeline.inputs.csv_rows import count_lines, open_rows
 from pipeline.inputs.items import choose_column as choose
 from pipeline.store.columns import INDEX, ITEM
 from pipeline.units import MIB
+from tests.rigs.csv_items import read_items
 
 MANY_ROWS = 1_000_000
 
@@ -32,7 +33,7 @@ def choose_column(rows: pl.LazyFrame, wanted: str | None) -> str:
 
 
 async def items_of(rows: pl.LazyFrame, column: str, most: int = MANY_ROWS) -> list[tuple[int, str]]:
-    frames = [frame async for frame in read_rows(rows, column, most)]
+    frames = [frame async for frame in read_items(rows, column, most)]
     return [pair for frame in frames for pair in zip(frame[INDEX].to_list(), frame[ITEM].to_list(), strict=True)]
 
 
@@ -140,7 +141,7 @@ async def test_wide_file_is_read_without_its_blank_lines(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 def test_line_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, packed: bool) -> None:
-    monkeypatch.setattr(unpacking, "LINE_LIMIT", 3 * MIB)
+    monkeypatch.setattr(csv_rows, "LINE_LIMIT", 3 * MIB)
     body = b"url\n" + b"x" * (2 * MIB) + b"\n" + b"y" * (4 * MIB) + b"\n"
     with pytest.raises(BadRequestError, match="the input has a line over 3 MiB"):
         scan(tmp_path, gzip.compress(body) if packed else body)
@@ -196,7 +197,7 @@ def test_only_the_first_of_many_columns_are_listed(tmp_path: Path) -> None:
 async def test_indices_are_continuous_across_frames(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     cells = [f"https://example.org/{i}/{'x' * (i % 97)}" for i in range(40_000)]
     rows = scan(tmp_path, pack(b"id,url\n" + b"".join(b"%d,%s\n" % (i, cell.encode()) for i, cell in enumerate(cells))))
-    frames = [frame async for frame in read_rows(rows, "url", MANY_ROWS)]
+    frames = [frame async for frame in read_items(rows, "url", MANY_ROWS)]
     assert len(frames) > 1
     assert pl.concat(frame[INDEX] for frame in frames).to_list() == list(range(40_000))
     assert pl.concat(frame[ITEM] for frame in frames).to_list() == cells

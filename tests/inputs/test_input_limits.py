@@ -11,12 +11,11 @@ import pytest
 from backports import zstd
 
 from pipeline.errors import BadRequestError, UnavailableError
-from pipeline.inputs import csv_rows as rows_module
-from pipeline.inputs import decompress as unpacking
-from pipeline.inputs import items as items_module
-from pipeline.inputs.csv_rows import open_rows, read_rows
-from pipeline.inputs.decompress import MOST_COLUMNS, PIECE_CELLS, unpack
+from pipeline.inputs import csv_rows, decompress, items, limits
+from pipeline.inputs.csv_rows import open_rows, unpack_lines
+from pipeline.inputs.limits import MOST_COLUMNS, PIECE_CELLS
 from pipeline.units import MIB
+from tests.rigs.csv_items import read_items
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {"plain": bytes, "gzip": gzip.compress, "zstd": zstd.compress}
 
@@ -30,12 +29,12 @@ def write(folder: Path, body: bytes) -> Path:
 async def count(folder: Path, body: bytes, most: int = 1_000_000) -> int:
     rows = open_rows(write(folder, body))
     assert rows is not None
-    return sum([frame.height async for frame in read_rows(rows, "url", most)])
+    return sum([frame.height async for frame in read_items(rows, "url", most)])
 
 
 def test_limits_are_the_documented_ones() -> None:
-    assert (unpacking.UNPACKED_LIMIT, unpacking.LINE_LIMIT) == (16 * 1024 * MIB, 64 * MIB)
-    assert (items_module.CELL_LIMIT, unpacking.BLANK_LIMIT) == (16 * MIB, 10_000_000)
+    assert (limits.UNPACKED_LIMIT, limits.LINE_LIMIT) == (16 * 1024 * MIB, 64 * MIB)
+    assert (limits.CELL_LIMIT, limits.BLANK_LIMIT) == (16 * MIB, 10_000_000)
 
 
 @pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
@@ -54,7 +53,7 @@ async def test_rows_are_counted_across_frames(tmp_path: Path) -> None:
 
 
 async def test_too_many_blank_lines_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows_module, "BLANK_LIMIT", 1000)
+    monkeypatch.setattr(csv_rows, "BLANK_LIMIT", 1000)
     assert await count(tmp_path, b"url\na\n" + b"\n" * 1000) == 1
     with pytest.raises(BadRequestError, match=r"^the input has more than 1000 blank lines$"):
         await count(tmp_path, b"url\na\n" + b"\n" * 1001)
@@ -64,7 +63,7 @@ async def test_too_many_blank_lines_are_refused(tmp_path: Path, monkeypatch: pyt
 async def test_cell_over_the_limit_is_refused_by_its_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int
 ) -> None:
-    monkeypatch.setattr(items_module, "CELL_LIMIT", 10_000)
+    monkeypatch.setattr(items, "CELL_LIMIT", 10_000)
     body = b"url,x\n" + b"a,1\n" * before + "ä".encode() * 5000 + b",1\nb," + b"x" * 20_000 + b"\n"
     assert await count(tmp_path, body) == before + 2
     with pytest.raises(BadRequestError, match=rf"^the cell of row {before + 1} is over 0 MiB$"):
@@ -75,11 +74,11 @@ async def test_cell_over_the_limit_is_refused_by_its_row(
 def test_file_that_decompresses_to_too_much_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
 ) -> None:
-    monkeypatch.setattr(unpacking, "UNPACKED_LIMIT", 3 * MIB)
+    monkeypatch.setattr(decompress, "UNPACKED_LIMIT", 3 * MIB)
     line = b"x" * 1023 + b"\n"
-    assert unpack(write(tmp_path, pack(line * 3072))).stat().st_size == 3 * MIB
+    assert unpack_lines(write(tmp_path, pack(line * 3072))).stat().st_size == 3 * MIB
     with pytest.raises(BadRequestError, match=r"^the input is over 3 MiB when it is unpacked$"):
-        unpack(write(tmp_path, pack(line * 30_000)))
+        unpack_lines(write(tmp_path, pack(line * 30_000)))
     assert sum(path.stat().st_size for path in tmp_path.glob("*.csv")) <= 3 * MIB
 
 
@@ -91,7 +90,7 @@ from pipeline.inputs import decompress
 decompress.UNPACKED_LIMIT = 256 * decompress.MIB
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    decompress.unpack(Path(sys.argv[1]))
+    decompress.unpack(Path(sys.argv[1]), "csv")
 except BadRequestError as error:
     unit = 1 if sys.platform == "darwin" else 1024
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit, error)
@@ -104,7 +103,7 @@ def test_compression_bomb_is_refused_in_bounded_memory(tmp_path: Path, name: str
     with gzip.open(path, "wb", 1) if name == "gzip" else zstd.open(path, "wb") as file:
         for _ in range(300):
             file.write(b"a\n" * (MIB // 2))
-    environment = {**os.environ, "PYTHONPATH": str(Path(unpacking.__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(decompress.__file__).parents[2])}
     told = subprocess.run([sys.executable, "-c", BOMB, path], env=environment, capture_output=True, check=True)
     grown, _, reason = told.stdout.decode().strip().partition(" ")
     assert reason == "the input is over 256 MiB when it is unpacked"
@@ -124,16 +123,16 @@ def test_compression_bomb_is_refused_in_bounded_memory(tmp_path: Path, name: str
 def test_line_length_is_limited_whatever_its_quotes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
-    monkeypatch.setattr(unpacking, "LINE_LIMIT", 3 * MIB)
+    monkeypatch.setattr(csv_rows, "LINE_LIMIT", 3 * MIB)
     with pytest.raises(BadRequestError, match="the input has a line over 3 MiB, or a quote that is never closed"):
-        unpack(write(tmp_path, body))
+        unpack_lines(write(tmp_path, body))
 
 
 @pytest.mark.parametrize("cell", [b"a\n" * 1000, b'a ""b""\n' * 300, b"\n", b'""'])
 async def test_many_rows_with_quoted_newlines_are_not_a_long_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: bytes
 ) -> None:
-    monkeypatch.setattr(unpacking, "LINE_LIMIT", 2 * MIB)
+    monkeypatch.setattr(csv_rows, "LINE_LIMIT", 2 * MIB)
     row = b'"' + cell + b'",x\n'
     rows = 4 * MIB // len(row)
     assert await count(tmp_path, b"url,y\n" + row * rows, most=rows) == rows
@@ -157,10 +156,10 @@ HEADERS: dict[str, tuple[bytes, bool]] = {
 def test_header_size_is_limited(tmp_path: Path, body: bytes, *, taken: bool) -> None:
     path = write(tmp_path, body)
     if taken:
-        assert unpack(path) == path
+        assert unpack_lines(path) == path
         return
     with pytest.raises(BadRequestError, match=r"^the input's header is too large: expected at most 16384 columns"):
-        unpack(path)
+        unpack_lines(path)
 
 
 async def test_nearly_empty_rows_of_many_columns_are_limited_by_memory(
@@ -169,18 +168,18 @@ async def test_nearly_empty_rows_of_many_columns_are_limited_by_memory(
     columns = 2000
     header = b",".join(b"c%d" % number for number in range(columns)) + b"\n"
     most = PIECE_CELLS // columns - 1
-    unpack(write(tmp_path, header + b"a\n" * most))
+    unpack_lines(write(tmp_path, header + b"a\n" * most))
     with pytest.raises(BadRequestError, match=r"^the input has 2000 columns, and too many lines with most of their"):
-        unpack(write(tmp_path, header + b"a\n" * (most + 1)))
-    unpack(write(tmp_path, header + b'"' + b"a\n" * 100_000 + b'"\n'))
+        unpack_lines(write(tmp_path, header + b"a\n" * (most + 1)))
+    unpack_lines(write(tmp_path, header + b'"' + b"a\n" * 100_000 + b'"\n'))
     over_a_piece = b'"' + b"a\n" * MIB + b'"\n'
-    unpack(write(tmp_path, header + over_a_piece))
+    unpack_lines(write(tmp_path, header + over_a_piece))
 
 
 def test_full_disk_is_a_503(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(unpacking, "_pass_lines", full)
+    monkeypatch.setattr(csv_rows._Limits, "check", full)
     with pytest.raises(UnavailableError, match=r"^the input cannot be unpacked under .*: No space left on device$"):
-        unpack(write(tmp_path, gzip.compress(b"url\n")))
+        unpack_lines(write(tmp_path, gzip.compress(b"url\n")))

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from pipeline.batch.open import NewBatch, claim, open_batch
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
-from pipeline.inputs import s3_prefix as prefixes
+from pipeline.inputs import find_input, s3_prefix
 from pipeline.local.services.s3_client import S3Info
 from pipeline.spec.submission import Submission
 from pipeline.store.bucket import Store
@@ -51,8 +51,9 @@ async def test_every_object_under_a_prefix_is_an_item(pipeline: Pipeline) -> Non
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """List few rows a piece, and open few objects at once."""
-    monkeypatch.setattr(prefixes, "PAGES_A_PIECE", 1)
-    monkeypatch.setattr(prefixes, "PAGE", 4)
+    monkeypatch.setattr(s3_prefix, "PAGES_A_PIECE", 1)
+    monkeypatch.setattr(s3_prefix, "SORTED_PIECE_ROWS", 4)
+    monkeypatch.setattr(find_input, "INLINE_OBJECTS", 4)
 
 
 @pytest.mark.usefixtures("small_pages")

@@ -9,9 +9,9 @@ import pytest
 from backports import zstd
 
 from pipeline.errors import BadRequestError
-from pipeline.inputs import check_query as heads
+from pipeline.inputs import peek_columns as heads
 from pipeline.inputs import s3_prefix as prefixes
-from pipeline.inputs.check_query import HEAD, read_columns
+from pipeline.inputs.peek_columns import HEAD, peek_columns
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.store.object_info import ObjectInfo
 from tests.rigs.function.pipeline_bench import PipelineBench, document
@@ -68,19 +68,19 @@ async def test_columns_are_read_from_the_head_of_an_object(
     pipeline: PipelineBench, name: str, body: bytes, columns: dict[str, pl.DataType] | None
 ) -> None:
     found = await stored(pipeline, body, name)
-    assert await read_columns(pipeline.context, asked(found.key), found) == columns
+    assert await peek_columns(pipeline.context, asked(found.key), found) == columns
 
 
 async def test_columns_of_a_prefix_are_known(pipeline: PipelineBench) -> None:
     found = ObjectInfo(f"{pipeline.name}/folder/", "", 0)
-    assert await read_columns(pipeline.context, asked(found.key), found) == prefixes.SCHEMA
+    assert await peek_columns(pipeline.context, asked(found.key), found) == prefixes.SCHEMA
 
 
 async def test_changed_object_is_not_read(pipeline: PipelineBench) -> None:
     found = await stored(pipeline, LINES)
     await stored(pipeline, b"other,columns\n1,2\n")
     with pytest.raises(BadRequestError, match="changed while it was being read"):
-        await read_columns(pipeline.context, asked(found.key), found)
+        await peek_columns(pipeline.context, asked(found.key), found)
 
 
 def spec(found: ObjectInfo, text: str) -> bytes:
