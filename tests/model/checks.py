@@ -5,7 +5,7 @@ from collections import Counter
 from pipeline.ledger.states import ACTIVE, ENDED, SETTLING
 from tests.model.reference.batch import Moment
 from tests.model.reference.tasks import TaskReference
-from tests.model.world import KEYS, PARTS, ROOT, RedisView
+from tests.model.world import KEYS, ROOT, RedisView
 
 COUNTS = ("succeeded", "failed", "retried")
 
@@ -59,7 +59,7 @@ def _check_notices(reference: TaskReference, view: RedisView) -> None:
 
 def _check_keys(view: RedisView) -> None:
     """There are only the declared keys, all in one slot, and all expire with the batch."""
-    assert view.keys <= {ROOT, *(f"{ROOT}:{part}" for part in PARTS)}
+    assert view.keys <= set(KEYS)
     expiries = {key: at for key, at in zip(KEYS, view.expiries, strict=True) if key in view.keys}
     assert set(expiries.values()) == {int((view.fields or view.notices)["expire_at"])}
 

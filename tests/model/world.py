@@ -11,6 +11,7 @@ import uvloop
 from redis.asyncio import Redis
 from redis.typing import ScriptTextT
 
+from pipeline.ledger.keys import batch_keys
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.scripts import Scripts
 from pipeline.ledger.states import EXPIRY, NONE
@@ -20,9 +21,8 @@ from pipeline.units import microseconds
 T = TypeVar("T")
 
 PREFIX, BATCH = "model", "batch"
-ROOT = f"{PREFIX}:{{{BATCH}}}"
-PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts", "series", "failures", "notices")
-KEYS = (ROOT, *(f"{ROOT}:{part}" for part in PARTS))
+KEYS = batch_keys(PREFIX, BATCH)
+ROOT = KEYS[0]
 
 # The clock of the scripts is a counter in Redis, so nothing depends on the speed of this machine: each script takes a
 # microsecond, and tests advance it further.

@@ -14,7 +14,6 @@ from pipeline.ledger.replies import FailVerdict, GenerationRef, Repairs, Settled
 from pipeline.spec.submission import Submission
 
 SILENCE = 100.0
-PARTS = ("settled", "outcomes", "inflight", "due", "remaining", "attempts", "series", "failures", "notices")
 
 
 def submission(
