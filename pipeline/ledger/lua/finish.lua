@@ -6,7 +6,7 @@
 -- @arg failed      int    items in the summary
 -- @arg outputs     json   names of the outputs beside the summary
 -- @arg notes       json   notes on the outputs
--- @arg sql         text?  the answer of the query, as JSON
+-- @arg sql         json?  the answer of the query
 -- @reply state     text   in which it ended, also when asked again; '' when another holds the lease
 local state, current_generation, current_owner, outcome, tasks = get('state', 'generation', 'owner', 'outcome', 'tasks')
 if has_ended(state) and current_generation == generation then return state end
