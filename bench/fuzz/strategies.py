@@ -86,36 +86,24 @@ strangers = st.builds(
     body=st.just(json.dumps(values.valid_fields()).encode()),
 )
 
+
+def _hostile_batch(**parts: st.SearchStrategy[object]) -> st.SearchStrategy[Call]:
+    return st.builds(Call, st.just(b"batch"), fresh=st.just(value=True), **parts)
+
+
+def _query_of(names: st.SearchStrategy[bytes], most: int, *more: tuple[bytes, bytes]) -> st.SearchStrategy[object]:
+    deadline = (b"deadline", b"%d" % values.DEADLINE)
+    pairs = st.lists(st.tuples(names, _query_value), max_size=most)
+    return pairs.map(lambda pairs: (*pairs, *more, deadline))
+
+
+_names = st.sampled_from(_NAMES)
+_csv_type = st.just(((b"Content-Type", b"text/csv"),))
+_any_query, _csv_query = _query_of(_names | values.raw_query_part, 3), _query_of(_names, 2, (b"function", b"model"))
 hostile_batches = st.one_of(
-    st.builds(
-        Call,
-        st.just(b"batch"),
-        headers=_other_headers,
-        body=values.json_bodies,
-        chunked=st.booleans(),
-        fresh=st.just(value=True),
-    ),
-    st.builds(
-        Call,
-        st.just(b"batch"),
-        query=st.lists(st.tuples(st.sampled_from(_NAMES) | values.raw_query_part, _query_value), max_size=3).map(
-            lambda more: (*more, (b"deadline", b"%d" % values.DEADLINE))
-        ),
-        headers=_other_headers,
-        body=values.text_bodies,
-        fresh=st.just(value=True),
-    ),
-    st.builds(
-        Call,
-        st.just(b"batch"),
-        query=st.lists(st.tuples(st.sampled_from(_NAMES), _query_value), max_size=2).map(
-            lambda more: (*more, (b"function", b"model"), (b"deadline", b"%d" % values.DEADLINE))
-        ),
-        headers=st.tuples(st.just((b"Content-Type", b"text/csv"))),
-        body=values.csv_bodies,
-        chunked=st.booleans(),
-        fresh=st.just(value=True),
-    ),
+    _hostile_batch(headers=_other_headers, body=values.json_bodies, chunked=st.booleans()),
+    _hostile_batch(query=_any_query, headers=_other_headers, body=values.text_bodies),
+    _hostile_batch(query=_csv_query, headers=_csv_type, body=values.csv_bodies, chunked=st.booleans()),
 )
 hostile_calls = st.builds(
     Call,
