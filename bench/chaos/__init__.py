@@ -1,1 +1,1 @@
-"""Batches under faults, each judged by a checker that knows nothing of how the pipeline works inside."""
+"""Batches under faults, each judged by a checker that uses no code of the pipeline."""

@@ -57,7 +57,7 @@ def input_order(run: Evidence) -> Iterator[str]:
     """Each list is in input order."""
     for name in ("results", "failures"):
         rest = iter(run.rows)
-        # Membership eats the iterator up to the match: a list in order is found to its end.
+        # `in` consumes the iterator up to the match: a list in order matches to its end.
         wrong = next((item for item in _items(run, name) if item not in rest), None)
         if wrong is not None:
             yield f"{name}: {wrong!r} is out of order"

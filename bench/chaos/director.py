@@ -142,10 +142,10 @@ class Director:
             self._log.step(*self._steps.pop(0))
             self._arm()
 
-    def _decide(self, kind: str, what: tuple[object, ...]) -> float | None:
-        occurrence = self._occurrences[kind, what]
-        self._occurrences[kind, what] += 1
-        drawn = self._plan.rules.decide(kind, what, occurrence)
+    def _decide(self, kind: str, identity: tuple[object, ...]) -> float | None:
+        occurrence = self._occurrences[kind, identity]
+        self._occurrences[kind, identity] += 1
+        drawn = self._plan.rules.decide(kind, identity, occurrence)
         if drawn is not None:
             self._log.rule(kind)
         return drawn
@@ -157,12 +157,12 @@ class Director:
     def _callback(self, callback: Callback) -> Sequence[float]:
         return self._delays("callback", callback.call_id, _identity(callback.path))
 
-    def _delays(self, kind: str, call_id: str, what: tuple[object, ...]) -> Sequence[float]:
-        if self._decide(f"drop-{kind}", what) is not None:
+    def _delays(self, kind: str, call_id: str, identity: tuple[object, ...]) -> Sequence[float]:
+        if self._decide(f"drop-{kind}", identity) is not None:
             self.seen.append(Seen(kind, call_id, "", "drop", 0))
             return ()
-        later = self._decide(f"delay-{kind}", what)
-        again = self._decide(f"repeat-{kind}", what)
+        later = self._decide(f"delay-{kind}", identity)
+        again = self._decide(f"repeat-{kind}", identity)
         return (later or 0.0, *(() if again is None else (0.0, again)))
 
     async def _intercept(self, exchange: Exchange, proceed: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -170,7 +170,7 @@ class Director:
         if not kind:
             return await proceed()
         item = exchange.body.decode() if kind == "call" and isinstance(exchange.body, bytes) else ""
-        what = (item,) if item else (exchange.headers.get("X-Mode", ""), *_identity(exchange.path))
+        identity = (item,) if item else (exchange.headers.get("X-Mode", ""), *_identity(exchange.path))
         self._event(kind)
         started = time.monotonic()
         fault, status = "", 0
@@ -180,11 +180,11 @@ class Director:
                 self._refusing -= 1
                 drawn: float | None = 0.5
             else:
-                drawn = self._decide(f"refuse-{kind}", what)
+                drawn = self._decide(f"refuse-{kind}", identity)
             if drawn is not None:
                 fault, answer = "refuse", _refusal(STATUSES, drawn)
                 return answer
-            drawn = self._decide(f"lose-{kind}", what)
+            drawn = self._decide(f"lose-{kind}", identity)
             answer = await proceed()
             if drawn is not None:
                 fault, answer = "lose", _refusal((502, 503), drawn)
@@ -192,7 +192,7 @@ class Director:
         finally:
             status = answer.status if answer else 0
             call_id = exchange.headers.get("X-Call-Id", "")
-            named = item or "/".join(map(str, what))
+            named = item or "/".join(map(str, identity))
             self.seen.append(Seen(kind, call_id, named, fault, status, time.monotonic() - started))
 
 

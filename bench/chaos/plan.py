@@ -41,12 +41,12 @@ class Rules:
     seed: int
     shares: dict[str, float]
 
-    def decide(self, kind: str, what: tuple[object, ...], occurrence: int) -> float | None:
-        """Return a number of [0, 1) when this happens to the `occurrence`th of `what`, None when it does not."""
+    def decide(self, kind: str, identity: tuple[object, ...], occurrence: int) -> float | None:
+        """Return a number of [0, 1) when this hits the `occurrence`th with this identity, None when it does not."""
         share = self.shares.get(kind, 0.0)
         if not share or occurrence >= MOST_HITS:
             return None
-        drawn = self._draw(kind, what, occurrence)
+        drawn = self._draw(kind, identity, occurrence)
         return drawn / share if drawn < share else None
 
     def _draw(self, *parts: object) -> float:
@@ -130,7 +130,7 @@ _OUTER = ("wipe-queue", "kill-pipeline", "kill-model", "refuse-enqueues", "resta
 
 
 def make_plan(seed: int, scale: Scale = FULL, product: frozenset[str] = EVERYTHING) -> Plan:
-    """Draw a run from its seed; `product` names what of EVERYTHING it may use."""
+    """Draw a run from its seed; `product` is the part of EVERYTHING that it may use."""
     dice = random.Random(seed)
     count = round(scale.least * (scale.most / scale.least) ** dice.random())
     deadly = dice.choice((0, 0, 1, 2))

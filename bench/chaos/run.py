@@ -178,7 +178,7 @@ async def run_all(plans: Sequence[Plan], scale: Scale, parallel: int, series: Se
 
 
 def tell(series: Series, result: Result) -> None:
-    """Print one line for a run, and what to do about a violation."""
+    """Print one line for a run, and its violations with the command that replays them."""
     console, folder = series.console, series.keep / f"chaos-{result.plan.seed}"
     figures: dict[str, Any] = row(result)
     text = " ".join(f"{name}={figures[name]}" for name in SHOWN)
@@ -188,4 +188,4 @@ def tell(series: Series, result: Result) -> None:
     for violation in result.violations:
         console.print(f"  violation: {violation}")
     if result.violations:
-        console.print(f"  kept in {folder}; again: python -m bench.chaos --seed {seed}{series.options}")
+        console.print(f"  evidence in {folder}; again: python -m bench.chaos --seed {seed}{series.options}")

@@ -90,7 +90,7 @@ async def redrive(keep: Path, items: int, failed: int) -> Verdict:
     if result.first is None:
         return _verdict("redrive", result, "there was no redrive", [])
     called = len(result.evidence.calls) - len(result.first.calls)
-    before, after = (found.status.get("failed") for found in (result.first, result.evidence))
+    before, after = (evidence.status.get("failed") for evidence in (result.first, result.evidence))
     text = f"{before} of {items:,} failed; the redrive made {called} calls, then {after} were failed"
     broken = [] if (before, after) == (failed, 0) else [f"{failed} were to fail, then none"]
     if called != failed:

@@ -117,7 +117,7 @@ def outcome_row(outcome: Outcome) -> dict[str, object]:
 
 
 def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, Any]) -> str:
-    """Return the page of the faults: a line each, with what its runs have in common said once."""
+    """Return the page of the faults: a line each, with equal numbers of its runs listed once."""
     lines = [
         "# Faults, run against each way",
         "",

@@ -53,7 +53,7 @@ class Stage:
     peer: Peer | None
 
     def groups(self) -> dict[str, Pids]:
-        """Return the processes by what they are for: `way` are the way's own, the rest serves every way alike."""
+        """Return the processes by group: `way` are those of the way, the others serve every way alike."""
         names = ORIGINAL if self.way == "original" else ("pipeline",)
         own = self.peer.roots if self.peer else tuple(pid for name in names for pid in self.stack.pids(name))
         return {"way": own, **pids(self.stack, (MODEL,))}
@@ -79,7 +79,7 @@ async def stage(
             s3=ground.s3,
         )
         stack = await enter(running)
-        found: Peer | None = None
+        started_peer: Peer | None = None
         if way == "pipeline":
             await stack.add_pipeline(replicas, settings or {})
             submit = _pipeline(await enter(Pipeline(stack.gateway_url)))
@@ -87,9 +87,9 @@ async def stage(
             await _add_original(stack, layout, replicas)
             submit = _original(stack, http)
         else:
-            found = await enter(peer(way, stack, layout))
+            started_peer = await enter(peer(way, stack, layout))
             submit = _peer(stack, http)
-        yield Stage(way, stack, submit, found)
+        yield Stage(way, stack, submit, started_peer)
 
 
 async def _add_original(stack: LocalStack, layout: Layout, replicas: int) -> None:

@@ -1,4 +1,4 @@
-"""A summary in S3, and what it says of each item: the same for every way."""
+"""A summary in S3, and its comparison with the input: the same for every way."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def make_items(count: int) -> list[str]:
 
 
 def result_of(item: str) -> dict[str, int]:
-    """Return what the model function answers."""
+    """Return the answer of the model function."""
     return {"length": len(item.encode())}
 
 

@@ -1,1 +1,1 @@
-"""What reading inputs and writing outputs of a million rows costs, each case in a process of its own."""
+"""The cost of inputs, outputs and queries of a million rows, each case in a process of its own."""

@@ -1,4 +1,4 @@
-"""A process that is measured: it takes a task as JSON on its standard input, and prints what it measured as JSON."""
+"""A process that is measured: it reads a task as JSON from its standard input, and prints its figures as JSON."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Place(msgspec.Struct, frozen=True):
-    """The bucket, and what opens it."""
+    """The bucket, with its credentials."""
 
     endpoint: str
     region: str

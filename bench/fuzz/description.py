@@ -31,16 +31,16 @@ def description() -> dict[str, Any]:
 
 def resolve(reference: str) -> Any:
     """Follow a `#/...` reference."""
-    found: Any = description()
+    node: Any = description()
     for name in reference.removeprefix("#/").split("/"):
-        found = found[name]
-    return found
+        node = node[name]
+    return node
 
 
 def modes() -> dict[str, Any]:
     """Return the description of each mode."""
-    found: dict[str, Any] = description()["paths"]["/"]["post"]["x-modes"]
-    return found
+    by_mode: dict[str, Any] = description()["paths"]["/"]["post"]["x-modes"]
+    return by_mode
 
 
 def fixed() -> set[str]:
@@ -51,8 +51,8 @@ def fixed() -> set[str]:
 def responses(mode: str) -> Mapping[str, Any]:
     """Return the responses of a mode, each with its reference followed; without a mode there is only a refusal."""
     if mode in fixed():
-        found: dict[str, Any] = description()["paths"][mode]["get"]["responses"]
-        return found
+        by_status: dict[str, Any] = description()["paths"][mode]["get"]["responses"]
+        return by_status
     if mode == NO_MODE:
         names = {"400": "BadRequest", "413": "TooLarge"}
         return {status: resolve(f"#/components/responses/{name}") for status, name in names.items()}
@@ -64,22 +64,24 @@ def problems(mode: str, answer: Answer) -> list[str]:
     response = responses(mode).get(str(answer.status))
     if response is None:
         return [f"{mode} does not answer {answer.status}"]
-    found = [
-        f"the header {name} of {answer.status} is {given!r}"
+    differences = [
+        f"the header {name} of {answer.status} is {value!r}"
         for name, header in response.get("headers", {}).items()
-        if (given := answer.headers.get(name)) is None or list(_validator(header["schema"]).iter_errors(given))
+        if (value := answer.headers.get(name)) is None or list(_validator(header["schema"]).iter_errors(value))
     ]
     if not answer.has_body:
-        return found
+        return differences
     content = response["content"].get(answer.content_type)
     if content is None:
-        return [*found, f"{answer.status} has the content type {answer.content_type!r}"]
+        return [*differences, f"{answer.status} has the content type {answer.content_type!r}"]
     try:
         value = json.loads(answer.body) if answer.content_type == "application/json" else answer.body.decode()
     except ValueError as error:
-        return [*found, f"the body of {answer.status} is not {answer.content_type}: {error}"]
+        return [*differences, f"the body of {answer.status} is not {answer.content_type}: {error}"]
     errors = _validator(content["schema"]).iter_errors(value)
-    return found + [f"the body of {answer.status}: {'.'.join(map(str, e.path))}: {e.message[:300]}" for e in errors]
+    return differences + [
+        f"the body of {answer.status}: {'.'.join(map(str, e.path))}: {e.message[:300]}" for e in errors
+    ]
 
 
 def _validator(schema: Mapping[str, Any]) -> Any:

@@ -56,7 +56,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Signed:
-    """A signed URL that the function has made, sent as it is or apply_change.
+    """A signed URL that the function has made, sent unchanged or changed.
 
     `url` and `answer` count back from the newest of their kind; an "own" answer is that of the URL's task, and `body`
     follows what the answer says. `purpose` is what the URL is of, `mode` what it is used for.

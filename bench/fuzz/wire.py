@@ -104,7 +104,7 @@ async def exchange(port: int, sent: bytes, *, whole: bool = True) -> bytes:
 
 
 def read_answers(received: bytes, method: bytes = b"POST") -> list[Answer]:
-    """Read the answers out of what came back; raises NoAnswerError for one that is cut off."""
+    """Read the answers in the received bytes; raises NoAnswerError for one that is cut off."""
     wire = _Wire(received)
     answers = []
     while wire.file.tell() < len(received):

@@ -1,1 +1,1 @@
-"""What every bench needs: a stack, meters, the machine, tables, charts, one way to publish, one to end a command."""
+"""The parts that benches share: command line, stack, meters, machine, rows and pages, charts."""

@@ -34,7 +34,7 @@ def new_app() -> typer.Typer:
 
 
 def new_console() -> Console:
-    """Return a console that prints text as it is."""
+    """Return a console that prints text unchanged."""
     return Console(soft_wrap=True, highlight=False, markup=False)
 
 

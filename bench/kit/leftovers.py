@@ -17,7 +17,7 @@ INDEX, MARKS = "pipeline:open", "open/pipeline/"
 
 
 async def leftovers(bucket: Bucket, redis: Redis, batch: str = "") -> list[str]:
-    """Describe what is left of a batch, or of all batches, and every upload and key that would stay for ever."""
+    """Describe the leftovers of a batch, or of all batches, and every upload and every key without a TTL."""
     uploads = (await bucket.client.list_multipart_uploads(Bucket=bucket.name)).get("Uploads", [])
     lasting = [key.decode() async for key in redis.scan_iter(count=1000) if await redis.ttl(key) == NO_TTL]
     indexed = [name.decode() for name in cast("list[bytes]", await redis.zrange(INDEX, 0, -1))]
@@ -31,7 +31,7 @@ async def leftovers(bucket: Bucket, redis: Redis, batch: str = "") -> list[str]:
 
 
 async def clean_within(seconds: float, bucket: Bucket, redis: Redis, batch: str = "") -> list[str]:
-    """Return what is still left after so many seconds, at once where nothing is."""
+    """Wait at most so many seconds until nothing is left; returns the leftovers."""
     deadline = time.monotonic() + seconds
     while (left := await leftovers(bucket, redis, batch)) and time.monotonic() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(BETWEEN_LOOKS)

@@ -77,7 +77,7 @@ async def sampled(groups: Mapping[str, Pids]) -> AsyncIterator[Memory]:
 async def repeated(look: Callable[[], Awaitable[object]], seconds: float) -> AsyncIterator[None]:
     """Await `look()` at both ends of the block and meanwhile, with so many seconds between; its errors are raised here.
 
-    It is asked to stop and not cancelled: a client of Redis may swallow a cancellation.
+    It stops by an event and is not cancelled: a client of Redis may swallow a cancellation.
     """
     ended = asyncio.Event()
 

@@ -70,7 +70,7 @@ def heading(title: str, machine: Row) -> list[str]:
 
 
 def facts(machine: Row) -> list[str]:
-    """Return what is known of the machine and the command as a list in Markdown."""
+    """Return the facts of the machine and the command as a list in Markdown."""
     return [f"- {name.replace('_', ' ')}: {machine[name]}" for name in FACTS]
 
 

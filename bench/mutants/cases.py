@@ -27,13 +27,13 @@ class Touched:
         # Lines that run when the module is imported have the test '' too.
         self._lines: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
 
-    def add(self, found: dict[str, Any]) -> None:
+    def add(self, note: dict[str, Any]) -> None:
         """Add the note of a `record`."""
-        self.seconds |= found["seconds"]
-        self.failed |= set(found["failed"])
-        for name, tests in found["scripts"].items():
+        self.seconds |= note["seconds"]
+        self.failed |= set(note["failed"])
+        for name, tests in note["scripts"].items():
             self._scripts[name] |= set(tests)
-        for module, lines in found["lines"].items():
+        for module, lines in note["lines"].items():
             for line, tests in lines.items():
                 self._lines[module][int(line)] |= set(tests)
 

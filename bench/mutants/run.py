@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bench.mutants.cases import Mutant, Session
     from bench.mutants.forks import Ground
 
-# Tests may take so many times longer than with nothing changed, all of them and each.
+# Tests may take so many times longer than with nothing changed, all of them and one.
 SLOWER = 4
 GRACE = 30.0
 ONE_TEST = 20.0
@@ -92,7 +92,7 @@ async def _ask(session: Session, ground: Ground, seed: int) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Plan:
-    """The mutants for each module, the modules, the seed that chooses the mutants, and the jobs that judge them."""
+    """The mutants for one module, the modules, the seed that chooses the mutants, and the jobs that judge them."""
 
     per_module: int
     modules: tuple[str, ...]
@@ -101,7 +101,7 @@ class Plan:
 
 
 async def run(plan: Plan, console: Console, begin: Callable[[Scope, int], None], done: Done) -> None:
-    """Call `begin` with the scope and how many cases there are, `done` with each verdict.
+    """Call `begin` with the scope and how many cases there are, `done` with one verdict.
 
     Raises BenchError and LocalError.
     """
@@ -117,21 +117,21 @@ async def run(plan: Plan, console: Console, begin: Callable[[Scope, int], None],
         waiting = deque(shuffled([*cases, *controls(cases, plan.seed)], plan.seed))
         begin(Scope(places, len(touched.seconds) - len(touched.failed), tuple(sorted(touched.failed))), len(waiting))
         async with asyncio.TaskGroup() as group:
-            for each in jobs:
-                group.create_task(_work(each, waiting, plan.seed, done))
+            for one in jobs:
+                group.create_task(_work(one, waiting, plan.seed, done))
 
 
 def sample(plan: Plan, tree: Path) -> tuple[list[Mutant], dict[str, int]]:
-    """Choose the mutants; returns them, and the number of places for one in each module."""
+    """Choose the mutants; returns them, and the number of places for one in one module."""
     mutants: list[Mutant] = []
     places: dict[str, int] = {}
     for module in plan.modules:
         source = (tree / module).read_text()
         rng = random.Random(f"{plan.seed}:{module}")
         if module.endswith(".lua"):
-            found = lua_mutants(module, source)
-            places[module] = len(found)
-            mutants += rng.sample(found, min(plan.per_module, len(found)))
+            every = lua_mutants(module, source)
+            places[module] = len(every)
+            mutants += rng.sample(every, min(plan.per_module, len(every)))
         else:
             chosen, places[module] = python_mutants(module, source, plan.per_module, rng)
             mutants += chosen
@@ -143,13 +143,13 @@ async def make_map(jobs: Sequence[Job], modules: Sequence[str]) -> Touched:
     files = judges(jobs[0].ground.tree)
     shares = [files[number :: len(jobs)] for number in range(len(jobs))]
     touched = Touched()
-    found = await asyncio.gather(
-        *(record_in(each.ground, share, modules) for each, share in zip(jobs, shares, strict=True) if share)
+    notes = await asyncio.gather(
+        *(record_in(one.ground, share, modules) for one, share in zip(jobs, shares, strict=True) if share)
     )
     if any(module.endswith(".lua") for module in modules):
         await jobs[0].clean()
-        found.append(await record_in(jobs[0].ground, [MODEL], modules))
-    for part in found:
+        notes.append(await record_in(jobs[0].ground, [MODEL], modules))
+    for part in notes:
         touched.add(part)
     return touched
 
@@ -166,8 +166,8 @@ def shuffled(cases: list[Case], seed: int) -> list[Case]:
     return random.Random(f"{seed}:order").sample(cases, len(cases))
 
 
-async def _work(each: Job, waiting: deque[Case], seed: int, done: Done) -> None:
+async def _work(one: Job, waiting: deque[Case], seed: int, done: Done) -> None:
     while waiting:
         case = waiting.popleft()
-        await each.clean()
-        done(case, await judge(case, each.ground, seed))
+        await one.clean()
+        done(case, await judge(case, one.ground, seed))

@@ -39,7 +39,7 @@ class Job:
     bucket: str
 
     async def clean(self) -> None:
-        """Delete what the last tests left; a Redis that a script blocks for ever is killed."""
+        """Delete the leftovers of the last tests; a Redis that a script blocks for ever is killed."""
         try:
             client = Redis.from_url(self.redis.url, password=self.redis.password, socket_timeout=ANSWER)
             async with client:
@@ -49,8 +49,8 @@ class Job:
             await self.redis.restart()
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         async for page in pages:
-            for found in page.get("Contents", []):
-                await self.s3.delete_object(Bucket=self.bucket, Key=found["Key"])
+            for entry in page.get("Contents", []):
+                await self.s3.delete_object(Bucket=self.bucket, Key=entry["Key"])
 
 
 def refuse_own_services(environment: Mapping[str, str]) -> None:
@@ -92,7 +92,7 @@ def _environment(redis: RedisServer, s3: S3Server) -> dict[str, str]:
 
 
 def _copy_working_tree(target: Path) -> None:
-    """Copy every file that git does not ignore, as it is now; raises BenchError outside of a clone."""
+    """Copy every file that git does not ignore; raises BenchError outside of a clone."""
     command = ("git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     try:
         listed = subprocess.run(command, capture_output=True, check=True, text=True).stdout

@@ -1,1 +1,1 @@
-"""What watching a batch costs, whether its page stays responsive over a large one, and the picture of that page."""
+"""The cost of watching a batch, the speed of its page over a large one, and the picture of that page."""

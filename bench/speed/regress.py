@@ -135,7 +135,7 @@ def main(
 
 
 def _read(path: Path) -> Ratios:
-    """Read what `--record` wrote; raises BenchError."""
+    """Read the record of `--record`; raises BenchError."""
     try:
         recorded: Ratios = json.loads(path.read_text())["ratios"]
     except (OSError, ValueError, KeyError) as error:

@@ -1,1 +1,1 @@
-"""Other ways of doing what the pipeline does, in an environment of their own; they use nothing of the project."""
+"""Other ways of doing the pipeline's job, in an environment of their own; they import nothing of the project."""

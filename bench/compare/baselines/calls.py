@@ -1,4 +1,4 @@
-"""What every way needs: the items of a CSV in S3, a call of the model function, and the summary in S3.
+"""The parts that every way needs: the items of a CSV in S3, a call of the model function, and the summary in S3.
 
 The environment says where: `MODEL_URL`, `S3_BUCKET`, and what boto3 reads (`AWS_ENDPOINT_URL_S3` and the keys).
 """
@@ -55,7 +55,7 @@ def read_items(key: str) -> list[str]:
 
 
 def call_model(item: str) -> Entry:
-    """Call the model function for an item; raises what `requests` raises when no answer comes."""
+    """Call the model function for an item; raises an error of `requests` when no answer comes."""
     answer = session().post(os.environ["MODEL_URL"], data=item.encode(), timeout=TIMEOUT)
     result = answer.json() if answer.status_code == OK else answer.text
     return {"item": item, "result": result, "statusCode": answer.status_code, "callId": answer.headers.get("X-Call-Id")}

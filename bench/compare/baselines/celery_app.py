@@ -36,5 +36,5 @@ def call_item(item: str) -> Entry:
 
 @app.task
 def write_summary(entries: list[Entry | list[Entry]], batch: str) -> None:
-    """Write the summary of what the header's tasks, or chunks, returned."""
+    """Write the summary of the results of the header's tasks, or chunks."""
     write(batch, entries)

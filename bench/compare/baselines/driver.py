@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def drive(run: Run) -> None:
-    """Serve `run`; whatever it raises is a 500."""
+    """Serve `run`; its exceptions are a 500."""
     app = Flask(__name__)
 
     def start() -> Response:

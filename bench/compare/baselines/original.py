@@ -45,7 +45,7 @@ def fan_out() -> Response:
 
 
 def worker() -> Response:
-    """Call the model function, store its answer, count down; who comes to zero has the results collected."""
+    """Call the model function, store its answer and count down; at zero call the collector."""
     batch = request.headers["X-Batch-Id"]
     entry = call_model(request.get_data(as_text=True))
     s3().put_object(Bucket=bucket(), Key=f"{batch}/{entry['callId']}.json", Body=json.dumps(entry).encode())
@@ -73,7 +73,7 @@ def _read(key: str) -> Entry:
 
 
 def health() -> Response:
-    """Say that the process listens."""
+    """Answer that the process listens."""
     return Response("OK")
 
 

@@ -76,7 +76,7 @@ def check_ndjson(path: Path, table: pl.DataFrame, *, from_json: bool) -> None:
 
 
 def check_sql(path: Path, table: Path) -> None:
-    """Raise BenchError unless the query gave what DuckDB gives for the same table."""
+    """Raise BenchError unless the answer to the query is DuckDB's over the same table."""
     with duckdb.connect() as connection:
         expected = connection.sql(ORACLE, params=[str(table)]).pl()
     _same("the query", pl.read_parquet(path).cast(dict(expected.schema)), expected)

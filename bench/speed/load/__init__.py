@@ -1,1 +1,1 @@
-"""Many batches at once over several replicas: what they reach, whom they hold up, and what they leave."""
+"""Many batches at once over several replicas: throughput, fairness, memory and leftovers."""

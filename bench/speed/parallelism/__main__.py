@@ -30,8 +30,8 @@ def _workers(text: str) -> tuple[int, ...]:
     return parse_numbers(text, least=1)
 
 
-def _ways(given: str) -> tuple[str, ...]:
-    ways = tuple(part.strip() for part in given.split(","))
+def _ways(text: str) -> tuple[str, ...]:
+    ways = tuple(part.strip() for part in text.split(","))
     if not set(ways) <= set(WAYS):
         raise typer.BadParameter(f"expected some of: {', '.join(WAYS)}")
     return ways

@@ -38,21 +38,21 @@ def row(run: Run) -> dict[str, object]:
 
 def print_points(console: Console, points: Sequence[Point]) -> None:
     """Print medians as three tables: throughput, processor time, and requests."""
-    reached, used, asked = [], [], []
+    throughput, used, requests = [], [], []
     for point in points:
         case = point.case
         names = {"way": case.way, "model ms": case.model_ms, "parallelism": case.parallelism}
         rates = {"items/s": f"{point.items_per_second:.1f}", "spread": f"{point.spread:.0%}"}
         ratios = {"of bare": rounded(point.against_bare, 2), "efficiency": rounded(point.efficiency, 3)}
-        reached.append({**names, "items": case.items, **rates, **ratios})
+        throughput.append({**names, "items": case.items, **rates, **ratios})
         cpu = {name: rounded(point.cpu_ms.get(name), 2) for name in PROCESSES}
         used.append({**names, **cpu, "MiB": rounded(point.peak_rss_mb, 0)})
         if point.traffic:
-            asked.append({**names, **{name: f"{value:.3g}" for name, value in point.traffic.items()}})
+            requests.append({**names, **{name: f"{value:.3g}" for name, value in point.traffic.items()}})
     console.print(
-        terminal_table("Throughput (medians)", reached),
+        terminal_table("Throughput (medians)", throughput),
         terminal_table("Processor milliseconds an item, and the function's peak memory", used),
-        terminal_table("Requests an item, and milliseconds of a task and of a callback", asked),
+        terminal_table("Requests an item, and milliseconds of a task and of a callback", requests),
     )
 
 

@@ -1,1 +1,1 @@
-"""One batch over three orders of magnitude: what an item costs at each size, and what a hundred million would."""
+"""One batch at sizes over three orders of magnitude: the cost of an item, and a plan for a hundred million."""

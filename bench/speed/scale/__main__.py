@@ -45,7 +45,7 @@ def main(
     rows: Rows = None,
     out: Out = RESULTS,
 ) -> None:
-    """Measure what a batch costs at each size, as CSV, JSON and SVG, and plan a far larger one, as Markdown.
+    """Measure the cost of a batch at each size, as CSV, JSON and SVG, and plan a far larger one, as Markdown.
 
     The chunk is 1,000 items, sent in one call; batches of up to 10,000 items also run at chunk 1.
     """

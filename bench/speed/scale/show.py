@@ -25,8 +25,8 @@ DOTTED = 50
 
 
 def print_runs(console: Console, runs: Sequence[Run]) -> None:
-    """Print what was measured, what an item costs at each size, and the lines through them."""
-    times, cpu, asked, memory = [], [], [], []
+    """Print the figures, the costs of an item at each size, and the lines through them."""
+    times, cpu, requests, memory = [], [], [], []
     for run in (run for group in by_chunk(runs).values() for run in group):
         names = {"chunk": f"{run.chunk:,}", "items": f"{run.items:,}"}
         seconds = {name: getattr(run, f"{name}_seconds") for name in ("open", "map", "reduce", "total")}
@@ -36,14 +36,14 @@ def print_runs(console: Console, runs: Sequence[Run]) -> None:
         cpu.append({**names, **{name: f"{1000 * ms / run.items:.1f}" for name, ms in used.items()}})
         redis = {"Redis bytes": run.redis_bytes, "commands": run.redis_commands}
         s3 = {"S3 bytes": run.stored_bytes, "S3/1,000": 1000 * run.s3_requests}
-        asked.append({**names, **{name: f"{value / run.items:,.2f}" for name, value in {**redis, **s3}.items()}})
+        requests.append({**names, **{name: f"{value / run.items:,.2f}" for name, value in {**redis, **s3}.items()}})
         own = {"open": run.opening_rss_mb, "map": run.pipeline_rss_mb, "reduce": run.reduce_rss_mb}
         others = {name: getattr(run, f"{name}_rss_mb") for name in PROCESSES[1:]}
         memory.append({**names, **{name: f"{size:.0f}" for name, size in {**own, **others}.items()}})
     console.print(
         terminal_table("Seconds", times),
         terminal_table("Processor microseconds an item", cpu),
-        terminal_table("Redis and S3 an item; S3 requests for 1,000", asked),
+        terminal_table("Redis and S3 an item; S3 requests for 1,000", requests),
         terminal_table("Peaks in MiB: the pipeline by phase, others during the map", memory),
     )
     if lines := _lines(runs):

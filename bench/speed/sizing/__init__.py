@@ -1,1 +1,1 @@
-"""What a batch takes of Redis, S3 and the queue, measured for sizing them."""
+"""The needs of a batch of Redis, S3 and the queue, measured for sizing them."""

@@ -123,7 +123,7 @@ def requests(rows: Sequence[Row]) -> Requests:
 
 
 def memory(rows: Sequence[Row]) -> Memory:
-    """Fit the memory of batches; distances count as shares. A task of the window costs what its key takes.
+    """Fit the memory of batches; distances count as shares. A task of the window costs as much as its key.
 
     A window is far below the rest, so a fit of it would fit noise.
     """

@@ -51,7 +51,7 @@ def _redis(rows: Sequence[Row]) -> list[str]:
     measured = [row for row in rows if row.case.group in {"size", "window", "result"}]
     fit = fit_memory(measured)
     extra = max(row.keys["outcomes"] / SEGMENT_ITEMS - row.case.result_bytes for row in of_group(rows, "size"))
-    kept = max(row.redis_kept for row in measured)
+    rest = max(row.redis_kept for row in measured)
     chunks = sorted({row.case.chunk for row in measured})
     most: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for row in measured:
@@ -66,7 +66,7 @@ def _redis(rows: Sequence[Row]) -> list[str]:
             f"**Redis**, for each open batch: {fit.once / MILLION:.1f} MB + {fit.task:.0f} B x `window` + "
             f"{fit.outcome:.1f} x the outcomes that wait to be written, which are about {SEGMENT_ITEMS:,}, each of "
             f"its result and up to {extra:.0f} B, or 8 MB at most. That is within {fit.off:.0%} of every batch "
-            f"measured. How many items there are makes no difference. An ended batch keeps {kept / 1000:.1f} KB for a "
+            f"measured. How many items there are makes no difference. An ended batch keeps {rest / 1000:.1f} KB for a "
             "week."
         ),
         "",
@@ -183,9 +183,9 @@ def _all(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         case = row.case
         sizes = (_size(case.result_bytes), f"{row.redis_peak / MILLION:.2f} MB")
-        asked = ", ".join(f"{count:,} {_words(name)}" for name, count in row.s3.items() if count)
+        requests = ", ".join(f"{count:,} {_words(name)}" for name, count in row.s3.items() if count)
         batch = (case.group, f"{case.items:,}", case.chunk, case.window)
-        lines.append((*batch, *sizes, f"{row.messages:,}", f"{row.calls:,}", asked))
+        lines.append((*batch, *sizes, f"{row.messages:,}", f"{row.calls:,}", requests))
     return markdown_table(heads, lines)
 
 

@@ -38,7 +38,7 @@ def as_row(batch: Row) -> dict[str, object]:
 
 
 def read_batches(path: Path) -> list[Row]:
-    """Read what was written of `as_row`; raises BenchError for other rows."""
+    """Read the rows of `as_row`; raises BenchError for other rows."""
     try:
         return [_from_row(row) for row in read_rows(path)]
     except (KeyError, ValueError) as error:

@@ -90,7 +90,7 @@ async def _measure(site: Site, proxy: CountingProxy, case: Case) -> Row:
     times = times_of(last)
     unknown = proxy.operations.keys() - set(OPERATIONS)
     if unknown:
-        raise BenchError(f"S3 was asked for operations that have no price here: {', '.join(sorted(unknown))}")
+        raise BenchError(f"S3 served operations that have no price here: {', '.join(sorted(unknown))}")
     return Row(
         case=case,
         seconds=times.completed - times.started,
