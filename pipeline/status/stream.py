@@ -46,7 +46,7 @@ async def _events(
 ) -> AsyncGenerator[bytes, None]:
     end = asyncio.get_running_loop().time() + LONGEST
     # At once, so that every proxy passes the headers on.
-    yield b": this stream ends by itself, and is gone on with by Last-Event-ID\n\n"
+    yield b": this stream ends by itself, and is resumed by Last-Event-ID\n\n"
     for beat in itertools.count(1):
         version = version_of(document)
         if version != seen:
