@@ -16,23 +16,23 @@ from pipeline.server import SHUTDOWN_TIMEOUT, create_app
 from pipeline.settings.environment import read_settings
 from pipeline.settings.secrets import read_secrets
 
-# Not __name__, which is no name of the pipeline's here.
+# Not __name__, which is "__main__" here.
 log = logging.getLogger("pipeline")
 
 
 def main() -> None:
-    """Serve until SIGTERM, then finish what is in flight."""
+    """Serve until SIGTERM, then finish the requests in flight."""
     try:
         settings = read_settings(os.environ)
         read_secrets(settings.secret_mount_path)
     except ConfigurationError as error:
         sys.exit(str(error))
     logs.configure(settings.log_level)
-    # When each series began, a third of them all, which nothing here asks for.
+    # The time at which each series began: a third of all series, and not needed.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    # The watchdog passes SIGTERM on at once, but requests for as long as its health check may take to be noticed.
+    # The watchdog passes SIGTERM on at once, but also new requests until its failing health check is noticed.
     loop.add_signal_handler(signal.SIGTERM, _drain, loop, settings.drain_delay)
     loop.add_signal_handler(signal.SIGINT, _stop)
     web.run_app(

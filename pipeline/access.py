@@ -1,4 +1,4 @@
-"""Who may use the function: whoever knows a token, or anybody where no token is mounted."""
+"""Check the token of a request; without mounted tokens everybody may use the function."""
 
 import hashlib
 import hmac
@@ -13,33 +13,33 @@ _EXPECTED = "expected 'Authorization: Bearer TOKEN' with a token of the secret p
 
 @dataclass
 class Access:
-    """Knows the tokens; no tokens at the start means that anybody may.
+    """The valid tokens; none at the start means that no request needs one.
 
-    `reload` reads the tokens again, before each check: one that is new works at once, one that is gone no longer does.
-    While it returns none, the known ones stay, so that a file that cannot be read opens the function to nobody.
+    `reload` reads the tokens again before each check: a new token works at once, a removed one no longer does. While it
+    returns none, the known ones stay, so that an unreadable file opens the function to nobody.
     """
 
     tokens: tuple[bytes, ...] = ()
     reload: Callable[[], tuple[bytes, ...]] = field(default=tuple)
 
     def check(self, event: Event) -> None:
-        """Raise UnauthorizedError unless the request carries a token, where there are any; no token is ever shown."""
+        """Raise UnauthorizedError unless the request has a valid token, or none is needed; no token is ever shown."""
         if not self.tokens:
             return
         self.tokens = self.reload() or self.tokens
-        given = event.headers.get("Authorization", "")
-        if not given:
+        header = event.headers.get("Authorization", "")
+        if not header:
             raise UnauthorizedError(f"the header Authorization is missing: {_EXPECTED}")
-        scheme, _, token = given.strip().partition(" ")
+        scheme, _, token = header.strip().partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise UnauthorizedError(f"the header Authorization is not understood: {_EXPECTED}")
         if not self._knows(token.strip()):
             raise UnauthorizedError(f"the token is not known: {_EXPECTED}")
 
     def _knows(self, token: str) -> bool:
-        """Compare digests with every token, so that the time it takes says nothing of length, content or place."""
-        given = _digest(token.encode(errors="surrogatepass"))
-        return sum(hmac.compare_digest(_digest(known), given) for known in self.tokens) > 0
+        """Compare digests with every token, so that the duration reveals no length, content or position."""
+        digest = _digest(token.encode(errors="surrogatepass"))
+        return sum(hmac.compare_digest(_digest(known), digest) for known in self.tokens) > 0
 
 
 def _digest(token: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """The errors of the function and the HTTP status each of them is answered with.
 
 PipelineError
- ├─ BadRequestError    400  the request cannot be understood or names what is not there
+ ├─ BadRequestError    400  the request cannot be understood, or names a missing object
  ├─ UnauthorizedError  401  a token is needed
  ├─ ForbiddenError     403  a signature is missing or wrong
  ├─ NotFoundError      404  no such batch
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 
 class PipelineError(Exception):
-    """An error that is answered to the caller: `status` is the HTTP status, `problems` one sentence each."""
+    """An error that is sent to the caller: `status` is the HTTP status, each of `problems` a sentence."""
 
     status = 500
 
@@ -26,13 +26,13 @@ class PipelineError(Exception):
 
 
 class BadRequestError(PipelineError):
-    """The request cannot be understood, or names what is not there."""
+    """The request cannot be understood, or names a missing object."""
 
     status = 400
 
 
 class UnauthorizedError(PipelineError):
-    """The function is closed to those who carry none of its tokens."""
+    """The request has no valid token."""
 
     status = 401
 

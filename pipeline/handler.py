@@ -1,4 +1,4 @@
-"""The one handler: a request's mode, then the function for it."""
+"""The handler of all requests: it resolves the mode and calls its function."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ Mode = Callable[[Event, Context], Awaitable[Response]]
 
 @dataclass(frozen=True)
 class Signed:
-    """A mode that the queue calls: it asks for a signature of the pipeline's own, and so for no token."""
+    """A mode that the queue-worker calls: its URL is signed by the pipeline itself, so it needs no token."""
 
     mode: Mode
 
@@ -51,17 +51,17 @@ MODES: Mapping[str, Mode | Signed] = {
     "doctor": doctor,
     "probe": Signed(probe),
 }
-# No X-Mode names it: what a browser asks for when somebody opens the address.
+# Not an X-Mode: the live page, which a browser requests at the function's address.
 PAGE = "page"
 CALLBACKS = {CALLBACK_PATH: "collect", DIRECT_PATH: "collect", PROBE_PATH: "probe"}
 HEADERS_ONCE = frozenset({"x-mode", "x-batch-id", "authorization", "content-type"})
 
 
 async def handle(event: Event, context: Context) -> Response:
-    """Answer a request in its mode; raises BadRequestError naming the modes when it has none.
+    """Answer a request in its mode; raises BadRequestError with the list of modes if it has none.
 
-    Every mode that is not Signed needs a token where there are tokens: raises UnauthorizedError. The page's shell needs
-    none: it has no data in it.
+    Raises UnauthorizedError for a missing token, if the function has tokens, unless the mode is Signed. The page's
+    shell needs none, since it holds no data.
     """
     _check_once(event)
     name = resolve_mode(event)
@@ -77,8 +77,8 @@ async def handle(event: Event, context: Context) -> Response:
 def resolve_mode(event: Event) -> str:
     """Return the mode of a request: one of MODES, or PAGE.
 
-    On a callback's path only the signed URL counts, whatever X-Mode says: a callback carries headers that the called
-    function chose. A cron-connector sends no X-Mode but its own X-Connector (OpenFaaS docs, scheduling).
+    On a callback's path the X-Mode is ignored: a callback carries headers that the called function chose. A
+    cron-connector sends no X-Mode but its own X-Connector (OpenFaaS docs, scheduling).
     """
     if _is_callback(event):
         return CALLBACKS[event.path.rstrip("/")]
@@ -89,8 +89,8 @@ def resolve_mode(event: Event) -> str:
         return PAGE if _is_browser(event) else "status"
     if not mode and event.headers.get("X-Connector", "") == "cron-connector":
         return "sweep"
-    given = f"unknown X-Mode {mode[:40]!r}" if mode else "the header X-Mode is missing"
-    raise BadRequestError(f"{given}; the modes are: {', '.join(MODES)}")
+    problem = f"unknown X-Mode {mode[:40]!r}" if mode else "the header X-Mode is missing"
+    raise BadRequestError(f"{problem}; the modes are: {', '.join(MODES)}")
 
 
 def _is_callback(event: Event) -> bool:
@@ -103,20 +103,20 @@ def _is_browser(event: Event) -> bool:
 
 
 def _check_once(event: Event) -> None:
-    """Raise BadRequestError for what is given twice, since another reader may take the other one for it.
+    """Raise BadRequestError for a header or query parameter that occurs twice: a proxy may have checked the other one.
 
-    A callback's headers are not looked at: the called function chose them.
+    A callback's headers are not checked: the called function chose them.
     """
     headers = () if _is_callback(event) else event.headers.items()
-    twice = _repeated(lower for name, _ in headers if (lower := name.lower()) in HEADERS_ONCE)
+    twice = _first_repeated(lower for name, _ in headers if (lower := name.lower()) in HEADERS_ONCE)
     if twice is not None:
         raise BadRequestError(f"the header {twice.title()} is given more than once")
-    twice = _repeated(name for name, _ in event.query.items())
+    twice = _first_repeated(name for name, _ in event.query.items())
     if twice is not None:
         raise BadRequestError(f"{twice[:40]!r} in the query is given more than once")
 
 
-def _repeated(names: Iterable[str]) -> str | None:
+def _first_repeated(names: Iterable[str]) -> str | None:
     seen: set[str] = set()
     for name in names:
         if name in seen:

@@ -1,4 +1,4 @@
-"""The signed identity of a task: what a message, its callback and its answer belong to."""
+"""The identity of one attempt of a task, which messages, callbacks and answers carry."""
 
 import uuid
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ _CALLS = uuid.UUID("6c8ee0f5-6a1b-5d0c-9d53-1f0f0a5e7a51")
 
 @dataclass(frozen=True)
 class Identity:
-    """One attempt of one task: what a message, its callback and its answer belong to.
+    """One attempt of one task, to which a message, its callback and its answer belong.
 
-    `epoch` names one life of the batch's id, so that what belongs to an earlier one is not taken for this one's.
+    `epoch` names one life of the batch's id: anything stamped with another epoch is stale.
     """
 
     batch: str
@@ -27,13 +27,13 @@ class Identity:
     epoch: str = ""
 
     def call_id(self, item: int | None = None, purpose: Purpose = "task") -> str:
-        """Return the X-Call-Id of this attempt, or of its call for one item: the same for every delivery."""
+        """Return the X-Call-Id of this attempt, or of its call for one item; it is the same for every delivery."""
         parts = [purpose, self.batch, self.epoch, self.generation, self.task, self.attempt]
         return str(uuid.uuid5(_CALLS, "/".join(map(str, parts if item is None else [*parts, item]))))
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Self:
-        """Read the identity from a signed URL; raises ForbiddenError when a part is missing or no number."""
+        """Read the identity from a signed URL; raises ForbiddenError if a part is missing or not a number."""
         try:
             generation, task, attempt = (_number(query[name]) for name in ("generation", "task", "attempt"))
             return cls(query["batch"], generation, task, attempt, query.get("epoch", ""))

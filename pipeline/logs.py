@@ -66,7 +66,7 @@ def bind_call(mode: str, headers: Mapping[str, str]) -> None:
         bind_contextvars(call_id=call_id)
 
 
-def bound(identity: Identity, *, task: bool = True) -> Identity:
+def bind_identity(identity: Identity, *, task: bool = True) -> Identity:
     """Bind a verified identity, and return it; without `task`, bind only its batch and generation."""
     bind_contextvars(batch=identity.batch, generation=identity.generation)
     if task:

@@ -55,8 +55,8 @@ class Metrics:
         self.opened = self._counter("batches_opened", "Batches that were opened.")
         ends = self._counter("batches_ended", "Ends of batches; one that is redriven ends again.", "state")
         self._ends = _children(ends, "done", "cancelled", "failed")
-        told = self._counter("notifications", "Attempts at notifications of the end of a batch.", "result")
-        self._told = _children(told, "delivered", "refused", "given up")
+        notifications = self._counter("notifications", "Attempts at notifications of the end of a batch.", "result")
+        self._notifications = _children(notifications, "delivered", "refused", "given up")
         self._open = self._gauge("open_batches", "Open batches, as this process' last sweep saw them.")
         self.segments = self._counter("segments_written", "Objects of outcomes that were written to S3.")
         self.rebuilt = self._counter("ledgers_rebuilt", "Ledgers that Redis had lost, rebuilt from S3.")
@@ -110,7 +110,7 @@ class Metrics:
 
     def notified(self, result: str) -> None:
         """Count an attempt at a notification: `delivered`, `refused` (it is repeated) or `given up`."""
-        self._told[result].inc()
+        self._notifications[result].inc()
 
     def swept(self, open_batches: int) -> None:
         """Set the number of open batches."""

@@ -1,4 +1,4 @@
-"""The shapes at the function's edges: requests, responses, outcomes and answers."""
+"""Requests and responses of the function, and how the body of a request is read and unpacked."""
 
 import asyncio
 import gzip
@@ -17,12 +17,12 @@ from pipeline.errors import BadRequestError, TooLargeError
 from pipeline.units import MIB
 
 BODY_LIMIT = 64 * MIB
-# Seconds without a word in the middle of a body after which it has broken off.
+# Seconds without data in the middle of a body, after which the body counts as broken off.
 SILENCE = 20.0
 Body = TypeVar("Body", bytes, bytearray)
 
 BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-# Folders of the bucket that are no batch's: two with marks, and one for what `doctor` tries.
+# Folders of the bucket that belong to no batch: two with marks, and one for the objects of `doctor`.
 RESERVED_IDS = frozenset({"open", "ended", "doctor"})
 SIGNATURE_HEADER = "X-Pipeline-Signature"
 CALLBACK_PATH = "/collect"
@@ -43,7 +43,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Response:
-    """What a mode answers; `body` is sent as it is, and what `stream` yields after it, piece by piece."""
+    """The answer of a mode; after `body` the pieces of `stream` are sent, as they come."""
 
     status: int
     body: bytes
@@ -67,7 +67,7 @@ def check_batch_id(value: str) -> str:
 
 
 def batch_of(event: Event, *, required: bool = True) -> str:
-    """Return the batch that a request names by `?batch=` or X-Batch-Id; raises BadRequestError."""
+    """Return the batch id in `?batch=` or X-Batch-Id, '' without one if none is required; raises BadRequestError."""
     name = event.query.get("batch") or event.headers.get("X-Batch-Id", "")
     if not name and required:
         raise BadRequestError("name the batch: ?batch=ID or the header X-Batch-Id")
@@ -75,9 +75,9 @@ def batch_of(event: Event, *, required: bool = True) -> str:
 
 
 def unpack_body(body: bytes, encoding: str, most: int) -> bytes:
-    """Return the plain body, of which no more than `most` bytes are unpacked; any other encoding is left as it is.
+    """Return the first `most` bytes of the plain body; a body with an unknown encoding is returned as it is.
 
-    Raises BadRequestError for a body that is not packed as it says.
+    Raises BadRequestError for a body that is not packed in its encoding.
     """
     name = encoding.strip().lower()
     if not body or name not in {"gzip", "x-gzip", "deflate", "zstd"}:
@@ -92,7 +92,7 @@ def unpack_body(body: bytes, encoding: str, most: int) -> bytes:
 
 
 def _inflate(body: bytes, most: int) -> bytes:
-    """Unpack zlib's format, or what some send in its place: the same without its head."""
+    """Unpack zlib's format, or raw deflate, which some clients send in its place."""
     has_head = body[0] & 0xF == zlib.DEFLATED
     unpacker = zlib.decompressobj(zlib.MAX_WBITS if has_head else -zlib.MAX_WBITS)
     plain = unpacker.decompress(body, most)
@@ -102,9 +102,9 @@ def _inflate(body: bytes, most: int) -> bytes:
 
 
 async def read_body(request: web.Request) -> bytes:
-    """Read the body whole, and unpack it: it comes chunked, so no header says how long it is."""
+    """Read the whole body and unpack it: it comes chunked, so no header tells its size."""
     try:
-        body = await _whole(request.content)
+        body = await _read_to_end(request.content)
     except web.RequestPayloadError as error:
         raise BadRequestError(f"the body cannot be read ({type(error).__name__})") from None
     except ConnectionError:
@@ -112,16 +112,16 @@ async def read_body(request: web.Request) -> bytes:
     except TimeoutError:
         raise BadRequestError(f"the body broke off: nothing more of it came in {SILENCE:g} s") from None
     encoding = request.headers.get("Content-Encoding", "")
-    # What a model function says of its own answer may be wrong, and that is a result.
+    # A model function may declare a wrong encoding: its item has failed then, and the request is valid.
     if not encoding or request.path.rstrip("/") == DIRECT_PATH:
         return body
     return _within_limit(await asyncio.to_thread(unpack_body, body, encoding, BODY_LIMIT + 1))
 
 
-async def _whole(content: StreamReader) -> bytes:
-    """Read to the end; raises TooLargeError above BODY_LIMIT, TimeoutError where nothing comes for SILENCE seconds."""
+async def _read_to_end(content: StreamReader) -> bytes:
+    """Read to the end; raises TooLargeError above BODY_LIMIT, TimeoutError after SILENCE seconds without data."""
     if content.is_eof():
-        # All of it is here, as that of a task or a callback mostly is: there is nothing to wait for.
+        # The whole body has arrived already, as most bodies of tasks and callbacks have.
         return _within_limit(content.read_nowait())
     body, clock = bytearray(), asyncio.get_running_loop().time
     async with asyncio.timeout(SILENCE) as patience:

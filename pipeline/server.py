@@ -1,4 +1,4 @@
-"""The aiohttp app around the handler: requests to events, errors to HTTP, health, and the timer."""
+"""The aiohttp app around the handler: requests to events, errors to HTTP, health, and the sweep's timer."""
 
 import asyncio
 import logging
@@ -27,9 +27,9 @@ from pipeline.request import BATCH_ID, Event, Response, read_body
 from pipeline.settings.environment import Settings
 
 NO_MODE = "none"
-# A status that is streamed lasts as long as somebody looks at it, which says nothing of how fast a status is.
+# A label of its own: a streamed status lasts as long as its reader stays, unlike other requests.
 STREAM = "stream"
-# What changes a batch is worth a line; the rest comes too often.
+# These modes are logged at INFO; requests of the others are too many.
 CHANGES = frozenset({"cancel", "pause", "resume", "tune", "redrive", "delete"})
 
 ERROR_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "2"}}
@@ -57,8 +57,8 @@ def create_app(settings: Settings) -> web.Application:
     app.router.add_get("/_/health", _health)
     app.router.add_get("/_/ready", _ready)
     app.router.add_get("/metrics", _metrics)
-    app.router.add_get("/openapi.yaml", _describing((files("pipeline") / "openapi.yaml").read_bytes()))
-    app.router.add_route("*", "/{path:(?s:.*)}", _observe)
+    app.router.add_get("/openapi.yaml", _serve_yaml((files("pipeline") / "openapi.yaml").read_bytes()))
+    app.router.add_route("*", "/{path:(?s:.*)}", _serve_observed)
     return app
 
 
@@ -67,19 +67,19 @@ async def _end_streams(app: web.Application) -> None:
 
 
 def _quote_no_request(record: logging.LogRecord) -> bool:
-    """Keep what was sent out of the log: the error over a malformed header quotes it, and it may be a token."""
+    """Drop the traceback of a malformed request: it quotes a header, which may hold a token."""
     if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | web.RequestPayloadError):
         record.exc_info = None
     return True
 
 
-async def _observe(request: web.Request) -> web.StreamResponse:
+async def _serve_observed(request: web.Request) -> web.StreamResponse:
     event = Event(b"", request.headers, request.method, request.query, request.path)
-    with observed(request.app[CONTEXT].metrics, event) as answer:
+    with observe(request.app[CONTEXT].metrics, event) as result:
         response = await _serve(request)
-        answer.status = response.status
+        result.status = response.status
         if not isinstance(response, web.Response):
-            answer.mode = STREAM
+            result.mode = STREAM
     return response
 
 
@@ -89,18 +89,18 @@ async def _serve(request: web.Request) -> web.StreamResponse:
         event = Event(body, request.headers, request.method, request.query, request.path)
         response = await handle(event, request.app[CONTEXT])
     except PipelineError as error:
-        response = _answer(error)
+        response = _error_response(error)
     except Exception:
         log.exception("unexpected error")
         response = Response.json(500, {"error": "internal error: the function's log says more"})
-    # Nothing follows the head that HEAD asks for: whatever did would be read as the next answer.
+    # After the head of a HEAD request nothing is sent: the client would read it as the next response.
     if response.stream is None or request.method == METH_HEAD:
         return web.Response(status=response.status, body=response.body, headers=dict(response.headers))
     return await _send(request, response, response.stream)
 
 
 async def _send(request: web.Request, response: Response, pieces: AsyncGenerator[bytes, None]) -> web.StreamResponse:
-    """Send what a response yields as it comes; a reader who has gone away ends it."""
+    """Send the pieces of a stream as they come, until the stream ends or the client goes away."""
     streamed = web.StreamResponse(status=response.status, headers=dict(response.headers))
     async with aclosing(pieces):
         try:
@@ -113,7 +113,7 @@ async def _send(request: web.Request, response: Response, pieces: AsyncGenerator
     return streamed
 
 
-def _answer(error: PipelineError) -> Response:
+def _error_response(error: PipelineError) -> Response:
     document: dict[str, object] = {"error": str(error)}
     if error.problems:
         document["problems"] = error.problems
@@ -128,7 +128,7 @@ async def _health(_request: web.Request) -> web.Response:
 
 
 async def _ready(request: web.Request) -> web.Response:
-    # Not S3: a callback needs Redis alone, and OpenFaaS CE never repeats one that no replica was ready for.
+    # S3 is not checked: a callback needs Redis alone, and OpenFaaS CE does not repeat one that no ready replica took.
     try:
         await request.app[CONTEXT].ledger.ping()
     except UnavailableError as error:
@@ -140,18 +140,15 @@ async def _metrics(request: web.Request) -> web.Response:
     return web.Response(body=request.app[CONTEXT].metrics.exposition(), headers={"Content-Type": EXPOSITION})
 
 
-def _describing(document: bytes) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def describe(_request: web.Request) -> web.Response:
+def _serve_yaml(document: bytes) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def serve(_request: web.Request) -> web.Response:
         return web.Response(body=document, content_type="application/yaml")
 
-    return describe
+    return serve
 
 
 async def _timer(context: Context) -> None:
-    """Sweep while there are batches to sweep, and look for them now and then while there are none.
-
-    Replicas take turns by jitter.
-    """
+    """Sweep every `sweep_interval`, or more seldom while there are no batches; jitter spreads the replicas."""
     bind_contextvars(mode="timer")
     swept = Swept(0, 0)
     while True:
@@ -166,37 +163,37 @@ async def _timer(context: Context) -> None:
 
 
 @dataclass
-class Answer:
-    """How a request was answered; a status of 0 is that of one whose client has gone away."""
+class RequestResult:
+    """The mode and the status of a request, for log and metrics; status 0 means that the client has gone away."""
 
     mode: str
     status: int = 0
 
 
 @contextmanager
-def observed(metrics: Metrics, event: Event) -> Iterator[Answer]:
-    """Bind what is known of a request, and count and log its answer, whose status the caller sets.
+def observe(metrics: Metrics, event: Event) -> Iterator[RequestResult]:
+    """Bind a request's fields to the log, and count and log its result, whose status the caller sets.
 
-    Nothing is unbound: each request is served in a context of its own (aiohttp, issue 3406). What it names is bound
-    before anybody has looked at its token; a signed request's batch only once its signature is verified.
+    Nothing is unbound: each request is served in a context of its own (aiohttp, issue 3406). The batch is bound before
+    the token is checked; that of a signed request only once its signature is verified, by its mode.
     """
     mode = _mode(event)
     bind_call(mode, event.headers)
-    named = event.query.get("batch") or event.headers.get("X-Batch-Id", "")
-    if not isinstance(MODES.get(mode), Signed) and BATCH_ID.fullmatch(named):
-        bind_contextvars(batch=named)
-    answer = Answer(mode)
+    batch = event.query.get("batch") or event.headers.get("X-Batch-Id", "")
+    if not isinstance(MODES.get(mode), Signed) and BATCH_ID.fullmatch(batch):
+        bind_contextvars(batch=batch)
+    result = RequestResult(mode)
     started = time.monotonic()
     metrics.in_flight(1)
     try:
-        yield answer
+        yield result
     finally:
         seconds = time.monotonic() - started
         metrics.in_flight(-1)
-        metrics.answered(answer.mode, answer.status, seconds)
+        metrics.answered(result.mode, result.status, seconds)
         level = logging.INFO if mode in CHANGES else logging.DEBUG
         if log.isEnabledFor(level):
-            log.log(level, "answered", extra={"status": answer.status, "seconds": round(seconds, 6)})
+            log.log(level, "answered", extra={"status": result.status, "seconds": round(seconds, 6)})
 
 
 def _mode(event: Event) -> str:

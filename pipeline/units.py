@@ -1,4 +1,4 @@
-"""Units of size and time, and times as headers and documents write them."""
+"""Units of size and time, and times in the formats of headers and documents."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,7 +15,7 @@ def microseconds(seconds: float) -> int:
 
 
 def http_time(value: str) -> float | None:
-    """Return an HTTP date (RFC 9110) in seconds since 1970, None for what is none."""
+    """Return an HTTP date (RFC 9110) in seconds since 1970, None if it is not a date."""
     try:
         return parsedate_to_datetime(value).timestamp()
     except (TypeError, ValueError, OverflowError):

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.batch.delete import find_stale_ledger
-from pipeline.batch.existing import being_deleted, find_existing, id_in_use
+from pipeline.batch.submit import being_deleted, find_existing, id_in_use
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
 from pipeline.identity import Identity

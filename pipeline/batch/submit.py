@@ -1,23 +1,23 @@
 """Claim an id for a submission and open its batch, or answer with the batch that the same submission opened before."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
 from pipeline.batch.delete import drop_stale_ledger
-from pipeline.batch.existing import being_deleted, find_existing, id_in_use
 from pipeline.batch.open import NewBatch, abandon, claim, discard, open_batch
 from pipeline.batch.recover import reopen_lost
 from pipeline.context import Context
-from pipeline.errors import BadRequestError, UnavailableError
+from pipeline.errors import BadRequestError, ConflictError, UnavailableError
 from pipeline.request import Response
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.input_format import content_type_of
 from pipeline.status.document import status_url
 from pipeline.status.saved_state import mark_open
 from pipeline.store.batch_records import OpenMark
+from pipeline.store.errors import MissingObjectError
 from pipeline.tasks.release import enqueue_open
 from pipeline.webhooks.signer import WebhookSigner
 
@@ -144,3 +144,39 @@ async def _describe(context: Context, batch: str) -> Response:
         document |= {"batch_size": state.number("batch_size"), "tasks": state.number("tasks")}
     status = 202 if document["state"] == "opening" else 200
     return Response.json(status, document | {"status_url": status_url(context.settings, batch)})
+
+
+@dataclass(frozen=True)
+class ExistingBatch:
+    """A batch that S3 knows: its final status, or None if it has not ended."""
+
+    status: dict[str, Any] | None
+
+
+async def find_existing(context: Context, batch: str, digest: str) -> ExistingBatch | None:
+    """Look in S3 for a batch with this id; None if the id is free.
+
+    Raises ConflictError if that batch has another digest or is another function's, and if the objects under the id are
+    no batch's.
+    """
+    try:
+        submission = await context.records.read(batch)
+    except MissingObjectError:
+        if await context.records.is_foreign(batch) and await context.records.read_status(batch) is None:
+            raise ConflictError(
+                f"the bucket holds objects under {batch!r} that are no batch's: choose another id"
+            ) from None
+        return None
+    if submission.digest != digest:
+        raise ConflictError(f"batch {batch!r} had another specification or another input: choose another id")
+    return ExistingBatch(await context.records.read_status(batch))
+
+
+def id_in_use(batch: str) -> ConflictError:
+    """Return the error for an id under which another submission is open."""
+    return ConflictError(f"batch {batch!r} exists with another specification or another input: choose another id")
+
+
+def being_deleted(batch: str) -> UnavailableError:
+    """Return the error for an id whose batch is just being deleted."""
+    return UnavailableError(f"batch {batch!r} is being deleted: try again in a moment, or choose another id")

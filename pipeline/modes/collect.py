@@ -7,7 +7,7 @@ from pipeline.answers.reply import BROKEN, RESULT_LIMIT, Reply, too_large
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, ForbiddenError
 from pipeline.identity import Identity
-from pipeline.logs import bound
+from pipeline.logs import bind_identity
 from pipeline.request import DIRECT_PATH, SIGNATURE_HEADER, Event, Response, unpack_body
 from pipeline.store.errors import MissingObjectError
 from pipeline.tasks.model_call import ModelCall
@@ -33,7 +33,7 @@ async def collect(event: Event, context: Context) -> Response:
 
 
 async def _collect_task(event: Event, context: Context) -> str:
-    identity = bound(context.signer.verify_query("callback", event.query))
+    identity = bind_identity(context.signer.verify_query("callback", event.query))
     try:
         context.signer.verify_answer(identity, event.body, event.headers.get(SIGNATURE_HEADER, ""))
     except ForbiddenError:
@@ -46,7 +46,7 @@ async def _collect_task(event: Event, context: Context) -> str:
 
 async def _collect_direct(event: Event, context: Context) -> str:
     """Settle a direct task with the model function's reply, which is not signed and decides nothing else."""
-    identity = bound(context.signer.verify_query("direct callback", event.query))
+    identity = bind_identity(context.signer.verify_query("direct callback", event.query))
     call = _direct_call(event)
     context.metrics.called(call.reply.status, call.duration)
     if not call.succeeded and context.settings.openfaas_pro and not _is_final(event):

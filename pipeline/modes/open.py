@@ -2,7 +2,7 @@
 
 from pipeline.batch.open_queued import open_claimed
 from pipeline.context import Context
-from pipeline.logs import bound
+from pipeline.logs import bind_identity
 from pipeline.request import Event, Response
 
 
@@ -11,6 +11,6 @@ async def open_queued(event: Event, context: Context) -> Response:
 
     Raises ForbiddenError, and UnavailableError when Redis or S3 cannot be reached: the opening stays due.
     """
-    batch = bound(context.signer.verify_query("open", event.query), task=False).batch
+    batch = bind_identity(context.signer.verify_query("open", event.query), task=False).batch
     verdict, reason = await open_claimed(context, batch)
     return Response.json(200, {"batch_id": batch, "verdict": verdict} | ({"reason": reason} if reason else {}))

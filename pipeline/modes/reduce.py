@@ -9,7 +9,7 @@ from pipeline.context import Context
 from pipeline.errors import PipelineError, UnavailableError
 from pipeline.ledger.ledger import REDUCE_LEASE
 from pipeline.ledger.replies import Lease
-from pipeline.logs import bound
+from pipeline.logs import bind_identity
 from pipeline.outputs.end_batch import SettledBatch, end_batch
 from pipeline.outputs.pieces import TableError
 from pipeline.request import Event, Response
@@ -22,7 +22,7 @@ async def reduce(event: Event, context: Context) -> Response:
     Run twice it writes the same bytes. Raises ForbiddenError, and UnavailableError when Redis or S3 cannot be
     reached: the reduce stays due.
     """
-    identity = bound(context.signer.verify_query("reduce", event.query), task=False)
+    identity = bind_identity(context.signer.verify_query("reduce", event.query), task=False)
     job = ReduceJob(context, identity.batch, identity.generation, uuid.uuid4().hex)
     lease = await job.lease()
     verdict: str = lease.verdict

@@ -4,7 +4,7 @@ import time
 
 from pipeline.answers.envelope import encode_answer
 from pipeline.context import Context
-from pipeline.logs import bound
+from pipeline.logs import bind_identity
 from pipeline.request import SIGNATURE_HEADER, Event, Response
 from pipeline.tasks.run import run_task
 
@@ -16,7 +16,7 @@ async def task(event: Event, context: Context) -> Response:
     Redis or S3 cannot be reached.
     """
     end = time.monotonic() + context.settings.task_timeout
-    identity = bound(context.signer.verify_query("task", event.query))
+    identity = bind_identity(context.signer.verify_query("task", event.query))
     outcomes = await run_task(context, identity, event.query.get("function", ""), end)
     body = encode_answer(outcomes)
     headers = {"Content-Type": "application/x-ndjson", SIGNATURE_HEADER: context.signer.answer(identity, body)}

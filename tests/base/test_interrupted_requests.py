@@ -117,7 +117,7 @@ async def test_timeout_of_a_body_starts_again_with_each_piece(monkeypatch: pytes
     patience.__aenter__.return_value = patience
     monkeypatch.setattr(asyncio, "timeout", Mock(return_value=patience))
     monkeypatch.setattr(asyncio, "get_running_loop", lambda: SimpleNamespace(time=lambda: next(clock)))
-    assert await request._whole(cast("StreamReader", Pieces())) == b"piece " * 4
+    assert await request._read_to_end(cast("StreamReader", Pieces())) == b"piece " * 4
     until = [call.args[0] for call in patience.reschedule.call_args_list]
     assert until == [hour * 3600 + request.SILENCE for hour in range(1, 5)]
 
@@ -131,10 +131,10 @@ def arrived(body: bytes) -> StreamReader:
 
 async def test_body_received_in_full_is_checked_against_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request, "BODY_LIMIT", 3)
-    assert await request._whole(arrived(b"abc")) == b"abc"
+    assert await request._read_to_end(arrived(b"abc")) == b"abc"
     too_large = arrived(b"abcd")
     with pytest.raises(TooLargeError):
-        await request._whole(too_large)
+        await request._read_to_end(too_large)
 
 
 async def test_stream_ends_when_its_client_disconnects(

@@ -44,7 +44,7 @@ def test_line_begins_with_time_level_logger_and_event(lines: LogLines) -> None:
 
 
 async def test_bound_fields_are_in_every_line_and_yield_to_its_own(lines: LogLines) -> None:
-    logs.bound(Identity("monday", 1, 7, 2, "epoch"))
+    logs.bind_identity(Identity("monday", 1, 7, 2, "epoch"))
     logs.bind_call("task", {"X-Call-Id": CALL_ID})
     log.info("one")
     log.info("another", extra={"call_id": "of an item"})

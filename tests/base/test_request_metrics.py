@@ -9,7 +9,7 @@ from multidict import CIMultiDict, MultiDict
 
 from pipeline.metrics import Metrics
 from pipeline.request import Event
-from pipeline.server import CHANGES, observed
+from pipeline.server import CHANGES, observe
 from tests.rigs.log_lines import LogLines
 from tests.rigs.metric_samples import parse
 
@@ -48,7 +48,7 @@ FIELDS: dict[str, tuple[Event, dict[str, str]]] = {
 async def test_log_lines_carry_the_mode_batch_and_call_of_the_request(
     lines: LogLines, sent: Event, expected: dict[str, str]
 ) -> None:
-    with observed(Metrics(), sent) as answer:
+    with observe(Metrics(), sent) as answer:
         log.info("meanwhile")
         answer.status = 202
     meanwhile, answered = lines.all()
@@ -61,7 +61,7 @@ async def test_log_lines_carry_the_mode_batch_and_call_of_the_request(
 
 async def test_request_is_counted_in_flight_and_when_answered() -> None:
     metrics = Metrics()
-    with observed(metrics, event(X_Mode="sweep")) as answer:
+    with observe(metrics, event(X_Mode="sweep")) as answer:
         assert parse(metrics.exposition())["requests_in_flight"] == 1
         answer.status = 503
     counts = parse(metrics.exposition())
@@ -71,7 +71,7 @@ async def test_request_is_counted_in_flight_and_when_answered() -> None:
 
 async def test_request_that_raises_is_counted_with_status_0() -> None:
     metrics = Metrics()
-    with pytest.raises(ZeroDivisionError), observed(metrics, event(X_Mode="sweep")):
+    with pytest.raises(ZeroDivisionError), observe(metrics, event(X_Mode="sweep")):
         raise ZeroDivisionError
     counts = parse(metrics.exposition())
     assert (counts["requests_in_flight"], counts["requests_total{mode=sweep,status=0}"]) == (0, 1)
@@ -80,7 +80,7 @@ async def test_request_that_raises_is_counted_with_status_0() -> None:
 async def test_unknown_modes_share_one_label() -> None:
     metrics = Metrics()
     for number in range(10):
-        with observed(metrics, event(X_Mode=f"mode-{number}")) as answer:
+        with observe(metrics, event(X_Mode=f"mode-{number}")) as answer:
             answer.status = 400
     found = {name for name in parse(metrics.exposition()) if name.startswith("requests_total")}
     assert found == {"requests_total{mode=none,status=400}"}
