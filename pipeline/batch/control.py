@@ -124,7 +124,7 @@ async def redrive_batch(context: Context, batch: str) -> str | None:
 
 async def _redrive_in_ledger(context: Context, batch: str) -> None:
     # First, so that the sweep knows the batch at every moment.
-    await context.ledger.index.note(batch)
+    await context.ledger.index.add_open(batch)
     redriven = await context.ledger.control.redrive(batch)
     if redriven.verdict not in {"redriven", "under way"}:
         raise ConflictError(f"batch {batch!r} cannot be redriven: it is {redriven.state or 'being rebuilt'}")

@@ -20,7 +20,7 @@ async def delete_batch(context: Context, batch: str) -> Deletion:
     The sweep resumes a deletion that breaks off. Raises UnavailableError.
     """
     # First, so that the sweep knows the batch at every moment.
-    await context.ledger.index.note(batch)
+    await context.ledger.index.add_open(batch)
     return await _delete(context, batch, go_on=False)
 
 
@@ -49,10 +49,10 @@ async def _delete(context: Context, batch: str, *, go_on: bool) -> Deletion:
 
 async def _remove_from_index(context: Context, batch: str) -> None:
     """Remove a free id from the index, unless a new batch has taken the id meanwhile."""
-    await context.ledger.index.forget_ended(batch)
-    await context.ledger.index.forget(batch)
+    await context.ledger.index.remove_ended(batch)
+    await context.ledger.index.remove(batch)
     if await context.ledger.phase(batch) is not None:
-        await context.ledger.index.note(batch)
+        await context.ledger.index.add_open(batch)
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ async def abandon(context: Context, batch: str, owner: str, reason: str = "") ->
         await context.snapshots.drop(batch, 0)
         await announce_end(context, batch)
     else:
-        await context.ledger.index.forget(batch)
+        await context.ledger.index.remove(batch)
 
 
 async def discard(context: Context, new: NewBatch) -> None:

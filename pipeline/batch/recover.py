@@ -47,7 +47,7 @@ async def reopen_lost(context: Context, batch: str) -> bool:
         else:
             await context.records.close(batch, status)
         return False
-    await context.ledger.index.note(batch)
+    await context.ledger.index.add_open(batch)
     claimed = await claim(context, NewBatch(batch, submission, uuid.uuid4().hex), hand_on=True, marker=marker)
     if claimed.verdict == "deleting":
         raise ConflictError(f"batch {batch!r} is being deleted")

@@ -40,10 +40,10 @@ async def submit(context: Context, new: NewBatch, body: bytes | None, *, queued:
     ConflictError for the id of another submission, BadRequestError, UnavailableError.
     """
     batch = new.name
-    await context.ledger.index.note(batch)
+    await context.ledger.index.add_open(batch)
     claimed = await claim(context, new, hand_on=queued)
     if claimed.verdict in {"exists", "conflict"} and await drop_stale_ledger(context, batch):
-        await context.ledger.index.note(batch)
+        await context.ledger.index.add_open(batch)
         claimed = await claim(context, new, hand_on=queued)
     if claimed.verdict == "deleting":
         raise being_deleted(batch)

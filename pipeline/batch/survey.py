@@ -22,7 +22,7 @@ async def survey(context: Context) -> None:
     With a retention, the batches that ended longer ago are deleted, at most 100 at a time. Raises UnavailableError.
     """
     index = context.ledger.index
-    noted = {batch for batch, _ in await index.batches()} | set(await index.telling())
+    noted = {batch for batch, _ in await index.open_batches()} | set(await index.notifying())
     for batch in noted:
         try:
             await drop_stale_ledger(context, batch)
@@ -34,9 +34,9 @@ async def survey(context: Context) -> None:
             await _repeat_lost_cancel(context, batch)
         else:
             log.warning("a batch is open in S3, and not in the index", extra={"batch": batch})
-            await index.note(batch)
+            await index.add_open(batch)
     # The rest may take long, and no other replica should begin a survey meanwhile.
-    await index.surveyed()
+    await index.end_survey()
     await _delete_expired(context, set(still_open))
 
 
@@ -59,7 +59,7 @@ async def _delete_expired(context: Context, still_open: set[str]) -> None:
     # A batch that is redriven, or has notifications pending, is marked as both open and ended.
     ended = [(batch, at) for batch, at in await context.records.ended_batches() if batch not in still_open]
     if is_forgotten and ended:
-        await index.note_ended(dict(ended))
+        await index.add_ended(dict(ended))
     if retention is None:
         return
     for batch in [batch for batch, at in ended if time.time() - at > retention][:MOST_DELETED]:

@@ -38,12 +38,12 @@ async def sweep_all(context: Context) -> Swept:
     A batch that cannot be swept is logged and left for the next sweep. Raises UnavailableError.
     """
     index = context.ledger.index
-    if await index.take_survey():
+    if await index.begin_survey():
         try:
             await survey(context)
         except PipelineError as error:
             log.warning("the open batches could not be compared with S3", extra={"error": str(error)})
-    noted, notifying = dict(await index.batches()), await index.telling()
+    noted, notifying = dict(await index.open_batches()), await index.notifying()
     for batch in [*noted, *(batch for batch in notifying if batch not in noted)]:
         with bound_contextvars(batch=batch):
             try:
@@ -74,7 +74,7 @@ async def _sweep(context: Context, batch: str, noted_at: float | None) -> None:
     if repairs.state == "gone":
         # Noted a moment ago and not claimed yet, forgotten by Redis, or deleted long ago.
         if not await reopen_lost(context, batch) and await _is_orphan(context, batch, noted_at):
-            await context.ledger.index.forget(batch)
+            await context.ledger.index.remove(batch)
     elif (repairs.state in ENDED or repairs.delete) and await drop_stale_ledger(context, batch):
         await reopen_lost(context, batch)
     elif repairs.state in ENDED:

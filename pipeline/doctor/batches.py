@@ -14,7 +14,7 @@ OVERDUE = 600.0
 async def check_batches(context: Context) -> list[Check]:
     """Check the oldest open batches."""
     await context.ledger.ping()
-    noted = await context.ledger.index.batches(MOST_READ)
+    noted = await context.ledger.index.open_batches(MOST_READ)
     stuck = []
     for batch, _ in noted:
         state = await context.ledger.state(batch)

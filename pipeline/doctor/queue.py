@@ -66,5 +66,5 @@ async def _judge(context: Context, seen: dict[Step, str], seconds: float) -> Che
         return warning(NAME, found, advice)
     found = f"the message did not arrive within {PATIENCE:g} s"
     advice = "the queue-worker is down (see its log), or many messages were queued before: try when nothing runs"
-    is_busy = bool(await context.ledger.index.batches(1))
+    is_busy = bool(await context.ledger.index.open_batches(1))
     return warning(NAME, f"{found}, while batches are open", advice) if is_busy else failed(NAME, found, advice)

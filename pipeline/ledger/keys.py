@@ -25,8 +25,8 @@ BATCH_KEYS = (
     Key("notices", "hash", "end -> which end; <target> -> state, attempts, status, when, due since; expire_at"),
 )
 FUNCTION_KEYS = (
-    Key("open", "zset", "open batch -> when it was noted; goes into the index before the claim, and out after the end"),
-    Key("telling", "zset", "ended batch with targets still to be notified -> when it was noted"),
+    Key("open", "zset", "open batch -> when it was added, before its claim"),
+    Key("telling", "zset", "ended batch with targets still to be notified -> when it was added"),
     Key("ended", "zset", "the newest ended batches -> when they ended"),
     Key("epoch", "string", "missing: Redis lost its memory, or the next survey of the bucket is due"),
     Key("doctor:{<probe>}:<step>", "string", "how far a probe of `doctor` has come"),

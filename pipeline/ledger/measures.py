@@ -1,7 +1,7 @@
-"""The counters that `settle` keeps of a run, in a fixed number of bytes: items settled over time, durations of tasks.
+"""The counters of a run, which `settle` writes into a fixed number of bytes: items settled over time, task durations.
 
-They are one string of 32-bit numbers: SLOTS of items, which cover twice the time whenever it is full, then BUCKETS of
-task durations, each 2^(1/4) times as wide as the one before.
+They are one string of 32-bit numbers: SLOTS of items, which become twice as wide whenever the last one is full, then
+BUCKETS of task durations, each 2^(1/4) times as wide as the one before.
 """
 
 import math
@@ -20,7 +20,7 @@ _LAYOUT = struct.Struct(f">{SLOTS + BUCKETS}I")
 
 
 def bucket_of(seconds: float) -> int:
-    """Return the bucket of a duration: the first whose upper edge is not below it, the last for any longer one."""
+    """Return the bucket of a duration: the first whose upper edge is not below it, or the last."""
     if seconds <= SHORTEST:
         return 0
     return min(BUCKETS - 1, math.ceil(round(PER_OCTAVE * math.log2(seconds / SHORTEST), 9)))
@@ -41,11 +41,11 @@ class Measures:
 
     @property
     def tasks(self) -> int:
-        """How many tasks the durations are of."""
+        """How many tasks have a known duration."""
         return sum(self.buckets)
 
     def quantile(self, share: float) -> float:
-        """Return the duration that this share of the tasks do not exceed, as its bucket's upper edge, in seconds."""
+        """Return the duration in seconds that this share of tasks does not exceed: the upper edge of its bucket."""
         rank, seen = max(1, math.ceil(share * self.tasks)), 0
         for bucket, count in enumerate(self.buckets):
             seen += count
@@ -55,7 +55,7 @@ class Measures:
 
 
 def read_measures(state: State) -> Measures:
-    """Read what a ledger has counted; nothing where the run has not begun."""
+    """Read the counters of a ledger; there are no slots before the run begins."""
     numbers = _LAYOUT.unpack(state.series.ljust(_LAYOUT.size, b"\0")[: _LAYOUT.size])
     width = state.number("slot_width") / MICROSECONDS or FIRST_WIDTH
     run_at = state.seconds("run_at")

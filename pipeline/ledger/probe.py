@@ -1,4 +1,4 @@
-"""What `doctor` asks Redis: the servers as they describe themselves, their clock, and what became of a probe."""
+"""Questions of `doctor` to Redis: the INFO of the servers, their clock, and the steps that a probe has reached."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, cast
@@ -14,7 +14,7 @@ STEPS: tuple[Step, ...] = ("invoked", "called back")
 
 
 class Probes:
-    """Asks under one prefix; each method raises UnavailableError."""
+    """The probes under one prefix; each method raises UnavailableError."""
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
@@ -26,7 +26,7 @@ class Probes:
             return await server_infos(self._redis)
 
     async def saves(self) -> bool | None:
-        """Say whether it writes snapshots to its disk, None where its user may not know."""
+        """Return whether Redis writes snapshots to its disk, None where its user may not read the setting."""
         try:
             answer = cast("dict[str, str]", await self._redis.config_get("save"))
         except RedisError:
@@ -37,26 +37,26 @@ class Probes:
         """Return Redis' time in seconds since 1970."""
         with unavailable():
             reply: Any = await self._redis.time()
-        # A cluster's client asks each node.
+        # The client of a cluster asks each node.
         seconds, microseconds = next(iter(reply.values())) if isinstance(reply, dict) else reply
         return float(seconds) + float(microseconds) / 1e6
 
     async def begin(self, probe: str) -> None:
-        """Wait for the steps of a probe, for a minute: a step of one that nobody waits for is not noted."""
+        """Expect the steps of a probe for a minute: a step of an unexpected probe is not noted."""
         with unavailable():
             for step in STEPS:
                 await self._redis.set(self._key(probe, step), "", ex=PROBE_TTL)
 
-    async def note(self, probe: str, step: Step, said: str) -> bool:
-        """Note that a probe has come so far; says whether somebody waits for it."""
+    async def note(self, probe: str, step: Step, detail: str) -> bool:
+        """Note that a probe has reached a step; returns False for an unexpected probe."""
         with unavailable():
-            return bool(await self._redis.set(self._key(probe, step), said, xx=True, keepttl=True))
+            return bool(await self._redis.set(self._key(probe, step), detail, xx=True, keepttl=True))
 
     async def seen(self, probe: str) -> dict[Step, str]:
-        """Return how far a probe has come, with what was said of each step."""
+        """Return the steps that a probe has reached, each with its detail."""
         with unavailable():
-            said: list[Any] = await self._redis.mget([self._key(probe, step) for step in STEPS])
-        return {step: value.decode() for step, value in zip(STEPS, said, strict=True) if value}
+            details: list[Any] = await self._redis.mget([self._key(probe, step) for step in STEPS])
+        return {step: value.decode() for step, value in zip(STEPS, details, strict=True) if value}
 
     async def end(self, probe: str) -> None:
         """Forget a probe."""

@@ -65,8 +65,8 @@ async def recreate_notices(context: Context, batch: str, status: dict[str, Any])
     """
     notices, index, end = context.ledger.notices, context.ledger.index, EndId.of(status)
     await notices.restore(batch, end, status["notifications"])
-    await index.note_ended({batch: status["ended"]})
-    await index.note_telling(batch)
+    await index.add_ended({batch: status["ended"]})
+    await index.add_notifying(batch)
     current = await notices.read(batch)
     if current.end == end and not are_pending(with_notifications(status, current)):
         # All are delivered, but the replica that made the last delivery could not save that.

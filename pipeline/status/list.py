@@ -19,7 +19,7 @@ async def list_batches(context: Context) -> dict[str, Any]:
     Redis has forgotten.
     """
     index = context.ledger.index
-    opened, ended = await asyncio.gather(index.batches(SHOWN_BATCHES), index.ended(SHOWN_BATCHES))
+    opened, ended = await asyncio.gather(index.open_batches(SHOWN_BATCHES), index.ended(SHOWN_BATCHES))
     briefs = await asyncio.gather(*(context.ledger.overview(batch) for batch, _ in opened))
     open_names = [batch for batch, _ in opened]
     closed = await asyncio.gather(*(_ended(context, batch, at) for batch, at in ended if batch not in open_names))

@@ -22,7 +22,7 @@ async def mark_open(context: Context, batch: str) -> None:
     """
     written: OpenMark | None = None
     while (marker := await _current_marker(context, batch)) is not None and marker != written:
-        await context.ledger.index.note(batch)
+        await context.ledger.index.add_open(batch)
         await context.records.mark_open(batch, marker)
         written = marker
 
@@ -62,9 +62,9 @@ async def save_final_status(context: Context, batch: str) -> None:
         return
     if state is not None and state["state"] in ENDED:
         index = context.ledger.index
-        await index.note_ended({batch: state.seconds("ended") or state.now})
+        await index.add_ended({batch: state.seconds("ended") or state.now})
         pending = are_pending({"notifications": notices_of(state)})
-        await (index.note_telling(batch) if pending else index.forget(batch))
+        await (index.add_notifying(batch) if pending else index.remove(batch))
     now = await context.ledger.state(batch)
     if now is None and await context.records.exists(batch):
         # Redis has lost the batch, and will be told of it from S3.

@@ -48,7 +48,7 @@ async def test_expired_claim_does_not_run_an_ended_batch_again(pipeline: Pipelin
         await pipeline.redis.flushall()
         claimed = msgspec.structs.replace(submission, source="other") if other else submission
         assert (await pipeline.context.ledger.claim(pipeline.batch, "dead", claimed)).verdict == "claimed"
-        await pipeline.context.ledger.index.note(pipeline.batch)
+        await pipeline.context.ledger.index.add_open(pipeline.batch)
         await pipeline.bench().age(lease_until=-1)
         await pipeline.bench().age_duty("o")
         await pipeline.sweep()
@@ -218,7 +218,7 @@ async def test_redrive_during_a_deletion_is_a_conflict(
 async def test_every_open_batch_is_swept_however_many_there_are(pipeline: PipelineBench) -> None:
     await pipeline.redis.zadd(f"{pipeline.name}:open", {f"older-{number}": 1 for number in range(1000)})
     await pipeline.submit_rows("a")
-    assert pipeline.batch in [batch for batch, _ in await pipeline.context.ledger.index.batches()]
+    assert pipeline.batch in [batch for batch, _ in await pipeline.context.ledger.index.open_batches()]
 
 
 async def test_deletion_denied_by_s3_does_not_stop_other_deletions(

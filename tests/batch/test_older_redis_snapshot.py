@@ -90,7 +90,7 @@ async def test_interrupted_deletion_is_completed(pipeline: PipelineBench) -> Non
     await pipeline.submit_rows("a")
     await go_on(pipeline)
     await pipeline.context.ledger.control.delete(pipeline.batch, "dead")
-    await pipeline.context.ledger.index.note(pipeline.batch)
+    await pipeline.context.ledger.index.add_open(pipeline.batch)
     await pipeline.bench().age_duty("d")
     await pipeline.sweep()
     assert await pipeline.objects() != []
@@ -209,7 +209,7 @@ async def test_deleted_batch_stays_deleted(pipeline: PipelineBench, when: str, a
     if when == "running" or asked in {"redrive", "delete"}:
         assert await pipeline.bench().fields() == {}
     assert await pipeline.objects() == []
-    assert await pipeline.context.ledger.index.batches() == []
+    assert await pipeline.context.ledger.index.open_batches() == []
 
 
 async def test_generation_begun_again_with_other_items_ignores_old_answers(pipeline: PipelineBench) -> None:

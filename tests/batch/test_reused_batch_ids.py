@@ -60,7 +60,7 @@ async def test_sweep_goes_on_after_a_batch_it_cannot_repair(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pipeline.submit_rows("a")
-    await pipeline.context.ledger.index.note("broken")
+    await pipeline.context.ledger.index.add_open("broken")
     swept: list[str] = []
 
     async def repair(batch: str, *_: object) -> Repairs:
@@ -72,7 +72,7 @@ async def test_sweep_goes_on_after_a_batch_it_cannot_repair(
     monkeypatch.setattr(pipeline.context.ledger, "repair", repair)
     assert await pipeline.sweep() == {"open": 2}
     assert sorted(swept) == sorted(["broken", pipeline.batch])
-    await pipeline.context.ledger.index.forget("broken")
+    await pipeline.context.ledger.index.remove("broken")
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
@@ -97,7 +97,7 @@ async def test_submission_does_not_join_a_dead_opening(
     assert f"{pipeline.batch}/input.csv" in await pipeline.objects()
     if forgotten:
         await pipeline.redis.flushall()
-        await pipeline.context.ledger.index.note(pipeline.batch)
+        await pipeline.context.ledger.index.add_open(pipeline.batch)
     else:
         await pipeline.bench().age(lease_until=-1)
         await pipeline.bench().age_duty("o")
@@ -124,7 +124,7 @@ async def test_late_sweep_does_not_erase_a_new_submission(
             return await read(batch)
 
         fault.setattr(pipeline.context.records, "read_marker", overtaken)
-        await pipeline.context.ledger.index.note(pipeline.batch)
+        await pipeline.context.ledger.index.add_open(pipeline.batch)
         await pipeline.sweep()
     assert set(await pipeline.objects()) == {f"{pipeline.batch}/input.csv", pipeline.mark}
 
@@ -145,14 +145,14 @@ async def test_ended_batch_lost_while_closing_keeps_its_objects(
 ) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     await pipeline.submit_rows("a")
-    forget = pipeline.context.ledger.index.forget
+    forget = pipeline.context.ledger.index.remove
 
     async def lost(batch: str) -> None:
         await forget(batch)
         await pipeline.redis.flushall()
 
     with monkeypatch.context() as fault:
-        fault.setattr(pipeline.context.ledger.index, "forget", lost)
+        fault.setattr(pipeline.context.ledger.index, "remove", lost)
         await pipeline.deliver_all()
     assert (await pipeline.status())["state"] == "done"
     assert (await pipeline.summary())["results"]["count"] == 1

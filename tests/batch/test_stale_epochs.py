@@ -66,7 +66,7 @@ async def test_objects_that_an_old_ledger_wrote_are_deleted(
     await go_on(pipeline)
     await pipeline.handle("delete", {"batch": pipeline.batch})
     await come_back(pipeline, older)
-    await pipeline.context.ledger.index.surveyed()
+    await pipeline.context.ledger.index.end_survey()
     await pipeline.bench().age_duty("s:0")
     await pipeline.sweep()
     assert await pipeline.objects() != []

@@ -12,7 +12,7 @@ from tests.rigs.redis.ledger_bench import Bench
 
 
 async def open_batches(pipeline: PipelineBench) -> list[str]:
-    return [batch for batch, _ in await pipeline.context.ledger.index.batches()]
+    return [batch for batch, _ in await pipeline.context.ledger.index.open_batches()]
 
 
 async def ended(pipeline: PipelineBench) -> None:
@@ -39,7 +39,7 @@ async def test_batch_is_open_from_its_submission_to_its_end_and_in_a_redrive(
 @pytest.mark.parametrize("mode", ["pause", "resume", "tune", "cancel"])
 async def test_request_to_a_batch_puts_it_back_into_the_index(pipeline: PipelineBench, mode: str) -> None:
     await pipeline.submit_rows("a", "b", window="1")
-    await pipeline.context.ledger.index.forget(pipeline.batch)
+    await pipeline.context.ledger.index.remove(pipeline.batch)
     await pipeline.handle(mode, {"batch": pipeline.batch, **({"window": "2"} if mode == "tune" else {})})
     assert await open_batches(pipeline) == [pipeline.batch]
     pipeline.queue.clear()
@@ -92,28 +92,28 @@ async def test_id_without_a_batch_leaves_the_index_after_ten_minutes(
 
 async def test_noted_again_a_batch_keeps_its_place(pipeline: PipelineBench) -> None:
     await pipeline.redis.zadd(f"{pipeline.name}:open", {"old": 1.0})
-    await pipeline.context.ledger.index.note("old")
-    assert await pipeline.context.ledger.index.batches() == [("old", 1.0)]
-    await pipeline.context.ledger.index.forget("old")
+    await pipeline.context.ledger.index.add_open("old")
+    assert await pipeline.context.ledger.index.open_batches() == [("old", 1.0)]
+    await pipeline.context.ledger.index.remove("old")
 
 
 async def test_finished_survey_holds_longer_than_a_started_one(pipeline: PipelineBench) -> None:
     index, mark = pipeline.context.ledger.index, f"{pipeline.name}:epoch"
     await pipeline.redis.delete(mark)
-    assert await index.take_survey()
+    assert await index.begin_survey()
     assert 0 < await pipeline.redis.ttl(mark) <= SURVEY_LEASE
-    assert not await index.take_survey()
-    await index.surveyed()
+    assert not await index.begin_survey()
+    await index.end_survey()
     assert SURVEY_LEASE < await pipeline.redis.ttl(mark) <= SURVEY_INTERVAL
 
 
 async def test_index_of_open_batches_is_sorted_by_age_and_forgets(bench: Bench) -> None:
     for batch in ("one", "two", "three"):
-        await bench.ledger.index.note(batch)
-    noted = await bench.ledger.index.batches()
+        await bench.ledger.index.add_open(batch)
+    noted = await bench.ledger.index.open_batches()
     assert [name for name, _ in noted] == ["one", "two", "three"]
     now = await bench.now()
     assert max(abs(since - now) for _, since in noted) < 60
-    assert [name for name, _ in await bench.ledger.index.batches(2)] == ["one", "two"]
-    await bench.ledger.index.forget("two")
-    assert [name for name, _ in await bench.ledger.index.batches()] == ["one", "three"]
+    assert [name for name, _ in await bench.ledger.index.open_batches(2)] == ["one", "two"]
+    await bench.ledger.index.remove("two")
+    assert [name for name, _ in await bench.ledger.index.open_batches()] == ["one", "three"]

@@ -179,16 +179,16 @@ async def test_deletion_keeps_a_reused_id_in_the_index(
 ) -> None:
     await ended(pipeline)
     index = pipeline.context.ledger.index
-    forget = index.forget
+    forget = index.remove
 
     async def submit_first(batch: str) -> None:
         monkeypatch.undo()
         await pipeline.submit_rows("x", window="1")
         await forget(batch)
 
-    monkeypatch.setattr(index, "forget", submit_first)
+    monkeypatch.setattr(index, "remove", submit_first)
     await delete(pipeline)
-    assert [batch for batch, _ in await index.batches()] == [pipeline.batch]
+    assert [batch for batch, _ in await index.open_batches()] == [pipeline.batch]
     await pipeline.deliver_all()
 
 

@@ -201,7 +201,7 @@ async def test_redrive_that_dies_after_its_script_is_continued_by_the_sweep(
 ) -> None:
     await run_with_failures(pipeline, model)
     model.heal()
-    await pipeline.context.ledger.index.note(pipeline.batch)
+    await pipeline.context.ledger.index.add_open(pipeline.batch)
     assert (await pipeline.context.ledger.control.redrive(pipeline.batch)).verdict == "redriven"
     await pipeline.bench().age_duty("r")
     await pipeline.sweep()

@@ -143,9 +143,9 @@ async def test_sweep_takes_over_an_overdue_segment_and_reduce(
     assert (await pipeline.summary())["results"]["count"] == 2
     monkeypatch.setattr(sweeping, "ORPHAN_AGE", 0)
     await pipeline.redis.delete(bench.key())
-    await bench.ledger.index.note(pipeline.batch)
+    await bench.ledger.index.add_open(pipeline.batch)
     await pipeline.sweep()
-    assert await bench.ledger.index.batches() == []
+    assert await bench.ledger.index.open_batches() == []
 
 
 async def test_sweep_settles_a_task_that_was_lost_too_often(pipeline: PipelineBench) -> None:
@@ -180,7 +180,7 @@ async def test_sweep_closes_a_batch_that_ended_without_being_closed(pipeline: Pi
     before = await pipeline.status()
     await pipeline.context.store.delete(f"{pipeline.batch}/status.json")
     await pipeline.context.records.mark_open(pipeline.batch, OpenMark())
-    await pipeline.context.ledger.index.note(pipeline.batch)
+    await pipeline.context.ledger.index.add_open(pipeline.batch)
     assert await pipeline.sweep() == {"open": 1}
     assert await pipeline.sweep() == {"open": 0}
     assert pipeline.mark not in await pipeline.objects()

@@ -129,7 +129,7 @@ async def test_target_answering_410_is_given_up_at_once(pipeline: PipelineBench,
     assert await run_notified(pipeline, notify=hooks.url) == [("given up", 1, 410)]
     assert await pipeline.bench().due() == {}
     assert pipeline.mark not in await pipeline.objects()
-    assert await pipeline.context.ledger.index.telling() == []
+    assert await pipeline.context.ledger.index.notifying() == []
     assert b'pipeline_notifications_total{result="given up"} 1.0' in pipeline.context.metrics.exposition()
 
 

@@ -39,7 +39,7 @@ async def test_only_targets_without_a_delivery_are_notified_again(
     await pipeline.sweep()
     assert await stored_notices(pipeline) == [("delivered", 1, 204), ("due", 2, 500)]
     assert await pipeline.context.ledger.phase(pipeline.batch) is None
-    assert [batch for batch, _ in await pipeline.context.ledger.index.batches()] == []
+    assert [batch for batch, _ in await pipeline.context.ledger.index.open_batches()] == []
     assert pipeline.mark in await pipeline.objects()
     await sweep_until_notified(pipeline)
     assert await stored_notices(pipeline) == [("delivered", 1, 204), ("delivered", 3, 204)]
@@ -51,7 +51,7 @@ async def test_only_targets_without_a_delivery_are_notified_again(
     last = hooks.calls[2].document["data"]["status"]
     assert {**last, "notifications": []} == {**after, "notifications": []}
     assert notified(last) == [("delivered", 1, 204), ("due", 2, 500)]
-    assert await pipeline.context.ledger.index.telling() == []
+    assert await pipeline.context.ledger.index.notifying() == []
 
 
 async def test_forgotten_batch_with_pending_notices_is_listed_as_ended(
@@ -69,7 +69,7 @@ async def test_forgotten_batch_with_pending_notices_is_listed_as_ended(
     again = await pipeline.submit("url\na\nb\n", CSV, {"notify": hooks.url})
     assert (again.status, document(again)["state"]) == (200, "done")
     # The claim of the id did not remove the note of its pending notices.
-    assert await pipeline.context.ledger.index.telling() == [pipeline.batch]
+    assert await pipeline.context.ledger.index.notifying() == [pipeline.batch]
     hooks.answers.clear()
     await sweep_until_notified(pipeline)
     assert (await stored_notices(pipeline))[0][0] == "delivered"
@@ -79,7 +79,7 @@ async def test_status_request_recalls_lost_notices(pipeline: PipelineBench, hook
     hooks.answers.append(status_answer(500))
     await run(pipeline, notify=hooks.url)
     await lose_redis(pipeline)
-    await pipeline.context.ledger.index.surveyed()
+    await pipeline.context.ledger.index.end_survey()
     await pipeline.status()
     assert len(hooks.calls) == 2
     assert notified(await pipeline.status()) == [("delivered", 2, 204)]
@@ -141,7 +141,7 @@ async def test_forgotten_batch_can_be_deleted(pipeline: PipelineBench, hooks: Re
     assert len(hooks.calls) == calls
     with pytest.raises(NotFoundError):
         await pipeline.status()
-    assert await pipeline.context.ledger.index.telling() == []
+    assert await pipeline.context.ledger.index.notifying() == []
 
 
 @pytest.mark.parametrize("forgotten", [False, True])

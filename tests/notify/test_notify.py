@@ -41,7 +41,7 @@ async def test_url_and_function_are_each_notified_once(pipeline: PipelineBench, 
         await pipeline.sweep()
     assert len(hooks.calls + function.calls) == 2
     assert pipeline.mark not in await pipeline.objects()
-    assert await pipeline.context.ledger.index.telling() == []
+    assert await pipeline.context.ledger.index.notifying() == []
 
 
 async def test_timestamp_is_the_end_of_the_batch(pipeline: PipelineBench, hooks: Receiver) -> None:
@@ -130,7 +130,7 @@ async def test_deletion_drops_pending_notices(pipeline: PipelineBench, hooks: Re
         await pipeline.sweep()
     assert len(hooks.calls) == 1
     assert await pipeline.objects() == []
-    assert await pipeline.context.ledger.index.telling() == []
+    assert await pipeline.context.ledger.index.notifying() == []
 
 
 async def test_batch_with_pending_notices_is_ended_and_not_open(pipeline: PipelineBench, hooks: Receiver) -> None:

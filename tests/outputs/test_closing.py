@@ -49,7 +49,7 @@ async def test_redrive_requested_while_closing_survives_the_death_of_all_replica
     async def redrive_and_close(batch: str, status: dict[str, Any]) -> None:
         await pipeline.handle("redrive", {"batch": batch})
         await close(batch, status)
-        monkeypatch.setattr(pipeline.context.ledger.index, "note", killed)
+        monkeypatch.setattr(pipeline.context.ledger.index, "add_open", killed)
 
     monkeypatch.setattr(pipeline.context.records, "close", redrive_and_close)
     with pytest.raises(Killed):
@@ -90,6 +90,6 @@ async def test_redrive_requested_while_closing_keeps_its_mark(
     await pipeline.deliver(pipeline.queue.pop(0))
     await pipeline.deliver(pipeline.queue.pop(0))
     assert pipeline.mark in await pipeline.objects()
-    assert [batch for batch, _ in await pipeline.context.ledger.index.batches()] == [pipeline.batch]
+    assert [batch for batch, _ in await pipeline.context.ledger.index.open_batches()] == [pipeline.batch]
     await pipeline.deliver_all()
     assert pipeline.mark not in await pipeline.objects()

@@ -80,14 +80,14 @@ async def test_redriven_batch_is_open_and_not_ended(pipeline: PipelineBench) -> 
 
 async def test_batch_that_ended_just_now_is_listed_once(pipeline: PipelineBench) -> None:
     await end(pipeline, pipeline.batch)
-    await pipeline.context.ledger.index.note(pipeline.batch)
+    await pipeline.context.ledger.index.add_open(pipeline.batch)
     assert await names(pipeline) == ([pipeline.batch], [])
 
 
 async def test_running_batch_is_not_listed_as_ended(pipeline: PipelineBench) -> None:
     await pipeline.submit_rows("a")
-    await pipeline.context.ledger.index.note_ended({pipeline.batch: 1.0})
-    await pipeline.context.ledger.index.forget(pipeline.batch)
+    await pipeline.context.ledger.index.add_ended({pipeline.batch: 1.0})
+    await pipeline.context.ledger.index.remove(pipeline.batch)
     assert await names(pipeline) == ([], [])
 
 
@@ -117,6 +117,6 @@ async def test_survey_restores_the_ended_batches_after_a_loss(pipeline: Pipeline
 
 
 async def test_noted_batch_without_a_claim_is_listed_by_its_id(pipeline: PipelineBench) -> None:
-    await pipeline.context.ledger.index.note(pipeline.batch)
+    await pipeline.context.ledger.index.add_open(pipeline.batch)
     (entry,) = (await listed(pipeline))["open"]
     assert (entry["batch_id"], entry["state"], entry["items"]) == (pipeline.batch, None, None)

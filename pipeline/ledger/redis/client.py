@@ -1,4 +1,4 @@
-"""The connection to Redis, whichever way it is deployed: one server, a cluster, or a primary with sentinels."""
+"""The connection to Redis: one server, a cluster, or a primary with sentinels."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from pipeline.errors import UnavailableError
 from pipeline.ledger.redis.errors import REDIS_ERRORS, code, explain
 from pipeline.ledger.redis.pipelining import Bundles
-from pipeline.ledger.redis.retry import asks_for_now, patiently
+from pipeline.ledger.redis.retry import is_ping, patiently
 from pipeline.metrics import Metrics
 from pipeline.settings.redis_url import RedisAddress, parse_redis_url
 
@@ -32,7 +32,7 @@ _TIMEOUTS: Mapping[str, float] = {"socket_timeout": 10, "socket_connect_timeout"
 
 
 class PatientScript(AsyncScript):
-    """A script that is sent again, also where Redis restarts or fails over between the sending and the call."""
+    """A script that is loaded again when Redis restarts or fails over between the load and the call."""
 
     async def __call__(self, keys: Any = None, args: Any = None, client: Any = None) -> Any:
         """Run the script; raises what redis-py raises."""
@@ -40,11 +40,11 @@ class PatientScript(AsyncScript):
         try:
             return await call()
         except NoScriptError:
-            return await Retry(NoBackoff(), 2, (NoScriptError,)).call_with_retry(call, _go_on)
+            return await Retry(NoBackoff(), 2, (NoScriptError,)).call_with_retry(call, _do_nothing)
 
 
 class PatientRedis(Redis):
-    """One server, or the primary that sentinels name. A call is tried again, from the choice of a connection on."""
+    """One server, or the primary that sentinels name. Each attempt of a call chooses a connection anew."""
 
     metrics: Metrics
 
@@ -52,7 +52,7 @@ class PatientRedis(Redis):
         """Run a command, for up to PATIENCE seconds; raises what redis-py raises."""
         is_script = args[0] == "EVALSHA"
         call = partial(self._bundles.run, args) if is_script else partial(super().execute_command, *args, **options)
-        return await (call() if asks_for_now(args) else patiently(call, self._leave_replica, self.metrics))
+        return await (call() if is_ping(args) else patiently(call, self._leave_replica, self.metrics))
 
     @cached_property
     def _bundles(self) -> Bundles:
@@ -63,65 +63,65 @@ class PatientRedis(Redis):
         return PatientScript(self, super().register_script(script).script)
 
     async def _leave_replica(self, error: Exception) -> None:
-        """The primary became a replica: what the pool keeps leads to it, a new connection to whoever took its place."""
+        """Drop the connections in the pool when the primary became a replica: new ones lead to the new primary."""
         if code(error) == "READONLY":
             await self.connection_pool.disconnect(inuse_connections=False)
 
 
 class PatientCluster(RedisCluster):
-    """A cluster. redis-py follows MOVED and ASK; its own attempts know no pause, so that a restart outlasts them."""
+    """A cluster. redis-py follows MOVED and ASK; its own attempts have no pauses, so a restart would outlast them."""
 
     metrics: Metrics
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Run a command, for up to PATIENCE seconds; raises what redis-py raises."""
-        call = partial(self._execute_with_a_map, *args, **options)
-        return await (call() if asks_for_now(args) else patiently(call, self._remember_startup, self.metrics))
+        call = partial(self._execute_with_slots, *args, **options)
+        return await (call() if is_ping(args) else patiently(call, self._remember_startup, self.metrics))
 
     def register_script(self, script: Any) -> Any:
         """Return the script, to be called with keys and arguments."""
         return PatientScript(self, super().register_script(script).script)
 
-    async def _execute_with_a_map(self, *args: Any, **options: Any) -> Any:
-        """Without the map of the slots redis-py would send a script anywhere."""
+    async def _execute_with_slots(self, *args: Any, **options: Any) -> Any:
+        """Run a command once the slots of the nodes are known: else redis-py sends a script to any node."""
         await self.initialize()
         try:
             return await super().execute_command(*args, **options)
         except AttributeError as error:
-            # When the cluster is down redis-py closes all connections, also one that another call is about to use.
+            # When the cluster is down, redis-py closes all connections, also one that this call was about to use.
             raise RedisConnectionError("closed by another call") from error
 
     async def _remember_startup(self, _error: Exception) -> None:
-        """Nodes that all came back elsewhere are found under the names in redis_url only."""
+        """Add the nodes in redis_url: when all nodes have new addresses, only these names lead to them."""
         for node in self.startup_nodes:
             self.nodes_manager.startup_nodes.setdefault(node.name, node)
 
     async def close_all(self) -> None:
-        """Close every connection: `aclose` leaves them where the map is known to be out of date."""
+        """Close every connection: `aclose` leaves some open when the known slots are out of date."""
         await self.aclose()
         await self.nodes_manager.aclose()
         await self.nodes_manager.aclose("startup_nodes")
 
 
 class _Sentinels(Sentinel):
-    """The sentinels of redis_url, of which none is ever forgotten."""
+    """The sentinels of redis_url; all of them stay known."""
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
-        """Ask one after the other; raises what redis-py raises."""
+        """Ask one sentinel after the other; raises what redis-py raises."""
         known = tuple(self.sentinels)
         try:
             return cast("tuple[str, int]", await super().discover_master(service_name))
         finally:
-            # redis-py puts the one that answers first; two calls that do so at once leave it there twice, another not.
+            # redis-py moves the one that answers to the front; two calls at once may duplicate it and lose another.
             self.sentinels[:] = dict.fromkeys((*self.sentinels, *known))
 
 
 class _PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Connections to whom the sentinels call the primary; who finds none free waits."""
+    """Connections to the primary that the sentinels name; a call waits while none is free."""
 
 
-async def _go_on(_error: Exception) -> None:
-    """There is nothing to do before the next attempt."""
+async def _do_nothing(_error: Exception) -> None:
+    """Prepare nothing before the next attempt."""
 
 
 @asynccontextmanager
@@ -138,7 +138,7 @@ async def open_redis(url: str, password: str | None, metrics: Metrics | None = N
 @asynccontextmanager
 async def _open(url: str, password: str | None) -> AsyncIterator[PatientRedis | PatientCluster]:
     address = parse_redis_url(url)
-    # No attempts below the patient ones, which would multiply.
+    # No attempts of redis-py inside those of `patiently`: they would multiply.
     once: dict[str, Any] = {"retry": Retry(NoBackoff(), 0), "password": password}
     options = {**_TIMEOUTS, **parse_url(address.server), **once}
     async with AsyncExitStack() as cleanup:
@@ -155,22 +155,22 @@ async def _open(url: str, password: str | None) -> AsyncIterator[PatientRedis | 
 
 
 def _cluster(address: RedisAddress, options: Mapping[str, Any]) -> PatientCluster:
-    given = {name: value for name, value in options.items() if name not in {"host", "port", "connection_class"}}
+    others = {name: value for name, value in options.items() if name not in {"host", "port", "connection_class"}}
     cluster = PatientCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
         max_connections=MAX_CONNECTIONS,
-        ssl=_with_tls(options),
-        **given,
+        ssl=_has_tls(options),
+        **others,
     )
-    # One node that answers is enough: whether each of them does is for the calls to find out.
+    # For a ping, one node that answers is enough.
     cluster.command_flags["PING"] = cluster.DEFAULT_NODE
     return cluster
 
 
 def _sentinel(address: RedisAddress, options: Mapping[str, Any], password: str | None) -> Sentinel:
-    """The sentinels share the servers' TLS; the password is shown to a sentinel that demands one, not the user."""
+    """Return the sentinels: they share TLS with the servers, and get the password, without a user, on demand."""
 
-    async def greet(connection: Connection) -> None:
+    async def on_connect(connection: Connection) -> None:
         try:
             await connection.on_connect()
         except AuthenticationError:
@@ -178,29 +178,29 @@ def _sentinel(address: RedisAddress, options: Mapping[str, Any], password: str |
             if connection.password or not password:
                 raise UnavailableError(SENTINEL_REFUSES) from None
             connection.password = password
-            raise RedisConnectionError("again, with the password") from None
+            raise RedisConnectionError("try again with the password") from None
 
     shared = {name: value for name, value in options.items() if name.startswith(("socket_", "ssl_"))}
-    again = Retry(NoBackoff(), 1)
-    own = {**shared, "ssl": _with_tls(options), "retry": again, "redis_connect_func": greet}
+    retry = Retry(NoBackoff(), 1)
+    own = {**shared, "ssl": _has_tls(options), "retry": retry, "redis_connect_func": on_connect}
     return _Sentinels(address.hosts, sentinel_kwargs=own)  # type: ignore[no-untyped-call]
 
 
 def _primary(sentinel: Sentinel, service: str, options: Mapping[str, Any]) -> PatientRedis:
-    given = {name: value for name, value in options.items() if name not in {"host", "port", "connection_class"}}
-    limits = {"max_connections": MAX_CONNECTIONS, "timeout": POOL_TIMEOUT, "ssl": _with_tls(options)}
-    primary = sentinel.master_for(service, PatientRedis, _PrimaryPool, **limits, **given)
+    others = {name: value for name, value in options.items() if name not in {"host", "port", "connection_class"}}
+    limits = {"max_connections": MAX_CONNECTIONS, "timeout": POOL_TIMEOUT, "ssl": _has_tls(options)}
+    primary = sentinel.master_for(service, PatientRedis, _PrimaryPool, **limits, **others)
     return cast("PatientRedis", primary)
 
 
-def _with_tls(options: Mapping[str, Any]) -> bool:
+def _has_tls(options: Mapping[str, Any]) -> bool:
     return options.get("connection_class") is SSLConnection
 
 
 async def check_server(redis: Redis) -> None:
-    """Raise UnavailableError when a Redis is too old, or may evict keys: a ledger it forgets is a batch lost.
+    """Raise UnavailableError when Redis is too old, or may evict keys: a batch is lost with its ledger.
 
-    In a cluster every primary is asked.
+    In a cluster, every primary is checked.
     """
     with unavailable():
         answers = await server_infos(redis)
@@ -210,7 +210,7 @@ async def check_server(redis: Redis) -> None:
 
 
 async def server_infos(redis: Redis) -> list[Mapping[str, Any]]:
-    """Return what INFO says, of each primary in a cluster; raises what redis-py raises."""
+    """Return the INFO of the server, or of each primary of a cluster; raises what redis-py raises."""
     if not isinstance(redis, RedisCluster):
         return [await redis.info("everything")]
     await redis.initialize()
@@ -233,7 +233,7 @@ def check_version(info: Mapping[str, Any]) -> None:
 
 @contextmanager
 def unavailable() -> Iterator[None]:
-    """Turn an error of Redis, or of the way to it, into one that is answered with 503."""
+    """Turn an error of Redis, or of the connection to it, into UnavailableError, a 503."""
     try:
         yield
     except REDIS_ERRORS as error:

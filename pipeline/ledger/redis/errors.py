@@ -1,4 +1,4 @@
-"""What an error of Redis means: whether it passes by itself, and what to tell the operator."""
+"""Errors of Redis: whether one is transient, and its explanation for the operator."""
 
 import re
 
@@ -16,7 +16,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-# All that a call may raise; the client of a cluster has errors that are no RedisError.
+# All errors that a call may raise; some of a cluster's client are no RedisError.
 REDIS_ERRORS = (RedisError, RedisClusterException, OSError)
 
 _CODES = {
@@ -34,8 +34,8 @@ _CODES = {
     "NOPERM": "its user may not run a command, or touch a key, that the pipeline needs (ACL)",
     "cluster support disabled": "it is no cluster: write redis:// in redis_url, not redis+cluster://",
 }
-_PASSING = {"LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY"}
-# A code begins the message; Redis 6.2 puts that of an error inside a script behind words of its own.
+_TRANSIENT = {"LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY"}
+# A message begins with its code; for an error inside a script, Redis 6.2 puts words of its own before the code.
 _CODE = re.compile(rf"(?:^|: -|\b(?=cluster))({'|'.join(_CODES)})\b")
 _CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (AuthenticationError, _CODES["WRONGPASS"]),
@@ -50,39 +50,39 @@ _CLASSES: tuple[tuple[type[Exception], str], ...] = (
 
 
 def code(error: BaseException) -> str:
-    """Return the word with which Redis names the error, '' for none that is known here."""
+    """Return the code with which Redis names the error, '' for an unknown one."""
     cause = _cause(error)
     status = getattr(cause, "status_code", None)
     if status in _CODES:
         return str(status)
-    found = _CODE.search(str(cause)) if isinstance(cause, ResponseError) else None
-    return found[1] if found else ""
+    match = _CODE.search(str(cause)) if isinstance(cause, ResponseError) else None
+    return match[1] if match else ""
 
 
-def passes(error: BaseException) -> bool:
-    """Whether the same call may succeed in a moment, with nobody doing anything."""
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may succeed in a moment without anybody's help."""
     cause, word = _cause(error), code(error)
     if word:
-        return word in _PASSING
+        return word in _TRANSIENT
     if isinstance(cause, AuthenticationError | AuthorizationError):
         return False
     return isinstance(cause, RedisConnectionError | RedisTimeoutError | ClusterError | RedisClusterException | OSError)
 
 
 def explain(error: BaseException) -> str:
-    """Say what is wrong, in words that hold nothing of what was sent to Redis or came from it."""
+    """Return what is wrong, without anything that was sent to Redis or came from it."""
     cause = _cause(error)
     words = _CODES.get(code(error)) or next((text for kind, text in _CLASSES if isinstance(cause, kind)), "")
     return f"Redis cannot serve this now ({type(cause).__name__}){': ' if words else ''}{words}"
 
 
 def kind(error: BaseException) -> str:
-    """Name the error in a word: Redis' own for it, or that of its class."""
+    """Return a short name of the error: its code, or its class."""
     return code(error).lower().replace(" ", "_") or type(_cause(error)).__name__
 
 
 def _cause(error: BaseException) -> BaseException:
-    """A cluster that cannot be reached hides why."""
+    """Return the reason why a cluster cannot be reached, which its client hides behind an error of its own."""
     while isinstance(error, RedisClusterException) and (cause := error.__cause__ or error.__context__):
         error = cause
     return error

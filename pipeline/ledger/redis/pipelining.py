@@ -1,4 +1,4 @@
-"""Commands for Redis that wait at the same time share a round trip, and what the client does around each one."""
+"""Pipelining: commands that wait at the same time share a round trip, and the work of the client around it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ Command = tuple[Any, ...]
 
 
 class Bundles:
-    """Sends what waits as one bundle on a connection of its own; what comes meanwhile is the next one."""
+    """Sends all waiting commands as one bundle on a connection of its own; those that come meanwhile are the next."""
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
@@ -44,7 +44,7 @@ class Bundles:
     async def _answer(self, bundle: Sequence[tuple[Command, asyncio.Future[Any]]]) -> None:
         try:
             replies = await self._exchange([command for command, _ in bundle])
-        except Exception as error:  # noqa: BLE001 - whoever waits is to know
+        except Exception as error:  # noqa: BLE001 - those that wait get it
             replies = [error] * len(bundle)
         for (_, waiting), reply in zip(bundle, replies, strict=True):
             if waiting.done():
@@ -55,7 +55,7 @@ class Bundles:
                 waiting.set_result(reply)
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
-        """Return a reply or the server's error for each command; raises where the connection breaks, and is closed."""
+        """Return a reply or the server's error for each command; raises when the connection breaks, and closes it."""
         connection = self._connection or await self._connect()
         try:
             async with asyncio.timeout(self._limit):
@@ -65,13 +65,13 @@ class Bundles:
         except TimeoutError:
             raise RedisTimeoutError("no replies in time") from None
         if any(isinstance(reply, ResponseError) and code(reply) == "READONLY" for reply in replies):
-            # A primary that became a replica: the next connection leads to whoever took its place.
+            # The primary became a replica: the next connection leads to the new primary.
             await connection.disconnect()
         return replies
 
     async def _connect(self) -> AbstractConnection:
         connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        # One limit for the bundle, since each that redis-py keeps for a reply costs as much as the reply.
+        # One time limit for the bundle: a limit of redis-py for each reply costs as much as the reply.
         self._limit, connection.socket_timeout = connection.socket_timeout, None
         self._connection = connection
         return connection

@@ -6,7 +6,7 @@ from redis.asyncio.sentinel import MasterNotFoundError
 
 from pipeline.errors import UnavailableError
 from pipeline.ledger.redis.client import unavailable
-from pipeline.ledger.redis.errors import passes
+from pipeline.ledger.redis.errors import is_transient
 
 SECRET = "hunter2"
 # The parser of redis-py cuts the code off the messages of the classes it knows.
@@ -50,14 +50,14 @@ IN_A_SCRIPT = (
 
 @pytest.mark.parametrize(("error", "again", "words"), WORDS)
 def test_error_has_a_message_and_is_retried_if_transient(error: Exception, *, again: bool, words: str) -> None:
-    assert passes(error) is again
+    assert is_transient(error) is again
     assert words in message_of(error)
 
 
 @pytest.mark.parametrize(("text", "again", "words"), IN_A_SCRIPT)
 def test_error_inside_a_script_of_an_old_redis_is_the_same_error(text: str, *, again: bool, words: str) -> None:
     error = redis.ResponseError(f"Error running script (call to f_e0): @user_script:1: @user_script: 1: {text} ")
-    assert passes(error) is again
+    assert is_transient(error) is again
     assert words in message_of(error)
 
 
@@ -65,7 +65,7 @@ def test_error_inside_a_script_of_an_old_redis_is_the_same_error(text: str, *, a
 def test_unreachable_cluster_names_the_cause(error: Exception, *, again: bool, words: str) -> None:
     outer = redis.RedisClusterException("Redis Cluster cannot be connected.")
     outer.__cause__ = error
-    assert passes(outer) is again
+    assert is_transient(outer) is again
     assert message_of(outer) == message_of(error)
     assert words in message_of(outer)
 
