@@ -29,7 +29,6 @@ from pipeline.inputs.typed_reader import Table, open_table
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.chunk_size import auto_chunk
 from pipeline.spec.submission import Submission
-from pipeline.sql.rewrite import check
 from pipeline.store.columns import ITEM, table_schema
 from pipeline.store.snapshot import Shape
 
@@ -80,14 +79,13 @@ async def open_input(context: Context, submission: Submission, body: bytes | Non
         yield opened
 
 
-async def check_query(context: Context, spec: BatchSpec, schema: Mapping[str, pl.DataType]) -> None:
+async def check_query(context: Context, spec: BatchSpec, schema: Mapping[str, pl.DataType] | None) -> None:
     """Raise BadRequestError unless the query can run over results with these columns of the input.
 
-    Raises UnavailableError when the check itself cannot run.
+    Without columns only the query itself is checked. Raises UnavailableError when the check itself cannot run.
     """
     if spec.sql is not None:
-        columns = table_schema(schema)
-        await context.queries.plan(check(spec.sql, list(columns)), columns)
+        await context.queries.check(spec.sql, None if schema is None else table_schema(schema))
 
 
 async def _read(context: Context, submission: Submission, body: bytes | None, path: Path) -> _Rows:

@@ -33,6 +33,6 @@ async def batch(event: Event, context: Context) -> Response:
     submission = Submission(spec.model_dump(exclude_defaults=True), source.etag, source.size, digest)
     if spec.dry_run:
         return Response.json(200, await describe_dry_run(context, name, submission, body, queued=queued))
-    if queued and spec.sql is not None and (columns := await peek_columns(context, spec, source)) is not None:
-        await check_query(context, spec, columns)
+    if queued and spec.sql is not None:
+        await check_query(context, spec, await peek_columns(context, spec, source))
     return await submit(context, NewBatch(name, submission, uuid.uuid4().hex), body, queued=queued)

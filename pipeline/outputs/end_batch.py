@@ -14,12 +14,11 @@ from pipeline.outputs.batch_rows import BatchRows
 from pipeline.outputs.export import write_tables
 from pipeline.outputs.joined_table import joined_table
 from pipeline.outputs.publish import publish
-from pipeline.outputs.query import PreparedQuery, prepare_query
+from pipeline.outputs.query import query_notes, status_of, write_answer
 from pipeline.outputs.report import make_report
 from pipeline.outputs.summary import Summary, Totals, write_summary
 from pipeline.spec.submission import Submission
 from pipeline.sql.child import Answer
-from pipeline.sql.runner import status_of
 from pipeline.store.keys import CONTENT_TYPES, FAILURES_NDJSON, FAILURES_PARQUET, REPORT, SUMMARY, Segment, output_names
 from pipeline.store.object_info import ObjectInfo
 from pipeline.store.writer import Writer
@@ -110,29 +109,18 @@ async def _write_tables(job: ReduceJob, settled: SettledBatch, rows: BatchRows) 
     """Write the joined table, the failed rows, the answer to the query and the report."""
     later = [job.context.snapshots.manifest(job.batch, number + 1) for number in range(job.generation)]
     manifests = [rows.manifest, *await asyncio.gather(*later)]
-    query = await _query(job, settled, rows)
-    prepared = query if isinstance(query, PreparedQuery) else None
-    async with joined_table(rows, prepared.fields.extract if prepared else None) as table:
-        formats = settled.submission.spec.outputs
-        written = await write_tables(table, job.new_writer, formats, failures_as_json=settled.is_json)
-        answer = query if isinstance(query, Answer) else None
-        if prepared:
-            answer, objects = await prepared.write_answer(job.context, table, job.new_writer)
+    spec, answer = settled.submission.spec, _skipped_query(settled)
+    async with joined_table(rows) as table:
+        written = await write_tables(table, job.new_writer, spec.outputs, failures_as_json=settled.is_json)
+        if spec.sql is not None and settled.attempt <= SQL_ATTEMPTS:
+            answer, objects = await write_answer(job.context, spec.sql, table, job.new_writer)
             written += objects
         report = make_report(job.batch, settled.state, settled.submission, manifests, table.tally)
     async with job.new_writer(REPORT) as writer:
         await writer.write(report)
         written.append(await writer.close())
     objects_by_name = {info.key.rpartition("/")[2]: info for info in written}
-    return _Outputs(objects_by_name, answer, prepared.notes() if prepared else ())
-
-
-async def _query(job: ReduceJob, settled: SettledBatch, rows: BatchRows) -> PreparedQuery | Answer | None:
-    """Return the batch's query, None where it has none, or an answer with the reason why the query cannot run."""
-    text = settled.submission.spec.sql
-    if text is None or settled.attempt > SQL_ATTEMPTS:
-        return _skipped_query(settled)
-    return await prepare_query(job.context, text, rows)
+    return _Outputs(objects_by_name, answer, query_notes(answer))
 
 
 def _skipped_query(settled: SettledBatch) -> Answer | None:

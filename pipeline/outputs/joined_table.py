@@ -3,7 +3,7 @@
 It is kept as Parquet pieces in a folder of this machine, so that memory holds a piece at a time, however large it is.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,12 @@ from pipeline.outputs.tally import Tally
 from pipeline.store.columns import input_columns, outcome_columns, table_names, table_schema
 from pipeline.store.snapshot import Manifest
 
-Extract = Callable[[Sequence[bytes | None]], dict[str, pl.Series]]
-
 
 @dataclass(frozen=True)
 class JoinedTable:
     """The table of a batch, in a folder that exists as long as the context.
 
-    `schema` has its columns in order. The pieces have the columns of `extract` after these. `inputs` are the names of
+    `schema` has its columns in order. `inputs` are the names of
     the input's own columns, which come first, under the input's own names; `json_columns` are those with JSON text.
     """
 
@@ -51,19 +49,15 @@ class JoinedTable:
 
 
 @asynccontextmanager
-async def joined_table(rows: BatchRows, extract: Extract | None = None) -> AsyncIterator[JoinedTable]:
-    """Join the rows of a batch and their outcomes.
-
-    `extract` takes the results of some rows, as JSON, None for a row without one, and returns further columns. Raises
-    as the store, and TableError.
-    """
+async def joined_table(rows: BatchRows) -> AsyncIterator[JoinedTable]:
+    """Join the rows of a batch and their outcomes. Raises as the store, and TableError."""
     manifest = rows.manifest
     async with temporary_folder() as folder:
         pieces, tally = Pieces(folder), Tally()
-        empty, inputs = _empty_table(manifest, extract)
+        empty, inputs = _empty_table(manifest)
         async with aclosing(rows.with_outcomes(PIECE_ROWS)) as parts:
             async for part, outcomes in parts:
-                inputs = await in_thread(_add, pieces, tally, manifest, part, outcomes, extract)
+                inputs = await in_thread(_add, pieces, tally, manifest, part, outcomes)
         await in_thread(pieces.close, empty)
         yield JoinedTable(table_schema(inputs), list(inputs), frozenset(manifest.json_columns), folder, pieces, tally)
 
@@ -74,22 +68,16 @@ def _add(
     manifest: Manifest,
     part: pl.DataFrame,
     outcomes: Sequence[Outcome | None],
-    extract: Extract | None,
 ) -> dict[str, pl.DataType]:
     """Add rows and their outcomes to the pieces and the tally; returns the types of the input's own columns."""
     tally.add(outcomes)
     inputs = input_columns(part, manifest.column, derived=manifest.derived)
     named = dict(zip(table_names(list(inputs)), inputs.values(), strict=True))
-    frame = pl.DataFrame(named | outcome_columns(outcomes))
-    if extract is not None:
-        results = [bytes(outcome.result) if outcome and not outcome.ref else None for outcome in outcomes]
-        frame = frame.hstack(list(extract(results).values()))
-    pieces.add(frame)
+    pieces.add(pl.DataFrame(named | outcome_columns(outcomes)))
     return {name: series.dtype for name, series in inputs.items()}
 
 
-def _empty_table(manifest: Manifest, extract: Extract | None) -> tuple[pl.DataFrame, dict[str, pl.DataType]]:
+def _empty_table(manifest: Manifest) -> tuple[pl.DataFrame, dict[str, pl.DataType]]:
     """Return the table, and the input's own columns, of an input without rows: only the item column is known."""
     inputs: dict[str, pl.DataType] = {} if manifest.derived else {manifest.column: pl.String()}
-    extracted = list(extract([]).values()) if extract else []
-    return pl.DataFrame(schema=table_schema(inputs)).hstack(extracted), inputs
+    return pl.DataFrame(schema=table_schema(inputs)), inputs

@@ -41,11 +41,11 @@ from pipeline.spec.targets import (
     split_at_commas,
     unique_targets,
 )
-from pipeline.sql.syntax import SQL_LIMIT, one_select
 from pipeline.units import KIB, MIB
 
 MOST_PROBLEMS = 20
 MOST_NAMED = 1000
+SQL_LIMIT = 16 * KIB
 MOST_CALLS_A_SECOND = 10_000
 Window = Annotated[int, Field(ge=1, le=10_000)]
 Function = Annotated[str, Field(pattern=FUNCTION_NAME), AfterValidator(not_itself), AfterValidator(allowed_function)]
@@ -104,7 +104,7 @@ class BatchSpec(BaseModel):
     """Content-Type of a call; by default text/plain, or application/json where items are JSON."""
     outputs: Annotated[tuple[OutputFormat, ...], BeforeValidator(output_formats)] = FORMATS
     """Formats of the joined table, each at most once: parquet, csv, ndjson."""
-    sql: Annotated[str, Field(min_length=1, max_length=SQL_LIMIT), AfterValidator(one_select)] | None = None
+    sql: Annotated[str, Field(min_length=1, max_length=SQL_LIMIT)] | None = None
     """A SELECT over the table `results`, answered when the batch ends."""
     headers: Annotated[dict[str, str], AfterValidator(checked_headers)] = Field(default_factory=dict)
     """Further headers of a call, at most 64 of 16384 bytes together."""

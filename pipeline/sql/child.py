@@ -1,19 +1,24 @@
-"""Plan and run one query with polars: what a child process does, within limits."""
+"""Check or run one query: what a child process does, within limits."""
 
 import errno
 import io
 import json
 import os
 import resource
-from collections.abc import Iterator, Mapping
-from itertools import islice
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import polars as pl
 
 from pipeline.errors import BadRequestError
+from pipeline.sql.session import Session, parse
+from pipeline.store.text_formats import to_csv, to_ndjson
 from pipeline.units import MIB
 
 MOST_ROWS = 1_000_000
@@ -24,37 +29,31 @@ CELL = 200
 EXACT = 2**53
 OUTPUTS = ("sql.parquet", "sql.csv", "sql.json")
 
-TYPES: Mapping[str, pl.DataType] = {
-    "Boolean": pl.Boolean(),
-    "Float64": pl.Float64(),
-    "Int64": pl.Int64(),
-    "String": pl.String(),
-}
-
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """A query to plan or to run: its `text`, and types of the fields to try in order; the first that fits is taken.
+    """A query to check or to run.
 
-    Types fit when every query of `planned` runs over one row of nulls. `names` are the columns of the answer. To plan,
-    `columns` is an empty table as IPC; to run, `pieces` are Parquet files and `into` is the folder of the answer.
+    To check it, `empty` is its table as a Parquet file without rows, b"" for a table that is not known yet. To run it,
+    `pieces` are the Parquet files of its table, and the answer goes into `folder`.
     """
 
-    text: str
-    planned: list[str]
-    names: list[str]
-    types: list[dict[str, str]]
-    columns: bytes = b""
+    sql: str
+    empty: bytes = b""
     pieces: list[str] = []
-    into: str = ""
+    folder: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The answer to a query: the number of its rows, at most 50 columns, its first 10 rows at most, or its error."""
+    """The answer to a query: the number of its rows, at most 50 columns, its first 10 rows at most, or its error.
+
+    `missing` are fields that no result has.
+    """
 
     rows: int = 0
     columns: list[str] = []
     first: list[list[Any]] = []
     error: str | None = None
+    missing: list[str] = []
 
 
 def read_columns(parquet: bytes) -> bytes:
@@ -62,123 +61,69 @@ def read_columns(parquet: bytes) -> bytes:
     return pl.DataFrame(schema=pl.read_parquet_schema(io.BytesIO(parquet))).write_ipc(None).getvalue()
 
 
-def answer_order(order: Order) -> Answer:
-    """Plan the query, and run it unless the order has `columns`; raises BadRequestError for any error of polars."""
-    try:
-        return plan_query(order) if order.columns else run_query(order)
-    except MemoryError:
-        raise
-    except BaseException as error:  # a panic of polars is no Exception
-        raise BadRequestError(_explain(error)) from error
-
-
-def plan_query(order: Order) -> Answer:
-    """Plan the query over the order's columns; raises as polars."""
-    _choose_types(order, pl.read_ipc(order.columns).schema)
-    return Answer()
+def check_query(order: Order) -> None:
+    """Bind a query to its empty table; raises BadRequestError in the words of DuckDB."""
+    with _errors_in_words(), tempfile.TemporaryDirectory(prefix="pipeline-sql-") as folder:
+        if not order.empty:
+            parse(duckdb.connect(), order.sql)
+            return
+        piece = Path(folder) / "empty.parquet"
+        piece.write_bytes(order.empty)
+        Session([str(piece)], Path(folder), piece).bind(order.sql)
 
 
 def run_query(order: Order) -> Answer:
-    """Run the query over the order's pieces, and write OUTPUTS to its folder; raises as polars."""
-    types = _choose_types(order, pl.scan_parquet(order.pieces, glob=False).collect_schema())
-    frame = _query(order.text, _typed(pl.scan_parquet(order.pieces, glob=False), types))
-    parquet, csv, whole = (Path(order.into) / name for name in OUTPUTS)
-    frame.limit(MOST_ROWS + 1).sink_parquet(parquet, maintain_order=True, engine="streaming")
-    written = pl.scan_parquet(parquet, glob=False)
-    rows = int(written.select(pl.len()).collect().item())
-    if rows > MOST_ROWS:
-        return Answer(error=f"the answer has more than {MOST_ROWS} rows: expected LIMIT, or GROUP BY")
-    written.with_columns(_as_cells(written.collect_schema())).sink_csv(csv, maintain_order=True, engine="streaming")
-    _write_array(written, whole)
-    columns = written.collect_schema().names()
-    shown = written.head(FIRST_ROWS).select(pl.nth(range(min(len(columns), FIRST_COLUMNS)))).collect()
-    return Answer(rows, [name[:CELL] for name in columns[:FIRST_COLUMNS]], [*_first(shown)])
+    """Run a query, and write OUTPUTS to its folder; raises BadRequestError in the words of DuckDB."""
+    parquet, csv, array = (Path(order.folder) / name for name in OUTPUTS)
+    with _errors_in_words():
+        session = Session(order.pieces, parquet.parent, parquet)
+        text, fields = session.bind(order.sql)
+        missing = session.type_fields(fields)
+        rows = session.write(text, parquet, MOST_ROWS)
+        session.connection.close()
+        if rows > MOST_ROWS:
+            return Answer(error=f"the answer has more than {MOST_ROWS} rows: expected LIMIT, or GROUP BY")
+        table = pl.scan_parquet(parquet, glob=False)
+        _write_texts(table, csv, array)
+        names = table.collect_schema().names()[:FIRST_COLUMNS]
+        lines = to_ndjson(table.head(FIRST_ROWS).select(pl.nth(range(len(names)))).collect(), frozenset())
+    first = [[_cell(value) for value in json.loads(line).values()] for line in lines.splitlines()]
+    return Answer(rows, [name[:CELL] for name in names], first, missing=missing)
 
 
-def _choose_types(order: Order, schema: Mapping[str, pl.DataType]) -> dict[str, str]:
-    """Return the first types of the fields with which the query can be planned; raises the first error if none fit."""
-    first_error: Exception | None = None
-    for types in order.types:
-        try:
-            _plan(order, {name: TYPES[types[name]] if name in types else dtype for name, dtype in schema.items()})
-        except Exception as error:  # noqa: BLE001  # after any error other types may fit
-            first_error = first_error or error
-        else:
-            return types
-    raise first_error or ValueError("there are no types to try")
-
-
-def _plan(order: Order, schema: Mapping[str, pl.DataType]) -> None:
-    row = pl.DataFrame({name: [None] for name in schema}, schema=schema).lazy()
-    for text in order.planned:
-        _query(text, row).collect()
-    names = _query(order.text, row).collect_schema().names()
-    unique = len(set(order.names)) == len(order.names)
-    if len(names) != len(order.names) or (unique and names != order.names):
-        raise ValueError(f"polars returns other columns than the query names: {', '.join(names)[:200]}")
-
-
-def _query(text: str, table: pl.LazyFrame) -> pl.LazyFrame:
-    return pl.SQLContext(results=table).execute(text)
-
-
-def _typed(table: pl.LazyFrame, types: Mapping[str, str]) -> pl.LazyFrame:
-    return table.with_columns(
-        pl.col(name) == "true" if kind == "Boolean" else pl.col(name).cast(TYPES[kind]) for name, kind in types.items()
-    )
-
-
-def _as_cells(schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
-    """Return expressions that turn the types which CSV lacks into text."""
-    kinds = enumerate(schema.values())
-    nested = [pl.nth(place).map_batches(_as_json, pl.String()) for place, dtype in kinds if dtype.is_nested()]
-    return [*_as_texts(schema), *nested]
-
-
-def _as_texts(schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
-    """Return expressions that turn the types which JSON lacks into text; by place, since a name may be a pattern."""
-    kinds = list(enumerate(schema.values()))
-    binary = [pl.nth(place).bin.encode("base64") for place, dtype in kinds if dtype == pl.Binary()]
-    return [
-        *binary,
-        *(pl.nth(place).dt.to_string("iso") for place, dtype in kinds if isinstance(dtype, pl.Duration)),
-    ]
-
-
-def _as_json(values: pl.Series) -> pl.Series:
-    lines = values.to_frame("value").write_ndjson().splitlines()
-    return pl.Series(values.name, [line[len('{"value":') : -1] for line in lines], dtype=pl.String)
-
-
-def _write_array(table: pl.LazyFrame, path: Path) -> None:
-    """Write the rows as one JSON array of objects, a batch of rows at a time."""
-    plain = table.with_columns(_as_texts(table.collect_schema()))
-    with path.open("w") as file:
-        separator = "[\n"
-        for frame in plain.collect_batches(maintain_order=True):
-            lines = frame.write_ndjson().rstrip("\n")
-            if lines:
-                file.write(separator + lines.replace("\n", ",\n"))
-                separator = ",\n"
-        file.write("[]\n" if separator == "[\n" else "\n]\n")
-
-
-def _first(frame: pl.DataFrame) -> Iterator[list[Any]]:
-    for row in json.loads(frame.with_columns(_as_cells(frame.schema)).write_json()):
-        yield [_cell(value) for value in islice(row.values(), FIRST_COLUMNS)]
+def _write_texts(table: pl.LazyFrame, csv: Path, array: Path) -> None:
+    """Write a table as CSV, and as one JSON array of objects, some rows at a time."""
+    empty = pl.DataFrame(schema=table.collect_schema())
+    with csv.open("wb") as cells, array.open("wb") as objects:
+        separator = b"[\n"
+        for number, frame in enumerate(chain([empty], table.collect_batches(maintain_order=True))):
+            cells.write(to_csv(frame, header=not number))
+            if frame.height:
+                objects.write(separator + to_ndjson(frame, frozenset()).rstrip(b"\n").replace(b"\n", b",\n"))
+                separator = b",\n"
+        objects.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
 
 
 def _cell(value: Any) -> Any:
-    """Return a value for the status: a number that a double would round as text, and a long text cut."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > EXACT:
+    """Return a value for the status: nested ones and numbers that a double would round as text, and a long text cut."""
+    if isinstance(value, dict | list):
+        value = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if type(value) is int and abs(value) > EXACT:
         return str(value)
     return value[: CELL - 1] + "…" if isinstance(value, str) and len(value) > CELL else value
 
 
-def _explain(error: BaseException) -> str:
-    text = str(error).strip().split("\n", 1)[0][:500]
-    if os.strerror(errno.EFBIG) in text:
-        return f"the answer has more than {resource.getrlimit(resource.RLIMIT_FSIZE)[0] // MIB} MiB"
-    if "maximum length reached" in text:
-        return "it makes more than 4,294,967,295 rows on the way to its answer"
-    return text or type(error).__name__
+@contextmanager
+def _errors_in_words() -> Iterator[None]:
+    """Raise BadRequestError for an error of DuckDB or polars, MemoryError where there is too little memory."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise MemoryError from None
+    except RecursionError:
+        raise BadRequestError("it is nested too deep") from None
+    except (duckdb.Error, OSError, pl.exceptions.PolarsError) as error:
+        text = str(error).strip()[:1000]
+        if os.strerror(errno.EFBIG) in text:
+            text = f"the answer has more than {resource.getrlimit(resource.RLIMIT_FSIZE)[0] // MIB} MiB"
+        raise BadRequestError(text) from error

@@ -8,8 +8,7 @@ import duckdb
 import polars as pl
 
 from pipeline.sql.child import Answer, Order, run_query
-from pipeline.sql.fields import Fields
-from pipeline.sql.rewrite import Query, assignments, check, check_types
+from pipeline.sql.session import Session
 from pipeline.store.columns import table_schema
 
 INPUT: Mapping[str, pl.DataType] = {"url": pl.String(), "n": pl.Int64(), "k": pl.String(), "size": pl.String()}
@@ -57,36 +56,28 @@ def table(rows: int, results: Sequence[str | None]) -> pl.DataFrame:
     return pl.DataFrame(columns, schema=SCHEMA)
 
 
-def write_pieces(folder: Path, query: Query, frame: pl.DataFrame, size: int = 20_000) -> tuple[list[Path], Fields]:
-    """Write a table as pieces, with the fields that the query reads, as the reduce does."""
-    fields = Fields(query.paths)
+def write_pieces(folder: Path, frame: pl.DataFrame, size: int = 20_000) -> list[Path]:
+    """Write a table as pieces, as the reduce does."""
     paths = []
     for start in range(0, max(1, frame.height), size):
-        piece = frame.slice(start, size)
-        results = [None if text is None else text.encode() for text in piece.get_column("result")]
         paths.append(folder / f"piece-{start:09d}.parquet")
-        piece.with_columns(fields.extract(results).values()).write_parquet(paths[-1])
-    return paths, fields
+        frame.slice(start, size).write_parquet(paths[-1])
+    return paths
 
 
 def ask(folder: Path, text: str, frame: pl.DataFrame) -> tuple[Answer, pl.DataFrame]:
     """Run a query of a table in this process; returns the answer and all its rows."""
-    query = check(text, list(SCHEMA))
-    pieces, fields = write_pieces(folder, query, frame, size=97)
-    check_types(query, SCHEMA | fields.types())
-    types = [
-        {name: str(kind) for name, kind in assignment.items()} for assignment in assignments(query, fields.types())
-    ]
-    order = Order(
-        text=query.text,
-        planned=list(query.planned),
-        names=[select.output_name for select in query.tree.selects],
-        types=types,
-        pieces=[str(piece) for piece in pieces],
-        into=str(folder),
-    )
-    answer = run_query(order)
+    pieces = write_pieces(folder, frame, size=97)
+    answer = run_query(Order(sql=text, pieces=[str(piece) for piece in pieces], folder=str(folder)))
     return answer, pl.read_parquet(folder / "sql.parquet")
+
+
+def fields_of(folder: Path, text: str, columns: Sequence[str]) -> list[tuple[str | int, ...]]:
+    """Return the paths of the fields that a query reads of a table with these columns."""
+    piece = folder / "empty.parquet"
+    pl.DataFrame(schema=dict.fromkeys(columns, pl.String())).write_parquet(piece)
+    _, fields = Session([str(piece)], folder, piece).bind(text)
+    return [field.path for field in fields.by_column.values()]
 
 
 def ask_duckdb(path: Path, text: str) -> list[tuple[Any, ...]]:

@@ -10,7 +10,6 @@ import pytest
 
 from pipeline.errors import UnavailableError
 from pipeline.outputs.end_batch import SQL_ATTEMPTS
-from pipeline.sql import fields as fields_module
 from pipeline.sql.child import OUTPUTS, Answer
 from pipeline.sql.runner import Queries, query_limits
 from pipeline.store.batch_records import BatchRecords
@@ -118,9 +117,12 @@ async def test_batch_without_rows_is_queried(pipeline: PipelineBench, rows: str)
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("SELECT CAST(label AS BIGINT) AS x FROM results", "conversion from `str` to `i64` failed in column 'label'"),
-        ("SELECT label FROM results WHERE label = 7", "label is text, and 7 a number"),
-        ("SELECT lower(score) AS x FROM results", "expected `String`, got `f64` for series with name `score`"),
+        ("SELECT CAST(label AS BIGINT) AS x FROM results", "Could not convert string 'espresso' to INT64"),
+        ("SELECT label FROM results WHERE label = 7", "Could not convert string 'espresso' to INT"),
+        (
+            "SELECT lower(score) AS x FROM results",
+            "No function matches the given name and argument types 'lower(DOUBLE)'",
+        ),
     ],
 )
 async def test_query_that_fails_at_the_end_fails_no_batch(pipeline: PipelineBench, text: str, words: str) -> None:
@@ -175,7 +177,7 @@ async def test_answer_of_an_earlier_generation_is_removed(pipeline: PipelineBenc
     pipeline.serve(answering(lambda text: (200, {"kind": text})))
     await pipeline.handle("redrive", {"batch": pipeline.batch})
     await pipeline.deliver_all()
-    assert "conversion from `str` to `i64` failed" in (await pipeline.status())["sql"]["error"]
+    assert "Could not convert string" in (await pipeline.status())["sql"]["error"]
     assert await sql_objects(pipeline) == []
     assert await sql_objects(pipeline, "0/") == list(OUTPUTS)
 
@@ -225,22 +227,12 @@ async def test_cancelled_batch_is_queried(pipeline: PipelineBench) -> None:
     "text",
     [
         "SELECT * FROM results",
-        'SELECT "" FROM results',
         'SELECT array_agg(url) AS "^.*$", array_agg(label) AS n FROM results',
-        'SELECT url AS "^u.*$", url AS "*", url AS "" FROM results',
+        'SELECT url AS "^u.*$", url AS "*" FROM results',
     ],
-    ids=["all", "no name", "a pattern of what is nested", "patterns"],
+    ids=["all", "a pattern of what is nested", "patterns"],
 )
 async def test_column_names_special_to_polars_are_accepted(pipeline: PipelineBench, text: str) -> None:
     """Pandas writes its index as a column without a name."""
     answer = await answered(pipeline, text, ",url\n0,a\n1,b\n")
     assert (answer["error"], answer["rows"] > 0) == (None, True)
-
-
-async def test_fields_much_larger_than_the_results_are_refused(
-    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fields_module, "ROOM", -1000)
-    answer = await answered(pipeline, "SELECT result.deep, result.deep.list, label FROM results")
-    assert answer["error"].startswith("the fields that it reads are several times as large as the results")
-    assert await sql_objects(pipeline) == []

@@ -1,68 +1,128 @@
-"""Fields are extracted from results as text, and typed by their values."""
+"""The fields of results that a query reads: where they are, and the types of their columns."""
+
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from pipeline.sql.fields import Fields
-from pipeline.units import MIB
+from pipeline.errors import BadRequestError
+from tests.rigs.sql_tables import SCHEMA, ask, fields_of, table
+
+COLUMNS = list(SCHEMA)
+LARGE = 18446744073709551615
+
+TYPES = {
+    "text": (('{"a": "x"}', '{"a": ""}'), "VARCHAR", ["x", ""]),
+    "whole numbers": (('{"a": 9}', '{"a": -100}'), "BIGINT", [9, -100]),
+    "a number": (('{"a": 1}', '{"a": 2.5}'), "DOUBLE", [1.0, 2.5]),
+    "a large fraction": (('{"a": 1e300}', "{}"), "DOUBLE", [1e300, None]),
+    "beyond 64 bits": ((f'{{"a": {LARGE}}}', '{"a": 1}'), "DOUBLE", [float(LARGE), 1.0]),
+    "truth": (('{"a": true}', '{"a": false}'), "BOOLEAN", [True, False]),
+    "truth and numbers": (('{"a": true}', '{"a": 1}'), "VARCHAR", ["true", "1"]),
+    "text and numbers": (('{"a": "x"}', '{"a": 1}'), "VARCHAR", ["x", "1"]),
+    "parts": (('{"a": [1, {"b": null}]}', '{"a": {}}'), "JSON", ['[1,{"b":null}]', "{}"]),
+    "parts and text": (('{"a": [1]}', '{"a": "x"}'), "VARCHAR", ["[1]", "x"]),
+    "nulls": (('{"a": null}', "{}"), '"NULL"', [None, None]),
+    "no objects": (("7", None), '"NULL"', [None, None]),
+}
 
 
-def extracted(values: list[bytes | None]) -> tuple[list[str | None], pl.DataType | None]:
-    fields = Fields({"a": ("a",)})
-    (column,) = fields.extract(values).values()
-    return column.to_list(), fields.types().get("a")
+@pytest.mark.parametrize(("results", "kind", "values"), TYPES.values(), ids=list(TYPES))
+@pytest.mark.parametrize("name", ["a", "result.a"])
+def test_field_has_the_type_of_its_values(
+    results: tuple[str | None, ...], kind: str, values: list[object], name: str, tmp_path: Path
+) -> None:
+    answer, rows = ask(tmp_path, f"SELECT typeof({name}) AS kind, {name} AS a FROM results", table(2, results))
+    assert rows["kind"].to_list() == [kind] * 2
+    assert rows["a"].to_list() == values
+    assert answer.missing == (["a"] if kind == '"NULL"' else [])
+
+
+def test_numbers_are_compared_as_numbers(tmp_path: Path) -> None:
+    scores = [f'{{"score": {score}, "label": "x"}}' for score in (9, 10, 100)]
+    text = "SELECT max(result.score), max(score), avg(score), min(result.label) FROM results"
+    assert ask(tmp_path, text, table(3, scores))[1].rows() == [(100, 100, pytest.approx(119 / 3), "x")]
+
+
+READ = {
+    "SELECT label, url FROM results": [("label",)],
+    "SELECT result.a.b FROM results": [("a", "b")],
+    "SELECT results.result.a.b FROM results": [("a", "b")],
+    "SELECT r.result.a FROM results AS r": [("a",)],
+    "SELECT r.label FROM results AS r": [("label",)],
+    "SELECT result.a[0].b[1] FROM results": [("a", 0, "b", 1)],
+    "SELECT result[0] FROM results": [(0,)],
+    "SELECT result['a b'] FROM results": [("a b",)],
+    'SELECT result."A b".c FROM results': [("A b", "c")],
+    "SELECT result ->> '$.a[0].b' FROM results": [],
+    "SELECT label FROM results WHERE label = 'a' GROUP BY label ORDER BY label": [("label",)],
+    "SELECT count(*) AS n FROM results GROUP BY label ORDER BY n": [("label",)],
+    "SELECT upper(label) AS label FROM results GROUP BY label": [("label",)],
+    "SELECT rank() OVER (ORDER BY score) AS r FROM results QUALIFY r = 1": [("score",)],
+    "SELECT * FROM results": [],
+    "WITH t AS (SELECT label AS l FROM results) SELECT l FROM t": [("label",)],
+    "WITH t AS (SELECT label FROM results) SELECT label FROM t": [("label",)],
+    "SELECT url FROM results a WHERE EXISTS (SELECT 1 FROM results b WHERE b.x = a.y)": [("x",), ("y",)],
+    "SELECT a.label FROM results a JOIN results b ON a.label = b.label": [("label",)],
+    "SELECT label FROM results UNION SELECT other FROM results ORDER BY label": [("label",), ("other",)],
+    "SELECT list_transform([1], lambda x: x + 1)": [],
+    "SELECT LABEL FROM results": [("LABEL",)],
+    "SELECT URL FROM results": [],
+}
+
+
+@pytest.mark.parametrize(("text", "paths"), READ.items(), ids=list(READ))
+def test_name_that_is_no_column_is_a_field(text: str, paths: list[tuple[str | int, ...]], tmp_path: Path) -> None:
+    assert sorted(fields_of(tmp_path, text, COLUMNS), key=str) == sorted(paths, key=str)
+
+
+COLUMNS_OF_ANSWERS = {
+    "SELECT label, url FROM results": ["label", "url"],
+    "SELECT result.a.b, scores FROM results": ["b", "scores"],
+    "SELECT *, label FROM results": [*COLUMNS, "label"],
+    "SELECT r.* EXCLUDE (result), result.label FROM results r": [*(c for c in COLUMNS if c != "result"), "label"],
+    "SELECT t.* FROM (SELECT label FROM results) t, results r": ["label"],
+    "FROM results WHERE label = 'x'": COLUMNS,
+}
+
+
+@pytest.mark.parametrize(("text", "names"), COLUMNS_OF_ANSWERS.items(), ids=list(COLUMNS_OF_ANSWERS))
+def test_star_has_no_fields(text: str, names: list[str], tmp_path: Path) -> None:
+    assert ask(tmp_path, text, table(2, ['{"label": "x"}', None]))[0].columns == names
+
+
+def test_field_whose_column_would_have_a_taken_name(tmp_path: Path) -> None:
+    frame = table(1, ['{"label": "field"}']).rename({"k": "result.label"})
+    text = 'SELECT result.label AS a, "result.label" AS b FROM results'
+    assert ask(tmp_path, text, frame)[1].rows() == [("field", "a")]
 
 
 @pytest.mark.parametrize(
-    ("values", "texts", "dtype"),
+    ("text", "words"),
     [
-        ([b'{"a": "x"}', b'{"a": ""}'], ["x", ""], pl.String()),
-        ([b'{"a": 1}', b'{"a": -2}'], ["1", "-2"], pl.Int64()),
-        ([b'{"a": 1}', b'{"a": 2.5}'], ["1", "2.5"], pl.Float64()),
-        ([b'{"a": 1e300}'], ["1e+300"], pl.Float64()),
-        ([b'{"a": 18446744073709551615}', b'{"a": 1}'], ["18446744073709551615", "1"], pl.Float64()),
-        ([b'{"a": true}', b'{"a": false}'], ["true", "false"], pl.Boolean()),
-        ([b'{"a": true}', b'{"a": 1}'], ["true", "1"], pl.String()),
-        ([b'{"a": "x"}', b'{"a": 1}'], ["x", "1"], pl.String()),
-        ([b'{"a": [1, {"b": null}]}'], ['[1,{"b":null}]'], pl.String()),
-        ([b'{"a": null}', b"{}", b"null", None], [None] * 4, None),
-        ([b'"text"', b"[1]", b"7", b"true", b"no JSON", b""], [None] * 6, None),
-        ([b'{"a": "x", "a": 7}'], ["7"], pl.Int64()),
+        ("SELECT " + ", ".join(f"f{place}" for place in range(101)) + " FROM results", "more than 100 fields"),
+        ("SELECT result" + ".a" * 40 + " FROM results", "at most 32 steps"),
+        ("SELECT result['a\"b'] FROM results", "without quotes"),
+        ("SELECT label FROM results a NATURAL JOIN results b", "NATURAL joins are not supported with fields"),
+        ("SELECT t.score FROM (SELECT label FROM results) t", 'does not have a column named "score"'),
+        ("SELECT label FROM results a JOIN results b ON a.url = b.url", "Ambiguous reference"),
+        ("SELECT x.label FROM results", 'Referenced table "x" not found'),
     ],
-    ids=str,
 )
-def test_field_type_follows_from_its_values(
-    values: list[bytes | None], texts: list[str | None], dtype: pl.DataType | None
-) -> None:
-    assert extracted(values) == (texts, dtype)
+def test_fields_that_cannot_be_read(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(BadRequestError, match=words):
+        ask(tmp_path, text, table(1, [None]))
 
 
-def test_path_consists_of_keys_and_indices() -> None:
-    paths = {"p": ("a", 0, "b"), "last": ("a", -1), "key": ("0",), "no": ("a", 9), "text": ("t", 0), "n": (0,)}
-    result = b'{"a": [{"b": 1}, 2], "0": 3, "t": "xyz"}'
-    found = {name: column.to_list() for name, column in Fields(paths).extract([result]).items()}
-    assert found == {"p": ["1"], "last": ["2"], "key": ["3"], "no": [None], "text": [None], "n": [None]}
+@pytest.mark.parametrize("bomb", ['{"a":' * 100_000, "[" * 1_000_000, '{"a":' * 900 + "1" + "}" * 900])
+def test_result_of_any_depth_harms_no_query(bomb: str, tmp_path: Path) -> None:
+    if bomb.endswith("}"):
+        assert ask(tmp_path, "SELECT a FROM results", table(2, [bomb, '{"a": "x"}']))[1]["a"][1] == "x"
+    else:
+        with pytest.raises(BadRequestError, match="Malformed JSON"):
+            ask(tmp_path, "SELECT a FROM results", table(2, [bomb, '{"a": "x"}']))
 
 
-def test_types_follow_from_all_extracted_results() -> None:
-    fields = Fields({"a": ("a",), "b": ("b",)})
-    fields.extract([b'{"a": 1}'])
-    fields.extract([b'{"a": 0.5}', None])
-    assert fields.types() == {"a": pl.Float64()}
-
-
-@pytest.mark.parametrize("bomb", [b'{"a":' * 100_000, b"[" * 4_000_000, b'{"a":' * 900 + b"1" + b"}" * 900])
-def test_nested_result_is_not_a_bomb(bomb: bytes) -> None:
-    texts, _ = extracted([bomb, b'{"a": "x"}'])
-    assert texts[1] == "x"
-
-
-def test_overlapping_fields_use_bounded_memory() -> None:
-    """One hundred paths may lead to the same part of a result."""
-    results = [b'{"a": ["%s"]}' % (b"x" * MIB)] * 8
-    for count, too_large in ((4, False), (100, True)):
-        fields = Fields({f"f{number}": ("a", -1 if number % 2 else 0) for number in range(count)})
-        columns = fields.extract(results).values()
-        assert fields.too_large is too_large
-        assert sum(column.str.len_bytes().sum() for column in columns) <= 50 * MIB
-        assert {len(column) for column in columns} == {8}
+def test_columns_that_differ_in_case_only_are_all_there(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"a": [1], "A": [2], "result": [None]}, schema_overrides={"result": pl.String()})
+    assert ask(tmp_path, "SELECT * FROM results", frame)[1].rows() == [(1, 2, None)]

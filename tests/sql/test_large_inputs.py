@@ -92,8 +92,8 @@ async def test_query_is_checked_against_the_head_of_a_large_input(
 ) -> None:
     monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
     found = await stored(pipeline, b"id,url\n1,a\n2,b\n")
-    with pytest.raises(BadRequestError, match="did you mean 'id'"):
-        await pipeline.submit(spec(found, "SELECT ID FROM results"))
+    with pytest.raises(BadRequestError, match='table "nothing" not found'):
+        await pipeline.submit(spec(found, "SELECT upper(nothing.id) FROM results"))
     assert await pipeline.objects() == []
     assert pipeline.queue == []
     response = await pipeline.submit(spec(found, "SELECT id, label FROM results"))
@@ -106,10 +106,10 @@ async def test_query_refused_by_the_whole_input_fails_the_batch_before_any_task(
     monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
     monkeypatch.setattr(heads, "HEAD", 3)
     found = await stored(pipeline, b"id,url\n1,a\n2,b\n")
-    response = await pipeline.submit(spec(found, "SELECT ID FROM results"))
+    response = await pipeline.submit(spec(found, "SELECT upper(nothing.id) FROM results"))
     assert response.status == 202
     await pipeline.deliver_all()
     status = await pipeline.status()
     assert (status["state"], status["sql"]) == ("failed", None)
-    assert "did you mean 'id'" in status["reason"]
+    assert 'table "nothing" not found' in status["reason"]
     assert [message.mode for message in pipeline.delivered] == ["open"]
