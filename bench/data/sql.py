@@ -17,7 +17,6 @@ from bench.data.sql_child import Measured, Question
 from bench.kit.cli import Out, Repeats, interleaved, new_app, new_console, run_to_end
 from bench.kit.machine import RESULTS, describe_machine
 from bench.kit.publish import heading, median_table, publish
-from pipeline.store.columns import OUTCOME_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from bench.kit.publish import Row
 
 NAME = "sql"
-TABLE = ["id", "url", "title", *OUTCOME_TYPES]
 QUERIES = {
     "group": "SELECT label, status, count(*) AS n, avg(confidence) AS mean FROM results GROUP BY label, status "
     "ORDER BY n DESC",
@@ -80,7 +78,7 @@ async def _measure(items: int, repeats: int, console: Console) -> list[dict[str,
 
 async def query(source: Source, text: str, folder: Path) -> Measured:
     """Run a query over the batch in a new process, which leaves the table and the answer in the folder."""
-    return await run_child("bench.data.sql_child", Question(source, text, TABLE, str(folder)), Measured)
+    return await run_child("bench.data.sql_child", Question(source, text, str(folder)), Measured)
 
 
 def is_duckdbs(folder: Path, text: str) -> bool:

@@ -15,8 +15,6 @@ from bench.kit.errors import BenchError
 from bench.kit.processes import repeated
 from pipeline.outputs.batch_rows import BatchRows
 from pipeline.outputs.joined_table import joined_table
-from pipeline.sql.fields import Fields
-from pipeline.sql.rewrite import check
 from pipeline.sql.runner import Queries
 from pipeline.store.segments import list_segments
 from pipeline.store.snapshot import Snapshots
@@ -25,11 +23,10 @@ SAMPLE_SECONDS = 0.005
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A query of a batch, the columns of the batch's table, and a folder for the table and the answer."""
+    """A query of a batch, and a folder for the table and the answer."""
 
     source: Source
     text: str
-    columns: list[str]
     into: str
 
 
@@ -57,17 +54,16 @@ class _QueryMemory:
 async def measure(question: Question) -> Measured:
     """Join and query."""
     source, into, memory = question.source, Path(question.into), _QueryMemory()
-    query = check(question.text, question.columns)
-    fields, started = Fields(query.paths), perf_counter()
+    started = perf_counter()
     async with source.place.open() as store:
         snapshots = Snapshots(store)
         manifest = await snapshots.manifest(source.batch, 0)
         segments = await list_segments(store, source.batch, 0, source.epoch, source.segments)
         rows = BatchRows(store, snapshots, source.batch, manifest, segments)
-        async with joined_table(rows, fields.extract) as table:
+        async with joined_table(rows) as table:
             joined = perf_counter()
             async with repeated(memory.sample, SAMPLE_SECONDS):
-                answer = await Queries().run(query, table.pieces.paths, {**table.schema, **fields.types()}, into)
+                answer = await Queries().run(question.text, table.pieces.paths, into)
                 ended = perf_counter()
             peak = peak_rss_mb()
             await asyncio.to_thread(table.pieces.sink, into / "results.parquet", len(table.schema))

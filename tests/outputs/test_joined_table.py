@@ -81,16 +81,3 @@ async def test_pieces_are_small_and_hold_every_row_once(
         assert sum(sizes) == 200
         assert (len(sizes) > 3) == (most_rows < 200 or most_bytes < 1 << 30)
         assert (table.tally.succeeded, table.tally.failed, table.tally.not_run) == (180, 0, 20)
-
-
-async def test_fields_extracted_from_results_follow_the_table(store: Store, name: str) -> None:
-    manifest = await write_snapshot(store, name, ROWS)
-    segments = await write_segments(store, name, [outcome(0, result=b'"r"'), outcome(2, ref="b/refs/2")])
-
-    def extract(results: Sequence[bytes | None]) -> dict[str, pl.Series]:
-        return {"found": pl.Series("found", [result.decode() if result else None for result in results], pl.String)}
-
-    async with joined_table(BatchRows(store, Snapshots(store), name, manifest, segments), extract) as table:
-        frame = table.scan().collect()
-        assert frame.columns == [*table.schema, "found"]
-        assert frame["found"].to_list() == ['"r"', None, None]
