@@ -17,8 +17,6 @@ from pipeline.units import MIB
 
 MOST_BYTES = 1024 * MIB
 MOST_COLUMNS = 50
-CHECKS_AT_ONCE = 2
-RUNS_AT_ONCE = 2
 
 
 def query_limits(seconds: float, memory: int, most_bytes: int = MOST_BYTES) -> Limits:
@@ -40,8 +38,8 @@ class Queries:
     def __init__(self, check: Limits = CHECK, run: Limits = RUN) -> None:
         self._check = check
         self._run = run
-        self._checking = asyncio.Semaphore(CHECKS_AT_ONCE)
-        self._running = asyncio.Semaphore(RUNS_AT_ONCE)
+        self._checking = asyncio.Semaphore(2)
+        self._running = asyncio.Semaphore(1)
 
     async def check(self, sql: str, schema: Mapping[str, pl.DataType] | None) -> None:
         """Raise BadRequestError unless DuckDB can run the query over a table with these columns, None: some columns.
