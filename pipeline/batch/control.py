@@ -1,4 +1,4 @@
-"""Requests to a batch: cancel, pause, resume, tune, redrive. Each is also kept in S3, in case Redis loses it."""
+"""Requests to a batch: cancel, pause, resume, tune, redrive. Each is also saved in S3, in case Redis loses it."""
 
 from typing import Any
 

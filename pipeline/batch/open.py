@@ -72,7 +72,7 @@ async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     try:
         await release_first(context, new.name, 0, spec.function, tasks)
     except UnavailableError as error:
-        # The batch is open and the releases are due: its submitter is not told that it failed.
+        # The batch is open and the releases are due: this is no failure for its submitter.
         log.warning("the first releases are put off", extra={"error": str(error)})
     if verdict == "reducing":
         await enqueue_reduce(context, new.name, 0)
@@ -104,9 +104,9 @@ async def abandon(context: Context, batch: str, owner: str, reason: str = "") ->
 
 
 async def discard(context: Context, new: NewBatch) -> None:
-    """Give up an opening whose error its submitter is told: delete all of it, then free its id."""
+    """Give up an opening whose error goes to its submitter: delete all of its objects, then free its id."""
     if (await claim(context, new)).verdict == "claimed":
-        # The specification first: another submission that meets the claim is then not told that the batch will run.
+        # The specification first: its absence tells another submission that this batch will not run.
         await context.store.delete(keys.spec(new.name))
         await context.records.erase(new.name)
         await abandon(context, new.name, new.owner)

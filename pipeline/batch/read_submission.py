@@ -44,13 +44,13 @@ def read_request(event: Event, settings: Settings, name: str) -> tuple[BatchSpec
 
 
 def _json_dataset(body: bytes, content_type: str) -> Format | None:
-    """Say whether the body is an array of rows, plain or packed as no specification is."""
+    """Return the format `json` if the body is an array of rows, plain or compressed, and None otherwise."""
     is_packed = content_type == "application/json" and body.startswith(tuple(PACKINGS))
     return "json" if is_packed or body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[" else None
 
 
 def _inline_spec(event: Event, settings: Settings, name: str, form: Format) -> BatchSpec:
-    """Read the options of a body that is the input; it is kept under a name that tells its format."""
+    """Return the specification for a body that is the input, which is stored under a key that names its format."""
     options = _options(event, settings)
     if options.setdefault("format", form) != form:
         raise BadRequestError(f"the body is {TITLES[form]}, and format says {options['format']!r}: leave it out")
@@ -61,7 +61,7 @@ def _inline_spec(event: Event, settings: Settings, name: str, form: Format) -> B
 def _json_fields(text: str, settings: Settings) -> dict[str, Any]:
     try:
         fields = orjson.loads(text)
-        json.loads(text, object_pairs_hook=_each_once)
+        json.loads(text, object_pairs_hook=_refuse_repeated)
     except (orjson.JSONDecodeError, RecursionError) as error:
         raise BadRequestError(f"the body starts like JSON but is none: {error}") from None
     if not isinstance(fields, dict):
@@ -69,15 +69,15 @@ def _json_fields(text: str, settings: Settings) -> dict[str, Any]:
     return _default_function(settings) | fields
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> None:
-    """Refuse a name that an object has twice: parsers do not agree on which one counts."""
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse an object with a repeated name: parsers disagree on which one counts."""
     twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if twice:
         raise BadRequestError(f"the specification is not valid: {twice[0][:40]!r} is given more than once")
 
 
 def _options(event: Event, settings: Settings) -> dict[str, Any]:
-    """Specification fields from the query string; numbers are read by the schema."""
+    """Return the fields of a specification in the query string; the schema reads numbers."""
     return _default_function(settings) | dict(event.query)
 
 

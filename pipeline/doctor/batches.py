@@ -21,12 +21,12 @@ async def check_batches(context: Context) -> list[Check]:
         problem = _problem(state) if state is not None else ""
         if problem:
             stuck.append(f"{batch}: {problem}")
-    found = f"{len(noted)} open" if len(noted) < MOST_READ else f"{MOST_READ} or more open"
+    finding = f"{len(noted)} open" if len(noted) < MOST_READ else f"{MOST_READ} or more open"
     if not stuck:
-        return [ok("batches: open", found)]
+        return [ok("batches: open", finding)]
     shown = "; ".join(stuck[:MOST_SHOWN]) + "; ..." * (len(stuck) > MOST_SHOWN)
     advice = "see the status of each; the sweep goes on trying, and cancel ends one with what there is"
-    return [warning("batches: open", f"{found}, {len(stuck)} in trouble: {shown}", advice)]
+    return [warning("batches: open", f"{finding}, {len(stuck)} in trouble: {shown}", advice)]
 
 
 def _problem(state: State) -> str:

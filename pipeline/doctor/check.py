@@ -27,19 +27,19 @@ class Check:
 Group = Callable[[Context], Awaitable[list[Check]]]
 
 
-def ok(name: str, found: str, advice: str = "") -> Check:
+def ok(name: str, finding: str, advice: str = "") -> Check:
     """Return a check that found nothing wrong; with advice there is something to know."""
-    return Check(name, "ok", found, advice)
+    return Check(name, "ok", finding, advice)
 
 
-def warning(name: str, found: str, advice: str) -> Check:
+def warning(name: str, finding: str, advice: str) -> Check:
     """Return a check that found a risk."""
-    return Check(name, "warning", found, advice)
+    return Check(name, "warning", finding, advice)
 
 
-def failed(name: str, found: str, advice: str) -> Check:
+def failed(name: str, finding: str, advice: str) -> Check:
     """Return a check that found a problem which keeps batches from running."""
-    return Check(name, "failed", found, advice)
+    return Check(name, "failed", finding, advice)
 
 
 async def run(groups: Mapping[str, Group], context: Context) -> list[Check]:

@@ -51,9 +51,9 @@ async def _compare(name: str, clock: Clock) -> Check:
     off = reading - (before + time.time()) / 2
     # The clock may have been read at any moment between the request and its answer.
     unsure = (time.time() - before) / 2 + CUT_OFF
-    found = f"{abs(off):.1f} s {'ahead of' if off > 0 else 'behind'} the function's"
+    finding = f"{abs(off):.1f} s {'ahead of' if off > 0 else 'behind'} the function's"
     if abs(off) - unsure > FAR:
-        return failed(name, found, ADVICE)
+        return failed(name, finding, ADVICE)
     if abs(off) - unsure > MOST:
-        return warning(name, found, ADVICE)
-    return ok(name, found)
+        return warning(name, finding, ADVICE)
+    return ok(name, finding)

@@ -14,10 +14,10 @@ async def check_gateway(context: Context) -> list[Check]:
     started = time.monotonic()
     answer = await context.gateway.get("/healthz")
     took = time.monotonic() - started
-    found = f"{context.settings.gateway_url} answers {answer.status} in {1000 * took:.0f} ms"
+    finding = f"{context.settings.gateway_url} answers {answer.status} in {1000 * took:.0f} ms"
     if took > SLOW:
-        return [warning("gateway: reached", found, "every message goes through it: see its load, and the network")]
-    return [ok("gateway: reached", found)]
+        return [warning("gateway: reached", finding, "every message goes through it: see its load, and the network")]
+    return [ok("gateway: reached", finding)]
 
 
 async def check_model_function(context: Context) -> list[Check]:

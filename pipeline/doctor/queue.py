@@ -61,10 +61,10 @@ async def _judge(context: Context, seen: dict[Step, str], seconds: float) -> Che
         advice = "the queue-worker must reach this function under its function_name, through its gateway"
         return failed(NAME, f"the callback came, and says that the call was answered {status}", advice)
     if "invoked" in seen:
-        found = f"the message arrived, and its callback did not within {PATIENCE:g} s"
+        finding = f"the message arrived, and its callback did not within {PATIENCE:g} s"
         advice = "gateway_url must be right for the queue-worker too; max_inflight must leave callbacks room"
-        return warning(NAME, found, advice)
-    found = f"the message did not arrive within {PATIENCE:g} s"
+        return warning(NAME, finding, advice)
+    finding = f"the message did not arrive within {PATIENCE:g} s"
     advice = "the queue-worker is down (see its log), or many messages were queued before: try when nothing runs"
     is_busy = bool(await context.ledger.index.open_batches(1))
-    return warning(NAME, f"{found}, while batches are open", advice) if is_busy else failed(NAME, found, advice)
+    return warning(NAME, f"{finding}, while batches are open", advice) if is_busy else failed(NAME, finding, advice)

@@ -46,10 +46,10 @@ async def _ping(context: Context) -> float:
 
 
 def _round_trip(seconds: float) -> Check:
-    found = f"{1000 * seconds:.1f} ms"
+    finding = f"{1000 * seconds:.1f} ms"
     if seconds > SLOW:
-        return warning("redis: round trip", found, "each callback takes one: bring Redis nearer, or give it more CPU")
-    return ok("redis: round trip", found)
+        return warning("redis: round trip", finding, "each callback takes one: bring Redis nearer, or give it more CPU")
+    return ok("redis: round trip", finding)
 
 
 def _version(info: Mapping[str, Any], place: str) -> Check:
@@ -76,10 +76,10 @@ def _memory(info: Mapping[str, Any], place: str) -> Check:
     name, used, most = f"redis: memory{place}", int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if not most:
         return ok(name, f"{used / MIB:.0f} MiB in use, no maxmemory")
-    found = f"{used / MIB:.0f} of {most / MIB:.0f} MiB in use ({100 * used / most:.0f} %)"
+    finding = f"{used / MIB:.0f} of {most / MIB:.0f} MiB in use ({100 * used / most:.0f} %)"
     if used > FULL * most:
-        return warning(name, found, "give Redis more memory: batches stand still where it is full")
-    return ok(name, found)
+        return warning(name, finding, "give Redis more memory: batches stand still where it is full")
+    return ok(name, finding)
 
 
 def _persistence(info: Mapping[str, Any], place: str, *, saves: bool | None) -> Check:
@@ -88,8 +88,10 @@ def _persistence(info: Mapping[str, Any], place: str, *, saves: bool | None) -> 
         return ok(name, "appendonly")
     if saves:
         return ok(name, "snapshots (save): a restart loses what came after the last, and that runs again")
-    found = "no appendonly, and what it saves its user may not read" if saves is None else "none"
-    return warning(name, found, "appendonly yes: else a restart has every open batch rebuilt from S3, which takes time")
+    finding = "no appendonly, and what it saves its user may not read" if saves is None else "none"
+    return warning(
+        name, finding, "appendonly yes: else a restart has every open batch rebuilt from S3, which takes time"
+    )
 
 
 def _role(info: Mapping[str, Any], place: str) -> Check:
@@ -113,9 +115,9 @@ async def _check_use(context: Context) -> list[Check]:
             failed("redis: writing", str(error), "see pipeline/docs/operate.md, 'What you see and what it means'")
         )
     else:
-        found = "a key was written, read and deleted" if is_stored else "a key that was written is not there"
+        finding = "a key was written, read and deleted" if is_stored else "a key that was written is not there"
         advice = "" if is_stored else "something else deletes keys in this Redis, or it is no single primary"
-        checks.append(Check("redis: writing", "ok" if is_stored else "failed", found, advice))
+        checks.append(Check("redis: writing", "ok" if is_stored else "failed", finding, advice))
     try:
         await context.ledger.phase(name)
     except UnavailableError as error:

@@ -83,7 +83,7 @@ def _warn_only(check: Check) -> Check:
 
 
 def _round_trip(seconds: float) -> Check:
-    found = f"an object was written in {1000 * seconds:.0f} ms"
+    finding = f"an object was written in {1000 * seconds:.0f} ms"
     if seconds > SLOW:
-        return warning("s3: round trip", found, "a region nearer to the cluster, or a faster server")
-    return ok("s3: round trip", found)
+        return warning("s3: round trip", finding, "a region nearer to the cluster, or a faster server")
+    return ok("s3: round trip", finding)

@@ -37,8 +37,8 @@ def _check(path: Path, name: str) -> Check:
     if not (path / name).exists() and name not in {*_NEEDED, "pipeline-key"}:
         if name in _ABSENT:
             return ok(title, _ABSENT[name])
-        found = "not mounted: whoever reaches the gateway may use the function"
-        return warning(title, found, "mount pipeline-token, unless something before the gateway keeps strangers out")
+        finding = "not mounted: whoever reaches the gateway may use the function"
+        return warning(title, finding, "mount pipeline-token, unless something before the gateway keeps strangers out")
     try:
         if name not in _LINES:
             read_secret(path, name)
@@ -51,5 +51,5 @@ def _check(path: Path, name: str) -> Check:
     if lines == 1:
         return ok(title, "there")
     used = "each signs" if name == "webhook-key" else "the first is used, all are accepted"
-    found = f"{lines} lines: {used}"
-    return ok(title, found, "the rotation is over once the others are taken out")
+    finding = f"{lines} lines: {used}"
+    return ok(title, finding, "the rotation is over once the others are taken out")

@@ -37,50 +37,52 @@ async def check_timeouts(context: Context) -> list[Check]:
 
 def _calls(settings: Settings) -> Check:
     default = BatchSpec.model_fields["timeout"].default
-    name, found = "timeouts: a call", f"timeout {default:g} s by default, task_timeout {settings.task_timeout:g} s"
+    name, finding = "timeouts: a call", f"timeout {default:g} s by default, task_timeout {settings.task_timeout:g} s"
     if default > settings.task_timeout:
         return warning(
-            name, found, "a call ends with its task: for slow models raise task_timeout, and what follows it"
+            name, finding, "a call ends with its task: for slow models raise task_timeout, and what follows it"
         )
-    return ok(name, found)
+    return ok(name, finding)
 
 
 def _task(settings: Settings, watchdog: Watchdog) -> Check:
     name = "timeouts: a task"
-    found = f"task_timeout {settings.task_timeout:g} s, exec_timeout {watchdog.exec_timeout:g} s"
+    finding = f"task_timeout {settings.task_timeout:g} s, exec_timeout {watchdog.exec_timeout:g} s"
     if settings.task_timeout >= watchdog.exec_timeout:
         advice = "exec_timeout above task_timeout: else the watchdog ends tasks that would have answered"
-        return failed(name, found, advice)
-    return ok(name, found)
+        return failed(name, finding, advice)
+    return ok(name, finding)
 
 
 def _connection(_settings: Settings, watchdog: Watchdog) -> Check:
     name, least = "timeouts: the connection", min(watchdog.read_timeout, watchdog.write_timeout)
-    found = (
+    finding = (
         f"exec_timeout {watchdog.exec_timeout:g} s, read_timeout {watchdog.read_timeout:g} s, "
         f"write_timeout {watchdog.write_timeout:g} s"
     )
     if least < watchdog.exec_timeout:
-        return warning(name, found, "read_timeout and write_timeout of at least exec_timeout: else answers are cut off")
-    return ok(name, found)
+        return warning(
+            name, finding, "read_timeout and write_timeout of at least exec_timeout: else answers are cut off"
+        )
+    return ok(name, finding)
 
 
 def _redelivery(settings: Settings, watchdog: Watchdog) -> Check:
     name = "timeouts: redelivery"
-    found = f"exec_timeout {watchdog.exec_timeout:g} s, ack_wait {settings.ack_wait:g} s"
+    finding = f"exec_timeout {watchdog.exec_timeout:g} s, ack_wait {settings.ack_wait:g} s"
     if settings.ack_wait <= watchdog.exec_timeout:
         advice = "ack_wait, here and in the queue-worker, above exec_timeout: else long tasks are delivered twice"
-        return warning(name, found, advice)
-    return ok(name, found)
+        return warning(name, finding, advice)
+    return ok(name, finding)
 
 
 def _stop(settings: Settings, watchdog: Watchdog) -> Check:
     name = "timeouts: a stop"
-    found = f"healthcheck_interval {watchdog.healthcheck_interval:g} s, drain_delay {settings.drain_delay:g} s"
+    finding = f"healthcheck_interval {watchdog.healthcheck_interval:g} s, drain_delay {settings.drain_delay:g} s"
     if settings.drain_delay < watchdog.healthcheck_interval:
         advice = "drain_delay of at least healthcheck_interval: else a replica that stops refuses what it is still sent"
-        return warning(name, found, advice)
-    return ok(name, found)
+        return warning(name, finding, advice)
+    return ok(name, finding)
 
 
 def _inflight(_settings: Settings, watchdog: Watchdog) -> Check:

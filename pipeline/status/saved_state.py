@@ -67,7 +67,7 @@ async def save_final_status(context: Context, batch: str) -> None:
         await (index.add_notifying(batch) if pending else index.remove(batch))
     now = await context.ledger.state(batch)
     if now is None and await context.records.exists(batch):
-        # Redis has lost the batch, and will be told of it from S3.
+        # Redis has lost the batch; its ledger will be rebuilt from S3.
         return
     if now is None or now["state"] == "deleting" or now["created"] != saved["created"]:
         await context.records.unclose(batch)
