@@ -108,7 +108,7 @@ class NoticeBoard:
     async def record_delivery(
         self, batch: str, end: EndId, target: int, result: DeliveryResult
     ) -> tuple[str, tuple[int, ...]]:
-        """Record the result of an attempt; returns the new state of the target, and the targets whose turn it is now.
+        """Record the result of an attempt; returns the new state of the target, and the targets that are due now.
 
         `delivered`, `due` again, `undelivered` (given up), or `stale`: nothing has changed.
         """

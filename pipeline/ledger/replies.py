@@ -57,7 +57,7 @@ class Repairs:
     """What a sweep took over: `release` holds (task, attempt) pairs, `exhausted` tasks that were lost too often.
 
     `ended` is when the batch ended, by Redis' clock, and names that end. `lost` counts those of `release` that were
-    lost, or that probe whether the queue still delivers. `notify` are the targets whose turn it is to be notified of
+    lost, or that probe whether the queue still delivers. `notify` are the targets that are due to be notified of
     the end; `waiting`: some target is still to be notified.
     """
 

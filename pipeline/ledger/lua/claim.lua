@@ -9,7 +9,7 @@
 -- @arg hand_on         flag     1: a queued opening may take the claim over at once
 -- @arg rate            number?  calls a second
 -- @arg ahead           seconds  that a released task may wait for its turn to call
--- @arg requested       json     fields and values that people had asked for, of a batch that Redis has lost
+-- @arg requested       json     fields and values that people had set, of a batch that Redis has lost
 -- @arg epoch_before    int      the new epoch is greater: Redis' clock may be behind
 -- @arg targets         int      how many are notified of the end
 -- @arg reduces         flag     1: the first target reduces, and the others follow it

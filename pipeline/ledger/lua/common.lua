@@ -163,7 +163,7 @@ local function drop_notices()
   call('DEL', NOTICES)
 end
 
--- Returns the targets whose turn it is, the longest due first, and 1 while any is still to be notified, else 0.
+-- Returns the due targets, the longest due first, and 1 while any target is still to be notified, else 0.
 local function due_notices()
   local due, waiting = {}, 0
   for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do

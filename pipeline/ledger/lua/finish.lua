@@ -7,7 +7,7 @@
 -- @arg outputs     json   names of the outputs beside the summary
 -- @arg notes       json   notes on the outputs
 -- @arg sql         json?  the answer of the query
--- @reply state     text   in which it ended, also when asked again; '' when another holds the lease
+-- @reply state     text   in which it ended, also when called again; '' when another holds the lease
 local state, current_generation, current_owner, outcome, tasks = get('state', 'generation', 'owner', 'outcome', 'tasks')
 if has_ended(state) and current_generation == generation then return state end
 if state ~= 'reducing' or current_generation ~= generation or current_owner ~= owner then return '' end

@@ -8,7 +8,7 @@
 -- @arg patience  us    a target that still refuses after this time is given up
 -- @reply state   text  of the target: delivered | due | undelivered; or stale, when nothing changed: another end,
 --                      delivered already, or a later attempt is under way
--- @reply ...due  int   whose turn it is now
+-- @reply ...due  int   targets that are due now
 local state = get('state')
 local target_state, tries, _, _, since = read_notice(target)
 if state and not has_ended(state) then return {'stale'} end

@@ -7,7 +7,7 @@
 -- @arg shortest        us     between two sweeps
 -- @reply state         text   'gone' without a ledger, '' when another replica has just swept the batch: then the reply
 --                             ends after `waiting`
--- @reply notify        ints   targets whose turn it is to be notified of the end
+-- @reply notify        ints   targets that are due to be notified of the end
 -- @reply waiting       flag   1 while a target is still to be notified
 -- @reply generation    int
 -- @reply function      text
