@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.docs.stage import Stage, stage
+from tests.rigs.docs.stage import Stage, stage
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.commands import Command, is_command
-from tests.docs.kinds import Kind, NoWayError, kind_of
-from tests.docs.pages import Block, Page, blocks, commands
+from tests.rigs.docs.commands import Command, is_command
+from tests.rigs.docs.kinds import Kind, NoWayError, kind_of
+from tests.rigs.docs.pages import Block, Page, blocks, commands
 
 # Blocks that are not for pasting: a pattern of their beginning, and the test that checks them.
 SHOWN = {

@@ -10,11 +10,11 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tests.docs.kinds import Kind, kind_of
-from tests.docs.pages import commands
-from tests.docs.shells import Shell, make_shell, write_program
+from tests.rigs.docs.kinds import Kind, kind_of
+from tests.rigs.docs.pages import commands
+from tests.rigs.docs.shells import Shell, make_shell, write_program
 
-CURLS = {"stand-in": "exec python -m tests.docs.programs.curl", "curl": f"exec {shutil.which('curl')}"}
+CURLS = {"stand-in": "exec python -m tests.rigs.docs.programs.curl", "curl": f"exec {shutil.which('curl')}"}
 HERE = [name for name in CURLS if name == "stand-in" or shutil.which(name)]
 FORM = "application/x-www-form-urlencoded"
 CSV = "url\r\na\nb\n"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.commands import Command
-from tests.docs.kinds import Kind, kind_of
-from tests.docs.pages import DEPLOY, README, Page, pages
-from tests.docs.shells import Shell, make_shell
+from tests.rigs.docs.commands import Command
+from tests.rigs.docs.kinds import Kind, kind_of
+from tests.rigs.docs.pages import DEPLOY, README, Page, pages
+from tests.rigs.docs.shells import Shell, make_shell
 from tests.rigs.images import ROOT, stack
 
 NEEDED = sorted({name for function in stack()["functions"].values() for name in function.get("secrets", [])})

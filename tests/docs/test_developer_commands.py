@@ -15,10 +15,10 @@ import typer
 from hypothesis import settings
 from typer.main import get_command
 
-from tests.docs.commands import Command
-from tests.docs.kinds import Kind, kind_of
-from tests.docs.pages import commands
-from tests.docs.shells import Shell, make_shell
+from tests.rigs.docs.commands import Command
+from tests.rigs.docs.kinds import Kind, kind_of
+from tests.rigs.docs.pages import commands
+from tests.rigs.docs.shells import Shell, make_shell
 from tests.rigs.images import ROOT
 
 MAKE, MODULES, PYTEST, INSTALLS, HELPS = (

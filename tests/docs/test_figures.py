@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.docs.pages import README
+from tests.rigs.docs.pages import README
 from tests.rigs.images import ROOT
 
 RESULTS = ROOT / "bench" / "results"

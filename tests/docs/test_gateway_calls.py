@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 import pytest_asyncio
 
-from tests.docs.answers import Intent, check, prepare
-from tests.docs.commands import Command
-from tests.docs.kinds import Kind, kind_of
-from tests.docs.pages import CLIENTS, README, RECIPES, blocks, commands, pages, without_repeats
-from tests.docs.shells import Ran
-from tests.docs.stage import ROWS, Call, Stage
+from tests.rigs.docs.answers import Intent, check, prepare
+from tests.rigs.docs.commands import Command
+from tests.rigs.docs.kinds import Kind, kind_of
+from tests.rigs.docs.pages import CLIENTS, README, RECIPES, blocks, commands, pages, without_repeats
+from tests.rigs.docs.shells import Ran
+from tests.rigs.docs.stage import ROWS, Call, Stage
 from tests.rigs.images import ROOT
 from tests.rigs.openfaas.cluster import TOKEN
 

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.docs.pages import BENCH, GUARANTEES, README, Page, docs, pages
+from tests.rigs.docs.pages import BENCH, GUARANTEES, README, Page, docs, pages
 from tests.rigs.images import ROOT
 
 # A page that somebody else is writing; the exception falls with it.

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.docs.outside import Geocoder
-from tests.docs.recipes import LIMIT, Recipe, recipes
+from tests.rigs.docs.outside import Geocoder
+from tests.rigs.docs.recipes import LIMIT, Recipe, recipes
 
 RECIPES = {recipe.function: recipe for recipe in recipes()}
 

@@ -17,10 +17,10 @@ from redis.asyncio import Redis
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import local_stack
-from tests.docs.answers import shape
-from tests.docs.outside import KEY, Outside, outside
-from tests.docs.recipes import LIMIT, Recipe, recipes
-from tests.docs.shells import Shell, make_shell
+from tests.rigs.docs.answers import shape
+from tests.rigs.docs.outside import KEY, Outside, outside
+from tests.rigs.docs.recipes import LIMIT, Recipe, recipes
+from tests.rigs.docs.shells import Shell, make_shell
 from tests.rigs.openfaas.cluster import FAST, Cluster, to_csv
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -20,8 +20,8 @@ from pipeline.spec.chunk_size import AUTO_CHUNK
 from pipeline.spec.headers import HEADERS_LIMIT, MOST_HEADERS
 from pipeline.store.columns import OUTCOME_TYPES
 from pipeline.units import KIB
-from tests.docs.kinds import Kind, kind_of
-from tests.docs.pages import BATCHES, CLIENTS, DEPLOY, OPERATE, README, RESULTS, Page, commands
+from tests.rigs.docs.kinds import Kind, kind_of
+from tests.rigs.docs.pages import BATCHES, CLIENTS, DEPLOY, OPERATE, README, RESULTS, Page, commands
 from tests.rigs.images import HANDLER
 
 GROUP = get_command(app)

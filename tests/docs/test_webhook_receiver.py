@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from pipeline.local.openfaas.functions import FunctionSpec
-from tests.docs.pages import RESULTS
-from tests.docs.stage import INPUT, ROWS, Stage
+from tests.rigs.docs.pages import RESULTS
+from tests.rigs.docs.stage import INPUT, ROWS, Stage
 from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -18,7 +18,7 @@ from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.openfaas.proxy import EVENT_STREAM, Answer, Exchange
 from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import local_stack
-from tests.docs.shells import Shell, make_shell
+from tests.rigs.docs.shells import Shell, make_shell
 from tests.rigs.openfaas.cluster import FAST, Cluster
 from tests.rigs.waiting import wait_until
 

@@ -12,8 +12,8 @@ from tests.rigs.images import ROOT
 
 # Programs that not every machine has are scripts here; the project's own programs are those of this checkout.
 STAND_INS = ("curl", "iconv", "openssl")
-SCRIPTS = {"faas-cli": "tests.docs.programs.faas_cli", "pipeline": "pipeline.cli"}
-SCRIPTS |= {name: f"tests.docs.programs.{name}" for name in STAND_INS if shutil.which(name) is None}
+SCRIPTS = {"faas-cli": "tests.rigs.docs.programs.faas_cli", "pipeline": "pipeline.cli"}
+SCRIPTS |= {name: f"tests.rigs.docs.programs.{name}" for name in STAND_INS if shutil.which(name) is None}
 
 # Seconds after which a command fails its own test.
 LONGEST = 60.0

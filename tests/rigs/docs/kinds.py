@@ -2,8 +2,8 @@
 
 from enum import Enum
 
-from tests.docs.commands import Command
-from tests.docs.pages import RECIPES
+from tests.rigs.docs.commands import Command
+from tests.rigs.docs.pages import RECIPES
 
 COMING_OVER = "Coming from three functions"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tests.docs.commands import Command, is_command, is_open
+from tests.rigs.docs.commands import Command, is_command, is_open
 from tests.rigs.images import ROOT
 
 FOLDERS = ("", "pipeline/docs", "bench", "tests")

@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from tests.docs.commands import Command
-from tests.docs.kinds import COMING_OVER
-from tests.docs.pages import RECIPES, Block
+from tests.rigs.docs.commands import Command
+from tests.rigs.docs.kinds import COMING_OVER
+from tests.rigs.docs.pages import RECIPES, Block
 
 # The limit of the recipe's API, in calls a second.
 (LIMIT,) = {int(number) for number in re.findall(r"takes (\d+) calls a second", RECIPES.text)}

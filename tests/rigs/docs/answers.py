@@ -8,9 +8,9 @@ from typing import Any, Self
 import orjson
 
 from pipeline.ledger.states import ENDED
-from tests.docs.commands import Command
-from tests.docs.pages import BATCHES, blocks, pages
-from tests.docs.stage import INPUT, ROWS, Call, Stage
+from tests.rigs.docs.commands import Command
+from tests.rigs.docs.pages import BATCHES, blocks, pages
+from tests.rigs.docs.stage import INPUT, ROWS, Call, Stage
 from tests.rigs.waiting import wait_until
 
 Status = dict[str, Any]
