@@ -166,12 +166,14 @@ async def test_sweep_goes_on_after_a_batch_it_cannot_repair(pipeline: PipelineBe
     for batch in ("one", "two"):
         await pipeline.submit("url\na\n", {"Content-Type": "text/csv"}, batch=f"{pipeline.name}.{batch}")
     pipeline.queue.clear()
-    await pipeline.redis.delete(pipeline.bench(f"{pipeline.name}.one").key("due"))
-    await pipeline.redis.set(pipeline.bench(f"{pipeline.name}.one").key("due"), "no sorted set", ex=60)
+    due = pipeline.bench(f"{pipeline.name}.one").key("due")
+    await pipeline.redis.delete(due)
+    await pipeline.redis.set(due, "no sorted set", ex=60)
     two = pipeline.bench(f"{pipeline.name}.two")
     await two.defer([0], 0, generation=0)
     assert await pipeline.sweep() == {"open": 2}
     assert [message.query["batch"] for message in pipeline.queue] == [two.name]
+    await pipeline.redis.delete(due)
 
 
 async def test_sweep_closes_a_batch_that_ended_without_being_closed(pipeline: PipelineBench) -> None:
