@@ -9,14 +9,12 @@ import pytest
 from tests.rigs.docs.pages import BENCH, GUARANTEES, README, Page, docs, pages
 from tests.rigs.images import ROOT
 
-# A page that somebody else is writing; the exception falls with it.
-COMING = {"pipeline/docs/architecture.md"}
 NAMED = sorted({found for page in pages() for found in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.text)})
 # A file of the project in a sentence: a folder of the project, then a name with an ending.
 FILE = re.compile(r"(?:pipeline|bench|tests)/[\w./-]+\.(?:py|md|csv|json|yaml|lua|sql|svg|png)")
 # The page of the benchmarks also names its files from its own folder, and the results from theirs.
 NEAR = re.compile(r"[\w./-]+\.(?:py|md|csv|json|svg|txt|in)")
-WITH_CHAPTERS = [README, *(page for page in pages() if page.path.parent != ROOT and page.name not in COMING)]
+WITH_CHAPTERS = [README, *(page for page in pages() if page.path.parent != ROOT)]
 POINTER = re.compile(r"((?:pipeline/docs|bench|tests)/\w+\.md), ['\"]([^'\"]+)['\"]")
 
 
@@ -28,8 +26,6 @@ def dead_links(page: Page) -> list[str]:
         if re.match(r"https?:|mailto:", target):
             continue
         path = (page.path.parent / target).resolve() if target else page.path
-        if path.is_relative_to(ROOT) and str(path.relative_to(ROOT)) in COMING and not path.exists():
-            continue
         anchors = [one.anchor for one in Page(path).headings()] if path.suffix == ".md" and path.is_file() else []
         if not path.exists() or (anchor and anchor not in anchors):
             dead.append(f"{page.name}:{line}: {link}")
@@ -52,7 +48,6 @@ def test_every_page_is_in_reach_of_the_readme() -> None:
     linked = {(ROOT / link.partition("#")[0]).resolve() for _, link in README.links()}
     inner = {page.path for page in pages() if page.path.parent != ROOT}
     assert inner - linked == set()
-    assert {ROOT / name for name in COMING} <= linked
 
 
 @pytest.mark.parametrize("page", WITH_CHAPTERS, ids=lambda page: page.name)
