@@ -10,7 +10,7 @@ from bench.fuzz.description import description, fixed, modes, resolve
 from pipeline import errors
 from pipeline.errors import PipelineError
 from pipeline.handler import MODES, Signed
-from pipeline.ledger.states import ENDED
+from pipeline.ledger.states import STATES
 from pipeline.metrics import VERSION
 from pipeline.modes.tune import Tuning
 from pipeline.request import BATCH_ID, BODY_LIMIT, CALLBACK_PATH, DIRECT_PATH, PROBE_PATH, RESERVED_IDS
@@ -19,6 +19,7 @@ from pipeline.settings.environment import read_settings
 from pipeline.spec.batch_spec import MOST_PROBLEMS, BatchSpec
 from pipeline.spec.headers import HEADERS_LIMIT, MOST_HEADERS
 from pipeline.status.list import SHOWN_BATCHES
+from pipeline.store.keys import CONTENT_TYPES
 from pipeline.units import KIB
 from tests.rigs.images import ROOT
 
@@ -150,7 +151,8 @@ def test_bounds_that_stand_in_words_are_those_of_the_code() -> None:
     assert schemas["Error"]["properties"]["problems"]["maxItems"] == MOST_PROBLEMS
     assert {schemas["Batches"]["properties"][name]["maxItems"] for name in ("open", "ended")} == {SHOWN_BATCHES}
     assert schemas["ObjectKey"]["maxLength"] == KIB
-    assert set(schemas["State"]["enum"]) > ENDED
+    assert set(schemas["State"]["enum"]) == STATES
+    assert schemas["Link"]["properties"]["name"]["enum"] == list(CONTENT_TYPES)
     headers = schemas["BatchSpec"]["properties"]["headers"]["description"]
     assert f"at most {MOST_HEADERS} of {HEADERS_LIMIT} bytes" in headers
     csv = description()["paths"]["/"]["post"]["requestBody"]["content"]["text/csv"]["schema"]
