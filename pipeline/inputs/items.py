@@ -56,8 +56,8 @@ def check_columns(schema: Mapping[str, pl.DataType], wanted: Sequence[str]) -> N
             raise BadRequestError(f"there is no column {name!r}; the columns are: {_list_names(list(schema))}")
         if _has_bytes(schema[name]):
             raise BadRequestError(
-                f"the column {name!r} holds bytes, which no item can: expected text, or other columns; what Parquet "
-                "calls JSON or UUID is bytes too, so cast it to text there"
+                f"the column {name!r} holds bytes, which no item can: expected text, or other columns; the types "
+                "JSON and UUID of Parquet are bytes too, so cast such a column to text"
             )
 
 

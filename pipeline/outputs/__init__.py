@@ -1,1 +1,1 @@
-"""Write what a batch has come to: summary, joined table, report. Imports batch and below."""
+"""Write and publish the outputs of an ended batch: summary, joined table, report. Imports batch and below."""

@@ -25,7 +25,11 @@ HARD_CPU_MARGIN = 60
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of a child: bytes of memory and of each file that it writes; seconds in all, of work, of no work."""
+    """Limits of a child process; None is no limit.
+
+    `memory` and `file_bytes` (of each file that it writes) are in bytes. `processor_seconds` count its work, `seconds`
+    the whole call, `idle_seconds` the time in which it stands still.
+    """
 
     memory: int
     processor_seconds: int
