@@ -38,12 +38,17 @@ class _Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Wait for a coroutine; an interrupted wait cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Wait for a coroutine; an interrupted wait cancels it, however early the interrupt comes."""
+        tasks: list[asyncio.Task[Any] | None] = []
+
+        async def tracked() -> Result:
+            tasks.append(asyncio.current_task())
+            return await work
+
         try:
-            return future.result()
+            return asyncio.run_coroutine_threadsafe(tracked(), self._loop).result()
         finally:
-            future.cancel()
+            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks if task])
 
     def close(self) -> None:
         """Stop the loop and its thread."""
