@@ -20,7 +20,7 @@ from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.headers import redact
 from pipeline.spec.submission import Submission
 from pipeline.store.columns import INDEX, ITEM, TASK
-from pipeline.store.cutter import Cutter
+from pipeline.store.cut_tasks import Cutter
 from pipeline.store.snapshot import Item, sent
 from pipeline.tasks.model_call import call_headers, chunk_body
 from pipeline.tasks.release import direct_call

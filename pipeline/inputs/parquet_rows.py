@@ -11,7 +11,7 @@ from polars.exceptions import PanicException, PolarsError
 
 from pipeline.errors import BadRequestError
 from pipeline.inputs.limits import LINE_LIMIT, MOST_COLUMNS, PIECE_CELLS
-from pipeline.store.cutter import row_sizes
+from pipeline.store.cut_tasks import row_sizes
 from pipeline.units import MIB
 
 MOST_LEVELS = 32

@@ -23,7 +23,7 @@ from pipeline.inputs.sniff import check_kind
 from pipeline.sandbox.child import Limits
 from pipeline.sandbox.parent import ChildEndedError, call_in_child
 from pipeline.spec.input_format import TITLES, Format
-from pipeline.store.cutter import FIXED_BYTES, row_sizes
+from pipeline.store.cut_tasks import FIXED_BYTES, row_sizes
 from pipeline.units import MIB
 
 LIMITS = Limits(memory=768 * MIB, processor_seconds=3600, idle_seconds=120)

@@ -15,7 +15,7 @@ from async_lru import alru_cache
 from pipeline.store import keys
 from pipeline.store.bucket import Store
 from pipeline.store.columns import INDEX, ITEM, TASK
-from pipeline.store.cutter import Cutter
+from pipeline.store.cut_tasks import Cutter
 
 CACHED_PARTS = 8
 CACHED_MANIFESTS = 64

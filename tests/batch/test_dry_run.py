@@ -13,7 +13,7 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.store.cutter import Cutter
+from pipeline.store.cut_tasks import Cutter
 from pipeline.units import KIB, MIB
 from tests.rigs.function.direct_calls import Direct
 from tests.rigs.function.dry_runs import DRY_RUN, ROWS, dry_run, no_trace, refusal

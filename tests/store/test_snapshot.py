@@ -9,7 +9,7 @@ from pipeline.errors import BadRequestError
 from pipeline.store import snapshot as snapshot_module
 from pipeline.store.bucket import Store
 from pipeline.store.columns import INDEX, ITEM
-from pipeline.store.cutter import Cutter
+from pipeline.store.cut_tasks import Cutter
 from pipeline.store.errors import MissingObjectError
 from pipeline.store.snapshot import Item, Shape, Snapshots
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from pipeline.answers.outcome import Outcome
 from pipeline.store.columns import INDEX, ITEM
-from pipeline.store.cutter import Cutter
+from pipeline.store.cut_tasks import Cutter
 from pipeline.store.snapshot import _to_parquet
 
 if TYPE_CHECKING:

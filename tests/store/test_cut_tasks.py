@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.store.columns import INDEX, TASK
-from pipeline.store.cutter import Cutter, cell_sizes
+from pipeline.store.cut_tasks import Cutter, cell_sizes
 
 Frames = list[list[str]]
 
