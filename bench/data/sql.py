@@ -104,7 +104,7 @@ def as_page(rows: Sequence[Row], machine: Mapping[str, Any]) -> str:
         *heading("What a query of a batch costs", machine),
         f"{rows[0]['items']:,} items of three columns, each with a JSON result but for one of a hundred that failed.",
         f"Medians of {repeats} runs in processes of their own, as a reduce does it: the rows are joined from an S3",
-        "server on the same machine, and the fields extracted meanwhile; then a process limited to 640 MiB, reserved",
+        "server on the same machine; then a process limited to 640 MiB, reserved",
         "memory included, answers and writes Parquet, CSV and JSON.",
         f"Queries whose rows differ from DuckDB's over `results.parquet`: {', '.join(sorted(differ)) or 'none'}.",
         "",

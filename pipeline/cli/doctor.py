@@ -60,9 +60,9 @@ async def _check_gateway(url: str) -> tuple[Check, float | None]:
             skew = _skew_of_date(response.headers.get("Date", ""))
             return Check(name, "ok", f"{url} answers"), skew
     except (ClientError, TimeoutError, OSError) as error:
-        found = f"{url} does not answer: {error or 'no answer in time'}"
+        finding = f"{url} does not answer: {error or 'no answer in time'}"
         advice = "check --gateway (or OPENFAAS_URL), the network, and that the gateway runs; in a cluster: kubectl "
-        return Check(name, "failed", found, f"{advice}-n openfaas port-forward svc/gateway 8080:8080"), None
+        return Check(name, "failed", finding, f"{advice}-n openfaas port-forward svc/gateway 8080:8080"), None
 
 
 def _skew_of_date(date: str) -> float | None:
@@ -121,5 +121,5 @@ def _check_clock(skew: float | None) -> Check:
         return Check(name, "unknown", "no answer has a date")
     if abs(skew) <= TOLERATED_SKEW:
         return Check(name, "ok", f"within {TOLERATED_SKEW:g} s")
-    found = f"the other clock is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}"
-    return Check(name, "warning", found, "set the clocks (NTP): S3 refuses signatures that are 15 minutes off")
+    finding = f"the other clock is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}"
+    return Check(name, "warning", finding, "set the clocks (NTP): S3 refuses signatures that are 15 minutes off")

@@ -17,10 +17,10 @@ from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.input_format import Format
 
 
-def parse_chunk(given: str) -> int | str:
+def parse_chunk(text: str) -> int | str:
     """Read `auto` or a number from 1; raises typer.BadParameter."""
-    if given == "auto" or (given.isdecimal() and int(given)):
-        return given if given == "auto" else int(given)
+    if text == "auto" or (text.isdecimal() and int(text)):
+        return text if text == "auto" else int(text)
     raise typer.BadParameter("expected a number from 1 or `auto`")
 
 
@@ -63,7 +63,7 @@ _FLAGS = {"outputs": "--output", "headers": "--header"}
 
 
 def spec_fields(**options: Any) -> SpecFields:
-    """Make the fields of a specification of those options that are given."""
+    """Return the fields of a specification for the options that have a value."""
     fields = options | {"headers": _headers(options["headers"] or [])}
     return cast("SpecFields", {name: value for name, value in fields.items() if value not in (None, {}, [])})
 

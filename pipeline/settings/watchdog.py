@@ -18,12 +18,12 @@ _DURATION = TypeAdapter(timedelta)
 class Watchdog:
     """The variables as text; a missing one has the watchdog's default."""
 
-    given: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_there(self) -> bool:
         """Whether the function runs behind a watchdog, by its variables."""
-        return bool(self.given)
+        return bool(self.variables)
 
     @property
     def exec_timeout(self) -> float:
@@ -48,10 +48,10 @@ class Watchdog:
     @property
     def max_inflight(self) -> int:
         """Maximum of requests at a time, above which it answers 429; 0 is no limit."""
-        return int(self.given.get("max_inflight") or 0)
+        return int(self.variables.get("max_inflight") or 0)
 
     def _seconds(self, name: str, default: float) -> float:
-        value = self.given.get(name, "")
+        value = self.variables.get(name, "")
         if not value:
             return default
         if value.isdecimal():

@@ -231,13 +231,13 @@ class Store:
 
     async def uploads(self, prefix: str) -> Sequence[Upload]:
         """Return the unfinished multipart uploads under a prefix."""
-        found: list[Upload] = []
+        uploads: list[Upload] = []
         with s3_errors(prefix):
             async for page in self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self.bucket, Prefix=prefix
             ):
-                found += [
+                uploads += [
                     Upload(self._client, self.bucket, upload["Key"], upload["UploadId"])
                     for upload in page.get("Uploads", [])
                 ]
-        return found
+        return uploads

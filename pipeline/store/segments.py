@@ -69,18 +69,18 @@ async def list_segments(store: Store, batch: str, generation: int, epoch: str, c
     takes each item once.
     """
     listed = map(Segment.parse, await store.list(segment.folder(batch, generation)))
-    found = [each for each in listed if each and each.epoch == epoch]
-    missing = sorted(set(range(count)) - {each.number for each in found})
+    segments = [each for each in listed if each and each.epoch == epoch]
+    missing = sorted(set(range(count)) - {each.number for each in segments})
     if missing:
         raise MissingSegmentError(f"batch {batch}: segments {missing[:10]} of generation {generation} are not in S3")
-    return [each for each in found if each.number < count]
+    return [each for each in segments if each.number < count]
 
 
 async def every_segment(store: Store, batch: str, oldest: str) -> list[tuple[Segment, int]]:
     """Return the segments of all generations and of every epoch from `oldest` on, each with its size in bytes."""
     listed = [(Segment.parse(key), size) for key, size in await store.sizes(segment.folder(batch))]
-    found = [(each, size) for each, size in listed if each and each.is_since(oldest)]
-    return sorted(found, key=lambda pair: pair[0].generation)
+    segments = [(each, size) for each, size in listed if each and each.is_since(oldest)]
+    return sorted(segments, key=lambda pair: pair[0].generation)
 
 
 async def merge(store: Store, segments: Sequence[Segment]) -> AsyncGenerator[dict[int, Outcome], None]:
