@@ -24,7 +24,6 @@ async def chaos() -> AsyncIterator[Stage]:
         yield running
 
 
-@pytest.mark.timeout(600)
 async def test_batches_under_faults_keep_every_promise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plans = [make_plan(seed, SHORT) for seed in SEEDS]
     results: list[Result] = []
@@ -35,7 +34,6 @@ async def test_batches_under_faults_keep_every_promise(tmp_path: Path, capsys: p
     assert broken == {}, capsys.readouterr().out
 
 
-@pytest.mark.timeout(300)
 async def test_seed_makes_the_same_faults_in_the_same_order(chaos: Stage, tmp_path: Path) -> None:
     plan = make_plan(43, SHORT, EVERYTHING - {"lose-redis", "pause", "redrive"})
     logs = []

@@ -26,7 +26,6 @@ def test_each_output_is_measured(tmp_path: Path) -> None:
     assert [line for line in page.splitlines() if line.startswith("| ndjson | ")]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.asyncio
 async def test_a_million_rows_are_written_in_bounded_memory() -> None:
     async with made_batch(1_000_000) as source:

@@ -30,7 +30,6 @@ def results(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-@pytest.mark.timeout(240)
 def test_a_small_run_of_every_form_is_checked_and_written_down(tmp_path: Path) -> None:
     ended = CliRunner().invoke(app, ["--items", "3000", "--out", str(tmp_path)])
     assert ended.exit_code == 0, ended.output

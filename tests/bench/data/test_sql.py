@@ -26,7 +26,6 @@ def test_each_query_is_measured_and_answered_as_by_duckdb(tmp_path: Path) -> Non
     assert "Queries whose rows differ from DuckDB's over `results.parquet`: none." in page
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.asyncio
 async def test_a_million_rows_are_asked_in_bounded_memory(tmp_path: Path) -> None:
     async with made_batch(1_000_000) as source:
