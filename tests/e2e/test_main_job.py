@@ -3,6 +3,7 @@
 import pytest
 
 from tests.rigs.openfaas.cluster import Cluster, to_csv, urls
+from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -34,6 +35,11 @@ async def test_key_of_an_object_is_enough(steady: Cluster) -> None:
     assert status == 201
     assert (opened["batch_size"], opened["tasks"]) == (3, 3)
     final = await steady.ended(opened["batch_id"])
+
+    async def is_saved() -> bool:
+        return await steady.keys(f"open/pipeline/{opened['batch_id']}") == []
+
+    await wait_until(is_saved)
     assert final["links"]["status"] == opened["status_url"]
     summary = await steady.summary(opened["batch_id"])
     assert list(summary) == ["batchId", "batchStarted", "batchCompleted", "failures", "results"]
@@ -73,5 +79,10 @@ async def test_list_has_open_and_ended_batches(steady: Cluster) -> None:
         listed = await response.json()
     assert opened["batch_id"] in [entry["batch_id"] for entry in listed["open"]]
     final = await steady.ended(opened["batch_id"])
+
+    async def is_saved() -> bool:
+        return await steady.keys(f"open/pipeline/{opened['batch_id']}") == []
+
+    await wait_until(is_saved)
     assert await steady.redis.delete(f"pipeline:{{{opened['batch_id']}}}") == 1
     assert await steady.status(opened["batch_id"]) == final

@@ -12,4 +12,5 @@ _OUTGOING = 32_768
 def test_free_ports_are_outside_the_range_of_outgoing_connections(offset: int) -> None:
     ports = free_ports(200, offset=offset)
     assert len({*ports}) == 200
+    assert not offset or {port + offset for port in ports}.isdisjoint(ports)
     assert all(port > 1024 and port + offset < _OUTGOING for port in ports)

@@ -27,7 +27,9 @@ def free_ports(count: int, *, offset: int) -> list[int]:
     candidates = iter(random.SystemRandom().sample(span, len(span)))
     while len(ports) < count:
         port = next(candidates)
-        if _is_free(port) and _is_free(port + offset):
+        # A server may refuse a port that is the second one of another.
+        is_apart = {port - offset, port + offset}.isdisjoint(ports)
+        if is_apart and _is_free(port) and _is_free(port + offset):
             ports.append(port)
     return ports
 
