@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
+TEST := $(RUN) pytest --numprocesses 2 --dist loadfile
 STAMP := $(VENV)/.installed
 COMPILE := $(RUN) uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url
 APPLICATIONS ?= /Applications
@@ -15,12 +16,12 @@ LOCAL_OPTIONS = $(call option,CSV,csv) $(call option,FUNCTION,function) $(call o
   $(call option,COUNT,count) $(call option,WORKERS,workers) $(call option,CHUNK,chunk) $(if $(CHUNK_CALL),--chunk-call)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test browser check bench lock clean
+.PHONY: help demo up test attack browser check bench lock clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
 	@echo 'demo and up take: CSV=rows.csv FUNCTION=handler.py COLUMN=url COUNT=200 WORKERS=4 CHUNK=1 CHUNK_CALL=1'
-	@echo 'test and bench take: ARGS="options of pytest, or of the bench"; all take: PYTHON=python3.12'
+	@echo 'test, attack and bench take: ARGS="options of pytest, or of the bench"; all take: PYTHON=python3.12'
 
 demo: $(STAMP) ## run a function over a CSV on this machine and watch it
 	@$(RUN) pipeline.local demo $(LOCAL_OPTIONS)
@@ -28,8 +29,11 @@ demo: $(STAMP) ## run a function over a CSV on this machine and watch it
 up: $(STAMP) ## keep a local OpenFaaS with the pipeline running until Ctrl-C
 	@$(RUN) pipeline.local up $(LOCAL_OPTIONS)
 
-test: $(STAMP) browser ## run all tests, on two processes
-	$(RUN) pytest --numprocesses 2 --dist loadfile $(ARGS)
+test: $(STAMP) browser ## run the tests, on two processes
+	$(TEST) -m 'not attack' $(ARGS)
+
+attack: $(STAMP) browser ## run the tests that attack for long, on two processes
+	$(TEST) -m attack $(ARGS)
 
 # The page's tests open a Chromium, which no Python package has. A build machine is root and has none: Debian's is then
 # installed, and dpkg wants its own folders on PATH. Without one the other tests run all the same.

@@ -104,7 +104,7 @@ def test_help_is_the_default_and_names_every_target(folder: Path) -> None:
     shown = make(folder)
     assert shown.returncode == 0
     assert {line.split()[1] for line in shown.stdout.splitlines() if line.startswith("  make ")} == {
-        *("bench", "check", "clean", "demo", "help", "lock", "test", "up")
+        *("attack", "bench", "check", "clean", "demo", "help", "lock", "test", "up")
     }
 
 
@@ -179,7 +179,8 @@ def bare(ready: Path) -> dict[str, str]:
     return {"PATH": str(programs), "BROWSER_PATH": "", "APPLICATIONS": str(ready / "Applications")}
 
 
-TESTS = ["-m", "pytest", "--numprocesses", "2", "--dist", "loadfile"]
+PYTEST = ["-m", "pytest", "--numprocesses", "2", "--dist", "loadfile"]
+TESTS = [*PYTEST, "-m", "not attack"]
 
 
 def test_root_on_debian_installs_a_browser_before_the_tests(ready: Path, bare: dict[str, str]) -> None:

@@ -24,6 +24,7 @@ async def chaos() -> AsyncIterator[Stage]:
         yield running
 
 
+@pytest.mark.attack
 async def test_batches_under_faults_keep_every_promise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plans = [make_plan(seed, SHORT) for seed in SEEDS]
     results: list[Result] = []

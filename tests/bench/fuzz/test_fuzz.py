@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from bench.fuzz.__main__ import markdown
 from bench.fuzz.run import run
 from bench.fuzz.stage import stage
@@ -10,6 +12,7 @@ from bench.kit.machine import describe_machine
 ROUNDS = 2
 
 
+@pytest.mark.attack
 async def test_hostile_requests_are_answered_as_described_and_leave_nothing_behind(tmp_path: Path) -> None:
     async with stage(tmp_path) as one:
         result = await run(one, 1, rounds=ROUNDS)
