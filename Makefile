@@ -16,12 +16,12 @@ LOCAL_OPTIONS = $(call option,CSV,csv) $(call option,FUNCTION,function) $(call o
   $(call option,COUNT,count) $(call option,WORKERS,workers) $(call option,CHUNK,chunk) $(if $(CHUNK_CALL),--chunk-call)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test attack browser check bench lock clean
+.PHONY: help demo up test attack browser check bench evidence lock clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
 	@echo 'demo and up take: CSV=rows.csv FUNCTION=handler.py COLUMN=url COUNT=200 WORKERS=4 CHUNK=1 CHUNK_CALL=1'
-	@echo 'test, attack and bench take: ARGS="options of pytest, or of the bench"; all take: PYTHON=python3.12'
+	@echo 'test, attack, bench and evidence take: ARGS="options of pytest, or of the bench"; all take: PYTHON=python3.12'
 
 demo: $(STAMP) ## run a function over a CSV on this machine and watch it
 	@$(RUN) pipeline.local demo $(LOCAL_OPTIONS)
@@ -56,6 +56,9 @@ check: $(STAMP) ## check format, style, types and layers
 
 bench: $(STAMP) ## measure throughput against parallelism
 	@$(RUN) bench.speed.parallelism $(ARGS)
+
+evidence: $(STAMP) ## run every bench whose figures a page shows, and renew the pages; about an hour
+	@$(RUN) bench.evidence $(ARGS)
 
 lock: $(STAMP) ## pin what pyproject.toml asks for; UPGRADE=1 moves every pin
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) $(if $(UPGRADE),--upgrade) --all-extras \

