@@ -59,7 +59,7 @@ class Bench:
 
 BENCHES = (
     Bench("regress", "bench.speed.regress", "--record --repeats 15"),
-    Bench("parallelism", "bench.speed.parallelism", "--parallelism 1,4,16,64 --repeats 3", 12),
+    Bench("parallelism", "bench.speed.parallelism", minutes=12),
     Bench("sizing", "bench.speed.sizing", "", 6),
     Bench("scale", "bench.speed.scale"),
     Bench("load", "bench.speed.load", "--items 1000"),

@@ -1,4 +1,4 @@
-"""The figures of the README are those of the committed runs."""
+"""The figures of the comparison in the README are those of the committed run."""
 
 import csv
 import json
@@ -11,7 +11,6 @@ from tests.rigs.docs.pages import README
 from tests.rigs.images import ROOT
 
 RESULTS = ROOT / "bench" / "results"
-WAYS = ("bare", "chunk 1", "direct", "chunk auto")
 ITEMS = 1_000
 # The forms of a row of the comparison, by the beginning of its first cell.
 FORMS = {
@@ -45,23 +44,14 @@ def medians(name: str, figure: str, **wanted: str) -> float:
     return median(float(row[figure]) for row in rows)
 
 
-@pytest.mark.parametrize("row", rows_of("queue-workers"), ids=" ".join)
-def test_throughput_is_that_of_the_committed_run(row: list[str]) -> None:
-    workers, model, *figures = row
-    cells = {"parallelism": workers, "model_ms": model.removesuffix(" ms")}
-    found = [medians("parallelism.csv", "items_per_second", way=way, **cells) for way in WAYS]
-    assert figures == [f"{figure:,.0f}" for figure in found]
-
-
 @pytest.mark.parametrize("row", rows_of("way"), ids=lambda row: row[0])
 def test_a_comparison_is_that_of_the_committed_run(row: list[str]) -> None:
     found = [ITEMS / medians("compare.csv", "seconds", form=form) for form in FORMS[row[0]]]
     assert row[1] == " / ".join(f"{figure:,.0f}" for figure in found)
 
 
-@pytest.mark.parametrize("name", ["parallelism", "compare"])
-def test_a_run_is_named_by_its_day_and_commit(name: str) -> None:
-    machine: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+def test_a_run_is_named_by_its_day_and_commit() -> None:
+    machine: dict[str, Any] = json.loads((RESULTS / "compare.json").read_text())
     commit, _, dirty = machine["code"].partition("-")
     words = f"{machine['date'][:10]}, commit {commit}" + (" (with uncommitted changes)" if dirty else "")
     assert words in " ".join(README.text.split())

@@ -6,24 +6,19 @@ import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from bench.kit.cli import Out, Repeats, fail, new_app, parse_numbers, run_to_end
+from bench.kit.cli import Out, Repeats, fail, new_app, new_console, parse_numbers, run_to_end
 from bench.kit.errors import BenchError
 from bench.kit.machine import RESULTS, describe_machine
-from bench.kit.publish import publish
+from bench.kit.results import publish_rows
 from bench.speed.parallelism import platforms
-from bench.speed.parallelism.figures import BARE, WAYS, Run, medians
-from bench.speed.parallelism.show import draw_costs, draw_efficiency, draw_ratios, draw_throughput, print_points, row
-from bench.speed.parallelism.sweep import Sweep, sweep
+from bench.speed.parallelism.measure import sweep
+from bench.speed.parallelism.report import NAME, render
+from bench.speed.parallelism.ways import WAYS, Sweep
 from pipeline.local.services.s3_client import S3Info
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
-
-NAME = "parallelism"
-EVERY_WAY = ",".join(WAYS)
 
 
 def _workers(text: str) -> tuple[int, ...]:
@@ -36,6 +31,8 @@ def _ways(text: str) -> tuple[str, ...]:
         raise typer.BadParameter(f"expected some of: {', '.join(WAYS)}")
     return ways
 
+
+EVERY_WAY = ",".join(WAYS)
 
 Ways = Annotated[Any, typer.Option(parser=_ways, metavar="WAY,WAY,...", help=f"Some of: {', '.join(WAYS)}.")]
 Parallelism = Annotated[
@@ -59,9 +56,9 @@ app = new_app()
 def main(  # noqa: PLR0913 - the options of the command
     *,
     ways: Ways = EVERY_WAY,
-    parallelism: Parallelism = "1,2,4,8,16,32,64",
+    parallelism: Parallelism = "1,4,16,64",
     model_ms: ModelMs = "0,10,100",
-    repeats: Repeats = 5,
+    repeats: Repeats = 3,
     items: Items = None,
     out: Out = RESULTS,
     gateway: Gateway = None,
@@ -70,12 +67,12 @@ def main(  # noqa: PLR0913 - the options of the command
     s3_bucket: Bucket = "",
     s3_region: Region = "us-east-1",
 ) -> None:
-    """Measure throughput and its cost against queue-worker parallelism, as CSV, JSON and SVG.
+    """Measure throughput and its cost against queue-worker parallelism, as rows, a page and charts.
 
     With --gateway, the S3 keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and the way `bare` needs
     bench/speed/parallelism/bare.py deployed as a function of that name.
     """
-    console = Console()
+    console = new_console()
     plan = Sweep(ways, parallelism, model_ms, repeats, items)
     machine = describe_machine("bench.speed.parallelism")
     try:
@@ -86,7 +83,8 @@ def main(  # noqa: PLR0913 - the options of the command
         )
     except BenchError as error:
         raise fail(str(error)) from error
-    _write(out, run_to_end(sweep(plan, where, console)), machine, console)
+    rows = run_to_end(sweep(plan, where, console))
+    console.print(publish_rows(out, machine, {NAME: rows}, render))
 
 
 def _deployed(
@@ -103,20 +101,6 @@ def _deployed(
             "--gateway needs --s3-endpoint, --s3-bucket, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to put the input"
         )
     return platforms.remote(gateway, S3Info(endpoint, region, bucket, key, secret), plan.model_ms[0], function)
-
-
-def _write(out: Path, runs: list[Run], machine: dict[str, Any], console: Console) -> None:
-    points = medians(runs)
-    publish(out, NAME, machine=machine, rows=[row(run) for run in runs])
-    draw_throughput(out / f"{NAME}.svg", points)
-    if any(point.against_bare is not None and point.case.way != BARE for point in points):
-        draw_ratios(out / f"{NAME}-ratios.svg", points)
-    if any(point.efficiency is not None for point in points):
-        draw_efficiency(out / f"{NAME}-efficiency.svg", points)
-    if any(point.cpu_ms for point in points):
-        draw_costs(out / f"{NAME}-costs.svg", points)
-    print_points(console, points)
-    console.print(f"Rows, machine and charts: {out}/{NAME}.csv, .json, *.svg", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":

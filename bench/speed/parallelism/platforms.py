@@ -14,7 +14,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from bench.kit.errors import BenchError
 from bench.kit.stack import model_spec, pids
-from bench.speed.parallelism.figures import BARE
+from bench.speed.parallelism.ways import BARE
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.redis_and_s3 import redis_server, s3_server
 from pipeline.local.stack import LocalStack, local_stack
@@ -43,12 +43,15 @@ class Platform:
     pids: dict[str, Pids] = field(default_factory=dict)
     stack: LocalStack | None = None
 
-    def groups(self, model_ms: int, function: str) -> dict[str, Pids]:
-        """Return the processes of a run by part: `function`, which is the pipeline or the bare queue, `model` ..."""
-        if not self.pids:
-            return {}
-        names = {**dict.fromkeys(("gateway", "redis", "s3")), function: "function", self.functions[model_ms]: "model"}
-        return {new or name: self.pids[name] for name, new in names.items() if name in self.pids}
+    def groups(self, model_ms: int, way: str) -> dict[str, Pids]:
+        """Return the processes of a run by part; the bare queue uses neither Redis nor S3."""
+        parts = {
+            "function": BARE if way == BARE else "pipeline",
+            "model": self.functions[model_ms],
+            "gateway": "gateway",
+        }
+        parts |= {} if way == BARE else {"redis": "redis", "s3": "s3"}
+        return {part: self.pids[name] for part, name in parts.items() if name in self.pids}
 
 
 # Opens a platform of the given parallelism.

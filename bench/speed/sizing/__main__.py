@@ -13,7 +13,7 @@ from bench.kit.machine import RESULTS, describe_machine
 from bench.kit.publish import publish
 from bench.speed.sizing.figures import CASES
 from bench.speed.sizing.page import page, put_into, section
-from bench.speed.sizing.rows import as_row, read_batches, read_speeds
+from bench.speed.sizing.rows import as_row, read_batches
 from bench.speed.sizing.run_case import run_case
 from pipeline.local.services.redis_and_s3 import s3_server
 
@@ -43,11 +43,10 @@ def main(*, rows: Rows = False, readme: Readme = None, out: Out = RESULTS) -> No
     with errors_in_one_line():
         # Rounded as in the file, which can then give the same pages again.
         batches = read_batches(out / f"{NAME}.csv")
-        speeds = read_speeds(RESULTS / "parallelism.csv")
         machine = json.loads((out / f"{NAME}.json").read_text())
-        publish(out, NAME, page=page(batches, speeds, machine))
+        publish(out, NAME, page=page(batches, machine))
         if readme is not None:
-            readme.write_text(put_into(readme.read_text(), section(batches, speeds)))
+            readme.write_text(put_into(readme.read_text(), section(batches)))
     console.print(f"Results: {out}/{NAME}.csv, .json, .md")
 
 

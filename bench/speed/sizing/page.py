@@ -13,22 +13,20 @@ from bench.kit.publish import facts, markdown_table
 from bench.speed.sizing.figures import GET_DOLLARS, MILLION, PRICED_ON, PUT_DOLLARS, of_chunk, of_group
 from bench.speed.sizing.figures import memory as fit_memory
 from bench.speed.sizing.figures import requests as fit_requests
-from bench.speed.sizing.rows import PARALLELISM, WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bench.speed.sizing.figures import Row
-    from bench.speed.sizing.rows import Speeds
 
 BEGIN, END = "<!-- python -m bench.speed.sizing --readme bench/README.md writes what follows -->", "<!-- until here -->"
 KIB = 1024
 SEGMENT_ITEMS = 1_000
 
 
-def section(rows: Sequence[Row], speeds: Speeds) -> str:
+def section(rows: Sequence[Row]) -> str:
     """Return the part of bench/README.md: formulas and tables."""
-    parts = (_redis(rows), _queue(rows), _s3(rows), _window(rows), _chunk(speeds), _attempts(rows))
+    parts = (_redis(rows), _queue(rows), _s3(rows), _window(rows), _attempts(rows))
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
@@ -41,10 +39,10 @@ def put_into(text: str, part: str) -> str:
     return f"{before}{BEGIN}\n\n{part}\n{END}{after}"
 
 
-def page(rows: Sequence[Row], speeds: Speeds, machine: Mapping[str, Any]) -> str:
+def page(rows: Sequence[Row], machine: Mapping[str, Any]) -> str:
     """Return the whole page: the machine, the part of bench/README.md, and a line for each batch."""
     lines = ["# Sizing", "", *facts(machine), ""]
-    return "\n".join([*lines, section(rows, speeds), "## All batches", "", *_all(rows), ""])
+    return "\n".join([*lines, section(rows), "## All batches", "", *_all(rows), ""])
 
 
 def _redis(rows: Sequence[Row]) -> list[str]:
@@ -139,25 +137,6 @@ def _window(rows: Sequence[Row]) -> list[str]:
         ),
         "",
         *markdown_table(("`window`", *map(str, middle)), [("of the highest throughput", *shares)]),
-    ]
-
-
-def _chunk(speeds: Speeds) -> list[str]:
-    times = sorted({ms for _, ms in speeds})
-    lines = [(f"{ms} ms", *(f"{speeds[way, ms]:,.0f}" for way in WAYS)) for ms in times]
-    return [
-        *_text(
-            f"**`chunk`**: items a second at {PARALLELISM} queue-workers (`bench/results/parallelism.csv`). The "
-            "shorter a call, the more a chunk brings. Its items are called side by side, `concurrency` (8) of them, so "
-            "the model function gets as many times more calls at once:"
-        ),
-        "",
-        *markdown_table(("a call takes", *(f"`{way}`" for way in WAYS)), lines),
-        "",
-        *_text(
-            "A task has to end within `task_timeout`, so a chunk has at most `task_timeout` x `concurrency` / the "
-            "longest call items, and half of that where calls are made again. `auto` keeps far below."
-        ),
     ]
 
 

@@ -1,10 +1,8 @@
-"""A batch as a row of a file, and back; with the speeds that `bench.speed.parallelism` measured."""
+"""A batch as a row of a file, and back."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import asdict, fields
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench.kit.counters import STORED
@@ -13,19 +11,13 @@ from bench.kit.publish import read_rows
 from bench.speed.sizing.figures import KEYS, OPERATIONS, Case, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-PARALLELISM = 8
-WAYS = ("chunk 1", "direct", "chunk 10")
 # The figures of a row that are counted by name: the beginning of the names of their columns, and the names.
 _COUNTED = {"keys": ("key", KEYS), "s3": ("s3", OPERATIONS), "stored": ("stored", STORED)}
 _CASE = tuple(field.name for field in fields(Case))
 _FIGURES = tuple(field.name for field in fields(Row) if field.name not in {"case", "seconds", *_COUNTED})
 _TEXTS = {"group", "fails"}
-
-# Items a second by way and by milliseconds of a model call.
-Speeds = dict[tuple[str, int], float]
 
 
 def as_row(batch: Row) -> dict[str, object]:
@@ -43,20 +35,6 @@ def read_batches(path: Path) -> list[Row]:
         return [_from_row(row) for row in read_rows(path)]
     except (KeyError, ValueError) as error:
         raise BenchError(f"{path} holds no rows of this bench: {error!r}") from error
-
-
-def read_speeds(path: Path) -> Speeds:
-    """Return the medians at 8 queue-workers; raises BenchError for a file that has none."""
-    speeds: Mapping[tuple[str, int], list[float]] = defaultdict(list)
-    try:
-        for row in read_rows(path):
-            if int(row["parallelism"]) == PARALLELISM and row["way"] in WAYS:
-                speeds[row["way"], int(row["model_ms"])].append(float(row["items_per_second"]))
-    except (KeyError, ValueError) as error:
-        raise BenchError(f"{path} holds no rows of bench.speed.parallelism: {error!r}") from error
-    if not speeds:
-        raise BenchError(f"{path} has no rows of {PARALLELISM} queue-workers")
-    return {way: median(values) for way, values in speeds.items()}
 
 
 def _from_row(row: dict[str, str]) -> Row:

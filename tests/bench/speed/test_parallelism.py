@@ -1,16 +1,18 @@
+"""Small sweeps of real platforms, and options that cannot be measured."""
+
 import asyncio
-import csv
-import json
 import sys
 from pathlib import Path
-from xml.etree import ElementTree as ET
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from bench.kit.results import read_frame
 from bench.kit.stack import MODEL
 from bench.speed.parallelism.__main__ import app
-from bench.speed.parallelism.show import PROCESSES
+from bench.speed.parallelism.report import points_of
+from bench.speed.parallelism.ways import WAYS
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.ports import free_port
 from pipeline.local.stack import local_stack
@@ -24,50 +26,34 @@ S3 = {
 NO_S3 = dict.fromkeys(S3, "")
 
 
-def test_a_small_sweep_of_the_local_stack_leaves_rows_a_chart_and_what_they_come_from(tmp_path: Path) -> None:
-    out = tmp_path / "results"
-    options = ["--parallelism", "1,2", "--model-ms", "0", "--items", "20", "--repeats", "1", "--out", str(out)]
-    ways = ("bare", "chunk 1", "direct", "chunk 10", "chunk auto")
+def test_a_small_sweep_leaves_rows_whose_figures_agree(tmp_path: Path) -> None:
+    options = ["--parallelism", "2", "--model-ms", "0", "--items", "20", "--repeats", "1", "--out", str(tmp_path)]
 
     result = CliRunner().invoke(app, options)
 
     assert result.exit_code == 0, result.output
-    with (out / "parallelism.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["parallelism"], row["way"]) for row in rows] == [(p, way) for p in ("1", "2") for way in ways]
+    rows = read_frame(tmp_path, "parallelism").to_dicts()
+    assert [row["way"] for row in rows] == list(WAYS)
     for row in rows:
         check(row)
     charts = ("parallelism", "parallelism-costs", "parallelism-ratios")
-    assert sorted(path.stem for path in out.glob("*.svg")) == sorted(charts)
-    assert all(ET.parse(path).getroot().tag.endswith("svg") for path in out.glob("*.svg"))
-    machine = json.loads((out / "parallelism.json").read_text())
-    assert machine["command"].startswith("python -m bench.speed.parallelism")
-    assert machine["cores"] > 0
-    assert machine["versions"]["aiohttp"]
-    assert "items/s" in result.output
+    assert sorted(path.stem for path in tmp_path.glob("*.svg")) == sorted(charts)
+    assert (tmp_path / "parallelism.md").read_text().strip() in result.output
 
 
-def check(row: dict[str, str]) -> None:
-    """The figures of one run agree with each other."""
-    assert (row["items"], row["repeat"]) == ("20", "1")
-    seconds, rate = float(row["seconds"]), float(row["items_per_second"])
-    assert rate == pytest.approx(20 / seconds, rel=0.01)
-    assert 0 < seconds <= float(row["total_seconds"])
-    assert row["efficiency"] == ""
-    assert all(float(row[f"{name}_cpu_ms_per_item"]) >= 0 for name in PROCESSES)
-    if row["way"] != "bare":
-        assert float(row["function_cpu_ms_per_item"]) > 0
-    assert float(row["function_peak_rss_mb"]) > 10
+def check(row: dict[str, Any]) -> None:
+    """The figures of one run agree with each other, however busy the machine is."""
+    assert (row["items"], row["repeat"]) == (20, 1)
+    assert 0 < row["seconds"] <= row["total_seconds"]
+    assert row["function_peak_rss_mb"] > 10
     requests = {"bare": 4, "chunk 1": 4, "direct": 3, "chunk 10": 1.3, "chunk auto": 4}[row["way"]]
-    # A reduce, and looks at the status.
-    assert requests <= float(row["http_requests_per_item"]) < requests + 1
-    if row["way"] == "bare":
-        assert float(row["redis_commands_per_item"]) == 0
-    else:
-        assert float(row["redis_round_trips_per_item"]) > 0
-        assert float(row["s3_requests_per_item"]) > 0
-    assert 0 < float(row["task_p50_ms"]) <= float(row["task_p99_ms"])
-    assert 0 < float(row["collect_p50_ms"]) <= float(row["collect_p99_ms"])
+    # The submission, and for a batch of the pipeline its reduce: a message and a call.
+    assert row["http_requests_per_item"] * 20 == pytest.approx(requests * 20 + (1 if row["way"] == "bare" else 3))
+    services = [row[f"{name}_per_item"] for name in ("redis_round_trips", "redis_commands", "s3_requests")]
+    # The pipeline at rest beside the bare queue works for other batches, not for its items.
+    assert services == [None] * 3 if row["way"] == "bare" else min(services) > 0
+    assert 0 < row["task_p50_ms"] <= row["task_p99_ms"]
+    assert 0 < row["collect_p50_ms"] <= row["collect_p99_ms"]
 
 
 async def test_a_gateway_is_measured_as_it_is_deployed(tmp_path: Path) -> None:
@@ -85,17 +71,12 @@ async def test_a_gateway_is_measured_as_it_is_deployed(tmp_path: Path) -> None:
         result = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=environment)
 
     assert result.exit_code == 0, result.output
-    with (tmp_path / "parallelism.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["repeat"] for row in rows] == ["1", "2"]
-    for row in rows:
-        ideal = 20 * 0.005 / 2
-        assert float(row["efficiency"]) == pytest.approx(ideal / float(row["seconds"]), rel=0.01)
-        assert 0 < float(row["efficiency"]) < 1.5
-        # Its processes are out of sight.
-        assert {row[f"{name}_cpu_ms_per_item"] for name in PROCESSES} == {""}
-        assert row["function_peak_rss_mb"] == ""
-        assert row["http_requests_per_item"] == ""
+    rows = read_frame(tmp_path, "parallelism")
+    assert rows["repeat"].to_list() == [1, 2]
+    # Its processes are out of sight.
+    assert not [name for name in rows.columns if "cpu" in name or "rss" in name or "requests" in name]
+    (point,) = points_of(rows).to_dicts()
+    assert 0 < point["efficiency"] < 1.5
 
 
 @pytest.mark.parametrize(

@@ -1,99 +1,72 @@
+"""Ratios and medians are those of the rows."""
+
+from pathlib import Path
+
+import polars as pl
 import pytest
 
-from bench.speed.parallelism.figures import (
-    BARE,
-    TRAFFIC,
-    WAYS,
-    Case,
-    Run,
-    called_at_once,
-    items_for,
-    medians,
-    side_by_side,
-)
-from bench.speed.parallelism.run_case import high
+from bench.kit.machine import RESULTS
+from bench.kit.results import publish_rows, read_frame
+from bench.speed.parallelism.measure import high
+from bench.speed.parallelism.report import points_of, render
+from bench.speed.parallelism.ways import BARE, WAYS, called_at_once, items_for, side_by_side
+from tests.rigs.bench.machine import MACHINE
 
 
 def run(
-    parallelism: int, model_ms: int, seconds: float, repeat: int = 1, cpu: float = 1.0, way: str = "chunk 1"
-) -> Run:
-    case = Case(way, parallelism, model_ms, 100)
-    traffic = dict.fromkeys(TRAFFIC, float(repeat))
-    return Run(case, repeat, seconds, seconds + 1, 1, 0, {"function": cpu}, 64.0 + repeat, traffic)
+    seconds: float, *, repeat: int = 1, way: str = "chunk 1", model_ms: int = 0, cpu: float = 1
+) -> dict[str, object]:
+    case = {"way": way, "parallelism": 4, "model_ms": model_ms, "items": 100, "repeat": repeat, "at_once": 1}
+    processes = dict.fromkeys(("model", "gateway", "redis", "s3"), 0.5) | {"function": cpu}
+    return {**case, "seconds": seconds, **{f"{name}_cpu_ms_per_item": ms for name, ms in processes.items()}}
 
 
-def test_efficiency_is_the_share_of_the_measured_makespan_that_the_ideal_one_would_take() -> None:
-    assert run(4, 50, seconds=1.25).efficiency == 1
-    assert run(4, 50, seconds=2.5).efficiency == 0.5
+def test_efficiency_is_the_share_of_the_measured_time_that_the_ideal_one_would_take() -> None:
+    rows = pl.DataFrame([run(1.25, model_ms=50), run(0.5), {**run(1.25, way="chunk 10", model_ms=50), "at_once": 2}])
 
+    efficiency = dict(points_of(rows).select(pl.format("{} {}", "way", "model_ms"), "efficiency").rows())
 
-def test_items_that_a_task_calls_side_by_side_are_so_in_the_ideal_too() -> None:
-    eight = Run(Case("chunk 10", 4, 50, 800), 1, 1.25, 2.0, 8, 0, {}, None, {})
-    assert eight.efficiency == 1
-
-
-def test_a_model_that_answers_at_once_has_no_efficiency() -> None:
-    assert run(4, 0, seconds=2).efficiency is None
-    assert run(4, 0, seconds=2).items_per_second == 50
+    assert efficiency == {"chunk 1 50": 1, "chunk 1 0": None, "chunk 10 50": 0.5}
 
 
 def test_medians_stand_for_their_runs() -> None:
-    runs = [run(1, 50, seconds, repeat, cpu=repeat) for repeat, seconds in enumerate([10.0, 5.0, 8.0], start=1)]
+    runs = [run(seconds, repeat=repeat, cpu=repeat) for repeat, seconds in enumerate([10.0, 5.0, 8.0], start=1)]
 
-    (point,) = medians(runs)
+    (point,) = points_of(pl.DataFrame(runs)).to_dicts()
 
-    assert point.items_per_second == 12.5
-    assert point.spread == pytest.approx((20 - 10) / 12.5)
-    assert point.efficiency == pytest.approx(5 / 8)
-    assert point.cpu_ms == {"function": 2.0}
-    assert point.peak_rss_mb == 66.0
-    assert point.traffic == dict.fromkeys(TRAFFIC, 2.0)
+    assert (point["items_per_second"], point["function_cpu_ms_per_item"]) == (12.5, 2)
+    assert point["spread"] == pytest.approx((20 - 10) / 12.5)
+    assert point["of_bare"] is None
 
 
 def test_a_way_is_compared_with_the_bare_queue_of_its_own_repeat() -> None:
-    seconds = [
-        (BARE, 1, 1.0),
-        ("direct", 1, 2.0),
-        (BARE, 2, 10.0),
-        ("direct", 2, 8.0),
-        (BARE, 3, 1.0),
-        ("direct", 3, 1.0),
-    ]
-    runs = [run(4, 0, took, repeat, way=way) for way, repeat, took in seconds]
+    bare = [run(seconds, repeat=repeat, way=BARE) for repeat, seconds in enumerate([1.0, 10.0, 1.0], start=1)]
+    direct = [run(seconds, repeat=repeat, way="direct") for repeat, seconds in enumerate([2.0, 8.0, 1.0], start=1)]
+    other_time = run(0.001, way=BARE, model_ms=10)
 
-    bare, direct = medians(runs)
+    points = points_of(pl.DataFrame([*direct, *bare, other_time]))
 
-    assert (bare.case.way, direct.case.way) == (BARE, "direct")
-    assert bare.against_bare == 1
     # 0.5, 1.25 and 1: the ratio of the medians would be 0.5.
-    assert direct.against_bare == 1
+    assert points.select("way", "model_ms", "of_bare").rows() == [(BARE, 0, 1), (BARE, 10, 1), ("direct", 0, 1)]
 
 
-def test_points_come_way_by_way_then_by_model_time_and_parallelism() -> None:
-    runs = [run(workers, ms, 1.0, way=way) for workers in (4, 1) for ms in (50, 0) for way in (BARE, "chunk 1")]
+def test_processes_out_of_sight_leave_no_costs_and_no_chart_of_them(tmp_path: Path) -> None:
+    rows = [{name: value for name, value in run(1.0, way=way).items() if "cpu" not in name} for way in (BARE, "direct")]
+    publish_rows(tmp_path, MACHINE, {"parallelism": rows})
 
-    order = [(point.case.way, point.case.model_ms, point.case.parallelism) for point in medians(runs)]
-
-    assert order == [(way, ms, workers) for way in (BARE, "chunk 1") for ms in (0, 50) for workers in (1, 4)]
-
-
-def test_without_the_bare_queue_there_is_nothing_to_compare_with() -> None:
-    (point,) = medians([run(1, 0, 1.0)])
-
-    assert point.against_bare is None
+    assert set(render(tmp_path)) == {"parallelism.md", "parallelism.svg", "parallelism-ratios.svg"}
 
 
-def test_medians_of_a_platform_whose_processes_are_out_of_sight() -> None:
-    case = Case("chunk 1", 2, 0, 100)
-
-    (point,) = medians([Run(case, repeat, 2.0, 3.0, 1, 0, {}, None, {}) for repeat in (1, 2)])
-
-    assert (point.cpu_ms, point.peak_rss_mb, point.efficiency, point.traffic) == ({}, None, None, {})
+def test_a_part_of_a_sweep_has_no_blocks_and_a_whole_one_has_all(tmp_path: Path) -> None:
+    rows = read_frame(RESULTS, "parallelism")
+    for kept, blocks in ((rows, {"throughput", "origin", "findings", "chunk"}), (rows.filter(model_ms=0), set())):
+        publish_rows(tmp_path, MACHINE, {"parallelism": kept.to_dicts()})
+        assert {name for name in render(tmp_path) if "." not in name} == blocks
 
 
 @pytest.mark.parametrize("at_once", [1, 8])
-@pytest.mark.parametrize("parallelism", [1, 2, 3, 7, 16, 64])
-@pytest.mark.parametrize("model_ms", [0, 10, 50, 60_000])
+@pytest.mark.parametrize("parallelism", [1, 3, 64])
+@pytest.mark.parametrize("model_ms", [0, 10, 60_000])
 def test_items_keep_every_worker_busy_to_the_last_round(parallelism: int, model_ms: int, at_once: int) -> None:
     items = items_for(parallelism, model_ms, at_once)
 

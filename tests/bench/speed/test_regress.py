@@ -1,25 +1,28 @@
-import json
+"""The bound of the regression bench, and the ratios that it holds against it."""
+
 from pathlib import Path
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from bench.speed.parallelism.figures import BARE, Case, Run
-from bench.speed.regress import RECORD, WAYS, app, judge, ratios
+from bench.kit.results import publish_rows, read_frame
+from bench.speed.parallelism.ways import BARE
+from bench.speed.regress import WAYS, app, judge, ratios
+from tests.rigs.bench.machine import MACHINE
 
 STEADY = [0.8, 0.81, 0.79, 0.8, 0.82, 0.78, 0.8]
 
 
-def run(way: str, repeat: int, seconds: float, cpu: float) -> Run:
-    return Run(Case(way, 4, 0, 100), repeat, seconds, seconds, 1, 0, {"function": cpu}, None, {})
+def run(way: str, repeat: int, seconds: float, cpu: float) -> dict[str, object]:
+    case = {"way": way, "parallelism": 4, "model_ms": 0, "items": 100, "repeat": repeat, "at_once": 1}
+    return {**case, "seconds": seconds, "function_cpu_ms_per_item": cpu}
 
 
 def test_a_ratio_is_to_the_bare_queue_of_the_same_repeat() -> None:
-    found = ratios(
-        [run(BARE, 1, 1.0, 0.3), run("direct", 1, 2.0, 0.6), run(BARE, 2, 4.0, 0.5), run("direct", 2, 2.0, 0.5)]
-    )
+    runs = [run(BARE, 1, 1.0, 0.3), run("direct", 1, 2.0, 0.6), run(BARE, 2, 4.0, 0.5), run("direct", 2, 2.0, 0.5)]
 
-    assert found == {"direct: items/s": [0.5, 2.0], "direct: processor time": [2.0, 1.0]}
+    assert ratios(pl.DataFrame(runs)) == {"direct: items/s": [0.5, 2.0], "direct: processor time": [2.0, 1.0]}
 
 
 @pytest.mark.parametrize(
@@ -61,39 +64,28 @@ def test_a_way_that_is_not_on_record_is_not_compared() -> None:
     assert judge({"a: items/s": STEADY}, {"b: items/s": STEADY}, slack=0) == []
 
 
-def test_the_ratios_on_record_are_those_of_the_ways_that_are_run() -> None:
-    recorded = json.loads(RECORD.read_text())
-
-    names = {f"{way}: {what}" for way in WAYS[1:] for what in ("items/s", "processor time")}
-    assert set(recorded["ratios"]) == names
-    assert "bench.speed.regress" in recorded["machine"]["command"]
-
-
-def test_a_run_is_kept_and_the_next_one_compared_with_it(tmp_path: Path) -> None:
-    kept = tmp_path / "kept.json"
-    options = ["--repeats", "3", "--items", "300", "--against", str(kept)]
+@pytest.mark.attack
+def test_a_run_is_recorded_and_the_next_one_compared_with_it(tmp_path: Path) -> None:
+    options = ["--repeats", "3", "--items", "300", "--against", str(tmp_path)]
 
     assert CliRunner().invoke(app, [*options, "--record"]).exit_code == 0
-    recorded = json.loads(kept.read_text())
-    assert all(len(values) == 3 for values in recorded["ratios"].values())
-    recorded["ratios"] = {name: [0.0001, 0.0001] for name in recorded["ratios"] if name.endswith("items/s")}
-    kept.write_text(json.dumps(recorded))
-    good = CliRunner().invoke(app, options)
-    assert (good.exit_code, "worse" in good.stdout) == (0, False), good.output
-    recorded["ratios"] = {name: [1000.0, 1000.0] for name in recorded["ratios"]}
-    kept.write_text(json.dumps(recorded))
-    bad = CliRunner().invoke(app, options)
-    assert (bad.exit_code, "worse" in bad.stdout) == (1, True)
-    assert bad.stderr.strip().endswith("slower than on record, by more than noise explains")
+    rows = read_frame(tmp_path, "regress")
+    assert rows.group_by("way").len().sort("way").rows() == [(way, 3) for way in sorted(WAYS)]
+    is_bare = pl.col("way") == BARE
+    for factor, code in ((1000, 0), (0.001, 1)):
+        # On record the bare queue is a thousand times as fast and as cheap beside the others, or as slow and dear.
+        scaled = rows.with_columns(
+            seconds=pl.when(is_bare).then(pl.col("seconds") / factor).otherwise("seconds"),
+            function_cpu_ms_per_item=pl.when(is_bare).then(0.1 / factor).otherwise(1.0),
+        )
+        publish_rows(tmp_path, MACHINE, {"regress": scaled.to_dicts()})
+        compared = CliRunner().invoke(app, options)
+        assert (compared.exit_code, "worse" in compared.stdout) == (code, code == 1), compared.output
+    assert compared.stderr.strip().endswith("slower than on record, by more than noise explains")
 
 
-@pytest.mark.parametrize("content", [None, "{}", "no json"])
-def test_without_ratios_on_record_it_says_how_to_make_them(tmp_path: Path, content: str | None) -> None:
-    path = tmp_path / "none.json"
-    if content is not None:
-        path.write_text(content)
-
-    result = CliRunner().invoke(app, ["--against", str(path)])
+def test_without_rows_on_record_it_is_an_error(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["--against", str(tmp_path)])
 
     assert result.exit_code == 1
-    assert result.stderr.strip().endswith("make them with --record")
+    assert "holds no rows" in result.stderr

@@ -7,13 +7,13 @@ from multidict import CIMultiDict
 from typer.testing import CliRunner
 
 from bench.kit.errors import BenchError
-from bench.kit.machine import RESULTS, ROOT
+from bench.kit.machine import ROOT
 from bench.kit.publish import write_rows
 from bench.speed.sizing import __main__ as sizing
 from bench.speed.sizing.figures import FREE, GETS, KEYS, OPERATIONS, PUTS, Case, Row, memory, requests
 from bench.speed.sizing.page import BEGIN, END, put_into, section
 from bench.speed.sizing.proxy import operation
-from bench.speed.sizing.rows import as_row, read_batches, read_speeds
+from bench.speed.sizing.rows import as_row, read_batches
 
 NOTHING = dict.fromkeys(OPERATIONS, 0)
 STORED = {"input": 1, "segments": 2, "refs": 0, "outputs": 4}
@@ -102,8 +102,6 @@ def test_another_file_is_no_rows(tmp_path: Path) -> None:
     path.write_text("items,chunk\n1,2\n")
     with pytest.raises(BenchError, match="holds no rows of this bench"):
         read_batches(path)
-    with pytest.raises(BenchError, match=r"rows of bench\.speed\.parallelism"):
-        read_speeds(path)
 
 
 def test_a_readme_keeps_what_is_around_its_tables() -> None:
@@ -114,7 +112,7 @@ def test_a_readme_keeps_what_is_around_its_tables() -> None:
 
 def test_the_readme_says_what_was_measured() -> None:
     results = ROOT / "bench" / "results"
-    part = section(read_batches(results / "sizing.csv"), read_speeds(results / "parallelism.csv"))
+    part = section(read_batches(results / "sizing.csv"))
     page = (ROOT / "bench" / "README.md").read_text()
     assert part in page, "python -m bench.speed.sizing --rows --readme bench/README.md writes it"
 
@@ -143,8 +141,8 @@ def test_small_batches_leave_rows_and_pages(tmp_path: Path, monkeypatch: pytest.
     assert failing.calls == failing.case.items + 4 * failing.failed
     page = (tmp_path / "sizing.md").read_text()
     assert page.count("| parallelism | 40 | 1 | 4 |") == 1
-    assert section(rows, read_speeds(RESULTS / "parallelism.csv")) in page
-    assert section(rows, read_speeds(RESULTS / "parallelism.csv")) in readme.read_text()
+    assert section(rows) in page
+    assert section(rows) in readme.read_text()
 
 
 def check(each: Row) -> None:

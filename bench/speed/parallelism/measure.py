@@ -1,4 +1,4 @@
-"""One batch of a case through a platform, measured."""
+"""Many batches through platforms, one after the other, each measured."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ import contextlib
 import math
 import time
 from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientError, ClientSession
 
+from bench.kit.cli import interleaved
 from bench.kit.counters import read_counts
 from bench.kit.errors import BenchError
 from bench.kit.processes import Usage, sampled
 from bench.kit.stack import BETWEEN_POLLS, item_names, open_redis, put_input, times_of
-from bench.speed.parallelism.figures import BARE, TRAFFIC, WAYS, Case, Run, called_at_once
+from bench.speed.parallelism.ways import BARE, TRAFFIC, WAYS, Case, called_at_once
 from pipeline.client import Pipeline, Progress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from redis.asyncio import Redis
+    from rich.console import Console
 
     from bench.kit.counters import Counts
-    from bench.speed.parallelism.platforms import Platform
+    from bench.speed.parallelism.platforms import Opener, Platform
+    from bench.speed.parallelism.ways import Sweep
     from pipeline.client import SpecFields
     from pipeline.local.openfaas.message_queue import Callback, Message
     from pipeline.local.stack import LocalStack
@@ -35,46 +40,63 @@ BETWEEN_LOOKS = 0.02
 FUNCTION = "function"
 
 
-async def warm_up(platform: Platform, ways: Sequence[str], parallelism: int) -> None:
-    """Run a small batch every way through every model function, to open connections and load code."""
-    for model_ms in platform.functions:
-        for way in ways:
-            await run_batch(platform, Case(way, parallelism, model_ms, max(20, 2 * parallelism)), repeat=0)
+@dataclass(frozen=True)
+class Done:
+    """A batch that has ended, and how often its status was read: requests of the bench, not of the batch."""
+
+    progress: Progress
+    looks: int
 
 
-async def run_batch(platform: Platform, case: Case, *, repeat: int) -> Run:
+async def sweep(plan: Sweep, where: AbstractAsyncContextManager[Opener], console: Console) -> list[dict[str, Any]]:
+    """Run everything and return a row a batch; raises BenchError, LocalError, CallError.
+
+    A small batch each way first opens connections and loads code.
+    """
+    rows = []
+    async with where as start:
+        for repeat, parallelism in interleaved(plan.parallelism, plan.repeats, console):
+            async with start(parallelism) as platform:
+                for model_ms in platform.functions:
+                    for way in plan.ways:
+                        await run_batch(platform, Case(way, parallelism, model_ms, max(20, 2 * parallelism)), repeat)
+                for case in plan.cases(parallelism):
+                    rows.append(await run_batch(platform, case, repeat))  # noqa: PERF401 - one after the other
+    return rows
+
+
+async def run_batch(platform: Platform, case: Case, repeat: int) -> dict[str, Any]:
     """Put the input, run it and measure until the summary can be read; the bare queue has neither.
 
-    Raises BenchError when an item failed, the batch did not end well or S3 refused; CallError when the pipeline did.
+    `seconds` are from the opened ledger to the last item counted; `total_seconds` from the claim to the readable
+    summary. Raises BenchError when an item failed, the batch did not end well or S3 refused; CallError when the
+    pipeline did.
     """
     fields = WAYS[case.way]
     key = "" if fields is None else await put_input(platform.s3, item_names(case.items))
     async with AsyncExitStack() as cleanup:
         meter = await cleanup.enter_async_context(started_meter(platform.stack)) if platform.stack else None
-        groups = platform.groups(case.model_ms, BARE if case.way == BARE else "pipeline")
+        groups = platform.groups(case.model_ms, case.way)
         memory = await cleanup.enter_async_context(sampled({name: groups[name] for name in groups if name == FUNCTION}))
         usage = Usage(groups)
-        if fields is None:
-            done = await _run_bare(platform, case)
-        else:
-            done = await _run_pipeline(platform, case, key, fields)
-        cpu_ms = {name: ms / case.items for name, ms in usage.cpu_ms().items()}
-        traffic = await meter.traffic(case.items) if meter is not None else {}
-    times = times_of(done)
-    return Run(
-        case=case,
-        repeat=repeat,
-        seconds=times.completed - times.started,
-        total_seconds=times.ended - times.created,
-        at_once=called_at_once(case.items, done.tasks),
-        retried=done.retried,
-        cpu_ms=cpu_ms,
-        peak_rss_mb=memory.peak(FUNCTION) if groups else None,
-        traffic=traffic,
-    )
+        done = await (_run_bare(platform, case) if fields is None else _run_pipeline(platform, case, key, fields))
+        cpu_ms = usage.cpu_ms()
+        traffic = await meter.traffic(case, done.looks) if meter is not None else {}
+    progress, times = done.progress, times_of(done.progress)
+    return {
+        **asdict(case),
+        "repeat": repeat + 1,
+        "at_once": called_at_once(case.items, progress.tasks),
+        "seconds": times.completed - times.started,
+        "total_seconds": times.ended - times.created,
+        "retried": progress.retried,
+        **{f"{name}_cpu_ms_per_item": ms / case.items for name, ms in cpu_ms.items()},
+        **({"function_peak_rss_mb": memory.peak(FUNCTION)} if groups else {}),
+        **traffic,
+    }
 
 
-async def _run_pipeline(platform: Platform, case: Case, key: str, fields: SpecFields) -> Progress:
+async def _run_pipeline(platform: Platform, case: Case, key: str, fields: SpecFields) -> Done:
     spec: SpecFields = {
         **fields,
         "function": platform.functions[case.model_ms],
@@ -84,20 +106,21 @@ async def _run_pipeline(platform: Platform, case: Case, key: str, fields: SpecFi
     }
     async with Pipeline(platform.gateway_url) as pipeline:
         batch = await pipeline.submit(key, **spec)
-        last = await batch.wait(BETWEEN_POLLS)
+        looks = [progress async for progress in batch.follow(BETWEEN_POLLS)]
+    last = looks[-1]
     if last.state != "done" or last.succeeded != case.items:
         raise BenchError(
             f"batch {last.batch_id} is {last.state} with {last.succeeded} of {case.items} items "
             f"succeeded: {last.reason or 'the summary says why'}"
         )
-    return last
+    return Done(last, len(looks))
 
 
-async def _run_bare(platform: Platform, case: Case) -> Progress:
+async def _run_bare(platform: Platform, case: Case) -> Done:
     """Send every item through the bare queue; returns its progress as that of a batch."""
     url = f"{platform.gateway_url}/function/{BARE}"
     query = {"items": str(case.items), "function": platform.functions[case.model_ms]}
-    started = time.time()
+    started, looks = time.time(), 0
     try:
         async with ClientSession(raise_for_status=True) as session:
             async with session.post(f"{url}/start", params=query):
@@ -105,6 +128,7 @@ async def _run_bare(platform: Platform, case: Case) -> Progress:
             counted = {"last": 0.0}
             while not counted["last"]:
                 await asyncio.sleep(BETWEEN_LOOKS)
+                looks += 1
                 async with session.get(f"{url}/last") as answer:
                     counted = await answer.json()
     except (ClientError, TimeoutError) as error:
@@ -112,7 +136,7 @@ async def _run_bare(platform: Platform, case: Case) -> Progress:
     if counted["failed"]:
         raise BenchError(f"{counted['failed']:g} of {case.items} calls through the bare queue failed")
     end = counted["last"]
-    return Progress("done", created=started, started=started, completed=end, ended=end, tasks=case.items)
+    return Done(Progress("done", created=started, started=started, completed=end, ended=end, tasks=case.items), looks)
 
 
 class Meter:
@@ -130,19 +154,23 @@ class Meter:
         gateway.messages_hook, gateway.callbacks_hook = self._enqueue, self._bring
         self._before, self._calls_before = await self._counts(), self._calls()
 
-    async def traffic(self, items: int) -> dict[str, float]:
-        """Return the figures that TRAFFIC names."""
-        calls = self._calls() - self._calls_before
+    async def traffic(self, case: Case, looks: int) -> dict[str, float]:
+        """Return the figures that TRAFFIC names, without the looks of the bench.
+
+        The bare queue uses neither Redis nor S3: their requests meanwhile are those of a pipeline at rest.
+        """
+        calls = self._calls() - self._calls_before - looks
         collect_ms = [1000 * record.seconds for record in self._stack.gateway.callback_log[-len(self._task_ms) :]]
         before, after = self._before, await self._counts()
-        requests = (
-            self._messages + calls,
+        services = (
             after.redis_reads - before.redis_reads,
             after.redis_commands - before.redis_commands,
             sum(after.s3.values()) - sum(before.s3.values()),
         )
+        requests = [self._messages + calls, *(services if case.way != BARE else ())]
         times = (median(self._task_ms), high(self._task_ms), median(collect_ms), high(collect_ms))
-        return dict(zip(TRAFFIC, (*(count / items for count in requests), *times), strict=True))
+        counted = dict(zip(TRAFFIC, (count / case.items for count in requests), strict=False))
+        return {**counted, **dict(zip(TRAFFIC[-len(times) :], times, strict=True))}
 
     def _enqueue(self, _message: Message) -> Sequence[float]:
         self._messages += 1

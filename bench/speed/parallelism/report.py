@@ -1,0 +1,181 @@
+"""Throughput, ratios and costs from the rows of a sweep: tables, sentences and charts."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING
+
+import polars as pl
+from matplotlib.ticker import ScalarFormatter
+
+from bench.kit.charts import as_svg, new_figure
+from bench.kit.pages import bullets, wrap
+from bench.kit.results import as_page, medians, read_frame, read_machine, table
+from bench.speed.parallelism.ways import BARE, TRAFFIC, WAYS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+NAME = "parallelism"
+PLACE = ("model_ms", "parallelism", "repeat")
+CASE = ("way", "model_ms", "parallelism")
+PROCESSES = ("function", "model", "gateway", "redis", "s3")
+COST = "function_cpu_ms_per_item"
+PANEL = (4.6, 4.0)
+# The cases that the pages show.
+SHOWN = set(product(WAYS, (0, 10, 100), (1, 4, 16, 64)))
+IN_README = ((4, 0), (16, 0), (16, 100), (64, 100))
+IN_SIZING = 16
+HEADS = {"queue-workers": ("parallelism", ""), "model, ms": ("model_ms", "")}
+PHRASES = {BARE: "bare", "chunk 1": "`chunk` 1", "direct": "`direct`", "chunk 10": "`chunk` 10", "chunk auto": "`auto`"}
+
+
+def compared(rows: pl.DataFrame) -> pl.DataFrame:
+    """Add throughput, efficiency, and throughput and cost as multiples of the bare queue's in the same repeat.
+
+    The efficiency is the time on a platform that costs nothing, as a share of the measured one.
+    """
+    rounds = pl.col("items") / (pl.col("parallelism") * pl.col("at_once"))
+    ideal = pl.when(pl.col("model_ms") > 0).then(rounds * pl.col("model_ms") / 1000)
+    missing = [pl.lit(None, pl.Float64).alias(COST)] if COST not in rows.columns else []
+    rows = rows.with_columns(
+        *missing, items_per_second=pl.col("items") / pl.col("seconds"), efficiency=ideal / pl.col("seconds")
+    )
+    bare = rows.filter(way=BARE).select(*PLACE, bare_rate="items_per_second", bare_cost=COST)
+    return rows.join(bare, on=PLACE, how="left", maintain_order="left").with_columns(
+        of_bare=pl.col("items_per_second") / pl.col("bare_rate"),
+        cost_of_bare=pl.col(COST) / pl.col("bare_cost"),
+        more_than_bare=pl.col(COST) - pl.col("bare_cost"),
+    )
+
+
+def points_of(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the medians of each case, and the spread of its throughput: (most - least) / median."""
+    rate = pl.col("items_per_second")
+    rows = compared(rows)
+    spread = rows.group_by(CASE).agg(spread=(rate.max() - rate.min()) / rate.median())
+    order = (pl.col("way").cast(pl.Enum(list(WAYS))), "model_ms", "parallelism")
+    return medians(rows, *CASE).join(spread, on=CASE).sort(*order)
+
+
+def render(folder: Path) -> dict[str, str]:
+    """Return the page, the charts, and the blocks of a whole sweep."""
+    rows, machine = read_frame(folder, NAME), read_machine(folder, NAME)
+    points = points_of(rows)
+    rate = {"items": ("items", ",.0f"), "items/s": ("items_per_second", ",.1f"), "spread": ("spread", ".0%")}
+    ratios = {"of bare": ("of_bare", ".2f"), "efficiency": ("efficiency", ".3f")}
+    costs = {name: (f"{name}_cpu_ms_per_item", ".2f") for name in PROCESSES} | {"MiB": ("function_peak_rss_mb", ".0f")}
+    traffic = {name.removesuffix("_per_item").replace("_", " "): (name, ".3g") for name in TRAFFIC}
+    parts = {"Throughput": rate | ratios, "Processor milliseconds an item, and peak memory of the function": costs}
+    parts["Requests an item, and milliseconds of a task and of a callback"] = traffic
+    sections = [
+        f"## {title}\n\n{table(points, {'way': ('way', '')} | HEADS | columns)}"
+        for title, columns in parts.items()
+        if {column for column, _ in columns.values()} <= set(points.columns)
+    ]
+    blocks = _blocks(points, rows, machine) if set(points.select(CASE).rows()) >= SHOWN else {}
+    return {f"{NAME}.md": as_page("Throughput over parallelism", machine, *sections), **_charts(points), **blocks}
+
+
+def _blocks(points: pl.DataFrame, rows: pl.DataFrame, machine: dict[str, str]) -> dict[str, str]:
+    places = points.pivot("way", index=("parallelism", "model_ms"), values="items_per_second")
+    readme = pl.concat([places.filter(parallelism=workers, model_ms=ms) for workers, ms in IN_README])
+    columns = {PHRASES[way]: (way, ",.0f") for way in WAYS}
+    sizing = HEADS | {head: column for head, column in columns.items() if column[0] != BARE}
+    return {
+        "throughput": table(
+            readme, HEADS | {head: column for head, column in columns.items() if column[0] != "chunk 10"}
+        ),
+        "origin": wrap(
+            f"`{machine['command']}`, {machine['date'][:10]}, commit {machine['code']}: medians of "
+            f"{rows['repeat'].n_unique()}, on {machine['cores']} cores that also ran a stand-in for the gateway, the "
+            "queue-workers, Redis, S3 and the model. So compare within a row."
+        ),
+        "findings": _findings(points),
+        "chunk": table(places.filter(parallelism=IN_SIZING), sizing),
+    }
+
+
+def _findings(points: pl.DataFrame) -> str:
+    def span(way: str, model_ms: int, figure: str, form: str = ".2f", least: int = 1) -> str:
+        values = points.filter(pl.col("parallelism") >= least, way=way, model_ms=model_ms)[figure].to_list()
+        return f"{min(values):{form}} to {max(values):{form}}"
+
+    return bullets(
+        "With a model that answers at once, the cores are full, and the processor time of an item decides. The "
+        f"pipeline's process needs {span('chunk 1', 0, COST, least=4)} ms an item from 4 queue-workers on, "
+        f"{span('chunk 1', 0, 'more_than_bare', least=4)} ms more than the bare function; with `direct` "
+        f"{span('direct', 0, COST, least=4)} ms, {span('direct', 0, 'more_than_bare', least=4)} ms more.",
+        f"With a model of 10 ms, `chunk` 1 is at {span('chunk 1', 10, 'of_bare')} of the bare queue, and `direct` at "
+        f"{span('direct', 10, 'of_bare')}; with 100 ms at {span('chunk 1', 100, 'of_bare')} and "
+        f"{span('direct', 100, 'of_bare')}. The rest of the ideal is lost in the platform.",
+        f"With a model that answers at once, `auto` carries {span('chunk auto', 0, 'of_bare', '.1f')} times as many "
+        "items as the bare queue.",
+    )
+
+
+def _charts(points: pl.DataFrame) -> dict[str, str]:
+    others = points.filter(pl.col("way") != BARE)
+    charts = {
+        "": _panels(points, "items_per_second", "items per second"),
+        "-ratios": _panels(others, "of_bare", "throughput / bare queue's"),
+        "-efficiency": _panels(points, "efficiency", "efficiency (ideal makespan / measured)"),
+        "-costs": _costs(points) if points[COST].count() else None,
+    }
+    return {f"{NAME}{name}.svg": svg for name, svg in charts.items() if svg is not None}
+
+
+def _panels(points: pl.DataFrame, figure: str, label: str) -> str | None:
+    """Draw a figure over parallelism, a panel a model time and a line a way; None where no case has the figure."""
+    measured = points.filter(pl.col(figure).is_not_null())
+    times = measured["model_ms"].unique().sort().to_list()
+    if not times:
+        return None
+    chart, grid = new_figure(len(times), (PANEL[0] * len(times), PANEL[1]))
+    for axes, model_ms in zip(grid, times, strict=True):
+        for (way,), line in measured.filter(model_ms=model_ms).group_by("way", maintain_order=True):
+            axes.plot(line["parallelism"], line[figure], "o-", color=f"C{list(WAYS).index(str(way))}", label=way)
+        ticks = measured["parallelism"].unique().sort().to_list()
+        if figure != "items_per_second":
+            axes.axhline(1, color="grey", linestyle="--")
+            axes.set_ylim(bottom=0)
+        elif model_ms:
+            axes.plot(ticks, [1000 * workers / model_ms for workers in ticks], "--", color="grey", label="ideal")
+        _finish(axes, f"{model_ms} ms model", label, ticks, log=figure == "items_per_second")
+    return as_svg(chart)
+
+
+def _finish(axes: Axes, title: str, label: str, ticks: Sequence[int], *, log: bool) -> None:
+    axes.set_title(title)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    if log:
+        # The same base on both axes: twice the workers, twice the items is one step to the right and one up.
+        axes.set_yscale("log", base=2)
+        axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.minorticks_off()
+    axes.set_xlabel("queue-worker parallelism")
+    axes.set_ylabel(label)
+    axes.legend()
+
+
+def _costs(points: pl.DataFrame) -> str:
+    """Draw the processor time by process, a panel a way, at the shortest model time, over parallelism."""
+    shortest = points.filter(model_ms=points["model_ms"].min())
+    ways = shortest["way"].unique(maintain_order=True)
+    figure, grid = new_figure(len(ways), (PANEL[0] * len(ways), PANEL[1]), one_scale=True)
+    for axes, way in zip(grid, ways, strict=True):
+        line = shortest.filter(way=way)
+        bottom = pl.Series([0.0] * line.height)
+        for name in PROCESSES:
+            heights = line[f"{name}_cpu_ms_per_item"].fill_null(0)
+            axes.bar(line["parallelism"].cast(pl.String), heights, bottom=bottom, label=name)
+            bottom += heights
+        axes.set_title(f"{way}, {line['model_ms'][0]} ms model")
+        axes.set_xlabel("queue-worker parallelism")
+    grid[0].set_ylabel("processor ms per item")
+    grid[-1].legend()
+    return as_svg(figure)
