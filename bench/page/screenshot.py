@@ -18,12 +18,12 @@ from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.stack import local_stack
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser
+    from playwright.async_api import ViewportSize
 
 MODEL = Path(__file__).with_name("pictured.py")
 BATCH = "autumn-catalogue"
 WORKERS = 4
-WIDTH, HEIGHT = 1200, 900
+SIZE: ViewportSize = {"width": 1200, "height": 900}
 # The share of settled items when the picture is taken: the chart has grown, and items are left.
 SHARE = 0.65
 PATIENCE_MS = 120_000
@@ -40,28 +40,19 @@ def main(out: Out = RESULTS / "page.png", items: Items = 900) -> None:
 
 async def _run(out: Path, items: int) -> None:
     model = FunctionSpec("classify", (sys.executable, "-m", "pipeline.local.serve_handler", str(MODEL)))
+    rows = ["url", *(f"https://shop.example/pictures/{number:04}.jpg" for number in range(1, items + 1)), ""]
     async with open_browser(os.environ) as browser, local_stack([model], workers=WORKERS) as stack:
         async with Pipeline(stack.gateway_url) as pipeline:
-            batch = await pipeline.submit(_rows(items), batch_id=BATCH)
-        await _take(browser, batch.page, int(items * SHARE), out)
-
-
-def _rows(items: int) -> bytes:
-    pictures = (f"https://shop.example/pictures/{number:04}.jpg" for number in range(1, items + 1))
-    return "\n".join(["url", *pictures, ""]).encode()
-
-
-async def _take(browser: Browser, url: str, settled: int, out: Path) -> None:
-    """Take the picture of the whole page once `settled` items are; it was open from the beginning."""
-    page = await browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light", timezone_id="UTC")
-    page.set_default_timeout(PATIENCE_MS)
-    await page.goto(url)
-    await expect(page.locator("#connection-text")).to_have_text("Live", timeout=PATIENCE_MS)
-    reached = """settled => ["succeeded", "failed"].map((name) => document.querySelector(`[data-field=${name}]`))
-        .reduce((sum, node) => sum + Number(node.textContent.replaceAll(",", "")), 0) >= settled"""
-    await page.wait_for_function(reached, arg=settled)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    await page.screenshot(path=out, full_page=True, animations="disabled")
+            batch = await pipeline.submit("\n".join(rows).encode(), batch_id=BATCH)
+        page = await browser.new_page(viewport=SIZE, color_scheme="light", timezone_id="UTC")
+        page.set_default_timeout(PATIENCE_MS)
+        await page.goto(batch.page)
+        await expect(page.locator("#connection-text")).to_have_text("Live", timeout=PATIENCE_MS)
+        settled = """settled => ["succeeded", "failed"].map((name) => document.querySelector(`[data-field=${name}]`))
+            .reduce((sum, node) => sum + Number(node.textContent.replaceAll(",", "")), 0) >= settled"""
+        await page.wait_for_function(settled, arg=int(items * SHARE))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        await page.screenshot(path=out, full_page=True, animations="disabled")
 
 
 if __name__ == "__main__":

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from statistics import median
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
+import polars as pl
 import typer
 
 from bench.kit.browser import open_browser
 from bench.kit.cli import Out, Workers, new_app, new_console, run_to_end
+from bench.kit.errors import BenchError
 from bench.kit.machine import RESULTS, describe_machine
-from bench.kit.publish import heading, markdown_table, publish
-from bench.kit.stack import item_names, model_spec, open_site, put_input
-from bench.page.measure import measure_cost, measure_looking, measure_reading
+from bench.kit.pages import wrap
+from bench.kit.processes import Usage
+from bench.kit.results import as_page, publish_rows, read_frame, read_machine, table
+from bench.kit.stack import item_names, model_spec, open_site, pids, put_input
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from playwright.async_api import Page
 
     from bench.kit.stack import Site
-    from bench.page.measure import Cost, Look, Reading
     from pipeline.client import Batch, Progress
 
 NAME = "watching"
@@ -27,6 +33,43 @@ MODEL = "model"
 BETWEEN_LOOKS = 0.2
 # Enough items for all kinds of failure that a status shows.
 SETTLED = 1_000
+READS = 200
+# Long tasks are those over 50 ms (W3C, "Long Tasks API"), which a person notices as a delay.
+_OBSERVE = """() => {
+  window.seen = {long: [], gap: 0, last: performance.now()};
+  new PerformanceObserver((list) => seen.long.push(...list.getEntries().map((entry) => entry.duration)))
+    .observe({type: 'longtask', buffered: false});
+  const frame = (now) => {
+    seen.gap = Math.max(seen.gap, now - seen.last);
+    seen.last = now;
+    requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+}"""
+_SEEN = """() => ({
+  long_tasks: seen.long.length, longest_ms: Math.max(0, ...seen.long), longest_frame_ms: seen.gap,
+  heap_mb: performance.memory.usedJSHeapSize / 2 ** 20, nodes: document.querySelectorAll('*').length,
+})"""
+READING = {
+    "items": ("items", ",.0f"),
+    "settled": ("settled", ",.0f"),
+    "kinds of failure": ("kinds", ""),
+    "function, CPU ms": ("function_cpu_ms", ".2f"),
+    "Redis, CPU ms": ("redis_cpu_ms", ".2f"),
+    "Redis round trips": ("redis_round_trips", ".2f"),
+    "Redis commands": ("redis_commands", ".1f"),
+    "p50, ms": ("p50_ms", ".1f"),
+}
+LOOKING = {
+    "requests": ("requests", ".0f"),
+    "tasks over 50 ms": ("long_tasks", ".0f"),
+    "longest of them, ms": ("longest_ms", ".0f"),
+    "longest frame, ms": ("longest_frame_ms", ".0f"),
+    "heap before, MiB": ("heap_before_mb", ".1f"),
+    "heap after, MiB": ("heap_mb", ".1f"),
+    "nodes before": ("nodes_before", ".0f"),
+    "nodes after": ("nodes", ".0f"),
+}
 
 Items = Annotated[int, typer.Option(min=1, help="Items of the large batch.")]
 Seconds = Annotated[float, typer.Option(min=1, help="How long the page is looked at.")]
@@ -34,97 +77,110 @@ Seconds = Annotated[float, typer.Option(min=1, help="How long the page is looked
 app = new_app()
 
 
-@dataclass(frozen=True)
-class Watching:
-    """The figures of one run; `look` and `cost` are of the last of the batches read."""
-
-    readings: tuple[Reading, ...]
-    cost: Cost
-    look: Look
-
-
 @app.command()
 def main(*, items: Items = 100_000, workers: Workers = 4, seconds: Seconds = 20, out: Out = RESULTS) -> None:
     """Measure the cost of reading a status, and the page over a batch that runs."""
     machine = describe_machine("bench.page.watch")
-    watching = run_to_end(_measure((2 * SETTLED, items), workers, seconds))
-    page = as_page(watching, machine)
-    publish(out, NAME, machine={"machine": machine, **asdict(watching)}, page=page)
-    new_console().print(page)
+    rows = run_to_end(_measure((2 * SETTLED, items), workers, seconds))
+    new_console().print(publish_rows(out, machine, {NAME: rows}, render))
 
 
-async def _measure(sizes: Sequence[int], workers: int, seconds: float) -> Watching:
-    readings, model = [], model_spec(MODEL, fails="kinds")
+async def _measure(sizes: Sequence[int], workers: int, seconds: float) -> list[dict[str, Any]]:
+    """Return a row a batch; the last has the figures of the page too."""
+    rows: list[dict[str, Any]] = []
+    model = model_spec(MODEL, fails="kinds")
     async with open_browser(os.environ) as browser, open_site(model, workers=workers) as site:
         page = await browser.new_page()
         for items in sizes:
-            batch = await begin(site, items, settled=SETTLED)
-            await halt(batch)
-            readings.append(await measure_reading(site, batch))
-        cost = await measure_cost(site, page, batch, seconds)
+            batch, status = await _paused_batch(site, items)
+            rows.append({"items": items, "settled": _settled(status), "kinds": len(status.failures)})
+            rows[-1] |= await _read(site, batch)
+        rows[-1]["unwatched_ms"] = await _cpu_ms_a_second(site, page, seconds)
+        answer = await page.goto(batch.page)
+        if answer is None or not answer.ok:
+            raise BenchError(f"there is no page at {batch.page}")
+        await page.get_by_role("progressbar").first.wait_for()
+        rows[-1]["watched_ms"] = await _cpu_ms_a_second(site, page, seconds)
         await batch.resume()
-        look = await measure_looking(page, batch, seconds)
+        rows[-1] |= await _look(page, batch, seconds)
         await batch.cancel()
-    return Watching(tuple(readings), cost, look)
+    return rows
 
 
-def as_page(watching: Watching, machine: Mapping[str, Any]) -> str:
-    """Return the figures in Markdown."""
-    look, cost, last = watching.look, watching.cost, watching.readings[-1]
-    heads = ("items", "settled", "kinds of failure", "function, CPU ms", "Redis, CPU ms")
-    looked = ("requests", "tasks over 50 ms", "longest of them, ms", "longest frame, ms", "heap, MiB", "nodes")
-    lines = [
-        *heading("What watching costs", machine),
-        "## A read of the status",
-        "",
-        f"Means of {last.reads} reads, one after the other, of a paused batch. Redis commands: those in the script.",
-        "",
-        *markdown_table((*heads, "Redis round trips", "Redis commands", "p50, ms"), map(_cells, watching.readings)),
-        "",
-        "## The page",
-        "",
-        f"Over the batch of {last.items:,} items, standing still, the function used {cost.unwatched_ms:.1f} ms of",
-        f"processor time a second without a watcher, and {cost.watched_ms:.1f} ms with the page open.",
-        "",
-        f"While the batch ran, {look.settled:,} items settled in {look.seconds:.0f} s of looking at it:",
-        "",
-        *markdown_table(
-            looked,
-            [
-                (
-                    *(look.requests, look.long_tasks, f"{look.longest_ms:.0f}", f"{look.longest_frame_ms:.0f}"),
-                    f"{look.heap_before_mb:.1f} -> {look.heap_after_mb:.1f}",
-                    f"{look.nodes_before} -> {look.nodes_after}",
-                )
-            ],
-        ),
-    ]
-    return "\n".join([*lines, ""])
-
-
-def _cells(reading: Reading) -> tuple[object, ...]:
-    counts = (f"{reading.items:,}", f"{reading.settled:,}", reading.kinds)
-    cpu = (f"{reading.function_cpu_ms:.2f}", f"{reading.redis_cpu_ms:.2f}")
-    return (*counts, *cpu, f"{reading.redis_round_trips:.2f}", f"{reading.redis_commands:.1f}", f"{reading.p50_ms:.1f}")
-
-
-async def begin(site: Site, items: int, settled: int, window: int = 128) -> Batch:
-    """Start a batch of so many items, and return when at least `settled` of them are."""
+async def _paused_batch(site: Site, items: int) -> tuple[Batch, Progress]:
+    """Return a batch with some settled items, of which nothing is in flight any more."""
     key = await put_input(site.stack.s3, item_names(items))
-    batch = await site.pipeline.submit(key, function=MODEL, chunk=1, window=window)
+    batch = await site.pipeline.submit(key, function=MODEL, chunk=1, window=128)
     async for progress in batch.follow(BETWEEN_LOOKS):
-        if progress.succeeded + progress.failed >= settled:
+        if _settled(progress) >= SETTLED:
+            await batch.pause()
             break
-    return batch
+    return batch, await anext(progress async for progress in batch.follow(BETWEEN_LOOKS) if not progress.in_flight)
 
 
-async def halt(batch: Batch) -> Progress:
-    """Pause a batch, and return when nothing of it is in flight any more."""
-    await batch.pause()
-    async for progress in batch.follow(BETWEEN_LOOKS):
-        if not progress.in_flight:
-            break
-    return progress
+async def _read(site: Site, batch: Batch) -> dict[str, float]:
+    """Return the means of reading the status of a paused batch; the commands inside scripts are counted too."""
+    processes, took = pids(site.stack, ("pipeline",)), []
+    before, usage = await site.counts(), Usage({name: processes[name] for name in ("pipeline", "redis")})
+    for _ in range(READS):
+        started = perf_counter()
+        await batch.status()
+        took.append(1000 * (perf_counter() - started))
+    cpu, after = usage.cpu_ms(), await site.counts()
+    return {
+        "reads": READS,
+        "function_cpu_ms": cpu["pipeline"] / READS,
+        "redis_cpu_ms": cpu["redis"] / READS,
+        "redis_round_trips": (after.redis_reads - before.redis_reads) / READS,
+        "redis_commands": (after.redis_commands - before.redis_commands) / READS,
+        "p50_ms": median(took),
+    }
+
+
+async def _cpu_ms_a_second(site: Site, page: Page, seconds: float) -> float:
+    usage, started = Usage({"pipeline": tuple(site.stack.pids("pipeline"))}), perf_counter()
+    await page.wait_for_timeout(1000 * seconds)
+    return usage.cpu_ms()["pipeline"] / (perf_counter() - started)
+
+
+async def _look(page: Page, batch: Batch, seconds: float) -> dict[str, float]:
+    """Return the figures of the open page for a while; times of the browser in milliseconds."""
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    await page.evaluate(_OBSERVE)
+    before, settled, started = await page.evaluate(_SEEN), _settled(await batch.status()), perf_counter()
+    await page.wait_for_timeout(1000 * seconds)
+    after, took = await page.evaluate(_SEEN), perf_counter() - started
+    return {
+        "seconds": took,
+        "settled_meanwhile": _settled(await batch.status()) - settled,
+        "requests": len(requests),
+        "heap_before_mb": before["heap_mb"],
+        "nodes_before": before["nodes"],
+        **after,
+    }
+
+
+def _settled(progress: Progress) -> int:
+    return progress.succeeded + progress.failed
+
+
+def render(folder: Path) -> dict[str, str]:
+    """Return the page of the rows, and its tables."""
+    frame = read_frame(folder, NAME)
+    looked = frame.filter(pl.col("seconds").is_not_null())
+    last = looked.row(0, named=True)
+    tables = {"reading": table(frame, READING), "page": table(looked, LOOKING)}
+    reads = (
+        f"Means of {last['reads']} reads, one after the other, of a paused batch. Redis commands: those in the script."
+    )
+    cost = (
+        f"Over the batch of {last['items']:,} items, standing still, the function used {last['unwatched_ms']:.1f} ms of"
+        f" processor time a second without a watcher, and {last['watched_ms']:.1f} ms with the page open. While the "
+        f"batch ran, {last['settled_meanwhile']:,.0f} items settled in {last['seconds']:.0f} s of looking at it:"
+    )
+    parts = ("## A read of the status", reads, tables["reading"], "## The page", wrap(cost), tables["page"])
+    return {f"{NAME}.md": as_page("What watching costs", read_machine(folder, NAME), *parts), **tables}
 
 
 if __name__ == "__main__":

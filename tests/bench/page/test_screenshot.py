@@ -11,12 +11,13 @@ from bench.page import screenshot
 from tests.rigs.images import ROOT
 
 
+@pytest.mark.attack
 def test_a_small_batch_has_its_picture_taken(tmp_path: Path) -> None:
     out = tmp_path / "new" / "page.png"
     screenshot.main(out, items=60)
     with Image.open(out) as picture:
-        assert picture.width == screenshot.WIDTH
-        assert picture.height >= screenshot.HEIGHT
+        assert picture.width == screenshot.SIZE["width"]
+        assert picture.height >= screenshot.SIZE["height"]
         pixels = picture.convert("RGB").tobytes()
     # The bar of what has succeeded, as the page draws it in light.
     assert b"\x2f\x9e\x63" * 10 in pixels

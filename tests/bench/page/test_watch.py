@@ -1,28 +1,35 @@
 """What watching costs is measured on a real stack and in a real browser, and written down as it was."""
 
-import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from bench.page import measure
-from bench.page import watch as watching
+from bench.kit.machine import RESULTS
+from bench.page import watch
+from bench.page.watch import app, render
 
 
+def test_the_page_shows_the_figures_of_the_rows() -> None:
+    pages = render(RESULTS)
+    rows = pl.read_csv(RESULTS / "watching.csv").to_dicts()
+    assert all(f"| {items:,} |" in pages["reading"] for items in (row["items"] for row in rows))
+    assert f"{rows[-1]['watched_ms']:.1f} ms with the page open" in " ".join(pages["watching.md"].split())
+
+
+@pytest.mark.attack
 def test_a_small_run_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "SETTLED", 60)
-    monkeypatch.setattr(measure, "READS", 5)
-    ended = CliRunner().invoke(watching.app, ["--items", "5000", "--seconds", "1", "--out", str(tmp_path)])
+    monkeypatch.setattr(watch, "SETTLED", 60)
+    monkeypatch.setattr(watch, "READS", 5)
+    ended = CliRunner().invoke(app, ["--items", "5000", "--seconds", "1", "--out", str(tmp_path)])
     assert ended.exit_code == 0, ended.output
-    document = json.loads((tmp_path / "watching.json").read_text())
-    assert [read["items"] for read in document["readings"]] == [120, 5000]
-    for read in document["readings"]:
+    small, large = pl.read_csv(tmp_path / "watching.csv").to_dicts()
+    assert (small["items"], large["items"]) == (120, 5000)
+    for read in (small, large):
         assert read["settled"] >= 60
         assert read["kinds"] >= 1
         assert read["redis_commands"] >= 6
-    assert document["cost"]["watched_ms"] >= 0
-    assert document["look"]["nodes_after"] > 100
-    page = (tmp_path / "watching.md").read_text()
-    assert page in ended.output
-    assert "| 5,000 |" in page
+    assert large["watched_ms"] >= 0
+    assert large["nodes"] > 100
+    assert (tmp_path / "watching.md").read_text() in ended.output
