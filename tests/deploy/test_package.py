@@ -31,7 +31,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_wheel_contains_only_the_project(names: set[str]) -> None:
-    read = {"ledger/lua/*.lua", "openapi.yaml", "page/*", "py.typed", "**/*.py"}
+    read = {"ledger/lua/*.lua", "local/demo/photos/*", "openapi.yaml", "page/*", "py.typed", "**/*.py"}
     wanted = {str(path.relative_to(ROOT)) for pattern in read for path in HANDLER.glob(pattern) if path.is_file()}
     assert {name for name in names if ".dist-info/" not in name} == wanted
 

@@ -1,4 +1,4 @@
-"""Photos for the demo, served on loopback: the photos of scikit-image, each in any number of variants.
+"""Photos for the demo, served on loopback: each photo of the folder `photos` in any number of variants.
 
 `GET /pictures/<photo>-<number>.jpg` is the photo as a JPEG, mirrored, rotated and cropped by the number: a URL always
 has the same bytes, and each URL has different ones. Number 0 is the photo unchanged.
@@ -7,9 +7,9 @@ has the same bytes, and each URL has different ones. Number 0 is the photo uncha
 from __future__ import annotations
 
 import asyncio
-import importlib.resources
 import io
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -18,14 +18,9 @@ from PIL import Image, ImageOps
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-# The photos that the demo's model labels well; it labels a portrait as a barbell and a rocket as a pole.
-PHOTOS: tuple[str, ...] = (
-    "chelsea.png",
-    "coffee.png",
-    "camera.png",
-    "motorcycle_left.png",
-    "motorcycle_right.png",
-)
+FOLDER = Path(__file__).with_name("photos")
+# In the order of the rows.
+PHOTOS = ("chelsea", "coffee", "camera")
 NOT_A_PICTURE = "notes.jpg"
 # One row in this many fails, so that the demo shows failures too.
 FAILING_EVERY = 50
@@ -44,16 +39,15 @@ def _name(row: int) -> str:
     if position == FAILING_EVERY // 2:
         return f"missing-{turn:02}.jpg" if turn % 2 == 0 else NOT_A_PICTURE
     variant, photo = divmod(row, len(PHOTOS))
-    return f"{PHOTOS[photo].rpartition('.')[0]}-{variant:02}.jpg"
+    return f"{PHOTOS[photo]}-{variant:02}.jpg"
 
 
 def load_photos() -> dict[str, Image.Image]:
-    """Read the photos of the scikit-image package: RGB, by name without extension."""
-    folder = importlib.resources.files("skimage").joinpath("data")
+    """Read the photos: RGB, by name without extension."""
     photos = {}
     for name in PHOTOS:
-        with Image.open(io.BytesIO(folder.joinpath(name).read_bytes())) as photo:
-            photos[name.rpartition(".")[0]] = photo.convert("RGB")
+        with Image.open(FOLDER / f"{name}.jpg") as photo:
+            photos[name] = photo.convert("RGB")
     return photos
 
 
@@ -96,7 +90,7 @@ def create_app() -> web.Application:
     app = web.Application()
     app[PHOTOS_BY_NAME] = load_photos()
     app.router.add_get(f"/pictures/{NOT_A_PICTURE}", not_a_picture)
-    app.router.add_get(r"/pictures/{photo:[a-z_]+}-{number:\d{1,9}}.jpg", picture)
+    app.router.add_get(r"/pictures/{photo:[a-z]+}-{number:\d{1,9}}.jpg", picture)
     return app
 
 
