@@ -9,6 +9,7 @@ import pytest
 from tests.rigs.images import HANDLER, ROOT
 
 ALL = ROOT / "requirements.lock"
+LOCAL = ROOT / "requirements-local.lock"
 IMAGE = HANDLER / "requirements.txt"
 BASELINES = ROOT / "bench" / "compare" / "baselines" / "requirements.txt"
 PIN = re.compile(r"(?P<name>[a-z0-9.-]+)==(?P<version>\S+)(?: ; (?P<marker>.+?))? \\")
@@ -28,7 +29,7 @@ def requirements(*extras: str) -> set[str]:
     return {re.split(r"[\[<>=~!; ]", line, maxsplit=1)[0].lower().replace("_", "-").replace(".", "-") for line in lines}
 
 
-@pytest.mark.parametrize("path", [ALL, IMAGE, BASELINES])
+@pytest.mark.parametrize("path", [ALL, LOCAL, IMAGE, BASELINES])
 def test_lock_contains_only_pins_with_hashes(path: Path) -> None:
     lines = path.read_text().splitlines()
     other = [line for line in lines if not any(form.fullmatch(line) for form in (PIN, HASH, COMMENT))]
@@ -36,20 +37,22 @@ def test_lock_contains_only_pins_with_hashes(path: Path) -> None:
     assert len(pins(path)) == sum(bool(PIN.fullmatch(line)) for line in lines)
 
 
-@pytest.mark.parametrize("path", [ALL, IMAGE, BASELINES])
+@pytest.mark.parametrize("path", [ALL, LOCAL, IMAGE, BASELINES])
 def test_lock_names_no_index(path: Path) -> None:
     text = path.read_text()
     assert not re.search(r"://|index-url|find-links|trusted-host|\.(?:org|com|io)\b|@ ", text)
 
 
-def test_image_gets_the_tested_versions() -> None:
-    tested = {name: {pin[1] for pin in pins(ALL) if pin[0] == name} for name, _, _ in pins(IMAGE)}
-    shipped = {name: {pin[1] for pin in pins(IMAGE) if pin[0] == name} for name in tested}
+@pytest.mark.parametrize("path", [LOCAL, IMAGE])
+def test_local_stack_and_image_get_the_tested_versions(path: Path) -> None:
+    tested = {name: {pin[1] for pin in pins(ALL) if pin[0] == name} for name, _, _ in pins(path)}
+    shipped = {name: {pin[1] for pin in pins(path) if pin[0] == name} for name in tested}
     assert shipped == tested
 
 
 def test_locks_contain_the_requirements_of_pyproject() -> None:
     assert requirements("local", "dev") <= {name for name, _, _ in pins(ALL)}
+    assert requirements("local") <= {name for name, _, _ in pins(LOCAL)}
     assert requirements() <= {name for name, _, _ in pins(IMAGE)}
 
 
@@ -57,3 +60,8 @@ def test_image_gets_no_tools() -> None:
     tools = requirements("local", "dev") - requirements()
     # Dependencies of aiohttp that are imported directly are required directly too.
     assert tools & {name for name, _, _ in pins(IMAGE)} == {"multidict"}
+
+
+def test_local_stack_gets_nothing_of_development() -> None:
+    development = requirements("dev") - requirements("local")
+    assert development & {name for name, _, _ in pins(LOCAL)} == {"markdown-it-py"}, "which rich needs"

@@ -40,7 +40,8 @@ def checkout(tmp_path: Path) -> Shell:
     for path in ROOT.iterdir():
         if path.name != ".venv":
             (shell.folder / path.name).symlink_to(path)
-    (shell.folder / ".venv" / ".installed").touch()
+    for stamp in (".installed-local", ".installed"):
+        (shell.folder / ".venv" / stamp).touch()
     return shell
 
 
