@@ -32,7 +32,7 @@ DIGITS = 4
 def publish_rows(out: Path, machine: Machine, tables: Mapping[str, Iterable[Row]], render: Render | None = None) -> str:
     """Write each table as `<name>.csv`, the machine as `<first name>.json`, and the files that `render` makes of them.
 
-    Returns the texts of the pages among the files.
+    Returns the texts to print: all but charts.
     """
     out.mkdir(parents=True, exist_ok=True)
     for name, rows in tables.items():
@@ -42,10 +42,10 @@ def publish_rows(out: Path, machine: Machine, tables: Mapping[str, Iterable[Row]
 
 
 def write_files(out: Path, rendered: Mapping[str, str]) -> str:
-    """Write the files among rendered texts; returns the texts of the pages."""
+    """Write the files among rendered texts; returns all texts but charts."""
     for name, text in files_of(rendered).items():
         (out / name).write_text(text)
-    return "\n".join(text for name, text in rendered.items() if name.endswith(".md"))
+    return "\n\n".join(text for name, text in rendered.items() if not name.endswith(".svg"))
 
 
 def files_of(rendered: Mapping[str, str]) -> dict[str, str]:

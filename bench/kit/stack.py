@@ -7,7 +7,7 @@ import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from botocore.exceptions import BotoCoreError, ClientError
 from redis.asyncio import Redis
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bench.kit.counters import Counts
     from bench.kit.processes import Pids
-    from pipeline.client import Progress
+    from pipeline.client import Progress, SpecFields
     from pipeline.local.services.s3_client import S3Info
 
 MODEL = Path(__file__).with_name("model.py")
@@ -71,6 +71,16 @@ def times_of(progress: Progress) -> Times:
     if created is None or started is None or completed is None or ended is None:
         raise BenchError(f"batch {progress.batch_id} is {progress.state} without having run: {progress.reason}")
     return Times(created, started, completed, ended)
+
+
+async def run_batch(site: Site, items: int, batch_id: str | None = None, **fields: Unpack[SpecFields]) -> Progress:
+    """Run a batch of so many items to its end; raises BenchError for one that is not done then."""
+    key = await put_input(site.stack.s3, item_names(items))
+    batch = await site.pipeline.submit(key, batch_id=batch_id, **fields)
+    last = await batch.wait(BETWEEN_POLLS)
+    if last.state != "done":
+        raise BenchError(f"batch {last.batch_id} is {last.state}: {last.reason}")
+    return last
 
 
 def model_spec(name: str, model_ms: int = 0, result_bytes: int = 0, fails: str = "") -> FunctionSpec:

@@ -68,8 +68,9 @@ def test_files_are_rendered_from_the_rows(tmp_path: Path) -> None:
         page = as_page("Runs", read_machine(folder, "runs"), f"{read_frame(folder, 'runs').height} runs.")
         return {"runs.md": page, "chart.svg": "<svg/>", "count": "4"}
 
-    page = publish_rows(tmp_path, MACHINE, {"runs": RUNS}, render)
+    printed = publish_rows(tmp_path, MACHINE, {"runs": RUNS}, render)
 
+    page = (tmp_path / "runs.md").read_text()
     assert page == "# Runs\n\n`python -m bench.some`, 2026-11-25, abc, 2 cores: some\n\n4 runs.\n"
-    assert (tmp_path / "runs.md").read_text() == page
+    assert printed == f"{page}\n\n4"
     assert {path.name for path in tmp_path.iterdir()} == {"runs.csv", "runs.json", "runs.md", "chart.svg"}

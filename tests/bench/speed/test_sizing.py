@@ -1,36 +1,38 @@
-import csv
-from dataclasses import replace
-from pathlib import Path
+"""Requests are counted and priced as S3 does, and the formulas fit the rows."""
 
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
 import pytest
 from multidict import CIMultiDict
 from typer.testing import CliRunner
 
-from bench.kit.errors import BenchError
-from bench.kit.machine import ROOT
-from bench.kit.publish import write_rows
+from bench.kit.results import as_frame, read_frame
 from bench.speed.sizing import __main__ as sizing
-from bench.speed.sizing.figures import FREE, GETS, KEYS, OPERATIONS, PUTS, Case, Row, memory, requests
-from bench.speed.sizing.page import BEGIN, END, put_into, section
+from bench.speed.sizing.cases import FREE, GETS, OPERATIONS, PUTS, Case
 from bench.speed.sizing.proxy import operation
-from bench.speed.sizing.rows import as_row, read_batches
+from bench.speed.sizing.report import fit_memory, priced, render, request_lines
 
-NOTHING = dict.fromkeys(OPERATIONS, 0)
-STORED = {"input": 1, "segments": 2, "refs": 0, "outputs": 4}
-HELD = {**dict.fromkeys(KEYS, 100), "outcomes": 290_000, "inflight": 6_400}
-ONE = Row(Case("size", 1_000, 10), 1.5, 700_000, 2_000, 101, 1_000, 0, 0, HELD, NOTHING, STORED)
 SMALL = (
-    Case("size", 500, 10),
-    Case("size", 1_000, 10),
+    Case("size", 50, 1),
+    Case("size", 1_000, 1),
     Case("result", 40, 10, result_bytes=10_240),
     Case("attempts", 40, 1, attempts=1, fails="items", workers=8),
     Case("parallelism", 40, 1, window=4, model_ms=10),
 )
 
 
-def row(items: int, *, puts: int = 0, copies: int = 0, gets: int = 0, heads: int = 0, deletes: int = 0) -> Row:
+def row(
+    items: int, *, puts: int = 0, copies: int = 0, gets: int = 0, heads: int = 0, deletes: int = 0
+) -> dict[str, Any]:
     s3 = {"PutObject": puts, "CopyObject": copies, "GetObject": gets, "HeadObject": heads, "DeleteObject": deletes}
-    return replace(ONE, case=replace(ONE.case, items=items), s3={**NOTHING, **s3})
+    return {**asdict(Case("size", items, 10)), "s3": {**dict.fromkeys(OPERATIONS, 0), **s3}}
+
+
+def frame(*rows: dict[str, Any]) -> pl.DataFrame:
+    return as_frame(rows)
 
 
 @pytest.mark.parametrize(
@@ -59,104 +61,64 @@ def test_a_request_is_counted_as_what_s3_calls_it(method: str, path: str, query:
 
 
 def test_every_operation_has_one_price() -> None:
-    assert sorted(OPERATIONS) == sorted([*PUTS, *GETS, *FREE])
-    assert len(set(OPERATIONS)) == len(OPERATIONS)
+    assert len(set(OPERATIONS)) == len(OPERATIONS) == len(PUTS) + len(GETS) + len(FREE)
 
 
 def test_requests_are_priced_as_listed() -> None:
-    batch = row(1_000, puts=1_000, copies=1_000, gets=500, heads=500, deletes=9_000)
-    assert (batch.puts, batch.gets) == (2_000, 1_000)
-    assert batch.dollars == pytest.approx(2 * 0.005 + 0.0004)
+    (batch,) = priced(frame(row(1_000, puts=1_000, copies=1_000, gets=500, heads=500, deletes=9_000))).to_dicts()
+    assert (batch["puts"], batch["gets"]) == (2_000, 1_000)
+    assert batch["dollars"] == pytest.approx(2 * 0.005 + 0.0004)
 
 
 def test_a_million_items_cost_what_a_batch_costs_once_and_each_thousand() -> None:
-    found = requests([row(10_000, puts=32, gets=21), row(1_000, puts=14, gets=12)])
-    assert (found.puts_once, found.gets_once, found.puts, found.gets) == (12, 11, 2, 1)
-    assert found.million_dollars == pytest.approx((2_012 * 0.005 + 1_011 * 0.0004) / 1000)
+    rows = frame(row(10_000, puts=32, gets=21), row(5_000, puts=99), row(1_000, puts=14, gets=12))
+    (line,) = request_lines(priced(rows)).to_dicts()
+    assert [line[name] for name in ("puts_once", "gets_once", "puts_each", "gets_each")] == [12, 11, 2, 1]
+    assert line["dollars"] == pytest.approx((2_012 * 0.005 + 1_011 * 0.0004) / 1000)
 
 
-def test_the_memory_of_a_batch_is_found_in_what_was_measured() -> None:
-    def measured(window: int, outcomes: int) -> Row:
-        case = replace(ONE.case, window=window, items=100_000)
+def test_the_memory_of_a_batch_is_fitted_to_the_rows() -> None:
+    def measured(window: int, outcomes: int) -> dict[str, Any]:
         inflight = 60 * window
-        keys = {**HELD, "outcomes": outcomes, "inflight": inflight}
-        return replace(ONE, case=case, keys=keys, redis_peak=100_000 + inflight + 2 * outcomes)
+        cells = {"window": window, "key_outcomes": outcomes, "key_inflight": inflight}
+        return row(100_000) | cells | {"redis_peak": 100_000 + inflight + 2 * outcomes}
 
     rows = [measured(32, 300_000), measured(512, 300_000), measured(128, 8_000_000)]
-    found = memory(rows)
-    assert found.once == pytest.approx(100_000)
-    assert found.task == 60
-    assert found.outcome == pytest.approx(2)
-    assert found.off < 1e-6
-    assert memory([replace(rows[0], redis_peak=2 * rows[0].redis_peak), *rows[1:]]).off > 0.2
+    fit = fit_memory(frame(*rows))
+    assert [fit.once, fit.task, fit.outcome] == pytest.approx([100_000, 60, 2])
+    assert fit.off < 1e-6
+    assert fit_memory(frame(rows[0] | {"redis_peak": 2 * rows[0]["redis_peak"]}, *rows[1:])).off > 0.2
 
 
-def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
-    rows = [ONE, replace(row(10, puts=3), case=replace(ONE.case, fails="items"))]
-    write_rows(tmp_path / "sizing.csv", [as_row(batch) for batch in rows])
-    assert read_batches(tmp_path / "sizing.csv") == rows
-
-
-def test_another_file_is_no_rows(tmp_path: Path) -> None:
-    path = tmp_path / "rows.csv"
-    path.write_text("items,chunk\n1,2\n")
-    with pytest.raises(BenchError, match="holds no rows of this bench"):
-        read_batches(path)
-
-
-def test_a_readme_keeps_what_is_around_its_tables() -> None:
-    assert put_into(f"before\n{BEGIN}\nold\n{END}\nafter\n", "new\n") == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
-    with pytest.raises(BenchError, match="has no lines"):
-        put_into("before", "new")
-
-
-def test_the_readme_says_what_was_measured() -> None:
-    results = ROOT / "bench" / "results"
-    part = section(read_batches(results / "sizing.csv"))
-    page = (ROOT / "bench" / "README.md").read_text()
-    assert part in page, "python -m bench.speed.sizing --rows --readme bench/README.md writes it"
-
-
-def test_small_batches_leave_rows_and_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_batch_of_each_group_leaves_rows_and_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizing, "CASES", SMALL)
-    readme = tmp_path / "README.md"
-    readme.write_text(f"{BEGIN}\n{END}\n")
 
-    result = CliRunner().invoke(sizing.app, ["--out", str(tmp_path), "--readme", str(readme)])
+    result = CliRunner().invoke(sizing.app, ["--out", str(tmp_path)])
 
     assert result.exit_code == 0, result.output
-    with (tmp_path / "sizing.csv").open(newline="") as file:
-        assert csv.DictReader(file).fieldnames == list(as_row(ONE))
-    rows = read_batches(tmp_path / "sizing.csv")
-    assert tuple(each.case for each in rows) == SMALL
-    for each in rows:
-        check(each)
-    assert all(each.redis_peak > each.keys["outcomes"] > 0 for each in rows[:2])
-    assert rows[0].keys["inflight"] > 0
-    assert all(each.keys["other"] == 0 for each in rows)
-    apart, failing = rows[2], rows[3]
-    assert apart.puts > rows[0].puts
-    assert apart.stored["refs"] > 10_240
-    assert failing.failed
-    assert failing.calls == failing.case.items + 4 * failing.failed
-    page = (tmp_path / "sizing.md").read_text()
-    assert page.count("| parallelism | 40 | 1 | 4 |") == 1
-    assert section(rows) in page
-    assert section(rows) in readme.read_text()
+    rows = priced(read_frame(tmp_path, "sizing")).to_dicts()
+    assert [row["items"] for row in rows] == [case.items for case in SMALL]
+    for one in rows:
+        check(one)
+    sized, apart, failing = rows[1], rows[2], rows[3]
+    assert sized["redis_peak"] > sized["key_outcomes"] > 0
+    assert sized["key_inflight"] > 0
+    assert apart["puts"] > sized["puts"]
+    assert apart["stored_refs"] > 10_240
+    assert failing["failed"]
+    assert failing["calls"] == failing["items"] + 4 * failing["failed"]
+    blocks = render(tmp_path)
+    assert all(blocks.values())
+    assert blocks["stored"] in result.output
 
 
-def check(each: Row) -> None:
+def check(one: dict[str, Any]) -> None:
     """The figures of one batch are possible."""
-    assert each.messages == -(-each.case.items // each.case.chunk) + 1, "a task each, and the reduce"
-    assert each.redis_peak > 0
-    assert 0 < each.redis_kept < 10_000
-    assert each.s3["PutObject"] >= 5
-    assert each.s3["GetObject"] >= 3
-    assert each.stored["input"] > 0
-    assert each.stored["segments"] + each.stored["refs"] > each.case.result_bytes * (each.case.items - each.failed)
-
-
-def test_rows_that_are_not_there_are_one_line_and_exit_code_1(tmp_path: Path) -> None:
-    result = CliRunner().invoke(sizing.app, ["--rows", "--out", str(tmp_path)])
-    assert result.exit_code == 1
-    assert result.output.startswith("error: ")
+    assert one["messages"] == -(-one["items"] // one["chunk"]) + 1, "one for each task, and the reduce"
+    assert one["redis_peak"] > 0
+    assert 0 < one["redis_kept"] < 10_000
+    assert one["key_other"] == 0
+    assert one["s3_PutObject"] >= 5
+    assert one["s3_GetObject"] >= 3
+    assert one["stored_input"] > 0
+    assert one["stored_segments"] + one["stored_refs"] > one["result_bytes"] * (one["items"] - one["failed"])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from bench.kit.counters import stored_bytes
 from bench.kit.errors import BenchError
 from bench.kit.processes import repeated
-from bench.kit.stack import BETWEEN_POLLS, item_names, model_spec, open_site, put_input, times_of
-from bench.speed.sizing.figures import KEYS, OPERATIONS, Case, Row
+from bench.kit.stack import model_spec, open_site, run_batch, times_of
+from bench.speed.sizing.cases import OPERATIONS
 from bench.speed.sizing.proxy import counting_proxy
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from bench.kit.stack import Site
+    from bench.speed.sizing.cases import Case
     from bench.speed.sizing.proxy import CountingProxy
     from pipeline.client import Progress
     from pipeline.local.openfaas.message_queue import Message
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 MODEL = "model"
 WARM_UP_ITEMS = 100
 SAMPLE_SECONDS = 0.02
+KEYS = ("ledger", "outcomes", "inflight", "settled", "due", "remaining", "attempts", "series", "failures", "other")
 
 
 class Keys:
-    """The most bytes seen of each kind of key: MEMORY USAGE, all of its elements counted."""
+    """The most bytes of each kind of key so far: MEMORY USAGE, all of its elements counted."""
 
     def __init__(self, redis: Redis, batch: str) -> None:
         self.most = dict.fromkeys(KEYS, 0)
@@ -39,40 +41,36 @@ class Keys:
 
     async def sample(self) -> int:
         """Take a sample; returns the bytes of all keys of the batch."""
-        sizes: dict[str, int] = {}
+        sizes = dict.fromkeys(KEYS, 0)
         keys = [key.decode() async for key in self._redis.scan_iter(match=f"*{self._tag}*", count=1000)]
         for key in keys:
             kind = key.partition(self._tag)[2].strip(":").split(":")[0] or "ledger"
             kind = kind if kind in KEYS else "other"
-            sizes[kind] = sizes.get(kind, 0) + (await self._redis.memory_usage(key, samples=0) or 0)
-        for kind, size in sizes.items():
-            self.most[kind] = max(size, self.most[kind])
+            sizes[kind] += await self._redis.memory_usage(key, samples=0) or 0
+        self.most = {kind: max(size, self.most[kind]) for kind, size in sizes.items()}
         return sum(sizes.values())
 
 
-async def run_case(case: Case, s3: S3Server) -> Row:
+async def run_case(case: Case, s3: S3Server) -> dict[str, Any]:
     """Start a stack with a Redis of its own, warm it up and run the batch. Raises BenchError, LocalError, CallError."""
     model = model_spec(MODEL, case.model_ms, case.result_bytes, case.fails)
     async with counting_proxy(s3.info.endpoint) as proxy:
         counted = {"s3_endpoint": proxy.url}
         async with open_site(model, workers=case.workers, s3=s3, pipeline_environment=counted) as site:
-            await _run(site, replace(case, items=min(WARM_UP_ITEMS, case.items)), f"warm-up-{uuid.uuid4()}")
+            await _run(site, case, min(WARM_UP_ITEMS, case.items), f"warm-up-{uuid.uuid4()}")
             return await _measure(site, proxy, case)
 
 
-async def _run(site: Site, case: Case, name: str) -> Progress:
-    """Run a batch to its end; raises BenchError for one that did not end as it had to."""
-    key = await put_input(site.stack.s3, item_names(case.items))
-    batch = await site.pipeline.submit(
-        key, batch_id=name, function=MODEL, chunk=case.chunk, window=case.window, attempts=case.attempts
+async def _run(site: Site, case: Case, items: int, name: str) -> Progress:
+    last = await run_batch(
+        site, items, name, function=MODEL, chunk=case.chunk, window=case.window, attempts=case.attempts
     )
-    last = await batch.wait(BETWEEN_POLLS)
-    if last.state != "done" or (last.failed and not case.fails):
-        raise BenchError(f"batch {name} is {last.state} with {last.failed} failed items: {last.reason}")
+    if last.failed and not case.fails:
+        raise BenchError(f"batch {name} has {last.failed} failed items")
     return last
 
 
-async def _measure(site: Site, proxy: CountingProxy, case: Case) -> Row:
+async def _measure(site: Site, proxy: CountingProxy, case: Case) -> dict[str, Any]:
     gateway, name = site.stack.gateway, f"sizing-{uuid.uuid4()}"
     messages = 0
 
@@ -86,21 +84,20 @@ async def _measure(site: Site, proxy: CountingProxy, case: Case) -> Row:
     proxy.operations.clear()
     keys = Keys(site.redis, name)
     async with repeated(keys.sample, SAMPLE_SECONDS):
-        last = await _run(site, case, name)
-    times = times_of(last)
+        last = await _run(site, case, case.items, name)
     unknown = proxy.operations.keys() - set(OPERATIONS)
     if unknown:
         raise BenchError(f"S3 served operations that have no price here: {', '.join(sorted(unknown))}")
-    return Row(
-        case=case,
-        seconds=times.completed - times.started,
-        redis_peak=(await site.redis.info("memory"))["used_memory_peak"] - before,
-        redis_kept=await keys.sample(),
-        messages=messages,
-        calls=gateway.functions[MODEL].invocations - calls,
-        failed=last.failed,
-        retried=last.retried,
-        keys=keys.most,
-        s3={operation: proxy.operations[operation] for operation in OPERATIONS},
-        stored=await stored_bytes(site.bucket, name),
-    )
+    return {
+        **asdict(case),
+        "seconds": times_of(last).completed - times_of(last).started,
+        "redis_peak": (await site.redis.info("memory"))["used_memory_peak"] - before,
+        "redis_kept": await keys.sample(),
+        "messages": messages,
+        "calls": gateway.functions[MODEL].invocations - calls,
+        "failed": last.failed,
+        "retried": last.retried,
+        "key": keys.most,
+        "s3": {operation: proxy.operations[operation] for operation in OPERATIONS},
+        "stored": await stored_bytes(site.bucket, name),
+    }
