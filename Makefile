@@ -17,6 +17,9 @@ option = $(if $(value $(1)),--$(2)='$(subst ','\'',$(value $(1)))')
 LOCAL_OPTIONS = $(call option,CSV,csv) $(call option,FUNCTION,function) $(call option,COLUMN,column) \
   $(call option,COUNT,count) $(call option,WORKERS,workers) $(call option,CHUNK,chunk) $(if $(CHUNK_CALL),--chunk-call)
 
+# What uv installs is compiled when it is first imported: by every process anew, unless it may be written.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up test attack browser check bench evidence lock clean
 
