@@ -166,11 +166,10 @@ def _settled(progress: Progress) -> int:
 
 
 def render(folder: Path) -> dict[str, str]:
-    """Return the page of the rows, and its tables."""
+    """Return the page of the rows."""
     frame = read_frame(folder, NAME)
     looked = frame.filter(pl.col("seconds").is_not_null())
     last = looked.row(0, named=True)
-    tables = {"reading": table(frame, READING), "page": table(looked, LOOKING)}
     reads = (
         f"Means of {last['reads']} reads, one after the other, of a paused batch. Redis commands: those in the script."
     )
@@ -179,8 +178,8 @@ def render(folder: Path) -> dict[str, str]:
         f" processor time a second without a watcher, and {last['watched_ms']:.1f} ms with the page open. While the "
         f"batch ran, {last['settled_meanwhile']:,.0f} items settled in {last['seconds']:.0f} s of looking at it:"
     )
-    parts = ("## A read of the status", reads, tables["reading"], "## The page", wrap(cost), tables["page"])
-    return {f"{NAME}.md": as_page("What watching costs", read_machine(folder, NAME), *parts), **tables}
+    parts = ("## A read of the status", reads, table(frame, READING), "## The page", wrap(cost), table(looked, LOOKING))
+    return {f"{NAME}.md": as_page("What watching costs", read_machine(folder, NAME), *parts)}
 
 
 if __name__ == "__main__":
