@@ -62,7 +62,7 @@ BENCHES = (
     Bench("parallelism", "bench.speed.parallelism", minutes=12),
     Bench("sizing", "bench.speed.sizing", "", 6),
     Bench("scale", "bench.speed.scale"),
-    Bench("load", "bench.speed.load", "--items 1000"),
+    Bench("load", "bench.speed.load", minutes=4),
     Bench("notify", "bench.speed.notify"),
     Bench("compare", "bench.compare", "--repeats 3", 8),
     Bench("migration", "bench.compare.migration", "", 1),

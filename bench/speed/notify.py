@@ -11,10 +11,10 @@ import contextlib
 import json
 import time
 from collections import defaultdict
-from dataclasses import asdict, dataclass
-from statistics import median
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
+import polars as pl
 import typer
 from aiohttp import web
 from standardwebhooks import Webhook
@@ -22,17 +22,20 @@ from standardwebhooks import Webhook
 from bench.kit.cli import Out, new_app, new_console, run_to_end
 from bench.kit.errors import BenchError
 from bench.kit.machine import RESULTS, describe_machine
-from bench.kit.publish import heading, markdown_table, publish
+from bench.kit.pages import wrap
+from bench.kit.results import as_page, lines_of, publish_rows, read_frame, read_machine
 from bench.kit.stack import model_spec
 from pipeline.client import Pipeline
 from pipeline.local.services.ports import HOST, free_ports
 from pipeline.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from pipeline.client import Batch
 
+NAME = "notify"
 LOOK = 0.2
 # The longest wait between two tries, and some time for the try.
 PATIENCE = 90.0
@@ -42,18 +45,6 @@ Down = Annotated[float, typer.Option(min=1, help="Seconds for which the server i
 Kills = Annotated[float, typer.Option(min=1, help="Seconds between two kills of a replica.")]
 
 app = new_app()
-
-
-@dataclass(frozen=True)
-class Row:
-    """One batch: tries by its status, calls by the server's record, and seconds after the server's return."""
-
-    batch: str
-    tries: int
-    calls: int
-    ids: int
-    verified: int
-    seconds_after: float
 
 
 @dataclass
@@ -93,12 +84,10 @@ def main(*, batches: Batches = 20, down: Down = 60, kills: Kills = 5, out: Out =
     """Let batches end while their receiver is down, and count the calls after its return."""
     machine = describe_machine("bench.speed.notify")
     rows = run_to_end(_measure(batches, down, kills))
-    page = as_page(rows, machine, down, kills)
-    publish(out, "notify", rows=[asdict(row) for row in rows], page=page)
-    new_console().print(page)
+    new_console().print(publish_rows(out, machine, {NAME: rows}, render))
 
 
-async def _measure(batches: int, down: float, kills: float) -> list[Row]:
+async def _measure(batches: int, down: float, kills: float) -> list[dict[str, Any]]:
     (port,) = free_ports(1, offset=0)
     url = f"http://{HOST}:{port}"
     settings = {"allowed_urls": url}
@@ -112,7 +101,8 @@ async def _measure(batches: int, down: float, kills: float) -> list[Row]:
             await _strike(stack, down, kills)
             back = time.monotonic()
             async with server.up():
-                return [await _delivered(batch, server, back) for batch in started]
+                rows = [await _delivered(batch, server, back) for batch in started]
+    return [{**row, "down_seconds": down, "kill_seconds": kills} for row in rows]
 
 
 async def _strike(stack: LocalStack, seconds: float, kills: float) -> None:
@@ -127,42 +117,42 @@ async def _strike(stack: LocalStack, seconds: float, kills: float) -> None:
         await asyncio.sleep(min(kills, left))
 
 
-async def _delivered(batch: Batch, server: Server, back: float) -> Row:
-    """Wait until the status of a batch says that its notification is delivered; raises BenchError."""
+async def _delivered(batch: Batch, server: Server, back: float) -> dict[str, Any]:
+    """Wait until the status of a batch says that its notification is delivered; raises BenchError.
+
+    `tries` are by its status, `calls` by the server's record; `seconds_after` are from the server's return.
+    """
     while time.monotonic() < back + PATIENCE:
         (notification,) = (await batch.status()).notifications
         if notification.state == "delivered":
-            calls = server.calls[batch.id]
-            ids = {name for name, _ in calls}
-            after = round(calls[0][1] - back, 2)
-            return Row(batch.id, notification.tries, len(calls), len(ids), server.verified[batch.id], after)
+            calls, verified = server.calls[batch.id], server.verified[batch.id]
+            counts = {"tries": notification.tries, "calls": len(calls), "ids": len({name for name, _ in calls})}
+            return {**counts, "verified": verified, "seconds_after": calls[0][1] - back}
         await asyncio.sleep(LOOK)
     raise BenchError(f"batch {batch.id} was not notified within {PATIENCE:g} s of the server's return")
 
 
-def as_page(rows: Sequence[Row], machine: Mapping[str, Any], down: float, kills: float) -> str:
-    """Return the figures in Markdown."""
-    after = [row.seconds_after for row in rows]
-    tries = [row.tries for row in rows]
-    lines = [
-        *heading("Notifications while their receiver is down", machine),
-        f"{len(rows)} batches ended while the server that they notify was down for {down:g} s. Meanwhile one of two",
-        f"replicas was killed every {kills:g} s, and Redis emptied at half-time.",
-        "",
-        *markdown_table(
-            ("figure", "value"),
-            [
-                ("batches", len(rows)),
-                ("notified once", sum(row.calls == 1 for row in rows)),
-                ("notified more often", sum(row.calls > 1 for row in rows)),
-                ("notified under several ids", sum(row.ids > 1 for row in rows)),
-                ("with a call that was not verified", sum(row.verified < row.calls for row in rows)),
-                ("tries of a batch, least and most", f"{min(tries)}, {max(tries)}"),
-                ("seconds from the server's return, median and longest", f"{median(after):.1f}, {max(after):.1f}"),
-            ],
-        ),
-    ]
-    return "\n".join([*lines, ""])
+def render(folder: Path) -> dict[str, str]:
+    """Return the page."""
+    rows, machine = read_frame(folder, NAME), read_machine(folder, NAME)
+    calls, after, tries = pl.col("calls"), pl.col("seconds_after"), pl.col("tries")
+    figures = rows.select(
+        pl.len(),
+        (calls == 1).sum().alias("notified once"),
+        (calls > 1).sum().alias("notified more often"),
+        (pl.col("ids") > 1).sum().alias("notified under several ids"),
+        (pl.col("verified") < calls).sum().alias("with a call that was not verified"),
+        pl.format("{}, {}", tries.min(), tries.max()).alias("tries of a batch, least and most"),
+        after.median().round(1).alias("seconds from the server's return, median"),
+        after.max().round(1).alias("seconds from the server's return, longest"),
+    ).rename({"len": "batches"})
+    one = rows.row(0, named=True)
+    text = wrap(
+        f"{rows.height} batches ended while the server that they notify was down for {one['down_seconds']:g} s. "
+        f"Meanwhile one of two replicas was killed every {one['kill_seconds']:g} s, and Redis emptied at half-time."
+    )
+    lines = lines_of(("figure", "value"), figures.row(0, named=True).items())
+    return {f"{NAME}.md": as_page("Notifications while their receiver is down", machine, text, lines)}
 
 
 if __name__ == "__main__":

@@ -5,39 +5,37 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.kit.cli import new_progress
+from bench.kit.errors import BenchError
 from bench.kit.leftovers import clean_within
 from bench.kit.stack import BETWEEN_POLLS, model_spec, open_site, put_input, times_of
-from bench.speed.load.figures import Ended
-from bench.speed.load.sampling import SECONDS, Deepest, Sampler
+from bench.speed.load.sampling import SECONDS, Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-
     from bench.kit.stack import Site
-    from bench.speed.load.figures import Sample
-    from pipeline.client import Progress
-    from pipeline.local.demo.bucket import Bucket
+    from pipeline.client import Progress, SpecFields
 
 MODEL = "model"
-DEADLINE_SECONDS = 6 * 3600
 REST_SECONDS = 5
 ALONE_TIMES = 3
 # The sweep removes leftovers one lease later.
 CLEAN_WITHIN = 60.0
+SHOWN = 20
+LOAD, ALONE, AMID = "load", "alone", "amid"
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Load:
-    """The load: `batches` of `items` each, and a batch of `small` items, first alone and then in the middle of them."""
+    """The load: `batches` of `size` items each, and a batch of `small` items, alone and then in the middle of them."""
 
     batches: int
-    items: int
+    size: int
     small: int
     replicas: int
     workers: int
@@ -45,124 +43,88 @@ class Load:
     window: int
 
 
-@dataclass(frozen=True)
-class Result:
-    """The results: `alone` and `amid` are the small batch; `problems` is [] for a good run."""
+async def run_load(load: Load) -> tuple[list[Row], list[Row]]:
+    """Start a stack and run the load on it; returns the samples and the batches.
 
-    samples: list[Sample]
-    batches: list[Ended]
-    alone: list[Ended]
-    amid: Ended
-    deepest: int
-    refused: int
-    problems: list[str]
-
-
-async def run_load(load: Load, console: Console) -> Result:
-    """Start a stack, run the load on it and check the batches.
-
-    Raises BenchError, LocalError, CallError when it cannot be run; the problems of batches are in the result.
+    Raises BenchError for batches that lack something, LocalError, CallError.
     """
     async with open_site(model_spec(MODEL), workers=load.workers, pipeline_replicas=load.replicas) as site:
-        problems: list[str] = []
-        await _run_small(site, load, "warm-up", problems)
-        alone = [await _run_small(site, load, f"alone-{turn}", problems) for turn in range(ALONE_TIMES)]
-        return await _run_all(site, load, alone, problems, console)
+        runner = Runner(site, load)
+        await runner.run_small("warm-up")
+        alone = [await runner.run_small(f"{ALONE}-{turn}") for turn in range(ALONE_TIMES)]
+        samples, together = await runner.run_all()
+        problems = [*runner.problems, *await clean_within(CLEAN_WITHIN, site.bucket, site.redis)]
+    if problems:
+        raise BenchError("; ".join(problems[:SHOWN]))
+    return samples, [*alone, *together]
 
 
-async def _submit(site: Site, load: Load, name: str, items: int) -> tuple[str, float]:
-    """Put the rows and submit them; returns the batch's id and the time just before, in seconds since 1970."""
-    key = await put_input(site.stack.s3, rows_of(name, items), name)
-    before = time.time()
-    batch = await site.pipeline.submit(
-        key, function=MODEL, chunk=load.chunk, window=load.window, deadline=DEADLINE_SECONDS
-    )
-    return batch.id, before
+class Runner:
+    """Runs and checks batches; `problems` are those that were found."""
 
+    def __init__(self, site: Site, load: Load) -> None:
+        self.problems: list[str] = []
+        self._site = site
+        self._load = load
+        self._rows: dict[str, list[str]] = {}
 
-async def _run_small(site: Site, load: Load, name: str, problems: list[str]) -> Ended:
-    """Run one small batch to its end and check it."""
-    batch, before = await _submit(site, load, name, load.small)
-    status = await site.pipeline.batch(batch).wait(BETWEEN_POLLS)
-    problems += await batch_problems(site.bucket, batch, rows_of(name, load.small), status)
-    return ended(status, before)
+    async def run_small(self, name: str) -> Row:
+        """Run one small batch to its end."""
+        batch, before = await self._submit(name, self._load.small)
+        return await self._check(name, before, await self._site.pipeline.batch(batch).wait(BETWEEN_POLLS))
 
-
-async def _run_all(site: Site, load: Load, alone: list[Ended], problems: list[str], console: Console) -> Result:
-    deepest = Deepest(site.stack)
-    sampler = Sampler(site.stack, site.pipeline, site.redis)
-    # The memory at the start, before anything runs.
-    await sampler.look([])
-    names = [f"load-{number:02}" for number in range(load.batches)]
-    submitted = await asyncio.gather(*(_submit(site, load, name, load.items) for name in names))
-    ids = [batch for batch, _ in submitted]
-    with new_progress(console) as progress:
-        bar = progress.add_task("items", total=load.batches * load.items)
-        task = asyncio.create_task(_amid(site, load, sampler, problems))
+    async def run_all(self) -> tuple[list[Row], list[Row]]:
+        """Run the batches of the load at once; returns the samples and the batches, with the small one amid."""
+        # The first sample is the memory before anything runs.
+        sampler = await Sampler.start(self._site)
+        names = [f"{LOAD}-{number:02}" for number in range(self._load.batches)]
+        submitted = await asyncio.gather(*(self._submit(name, self._load.size) for name in names))
+        amid = asyncio.create_task(self._run_amid(sampler))
         try:
-            await sampler.follow(ids, lambda done: progress.update(bar, completed=done, refresh=True))
-            amid = await task
+            await sampler.follow([batch for batch, _ in submitted])
+            last = await amid
         finally:
-            task.cancel()
-    await sampler.rest(REST_SECONDS)
-    for name, batch in zip(names, ids, strict=True):
-        problems += await batch_problems(site.bucket, batch, rows_of(name, load.items), sampler.statuses[batch])
-    problems += await clean_within(CLEAN_WITHIN, site.bucket, site.redis)
-    batches = [ended(sampler.statuses[batch], before) for batch, before in submitted]
-    return Result(sampler.samples, batches, alone, amid, deepest.depth, sampler.refused, problems)
+            amid.cancel()
+        await sampler.rest(REST_SECONDS)
+        statuses = [sampler.statuses[batch] for batch, _ in submitted]
+        befores = [before for _, before in submitted]
+        ends = zip(names, befores, statuses, strict=True)
+        return sampler.samples, [*[await self._check(*end) for end in ends], last]
+
+    async def _run_amid(self, sampler: Sampler) -> Row:
+        """Submit the small batch once half of all items are counted."""
+        while 2 * sampler.done < self._load.batches * self._load.size:  # noqa: ASYNC110 - the count is Redis'
+            await asyncio.sleep(SECONDS)
+        return await self.run_small(AMID)
+
+    async def _submit(self, name: str, items: int) -> tuple[str, float]:
+        """Put the rows and submit them; returns the batch's id and the time just before, in seconds since 1970."""
+        self._rows[name] = rows = [f"{name}-item-{index:07}" for index in range(items)]
+        key = await put_input(self._site.stack.s3, rows, name)
+        before = time.time()
+        spec: SpecFields = {"function": MODEL, "chunk": self._load.chunk, "window": self._load.window}
+        batch = await self._site.pipeline.submit(key, **spec)
+        return batch.id, before
+
+    async def _check(self, name: str, before: float, status: Progress) -> Row:
+        """Compare the summary of an ended batch with its rows; `seconds` are from the submission to the end."""
+        content = await self._site.bucket.get(f"{status.batch_id}.json")
+        problem = problem_of(self._rows[name], status, None if content is None else json.loads(content))
+        self.problems += [f"{name}: {problem}"] if problem else []
+        seconds = times_of(status).ended - before
+        role = {"role": name.partition("-")[0], "items": status.items}
+        return {**role, "seconds": seconds, "retried": status.retried, **asdict(self._load)}
 
 
-async def _amid(site: Site, load: Load, sampler: Sampler, problems: list[str]) -> Ended:
-    """Submit the small batch once half of all items are counted."""
-    while 2 * sampler.done < load.batches * load.items:  # noqa: ASYNC110 - the count is Redis'
-        await asyncio.sleep(SECONDS)
-    return await _run_small(site, load, "amid", problems)
-
-
-def rows_of(name: str, items: int) -> list[str]:
-    """Return the rows of one input, all different."""
-    return [f"{name}-item-{index:07}" for index in range(items)]
-
-
-def ended(status: Progress, before: float) -> Ended:
-    """Read a final status; `before` is the time of the submission in seconds since 1970. Raises BenchError."""
-    return Ended(
-        batch=status.batch_id,
-        items=status.items,
-        seconds=times_of(status).ended - before,
-        state=status.state,
-        succeeded=status.succeeded,
-        retried=status.retried,
-    )
-
-
-def summary_problems(batch: str, rows: Sequence[str], status: Progress, summary: Any) -> list[str]:
-    """Return the problems of a batch whose items all succeed: [] when each is in the summary once and in order."""
-    problems = []
-    if status.state != "done":
-        problems.append(f"{batch} is {status.state}: {status.reason}")
-    if summary is None:
-        return [*problems, f"{batch} has no summary"]
-    for name in ("results", "failures"):
-        part = summary[name]
-        if part["count"] != len(part["results"]):
-            problems.append(f"{batch}: {name} counts {part['count']}, the list has {len(part['results'])}")
-    if summary["failures"]["results"]:
-        problems.append(f"{batch}: {len(summary['failures']['results'])} items failed")
-    if [entry["item"] for entry in summary["results"]["results"]] != list(rows):
-        problems.append(f"{batch}: the results are not the rows, each once and in order")
-    if any(entry["result"] != {"length": len(entry["item"])} for entry in summary["results"]["results"]):
-        problems.append(f"{batch}: a result belongs to another item")
-    counted = (status.items, status.succeeded, status.failed)
-    if counted != (len(rows), len(rows), 0):
-        problems.append(
-            f"{batch}: the status counts {counted} items, succeeded and failed instead of {len(rows)} and none"
-        )
-    return problems
-
-
-async def batch_problems(bucket: Bucket, batch: str, rows: Sequence[str], status: Progress) -> list[str]:
-    """Read the summary of an ended batch and return its problems."""
-    content = await bucket.get(f"{batch}.json")
-    summary = None if content is None else json.loads(content)
-    return summary_problems(batch, rows, status, summary)
+def problem_of(rows: Sequence[str], status: Progress, summary: Any) -> str:
+    """Return what a batch lacks whose items all succeed: '' when each is in the summary once, in order and counted."""
+    counts = (status.items, status.succeeded, status.failed)
+    if status.state != "done" or counts != (len(rows), len(rows), 0) or summary is None:
+        return f"it is {status.state} ({status.reason}), and {counts} are its items, successes and failures"
+    lists = [
+        (summary[name]["count"], [(entry["item"], entry["result"]) for entry in summary[name]["results"]])
+        for name in ("results", "failures")
+    ]
+    if lists != [(len(rows), [(row, {"length": len(row)}) for row in rows]), (0, [])]:
+        return "its summary does not have each row once, in order, with its own result"
+    return ""
