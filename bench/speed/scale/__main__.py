@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from pathlib import Path
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from bench.kit.cli import Out, Workers, errors_in_one_line, new_app, parse_numbers, run_to_end
+from bench.kit.cli import Out, Workers, interleaved, new_app, new_console, parse_numbers, run_to_end
+from bench.kit.counters import stored_bytes
+from bench.kit.errors import BenchError
 from bench.kit.machine import RESULTS, describe_machine
-from bench.kit.publish import publish, read_runs
-from bench.speed.scale.figures import Case, Run, by_chunk
-from bench.speed.scale.plan import plan_page
-from bench.speed.scale.run_case import run_case
-from bench.speed.scale.show import draw_scale, print_runs
+from bench.kit.processes import Usage, sampled
+from bench.kit.results import publish_rows
+from bench.kit.stack import model_spec, open_site, pids, run_batch, times_of
+from bench.speed.scale.report import NAME, PROCESSES, render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NAME = "scale"
+    from rich.console import Console
+
+    from bench.kit.processes import Memory
+    from bench.kit.stack import Site, Times
+    from pipeline.client import Progress
+
 CHUNK = 1_000
 MOST_ALONE = 10_000
+MODEL = "model"
+WARM_UP_ITEMS = 1_000
+HEAD = "bytes=0-4095"
+_COUNT = re.compile(rb'"failures":\{"count":0,"results":\[\]\},"results":\{"count":(?P<count>\d+),')
+
+Row = dict[str, Any]
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -31,7 +41,6 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 Sizes = Annotated[Any, typer.Option(parser=_sizes, metavar="N,N,...", help="Items of a batch.")]
 ResultBytes = Annotated[int, typer.Option(min=27, help="Bytes of a result, about.")]
-Rows = Annotated[Path | None, typer.Option(help="Measure nothing: draw and plan from these rows, a scale.csv.")]
 
 app = new_app()
 
@@ -42,35 +51,74 @@ def main(
     sizes: Sizes = "1000,10000,100000,1000000",
     workers: Workers = 4,
     result_bytes: ResultBytes = 200,
-    rows: Rows = None,
     out: Out = RESULTS,
 ) -> None:
-    """Measure the cost of a batch at each size, as CSV, JSON and SVG, and plan a far larger one, as Markdown.
+    """Measure the cost of a batch at each size, and plan a far larger one.
 
     The chunk is 1,000 items, sent in one call; batches of up to 10,000 items also run at chunk 1.
     """
-    console = Console()
-    machine = describe_machine("bench.speed.scale")
-    path = rows or out / f"{NAME}.csv"
-    if rows is None:
-        cases = [Case(items, CHUNK) for items in sizes] + [Case(items, 1) for items in sizes if items <= MOST_ALONE]
-        runs = run_to_end(_measure(cases, workers, result_bytes, console))
-        publish(out, NAME, machine=machine, rows=[asdict(run) for run in runs])
-    with errors_in_one_line():
-        # Rounded as they are in the file, which can then give the same chart and plan again.
-        runs = read_runs(path, Run)
-    publish(out, f"{NAME}-plan", page=plan_page([group[-1] for group in by_chunk(runs).values()]))
-    draw_scale(out / f"{NAME}.svg", runs)
-    print_runs(console, runs)
-    console.print(f"Results: {out}/{NAME}.csv, .json, .svg, -plan.md", soft_wrap=True, highlight=False)
+    console, machine = new_console(), describe_machine("bench.speed.scale")
+    cases = [(items, CHUNK) for items in sizes] + [(items, 1) for items in sizes if items <= MOST_ALONE]
+    rows = run_to_end(_measure(cases, workers, result_bytes, console))
+    console.print(publish_rows(out, machine, {NAME: rows}, render))
 
 
-async def _measure(cases: Sequence[Case], workers: int, result_bytes: int, console: Console) -> list[Run]:
-    runs = []
-    for case in cases:
-        console.print(f"{case.items:,} items, chunk {case.chunk:,}", highlight=False)
-        runs.append(await run_case(case, workers, result_bytes))
-    return runs
+async def _measure(cases: Sequence[tuple[int, int]], workers: int, result_bytes: int, console: Console) -> list[Row]:
+    rows = []
+    for _, (items, chunk) in interleaved(cases, 1, console):
+        async with open_site(model_spec(MODEL, 0, result_bytes), workers=workers) as site:
+            await _run(site, min(items, WARM_UP_ITEMS), chunk)
+            rows.append(await _run_measured(site, items, chunk))
+    return rows
+
+
+async def _run(site: Site, items: int, chunk: int) -> Progress:
+    return await run_batch(site, items, function=MODEL, chunk=chunk, chunk_call=chunk > 1)
+
+
+async def _run_measured(site: Site, items: int, chunk: int) -> Row:
+    """Run a batch: seconds by phase, processor time of the whole batch in milliseconds, peaks of memory in MiB."""
+    groups = pids(site.stack, ("pipeline", MODEL))
+    before, usage = await site.counts(), Usage(groups)
+    async with sampled(groups) as memory:
+        status = await _run(site, items, chunk)
+    cpu, after = usage.cpu_ms(), await site.counts()
+    await _check(site, items, status)
+    stored, times = await stored_bytes(site.bucket, status.batch_id), times_of(status)
+    return {
+        "items": items,
+        "chunk": chunk,
+        "open_seconds": times.started - times.created,
+        "map_seconds": times.completed - times.started,
+        "reduce_seconds": times.ended - times.completed,
+        **{f"{name}_cpu_ms": cpu[name] for name in PROCESSES},
+        **_memory(memory, times),
+        "redis_bytes": after.redis_peak - before.redis_used,
+        "redis_scripts": after.redis_scripts - before.redis_scripts,
+        "redis_commands": after.redis_commands - before.redis_commands,
+        **{f"s3_{kind}": after.s3[kind] - before.s3[kind] for kind in after.s3},
+        "snapshot_bytes": stored["input"],
+        "segment_bytes": stored["segments"],
+        "summary_bytes": stored["refs"] + stored["outputs"],
+    }
+
+
+async def _check(site: Site, items: int, status: Progress) -> None:
+    """Raise BenchError unless the summary counts every item as a result."""
+    key = f"{status.batch_id}.json"
+    answer = await site.bucket.client.get_object(Bucket=site.bucket.name, Key=key, Range=HEAD)
+    count = _COUNT.search(await answer["Body"].read())
+    if count is None or int(count["count"]) != items:
+        raise BenchError(f"the summary of batch {status.batch_id} lacks some of {items} results")
+
+
+def _memory(memory: Memory, times: Times) -> dict[str, float]:
+    """Return the peaks by phase; the ledger's clock is this machine's."""
+    return {
+        "opening_rss_mb": memory.peak("pipeline", times.created, times.started),
+        **{f"{name}_rss_mb": memory.peak(name, times.started, times.completed) for name in PROCESSES},
+        "reduce_rss_mb": memory.peak("pipeline", times.completed, times.ended),
+    }
 
 
 if __name__ == "__main__":

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bench.kit.publish import markdown_table
+from bench.kit.results import as_page, lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from bench.speed.scale.figures import Run
+    Run = Mapping[str, Any]
 
 ITEMS = 100_000_000
 HOURS = (24.0, 1.0)
-SECONDS = 3600
 GB = 1e9
 MILLION = 1e6
 
@@ -41,99 +40,59 @@ class Assumed:
 
 
 ASSUMED = Assumed()
+SERVERS = ("one Redis core", "one NATS", "one S3 prefix, PUT", "one S3 prefix, GET")
 
 
-@dataclass(frozen=True)
-class Need:
-    """The needs of some items at any speed: S3 requests and bytes, Redis bytes with all batches open, dollars."""
-
-    batches: int
-    batch_items: int
-    open_seconds: float
-    reduce_seconds: float
-    redis_bytes: float
-    s3_puts: float
-    s3_gets: float
-    stored_bytes: float
-    messages: float
-    request_dollars: float
-    month_dollars: float
-
-
-@dataclass(frozen=True)
-class Fleet:
-    """The fleet for `hours`. `loads` are shares of the capacity of one server or prefix: over 1 it takes more."""
-
-    hours: float
-    pipelines: int
-    queue_workers: int
-    messages_a_second: float
-    loads: dict[str, float]
-
-    @property
-    def bottleneck(self) -> str:
-        """The name of the largest load."""
-        return max(self.loads, key=lambda name: self.loads[name])
-
-    @property
-    def least_hours(self) -> float:
-        """The hours in which the bottleneck would be full."""
-        return self.hours * self.loads[self.bottleneck]
-
-
-def need(run: Run, items: int = ITEMS, assumed: Assumed = ASSUMED) -> Need:
+def need(run: Run, items: int = ITEMS, assumed: Assumed = ASSUMED) -> dict[str, float]:
     """Return the needs of so many items at the costs of `run`, the largest one measured with its chunk.
 
     They are split into batches whose opening and whose reduce each end within one invocation. The fixed costs of a
     batch count with its items, so the costs are rather too high.
     """
-    slowest = max(run.open_seconds, run.reduce_seconds) / run.items
-    most = min(assumed.max_rows, int(assumed.invocation_seconds / slowest))
-    batches = math.ceil(items / most)
-    scale = items / run.items
-    puts, gets, stored = (scale * value for value in (run.s3_put, run.s3_get, run.stored_bytes))
-    return Need(
-        batches=batches,
-        batch_items=math.ceil(items / batches),
-        open_seconds=run.open_seconds * scale / batches,
-        reduce_seconds=run.reduce_seconds * scale / batches,
-        redis_bytes=run.redis_bytes * batches,
-        s3_puts=puts,
-        s3_gets=gets,
-        stored_bytes=stored,
-        messages=math.ceil(items / run.chunk) + 2 * batches,
-        request_dollars=(puts * assumed.put_price + gets * assumed.get_price) / MILLION,
-        month_dollars=stored / GB * assumed.storage_price,
-    )
+    slowest = max(run["open_seconds"], run["reduce_seconds"]) / run["items"]
+    batches = math.ceil(items / min(assumed.max_rows, int(assumed.invocation_seconds / slowest)))
+    scale = items / run["items"]
+    puts, gets, stored = (scale * run[name] for name in ("s3_put", "s3_get", "stored_bytes"))
+    return {
+        "batches": batches,
+        "batch_items": math.ceil(items / batches),
+        "open_seconds": run["open_seconds"] * scale / batches,
+        "reduce_seconds": run["reduce_seconds"] * scale / batches,
+        "redis_bytes": run["redis_bytes"] * batches,
+        "puts": puts,
+        "gets": gets,
+        "stored": stored,
+        "messages": math.ceil(items / run["chunk"]) + 2 * batches,
+        "request_dollars": (puts * assumed.put_price + gets * assumed.get_price) / MILLION,
+        "month_dollars": stored / GB * assumed.storage_price,
+    }
 
 
-def fleet(run: Run, hours: float, items: int = ITEMS, assumed: Assumed = ASSUMED) -> Fleet:
-    """Return the fleet for so many items in `hours` at the costs of `run`."""
-    seconds = hours * SECONDS
-    needs = need(run, items, assumed)
-    scale = items / run.items
+def fleet(run: Run, hours: float, items: int = ITEMS, assumed: Assumed = ASSUMED) -> dict[str, Any]:
+    """Return the fleet for so many items in `hours`; `loads` are shares of the capacity of one server or prefix."""
+    seconds, needs = hours * 3600, need(run, items, assumed)
+    scale: float = items / run["items"]
 
-    def cores(cpu_ms: float) -> float:
-        return cpu_ms * scale / 1000 / seconds / assumed.usable
+    def cores(name: str) -> float:
+        return float(run[f"{name}_cpu_ms"]) * scale / 1000 / seconds / assumed.usable
 
     # A slot is held while the task, the model function and the callback work.
-    held = run.pipeline_cpu_ms + run.gateway_cpu_ms + run.redis_cpu_ms + assumed.model_ms * run.items
-    return Fleet(
-        hours=hours,
-        pipelines=math.ceil(cores(run.pipeline_cpu_ms)),
-        queue_workers=math.ceil(held * scale / 1000 / seconds),
-        messages_a_second=needs.messages / seconds,
-        loads={
-            "one Redis core": cores(run.redis_cpu_ms),
-            "one NATS": needs.messages / seconds / assumed.nats_messages,
-            "one S3 prefix, PUT": needs.s3_puts / seconds / assumed.s3_puts,
-            "one S3 prefix, GET": needs.s3_gets / seconds / assumed.s3_gets,
-        },
-    )
+    held = sum(run[f"{name}_cpu_ms"] for name in ("pipeline", "gateway", "redis")) + assumed.model_ms * run["items"]
+    rates = {"messages": assumed.nats_messages, "puts": assumed.s3_puts, "gets": assumed.s3_gets}
+    shares = (cores("redis"), *(needs[name] / seconds / rate for name, rate in rates.items()))
+    loads = dict(zip(SERVERS, shares, strict=True))
+    bottleneck = max(loads, key=lambda name: loads[name])
+    return {
+        "pipelines": math.ceil(cores("pipeline")),
+        "queue_workers": math.ceil(held * scale / 1000 / seconds),
+        "messages_a_second": needs["messages"] / seconds,
+        "loads": loads,
+        "bottleneck": bottleneck,
+        "least_hours": hours * loads[bottleneck],
+    }
 
 
-INTRODUCTION = f"""# {ITEMS:,} items, on paper
-
+INTRODUCTION = f"""\
 Computed from the rows of `scale.csv` by `bench/speed/scale/plan.py`; nothing of it was run. The costs of an item are
 those of the largest batch measured with its chunk, taken as constant, with all that a batch costs once. A replica of
 the pipeline is one core.
@@ -149,40 +108,36 @@ Assumed, not measured:
 - The opening of a batch and its reduce each end within one invocation of {ASSUMED.invocation_seconds:g} s; a batch has
   at most {ASSUMED.max_rows:,} rows (setting `max_rows`). That says how many batches there are.
 
-The gateway is not in it: what runs here is a stand-in. The queue never holds more than each batch's `window`.
-"""
+The gateway is not in it: what runs here is a stand-in. The queue never holds more than each batch's `window`."""
+
+NEEDS = {
+    "batches": "{batches:,} of {batch_items:,}",
+    "opening / reduce of one": "{open_seconds:.1f} s / {reduce_seconds:.1f} s",
+    "Redis, all batches open": "{redis_mb:,.0f} MB",
+    "messages in NATS": "{messages:,.0f}",
+    "S3 PUT / GET": "{puts:,.0f} / {gets:,.0f}",
+    "price of the requests": "${request_dollars:,.2f}",
+    "kept in S3": "{stored_gb:,.1f} GB, ${month_dollars:,.2f} a month",
+}
+FLEET = {
+    "replicas of the pipeline": "{pipelines:,}",
+    "queue-workers": "{queue_workers:,}",
+    "messages a second": "{messages_a_second:,.1f}",
+    **{f"used of {name}": f"{{loads[{name}]:.1%}}" for name in SERVERS},
+    "first bottleneck": "{bottleneck}",
+    "full at": "{least_hours:.2f} h",
+}
 
 
-def plan_page(largest: Sequence[Run]) -> str:
-    """Write the page from the largest run of each chunk."""
+def plan_page(largest: Sequence[Run], machine: Mapping[str, Any]) -> str:
+    """Return the page from the largest run of each chunk."""
     needs = [need(run) for run in largest]
-    head = ("", *(f"chunk {run.chunk:,} (measured at {run.items:,})" for run in largest))
-    lines = [INTRODUCTION, "## Whatever the time", "", *markdown_table(head, _need_rows(needs))]
-    for hours in HOURS:
-        fleets = [fleet(run, hours) for run in largest]
-        lines += ["", f"## In {hours:g} h", "", *markdown_table(head, _fleet_rows(fleets))]
-    return "\n".join(lines) + "\n"
-
-
-def _need_rows(needs: Sequence[Need]) -> list[tuple[str, ...]]:
-    return [
-        ("batches", *(f"{one.batches:,} of {one.batch_items:,}" for one in needs)),
-        ("opening / reduce of one", *(f"{one.open_seconds:.1f} s / {one.reduce_seconds:.1f} s" for one in needs)),
-        ("Redis, all batches open", *(f"{one.redis_bytes / MILLION:,.0f} MB" for one in needs)),
-        ("messages in NATS", *(f"{one.messages:,.0f}" for one in needs)),
-        ("S3 PUT / GET", *(f"{one.s3_puts:,.0f} / {one.s3_gets:,.0f}" for one in needs)),
-        ("price of the requests", *(f"${one.request_dollars:,.2f}" for one in needs)),
-        ("kept in S3", *(f"{one.stored_bytes / GB:,.1f} GB, ${one.month_dollars:,.2f} a month" for one in needs)),
+    needs = [one | {"redis_mb": one["redis_bytes"] / MILLION, "stored_gb": one["stored"] / GB} for one in needs]
+    parts = {"Whatever the time": (NEEDS, needs)}
+    parts |= {f"In {hours:g} h": (FLEET, [fleet(run, hours) for run in largest]) for hours in HOURS}
+    heads = ("", *(f"chunk {run['chunk']:,} (measured at {run['items']:,})" for run in largest))
+    tables = [
+        f"## {title}\n\n" + lines_of(heads, [(name, *map(form.format_map, columns)) for name, form in forms.items()])
+        for title, (forms, columns) in parts.items()
     ]
-
-
-def _fleet_rows(fleets: Sequence[Fleet]) -> list[tuple[str, ...]]:
-    loads = [(f"used of {name}", *(f"{one.loads[name]:.1%}" for one in fleets)) for name in fleets[0].loads]
-    return [
-        ("replicas of the pipeline", *(f"{one.pipelines:,}" for one in fleets)),
-        ("queue-workers", *(f"{one.queue_workers:,}" for one in fleets)),
-        ("messages a second", *(f"{one.messages_a_second:,.1f}" for one in fleets)),
-        *loads,
-        ("first bottleneck", *(one.bottleneck for one in fleets)),
-        ("full at", *(f"{one.least_hours:.2f} h" for one in fleets)),
-    ]
+    return as_page(f"{ITEMS:,} items, on paper", machine, INTRODUCTION, *tables)
