@@ -1,173 +1,98 @@
-"""The run: a map of the tests, a sample of mutants, and their verdicts."""
+"""The run: a session of cosmic-ray with a sample of mutants, the tests that judge each, and their verdicts."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
 import random
-import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+import uuid
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pytest
+from cosmic_ray.mutating import mutate_and_test
+from cosmic_ray.work_db import use_db
+from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkItem
 
-from bench.mutants.cases import Case, Touched, Verdict, make_case
-from bench.mutants.forks import OPTIONS, enter, run_forked
-from bench.mutants.lua import lua_mutants
-from bench.mutants.mapping import record_in
-from bench.mutants.modules import MODEL, judges
-from bench.mutants.python import python_mutants
-from bench.mutants.report import Scope
-from bench.mutants.stage import Job, job
+from bench.kit.publish import read_rows
+from bench.mutants.judges import Baseline, command, copy_of_tree, end_processes, failures, judges, measure, rooms
+from bench.mutants.report import CONTROL, Row, write
+from bench.mutants.sample import Change, choose, made_again, sample
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
+    from cosmic_ray.work_db import WorkDB
+    from cosmic_ray.work_item import WorkResult
     from rich.console import Console
 
-    from bench.mutants.cases import Mutant, Session
-    from bench.mutants.forks import Ground
-
-# Tests may take so many times longer than with nothing changed, all of them and one.
-SLOWER = 4
-GRACE = 30.0
-ONE_TEST = 20.0
 CONTROLS = 6
-
-Done = Callable[[Case, Verdict], None]
-
-
-class FirstFailure:
-    """A plugin that notes the first test that fails."""
-
-    def __init__(self, ground: Ground) -> None:
-        self._note = ground.note
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note the first failure: with -x there is one, and perhaps its teardown's."""
-        if report.failed and not self._note.exists():
-            self._note.write_text(report.nodeid)
-
-
-def run_judges(ground: Ground, tests: Sequence[str], timeout: float, seed: int) -> None:
-    """Run tests in the ground until one fails. Ends the process."""
-    enter(ground)
-    options = (*OPTIONS, "-x", "-o", f"timeout={timeout:.0f}", f"--hypothesis-seed={seed}")
-    os._exit(int(pytest.main([*options, *tests], plugins=[FirstFailure(ground)])))
-
-
-async def judge(case: Case, ground: Ground, seed: int) -> Verdict:
-    """Make the change in the ground, run its judges, and take the change back."""
-    if not case.sessions:
-        return Verdict("unreached", 0.0, "")
-    file = ground.tree / case.mutant.path
-    began = time.monotonic()
-    file.write_text(case.mutant.code)
-    try:
-        for session in case.sessions:
-            word, by = await _ask(session, ground, seed)
-            if word != "survived":
-                break
-    finally:
-        file.write_text(case.mutant.source)
-    return Verdict(word, time.monotonic() - began, by)
-
-
-async def _ask(session: Session, ground: Ground, seed: int) -> tuple[str, str]:
-    """Return the verdict's word, and the test that failed."""
-    timeout = max(ONE_TEST, SLOWER * session.slowest)
-    limit = SLOWER * session.seconds + GRACE
-    code = await run_forked(run_judges, ground, session.tests, timeout, seed, limit=limit)
-    if code is None:
-        return "timeout", ""
-    if code == pytest.ExitCode.OK:
-        return "survived", ""
-    # A module that cannot be imported ends pytest before the first test.
-    return "killed", ground.note.read_text() if ground.note.exists() else f"exit code {code}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The mutants for one module, the modules, the seed that chooses the mutants, and the jobs that judge them."""
+    """The number of mutants of each file, the files, the seed, rows of an earlier run, and a commit of tests."""
 
     per_module: int
-    modules: tuple[str, ...]
+    only: str
     seed: int
-    jobs: int
+    mutants: Path | None
+    tests: str
 
 
-async def run(plan: Plan, console: Console, begin: Callable[[Scope, int], None], done: Done) -> None:
-    """Call `begin` with the scope and how many cases there are, `done` with one verdict.
+def run(plan: Plan, console: Console, out: Path, machine: Mapping[str, Any]) -> list[Row]:
+    """Judge the mutants, and write the rows after each, so that an interrupted run leaves them; raises BenchError."""
+    rows: list[Row] = []
+    baselines: dict[tuple[str, ...], Baseline] = {}
+    earlier = read_rows(plan.mutants) if plan.mutants else []
+    with copy_of_tree(plan.tests) as tree, use_db(tree.parent / "session") as work:
+        changes = _with_controls(_changes(plan, earlier, work), plan.seed)
+        work.clear()
+        for done, change in enumerate(changes, 1):
+            item = _work_item(change)
+            work.add_work_item(item)
+            tests, key = judges(change.module), rooms(change.module)
+            baseline = baselines[key] = baselines.get(key) or measure(tests, plan.seed)
+            end_processes()
+            options = ("-x", *(f"--deselect={test}" for test in baseline.failing), *tests)
+            result = mutate_and_test(item.mutations, command(plan.seed, *options), baseline.limit)
+            work.set_result(item.job_id, result)
+            rows.append(verdict(change, result))
+            console.print(f"[{done}/{len(changes)}] {rows[-1]['verdict']}: {change.module}:{change.line}")
+            failing = sorted({test for one in baselines.values() for test in one.failing})
+            write(out, rows, failing, machine)
+    return rows
 
-    Raises BenchError and LocalError.
+
+def verdict(change: Change, result: WorkResult) -> Row:
+    """Return a row: killed, timeout or survived; `by` is the test that failed first."""
+    output = result.output or ""
+    word = "survived" if result.test_outcome == TestOutcome.SURVIVED else "killed"
+    by = failures(output)[:1]
+    return {**asdict(change), "verdict": "timeout" if output == "timeout" else word, "by": by[0] if by else ""}
+
+
+def _changes(plan: Plan, earlier: Sequence[Mapping[str, str]], work: WorkDB) -> list[Change]:
+    """Return the changes of the working directory's files; those of an earlier run only where they can be made."""
+    files = choose(plan.only)
+    if plan.mutants is None:
+        return list(sample(work, files, plan.per_module, plan.seed))
+    rows = [row for row in earlier if row["operator"] != CONTROL and Path(row["module"]) in files]
+    return [change for row in rows if (change := made_again(row))]
+
+
+def _with_controls(changes: Sequence[Change], seed: int) -> list[Change]:
+    """Add some that change nothing, in an order in which any beginning is a sample too.
+
+    Those have to survive, or all verdicts are worthless.
     """
-    async with contextlib.AsyncExitStack() as cleanup:
-        jobs: list[Job] = []
-        for _ in range(plan.jobs):
-            # All jobs have the same files, even if someone edits them meanwhile.
-            jobs.append(await cleanup.enter_async_context(job(jobs[0].ground.tree if jobs else None)))
-        mutants, places = sample(plan, jobs[0].ground.tree)
-        console.print("Running all judges once, with nothing changed ...")
-        touched = await make_map(jobs, plan.modules)
-        cases = [make_case(mutant, touched) for mutant in mutants]
-        waiting = deque(shuffled([*cases, *controls(cases, plan.seed)], plan.seed))
-        begin(Scope(places, len(touched.seconds) - len(touched.failed), tuple(sorted(touched.failed))), len(waiting))
-        async with asyncio.TaskGroup() as group:
-            for one in jobs:
-                group.create_task(_work(one, waiting, plan.seed, done))
+    rng = random.Random(f"{seed}:order")
+    controls = [
+        replace(change, operator=CONTROL, occurrence=0, new=change.old)
+        for change in rng.sample(changes, min(CONTROLS, len(changes)))
+    ]
+    return rng.sample([*changes, *controls], len(changes) + len(controls))
 
 
-def sample(plan: Plan, tree: Path) -> tuple[list[Mutant], dict[str, int]]:
-    """Choose the mutants; returns them, and the number of places for one in one module."""
-    mutants: list[Mutant] = []
-    places: dict[str, int] = {}
-    for module in plan.modules:
-        source = (tree / module).read_text()
-        rng = random.Random(f"{plan.seed}:{module}")
-        if module.endswith(".lua"):
-            every = lua_mutants(module, source)
-            places[module] = len(every)
-            mutants += rng.sample(every, min(plan.per_module, len(every)))
-        else:
-            chosen, places[module] = python_mutants(module, source, plan.per_module, rng)
-            mutants += chosen
-    return mutants, places
-
-
-async def make_map(jobs: Sequence[Job], modules: Sequence[str]) -> Touched:
-    """Run all judges with nothing changed, shared out to the jobs; the ledger's model alone, as it judges."""
-    files = judges(jobs[0].ground.tree)
-    shares = [files[number :: len(jobs)] for number in range(len(jobs))]
-    touched = Touched()
-    notes = await asyncio.gather(
-        *(record_in(one.ground, share, modules) for one, share in zip(jobs, shares, strict=True) if share)
-    )
-    if any(module.endswith(".lua") for module in modules):
-        await jobs[0].clean()
-        notes.append(await record_in(jobs[0].ground, [MODEL], modules))
-    for part in notes:
-        touched.add(part)
-    return touched
-
-
-def controls(cases: Sequence[Case], seed: int) -> list[Case]:
-    """Return some of the cases with nothing changed: they have to survive, or all verdicts are worthless."""
-    judged = [case for case in cases if case.sessions]
-    chosen = random.Random(f"{seed}:controls").sample(judged, min(CONTROLS, len(judged)))
-    return [replace(case, mutant=replace(case.mutant, code=case.mutant.source), control=True) for case in chosen]
-
-
-def shuffled(cases: list[Case], seed: int) -> list[Case]:
-    """Return the cases in an order in which any beginning of them is a sample too."""
-    return random.Random(f"{seed}:order").sample(cases, len(cases))
-
-
-async def _work(one: Job, waiting: deque[Case], seed: int, done: Done) -> None:
-    while waiting:
-        case = waiting.popleft()
-        await one.clean()
-        done(case, await judge(case, one.ground, seed))
+def _work_item(change: Change) -> WorkItem:
+    place = ((change.line, 0), (change.line, 1))
+    mutation = MutationSpec(change.module, change.operator, change.occurrence, *place)
+    return WorkItem.single(uuid.uuid4().hex, mutation)

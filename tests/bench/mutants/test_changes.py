@@ -1,25 +1,21 @@
-"""The changes that are made to a Lua script, and where none are made to Python."""
+"""The changes that are made to code, and where none are made."""
 
-import ast
 import re
 from pathlib import Path
 
 import pytest
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.work_db import use_db
 
-from bench.mutants.lua import lua_mutants
-from bench.mutants.protected import protected, statement_lines, statements
+from bench.mutants.operators import DropCall, LuaChange, lua_changes
+from bench.mutants.sample import Change, choose, made_again, make_change, protected, sample
 
 SCRIPTS = sorted((Path(__file__).parents[3] / "pipeline" / "ledger" / "lua").glob("*.lua"))
-QUOTED_OR_COMMENT = re.compile(r"'[^']*'|--.*")
 
 
-def kept_in(source: str) -> list[str]:
-    return QUOTED_OR_COMMENT.findall(source)
-
-
-def changes(source: str) -> list[str]:
+def changed(source: str) -> list[str]:
     """Return the changed sources."""
-    return [mutant.code for mutant in lua_mutants("some.lua", source)]
+    return [code for _, code in lua_changes(source)]
 
 
 @pytest.mark.parametrize(
@@ -46,10 +42,12 @@ def changes(source: str) -> list[str]:
         ("set_expiry()\n", ["\n"]),
         ("  call('DEL', LEDGER)\n", ["\n"]),
         ("if gone then return end\n", ["\n"]),
+        ("if a == '==' then -- ==\n", ["if a ~= '==' then -- ==\n"]),
+        ("x = '--' == y\n", ["x = '--' ~= y\n"]),
     ],
 )
-def test_a_line_has_its_changes(source: str, expected: list[str]) -> None:
-    assert changes(source) == expected
+def test_lua_line_has_its_changes(source: str, expected: list[str]) -> None:
+    assert changed(source) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,40 +57,33 @@ def test_a_line_has_its_changes(source: str, expected: list[str]) -> None:
         'x = "1 and 0 == not true"\n',
         "-- 1 and 0 == true\n",
         "x = y  -- not 1 < 0\n",
-        "x = '--', y\n",
         "x = KEYS[1]\n",
         "x = 1000000\n",
         "x = 0.1\n",
         "local function one(a)\n",
-        "call('HSET', LEDGER,\n",
+        "call('HSET', LEDGER,\n  tostring(x)\n)\n",
         "  call('GET', LEDGER), x)\n",
         "end\n",
     ],
 )
-def test_what_stays_as_it_is(source: str) -> None:
-    assert changes(source) == []
+def test_lua_line_without_changes(source: str) -> None:
+    assert changed(source) == []
 
 
-def test_code_beside_quotes_and_comments_is_changed() -> None:
-    assert changes("if a == '==' then -- ==\n") == ["if a ~= '==' then -- ==\n"]
-    assert changes("x = '--' == y\n") == ["x = '--' ~= y\n"]
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_changes_of_a_script_differ_and_touch_one_line(script: Path) -> None:
+    source = script.read_text()
+    codes = changed(source)
+    assert len({source, *codes}) == 1 + len(codes)
+    lines = source.splitlines()
+    assert {sum(a != b for a, b in zip(lines, code.splitlines(), strict=True)) for code in codes} <= {1}
 
 
-def test_every_change_to_a_script_is_another_and_keeps_quotes_and_comments() -> None:
-    sources = [path.read_text() for path in SCRIPTS]
-    mutants = [mutant for source in sources for mutant in lua_mutants("some.lua", source)]
-    codes = [mutant.code for mutant in mutants]
-    assert len({*sources, *codes}) == len(sources) + len(codes)
-    swaps = [mutant for mutant in mutants if mutant.what != "line dropped"]
-    assert len(swaps) > len(sources)
-    kept = [mutant for mutant in swaps if kept_in(mutant.code) == kept_in(mutant.source)]
-    assert kept == swaps
-
-
-def test_a_mutant_tells_its_change() -> None:
-    mutant = lua_mutants("some.lua", "x = 5\n  if a < b then\nend\n")[0]
-    assert (mutant.path, mutant.line, mutant.what) == ("some.lua", 2, "< to <=")
-    assert mutant.change() == ("if a < b then", "if a <= b then")
+def test_cosmic_ray_writes_a_script_back_with_one_change() -> None:
+    source = SCRIPTS[0].read_text()
+    last = len(changed(source)) - 1
+    assert mutate_code(source, LuaChange(), last) == changed(source)[last]
+    assert mutate_code(source, LuaChange(), last + 1) is None
 
 
 PYTHON = '''\
@@ -105,34 +96,58 @@ class One:
     size: int = 1
 
 
-def run(x: int = 2) -> None:
+async def run(x: int = 2) -> None:
     """Doc."""
     log.info("at %d", x)
-    keep(
+    await keep(
         x,
     )
-    if (
-        x
-    ):
-        return
+    y = keep()
 '''
 
 
-def test_what_says_nothing_of_behaviour_is_kept() -> None:
+def test_code_without_behaviour_is_not_changed() -> None:
     lines = PYTHON.splitlines()
-    kept = [lines[line - 1][column:end] for (line, column), (_, end) in protected(ast.parse(PYTHON))]
-    assert sorted(kept) == sorted(
-        ['Literal["a", "b"]', "dataclass(frozen=True)", "int", "int", "None", 'log.info("at %d", x)']
-    )
+    parts = [lines[line - 1][column:end] for (line, column), (_, end) in protected(PYTHON)]
+    expected = ['Literal["a", "b"]', "dataclass(frozen=True)", "int", "int", "None", 'log.info("at %d", x)']
+    assert sorted(parts) == sorted(expected)
 
 
-def test_a_call_can_be_dropped_but_no_docstring_and_no_log() -> None:
-    assert [ast.unparse(node) for node in statements(ast.parse(PYTHON))] == ["keep(x)"]
+def test_call_for_its_effect_is_dropped() -> None:
+    assert mutate_code(PYTHON, DropCall(), 1) == re.sub(r"await keep\(.*?\n    \)", "pass", PYTHON, flags=re.DOTALL)
+    assert mutate_code(PYTHON, DropCall(), 2) is None
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [(7, range(7, 8)), (10, range(10, 11)), (14, range(13, 16)), (15, range(13, 16)), (17, range(16, 19))],
-)
-def test_a_line_has_the_lines_of_its_statement(line: int, expected: range) -> None:
-    assert statement_lines(ast.parse(PYTHON), line) == expected
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a module, a script and a file that is never changed."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("modes/a.py", PYTHON), ("ledger/lua/b.lua", "return a == 1\n"), ("cli/c.py", "x = 1\n")):
+        path = tmp_path / "pipeline" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def test_sample_is_of_the_seed_and_of_changes_with_behaviour(tree: Path) -> None:
+    with use_db(tree / "session") as work:
+        chosen = [list(sample(work, choose(""), 9, seed)) for seed in (1, 1, 2)]
+    assert chosen[0] == chosen[1] != chosen[2]
+    assert sorted({change.operator for change in chosen[0] if change.module.endswith(".lua")}) == ["lua/Change"]
+    assert sorted(change.line for change in chosen[0] if change.module.endswith(".py")) == [7, 10, 13]
+    assert sorted({change.module for change in chosen[0]}) == ["pipeline/ledger/lua/b.lua", "pipeline/modes/a.py"]
+
+
+def test_change_is_made_again_where_its_line_has_moved(tree: Path) -> None:
+    script = tree / "pipeline" / "ledger" / "lua" / "b.lua"
+    change = make_change(script.read_text(), "pipeline/ledger/lua/b.lua", "lua/Change", 1)
+    assert change == Change("pipeline/ledger/lua/b.lua", "lua/Change", 1, 1, "return a == 1", "return a == 2")
+    row = {name: str(value) for name, value in vars(change).items()}
+    script.write_text("local c = 0\nreturn a == 1\n")
+    moved = made_again(row)
+    assert moved
+    assert (moved.occurrence, moved.line, moved.new) == (2, 2, change.new)
+    script.write_text("return b == 1\n")
+    assert made_again(row) is None
+    script.unlink()
+    assert made_again(row) is None

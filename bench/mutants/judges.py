@@ -1,0 +1,143 @@
+"""Tests in a copy of the tree: which ones judge a file, and what they say with nothing changed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+import psutil
+from cosmic_ray.testing import run_tests
+
+from bench.kit.errors import BenchError
+from bench.kit.machine import ROOT
+from pipeline.local.services.child_processes import child_processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Rooms whose tests judge a file beside those of its own room.
+BESIDE = {
+    "answers": ("tasks", "outputs"),
+    "base": ("modes",),
+    "batch": ("modes",),
+    "ledger": ("model", "batch"),
+    "openfaas": ("tasks", "modes"),
+    "sandbox": ("sql",),
+    "sql": ("outputs",),
+    "status": ("modes",),
+    "store": ("batch",),
+    "tasks": ("modes",),
+    "webhooks": ("base", "notify"),
+}
+# Tests may take so many times longer than with nothing changed, and these seconds more.
+SLOWER = 4
+GRACE = 30.0
+BASELINE = 3600.0
+_PYTEST = ("-m", "pytest", "--tb=no", "-rfE", "--numprocesses", "2", "--dist", "loadfile", "-m", "not attack")
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What the tests of some rooms say with nothing changed: failing ones judge nothing."""
+
+    failing: tuple[str, ...]
+    seconds: float
+
+    @property
+    def limit(self) -> float:
+        """Seconds that they may take with something changed."""
+        return SLOWER * self.seconds + GRACE
+
+
+def rooms(module: str) -> tuple[str, ...]:
+    """Return the rooms whose tests judge a file, its own first."""
+    room = module.split("/")[1] if module.count("/") > 1 else "base"
+    return room, *BESIDE.get(room, ())
+
+
+def judges(module: str) -> list[str]:
+    """Return the tests that judge a file below the working directory: those named after it, then its room's."""
+    words = set(Path(module).stem.split("_"))
+    folders = [Path("tests", room) for room in rooms(module) if Path("tests", room).is_dir()]
+    files = [path for folder in folders for path in sorted(folder.rglob("test_*.py"))]
+    return [str(path) for path in sorted(files, key=lambda path: not words <= set(path.stem.split("_")))]
+
+
+def command(seed: int, *options: str) -> str:
+    """Return the command that runs tests below the working directory."""
+    return shlex.join([sys.executable, *_PYTEST, f"--hypothesis-seed={seed}", *options])
+
+
+def measure(tests: list[str], seed: int) -> Baseline:
+    """Run tests with nothing changed; raises BenchError when they do not come to their end."""
+    end_processes()
+    began = time.monotonic()
+    _, output = run_tests(command(seed, *tests), BASELINE)
+    if " passed" not in output:
+        raise BenchError(f"the tests did not run with nothing changed:\n{output[-2000:]}")
+    return Baseline(tuple(failures(output)), time.monotonic() - began)
+
+
+def failures(output: str) -> list[str]:
+    """Return the tests that failed, as the end of pytest's output lists them."""
+    return _FAILED.findall(output)
+
+
+@contextlib.contextmanager
+def copy_of_tree(tests: str) -> Iterator[Path]:
+    """Work in a copy of the last commit, with the tests of another when one is named; nothing is left at the end.
+
+    Raises BenchError outside of a clone, or where there is no such commit.
+    """
+    with child_processes() as children, contextlib.ExitStack() as cleanup:
+        tree = (children.directory / "tree").resolve()
+        commit = _git(ROOT, "rev-parse", f"{tests or 'HEAD'}^{{commit}}")
+        _git(ROOT, "clone", "--quiet", "--shared", str(ROOT), str(tree))
+        if tests:
+            _git(tree, "rm", "-r", "--quiet", "tests")
+            _git(tree, "checkout", "--quiet", commit, "--", "tests")
+        cleanup.enter_context(contextlib.chdir(tree))
+        cleanup.callback(end_processes)
+        (tree.parent / "tmp").mkdir()
+        # Services of the user are not for tests of changed code.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "PYTEST_"))}
+        environment = {**kept, "PYTHONPATH": str(tree), "TMPDIR": str(tree.parent / "tmp")}
+        cleanup.enter_context(patch.dict(os.environ, environment, clear=True))
+        yield tree
+
+
+def end_processes() -> None:
+    """Kill the processes that tests left: all work below the folder of the copy. Then remove their files."""
+    folder = Path.cwd().parent
+    while left := [one for one in psutil.process_iter() if one.pid != os.getpid() and _is_inside(one, folder)]:
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left)
+    shutil.rmtree(folder / "tmp", ignore_errors=True)
+    (folder / "tmp").mkdir()
+
+
+def _is_inside(process: psutil.Process, folder: Path) -> bool:
+    with contextlib.suppress(psutil.Error, OSError):
+        return Path(process.cwd()).is_relative_to(folder)
+    return False
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, check=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BenchError(f"git {' '.join(arguments)} fails in {folder}") from error
+    return done.stdout.strip()
