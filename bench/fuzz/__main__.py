@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +18,6 @@ from bench.kit.publish import facts, markdown_table, publish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from bench.fuzz.run import Result
 
 KEPT = ROOT / "build" / "fuzz"
 
@@ -55,30 +52,25 @@ async def fuzz(seed: int, seconds: float) -> tuple[Result, str]:
 
 
 def markdown(result: Result, machine: Mapping[str, Any]) -> str:
-    """Return the page: the run, its answers by mode and status, and its violations."""
+    """Return the page: the run, its answers by operation and status, and its violations."""
     seen = result.seen
-    rows: dict[str, dict[str, int]] = defaultdict(dict)
-    for (mode, status), count in seen.counts.items():
-        if status != "-":
-            rows[mode][status] = count
-    statuses = sorted({status for row in rows.values() for status in row})
-    rows |= {"all": {status: sum(row.get(status, 0) for row in rows.values()) for status in statuses}}
-    table = [
-        (mode, *(row.get(status) or "" for status in statuses), sum(row.values()))
-        for mode, row in sorted(rows.items(), key=lambda pair: (pair[0] == "all", pair[0]))
-    ]
+    counts = {pair: count for pair, count in seen.counts.items() if pair[1] != "-"}
+    statuses = sorted({status for _, status in counts})
+    rows = {name: {status: counts.get((name, status), 0) for status in statuses} for name, _ in sorted(counts)}
+    rows["all"] = {status: sum(row[status] for row in rows.values()) for status in statuses}
     figures = {
         "seed": result.seed,
         "conversations": result.conversations,
         "seconds": f"{result.seconds:.0f}",
-        "answers": sum(rows["all"].values()),
-        "requests without an answer that needed one": seen.counts[("no answer", "-")],
+        "answers": sum(counts.values()),
+        "requests without an answer that needed one": seen.counts["no answer", "-"],
         "batches taken": len(seen.accepted),
         "violations": len(seen.violations),
     }
     lines = ["# Hostile requests", "", *facts(machine), "", *markdown_table(("figure", "value"), figures.items())]
-    lines += ["", "Answers by mode and status; `raw` is a broken request, or several in one.", ""]
-    lines += markdown_table(("mode", *statuses, "all"), table)
+    lines += ["", "Answers by operation and status; `raw` is a broken request, or several in one.", ""]
+    table = [(name, *(count or "" for count in row.values()), sum(row.values())) for name, row in rows.items()]
+    lines += markdown_table(("operation", *statuses, "all"), table)
     if seen.violations:
         lines += ["", "## Violations", "", *(f"- `{violation[:1000]}`" for violation in seen.violations)]
     return "\n".join([*lines, ""])

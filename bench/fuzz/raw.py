@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import http.client
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from hypothesis import strategies as st
 
-from bench.fuzz.steps import Raw
+if TYPE_CHECKING:
+    import socket
+
+PATIENCE = 30.0
+# For an incomplete request: the function may wait for the rest of it.
+SHORT_PATIENCE = 0.3
+
+
+class NoAnswerError(Exception):
+    """The connection ended, or stood still, without a whole answer; the text says which."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Bytes that are no whole request, or several; `answers` is the number of answers due, None for any."""
+
+    name: str
+    sent: bytes
+    answers: int | None = None
+
 
 _HOST = b"Host: x\r\n"
 _CLOSE = b"Connection: close\r\n"
@@ -85,3 +109,51 @@ raw_steps = st.one_of(st.sampled_from(_FIXED), st.sampled_from((*_FIXED, _BODY_B
 def _garble(request: bytes, place: int, bits: bytes) -> bytes:
     place %= len(request)
     return request[:place] + bits + request[place + 1 :]
+
+
+async def exchange(port: int, sent: bytes, *, whole: bool = True) -> bytes:
+    """Send bytes, and return all that comes back until the connection ends.
+
+    Without `whole` a connection that stands still is ended from here. Raises NoAnswerError for one that ought not to.
+    """
+    received = b""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(sent)
+        async with asyncio.timeout(PATIENCE if whole else SHORT_PATIENCE):
+            # A function that has answered already reads no more: both ways at once, or neither goes on.
+            while more := await reader.read(1 << 16):
+                received += more
+    except TimeoutError:
+        if whole:
+            raise NoAnswerError(f"no end within {PATIENCE:g} s, after {received[:100]!r}") from None
+    except OSError as error:
+        if whole and not received:
+            raise NoAnswerError(f"the connection broke ({type(error).__name__})") from error
+    finally:
+        writer.transport.abort()
+    return received
+
+
+def read_answers(received: bytes, method: str) -> list[tuple[int, bytes]]:
+    """Return status and body of the answers in the received bytes; raises NoAnswerError for one that is cut off."""
+    file = _Unclosable(received)
+    answers = []
+    while file.tell() < len(received):
+        response = http.client.HTTPResponse(cast("socket.socket", file), method=method)
+        try:
+            response.begin()
+            answers.append((response.status, response.read()))
+        except (http.client.HTTPException, ValueError) as error:
+            raise NoAnswerError(f"half an answer ({error!r}): {received[:100]!r}") from error
+    return answers
+
+
+class _Unclosable(io.BytesIO):
+    """A socket for http.client, which closes its file after an answer."""
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return self
+
+    def close(self) -> None:
+        """Stay open for the next answer."""

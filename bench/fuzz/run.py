@@ -6,24 +6,26 @@ import asyncio
 import json
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aiohttp import ClientError
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
 
+from bench.fuzz.calls import DEADLINE, FUNCTION, INPUTS, call_kinds
+from bench.fuzz.raw import raw_steps
 from bench.fuzz.sending import Seen, Sender
-from bench.fuzz.strategies import conversations
-from bench.fuzz.values import DEADLINE, INPUTS, valid_fields
-from bench.fuzz.wire import NoAnswerError
+from bench.fuzz.signed import signed_steps
 from bench.kit.leftovers import clean_within
-from pipeline.local.demo.bucket import Bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from bench.fuzz.sending import Step
     from bench.fuzz.stage import Stage
-    from bench.fuzz.steps import Step
 
+_KINDS: list[st.SearchStrategy[Step]] = [*call_kinds, *[signed_steps] * 4, raw_steps]
+_step: st.SearchStrategy[Step] = st.sampled_from(_KINDS).flatmap(lambda kind: kind)
 ENDED = frozenset({"done", "cancelled", "failed"})
 LANES = 3
 SHARED = 12
@@ -48,24 +50,19 @@ class Result:
 async def run(stage: Stage, number: int, *, rounds: int | None = None, until: float = 0.0) -> Result:
     """Hold conversations from a seed, for some rounds or until a `time.monotonic()`, then check what they left."""
     result, began = Result(number), time.monotonic()
-    loop = asyncio.get_running_loop()
-
-    def converse(steps: list[Step]) -> None:
-        result.conversations += 1
-        # Some conversations share their batches, so that one meets what another left.
-        prefix = f"fuzz-{number}-{result.conversations // SHARED:05d}"
-        asyncio.run_coroutine_threadsafe(_converse(Sender(stage, result.seen, prefix), steps), loop).result()
-
     done = 0
     while done < rounds if rounds is not None else time.monotonic() < until:
-        await asyncio.to_thread(_round, converse, number * 10_000 + done)
+        await asyncio.to_thread(_round, stage, result, number * 10_000 + done)
         done += 1
     result.seconds = time.monotonic() - began
     result.seen.violations += await _aftermath(stage, result.seen)
     return result
 
 
-def _round(converse: Callable[[list[Step]], None], number: int) -> None:
+def _round(stage: Stage, result: Result, number: int) -> None:
+    """Hold conversations, three steps at once. Some share their batches, so that one meets what another left."""
+    errors: list[Exception] = []
+
     @seed(number)
     @settings(
         max_examples=ROUND,
@@ -74,26 +71,20 @@ def _round(converse: Callable[[list[Step]], None], number: int) -> None:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(conversations)
+    @given(st.lists(_step, min_size=8, max_size=24))
     def hold(steps: list[Step]) -> None:
+        result.conversations += 1
+        sender = Sender(stage, result.seen, f"fuzz-{result.seed}-{result.conversations // SHARED:05d}")
         # hypothesis would print megabytes of steps with an error that is raised here.
         try:
-            converse(steps)
+            list(pool.map(sender.send, steps))
         except Exception as error:  # noqa: BLE001
             errors.append(error)
 
-    errors: list[Exception] = []
-    hold()
+    with ThreadPoolExecutor(LANES) as pool:
+        hold()
     if errors:
         raise errors[0]
-
-
-async def _converse(sender: Sender, steps: list[Step]) -> None:
-    async def lane(number: int) -> None:
-        for step in steps[number::LANES]:
-            await sender.send(step)
-
-    await asyncio.gather(*map(lane, range(LANES)))
 
 
 async def _aftermath(stage: Stage, seen: Seen) -> list[str]:
@@ -102,13 +93,13 @@ async def _aftermath(stage: Stage, seen: Seen) -> list[str]:
     for batch in sorted(seen.accepted):
         problems += await _end(stage, batch, seen)
     problems += await _canary(stage)
-    problems += await clean_within(SLACK, Bucket(stage.s3, stage.stack.s3.bucket), stage.redis)
-    stray = [key for key in await stage.objects() if not _is_known(key, seen.accepted)]
+    problems += await clean_within(SLACK, stage.bucket, stage.redis)
+    stray = [key for key in await stage.bucket.keys("") if not _is_known(key, seen.accepted)]
     if stray:
         problems.append(f"the bucket holds objects of no batch: {stray[:10]}")
     if restarts := stage.stack.restarts("pipeline"):
         problems.append(f"the function's process ended {restarts} times")
-    return problems + log_problems(stage.log, stage.token.decode())
+    return problems + log_problems(stage.log, stage.token.removeprefix("Bearer "))
 
 
 def log_problems(log: str, token: str) -> list[str]:
@@ -133,10 +124,10 @@ def _wrong_with(line: str) -> str:
 async def _end(stage: Stage, batch: str, seen: Seen) -> list[str]:
     limit = time.monotonic() + DEADLINE + SLACK
     if await _outlives(stage, batch):
-        await stage.call(b"cancel", batch)
+        await stage.call("cancel", batch)
     state: str = ""
     while time.monotonic() < limit:
-        status, document = await stage.call(b"status", batch)
+        status, document = await stage.call("status", batch)
         state = document.get("state", "")
         if state in ENDED or (status == 404 and batch in seen.deleted):  # noqa: PLR2004
             return []
@@ -146,11 +137,8 @@ async def _end(stage: Stage, batch: str, seen: Seen) -> list[str]:
 
 async def _outlives(stage: Stage, batch: str) -> bool:
     """Return whether the deadline of the batch is later than this run waits."""
-    if f"{batch}/spec.json" not in await stage.objects(f"{batch}/spec.json"):
-        return False
-    answer = await stage.s3.get_object(Bucket=stage.stack.s3.bucket, Key=f"{batch}/spec.json")
-    submission: dict[str, Any] = json.loads(await answer["Body"].read())
-    return bool(submission["fields"].get("deadline", 86400) > DEADLINE)
+    stored = await stage.bucket.get(f"{batch}/spec.json")
+    return stored is not None and json.loads(stored)["fields"].get("deadline", 86400) > DEADLINE
 
 
 async def _canary(stage: Stage) -> list[str]:
@@ -158,14 +146,14 @@ async def _canary(stage: Stage) -> list[str]:
     batch = f"canary-{time.monotonic_ns()}"
     document: dict[str, Any] = {}
     try:
-        status, document = await stage.call(b"batch", batch, body=json.dumps(valid_fields()).encode())
+        status, document = await stage.call("batch", batch, input="rows.csv", function=FUNCTION, deadline=DEADLINE)
         limit = time.monotonic() + DEADLINE + SLACK
         while document.get("state") not in ENDED and status < 400 and time.monotonic() < limit:  # noqa: PLR2004
             await asyncio.sleep(POLL)
-            status, document = await stage.call(b"status", batch)
+            status, document = await stage.call("status", batch)
         done = (document.get("state"), document.get("succeeded")) == ("done", 7)
-        deleted = done and (await stage.call(b"delete", batch))[0]
-    except NoAnswerError as error:
+        deleted = done and (await stage.call("delete", batch))[0]
+    except ClientError as error:
         return [f"the canary: {error}"]
     return [] if deleted == 200 else [f"the canary: {status} {document}"]  # noqa: PLR2004
 

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import json
 import secrets
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from aiohttp import ClientSession
 from yarl import URL
 
-from bench.fuzz.values import FUNCTION, INPUTS
-from bench.fuzz.wire import Answer, Request, ask
+from bench.fuzz.calls import FUNCTION, INPUTS
+from bench.fuzz.signed import SignedAnswer
+from bench.kit.leftovers import INDEX, MARKS
 from bench.kit.machine import ROOT
 from bench.kit.stack import open_redis
+from pipeline.local.demo.bucket import Bucket, open_bucket
 from pipeline.local.openfaas.functions import FunctionSpec
-from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import LocalStack, local_stack
 from pipeline.request import PROBE_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
     from pathlib import Path
 
     from redis.asyncio import Redis
-    from types_aiobotocore_s3 import S3Client
 
     from pipeline.local.openfaas.proxy import Answer as Passed
     from pipeline.local.openfaas.proxy import Exchange
 
+T = TypeVar("T")
 PIPELINE = "pipeline"
 CALLBACK_DELAY = 1.0
 SETTINGS = {"sweep_interval": "0.2", "task_timeout": "4", "ack_wait": "1"}
@@ -45,19 +47,11 @@ _CONTENTS = {
 }
 
 
-class SignedAnswer(NamedTuple):
-    """A task's answer, and the query of the URL that it answers."""
-
-    query: bytes
-    body: bytes
-    signature: bytes
-
-
 @dataclass
 class Record:
     """The traffic of the queue: the queries of signed URLs by purpose, and the answers of tasks, the newest last."""
 
-    queries: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    queries: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     answers: list[SignedAnswer] = field(default_factory=list)
 
     async def intercept(self, exchange: Exchange, proceed: Callable[[], Awaitable[Passed]]) -> Passed:
@@ -71,55 +65,58 @@ class Record:
         if exchange.function == PIPELINE and exchange.kind == "message":
             signature = answer.headers.get("X-Pipeline-Signature", "")
             if signature:
-                self.answers.append(SignedAnswer(_query(exchange.path), answer.body, signature.encode()))
+                self.answers.append(SignedAnswer(_query(exchange.path), answer.body, signature))
         return answer
 
 
-def _query(url: str) -> bytes:
-    return urlsplit(url).query.encode()
+def _query(url: str) -> str:
+    return urlsplit(url).query
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The stack, its clients, and the token that the function asks for."""
+    """The stack, its clients, and the header that the function asks for; requests come from other threads."""
 
     stack: LocalStack
     redis: Redis
-    s3: S3Client
+    bucket: Bucket
     record: Record
-    token: bytes
+    token: str
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def url(self) -> str:
+        """The address of the function itself."""
+        return self.stack.gateway.functions[PIPELINE].replicas[0].url
 
     @property
     def port(self) -> int:
-        """The port of the function itself."""
-        return URL(self.stack.gateway.functions[PIPELINE].replicas[0].url).port or 0
+        """Its port."""
+        return URL(self.url).port or 0
 
     @property
     def log(self) -> str:
         """The log of the function."""
         return (self.stack.directory / f"{PIPELINE}-0.log").read_text(errors="replace")
 
-    @property
-    def authorization(self) -> tuple[bytes, bytes]:
-        """The header with the token."""
-        return (b"Authorization", b"Bearer " + self.token)
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the loop of the stack, from another thread."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
-    async def call(self, mode: bytes, batch: str, *, body: bytes = b"") -> tuple[int, dict[str, Any]]:
+    async def call(self, mode: str, batch: str, **fields: object) -> tuple[int, dict[str, Any]]:
         """Call the function as an honest caller."""
-        headers = [self.authorization, (b"X-Mode", mode), (b"X-Batch-Id", batch.encode())]
-        answer: Answer = await ask(self.port, Request(b"POST", b"/", headers, body))
-        document: dict[str, Any] = json.loads(answer.body)
-        return answer.status, document
+        headers = {"Authorization": self.token, "X-Mode": mode, "X-Batch-Id": batch}
+        async with ClientSession() as session, session.post(self.url, headers=headers, json=fields or None) as answer:
+            document: dict[str, Any] = await answer.json()
+            return answer.status, document
 
-    async def objects(self, prefix: str = "") -> list[str]:
-        """List the bucket."""
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.stack.s3.bucket, Prefix=prefix)
-        return [entry["Key"] async for page in pages for entry in page.get("Contents", [])]
-
-    async def keys(self, batch: str) -> list[str]:
-        """Return the keys of a batch in Redis, and the index where the batch is in it."""
-        keys = [key.decode() async for key in self.redis.scan_iter(match=f"{PIPELINE}:{{{batch}}}*", count=10_000)]
-        return keys + [f"{PIPELINE}:open"] * (await self.redis.zscore(f"{PIPELINE}:open", batch) is not None)
+    async def left_of(self, batch: str) -> list[str]:
+        """Return the keys of a batch in Redis, the index where the batch is in it, and its objects."""
+        left = [key.decode() async for key in self.redis.scan_iter(match=f"{PIPELINE}:{{{batch}}}*", count=10_000)]
+        left += [INDEX] * (await self.redis.zscore(INDEX, batch) is not None)
+        for prefix in (batch, f"{MARKS}{batch}", f"ended/{PIPELINE}/{batch}"):
+            left += await self.bucket.keys(prefix)
+        return left
 
 
 @contextlib.asynccontextmanager
@@ -140,8 +137,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         # So that a forged answer can come before the real one.
         stack.gateway.callbacks_hook = lambda _: (CALLBACK_DELAY,)
         await stack.add_pipeline(1, SETTINGS)
-        redis = await enter(open_redis(stack))
-        s3 = await enter(s3_client(stack.s3))
+        redis, bucket = await enter(open_redis(stack)), await enter(open_bucket(stack.s3))
         for key in INPUTS:
-            await s3.put_object(Bucket=stack.s3.bucket, Key=key, Body=_CONTENTS[key])
-        yield Stage(stack, redis, s3, record, token.encode())
+            await bucket.put(key, _CONTENTS[key])
+        yield Stage(stack, redis, bucket, record, f"Bearer {token}", asyncio.get_running_loop())

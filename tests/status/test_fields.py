@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from bench.fuzz.description import resolve
+from bench.fuzz.described import resolve
 from pipeline.client.progress import Progress
 from pipeline.status import fields
 from pipeline.status.fields import Status

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from bench.fuzz.description import description, fixed, modes, resolve
+from bench.fuzz.described import description, fixed, modes, resolve
 from pipeline import errors
 from pipeline.errors import PipelineError
 from pipeline.handler import MODES, Signed
