@@ -1,4 +1,4 @@
-"""Clusters shared by the tests of a module."""
+"""Clusters shared by all tests of a session."""
 
 from collections.abc import AsyncIterator
 
@@ -9,25 +9,25 @@ from pipeline.local.openfaas.message_queue import once
 from tests.rigs.openfaas.cluster import SHORT_SILENCE, Cluster, cluster
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def steady(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
     """One replica on a platform that loses nothing, 16 queue-workers."""
     async with cluster(tmp_path_factory.mktemp("steady")) as running:
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shaky_module(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shaky_session(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
     """Two replicas that count a message as lost after seconds."""
     folder = tmp_path_factory.mktemp("shaky")
     async with cluster(folder, workers=8, redelivery=1.0, replicas=2, **SHORT_SILENCE) as running:
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def shaky(shaky_module: Cluster) -> AsyncIterator[Cluster]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def shaky(shaky_session: Cluster) -> AsyncIterator[Cluster]:
     """The same, its faults taken out after each test."""
-    await shaky_module.replicas_live()
-    yield shaky_module
-    shaky_module.stack.gateway.callbacks_hook = once
-    shaky_module.stack.gateway.messages_hook = once
+    await shaky_session.replicas_live()
+    yield shaky_session
+    shaky_session.stack.gateway.callbacks_hook = once
+    shaky_session.stack.gateway.messages_hook = once

@@ -11,13 +11,13 @@ from bench.chaos.plan import EVERYTHING, SHORT, make_plan
 from bench.chaos.run import Result, Series, run, run_all
 from bench.chaos.stage import Stage, stage
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SEEDS = range(1, 26)
 SIDE_BY_SIDE = 3
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def chaos() -> AsyncIterator[Stage]:
     """One stack whose services and replicas may be killed."""
     async with stage() as running:

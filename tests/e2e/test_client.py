@@ -18,7 +18,7 @@ from tests.rigs.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ROWS = ["good 1", "fail 422", "binary", 'a "quoted", row', "good 1", "big 3000"]
 CSV = pl.DataFrame({"id": [str(number) for number in range(len(ROWS))], "url": ROWS, "status": ["mine"] * len(ROWS)})

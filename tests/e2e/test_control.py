@@ -8,7 +8,7 @@ import pytest
 from tests.rigs.openfaas.cluster import TOKEN, Cluster, cluster, urls
 from tests.rigs.waiting import wait_until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NEXT = "the-next-token-of-the-tests"
 

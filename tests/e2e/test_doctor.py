@@ -15,7 +15,7 @@ from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import LocalStack, local_stack
 from tests.rigs.images import function, image_environment
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 TOKEN = "a-token-of-the-tests"
 QUEUE = "queue: there and back"
 TIMEOUTS = {"exec_timeout", "read_timeout", "write_timeout", "task_timeout", "ack_wait"}
@@ -23,7 +23,7 @@ TIMEOUTS = {"exec_timeout", "read_timeout", "write_timeout", "task_timeout", "ac
 AT_ONCE = {"healthcheck_interval": "0s"}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def sound(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
     """A platform as in pipeline/docs/deploy.md: a Redis with persistence, a token, timeouts as in stack.yml."""
     log = tmp_path_factory.mktemp("doctor") / "calls.ndjson"

@@ -9,7 +9,7 @@ from pipeline.local.openfaas.message_queue import Callback, Message
 from tests.rigs.openfaas.cluster import Cluster, to_csv, urls
 from tests.rigs.waiting import wait_until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def _outcomes(summary: dict[str, dict[str, Sequence[dict[str, object]]]]) -> list[tuple[object, ...]]:

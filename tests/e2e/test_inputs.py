@@ -11,7 +11,7 @@ import pytest
 
 from tests.rigs.openfaas.cluster import Cluster, to_csv, urls
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.parametrize(

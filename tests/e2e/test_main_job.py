@@ -5,7 +5,7 @@ import pytest
 from tests.rigs.openfaas.cluster import Cluster, to_csv, urls
 from tests.rigs.waiting import wait_until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.parametrize(("count", "chunk", "tasks"), [(2000, "1", 2000), (100, "7", 15), (900, "auto", 113)])

@@ -7,7 +7,7 @@ import pytest
 
 from tests.rigs.openfaas.cluster import Cluster, urls
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def _by_item(entries: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:

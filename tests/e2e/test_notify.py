@@ -13,7 +13,7 @@ from pipeline.local.openfaas.functions import FunctionSpec
 from tests.rigs.openfaas.cluster import SHORT_SILENCE, Cluster, cluster, urls
 from tests.rigs.waiting import wait_until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 # Verifies its notifications, logs their ids, and submits the input of the first batch again.
 NEXT = """
 import json
@@ -52,7 +52,7 @@ async def until_delivered(running: Cluster, batch: str) -> dict[str, Any]:
         status = await running.status(batch)
         return status if {notice["state"] for notice in status["notifications"]} == {"delivered"} else {}
 
-    return await wait_until(delivered, within=60)
+    return await wait_until(delivered)
 
 
 async def test_end_of_a_batch_starts_the_next_batch(tmp_path: Path) -> None:

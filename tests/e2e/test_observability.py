@@ -13,7 +13,7 @@ from tests.rigs.metric_samples import Counts, parse
 from tests.rigs.openfaas.cluster import Cluster, cluster, urls
 from tests.rigs.waiting import wait_until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ITEMS = 60
 

@@ -12,7 +12,7 @@ from pipeline.local.openfaas.message_queue import Message
 from tests.rigs.openfaas.cluster import Cluster, cluster, urls
 from tests.rigs.waiting import wait_until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MEGABYTE = 1_000_000
 
@@ -38,13 +38,14 @@ class Peak:
             await asyncio.sleep(0.01)
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def alone(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
     """A cluster for one test, so that its memory is not shared."""
     async with cluster(tmp_path_factory.mktemp("alone"), workers=4) as running:
         yield running
 
 
+@pytest.mark.attack
 async def test_million_rows_are_accepted_at_once_and_never_flood_the_queue(alone: Cluster) -> None:
     deepest = 0
     window = 100
@@ -72,6 +73,7 @@ async def test_million_rows_are_accepted_at_once_and_never_flood_the_queue(alone
     assert window // 2 < deepest <= window + 4
 
 
+@pytest.mark.attack
 async def test_hundred_thousand_results_are_reduced_in_bounded_memory(alone: Cluster) -> None:
     rows = [f"big 198 {number}" for number in range(100_000)]
     async with Peak(alone.stack.pids("pipeline")[0]) as peak:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.rigs.openfaas.cluster import Cluster, urls
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LABELS = "SELECT label, count(*) AS n FROM results GROUP BY label ORDER BY n DESC"
 

@@ -10,7 +10,7 @@ import pytest
 from tests.rigs.openfaas.cluster import SHORT_SILENCE, Cluster, cluster, urls
 from tests.rigs.waiting import wait_until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def ask(running: Cluster, mode: str, batch: str, **query: str) -> None:

@@ -9,7 +9,7 @@ from tests.rigs.browser.documents import ended, status
 from tests.rigs.browser.visitor import Visitor
 from tests.rigs.waiting import wait_until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NAMES = ("Pause", "Resume", "Redrive", "Cancel", "Delete")
 FITTING = {

@@ -13,16 +13,16 @@ from tests.rigs.browser.visitor import Visitor, visitor_of
 from tests.rigs.openfaas.cluster import Cluster, cluster
 from tests.rigs.openfaas.model_function import MARKUP
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
     async with cluster(tmp_path_factory.mktemp("page"), workers=4) as running:
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def guest(browser: Browser, platform: Cluster) -> AsyncIterator[Visitor]:
     """A tab at the gateway; a forbidden event in it fails the test."""
     served = Served(Service(), f"{platform.url}/", platform.stack.gateway_url)

@@ -8,7 +8,7 @@ from tests.rigs.browser.service import PREFIX, Seen
 from tests.rigs.browser.visitor import HIDE, Visitor
 from tests.rigs.waiting import wait_until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 REBUILT = "Redis has lost batch 'monday', and it is being rebuilt: try again in a moment"
 # No silence is too long, so that only the test ends a stream.

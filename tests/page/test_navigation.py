@@ -7,7 +7,7 @@ from tests.rigs.browser.documents import brief, ended, status
 from tests.rigs.browser.visitor import HIDE, Visitor
 from tests.rigs.waiting import wait_until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TOKEN = "a-token-of-the-tests"
 

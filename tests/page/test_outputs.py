@@ -8,7 +8,7 @@ from playwright.async_api import expect
 from tests.rigs.browser.documents import NOW, ended, notification, outputs, status
 from tests.rigs.browser.visitor import HIDE, Visitor
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_outputs_are_links_that_open_in_a_new_tab(visitor: Visitor) -> None:

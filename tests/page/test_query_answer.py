@@ -6,7 +6,7 @@ from playwright.async_api import expect
 from tests.rigs.browser.documents import BIDI, MARKUP, answer, status
 from tests.rigs.browser.visitor import Visitor
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_answer_of_a_query_is_a_table(visitor: Visitor) -> None:

@@ -9,7 +9,7 @@ from playwright.async_api import expect
 from tests.rigs.browser.documents import BIDI, MARKUP, NOW, brief, ended, failure, status
 from tests.rigs.browser.visitor import Visitor
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_batch_view_shows_every_field(visitor: Visitor) -> None:
