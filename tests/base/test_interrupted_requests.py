@@ -17,7 +17,7 @@ from pipeline.errors import PipelineError, TooLargeError
 from pipeline.metrics import Metrics
 from pipeline.request import Response
 from pipeline.settings.environment import Settings, read_settings
-from tests.rigs.waiting import wait_until
+from tests.rigs.waiting import PATIENCE, wait_until
 
 SETTINGS = read_settings({"s3_bucket": "rows", "sweep_interval": "3600"})
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nX-Mode: batch\r\n"
@@ -73,7 +73,7 @@ async def answer_to(sent: bytes) -> tuple[bytes, bytes]:
         assert running.port is not None
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
         writer.write(sent)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             head, _, body = (await reader.readuntil(b"}")).partition(b"\r\n\r\n")
         writer.close()
     return head.split()[1], body
@@ -163,7 +163,7 @@ async def test_stream_ends_when_its_client_disconnects(
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await reader.readuntil(b"piece")
         writer.close()
-        await asyncio.wait_for(ended.wait(), 30)
+        await asyncio.wait_for(ended.wait(), PATIENCE)
     finally:
         await runner.cleanup()
     assert caplog.records == []

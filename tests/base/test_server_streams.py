@@ -8,6 +8,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from pipeline import server
 from pipeline.request import Response
 from tests.rigs.function.stub_server import SETTINGS, Client, Stub
+from tests.rigs.waiting import PATIENCE
 
 
 async def _pieces(go_on: asyncio.Event, ended: asyncio.Event) -> AsyncGenerator[bytes, None]:
@@ -31,7 +32,7 @@ async def test_stream_is_sent_in_pieces_and_ends_with_its_client(server_client: 
         go_on.set()
         assert await response.content.readexactly(6) == b"second"
         response.close()
-    await asyncio.wait_for(ended.wait(), 30)
+    await asyncio.wait_for(ended.wait(), PATIENCE)
 
 
 async def test_no_stream_follows_the_answer_to_a_head_request(stub: Stub) -> None:
@@ -40,7 +41,7 @@ async def test_no_stream_follows_the_answer_to_a_head_request(stub: Stub) -> Non
         assert running.port is not None
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
         writer.write(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET /_/health HTTP/1.1\r\nHost: x\r\n\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             first = await reader.readuntil(b"\r\n\r\n")
             second = await reader.readuntil(b"OK\r\n")
         writer.close()

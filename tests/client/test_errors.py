@@ -9,6 +9,7 @@ import pytest
 from pipeline.client import BrokenError, CallError, Pipeline, RefusedError, UnreachableError
 from pipeline.local.services.ports import free_port
 from tests.rigs.client.contract import TOKEN, Answer, contract, open_client
+from tests.rigs.waiting import PATIENCE
 
 QUICK = {"Retry-After": "0"}
 OPENED = Answer({"batch_id": "b-1", "batch_size": 10, "tasks": 10, "status_url": "http://x"}, 201)
@@ -92,7 +93,7 @@ async def test_retry_after_beyond_the_patience_is_final() -> None:
     async with open_client(patience=30) as (server, pipeline):
         server.answer("cancel", Answer({"error": "much later"}, 503, headers={"Retry-After": "31"}))
         with pytest.raises(BrokenError, match="much later"):
-            await asyncio.wait_for(pipeline.batch("b").cancel(), 10)
+            await asyncio.wait_for(pipeline.batch("b").cancel(), PATIENCE)
     assert len(server.seen) == 1
 
 

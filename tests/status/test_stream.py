@@ -11,6 +11,7 @@ import pytest
 from pipeline.errors import UnavailableError
 from pipeline.status import stream as streaming
 from pipeline.status.stream import stream, version_of
+from tests.rigs.waiting import PATIENCE
 
 RUNNING = {"state": "running", "settled": 1, "elapsed": 1.0, "eta": 3.0, "rate": 0.3}
 LATER = {"state": "running", "settled": 1, "elapsed": 2.0, "eta": 4.0, "rate": 0.2}
@@ -101,7 +102,7 @@ async def test_stream_ends_after_its_longest_time_during_a_slow_read(monkeypatch
 
     response = stream(RUNNING, read, lambda _: False, "", asyncio.Event())
     assert response.stream is not None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         _, *rest = [piece async for piece in response.stream]
     assert [piece.decode().strip() for piece in rest] == [status_event(RUNNING)]
     assert given_up.is_set()

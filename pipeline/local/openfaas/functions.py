@@ -13,7 +13,7 @@ from pipeline.local.services.child_processes import Child, Children
 from pipeline.local.services.ports import HOST, free_port
 from pipeline.local.services.readiness import failure_to_start
 
-_START_TIMEOUT = 60.0
+_START_TIMEOUT = 120.0
 _PROBE = aiohttp.ClientTimeout(total=2)
 _POLL = 0.02
 _PORT_TRIES = 3

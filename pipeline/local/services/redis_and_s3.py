@@ -25,7 +25,7 @@ from pipeline.local.services.s3_client import S3Info
 
 REGION = "us-east-1"
 BUCKET = "pipeline-local"
-_START_TIMEOUT = 30.0
+_START_TIMEOUT = 120.0
 _TRIES = 5
 # As Redis and SeaweedFS say it.
 _PORT_TAKEN = ("in use", "is not available")

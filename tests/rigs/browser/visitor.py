@@ -18,7 +18,7 @@ HIDE = """hidden => {
     Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
-PATIENCE = 15_000
+PATIENCE = 120_000
 expect.set_options(timeout=PATIENCE)
 
 

@@ -16,7 +16,7 @@ SCRIPTS = {"faas-cli": "tests.rigs.docs.programs.faas_cli", "pipeline": "pipelin
 SCRIPTS |= {name: f"tests.rigs.docs.programs.{name}" for name in STAND_INS if shutil.which(name) is None}
 
 # Seconds after which a command fails its own test.
-LONGEST = 60.0
+LONGEST = 300.0
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class Cluster:
             document: dict[str, Any] = await response.json()
             return document
 
-    async def ended(self, batch: str, *, within: float = 60.0) -> dict[str, Any]:
+    async def ended(self, batch: str) -> dict[str, Any]:
         """Wait until a batch has ended; returns its final status. A replica that is stopping may answer 502."""
 
         async def final() -> dict[str, Any]:
@@ -107,7 +107,7 @@ class Cluster:
                 status: dict[str, Any] = await response.json() if response.status == 200 else {"state": "unknown"}
             return status if status["state"] in ENDED else {}
 
-        return await wait_until(final, within=within)
+        return await wait_until(final)
 
     async def summary(self, batch: str) -> dict[str, Any]:
         """Read a batch's summary."""

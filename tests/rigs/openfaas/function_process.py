@@ -14,7 +14,7 @@ from pipeline.local.services.ports import free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TIMEOUT = 30
+TIMEOUT = 300
 
 
 @contextmanager
