@@ -79,9 +79,9 @@ clean: ## remove what the other targets made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# uv installs in seconds, pinned by hash like everything else; its 38 MB leave .venv again. Where it has no wheel, or cannot
-# reach a registry that only pip is set up for, pip does all. Last comes the project itself, as a link to here: it brings
-# the command `pipeline`, and takes what builds it from the lock.
+# uv installs in seconds, pinned by hash like everything else; its 38 MB leave .venv again. Where it has no wheel, or
+# cannot reach a registry that only pip is set up for, pip does all. Last comes the project itself, as a link to here:
+# it brings the command `pipeline`, and takes what builds it from the lock.
 define install
 	@echo "Setting up $(VENV) for $(2): `grep -c == $(1)` packages, once" >&2
 	@pip="`cat $(VENV)/.pip` --disable-pip-version-check install --no-input"; \
@@ -103,7 +103,8 @@ $(LOCAL): requirements-local.lock requirements.lock
 	@command -v $(PYTHON) >/dev/null || { echo 'error: $(PYTHON) not found: install Python 3.11 or newer' >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: $(PYTHON) is `$(PYTHON) -V 2>&1`: install 3.11 or newer, or say PYTHON=python3.12" >&2; exit 1; }
-	@if $(PYTHON) -c 'import venv' 2>/dev/null && $(PYTHON) -m pip --python "`command -v $(PYTHON)`" --version >/dev/null 2>&1; then \
+	@if $(PYTHON) -c 'import venv' 2>/dev/null \
+	  && $(PYTHON) -m pip --python "`command -v $(PYTHON)`" --version >/dev/null 2>&1; then \
 	  $(PYTHON) -m venv --clear --without-pip $(VENV) && pip='$(PYTHON) -m pip --python $(VENV)/bin/python'; \
 	elif $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
 	  $(PYTHON) -m venv --clear $(VENV) && pip='$(RUN) pip'; \
