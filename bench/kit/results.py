@@ -98,12 +98,25 @@ def as_page(title: str, machine: Machine, *parts: str) -> str:
     return "\n\n".join([f"# {title}", origin(machine), *parts]) + "\n"
 
 
-def table(frame: pl.DataFrame, columns: Mapping[str, tuple[str, str]]) -> str:
-    """Return a table in Markdown: under each heading a column of the frame in a format, nothing for null."""
-    cells = (
-        ["" if value is None else f"{value:{form}}" for value in frame[column]] for column, form in columns.values()
-    )
-    return lines_of(tuple(columns), list(zip(*cells, strict=True)))
+def table(frame: pl.DataFrame, columns: Mapping[str, tuple[str, str]] | None = None) -> str:
+    """Return a table in Markdown: under each heading a column of the frame in a format, nothing for null.
+
+    Without columns it has all of them, with four digits of fractions.
+    """
+    columns = columns or {name.replace("_", " "): (name, "") for name in frame.columns}
+    cells = [[_text(value, form) for value in frame[column]] for column, form in columns.values()]
+    return lines_of(tuple(columns), zip(*cells, strict=True))
+
+
+def figures_table(figures: Mapping[str, Any]) -> str:
+    """Return a table in Markdown with a line for each figure."""
+    return lines_of(("figure", "value"), [(name, _text(value, "")) for name, value in figures.items()])
+
+
+def _text(value: Any, form: str) -> str:
+    if isinstance(value, float) and not form:
+        form = ",.0f" if abs(value) >= 10 ** (DIGITS - 1) else f".{DIGITS}g"
+    return "" if value is None else f"{value:{form or (',' if type(value) is int else '')}}"
 
 
 def lines_of(heads: Sequence[str], lines: Iterable[Sequence[object]]) -> str:

@@ -23,7 +23,7 @@ from bench.kit.cli import Out, new_app, new_console, run_to_end
 from bench.kit.errors import BenchError
 from bench.kit.machine import RESULTS, describe_machine
 from bench.kit.pages import wrap
-from bench.kit.results import as_page, lines_of, publish_rows, read_frame, read_machine
+from bench.kit.results import as_page, figures_table, publish_rows, read_frame, read_machine
 from bench.kit.stack import model_spec
 from pipeline.client import Pipeline
 from pipeline.local.services.ports import HOST, free_ports
@@ -151,7 +151,7 @@ def render(folder: Path) -> dict[str, str]:
         f"{rows.height} batches ended while the server that they notify was down for {one['down_seconds']:g} s. "
         f"Meanwhile one of two replicas was killed every {one['kill_seconds']:g} s, and Redis emptied at half-time."
     )
-    lines = lines_of(("figure", "value"), figures.row(0, named=True).items())
+    lines = figures_table(figures.row(0, named=True))
     return {f"{NAME}.md": as_page("Notifications while their receiver is down", machine, text, lines)}
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from bench.kit.processes import MIB, Memory
+from bench.kit.processes import Memory
 from bench.kit.stack import pids
 
 if TYPE_CHECKING:
@@ -69,8 +69,6 @@ class Sampler:
                 "collect_ms": " ".join(f"{1000 * record.seconds:.0f}" for record in collects),
                 "collects_refused": sum(record.status != OK for record in collects),
                 "rss_mb": self._memory.samples[-1][1],
-                "redis_used_mb": (await self._site.redis.info("memory"))["used_memory"] / MIB,
-                "redis_keys": await self._site.redis.dbsize(),
             }
         )
         self._deepest = 0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from bench.kit.cli import Out, Repeats, fail, new_app, new_console, parse_numbers, run_to_end
-from bench.kit.errors import BenchError
 from bench.kit.machine import RESULTS, describe_machine
 from bench.kit.results import publish_rows
 from bench.speed.parallelism import platforms
@@ -17,8 +16,8 @@ from bench.speed.parallelism.report import NAME, render
 from bench.speed.parallelism.ways import WAYS, Sweep
 from pipeline.local.services.s3_client import S3Info
 
-if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
+EVERY_WAY = ",".join(WAYS)
+S3_VARIABLES = ("S3_ENDPOINT", "AWS_REGION", "S3_BUCKET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 def _workers(text: str) -> tuple[int, ...]:
@@ -32,22 +31,16 @@ def _ways(text: str) -> tuple[str, ...]:
     return ways
 
 
-EVERY_WAY = ",".join(WAYS)
+def _numbers(parser: Any, text: str) -> Any:
+    return typer.Option(parser=parser, metavar="N,N,...", help=f"{text}; with --gateway, one.")
+
 
 Ways = Annotated[Any, typer.Option(parser=_ways, metavar="WAY,WAY,...", help=f"Some of: {', '.join(WAYS)}.")]
-Parallelism = Annotated[
-    Any, typer.Option(parser=_workers, metavar="N,N,...", help="Queue-workers working at once; with --gateway, one.")
-]
-ModelMs = Annotated[
-    Any,
-    typer.Option(parser=parse_numbers, metavar="N,N,...", help="Milliseconds of a model call; with --gateway, one."),
-]
+Parallelism = Annotated[Any, _numbers(_workers, "Queue-workers working at once")]
+ModelMs = Annotated[Any, _numbers(parse_numbers, "Milliseconds of a model call")]
 Items = Annotated[int | None, typer.Option(min=1, help="Items a batch; by default as many as take some seconds.")]
 Gateway = Annotated[str | None, typer.Option(help="An OpenFaaS gateway with the pipeline; without it, a local stack.")]
 FunctionName = Annotated[str, typer.Option(help="The model function behind --gateway.")]
-Endpoint = Annotated[str, typer.Option(envvar="S3_ENDPOINT", help="The S3 that the pipeline behind --gateway reads.")]
-Bucket = Annotated[str, typer.Option(envvar="S3_BUCKET", help="Its bucket.")]
-Region = Annotated[str, typer.Option(envvar="AWS_REGION", help="Its region.")]
 
 app = new_app()
 
@@ -63,44 +56,24 @@ def main(  # noqa: PLR0913 - the options of the command
     out: Out = RESULTS,
     gateway: Gateway = None,
     function: FunctionName = "model",
-    s3_endpoint: Endpoint = "",
-    s3_bucket: Bucket = "",
-    s3_region: Region = "us-east-1",
 ) -> None:
     """Measure throughput and its cost against queue-worker parallelism, as rows, a page and charts.
 
-    With --gateway, the S3 keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and the way `bare` needs
-    bench/speed/parallelism/bare.py deployed as a function of that name.
+    With --gateway, S3_ENDPOINT, S3_BUCKET, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY name the bucket that
+    the pipeline reads, and the way `bare` needs bench/speed/parallelism/bare.py deployed as a function of that name.
     """
-    console = new_console()
-    plan = Sweep(ways, parallelism, model_ms, repeats, items)
+    where = platforms.local(model_ms)
+    if gateway is not None:
+        if len(parallelism) != 1 or len(model_ms) != 1:
+            raise fail("--gateway measures what is deployed: give its --parallelism and the --model-ms of its function")
+        endpoint, region, bucket, key, secret = (os.environ.get(name, "") for name in S3_VARIABLES)
+        if not (endpoint and bucket and key and secret):
+            raise fail(f"--gateway needs {', '.join(S3_VARIABLES)} to put the input")
+        s3 = S3Info(endpoint, region or "us-east-1", bucket, key, secret)
+        where = platforms.remote(gateway.rstrip("/"), s3, model_ms[0], function)
     machine = describe_machine("bench.speed.parallelism")
-    try:
-        where = (
-            platforms.local(model_ms)
-            if gateway is None
-            else _deployed(plan, gateway.rstrip("/"), function, (s3_endpoint, s3_bucket, s3_region))
-        )
-    except BenchError as error:
-        raise fail(str(error)) from error
-    rows = run_to_end(sweep(plan, where, console))
-    console.print(publish_rows(out, machine, {NAME: rows}, render))
-
-
-def _deployed(
-    plan: Sweep, gateway: str, function: str, place: tuple[str, str, str]
-) -> AbstractAsyncContextManager[platforms.Opener]:
-    if len(plan.parallelism) != 1 or len(plan.model_ms) != 1:
-        raise BenchError(
-            "--gateway measures what is deployed: give its queue-workers' --parallelism and its function's --model-ms"
-        )
-    endpoint, bucket, region = place
-    key, secret = (os.environ.get(name, "") for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
-    if not (endpoint and bucket and key and secret):
-        raise BenchError(
-            "--gateway needs --s3-endpoint, --s3-bucket, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to put the input"
-        )
-    return platforms.remote(gateway, S3Info(endpoint, region, bucket, key, secret), plan.model_ms[0], function)
+    rows = run_to_end(sweep(Sweep(ways, parallelism, model_ms, repeats, items), where, new_console()))
+    new_console().print(publish_rows(out, machine, {NAME: rows}, render))
 
 
 if __name__ == "__main__":

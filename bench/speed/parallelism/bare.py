@@ -2,6 +2,8 @@
 
 It has the same server and client as the pipeline, and nothing around the calls: the task route calls the model
 function, the callback route answers 200. It counts the callbacks in memory, so that a bench knows the end.
+
+Run as a file it needs nothing of the project, so that it can be deployed by itself.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -20,33 +21,21 @@ if TYPE_CHECKING:
 
 GATEWAY = os.environ.get("gateway_url", "")  # noqa: SIM112 - spelled as in other OpenFaaS functions
 ENQUEUED_AT_ONCE = 16
-
-
-@dataclass
-class Counter:
-    """Callbacks to come and callbacks of failures; `last` is the time of the last one, in seconds since 1970."""
-
-    expected: int = 0
-    failed: int = 0
-    last: float = 0.0
-
-
 SESSION = web.AppKey("session", ClientSession)
-COUNTER = web.AppKey("counter", Counter)
+# Callbacks to come, those of failures, and the time of the last one in seconds since 1970, 0 while some are to come.
+counts = {"expected": 0, "failed": 0, "last": 0.0}
 
 
 async def start(request: web.Request) -> web.Response:
     """Queue `items` messages for `function`, some at once; answers when the gateway has accepted all."""
-    items, function = int(request.query["items"]), request.query["function"]
-    session, counter = request.app[SESSION], request.app[COUNTER]
-    counter.expected, counter.failed, counter.last = items, 0, 0.0
-    url = f"{GATEWAY}/async-function/bare/task?function={function}"
+    numbers = iter(range(int(request.query["items"])))
+    counts.update(expected=int(request.query["items"]), failed=0, last=0.0)
+    url = f"{GATEWAY}/async-function/bare/task?function={request.query['function']}"
     headers = {"X-Callback-Url": f"{GATEWAY}/function/bare/collect"}
-    numbers = iter(range(items))
 
     async def enqueue() -> None:
         for number in numbers:
-            async with session.post(url, headers=headers, data=f"item-{number:07}".encode()) as answer:
+            async with request.app[SESSION].post(url, headers=headers, data=f"item-{number:07}".encode()) as answer:
                 answer.raise_for_status()
 
     await asyncio.gather(*(enqueue() for _ in range(ENQUEUED_AT_ONCE)))
@@ -55,32 +44,24 @@ async def start(request: web.Request) -> web.Response:
 
 async def task(request: web.Request) -> web.Response:
     """Call the model function with the body of the message, and return its answer."""
-    body = await request.read()
     url = f"{GATEWAY}/function/{request.query['function']}"
-    async with request.app[SESSION].post(url, data=body) as answer:
+    async with request.app[SESSION].post(url, data=await request.read()) as answer:
         return web.Response(status=answer.status, body=await answer.read())
 
 
 async def collect(request: web.Request) -> web.Response:
     """Count a callback."""
     await request.read()
-    counter = request.app[COUNTER]
-    counter.expected -= 1
-    counter.failed += request.headers.get("X-Function-Status") != "200"
-    if not counter.expected:
-        counter.last = time.time()
+    counts["expected"] -= 1
+    counts["failed"] += request.headers.get("X-Function-Status") != "200"
+    if not counts["expected"]:
+        counts["last"] = time.time()
     return web.Response()
 
 
-async def last(request: web.Request) -> web.Response:
-    """Return the time of the last callback, 0 while some are to come, and the number of failures."""
-    counter = request.app[COUNTER]
-    return web.json_response({"last": counter.last, "failed": counter.failed})
-
-
-async def health(_request: web.Request) -> web.Response:
-    """Answer that the process listens."""
-    return web.Response(text="OK")
+async def look(_request: web.Request) -> web.Response:
+    """Return the counts, which also tells that the process listens."""
+    return web.json_response(counts)
 
 
 async def _session(app: web.Application) -> AsyncIterator[None]:
@@ -90,20 +71,11 @@ async def _session(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-def main() -> None:
-    """Serve on 127.0.0.1:$PORT."""
+if __name__ == "__main__":
     app = web.Application()
-    app[COUNTER] = Counter()
     app.cleanup_ctx.append(_session)
-    app.router.add_get("/_/health", health)
-    app.router.add_get("/last", last)
-    app.router.add_post("/start", start)
-    app.router.add_post("/task", task)
-    app.router.add_post("/collect", collect)
+    app.add_routes([web.get("/_/health", look), web.get("/last", look), web.post("/start", start)])
+    app.add_routes([web.post("/task", task), web.post("/collect", collect)])
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     web.run_app(app, host="127.0.0.1", port=int(os.environ["PORT"]), loop=loop, access_log=None, print=None)
-
-
-if __name__ == "__main__":
-    main()

@@ -18,7 +18,7 @@ from bench.kit.counters import read_counts
 from bench.kit.errors import BenchError
 from bench.kit.processes import Usage, sampled
 from bench.kit.stack import BETWEEN_POLLS, item_names, open_redis, put_input, times_of
-from bench.speed.parallelism.ways import BARE, TRAFFIC, WAYS, Case, called_at_once
+from bench.speed.parallelism.ways import BARE, WAYS, Case, called_at_once
 from pipeline.client import Pipeline, Progress
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
     from rich.console import Console
 
-    from bench.kit.counters import Counts
     from bench.speed.parallelism.platforms import Opener, Platform
     from bench.speed.parallelism.ways import Sweep
     from pipeline.client import SpecFields
@@ -150,27 +149,24 @@ class Meter:
 
     async def start(self) -> None:
         """Begin to count; raises BenchError where S3 has no metrics."""
-        gateway = self._stack.gateway
-        gateway.messages_hook, gateway.callbacks_hook = self._enqueue, self._bring
-        self._before, self._calls_before = await self._counts(), self._calls()
+        self._stack.gateway.messages_hook, self._stack.gateway.callbacks_hook = self._enqueue, self._bring
+        self._before = await self._counts()
 
     async def traffic(self, case: Case, looks: int) -> dict[str, float]:
-        """Return the figures that TRAFFIC names, without the looks of the bench.
+        """Return counts an item, without the looks of the bench, and milliseconds of a task and of a callback.
 
         The bare queue uses neither Redis nor S3: their requests meanwhile are those of a pipeline at rest.
         """
-        calls = self._calls() - self._calls_before - looks
+        counts = {name: count - self._before[name] for name, count in (await self._counts()).items()}
+        counts["http_requests"] += self._messages - looks
+        names = ["http_requests"] if case.way == BARE else list(counts)
         collect_ms = [1000 * record.seconds for record in self._stack.gateway.callback_log[-len(self._task_ms) :]]
-        before, after = self._before, await self._counts()
-        services = (
-            after.redis_reads - before.redis_reads,
-            after.redis_commands - before.redis_commands,
-            sum(after.s3.values()) - sum(before.s3.values()),
-        )
-        requests = [self._messages + calls, *(services if case.way != BARE else ())]
-        times = (median(self._task_ms), high(self._task_ms), median(collect_ms), high(collect_ms))
-        counted = dict(zip(TRAFFIC, (count / case.items for count in requests), strict=False))
-        return {**counted, **dict(zip(TRAFFIC[-len(times) :], times, strict=True))}
+        times = {"task": self._task_ms, "collect": collect_ms}
+        return {
+            **{f"{name}_per_item": counts[name] / case.items for name in names},
+            **{f"{name}_p50_ms": median(values) for name, values in times.items()},
+            **{f"{name}_p99_ms": high(values) for name, values in times.items()},
+        }
 
     def _enqueue(self, _message: Message) -> Sequence[float]:
         self._messages += 1
@@ -180,11 +176,14 @@ class Meter:
         self._task_ms.append(1000 * float(callback.headers["X-Duration-Seconds"]))
         return (0.0,)
 
-    def _calls(self) -> int:
-        return sum(function.invocations for function in self._stack.gateway.functions.values())
-
-    async def _counts(self) -> Counts:
-        return await read_counts(self._redis, self._stack.s3_service.metrics_url)
+    async def _counts(self) -> dict[str, float]:
+        counts = await read_counts(self._redis, self._stack.s3_service.metrics_url)
+        return {
+            "http_requests": sum(function.invocations for function in self._stack.gateway.functions.values()),
+            "redis_round_trips": counts.redis_reads,
+            "redis_commands": counts.redis_commands,
+            "s3_requests": sum(counts.s3.values()),
+        }
 
 
 def high(values: Sequence[float]) -> float:

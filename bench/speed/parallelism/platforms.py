@@ -10,9 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
-
-from bench.kit.errors import BenchError
 from bench.kit.stack import model_spec, pids
 from bench.speed.parallelism.ways import BARE
 from pipeline.local.openfaas.functions import FunctionSpec
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from pipeline.local.services.s3_client import S3Info
 
 BARE_FUNCTION = Path(__file__).with_name("bare.py")
-PROBE = ClientTimeout(total=10)
 
 
 @dataclass(frozen=True)
@@ -45,12 +41,8 @@ class Platform:
 
     def groups(self, model_ms: int, way: str) -> dict[str, Pids]:
         """Return the processes of a run by part; the bare queue uses neither Redis nor S3."""
-        parts = {
-            "function": BARE if way == BARE else "pipeline",
-            "model": self.functions[model_ms],
-            "gateway": "gateway",
-        }
-        parts |= {} if way == BARE else {"redis": "redis", "s3": "s3"}
+        parts = {"function": BARE if way == BARE else "pipeline", "model": self.functions[model_ms]}
+        parts |= {name: name for name in (("gateway",) if way == BARE else ("gateway", "redis", "s3"))}
         return {part: self.pids[name] for part, name in parts.items() if name in self.pids}
 
 
@@ -71,7 +63,10 @@ async def local(model_times: Sequence[int]) -> AsyncIterator[Opener]:
         @contextlib.asynccontextmanager
         async def start(parallelism: int) -> AsyncIterator[Platform]:
             async with local_stack(specs, workers=parallelism, redis=redis, s3=s3) as stack:
-                await stack.add_function(bare_spec(stack.gateway_url))
+                environment = {"gateway_url": stack.gateway_url}
+                await stack.add_function(
+                    FunctionSpec(BARE, (sys.executable, str(BARE_FUNCTION)), environment=environment)
+                )
                 processes = pids(stack, ("pipeline", BARE, *functions.values()))
                 yield Platform(stack.gateway_url, stack.s3, functions, processes, stack)
 
@@ -80,21 +75,6 @@ async def local(model_times: Sequence[int]) -> AsyncIterator[Opener]:
 
 @contextlib.asynccontextmanager
 async def remote(gateway_url: str, s3: S3Info, model_ms: int, function: str) -> AsyncIterator[Opener]:
-    """Yield an opener of a deployed OpenFaaS, whose `function` takes `model_ms` a call; raises BenchError."""
-    await _check_gateway(gateway_url)
+    """Yield an opener of a deployed OpenFaaS, whose `function` takes `model_ms` a call."""
     platform = Platform(gateway_url, s3, {model_ms: function})
     yield lambda _parallelism: contextlib.nullcontext(platform)
-
-
-def bare_spec(gateway_url: str) -> FunctionSpec:
-    """Describe the function that stands for the bare queue."""
-    return FunctionSpec(BARE, (sys.executable, str(BARE_FUNCTION)), environment={"gateway_url": gateway_url})
-
-
-async def _check_gateway(url: str) -> None:
-    """Accept any HTTP answer: a missing pipeline shows when it is called."""
-    try:
-        async with ClientSession(timeout=PROBE) as session, session.get(f"{url}/healthz"):
-            return
-    except (ClientError, TimeoutError, ValueError) as error:
-        raise BenchError(f"no gateway answers at {url}: {error or 'it took too long'}") from error

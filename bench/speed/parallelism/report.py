@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 from matplotlib.ticker import ScalarFormatter
+from polars import selectors
 
 from bench.kit.charts import as_svg, new_figure
 from bench.kit.pages import bullets, wrap
 from bench.kit.results import as_page, medians, read_frame, read_machine, table
-from bench.speed.parallelism.ways import BARE, TRAFFIC, WAYS
+from bench.speed.parallelism.ways import BARE, WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,10 +28,8 @@ COST = "function_cpu_ms_per_item"
 PANEL = (4.6, 4.0)
 # The cases that the pages show.
 SHOWN = set(product(WAYS, (0, 10, 100), (1, 4, 16, 64)))
-IN_README = ((4, 0), (16, 0), (16, 100), (64, 100))
-IN_SIZING = 16
-HEADS = {"queue-workers": ("parallelism", ""), "model, ms": ("model_ms", "")}
-PHRASES = {BARE: "bare", "chunk 1": "`chunk` 1", "direct": "`direct`", "chunk 10": "`chunk` 10", "chunk auto": "`auto`"}
+IN_README = ((4, 0), (16, 0), (16, 10), (16, 100), (64, 100))
+RATES = ("items", "items_per_second", "spread", "of_bare", "efficiency")
 
 
 def compared(rows: pl.DataFrame) -> pl.DataFrame:
@@ -65,38 +64,25 @@ def render(folder: Path) -> dict[str, str]:
     """Return the page, the charts, and the blocks of a whole sweep."""
     rows, machine = read_frame(folder, NAME), read_machine(folder, NAME)
     points = points_of(rows)
-    rate = {"items": ("items", ",.0f"), "items/s": ("items_per_second", ",.1f"), "spread": ("spread", ".0%")}
-    ratios = {"of bare": ("of_bare", ".2f"), "efficiency": ("efficiency", ".3f")}
-    costs = {name: (f"{name}_cpu_ms_per_item", ".2f") for name in PROCESSES} | {"MiB": ("function_peak_rss_mb", ".0f")}
-    traffic = {name.removesuffix("_per_item").replace("_", " "): (name, ".3g") for name in TRAFFIC}
-    parts = {"Throughput": rate | ratios, "Processor milliseconds an item, and peak memory of the function": costs}
-    parts["Requests an item, and milliseconds of a task and of a callback"] = traffic
-    sections = [
-        f"## {title}\n\n{table(points, {'way': ('way', '')} | HEADS | columns)}"
-        for title, columns in parts.items()
-        if {column for column, _ in columns.values()} <= set(points.columns)
-    ]
-    blocks = _blocks(points, rows, machine) if set(points.select(CASE).rows()) >= SHOWN else {}
-    return {f"{NAME}.md": as_page("Throughput over parallelism", machine, *sections), **_charts(points), **blocks}
-
-
-def _blocks(points: pl.DataFrame, rows: pl.DataFrame, machine: dict[str, str]) -> dict[str, str]:
-    places = points.pivot("way", index=("parallelism", "model_ms"), values="items_per_second")
-    readme = pl.concat([places.filter(parallelism=workers, model_ms=ms) for workers, ms in IN_README])
-    columns = {PHRASES[way]: (way, ",.0f") for way in WAYS}
-    sizing = HEADS | {head: column for head, column in columns.items() if column[0] != BARE}
-    return {
-        "throughput": table(
-            readme, HEADS | {head: column for head, column in columns.items() if column[0] != "chunk 10"}
-        ),
-        "origin": wrap(
-            f"`{machine['command']}`, {machine['date'][:10]}, commit {machine['code']}: medians of "
-            f"{rows['repeat'].n_unique()}, on {machine['cores']} cores that also ran a stand-in for the gateway, the "
-            "queue-workers, Redis, S3 and the model. So compare within a row."
-        ),
-        "findings": _findings(points),
-        "chunk": table(places.filter(parallelism=IN_SIZING), sizing),
+    rates = points.select(*CASE, *RATES)
+    costs = points.select(selectors.by_name(*CASE) | selectors.ends_with("_per_item", "_mb", "_ms"))
+    sections = [table(rates), "Costs of an item, and milliseconds of a task and of a callback:", table(costs)]
+    places = rates.pivot("way", index=("parallelism", "model_ms"), values="items_per_second")
+    rendered = {f"{NAME}.md": as_page("Throughput over parallelism", machine, *sections), **_charts(points)}
+    if not set(points.select(CASE).rows()) >= SHOWN:
+        return rendered
+    origin = (
+        f"`{machine['command']}`, {machine['date'][:10]}, commit {machine['code']}: medians of "
+        f"{rows['repeat'].n_unique()}, on {machine['cores']} cores that also ran a stand-in for the gateway, the "
+        "queue-workers, Redis, S3 and the model. So compare within a row."
+    )
+    columns = {
+        "queue-workers": ("parallelism", ""),
+        "model, ms": ("model_ms", ""),
+        **{way: (way, ",.0f") for way in WAYS},
     }
+    shown = pl.concat([places.filter(parallelism=workers, model_ms=ms) for workers, ms in IN_README])
+    return {**rendered, "throughput": table(shown, columns), "origin": wrap(origin), "findings": _findings(points)}
 
 
 def _findings(points: pl.DataFrame) -> str:

@@ -18,10 +18,6 @@ ROUNDS = 20
 # Rough figures of one queue-worker and of two cores: they set the length of a run, never a result.
 ITEM_OVERHEAD_MS = 3.0
 CEILING_PER_SECOND = 1000.0
-TRAFFIC = (
-    *("http_requests_per_item", "redis_round_trips_per_item", "redis_commands_per_item", "s3_requests_per_item"),
-    *("task_p50_ms", "task_p99_ms", "collect_p50_ms", "collect_p99_ms"),
-)
 # Fields of the specification; None for no batch of the pipeline.
 WAYS: Mapping[str, SpecFields | None] = {
     BARE: None,
@@ -60,28 +56,22 @@ class Sweep:
     def cases(self, parallelism: int) -> list[Case]:
         """Return the cases of one parallelism with their items; the compared ways follow each other."""
         return [
-            Case(way, parallelism, ms, self.items or items_for(parallelism, ms, side_by_side(way)))
+            Case(
+                way, parallelism, ms, self.items or items_for(parallelism, ms, CONCURRENCY if way == "chunk 10" else 1)
+            )
             for ms in self.model_ms
             for way in self.ways
         ]
 
 
-def items_for(parallelism: int, model_ms: int, at_once: int = 1) -> int:
+def items_for(parallelism: int, model_ms: int, at_once: int) -> int:
     """Choose the items of a run that is to last about 1.5 s, or 20 rounds of calls.
 
     A multiple of the parallelism: the ideal makespan can be reached only when no worker idles in the last round.
     """
     calls = parallelism * at_once
     rate = min(1000 * calls / (model_ms + ITEM_OVERHEAD_MS), CEILING_PER_SECOND)
-    seconds = max(RUN_SECONDS, ROUNDS * model_ms / 1000)
-    return calls * math.ceil(seconds * rate / calls)
-
-
-def side_by_side(way: str) -> int:
-    """Return how many items a task of this way calls side by side; `auto` depends on the batch and is 1 here."""
-    spec = WAYS[way]
-    chunk = 1 if spec is None else spec.get("chunk", 1)
-    return 1 if chunk == "auto" else min(CONCURRENCY, chunk)
+    return calls * math.ceil(max(RUN_SECONDS, ROUNDS * model_ms / 1000) * rate / calls)
 
 
 def called_at_once(items: int, tasks: int) -> int:

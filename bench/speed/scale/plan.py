@@ -40,52 +40,40 @@ class Assumed:
 
 
 ASSUMED = Assumed()
-SERVERS = ("one Redis core", "one NATS", "one S3 prefix, PUT", "one S3 prefix, GET")
 
 
-def need(run: Run, items: int = ITEMS, assumed: Assumed = ASSUMED) -> dict[str, float]:
-    """Return the needs of so many items at the costs of `run`, the largest one measured with its chunk.
+def plan(run: Run, hours: float = 24, items: int = ITEMS, assumed: Assumed = ASSUMED) -> dict[str, Any]:
+    """Return the needs of so many items in `hours` at the costs of `run`, the largest one measured with its chunk.
 
     They are split into batches whose opening and whose reduce each end within one invocation. The fixed costs of a
-    batch count with its items, so the costs are rather too high.
+    batch count with its items, so the costs are rather too high. `loads` are shares of the capacity of one server or
+    prefix: over 1 it takes more.
     """
+    seconds, scale = hours * 3600, float(items / run["items"])
     slowest = max(run["open_seconds"], run["reduce_seconds"]) / run["items"]
     batches = math.ceil(items / min(assumed.max_rows, int(assumed.invocation_seconds / slowest)))
-    scale = items / run["items"]
     puts, gets, stored = (scale * run[name] for name in ("s3_put", "s3_get", "stored_bytes"))
+    messages = math.ceil(items / run["chunk"]) + 2 * batches
+    busy = {name: scale * run[f"{name}_cpu_ms"] / 1000 / seconds for name in ("pipeline", "gateway", "redis")}
+    rates = {"NATS": messages / assumed.nats_messages, "PUT": puts / assumed.s3_puts, "GET": gets / assumed.s3_gets}
+    loads = {"Redis core": busy["redis"] / assumed.usable, **{name: rate / seconds for name, rate in rates.items()}}
+    bottleneck = max(loads, key=lambda name: loads[name])
     return {
         "batches": batches,
         "batch_items": math.ceil(items / batches),
         "open_seconds": run["open_seconds"] * scale / batches,
         "reduce_seconds": run["reduce_seconds"] * scale / batches,
-        "redis_bytes": run["redis_bytes"] * batches,
+        "redis_mb": run["redis_bytes"] * batches / MILLION,
         "puts": puts,
         "gets": gets,
-        "stored": stored,
-        "messages": math.ceil(items / run["chunk"]) + 2 * batches,
+        "stored_gb": stored / GB,
+        "messages": messages,
         "request_dollars": (puts * assumed.put_price + gets * assumed.get_price) / MILLION,
         "month_dollars": stored / GB * assumed.storage_price,
-    }
-
-
-def fleet(run: Run, hours: float, items: int = ITEMS, assumed: Assumed = ASSUMED) -> dict[str, Any]:
-    """Return the fleet for so many items in `hours`; `loads` are shares of the capacity of one server or prefix."""
-    seconds, needs = hours * 3600, need(run, items, assumed)
-    scale: float = items / run["items"]
-
-    def cores(name: str) -> float:
-        return float(run[f"{name}_cpu_ms"]) * scale / 1000 / seconds / assumed.usable
-
-    # A slot is held while the task, the model function and the callback work.
-    held = sum(run[f"{name}_cpu_ms"] for name in ("pipeline", "gateway", "redis")) + assumed.model_ms * run["items"]
-    rates = {"messages": assumed.nats_messages, "puts": assumed.s3_puts, "gets": assumed.s3_gets}
-    shares = (cores("redis"), *(needs[name] / seconds / rate for name, rate in rates.items()))
-    loads = dict(zip(SERVERS, shares, strict=True))
-    bottleneck = max(loads, key=lambda name: loads[name])
-    return {
-        "pipelines": math.ceil(cores("pipeline")),
-        "queue_workers": math.ceil(held * scale / 1000 / seconds),
-        "messages_a_second": needs["messages"] / seconds,
+        "pipelines": math.ceil(busy["pipeline"] / assumed.usable),
+        # A slot is held while the task, the model function and the callback work.
+        "queue_workers": math.ceil(sum(busy.values()) + assumed.model_ms * items / 1000 / seconds),
+        "messages_a_second": messages / seconds,
         "loads": loads,
         "bottleneck": bottleneck,
         "least_hours": hours * loads[bottleneck],
@@ -123,21 +111,20 @@ FLEET = {
     "replicas of the pipeline": "{pipelines:,}",
     "queue-workers": "{queue_workers:,}",
     "messages a second": "{messages_a_second:,.1f}",
-    **{f"used of {name}": f"{{loads[{name}]:.1%}}" for name in SERVERS},
-    "first bottleneck": "{bottleneck}",
-    "full at": "{least_hours:.2f} h",
+    "used of one Redis core": "{loads[Redis core]:.1%}",
+    "used of one NATS": "{loads[NATS]:.1%}",
+    "used of one S3 prefix, PUT / GET": "{loads[PUT]:.1%} / {loads[GET]:.1%}",
+    "first bottleneck": "{bottleneck}, full at {least_hours:.2f} h",
 }
 
 
 def plan_page(largest: Sequence[Run], machine: Mapping[str, Any]) -> str:
     """Return the page from the largest run of each chunk."""
-    needs = [need(run) for run in largest]
-    needs = [one | {"redis_mb": one["redis_bytes"] / MILLION, "stored_gb": one["stored"] / GB} for one in needs]
-    parts = {"Whatever the time": (NEEDS, needs)}
-    parts |= {f"In {hours:g} h": (FLEET, [fleet(run, hours) for run in largest]) for hours in HOURS}
     heads = ("", *(f"chunk {run['chunk']:,} (measured at {run['items']:,})" for run in largest))
-    tables = [
-        f"## {title}\n\n" + lines_of(heads, [(name, *map(form.format_map, columns)) for name, form in forms.items()])
-        for title, (forms, columns) in parts.items()
-    ]
+    parts = {"Whatever the time": (NEEDS, 24.0), **{f"In {hours:g} h": (FLEET, hours) for hours in HOURS}}
+    tables = []
+    for title, (forms, hours) in parts.items():
+        plans = [plan(run, hours) for run in largest]
+        lines = [(name, *(form.format_map(one) for one in plans)) for name, form in forms.items()]
+        tables.append(f"## {title}\n\n{lines_of(heads, lines)}")
     return as_page(f"{ITEMS:,} items, on paper", machine, INTRODUCTION, *tables)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from polars import selectors
 
 from bench.kit.charts import as_svg, new_figure
 from bench.kit.pages import bullets
-from bench.kit.results import as_page, lines_of, read_frame, read_machine, table
+from bench.kit.results import as_page, read_frame, read_machine, table
 from bench.speed.scale.plan import plan_page
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 
 NAME = "scale"
 PROCESSES = ("pipeline", "model", "gateway", "redis", "s3")
-PHASES = ("open", "map", "reduce")
-FITTED = (*(f"{phase}_seconds" for phase in PHASES), "cpu_ms", "redis_commands", "s3_requests", "stored_bytes")
+SECONDS = ("open_seconds", "map_seconds", "reduce_seconds", "total_seconds")
+FITTED = (*SECONDS[:3], "cpu_ms", "redis_commands", "s3_requests", "stored_bytes")
+COSTS = (*(f"{name}_cpu_ms" for name in PROCESSES), "cpu_ms", "redis_bytes", *FITTED[4:])
 # Fewer points always lie on a line.
 FEWEST = 3
 # The distance from the line, as a share, up to which a measured value counts as on it.
@@ -37,11 +39,6 @@ class Line:
     per_item: float
     off: float
 
-    @property
-    def straight(self) -> bool:
-        """Whether twice the items cost twice as much, and something once."""
-        return self.off <= STRAIGHT
-
 
 def fit(rows: pl.DataFrame, name: str) -> Line | None:
     """Lay the line through a figure of batches over their items; None for fewer than three sizes.
@@ -58,7 +55,7 @@ def fit(rows: pl.DataFrame, name: str) -> Line | None:
 
 def summed(rows: pl.DataFrame) -> pl.DataFrame:
     """Add sums over phases, processes and kinds, and sort: the largest chunk first, then by size."""
-    total = pl.sum_horizontal(f"{phase}_seconds" for phase in PHASES)
+    total = pl.sum_horizontal(SECONDS[:3])
     return rows.with_columns(
         total_seconds=total,
         items_per_second=pl.col("items") / total,
@@ -72,63 +69,37 @@ def render(folder: Path) -> dict[str, str]:
     """Return the page, the plan, the chart, and the findings of a run over all sizes."""
     rows, machine = summed(read_frame(folder, NAME)), read_machine(folder, NAME)
     group = rows.filter(pl.col("chunk") == pl.col("chunk").max())
+    each = pl.col("items") / 1000
+    costs = rows.select("chunk", "items", *(pl.col(name) / each for name in COSTS))
+    parts = {
+        "Seconds": table(rows.select("chunk", "items", *SECONDS, "items_per_second")),
+        "Costs of 1,000 items": table(costs),
+        "Peaks of memory in MiB": table(rows.select("chunk", "items", selectors.ends_with("_rss_mb"))),
+        "Straight lines": _lines(rows),
+    }
+    page = as_page("The cost of an item over sizes", machine, *(f"## {head}\n\n{text}" for head, text in parts.items()))
     return {
-        f"{NAME}.md": as_page("The cost of an item over sizes", machine, *_tables(rows), _lines(rows)),
+        f"{NAME}.md": page,
         f"{NAME}-plan.md": plan_page(rows.group_by("chunk", maintain_order=True).last().to_dicts(), machine),
         f"{NAME}.svg": _chart(group),
         **({"findings": _findings(group)} if set(group["items"]) >= SHOWN else {}),
     }
 
 
-def _tables(rows: pl.DataFrame) -> list[str]:
-    batch = {"chunk": ("chunk", ",.0f"), "items": ("items", ",.0f")}
-    items = pl.col("items")
-    costs = {f"{name}": 1000 * pl.col(f"{name}_cpu_ms") / items for name in PROCESSES}
-    costs |= {"all": 1000 * pl.col("cpu_ms") / items, "s3_thousand": 1000 * pl.col("s3_requests") / items}
-    each = rows.with_columns(
-        **costs, **{f"{n}_item": pl.col(n) / items for n in ("redis_bytes", "redis_commands", "stored_bytes")}
-    )
-    seconds = {f"{name}, s": (f"{name}_seconds", ".2f") for name in (*PHASES, "total")}
-    memory = {
-        "opening": ("opening_rss_mb", ".0f"),
-        "map": ("pipeline_rss_mb", ".0f"),
-        "reduce": ("reduce_rss_mb", ".0f"),
-    }
-    services = {"Redis, B": ("redis_bytes_item", ",.2f"), "Redis commands": ("redis_commands_item", ",.2f")}
-    return [
-        table(each, batch | seconds | {"items/s": ("items_per_second", ",.0f")}),
-        "Processor microseconds an item:",
-        table(each, batch | {name: (name, ".1f") for name in (*PROCESSES, "all")}),
-        "Redis and S3 an item, and requests to S3 for 1,000:",
-        table(
-            each, batch | services | {"S3, B": ("stored_bytes_item", ",.2f"), "S3 requests": ("s3_thousand", ",.2f")}
-        ),
-        "Peaks in MiB, of the pipeline by phase, and of the others while items ran:",
-        table(each, batch | memory | {name: (f"{name}_rss_mb", ".0f") for name in PROCESSES[1:]}),
-    ]
-
-
 def _lines(rows: pl.DataFrame) -> str:
     lines = [
-        (
-            f"{chunk:,}",
-            name,
-            f"{line.fixed:,.3g}",
-            f"{1000 * line.per_item:,.3g}",
-            f"{line.off:.0%}",
-            "yes" if line.straight else "no",
-        )
+        {"chunk": chunk, "figure": name, "once": line.fixed, "1,000 items": 1000 * line.per_item, "off": line.off}
         for (chunk,), group in rows.group_by("chunk", maintain_order=True)
         for name in FITTED
         if (line := fit(group, name)) is not None
     ]
-    return "Straight lines:\n\n" + lines_of(("chunk", "figure", "once", "1,000 items", "off", "straight"), lines)
+    return table(pl.DataFrame(lines))
 
 
 def _findings(group: pl.DataFrame) -> str:
     small, large = (group.row(index, named=True) for index in (0, -1))
     lines: dict[str, Any] = {name: fit(group, name) for name in FITTED}
-    bent = [name for name, line in lines.items() if line and not line.straight]
+    bent = [name for name, line in lines.items() if line and line.off > STRAIGHT]
     requests = lines["s3_requests"]
     memory = [*group["opening_rss_mb"], *group["pipeline_rss_mb"]]
     return bullets(
@@ -148,9 +119,9 @@ def _chart(group: pl.DataFrame) -> str:
     """Draw seconds by phase, with the lines through them, and processor time an item by process, over items."""
     figure, (left, right) = new_figure(2, SIZE)
     items = group["items"].to_list()
-    for colour, phase in enumerate(PHASES):
-        left.plot(items, group[f"{phase}_seconds"], "o", color=f"C{colour}", label=phase)
-        line = fit(group, f"{phase}_seconds")
+    for colour, phase in enumerate(SECONDS[:3]):
+        left.plot(items, group[phase], "o", color=f"C{colour}", label=phase.removesuffix("_seconds"))
+        line = fit(group, phase)
         if line is not None:
             at = np.geomspace(items[0], items[-1], DOTTED)
             left.plot(at, line.fixed + line.per_item * at, "--", color=f"C{colour}")

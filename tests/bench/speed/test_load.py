@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from bench.kit.results import read_frame
 from bench.speed.load.__main__ import app
-from bench.speed.load.report import figures, growth, second_half, slope
+from bench.speed.load.report import figures, growth
 from bench.speed.load.scenario import problem_of
 from pipeline.client import Progress
 
@@ -32,73 +32,69 @@ def batch(role: str, seconds: float, *, retried: int = 0) -> dict[str, Any]:
     return {"role": role, "items": 100 if role == "load" else 10, "seconds": seconds, "retried": retried, **load}
 
 
-def follow(samples: Sequence[dict[str, Any]]) -> Any:
+def follow(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return growth(pl.DataFrame(samples), ONE)
 
 
 def test_the_figures_of_a_run() -> None:
-    percents = [
-        sample(second, 1, done=60, collects=" ".join(map(str, part)))
-        for second, part in enumerate([range(50), [], range(50, 100), [100]])
-    ]
+    collects = [range(50), [], range(50, 100), [100]]
+    samples = [sample(n, 1, done=60, collects=" ".join(map(str, part))) for n, part in enumerate(collects)]
     small = [batch("alone", 2.0), batch("alone", 1.0), batch("alone", 9.0), batch("amid", 5.0)]
     together = [batch("load", 8.0), batch("load", 10.0, retried=3), batch("load", 13.0, retried=1)]
 
-    one = figures(pl.DataFrame(percents), pl.DataFrame([*small, *together]))
+    one = figures(pl.DataFrame(samples), pl.DataFrame([*small, *together]))
 
-    assert (one["total"], one["again"], one["longest"]) == (300, 4, 13)
-    assert one["items_per_second"] == pytest.approx(300 / 13)
-    assert one["spread"] == 0.5
-    assert (one["alone"], one["among"]) == (2, 5)
-    assert [one[name] for name in ("callbacks", "p50", "p95", "p99", "p100")] == [101, 50, 95, 99, 100]
-    assert (one["refused"], one["deepest"]) == (3, 6)
+    assert (one["items"], one["items that ran again"], one["longest batch, s"]) == (300, 4, 13)
+    assert one["items/s"] == pytest.approx(300 / 13)
+    assert one["spread, of the median"] == 0.5
+    assert (one["small batch alone, s"], one["among the others, s"]) == (2, 5)
+    assert [one[f"collect p{part}, ms"] for part in (50, 95, 99, 100)] == [50, 95, 99, 100]
+    assert (one["callbacks"], one["not answered 200"], one["deepest queue, messages"]) == (101, 3, 6)
 
 
-def test_memory_is_followed_from_the_start_over_a_quarter_to_the_end() -> None:
-    samples = [sample(0, 100), sample(1, 104, done=24), sample(2, 109, done=25), sample(3, 120, done=90)]
-    used = follow([*samples, sample(4, 111, done=100, over=1)])
+def test_memory_is_followed_from_the_start_to_the_end() -> None:
+    samples = [sample(0, 100), sample(1, 120, done=90), sample(4, 111, done=100, over=1)]
+    used = follow(samples)
 
-    assert (used.start, used.quarter, used.peak, used.end) == (100, 109, 120, 111)
+    assert (used["process"], used["start"], used["peak"], used["end"]) == ("replica_1", 100, 120, 111)
 
 
 def test_the_first_half_is_no_growth() -> None:
     rising = [sample(second, 100 + 10 * min(second, 5), done=second) for second in range(11)]
     used = follow([*rising, sample(11, 190, done=12, over=1)])
 
-    assert (used.slope, used.share) == (pytest.approx(0), pytest.approx(0))
-    assert used.words == "yes"
+    assert used["a minute"] == pytest.approx(0)
+    assert used["flat"]
+
+
+def test_halves_are_halves_of_the_time_not_of_the_samples() -> None:
+    sparse = [sample(second, 100 + second) for second in (0, 1, 2, 3, 4, 16, 18, 20)]
+
+    assert follow(sparse)["a minute"] == pytest.approx(60)
+    assert follow(sparse[:5] + sparse[-1:])["a minute"] is None
 
 
 def test_growth_while_all_run_is_not_flat() -> None:
     rising = [sample(second, 100 + 2 * second, done=second) for second in range(21)]
     used = follow([*rising, sample(21, 142, done=22, over=1)])
 
-    assert used.slope == pytest.approx(120)
-    assert used.share == pytest.approx(20 / 120)
-    assert used.words == "no"
+    assert used["a minute"] == pytest.approx(120)
+    assert used["flat"] is False
 
 
-def test_the_time_after_the_first_end_is_apart_from_that_in_which_all_run() -> None:
+def test_the_time_after_the_first_end_does_not_count() -> None:
     still = [sample(second, 100, done=second) for second in range(10)]
     merging = [sample(10 + second, 100 + 20 * second, done=10, over=1) for second in range(5)]
     used = follow([*still, *merging, sample(15, 180, done=10, over=2)])
 
-    assert used.slope > 0
-    assert used.steady == pytest.approx(0)
-    assert used.words == "yes"
+    assert used["a minute"] == pytest.approx(0)
+    assert used["flat"]
 
 
 def test_a_short_run_does_not_tell_whether_memory_grows() -> None:
     used = follow([sample(0, 100), sample(1, 200, done=1), sample(2, 300, done=2, over=1)])
 
-    assert (used.slope, used.steady, used.share, used.words) == (None, None, None, "too short")
-    assert slope(pl.DataFrame([sample(0, 1)]).clear(), ONE) is None
-
-
-def test_halves_are_halves_of_the_time_not_of_the_samples() -> None:
-    samples = pl.DataFrame([sample(second, 1) for second in (0, 1, 2, 3, 4, 20)])
-
-    assert second_half(samples)["seconds"].to_list() == [20]
+    assert (used["a minute"], used["flat"]) == (None, None)
 
 
 def summary(*items: str, failed: Sequence[str] = ()) -> dict[str, Any]:
@@ -149,10 +145,10 @@ def test_a_small_load_on_the_local_stack_keeps_every_check(tmp_path: Path) -> No
     assert result.exit_code == 0, result.output
     samples = read_frame(tmp_path, "load")
     one = figures(samples, read_frame(tmp_path, "load-batches"))
-    assert (one["total"], one["refused"]) == (120, 0)
+    assert (one["items"], one["not answered 200"]) == (120, 0)
     # Twelve tasks of the two, and two of the small batch between them.
     assert one["callbacks"] >= 14
-    assert one["deepest"] > 0
+    assert one["deepest queue, messages"] > 0
     assert {name for name in samples.columns if "rss" in name} == {
         f"rss_mb_{name}" for name in ("replica_1", "replica_2", "redis", "s3")
     }

@@ -82,8 +82,8 @@ async def test_a_gateway_is_measured_as_it_is_deployed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "environment", "reason"),
     [
-        (["--parallelism", "2", "--model-ms", "0"], S3, "no gateway answers at http://127.0.0.1:"),
-        (["--parallelism", "2", "--model-ms", "0"], NO_S3, "--gateway needs --s3-endpoint"),
+        (["--parallelism", "2", "--model-ms", "0"], S3, "the bare queue at http://127.0.0.1:"),
+        (["--parallelism", "2", "--model-ms", "0"], NO_S3, "--gateway needs S3_ENDPOINT"),
         (["--parallelism", "1,2", "--model-ms", "0"], S3, "--gateway measures what is deployed"),
         (["--parallelism", "2"], S3, "--gateway measures what is deployed"),
     ],

@@ -9,7 +9,7 @@ from bench.kit.machine import RESULTS
 from bench.kit.results import publish_rows, read_frame
 from bench.speed.parallelism.measure import high
 from bench.speed.parallelism.report import points_of, render
-from bench.speed.parallelism.ways import BARE, WAYS, called_at_once, items_for, side_by_side
+from bench.speed.parallelism.ways import BARE, called_at_once, items_for
 from tests.rigs.bench.machine import MACHINE
 
 
@@ -59,7 +59,7 @@ def test_processes_out_of_sight_leave_no_costs_and_no_chart_of_them(tmp_path: Pa
 
 def test_a_part_of_a_sweep_has_no_blocks_and_a_whole_one_has_all(tmp_path: Path) -> None:
     rows = read_frame(RESULTS, "parallelism")
-    for kept, blocks in ((rows, {"throughput", "origin", "findings", "chunk"}), (rows.filter(model_ms=0), set())):
+    for kept, blocks in ((rows, {"throughput", "origin", "findings"}), (rows.filter(model_ms=0), set())):
         publish_rows(tmp_path, MACHINE, {"parallelism": kept.to_dicts()})
         assert {name for name in render(tmp_path) if "." not in name} == blocks
 
@@ -77,10 +77,6 @@ def test_items_keep_every_worker_busy_to_the_last_round(parallelism: int, model_
 @pytest.mark.parametrize(("items", "tasks", "at_once"), [(100, 100, 1), (100, 50, 2), (100, 10, 8), (101, 100, 2)])
 def test_a_task_calls_its_items_side_by_side_but_not_all_of_many(items: int, tasks: int, at_once: int) -> None:
     assert called_at_once(items, tasks) == at_once
-
-
-def test_items_called_side_by_side_follow_from_the_way() -> None:
-    assert [side_by_side(way) for way in WAYS] == [1, 1, 1, 8, 1]
 
 
 def test_a_hundredth_of_the_values_is_above_the_high_one() -> None:
