@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.chaos import report, scenarios
+from bench.chaos import report
 from bench.chaos.plan import EVERYTHING, FULL, SHORT, make_plan
 from bench.chaos.run import Series, run_all
+from bench.chaos.scenarios import SCENARIOS
 from bench.kit.cli import Out, new_app, new_console, run_to_end
 from bench.kit.machine import RESULTS, ROOT, describe_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from bench.chaos.run import Result
+    from bench.chaos.scenarios import Verdict
 
 KEPT = ROOT / "build" / "chaos"
 
@@ -28,7 +30,6 @@ Short = Annotated[bool, typer.Option("--short", help="Small batches and few faul
 Without = Annotated[list[str] | None, typer.Option(help=f"Leave out: {', '.join(sorted(EVERYTHING))}.")]
 Parallel = Annotated[int, typer.Option(min=1, help="Runs side by side, each on a stack of its own.")]
 Items = Annotated[int, typer.Option(min=100, help="Items of the batch.")]
-Failed = Annotated[int, typer.Option(min=1, help="How many of them fail at first.")]
 Keep = Annotated[Path, typer.Option(help="The folder for the evidence of violations.")]
 
 app = new_app()
@@ -74,40 +75,21 @@ def main(  # noqa: PLR0913 - the options of the command
         raise typer.Exit(1)
 
 
-@app.command()
-def wipe(*, items: Items = 10_000, out: Out = RESULTS, keep: Keep = KEPT) -> None:
-    """Empty Redis past half of a batch."""
-    _scenario(scenarios.wipe(keep, items), out)
+def _add(scenario: Callable[[Path, int], Coroutine[Any, Any, Verdict]], default: int) -> None:
+    @app.command(scenario.__name__, help=scenario.__doc__)
+    def command(*, items: Items = default, out: Out = RESULTS, keep: Keep = KEPT) -> None:
+        machine = describe_machine("bench.chaos")
+        verdict = run_to_end(scenario(keep, items))
+        report.write_scenario(out, verdict, machine)
+        console.print(f"{verdict.name}: {verdict.text} ({verdict.seconds:.1f} s, {verdict.model_calls:,} model calls)")
+        for violation in verdict.violations:
+            console.print(f"  violation: {violation}")
+        if verdict.violations:
+            raise typer.Exit(1)
 
 
-@app.command()
-def drops(*, items: Items = 2_000, out: Out = RESULTS, keep: Keep = KEPT) -> None:
-    """Drop three callbacks in ten."""
-    _scenario(scenarios.drops(keep, items), out)
-
-
-@app.command()
-def backlog(*, items: Items = 600, out: Out = RESULTS, keep: Keep = KEPT) -> None:
-    """Hold the queue for ten task timeouts with another function's messages."""
-    _scenario(scenarios.backlog(keep, items), out)
-
-
-@app.command()
-def redrive(*, items: Items = 10_000, failed: Failed = 37, out: Out = RESULTS, keep: Keep = KEPT) -> None:
-    """Redrive the few items that failed among many."""
-    _scenario(scenarios.redrive(keep, items, failed), out)
-
-
-def _scenario(work: Coroutine[Any, Any, scenarios.Verdict], out: Path) -> None:
-    machine = describe_machine("bench.chaos")
-    verdict = run_to_end(work)
-    report.write_scenario(out, verdict, machine)
-    console.print(f"{verdict.name}: {verdict.text} ({verdict.seconds:.1f} s, {verdict.model_calls:,} model calls)")
-    for violation in verdict.violations:
-        console.print(f"  violation: {violation}")
-    if verdict.violations:
-        raise typer.Exit(1)
-
+for _scenario, _items in SCENARIOS.items():
+    _add(_scenario, _items)
 
 if __name__ == "__main__":
     app()

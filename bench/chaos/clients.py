@@ -7,12 +7,11 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-
 from bench.chaos.evidence import ENDED
-from bench.chaos.stage import REQUEST
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bench.chaos.plan import Plan, Step
     from bench.chaos.stage import Stage
 
@@ -22,6 +21,9 @@ LIMIT = 400.0
 POLL = 0.1
 ACCEPTED = frozenset({200, 201, 202})
 COLUMN = "item"
+CSV = {"Content-Type": "text/csv"}
+STARTED = 202
+SERVER_ERROR = 500
 
 
 @dataclass
@@ -39,32 +41,20 @@ class Client:
     cancelled: bool = False
     requests: list[tuple[str, int, Any]] = field(default_factory=list)
 
-    async def submit(self) -> None:
-        """Submit until the batch is accepted; the same id and specification are the same batch."""
-        deadline = time.monotonic() + HANG
-        while True:
-            status, document = await self._submit_once()
-            self.requests.append(("batch", status, document))
-            if status in ACCEPTED:
-                return
-            if (status and status < 500) or time.monotonic() > deadline:  # noqa: PLR2004
-                self.problems.append(f"the submission was answered {status}: {document}")
-                return
-            await asyncio.sleep(POLL)
-
-    async def _submit_once(self) -> tuple[int, Any]:
-        headers = {"X-Batch-Id": self.batch}
-        options = {name: str(value) for name, value in self.plan.options.items()}
-        csv = "".join(f"{row}\n" for row in (COLUMN, *self.plan.rows)).encode()
-        if not self.plan.by_key:
-            return await self.stage.ask("batch", options, body=csv, headers={**headers, "Content-Type": "text/csv"})
-        return await self.stage.ask("batch", options, body=f"chaos/{self.batch}.csv".encode(), headers=headers)
-
     async def prepare(self) -> None:
         """Put the rows under the key that the submission names."""
         if self.plan.by_key:
-            csv = "".join(f"{row}\n" for row in (COLUMN, *self.plan.rows)).encode()
-            await self.stage.put(f"chaos/{self.batch}.csv", csv)
+            async with self.stage.bucket() as bucket:
+                await bucket.put(f"chaos/{self.batch}.csv", self._csv())
+
+    async def submit(self) -> None:
+        """Submit until the batch is accepted; the same id and specification are the same batch."""
+        options = {name: str(value) for name, value in self.plan.options.items()}
+        body, kind = (f"chaos/{self.batch}.csv".encode(), {}) if self.plan.by_key else (self._csv(), CSV)
+        await self._insist("batch", options, body=body, headers={"X-Batch-Id": self.batch, **kind})
+
+    def _csv(self) -> bytes:
+        return "".join(f"{row}\n" for row in (COLUMN, *self.plan.rows)).encode()
 
     async def strike(self, step: Step) -> None:
         """Do what a user does; the stage does the rest."""
@@ -75,8 +65,9 @@ class Client:
             case "resubmit":
                 await self.submit()
             case "redrive":
-                self.stopped = self.cancelled = False
-                await self._insist("redrive")
+                # 200: no item had failed, so the batch stays as it ended.
+                if await self._insist("redrive") and self.requests[-1][1] == STARTED:
+                    self.stopped = self.cancelled = False
             case "pause":
                 await self._insist("pause")
                 await asyncio.sleep(step.value)
@@ -84,33 +75,30 @@ class Client:
             case _:
                 await self.stage.strike(step)
 
-    async def _insist(self, mode: str) -> bool:
-        """Call a mode until it is accepted, or until the batch has ended.
+    async def _insist(self, mode: str, query: Mapping[str, str] | None = None, **request: Any) -> bool:
+        """Call a mode until it is accepted, until the batch has ended, or until a submission is refused for good.
 
         Returns whether it was accepted.
         """
         deadline = time.monotonic() + HANG
         while True:
-            status, document = await self.stage.ask(mode, {"batch": self.batch})
+            status, document = await self.stage.ask(mode, query or {"batch": self.batch}, **request)
             self.requests.append((mode, status, document))
-            known = None if status in ACCEPTED else await self.status()
-            if status in ACCEPTED or (known and known["state"] in ENDED):
-                return status in ACCEPTED
-            if time.monotonic() > deadline:
+            if status in ACCEPTED:
+                return True
+            known = None if mode == "batch" else await self.status()
+            if known and known["state"] in ENDED:
+                return False
+            if (mode == "batch" and 0 < status < SERVER_ERROR) or time.monotonic() > deadline:
                 self.problems.append(f"{mode} was answered {status}: {document}")
                 return False
             await asyncio.sleep(POLL)
 
     async def status(self) -> dict[str, Any] | None:
         """Read the status: None while there is no answer, {} when there is no such batch."""
-        try:
-            async with self.stage.http.get(self.stage.url, params={"batch": self.batch}, timeout=REQUEST) as answer:
-                if answer.status == 404:  # noqa: PLR2004
-                    return {}
-                document: dict[str, Any] = await answer.json()
-                return document if answer.status == 200 else None  # noqa: PLR2004
-        except (aiohttp.ClientError, TimeoutError):
-            return None
+        status, document = await self.stage.ask("status", {"batch": self.batch})
+        known: dict[int, dict[str, Any]] = {200: document, 404: {}}
+        return known.get(status)
 
     async def follow(self) -> dict[str, Any]:
         """Return the status once the batch has ended, or has stood still for long."""

@@ -6,15 +6,12 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from bench.kit.leftovers import clean_within
-from pipeline.local.demo.bucket import Bucket
+from bench.kit.stack import open_redis
 
 if TYPE_CHECKING:
-    from types_aiobotocore_s3 import S3Client
-
     from bench.chaos.stage import Stage
+    from pipeline.local.demo.bucket import Bucket
 
 ENDED = frozenset({"done", "cancelled", "failed"})
 # The sweep removes what a killed replica left, one lease later.
@@ -71,30 +68,19 @@ class Evidence:
 
 async def gather(stage: Stage, batch: str, known: Evidence) -> Evidence:
     """Read S3, Redis and the model log of an ended batch, as soon as nothing is left or the time is over."""
-    async with stage.s3() as s3:
-        bucket = stage.stack.s3.bucket
-        summary = await _read(s3, bucket, f"{batch}.json")
-        async with stage.redis() as redis:
-            left = tuple(await clean_within(CLEANED_WITHIN, Bucket(s3, bucket), redis, batch))
-        objects = {}
-        for entry in (summary or {}).get("results", {}).get("results", []):
-            if key := entry.get("resultRef"):
-                objects[key] = await _body(s3, bucket, key)
-        later = await _read(s3, bucket, f"{batch}.json")
+    async with stage.bucket() as bucket, open_redis(stage.stack) as redis:
+        summary = await _document(bucket, batch)
+        left = tuple(await clean_within(CLEANED_WITHIN, bucket, redis, batch))
+        results = summary["results"]["results"] if summary else []
+        keys = [entry["resultRef"] for entry in results if entry.get("resultRef")]
+        objects = {key: await bucket.get(key) or b"" for key in keys}
+        later = await _document(bucket, batch)
     text = stage.model_log.read_text() if stage.model_log.exists() else ""
     calls = [(call_id, item) for call_id, item in map(json.loads, text.splitlines())]
     return known.but(summary=summary, later=later, left=left, objects=objects, calls=calls)
 
 
-async def _read(s3: S3Client, bucket: str, key: str) -> dict[str, Any] | None:
-    try:
-        document: dict[str, Any] = json.loads(await _body(s3, bucket, key))
-    except ClientError:
-        return None
+async def _document(bucket: Bucket, batch: str) -> dict[str, Any] | None:
+    stored = await bucket.get(f"{batch}.json")
+    document: dict[str, Any] | None = json.loads(stored) if stored else None
     return document
-
-
-async def _body(s3: S3Client, bucket: str, key: str) -> bytes:
-    answer = await s3.get_object(Bucket=bucket, Key=key)
-    async with answer["Body"] as body:
-        return await body.read()

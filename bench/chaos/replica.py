@@ -29,7 +29,7 @@ from pipeline.__main__ import main as serve
 from pipeline.ledger.redis.pipelining import Bundles
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
 POINT = Path(os.environ["CHAOS_POINT"])
 
@@ -76,15 +76,21 @@ def _matches(event: str, labels: tuple[str, ...]) -> bool:
 POINTS = Points()
 
 
-async def guarded(call: Callable[[], Awaitable[Any]], error: Exception, *labels: str) -> Any:
-    """Make a call, with the fault of the armed point."""
-    fault = POINTS.reached(labels)
-    if fault.endswith("-before"):
-        _strike(fault, error)
-    answer = await call()
-    if fault.endswith("-after"):
-        _strike(fault, error)
-    return answer
+def guard(owner: type, name: str, labels: Callable[..., tuple[str, ...]], error: Callable[[], Exception]) -> None:
+    """Have each call of a method make the fault of the armed point; `labels` name the call, and are empty for none."""
+    original = getattr(owner, name)
+
+    async def guarded(self: Any, *args: Any, **options: Any) -> Any:
+        of_call = labels(*args, **options)
+        fault = POINTS.reached(of_call) if of_call else ""
+        if fault.endswith("-before"):
+            _strike(fault, error())
+        answer = await original(self, *args, **options)
+        if fault.endswith("-after"):
+            _strike(fault, error())
+        return answer
+
+    setattr(owner, name, guarded)
 
 
 def _strike(fault: str, error: Exception) -> None:
@@ -94,72 +100,42 @@ def _strike(fault: str, error: Exception) -> None:
     raise error
 
 
-def guard_redis() -> None:
-    """Guard every command and pipeline; scripts go by their names."""
+def guard_clients() -> None:
+    """Guard Redis by command and script, S3 by operation and key, and the gateway by mode; no other request."""
     names: dict[str, str] = {}
     folder = Path(pipeline.__file__).parent / "ledger" / "lua"
     bodies = {path.stem: path.read_text() for path in folder.glob("*.lua")}
+    gateway = urlsplit(os.environ["gateway_url"]).netloc  # noqa: SIM112
+    original = Redis.register_script
 
-    def register(original: Any, self: Any, script: Any) -> Any:
+    def register(self: Any, script: Any) -> Any:
         registered = original(self, script)
         names[registered.sha] = next((name for name, body in bodies.items() if str(script).endswith(body)), "script")
         return registered
 
-    async def script(original: Any, self: Any, command: tuple[Any, ...]) -> Any:
-        name = names.get(command[1], "script")
-        return await guarded(lambda: original(self, command), _redis_error(), "redis", name, "")
+    def operation(name: str, parameters: dict[str, Any]) -> tuple[str, ...]:
+        return "s3", name, str(parameters.get("Key") or parameters.get("Prefix") or "")
 
-    async def command(original: Any, self: Any, *args: Any, **options: Any) -> Any:
-        name = str(args[0]).lower()
-        return await guarded(lambda: original(self, *args, **options), _redis_error(), "redis", name, "")
-
-    async def several(original: Any, self: Any, *args: Any, **options: Any) -> Any:
-        return await guarded(lambda: original(self, *args, **options), _redis_error(), "redis", "pipeline", "")
-
-    _wrap(Redis, "register_script", register)
-    _wrap(Bundles, "run", script)
-    _wrap(Redis, "execute_command", command)
-    _wrap(Pipeline, "execute", several)
-
-
-def _redis_error() -> Exception:
-    return RedisConnectionError("Connection closed by server.")
-
-
-def guard_s3() -> None:
-    """Guard every operation, by its name and key."""
-
-    async def operate(original: Any, self: Any, operation: str, parameters: dict[str, Any]) -> Any:
-        key = str(parameters.get("Key") or parameters.get("Prefix") or "")
-        error = EndpointConnectionError(endpoint_url="chaos")
-        return await guarded(lambda: original(self, operation, parameters), error, "s3", operation, key)
-
-    _wrap(AioBaseClient, "_make_api_call", operate)
-
-
-def guard_gateway() -> None:
-    """Guard every enqueue, by its mode, and every call of a model function, but no request to S3."""
-    gateway = urlsplit(os.environ["gateway_url"]).netloc  # noqa: SIM112
-
-    async def request(original: Any, self: Any, method: str, url: Any, **options: Any) -> Any:
-        def proceed() -> Any:
-            return original(self, method, url, **options)
-
+    def request(_method: str, url: Any, **options: Any) -> tuple[str, ...]:
         parts = urlsplit(str(url))
         if parts.netloc != gateway:
-            return await proceed()
-        queued = parts.path.startswith("/async-function/")
-        mode = dict(options.get("headers") or {}).get("X-Mode", "") if queued else ""
-        error = aiohttp.ServerDisconnectedError()
-        return await guarded(proceed, error, "gateway", "enqueue" if queued else "call", mode)
+            return ()
+        if not parts.path.startswith("/async-function/"):
+            return "gateway", "call", ""
+        return "gateway", "enqueue", dict(options.get("headers") or {}).get("X-Mode", "")
 
-    _wrap(aiohttp.ClientSession, "_request", request)
+    def lost_redis() -> Exception:
+        return RedisConnectionError("Connection closed by server.")
 
+    def lost_s3() -> Exception:
+        return EndpointConnectionError(endpoint_url="chaos")
 
-def _wrap(owner: Any, name: str, wrapper: Any) -> None:
-    """Replace a method by `wrapper`, which gets the method as its first argument."""
-    original = getattr(owner, name)
-    setattr(owner, name, lambda *args, **options: wrapper(original, *args, **options))
+    setattr(Redis, "register_script", register)  # noqa: B010 - mypy knows the method
+    guard(Bundles, "run", lambda command: ("redis", names.get(command[1], "script"), ""), lost_redis)
+    guard(Redis, "execute_command", lambda *args, **_: ("redis", str(args[0]).lower(), ""), lost_redis)
+    guard(Pipeline, "execute", lambda *_, **__: ("redis", "pipeline", ""), lost_redis)
+    guard(AioBaseClient, "_make_api_call", operation, lost_s3)
+    guard(aiohttp.ClientSession, "_request", request, aiohttp.ServerDisconnectedError)
 
 
 def shorten() -> None:
@@ -186,9 +162,7 @@ def shorten() -> None:
 def main() -> None:
     """Guard the clients, then serve the function."""
     shorten()
-    guard_redis()
-    guard_s3()
-    guard_gateway()
+    guard_clients()
     serve()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -85,7 +84,7 @@ async def run(stage: Stage, plan: Plan, name: str, keep: Path) -> Result:
         await director.stop()
     result = Result(plan, evidence, log.fired, dict(log.counts), time.monotonic() - started, violations, first)
     if result.violations:
-        _keep(stage, result, keep / name, fault_log, marks)
+        _keep(stage, result, keep / name, (fault_log, stage.model_log), marks)
         (keep / name / "requests.ndjson").write_text("".join(json.dumps(one) + "\n" for one in client.requests))
         # A batch that hangs would disturb the next run.
         with suppress(TimeoutError):
@@ -110,22 +109,17 @@ async def _follow(client: Client, director: Director, begun: int = 0) -> Evidenc
     return await gather(client.stage, client.batch, known)
 
 
-def _keep(stage: Stage, result: Result, folder: Path, fault_log: Path, marks: dict[Path, int]) -> None:
+def _keep(stage: Stage, result: Result, folder: Path, files: Sequence[Path], marks: dict[Path, int]) -> None:
+    """Write the run, and copy the files and what the logs have had since their marks, into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     evidence = result.evidence
-    (folder / "plan.json").write_text(json.dumps(result.plan.document(), indent=1))
+    documents = {"plan": result.plan.document(), "status": evidence.status, "summary": evidence.summary}
+    for name, document in {**documents, "seen": [asdict(seen) for seen in evidence.seen]}.items():
+        (folder / f"{name}.json").write_text(json.dumps(document, indent=1))
     (folder / "violations.txt").write_text("\n".join(result.violations) + "\n")
-    (folder / "status.json").write_text(json.dumps(evidence.status, indent=1))
-    (folder / "summary.json").write_text(json.dumps(evidence.summary, indent=0))
-    (folder / "seen.ndjson").write_text("".join(json.dumps(asdict(seen)) + "\n" for seen in evidence.seen))
-    if fault_log.exists():
-        shutil.copy(fault_log, folder / "faults.ndjson")
-    if stage.model_log.exists():
-        shutil.copy(stage.model_log, folder / "calls.ndjson")
-    for log in stage.stack.directory.glob("*.log"):
-        with log.open("rb") as file:
-            file.seek(marks.get(log, 0))
-            (folder / log.name).write_bytes(file.read())
+    for file in [*files, *stage.stack.directory.glob("*.log")]:
+        if file.exists():
+            (folder / file.name).write_bytes(file.read_bytes()[marks.get(file, 0) :])
 
 
 @dataclass(frozen=True)

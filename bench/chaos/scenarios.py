@@ -78,7 +78,7 @@ async def backlog(keep: Path, items: int) -> Verdict:
     return _verdict("backlog", result, text, broken + _all_fired(result))
 
 
-async def redrive(keep: Path, items: int, failed: int) -> Verdict:
+async def redrive(keep: Path, items: int, failed: int = 37) -> Verdict:
     """Some items fail until the model is healed; a redrive then calls exactly these."""
     gap = items // failed
     rows = [f"switch {n}" if n % gap == 0 and n < failed * gap else f"good {n}" for n in range(items)]
@@ -96,6 +96,10 @@ async def redrive(keep: Path, items: int, failed: int) -> Verdict:
     if called != failed:
         broken.append(f"the redrive made {called} calls for {failed} failed items")
     return _verdict("redrive", result, text, broken)
+
+
+# Each with the number of items that it has by default.
+SCENARIOS = {wipe: 10_000, drops: 2_000, backlog: 600, redrive: 10_000}
 
 
 def _good(items: int) -> list[str]:

@@ -15,6 +15,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from bench.kit.machine import ROOT
 from bench.kit.stack import open_redis
+from pipeline.local.demo.bucket import Bucket
 from pipeline.local.errors import ServiceStartError
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.redis_and_s3 import redis_server, s3_server
@@ -23,9 +24,6 @@ from pipeline.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-
-    from redis.asyncio import Redis
-    from types_aiobotocore_s3 import S3Client
 
     from bench.chaos.plan import Step
 
@@ -76,22 +74,11 @@ class Stage:
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return 0, None
 
-    async def put(self, key: str, body: bytes) -> None:
-        """Write an object into the bucket."""
-        async with self.s3() as client:
-            await client.put_object(Bucket=self.stack.s3.bucket, Key=key, Body=body)
-
     @contextlib.asynccontextmanager
-    async def s3(self) -> AsyncIterator[S3Client]:
+    async def bucket(self) -> AsyncIterator[Bucket]:
         """Open a plain client, patient with a server that has just been killed."""
         async with s3_client(self.stack.s3, retries={"mode": "standard", "max_attempts": 8}) as client:
-            yield client
-
-    @contextlib.asynccontextmanager
-    async def redis(self) -> AsyncIterator[Redis]:
-        """Open a plain client."""
-        async with open_redis(self.stack) as client:
-            yield client
+            yield Bucket(client, self.stack.s3.bucket)
 
     async def whole(self, within: float = 60.0) -> None:
         """Wait until every replica answers; raises TimeoutError when one does not come back."""
@@ -160,7 +147,7 @@ class Stage:
             replica.kill()
 
     async def _lose_redis(self, pause: float) -> None:
-        async with self.redis() as client:
+        async with open_redis(self.stack) as client:
             folder = Path(str((await client.config_get("dir"))["dir"]))
         self.stack.redis_service.kill()
         shutil.rmtree(folder / "appendonlydir")
