@@ -39,6 +39,8 @@ BESIDE = {
     "tasks": ("modes",),
     "webhooks": ("base", "notify"),
 }
+# They start and kill nodes of Redis, slowly: for the client alone.
+NODES = Path("tests/ledger/redis")
 # Tests may take so many times longer than with nothing changed, and these seconds more.
 SLOWER = 4
 GRACE = 30.0
@@ -71,6 +73,8 @@ def judges(module: str) -> list[str]:
     words = set(Path(module).stem.split("_"))
     folders = [Path("tests", room) for room in rooms(module) if Path("tests", room).is_dir()]
     files = [path for folder in folders for path in sorted(folder.rglob("test_*.py"))]
+    if not module.startswith("pipeline/ledger/redis/"):
+        files = [path for path in files if NODES not in path.parents]
     return [str(path) for path in sorted(files, key=lambda path: not words <= set(path.stem.split("_")))]
 
 

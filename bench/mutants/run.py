@@ -13,7 +13,7 @@ from cosmic_ray.work_db import use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkItem
 
 from bench.kit.publish import read_rows
-from bench.mutants.judges import Baseline, command, copy_of_tree, end_processes, failures, judges, measure, rooms
+from bench.mutants.judges import Baseline, command, copy_of_tree, end_processes, failures, judges, measure
 from bench.mutants.report import CONTROL, Row, write
 from bench.mutants.sample import Change, choose, made_again, sample
 
@@ -41,7 +41,7 @@ class Plan:
 def run(plan: Plan, console: Console, out: Path, machine: Mapping[str, Any]) -> list[Row]:
     """Judge the mutants, and write the rows after each, so that an interrupted run leaves them; raises BenchError."""
     rows: list[Row] = []
-    baselines: dict[tuple[str, ...], Baseline] = {}
+    baselines: dict[frozenset[str], Baseline] = {}
     earlier = read_rows(plan.mutants) if plan.mutants else []
     with copy_of_tree(plan.tests) as tree, use_db(tree.parent / "session") as work:
         changes = _with_controls(_changes(plan, earlier, work), plan.seed)
@@ -49,8 +49,9 @@ def run(plan: Plan, console: Console, out: Path, machine: Mapping[str, Any]) -> 
         for done, change in enumerate(changes, 1):
             item = _work_item(change)
             work.add_work_item(item)
-            tests, key = judges(change.module), rooms(change.module)
-            baseline = baselines[key] = baselines.get(key) or measure(tests, plan.seed)
+            tests = judges(change.module)
+            baseline = baselines.get(frozenset(tests)) or measure(tests, plan.seed)
+            baselines[frozenset(tests)] = baseline
             end_processes()
             options = ("-x", *(f"--deselect={test}" for test in baseline.failing), *tests)
             result = mutate_and_test(item.mutations, command(plan.seed, *options), baseline.limit)

@@ -45,6 +45,9 @@ def test_tests_named_after_a_file_come_first(monkeypatch: pytest.MonkeyPatch) ->
     assert judges("pipeline/openfaas/signing.py")[0] == "tests/openfaas/test_signing.py"
     assert judges("pipeline/ledger/lua/settle.lua")[0] == "tests/ledger/scripts/test_settle.py"
     assert "tests/model/test_ledger_machine.py" in judges("pipeline/ledger/lua/fields.lua")
+    nodes = "tests/ledger/redis/test_sentinel.py"
+    assert nodes in judges("pipeline/ledger/redis/client.py")
+    assert nodes not in judges("pipeline/ledger/ledger.py")
 
 
 def test_beginning_without_a_file_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
