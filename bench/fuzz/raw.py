@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import http.client
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from hypothesis import strategies as st
@@ -28,7 +28,7 @@ class Raw:
     """Bytes that are no whole request, or several; `answers` is the number of answers due, None for any."""
 
     name: str
-    sent: bytes
+    sent: bytes = field(repr=False)
     answers: int | None = None
 
 
@@ -97,18 +97,20 @@ _BODY_BOMB = Raw(
     1,
 )
 
+
+def _garble(request: bytes, place: int, bits: bytes) -> Raw:
+    place %= len(request)
+    sent = request[:place] + bits + request[place + 1 :]
+    return Raw(f"garbled: {sent!r}", sent)
+
+
 _garbled = st.builds(
-    lambda request, place, bits: Raw("garbled", _garble(request, place, bits)),
+    _garble,
     st.sampled_from([_LAST, _POST + b"Content-Length: 2\r\n\r\n{}", _POST + _CHUNKED + b"\r\n2\r\n{}\r\n0\r\n\r\n"]),
     st.integers(0, 200),
     st.binary(max_size=3),
 )
 raw_steps = st.one_of(st.sampled_from(_FIXED), st.sampled_from((*_FIXED, _BODY_BOMB)), _garbled)
-
-
-def _garble(request: bytes, place: int, bits: bytes) -> bytes:
-    place %= len(request)
-    return request[:place] + bits + request[place + 1 :]
 
 
 async def exchange(port: int, sent: bytes, *, whole: bool = True) -> bytes:
