@@ -9,10 +9,13 @@ from backports import zstd
 from polars.exceptions import PolarsError
 
 from pipeline.context import Context
+from pipeline.errors import BadRequestError
 from pipeline.inputs import s3_prefix
 from pipeline.inputs.csv_rows import SEPARATORS
 from pipeline.inputs.parquet_rows import stored_type
+from pipeline.sandbox.parent import call_in_child
 from pipeline.spec.batch_spec import BatchSpec
+from pipeline.sql.runner import CHECK
 from pipeline.store.bucket import Store
 from pipeline.store.object_info import ObjectInfo
 from pipeline.units import MIB
@@ -67,5 +70,18 @@ async def _peek_parquet(context: Context, store: Store, info: ObjectInfo) -> dic
     if trailer[4:] != _PARQUET or not 0 < length <= min(FOOTER_LIMIT, info.size - _TRAILER):
         return None
     footer = await store.get_range(info, info.size - _TRAILER - length, info.size)
-    columns = await context.queries.columns(_PARQUET + footer)
-    return columns and {name: stored_type(name, dtype) for name, dtype in columns.items()}
+    try:
+        async with context.queries.checking:
+            empty = await call_in_child(read_columns, _PARQUET + footer, CHECK)
+    except (BadRequestError, TimeoutError):
+        return None
+    schema = (await asyncio.to_thread(pl.read_ipc, empty)).schema
+    return {name: stored_type(name, dtype) for name, dtype in schema.items()}
+
+
+def read_columns(parquet: bytes) -> bytes:
+    """Return the columns of a Parquet file without its rows, as an empty table of IPC. The child process calls this."""
+    try:
+        return pl.DataFrame(schema=pl.read_parquet_schema(io.BytesIO(parquet))).write_ipc(None).getvalue()
+    except PolarsError as error:
+        raise BadRequestError(str(error)) from error

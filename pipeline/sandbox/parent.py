@@ -21,12 +21,15 @@ Value = TypeVar("Value")
 
 _ROOT = Path(__file__).parents[2]
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
-# Each thread takes memory, unused memory counts against the limit, and a backtrace needs more where none is left.
+# Freed memory counts against the limit until the allocators of polars and DuckDB give it back.
+_ALLOCATOR = "narenas:4,dirty_decay_ms:0,muzzy_decay_ms:0,retain:false"
+# Each thread takes memory, and a backtrace needs more where none is left.
 _ENVIRONMENT = {
     "POLARS_MAX_THREADS": "2",
     "RUST_BACKTRACE": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
-    "_RJEM_MALLOC_CONF": "narenas:4,dirty_decay_ms:0,muzzy_decay_ms:0",
+    "_RJEM_MALLOC_CONF": _ALLOCATOR,
+    "DUCKDB_JE_MALLOC_CONF": _ALLOCATOR,
 }
 
 

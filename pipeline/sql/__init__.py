@@ -1,1 +1,1 @@
-"""SQL over the results of a batch: checked, rewritten, and run by polars in a process apart."""
+"""SQL over the results of a batch: checked and run by DuckDB in child processes."""

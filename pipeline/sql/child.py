@@ -1,14 +1,11 @@
 """Check or run one query: what a child process does, within limits."""
 
 import errno
-import io
 import json
 import os
-import resource
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,9 @@ import msgspec
 import polars as pl
 
 from pipeline.errors import BadRequestError
-from pipeline.sql.session import Session, parse
+from pipeline.sandbox.child import Limits
+from pipeline.sql.session import GROUP_ROWS, Session
+from pipeline.sql.tree import parse
 from pipeline.store.text_formats import to_csv, to_ndjson
 from pipeline.units import MIB
 
@@ -31,13 +30,14 @@ OUTPUTS = ("sql.parquet", "sql.csv", "sql.json")
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """A query to check or to run.
+    """A query to check or to run in a process with these limits.
 
     To check it, `empty` is its table as a Parquet file without rows, b"" for a table that is not known yet. To run it,
     `pieces` are the Parquet files of its table, and the answer goes into `folder`.
     """
 
     sql: str
+    limits: Limits
     empty: bytes = b""
     pieces: list[str] = []
     folder: str = ""
@@ -56,52 +56,48 @@ class Answer(msgspec.Struct, frozen=True):
     missing: list[str] = []
 
 
-def read_columns(parquet: bytes) -> bytes:
-    """Return the columns of a Parquet file without its rows, as an empty table of IPC; raises as polars."""
-    return pl.DataFrame(schema=pl.read_parquet_schema(io.BytesIO(parquet))).write_ipc(None).getvalue()
-
-
 def check_query(order: Order) -> None:
     """Bind a query to its empty table; raises BadRequestError in the words of DuckDB."""
-    with _errors_in_words(), tempfile.TemporaryDirectory(prefix="pipeline-sql-") as folder:
+    # A file without a name: nothing of it stays when this process is killed.
+    with _errors_in_words(order.limits), tempfile.TemporaryFile() as file:
         if not order.empty:
             parse(duckdb.connect(), order.sql)
             return
-        piece = Path(folder) / "empty.parquet"
-        piece.write_bytes(order.empty)
-        Session([str(piece)], Path(folder), piece).bind(order.sql)
+        file.write(order.empty)
+        file.flush()
+        Session([f"/dev/fd/{file.fileno()}"], order.limits).bind(order.sql)
 
 
 def run_query(order: Order) -> Answer:
     """Run a query, and write OUTPUTS to its folder; raises BadRequestError in the words of DuckDB."""
-    parquet, csv, array = (Path(order.folder) / name for name in OUTPUTS)
-    with _errors_in_words():
-        session = Session(order.pieces, parquet.parent, parquet)
+    paths = [Path(order.folder) / name for name in OUTPUTS]
+    with _errors_in_words(order.limits):
+        session = Session(order.pieces, order.limits, paths[0])
         text, fields = session.bind(order.sql)
         missing = session.type_fields(fields)
-        rows = session.write(text, parquet, MOST_ROWS)
+        rows = session.write(text, MOST_ROWS + 1)
         session.connection.close()
         if rows > MOST_ROWS:
             return Answer(error=f"the answer has more than {MOST_ROWS} rows: expected LIMIT, or GROUP BY")
-        table = pl.scan_parquet(parquet, glob=False)
-        _write_texts(table, csv, array)
+        table = pl.scan_parquet(paths[0], glob=False)
+        _write_texts(table, rows, *paths[1:])
         names = table.collect_schema().names()[:FIRST_COLUMNS]
         lines = to_ndjson(table.head(FIRST_ROWS).select(pl.nth(range(len(names)))).collect(), frozenset())
+        if order.limits.file_bytes and sum(path.stat().st_size for path in paths) > order.limits.file_bytes:
+            return Answer(error=_too_large(order.limits))
     first = [[_cell(value) for value in json.loads(line).values()] for line in lines.splitlines()]
     return Answer(rows, [name[:CELL] for name in names], first, missing=missing)
 
 
-def _write_texts(table: pl.LazyFrame, csv: Path, array: Path) -> None:
+def _write_texts(table: pl.LazyFrame, rows: int, csv: Path, array: Path) -> None:
     """Write a table as CSV, and as one JSON array of objects, some rows at a time."""
-    empty = pl.DataFrame(schema=table.collect_schema())
     with csv.open("wb") as cells, array.open("wb") as objects:
-        separator = b"[\n"
-        for number, frame in enumerate(chain([empty], table.collect_batches(maintain_order=True))):
-            cells.write(to_csv(frame, header=not number))
-            if frame.height:
-                objects.write(separator + to_ndjson(frame, frozenset()).rstrip(b"\n").replace(b"\n", b",\n"))
-                separator = b",\n"
-        objects.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
+        for start in range(0, max(1, rows), GROUP_ROWS):
+            frame = table.slice(start, GROUP_ROWS).collect()
+            cells.write(to_csv(frame, header=not start))
+            lines = to_ndjson(frame, frozenset()).rstrip(b"\n").replace(b"\n", b",\n")
+            objects.write((b",\n" if start else b"[\n" if lines else b"[") + lines)
+        objects.write(b"\n]\n" if rows else b"]\n")
 
 
 def _cell(value: Any) -> Any:
@@ -114,7 +110,7 @@ def _cell(value: Any) -> Any:
 
 
 @contextmanager
-def _errors_in_words() -> Iterator[None]:
+def _errors_in_words(limits: Limits) -> Iterator[None]:
     """Raise BadRequestError for an error of DuckDB or polars, MemoryError where there is too little memory."""
     try:
         yield
@@ -124,6 +120,8 @@ def _errors_in_words() -> Iterator[None]:
         raise BadRequestError("it is nested too deep") from None
     except (duckdb.Error, OSError, pl.exceptions.PolarsError) as error:
         text = str(error).strip()[:1000]
-        if os.strerror(errno.EFBIG) in text:
-            text = f"the answer has more than {resource.getrlimit(resource.RLIMIT_FSIZE)[0] // MIB} MiB"
-        raise BadRequestError(text) from error
+        raise BadRequestError(_too_large(limits) if os.strerror(errno.EFBIG) in text else text) from error
+
+
+def _too_large(limits: Limits) -> str:
+    return f"the answer has more than {(limits.file_bytes or 0) // MIB} MiB"

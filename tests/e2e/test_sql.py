@@ -39,7 +39,7 @@ async def test_query_that_runs_too_long_ends_with_its_batch_while_others_run(ste
     assert other["sql"]["first"] == [["espresso", 1]]
     status = await steady.ended(batch)
     assert (status["state"], status["succeeded"]) == ("done", 1000)
-    assert "needs more than 640 MiB of memory" in status["sql"]["error"]
+    assert "needs more than 400 MiB of memory" in status["sql"]["error"]
 
 
 @pytest.mark.parametrize(

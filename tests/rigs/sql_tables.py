@@ -8,6 +8,7 @@ import duckdb
 import polars as pl
 
 from pipeline.sql.child import Answer, Order, run_query
+from pipeline.sql.runner import CHECK, RUN
 from pipeline.sql.session import Session
 from pipeline.store.columns import table_schema
 
@@ -68,16 +69,16 @@ def write_pieces(folder: Path, frame: pl.DataFrame, size: int = 20_000) -> list[
 def ask(folder: Path, text: str, frame: pl.DataFrame) -> tuple[Answer, pl.DataFrame]:
     """Run a query of a table in this process; returns the answer and all its rows."""
     pieces = write_pieces(folder, frame, size=97)
-    answer = run_query(Order(sql=text, pieces=[str(piece) for piece in pieces], folder=str(folder)))
+    answer = run_query(Order(sql=text, limits=RUN, pieces=[str(piece) for piece in pieces], folder=str(folder)))
     return answer, pl.read_parquet(folder / "sql.parquet")
 
 
-def fields_of(folder: Path, text: str, columns: Sequence[str]) -> list[tuple[str | int, ...]]:
-    """Return the paths of the fields that a query reads of a table with these columns."""
+def fields_of(folder: Path, text: str, columns: Sequence[str]) -> list[str]:
+    """Return the paths of the fields that a query reads of a table with these columns, as DuckDB spells them."""
     piece = folder / "empty.parquet"
     pl.DataFrame(schema=dict.fromkeys(columns, pl.String())).write_parquet(piece)
-    _, fields = Session([str(piece)], folder, piece).bind(text)
-    return [field.path for field in fields.by_column.values()]
+    _, fields = Session([str(piece)], CHECK).bind(text)
+    return [field.json_path for field in fields.by_column.values()]
 
 
 def ask_duckdb(path: Path, text: str) -> list[tuple[Any, ...]]:

@@ -7,14 +7,14 @@ from typing import Any
 
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
 from pipeline.errors import UnavailableError
 from pipeline.outputs.end_batch import SQL_ATTEMPTS
 from pipeline.sql.child import OUTPUTS, Answer
-from pipeline.sql.runner import Queries, query_limits
+from pipeline.sql.runner import RUN, Queries
 from pipeline.store.batch_records import BatchRecords
 from pipeline.store.errors import MissingObjectError
-from pipeline.units import MIB
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering, document
 
 ROWS = "id,url\n1,espresso\n2,tripod\n3,espresso\n4,no\n5,deep\n"
@@ -134,7 +134,7 @@ async def test_query_that_fails_at_the_end_fails_no_batch(pipeline: PipelineBenc
 
 
 async def test_query_over_its_limits_fails_no_batch(pipeline: PipelineBench) -> None:
-    object.__setattr__(pipeline.context, "queries", Queries(run=query_limits(0.5, 512 * MIB)))
+    object.__setattr__(pipeline.context, "queries", Queries(run=replace(RUN, seconds=0.5)))
     many = "url\n" + "".join(f"r{number}\n" for number in range(500))
     crossed = "SELECT count(*) AS n FROM " + ", ".join(f"results r{number}" for number in range(5))
     answer = await answered(pipeline, crossed, many, chunk="100")

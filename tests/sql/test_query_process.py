@@ -5,6 +5,7 @@ import csv
 import datetime as dt
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,11 +15,12 @@ from typing import Any
 import polars as pl
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from pipeline.outputs.query import SHOWN_BYTES, status_of
 from pipeline.sandbox.parent import environment
 from pipeline.sql.child import CELL, MOST_ROWS, Answer
-from pipeline.sql.runner import Queries, query_limits
+from pipeline.sql.runner import AT_ONCE, RUN, Queries
 from pipeline.units import MIB
 from tests.rigs.sql_tables import result_of, table, write_pieces
 from tests.rigs.waiting import wait_until
@@ -128,11 +130,11 @@ async def test_every_type_is_written_in_its_common_form(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("SELECT a.url FROM results a, results b, results c", f"more than {MOST_ROWS} rows"),
-        ("SELECT lpad('x', 2000000000, 'y') AS x FROM results", "needs more than 640 MiB of memory"),
-        ("SELECT a.url FROM results a, results b ORDER BY b.url, a.n * b.n", "needs more than 640 MiB of memory"),
+        ("SELECT lpad('x', 2000000000, 'y') AS x FROM results", "needs more than 400 MiB of memory"),
+        ("SELECT a.url FROM results a, results b ORDER BY b.url, a.n * b.n", "needs more than 400 MiB of memory"),
         ("SELECT CAST(label AS BIGINT) FROM results", "Could not convert string 'espresso' to INT64"),
         ("SELECT score FROM results WHERE score = 'x'", "Could not convert string 'x' to DOUBLE"),
-        ("SELECT count(*) FROM results a, results b, results c GROUP BY a.url || b.url || c.url", "640 MiB of memory"),
+        ("SELECT count(*) FROM results a, results b, results c GROUP BY a.url || b.url || c.url", "400 MiB of memory"),
     ],
 )
 async def test_query_that_fails_returns_its_error(tmp_path: Path, text: str, words: str) -> None:
@@ -146,7 +148,7 @@ async def test_query_that_fails_returns_its_error(tmp_path: Path, text: str, wor
 
 
 async def test_slow_query_is_killed(tmp_path: Path) -> None:
-    answer = await run(tmp_path, ENDLESS, rows=10_000, queries=Queries(run=query_limits(1, 512 * MIB)))
+    answer = await run(tmp_path, ENDLESS, rows=10_000, queries=Queries(run=replace(RUN, seconds=1)))
     assert answer.error == "it took more than 1 s"
     assert children() == []
 
@@ -158,20 +160,27 @@ def largest(folder: Path) -> int:
 @pytest.mark.parametrize("most", [1, 2])
 async def test_answer_over_its_size_limit_is_an_error(tmp_path: Path, most: int) -> None:
     """One file may exceed the limit, or all files together."""
-    queries = Queries(run=query_limits(300, 640 * MIB, most * MIB))
+    queries = Queries(run=replace(RUN, file_bytes=most * MIB))
     answer = await run(tmp_path, "SELECT a.url, b.url AS other FROM results a, results b", 150, queries)
     assert answer == Answer(error=f"the answer has more than {most} MiB")
     assert 0 < largest(tmp_path) <= most * MIB
 
 
-async def test_only_one_query_runs_at_a_time(tmp_path: Path) -> None:
-    queries, most = Queries(run=query_limits(0.5, 512 * MIB)), 0
-    tasks = [asyncio.create_task(run(tmp_path, ENDLESS, 10_000, queries)) for _ in range(2)]
+async def test_two_queries_run_at_once_and_the_others_wait(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "pipeline.sql.runner")
+    queries, most = Queries(run=replace(RUN, seconds=1)), 0
+    tasks = [asyncio.create_task(run(tmp_path, ENDLESS, 10_000, queries)) for _ in range(3)]
     while not all(task.done() for task in tasks):
         most = max(most, len(children()))
         await asyncio.sleep(0.01)
-    assert [(await task).error for task in tasks] == ["it took more than 0.5 s"] * 2
-    assert most == 1
+    assert [(await task).error for task in tasks] == ["it took more than 1 s"] * 3
+    assert most == AT_ONCE == 2
+    assert caplog.messages == ["the query waits: 2 others run in this replica", "the query runs after its wait"]
+
+
+def test_two_queries_and_the_replica_fit_its_memory() -> None:
+    (limit,) = re.findall(r"memory: (\d)Gi", Path("stack.yml").read_text())
+    assert AT_ONCE * RUN.memory + 200 * MIB <= int(limit) * 1024 * MIB
 
 
 async def test_cancelled_query_is_killed(tmp_path: Path) -> None:
