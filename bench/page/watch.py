@@ -166,7 +166,7 @@ def _settled(progress: Progress) -> int:
 
 
 def render(folder: Path) -> dict[str, str]:
-    """Return the page of the rows."""
+    """Return the page of the rows, and what the page of batches shows of them."""
     frame = read_frame(folder, NAME)
     looked = frame.filter(pl.col("seconds").is_not_null())
     last = looked.row(0, named=True)
@@ -179,7 +179,13 @@ def render(folder: Path) -> dict[str, str]:
         f"batch ran, {last['settled_meanwhile']:,.0f} items settled in {last['seconds']:.0f} s of looking at it:"
     )
     parts = ("## A read of the status", reads, table(frame, READING), "## The page", wrap(cost), table(looked, LOOKING))
-    return {f"{NAME}.md": as_page("What watching costs", read_machine(folder, NAME), *parts)}
+    cpu, items = frame["function_cpu_ms"].to_list(), frame["items"].to_list()
+    status = (
+        f"A read of the status takes {min(cpu):.2f} to {max(cpu):.2f} ms and {last['redis_commands']:.0f} commands of "
+        f"Redis, for {min(items):,} items as for {max(items):,}."
+    )
+    page = as_page("What watching costs", read_machine(folder, NAME), *parts)
+    return {f"{NAME}.md": page, "status": wrap(status)}
 
 
 if __name__ == "__main__":
