@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections import Counter
@@ -16,7 +17,7 @@ from bench.fuzz.raw import PATIENCE, NoAnswerError, Raw, exchange, read_answers
 from bench.fuzz.signed import USES, Signed, identity_of, is_as_signed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from requests import Response
     from schemathesis import Case
@@ -36,19 +37,13 @@ class Seen:
     accepted: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     violations: list[str] = field(default_factory=list)
-    fresh: int = 0
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, name: str, status: object) -> None:
         """Count an answer."""
         with self.lock:
             self.counts[name, str(status)] += 1
-
-    def unused(self) -> int:
-        """Return a number that nobody has had."""
-        with self.lock:
-            self.fresh += 1
-            return self.fresh
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,7 @@ class Sender:
         self.seen.violations += [f"{problem}: {_shown(step)}" for problem in wrong]
 
     def _call(self, step: Call) -> list[str]:
-        number = self.seen.unused() if step.batch == FRESH else 0
+        number = next(self.seen.numbers) if step.batch == FRESH else 0
         batch = f"{self.prefix}-new-{number:07d}" if step.batch == FRESH else f"{self.prefix}-{step.batch}"
         step.prepare(INPUTS[number % len(INPUTS)], batch if step.batch is not None else None)
         token = self.stage.token if step.token is None else step.token

@@ -4,9 +4,6 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from typer.testing import CliRunner
-
-from bench.chaos.__main__ import app
 from bench.chaos.director import FaultLog
 from bench.chaos.evidence import Evidence, Seen
 from bench.chaos.plan import SHORT, make_plan
@@ -75,8 +72,3 @@ def test_steps_are_logged_in_their_order_without_a_time(tmp_path: Path) -> None:
         assert log.counts["drop-callback"] == 1
     assert (tmp_path / "one").read_text() == (tmp_path / "two").read_text()
     assert len((tmp_path / "one").read_text().splitlines()) == len(plan.steps)
-
-
-def test_every_scenario_has_its_command() -> None:
-    help_text = CliRunner().invoke(app, ["--help"]).output
-    assert all(name in help_text for name in ("wipe", "drops", "backlog", "redrive", "--seed", "--without"))
