@@ -5,22 +5,20 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from bench.compare import peers
-from bench.compare.forms import WAYS, choose
-from bench.compare.peers import Layout
-from bench.compare.report import Book
-from bench.compare.run_faults import run_faults
-from bench.compare.run_forms import Plan, compare
+from bench.compare.report import FAULTS, NAME, render
+from bench.compare.run import compare, run_faults
 from bench.compare.stage import Ground
-from bench.kit.cli import Out, Repeats, errors_in_one_line, new_app, run_to_end
+from bench.compare.ways import FORMS, WAYS, Layout
+from bench.kit.cli import Out, Repeats, errors_in_one_line, new_app, new_console, run_to_end
 from bench.kit.machine import RESULTS, describe_machine
+from bench.kit.results import publish_rows
 from pipeline.local.services.redis_and_s3 import redis_server, s3_server
 
 Items = Annotated[int, typer.Option(min=1, help="Items a batch.")]
 Parallelism = Annotated[int, typer.Option(min=2, help="Queue-workers, or worker processes, working at once.")]
-Ways = Annotated[str, typer.Option(help=f"Those to run, with commas between, of: {', '.join(WAYS)}.")]
+Ways = Annotated[list[str] | None, typer.Option("--way", help=f"Of {', '.join(WAYS)}; may be repeated.")]
 ModelMs = Annotated[int, typer.Option(min=0, help="Milliseconds that the model function takes for an item.")]
 SkipFaults = Annotated[bool, typer.Option("--skip-faults", help="Measure only.")]
 
@@ -33,30 +31,34 @@ def main(
     repeats: Repeats = 5,
     items: Items = 1000,
     parallelism: Parallelism = 4,
-    ways: Ways = "",
+    ways: Ways = None,
     out: Out = RESULTS,
     model_ms: ModelMs = 0,
     skip_faults: SkipFaults = False,
 ) -> None:
     """Compare the pipeline with other ways, from submission to summary, and under faults, as CSV, JSON and SVG."""
-    machine = describe_machine("bench.compare")
-    with errors_in_one_line():
-        plan = Plan(choose(ways), Layout(parallelism), items, repeats)
-        # The pipeline alone needs no environment of others.
-        if any(form.way != "pipeline" for form in plan.forms):
-            peers.install()
-            machine["peers"] = peers.versions()
-    run_to_end(_run(plan, model_ms, Book(out, machine, Console()), faults=not skip_faults))
+    machine, console = describe_machine("bench.compare"), new_console()
+    forms = [form for form in FORMS if form.way in (ways or WAYS)]
+    if unknown := set(ways or ()) - set(WAYS):
+        raise typer.BadParameter(f"there is no way {', '.join(sorted(unknown))}; there are: {', '.join(WAYS)}")
+    # The pipeline alone needs no environment of others.
+    if ways != ["pipeline"]:
+        with errors_in_one_line():
+            machine["peers"] = peers.install()
 
+    async def run() -> None:
+        async with redis_server() as redis, s3_server() as s3:
+            ground = Ground(redis, s3, model_ms)
+            rows = await compare(forms, Layout(parallelism), (items, repeats), ground, console)
+            # Written at once: a fault that could not be made to happen takes no figure along.
+            (out / f"{FAULTS}.csv").unlink(missing_ok=True)
+            page = publish_rows(out, machine, {NAME: rows}, render)
+            if not skip_faults:
+                outcomes = await run_faults(ways or WAYS, ground, console)
+                page = publish_rows(out, machine, {NAME: rows, FAULTS: outcomes}, render)
+            console.print(page)
 
-async def _run(plan: Plan, model_ms: int, book: Book, *, faults: bool) -> None:
-    async with redis_server() as redis, s3_server() as s3:
-        ground = Ground(redis, s3, model_ms)
-        # Written at once: a fault that could not be made to happen takes no figure along.
-        book.measured(await compare(plan, ground, book.console))
-        if faults:
-            ways = {form.way for form in plan.forms}
-            book.struck(await run_faults(ways, ground, book.console))
+    run_to_end(run())
 
 
 if __name__ == "__main__":

@@ -5,40 +5,36 @@ It fails unless both summaries agree on every item.
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from aiohttp import ClientSession
 
 from bench.compare import peers
-from bench.compare.peers import MODEL, Layout, environment
-from bench.compare.stage import ORIGINAL
-from bench.compare.summary import make_items, summary_of
-from bench.kit.cli import Out, errors_in_one_line, new_app, run_to_end
+from bench.compare.run import Submission
+from bench.compare.stage import Ground, stage
+from bench.compare.summary import make_items
+from bench.compare.ways import FORMS, Layout
+from bench.kit.cli import Out, errors_in_one_line, new_app, new_console, run_to_end
 from bench.kit.errors import BenchError
 from bench.kit.machine import RESULTS, describe_machine
-from bench.kit.publish import markdown_table, publish
-from bench.kit.stack import model_spec, put_input
-from pipeline.client import Pipeline
-from pipeline.local.openfaas.functions import FunctionSpec
-from pipeline.local.stack import local_stack
+from bench.kit.results import as_page, publish_rows, read_frame, read_machine, table
+from pipeline.local.services.redis_and_s3 import redis_server, s3_server
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-    from pipeline.local.stack import LocalStack
+    from bench.compare.summary import Document
+    from bench.compare.ways import Form
 
 NAME = "migration"
-WORKERS = 4
 SECONDS = 300
 # The fields of an entry that do not depend on the way; its call id does.
 SAME = ("item", "result", "statusCode")
-LISTS = ("results", "failures")
+COLUMNS = ("way", "results", "failures", "fields", "fields of a result", "results in input order")
 
 Items = Annotated[int, typer.Option(min=1, help="Items of the CSV; a tenth of them fails.")]
-
-Summary = dict[str, Any]
 
 app = new_app()
 
@@ -49,96 +45,60 @@ def main(*, items: Items = 200, out: Out = RESULTS) -> None:
     machine = describe_machine("bench.compare.migration")
     with errors_in_one_line():
         peers.install()
-    original, here = run_to_end(_run(make_items(items)))
+    original, pipeline = run_to_end(_run(make_items(items)))
     with errors_in_one_line():
-        if differ := differences(original, here):
+        if differ := differences(original, pipeline):
             raise BenchError(f"the summaries differ: {'; '.join(differ)}")
-    publish(out, NAME, page=page(original, here, machine))
-    typer.echo(f"The summaries agree. Result: {out}/{NAME}.md")
+    rows = [as_row("original", original), as_row("pipeline", pipeline)]
+    new_console().print(publish_rows(out, machine, {NAME: rows}, render))
 
 
-def differences(original: Summary, here: Summary) -> list[str]:
+async def _run(items: list[str]) -> list[Document]:
+    async with redis_server() as redis, s3_server() as s3:
+        ground, forms = Ground(redis, s3, fails="items"), {form.name: form for form in FORMS}
+        return [await _summary(forms[way], ground, items) for way in ("original", "pipeline")]
+
+
+async def _summary(form: Form, ground: Ground, items: list[str]) -> Document:
+    async with stage(form.way, ground, Layout(4)) as ready, Submission(ready, form, items) as submission:
+        end = time.monotonic() + SECONDS
+        document = await submission.wait(lambda: time.monotonic() > end)
+    if document is None:
+        raise BenchError(f"{form.way}: no summary after {SECONDS} s")
+    return document
+
+
+def differences(original: Document, pipeline: Document) -> list[str]:
     """Return the differences between two summaries, [] where they agree on every item in any order."""
     differ = []
-    for name in LISTS:
-        if original[name]["count"] != here[name]["count"]:
-            differ.append(f"{name}: {original[name]['count']} and {here[name]['count']}")
-        theirs, ours = ({repr(_compared(entry)) for entry in one[name]["results"]} for one in (original, here))
-        differ += [f"{name}: only the original has {entry}" for entry in sorted(theirs - ours)[:1]]
-        differ += [f"{name}: only the pipeline has {entry}" for entry in sorted(ours - theirs)[:1]]
-        lengths = {len(one[name]["results"]) for one in (original, here)}
-        if len(lengths) > 1:
-            differ.append(f"{name}: lists of {sorted(lengths)} entries")
+    for name in ("results", "failures"):
+        counts = original[name]["count"], pipeline[name]["count"]
+        if counts[0] != counts[1]:
+            differ.append(f"{name}: {counts[0]} and {counts[1]}")
+        theirs, ours = (
+            Counter(repr([entry.get(field) for field in SAME]) for entry in one[name]["results"])
+            for one in (original, pipeline)
+        )
+        differ += [f"{name}: only the original has {entry}" for entry in theirs - ours]
+        differ += [f"{name}: only the pipeline has {entry}" for entry in ours - theirs]
     return differ
 
 
-def page(original: Summary, here: Summary, machine: Mapping[str, Any]) -> str:
-    """Return the comparison in Markdown."""
-    lines = [
-        "# The same CSV, the original's three functions and one specification",
-        "",
-        f"`{machine['command']}`, {machine['date']}, code {machine['code']}",
-        "",
-        f"Each item has the same {', '.join(f'`{name}`' for name in SAME)} in both summaries.",
-        "",
-        *markdown_table(
-            ("", "original", "here"),
-            [
-                *((f"`{name}.count`", original[name]["count"], here[name]["count"]) for name in LISTS),
-                ("fields", _fields(original), _fields(here)),
-                ("fields of a result", _entry(original), _entry(here)),
-                ("results in input order", _in_order(original), _in_order(here)),
-            ],
-        ),
-    ]
-    return "\n".join([*lines, ""])
+def as_row(way: str, summary: Document) -> dict[str, object]:
+    """Return the counts of a summary, and what two summaries need not have in common."""
+    entries = summary["results"]["results"]
+    items = [entry["item"] for entry in entries]
+    counts = (summary[name]["count"] for name in ("results", "failures"))
+    fields = (", ".join(f"`{name}`" for name in document) for document in (summary, entries[0]))
+    return dict(zip(COLUMNS, (way, *counts, *fields, "yes" if items == sorted(items) else "no"), strict=True))
 
 
-def _compared(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: entry.get(name) for name in SAME}
-
-
-def _fields(summary: Summary) -> str:
-    return ", ".join(f"`{name}`" for name in summary)
-
-
-def _entry(summary: Summary) -> str:
-    return _fields(summary["results"]["results"][0])
-
-
-def _in_order(summary: Summary) -> str:
-    items = [entry["item"] for entry in summary["results"]["results"]]
-    return "yes" if items == sorted(items) else "no"
-
-
-async def _run(items: Sequence[str]) -> tuple[Summary, Summary]:
-    async with local_stack([model_spec(MODEL, fails="items")], workers=WORKERS) as stack:
-        command = (str(peers.PYTHON), "-m", "bench.compare.baselines.original")
-        settings = environment(stack, Layout(WORKERS))
-        for name in ORIGINAL:
-            await stack.add_function(FunctionSpec(name, (*command, name), settings))
-        key = await put_input(stack.s3, items)
-        return await _original(stack, key), await _pipeline(stack, key)
-
-
-async def _original(stack: LocalStack, key: str) -> Summary:
-    batch, url = "original", f"{stack.gateway_url}/function/{ORIGINAL[0]}"
-    async with ClientSession(raise_for_status=True) as http, http.post(url, data=key, headers={"X-Batch-Id": batch}):
-        return await _summary(stack, batch)
-
-
-async def _pipeline(stack: LocalStack, key: str) -> Summary:
-    async with Pipeline(stack.gateway_url) as pipeline:
-        batch = await pipeline.submit(key, function=MODEL, column="item")
-        return await _summary(stack, batch.id)
-
-
-async def _summary(stack: LocalStack, batch: str) -> Summary:
-    async with summary_of(stack.s3, batch) as summary:
-        try:
-            return await asyncio.wait_for(summary.wait(), SECONDS)
-        except TimeoutError:
-            raise BenchError(f"batch {batch} has no summary after {SECONDS} s") from None
+def render(folder: Path) -> dict[str, str]:
+    """Return the page of the rows."""
+    text = f"Each item has the same {', '.join(f'`{name}`' for name in SAME)} in both summaries."
+    lines = table(read_frame(folder, NAME), {name: (name, "") for name in COLUMNS})
+    title = "The same CSV, the original's three functions and one specification"
+    return {f"{NAME}.md": as_page(title, read_machine(folder, NAME), text, lines)}
 
 
 if __name__ == "__main__":

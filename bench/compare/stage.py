@@ -4,133 +4,172 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+import os
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import psutil
 from aiohttp import ClientError, ClientSession, ClientTimeout
+from yarl import URL
 
-from bench.compare import peers
-from bench.compare.peers import DRIVER, MODEL, Layout, Peer, environment, peer
+from bench.compare.peers import PYTHON
 from bench.kit.errors import BenchError
+from bench.kit.machine import ROOT
 from bench.kit.stack import model_spec, pids
 from pipeline.client import Pipeline
 from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.services.child_processes import child_processes
 from pipeline.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Sequence
 
-    from bench.compare.forms import Form, Way
+    from bench.compare.ways import Form, Layout, Way
     from bench.kit.processes import Pids
     from pipeline.client import SpecFields
+    from pipeline.local.services.child_processes import Children
     from pipeline.local.services.redis_and_s3 import RedisServer, S3Server
 
-PATIENCE = ClientTimeout(total=None)
-ORIGINAL = ("fan-out", "worker", "collector")
+MODEL, DRIVER = "model", "driver"
+# The functions of the ways that run as functions; any other way has a client, the driver.
+FUNCTIONS = {"pipeline": ("pipeline",), "original": ("fan-out", "worker", "collector")}
+# The processes that work on tasks: a word of their command line, and their depth below a root.
+_WORKING = {"celery": ("worker", 2), "dask": ("spawn_main", 1), "lithops": ("run_job", 2)}
 
-# Submits a batch: its id, the key of its input, its form.
-Submit = Callable[[str, str, "Form"], Coroutine[Any, Any, None]]
+
+def redis_url(stack: LocalStack) -> str:
+    """Return the URL, with the password, of a database of Redis that the pipeline does not use."""
+    return str(URL(stack.redis_url).with_password(stack.redis_password).with_path("/1"))
+
+
+def environment(stack: LocalStack, layout: Layout) -> dict[str, str]:
+    """Return the environment of a module of `bench.compare.baselines`."""
+    return {
+        "PYTHONPATH": str(ROOT),
+        "GATEWAY_URL": stack.gateway_url,
+        "MODEL_URL": f"{stack.gateway_url}/function/{MODEL}",
+        "REDIS_URL": redis_url(stack),
+        "S3_BUCKET": stack.s3.bucket,
+        "AWS_ENDPOINT_URL_S3": stack.s3.endpoint,
+        "AWS_ACCESS_KEY_ID": stack.s3.access_key,
+        "AWS_SECRET_ACCESS_KEY": stack.s3.secret_key,
+        "AWS_DEFAULT_REGION": stack.s3.region,
+        "WORKERS": str(layout.parallelism),
+        "NODES": str(layout.nodes),
+        "VISIBILITY_TIMEOUT": str(layout.lost_after),
+        # Lithops leaves files in both.
+        "HOME": str(stack.directory),
+        "TMPDIR": str(stack.directory),
+    }
 
 
 @dataclass(frozen=True)
 class Ground:
-    """The parts that all ways share: the services, and the milliseconds of a model call."""
+    """The parts that all ways share: the services, the milliseconds of a model call, and what fails (`kit.model`)."""
 
     redis: RedisServer
     s3: S3Server
-    model_ms: int
+    model_ms: int = 0
+    fails: str = ""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A way that is ready for batches; `peer` is None for those that run as functions."""
+    """A way that is ready for batches."""
 
     way: Way
     stack: LocalStack
-    submit: Submit
-    peer: Peer | None
+    children: Children
+    http: ClientSession
+    pipeline: Pipeline
+
+    @property
+    def roots(self) -> Pids:
+        """Return the process ids of which all of the way's own processes descend."""
+        return tuple(pid for name in FUNCTIONS.get(self.way, (DRIVER,)) for pid in self.stack.pids(name))
 
     def groups(self) -> dict[str, Pids]:
         """Return the processes by group: `way` are those of the way, the others serve every way alike."""
-        names = ORIGINAL if self.way == "original" else ("pipeline",)
-        own = self.peer.roots if self.peer else tuple(pid for name in names for pid in self.stack.pids(name))
-        return {"way": own, **pids(self.stack, (MODEL,))}
+        return {"way": self.roots, **pids(self.stack, (MODEL,))}
+
+    def working(self) -> list[psutil.Process]:
+        """Return the processes of a peer that work on tasks."""
+        mark, depth = _WORKING[self.way]
+        level = [psutil.Process(root) for root in self.roots]
+        for _ in range(depth):
+            level = [child for process in level for child in process.children() if mark in _command(child)]
+        return level
+
+    async def submit(self, batch: str, key: str, form: Form) -> None:
+        """Submit a batch, whose input has this key; raises BenchError."""
+        if self.way == "pipeline":
+            spec: SpecFields = {"function": MODEL, "column": "item", "chunk": form.chunk, **form.spec}
+            await self.pipeline.submit(key, batch_id=batch, **spec)
+        elif self.way == "original":
+            url = f"{self.stack.gateway_url}/function/fan-out"
+            await self._post(url, headers={"X-Batch-Id": batch}, data=key)
+        else:
+            # Not through the gateway: a client that answers at the end may take longer than its timeout.
+            url = self.stack.gateway.functions[DRIVER].replicas[0].url
+            await self._post(url, json={"batch": batch, "input": key, "chunk": form.chunk})
+
+    async def _post(self, url: str, **request: object) -> None:
+        try:
+            async with self.http.post(url, **request) as answer:  # type: ignore[arg-type]
+                text = await answer.text()
+        except ClientError as error:
+            raise BenchError(f"the batch was not accepted: {error}") from error
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise BenchError(f"the batch was not accepted ({answer.status}): {text.strip()[-500:]}")
 
 
 @contextlib.asynccontextmanager
-async def stage(
-    way: Way, ground: Ground, layout: Layout, *, replicas: int = 1, settings: Mapping[str, str] | None = None
-) -> AsyncIterator[Stage]:
-    """Start a way with `layout.parallelism` queue-workers or worker processes; raises LocalError.
-
-    `replicas` are those of the function that works on items, `settings` the pipeline's, for the ways that have them.
-    """
+async def stage(way: Way, ground: Ground, layout: Layout) -> AsyncIterator[Stage]:
+    """Start a way; raises LocalError."""
+    model = model_spec(MODEL, ground.model_ms, fails=ground.fails)
     async with contextlib.AsyncExitStack() as cleanup:
         enter = cleanup.enter_async_context
-        http = await enter(ClientSession(timeout=PATIENCE))
-        running = local_stack(
-            [model_spec(MODEL, ground.model_ms)],
-            workers=layout.parallelism,
-            ack_wait=layout.ack_wait,
-            pipeline_replicas=0,
-            redis=ground.redis,
-            s3=ground.s3,
+        stack = await enter(
+            local_stack(
+                [model],
+                workers=layout.parallelism,
+                ack_wait=layout.ack_wait,
+                pipeline_replicas=0,
+                redis=ground.redis,
+                s3=ground.s3,
+            )
         )
-        stack = await enter(running)
-        started_peer: Peer | None = None
+        children = cleanup.enter_context(child_processes())
+        http, pipeline = await enter(ClientSession(timeout=ClientTimeout())), await enter(Pipeline(stack.gateway_url))
         if way == "pipeline":
-            await stack.add_pipeline(replicas, settings or {})
-            submit = _pipeline(await enter(Pipeline(stack.gateway_url)))
+            await stack.add_pipeline(layout.replicas, layout.settings)
         elif way == "original":
-            await _add_original(stack, layout, replicas)
-            submit = _original(stack, http)
+            await _add_original(stack, layout)
         else:
-            started_peer = await enter(peer(way, stack, layout))
-            submit = _peer(stack, http)
-        yield Stage(way, stack, submit, started_peer)
+            command = (str(PYTHON), "-m", "bench.compare.baselines.drivers", way)
+            await stack.add_function(FunctionSpec(DRIVER, command, environment(stack, layout)))
+            cleanup.callback(_end_strays, stack.pids(DRIVER))
+        yield Stage(way, stack, children, http, pipeline)
 
 
-async def _add_original(stack: LocalStack, layout: Layout, replicas: int) -> None:
-    command = (str(peers.PYTHON), "-m", "bench.compare.baselines.original")
-    settings = environment(stack, layout)
-    specs = [
-        FunctionSpec(name, (*command, name), settings, replicas=replicas if name == "worker" else 1)
-        for name in ORIGINAL
-    ]
+async def _add_original(stack: LocalStack, layout: Layout) -> None:
+    command, settings = (str(PYTHON), "-m", "bench.compare.baselines.original"), environment(stack, layout)
+    replicas = {"fan-out": 1, "worker": layout.replicas, "collector": 1}
+    specs = [FunctionSpec(name, (*command, name), settings, count) for name, count in replicas.items()]
     await asyncio.gather(*map(stack.add_function, specs))
 
 
-def _pipeline(pipeline: Pipeline) -> Submit:
-    async def submit(batch: str, key: str, form: Form) -> None:
-        spec: SpecFields = {"function": MODEL, "column": "item", "chunk": form.chunk, **form.spec}
-        await pipeline.submit(key, batch_id=batch, **spec)
-
-    return submit
-
-
-def _original(stack: LocalStack, http: ClientSession) -> Submit:
-    async def submit(batch: str, key: str, _form: Form) -> None:
-        await _accepted(http, f"{stack.gateway_url}/function/fan-out", headers={"X-Batch-Id": batch}, data=key)
-
-    return submit
+def _end_strays(roots: Sequence[int]) -> None:
+    """Kill the processes that would outlive their client: Lithops starts some in sessions of their own."""
+    for child in [child for root in roots for child in psutil.Process(root).children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getsid(child.pid) not in roots:
+                child.kill()
 
 
-def _peer(stack: LocalStack, http: ClientSession) -> Submit:
-    async def submit(batch: str, key: str, form: Form) -> None:
-        # Not through the gateway: a client that answers at the end may take longer than its timeout.
-        url = stack.gateway.functions[DRIVER].replicas[0].url
-        await _accepted(http, url, json={"batch": batch, "input": key, "chunk": form.chunk})
-
-    return submit
-
-
-async def _accepted(http: ClientSession, url: str, **request: object) -> None:
+def _command(process: psutil.Process) -> str:
     try:
-        async with http.post(url, **request) as answer:  # type: ignore[arg-type]
-            text = await answer.text()
-    except ClientError as error:
-        raise BenchError(f"the batch was not accepted: {error}") from error
-    if answer.status >= HTTPStatus.BAD_REQUEST:
-        raise BenchError(f"the batch was not accepted ({answer.status}): {text.strip()[-500:]}")
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""

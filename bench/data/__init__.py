@@ -1,1 +1,1 @@
-"""The cost of inputs, outputs and queries of a million rows, each case in a process of its own."""
+"""The cost of inputs, outputs and queries of a million rows, and the same rows in and out of a whole stack."""

@@ -1,15 +1,12 @@
-"""A batch that has run, made by hand in an S3 server of its own: its snapshot and its segments."""
+"""A batch that has run, made by hand: its snapshot and segments in S3, and the table that a query has to see."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from bench.data.child import Place, Source
-from pipeline.local.services.redis_and_s3 import s3_server
 from pipeline.store.columns import INDEX, ITEM
 from pipeline.store.snapshot import Shape, Snapshots
 
@@ -20,60 +17,53 @@ if TYPE_CHECKING:
 
 BATCH = "b"
 EPOCH = "5"
-EACH = 1_000
+SEGMENT_ITEMS = 1_000
 FRAME = 50_000
 UPLOADS = 8
 # One item in so many fails.
 FAILS = 100
-_LINE = (
-    b'{"index":%d,"item":"https://example.org/pictures/%d.jpg","status":"%s","statusCode":%d,"attempts":1,'
-    b'"duration":0.125,"callId":"8f14e45f-ceea-567f-a1d2-%012d","result":%s}'
-)
 
 
-@asynccontextmanager
-async def made_batch(items: int) -> AsyncIterator[Source]:
-    """Make a batch of so many items, whose answers came nearly in order."""
-    async with s3_server() as server:
-        place = Place.of(server.info)
-        async with place.open() as store:
-            await Snapshots(store).write(BATCH, 0, _rows(items), Shape("url"), 100)
-            await _write_segments(store, items)
-        yield Source(place, BATCH, EPOCH, -(-items // EACH))
-
-
-async def _write_segments(store: Store, items: int) -> None:
+async def make_batch(store: Store, items: int) -> None:
+    """Write the objects of a batch whose answers came nearly in order."""
+    await Snapshots(store).write(BATCH, 0, _frames(items), Shape("url"), 100)
     slots = asyncio.Semaphore(UPLOADS)
 
-    async def write(number: int) -> None:
-        first = number * EACH
-        last = min(items, first + EACH) - 1
-        lines = [_line(index) for index in range(first, last + 1)]
-        failed = sum(index % FAILS == 0 for index in range(first, last + 1))
-        key = f"{BATCH}/segments/0/{number:06d}.{EPOCH}.{first}-{last}.{failed}.ndjson"
+    async def write(first: int) -> None:
         async with slots:
-            await store.put(key, b"\n".join(lines), "application/x-ndjson")
+            lines = _outcomes(first, min(items, first + SEGMENT_ITEMS))
+            failed = (lines["status"] == "failed").sum()
+            name = f"{first // SEGMENT_ITEMS:06d}.{EPOCH}.{first}-{lines['index'][-1]}.{failed}.ndjson"
+            await store.put(f"{BATCH}/segments/0/{name}", lines.write_ndjson().encode(), "application/x-ndjson")
 
-    segments = -(-items // EACH)
-    for start in range(0, segments, UPLOADS):
-        await asyncio.gather(*(write(number) for number in range(start, min(segments, start + UPLOADS))))
+    await asyncio.gather(*map(write, range(0, items, SEGMENT_ITEMS)))
 
 
-async def _rows(items: int) -> AsyncIterator[pl.DataFrame]:
+def expected_table(items: int) -> pl.DataFrame:
+    """Return the columns and fields of the batch that the queries name."""
+    table = _outcomes(0, items).unnest("result")
+    return table.select("status", "duration", "label", "confidence", id=pl.format("row-{}", "index"), url="item")
+
+
+async def _frames(items: int) -> AsyncIterator[pl.DataFrame]:
     for start in range(0, items, FRAME):
-        index = pl.int_range(start, min(items, start + FRAME), dtype=pl.Int64, eager=True)
-        yield pl.DataFrame(
-            {
-                "id": "row-" + index.cast(pl.String),
-                ITEM: "https://example.org/pictures/" + index.cast(pl.String) + ".jpg",
-                "title": "A picture, the " + index.cast(pl.String) + "th of its kind",
-                INDEX: index,
-            }
+        outcomes = _outcomes(start, min(items, start + FRAME))
+        title = pl.format("A picture, the {}th of its kind", "index")
+        yield outcomes.select("index", id=pl.format("row-{}", "index"), item="item", title=title).rename(
+            {"index": INDEX, "item": ITEM}
         )
 
 
-def _line(index: int) -> bytes:
-    if index % FAILS == 0:
-        return _LINE % (index, index, b"failed", 400, index, b'"no picture at row %d"' % index)
-    result = b'{"label":"tabby cat","confidence":0.%06d,"boxes":[[1,2,3,4]]}' % (index % 1_000_000)
-    return _LINE % (index, index, b"succeeded", 200, index, result)
+def _outcomes(first: int, end: int) -> pl.DataFrame:
+    index = pl.col("index")
+    succeeded, confidence = index % FAILS != 0, index % 1_000_000 / 1_000_000
+    result = pl.struct(label=pl.lit("tabby cat"), confidence=confidence, boxes=pl.lit([[1, 2, 3, 4]]))
+    return pl.select(index=pl.int_range(first, end)).with_columns(
+        item=pl.format("https://example.org/pictures/{}.jpg", index),
+        status=pl.when(succeeded).then(pl.lit("succeeded")).otherwise(pl.lit("failed")),
+        statusCode=pl.when(succeeded).then(200).otherwise(400),
+        attempts=1,
+        duration=0.125,
+        callId=pl.format("8f14e45f-ceea-567f-a1d2-{}", index.cast(pl.String).str.zfill(12)),
+        result=pl.when(succeeded).then(result),
+    )

@@ -33,38 +33,12 @@ def test_the_pins_hold_what_the_baselines_ask_for_and_report() -> None:
     assert {re.split(r"\[", line)[0] for line in asked} | set(peers.PEERS) <= pinned
 
 
-def test_the_environment_is_made_once_for_the_same_requirements(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[str] = []
-
-    def uv(*arguments: str) -> None:
-        made.append(arguments[0])
-        peers.FOLDER.mkdir(exist_ok=True)
-
-    monkeypatch.setattr(peers, "FOLDER", tmp_path / "environment")
-    monkeypatch.setattr(peers, "REQUIREMENTS", tmp_path / "requirements.txt")
-    monkeypatch.setattr(peers, "_uv", uv)
-    peers.REQUIREMENTS.write_text("one")
-
-    peers.install()
-    peers.install()
-    assert made == ["venv", "pip"]
-
-    peers.REQUIREMENTS.write_text("another")
-    peers.install()
-    assert made == ["venv", "pip"] * 2
-
-
-def test_requirements_that_cannot_be_installed_are_an_error_and_no_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_requirements_that_cannot_be_installed_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "environment"
     monkeypatch.setattr(peers, "FOLDER", folder)
     monkeypatch.setattr(peers, "PYTHON", folder / "bin" / "python")
     monkeypatch.setattr(peers, "REQUIREMENTS", tmp_path / "requirements.txt")
     peers.REQUIREMENTS.write_text("flask\n")
 
-    for _ in range(2):
-        with pytest.raises(BenchError, match="hash"):
-            peers.install()
+    with pytest.raises(BenchError, match="hash"):
+        peers.install()
