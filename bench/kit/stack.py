@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 from redis.asyncio import Redis
 
@@ -17,10 +18,11 @@ from bench.kit.errors import BenchError
 from pipeline.client import Pipeline
 from pipeline.local.demo.bucket import Bucket, open_bucket
 from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.services.ports import HOST
 from pipeline.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
     from bench.kit.counters import Counts
     from bench.kit.processes import Pids
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 MODEL = Path(__file__).with_name("model.py")
 BETWEEN_POLLS = 0.2
+BODY_LIMIT = 2**30
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,20 @@ async def run_batch(site: Site, items: int, batch_id: str | None = None, **field
     if last.state != "done":
         raise BenchError(f"batch {last.batch_id} is {last.state}: {last.reason}")
     return last
+
+
+@asynccontextmanager
+async def serving(handler: Callable[[web.Request], Awaitable[web.Response]], port: int = 0) -> AsyncIterator[str]:
+    """Serve a handler of all requests on 127.0.0.1 while the block runs; yields the URL."""
+    app = web.Application(client_max_size=BODY_LIMIT)
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, HOST, port).start()
+        yield f"http://{HOST}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 def model_spec(name: str, model_ms: int = 0, result_bytes: int = 0, fails: str = "") -> FunctionSpec:

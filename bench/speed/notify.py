@@ -7,11 +7,9 @@ Redis is emptied once. Then the server comes back: it has to be notified of each
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
@@ -24,16 +22,14 @@ from bench.kit.errors import BenchError
 from bench.kit.machine import RESULTS, describe_machine
 from bench.kit.pages import wrap
 from bench.kit.results import as_page, figures_table, publish_rows, read_frame, read_machine
-from bench.kit.stack import model_spec
-from pipeline.client import Pipeline
+from bench.kit.stack import model_spec, open_site, serving
 from pipeline.local.services.ports import HOST, free_ports
-from pipeline.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from pipeline.client import Batch
+    from pipeline.local.stack import LocalStack
 
 NAME = "notify"
 LOOK = 0.2
@@ -47,36 +43,22 @@ Kills = Annotated[float, typer.Option(min=1, help="Seconds between two kills of 
 app = new_app()
 
 
-@dataclass
 class Server:
-    """The receiver: its calls, by batch."""
+    """The receiver: its calls by batch, and how many of them are verified."""
 
-    url: str
-    key: str
-    calls: dict[str, list[tuple[str, float]]]
-    verified: dict[str, int]
+    def __init__(self, key: str) -> None:
+        self.calls: dict[str, list[tuple[str, float]]] = defaultdict(list)
+        self.verified: Counter[str] = Counter()
+        self._webhook = Webhook(key)
 
     async def answer(self, request: web.Request) -> web.Response:
         """Record a call."""
         body = await request.read()
         batch = json.loads(body)["data"]["status"]["batch_id"]
         self.calls[batch].append((request.headers["webhook-id"], time.monotonic()))
-        Webhook(self.key).verify(body, dict(request.headers))
+        self._webhook.verify(body, dict(request.headers))
         self.verified[batch] += 1
         return web.Response(status=204)
-
-    @contextlib.asynccontextmanager
-    async def up(self) -> AsyncIterator[None]:
-        """Listen while the block runs."""
-        application = web.Application()
-        application.router.add_post("/{path:.*}", self.answer)
-        runner = web.AppRunner(application, access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, HOST, int(self.url.rpartition(":")[2])).start()
-            yield
-        finally:
-            await runner.cleanup()
 
 
 @app.command()
@@ -90,18 +72,16 @@ def main(*, batches: Batches = 20, down: Down = 60, kills: Kills = 5, out: Out =
 async def _measure(batches: int, down: float, kills: float) -> list[dict[str, Any]]:
     (port,) = free_ports(1, offset=0)
     url = f"http://{HOST}:{port}"
-    settings = {"allowed_urls": url}
-    async with local_stack([model_spec("model")], pipeline_replicas=2, pipeline_environment=settings) as stack:
-        key = (stack.secrets_dir / "webhook-key").read_text()
-        server = Server(url, key, defaultdict(list), defaultdict(int))
-        async with Pipeline(stack.gateway_url) as pipeline:
-            started = [await pipeline.submit(b"url\na\nb\n", notify=[url]) for _ in range(batches)]
-            for batch in started:
-                await batch.wait()
-            await _strike(stack, down, kills)
-            back = time.monotonic()
-            async with server.up():
-                rows = [await _delivered(batch, server, back) for batch in started]
+    options = {"pipeline_replicas": 2, "pipeline_environment": {"allowed_urls": url}}
+    async with open_site(model_spec("model"), **options) as site:
+        server = Server((site.stack.secrets_dir / "webhook-key").read_text())
+        started = [await site.pipeline.submit(b"url\na\nb\n", notify=[url]) for _ in range(batches)]
+        for batch in started:
+            await batch.wait()
+        await _strike(site.stack, down, kills)
+        back = time.monotonic()
+        async with serving(server.answer, port):
+            rows = [await _delivered(batch, server, back) for batch in started]
     return [{**row, "down_seconds": down, "kill_seconds": kills} for row in rows]
 
 
