@@ -4,14 +4,14 @@ With names it runs those benches only, and with `--pages` none. All rows carry t
 while the code has changes.
 """
 
-from __future__ import annotations
-
 import importlib
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -20,11 +20,6 @@ from bench.kit.errors import BenchError
 from bench.kit.machine import RESULTS, ROOT, changed_files
 from bench.kit.pages import fill
 from bench.kit.results import write_files
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
 
 PAGES = (
     "README.md",

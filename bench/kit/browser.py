@@ -1,20 +1,13 @@
 """A Chromium of this machine: none is downloaded."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser, async_playwright
 
 from bench.kit.errors import BenchError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
-    from playwright.async_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MAC_APPS = (

@@ -1,11 +1,10 @@
 """The command line of a bench: how it is made, how it runs, and how it ends when the measurement fails."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
+from collections.abc import Coroutine, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 import uvloop
@@ -15,9 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench.kit.errors import BenchError
 from pipeline.client import CallError
 from pipeline.local.errors import LocalError
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Iterator
 
 T = TypeVar("T")
 

@@ -1,22 +1,15 @@
 """The counters of Redis and S3: requests and memory, counted by the servers."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from aiohttp import ClientError, ClientSession
+from redis.asyncio import Redis
 
 from bench.kit.errors import BenchError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from redis.asyncio import Redis
-
-    from pipeline.local.demo.bucket import Bucket
+from pipeline.local.demo.bucket import Bucket
 
 # The commands of a connection, and those of the bench.
 NO_WORK = frozenset({"auth", "client", "config", "hello", "info", "ping", "select"})

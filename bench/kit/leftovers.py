@@ -1,15 +1,12 @@
 """Leftovers of batches that have ended: uploads, marks, index entries, keys without a TTL."""
 
-from __future__ import annotations
-
 import asyncio
 import time
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
+from redis.asyncio import Redis
 
-    from pipeline.local.demo.bucket import Bucket
+from pipeline.local.demo.bucket import Bucket
 
 NO_TTL = -1
 BETWEEN_LOOKS = 0.2

@@ -1,7 +1,5 @@
 """The machine and the command that figures come from: without them the figures mean nothing."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shlex

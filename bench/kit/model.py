@@ -7,20 +7,16 @@ calls, `items` a tenth of the items each time, `kinds` two items of a hundred, i
 Run as a file it needs nothing of the project, so that it can be deployed by itself.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import zlib
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import orjson
 import uvloop
 from aiohttp import web
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
 
 SECONDS = float(os.environ.get("BENCH_MODEL_MS", "0")) / 1000
 RESULT_BYTES = int(os.environ.get("BENCH_RESULT_BYTES", "0"))

@@ -4,16 +4,11 @@ What stands between `<!-- rows: NAME -->` and `<!-- end -->` is the text that a 
 `load.fairness` of the bench `load`: a table or paragraphs, or within a line a few words.
 """
 
-from __future__ import annotations
-
 import re
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from bench.kit.errors import BenchError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 WIDTH = 120
 _BLOCK = re.compile(r"<!-- rows: (?P<name>\S+) -->(?P<text>.*?)<!-- end -->", re.DOTALL)

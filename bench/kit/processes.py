@@ -1,20 +1,15 @@
 """The processor time and memory of processes, seen from outside while something runs."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import itertools
 import os
 import time
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 
 import psutil
 
 from bench.kit.errors import BenchError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 
 MIB = 1024 * 1024
 SAMPLE_SECONDS = 0.05

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FACTS = ("command", "date", "code", "cpu", "cores", "load_before", "system", "python")
 DIGITS = 4
+SHOWN_DIGITS = 3
 
 
 def publish_rows(out: Path, machine: Machine, tables: Mapping[str, Iterable[Row]], render: Render | None = None) -> str:
@@ -101,21 +102,22 @@ def as_page(title: str, machine: Machine, *parts: str) -> str:
 def table(frame: pl.DataFrame, columns: Mapping[str, tuple[str, str]] | None = None) -> str:
     """Return a table in Markdown: under each heading a column of the frame in a format, nothing for null.
 
-    Without columns it has all of them, with four digits of fractions.
+    Without columns it has all of them, fractions with three digits.
     """
     columns = columns or {name.replace("_", " "): (name, "") for name in frame.columns}
     cells = [[_text(value, form) for value in frame[column]] for column, form in columns.values()]
     return lines_of(tuple(columns), zip(*cells, strict=True))
 
 
-def figures_table(figures: Mapping[str, Any]) -> str:
-    """Return a table in Markdown with a line for each figure."""
-    return lines_of(("figure", "value"), [(name, _text(value, "")) for name, value in figures.items()])
+def figures_table(figures: Mapping[str, Sequence[Any]]) -> str:
+    """Return a table in Markdown with a line for each figure, and its values side by side."""
+    lines = [(name, *(_text(value, "") for value in values)) for name, values in figures.items()]
+    return lines_of(("figure", *["value"] * (len(lines[0]) - 1)), lines)
 
 
 def _text(value: Any, form: str) -> str:
     if isinstance(value, float) and not form:
-        form = ",.0f" if abs(value) >= 10 ** (DIGITS - 1) else f".{DIGITS}g"
+        form = ",.0f" if abs(value) >= 10**SHOWN_DIGITS else f".{SHOWN_DIGITS}g"
     return "" if value is None else f"{value:{form or (',' if type(value) is int else '')}}"
 
 

@@ -1,33 +1,26 @@
 """A local stack as a bench needs it: model functions, process ids, inputs, and the times of a batch."""
 
-from __future__ import annotations
-
 import os
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 from redis.asyncio import Redis
 
-from bench.kit.counters import read_counts
+from bench.kit.counters import Counts, read_counts
 from bench.kit.errors import BenchError
-from pipeline.client import Pipeline
+from bench.kit.processes import Pids
+from pipeline.client import Pipeline, Progress, SpecFields
 from pipeline.local.demo.bucket import Bucket, open_bucket
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.ports import HOST
+from pipeline.local.services.s3_client import S3Info
 from pipeline.local.stack import LocalStack, local_stack
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-
-    from bench.kit.counters import Counts
-    from bench.kit.processes import Pids
-    from pipeline.client import Progress, SpecFields
-    from pipeline.local.services.s3_client import S3Info
 
 MODEL = Path(__file__).with_name("model.py")
 BETWEEN_POLLS = 0.2

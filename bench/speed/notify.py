@@ -4,13 +4,12 @@ Batches end while the server that they notify is down. Meanwhile one of two repl
 Redis is emptied once. Then the server comes back: it has to be notified of each batch once.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import polars as pl
 import typer
@@ -23,13 +22,9 @@ from bench.kit.machine import RESULTS, describe_machine
 from bench.kit.pages import wrap
 from bench.kit.results import as_page, figures_table, publish_rows, read_frame, read_machine
 from bench.kit.stack import model_spec, open_site, serving
+from pipeline.client import Batch
 from pipeline.local.services.ports import HOST, free_ports
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pipeline.client import Batch
-    from pipeline.local.stack import LocalStack
+from pipeline.local.stack import LocalStack
 
 NAME = "notify"
 LOOK = 0.2
@@ -131,7 +126,7 @@ def render(folder: Path) -> dict[str, str]:
         f"{rows.height} batches ended while the server that they notify was down for {one['down_seconds']:g} s. "
         f"Meanwhile one of two replicas was killed every {one['kill_seconds']:g} s, and Redis emptied at half-time."
     )
-    lines = figures_table(figures.row(0, named=True))
+    lines = figures_table(figures.to_dict(as_series=False))
     return {f"{NAME}.md": as_page("Notifications while their receiver is down", machine, text, lines)}
 
 

@@ -1,12 +1,11 @@
 """Has the pipeline become slower? `python -m bench.speed.regress`: a minute on a local stack, exit code 1 if it has."""
 
-from __future__ import annotations
-
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import polars as pl
 import typer
@@ -18,9 +17,6 @@ from bench.speed.parallelism.measure import sweep
 from bench.speed.parallelism.platforms import local
 from bench.speed.parallelism.report import compared
 from bench.speed.parallelism.ways import BARE, Sweep
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 NAME = "regress"
 WAYS = (BARE, "chunk 1", "direct", "chunk 10")

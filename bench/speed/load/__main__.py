@@ -1,7 +1,5 @@
 """Many batches at once on a local stack: `python -m bench.speed.load`; exit code 1 when a check did not hold."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer
@@ -9,8 +7,8 @@ import typer
 from bench.kit.cli import Out, Workers, new_app, new_console, run_to_end
 from bench.kit.machine import RESULTS, describe_machine
 from bench.kit.results import publish_rows
+from bench.speed.load.measure import Load, run_load
 from bench.speed.load.report import BATCHES, NAME, render
-from bench.speed.load.scenario import Load, run_load
 
 Batches = Annotated[int, typer.Option(min=1, help="Batches submitted at once.")]
 Items = Annotated[int, typer.Option(min=1, help="Items of each.")]

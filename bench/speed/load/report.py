@@ -1,18 +1,14 @@
 """Throughput, fairness, callbacks and memory from the rows of a load."""
 
-from __future__ import annotations
-
+from pathlib import Path
 from statistics import linear_regression
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from bench.kit.pages import bullets
 from bench.kit.results import as_page, figures_table, read_frame, read_machine, table
-from bench.speed.load.scenario import ALONE, AMID, LOAD
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from bench.speed.load.measure import ALONE, AMID, LOAD
 
 NAME = "load"
 BATCHES = "load-batches"
@@ -85,7 +81,11 @@ def render(folder: Path) -> dict[str, str]:
     """Return the page and the blocks."""
     samples, one = read_frame(folder, NAME), figures(read_frame(folder, NAME), read_frame(folder, BATCHES))
     memory = pl.DataFrame([growth(samples, name) for name in samples.columns if name.startswith(RSS)])
-    parts = [figures_table(one), "All checks held. Memory in MiB:", table(memory)]
+    parts = [
+        figures_table({name: [value] for name, value in one.items()}),
+        "All checks held. Memory in MiB:",
+        table(memory),
+    ]
     replicas = memory.filter(pl.col("process").str.starts_with("replica"))
     even = f"ended within {one['spread, of the median']:.1%} of each other"
     findings = bullets(

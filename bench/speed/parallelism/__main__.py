@@ -1,7 +1,5 @@
 """Throughput against queue-worker parallelism (`python -m bench.speed.parallelism`), locally or on a real OpenFaaS."""
 
-from __future__ import annotations
-
 import os
 from typing import Annotated, Any
 

@@ -6,18 +6,13 @@ function, the callback route answers 200. It counts the callbacks in memory, so 
 Run as a file it needs nothing of the project, so that it can be deployed by itself.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 
 import uvloop
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 GATEWAY = os.environ.get("gateway_url", "")  # noqa: SIM112 - spelled as in other OpenFaaS functions
 ENQUEUED_AT_ONCE = 16

@@ -1,38 +1,29 @@
 """Many batches through platforms, one after the other, each measured."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import math
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import ClientError, ClientSession
+from redis.asyncio import Redis
+from rich.console import Console
 
 from bench.kit.cli import interleaved
 from bench.kit.counters import read_counts
 from bench.kit.errors import BenchError
 from bench.kit.processes import Usage, sampled
 from bench.kit.stack import BETWEEN_POLLS, item_names, open_redis, put_input, times_of
-from bench.speed.parallelism.ways import BARE, WAYS, Case, called_at_once
-from pipeline.client import Pipeline, Progress
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-    from contextlib import AbstractAsyncContextManager
-
-    from redis.asyncio import Redis
-    from rich.console import Console
-
-    from bench.speed.parallelism.platforms import Opener, Platform
-    from bench.speed.parallelism.ways import Sweep
-    from pipeline.client import SpecFields
-    from pipeline.local.openfaas.message_queue import Callback, Message
-    from pipeline.local.stack import LocalStack
+from bench.speed.parallelism.platforms import Opener, Platform
+from bench.speed.parallelism.ways import BARE, WAYS, Case, Sweep, called_at_once
+from pipeline.client import Pipeline, Progress, SpecFields
+from pipeline.local.openfaas.message_queue import Callback, Message
+from pipeline.local.stack import LocalStack
 
 DEADLINE_SECONDS = 600
 BETWEEN_LOOKS = 0.02

@@ -1,26 +1,19 @@
 """The platforms of a run: a local stack started for it, or an OpenFaaS that runs already."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from bench.kit.processes import Pids
 from bench.kit.stack import model_spec, pids
 from bench.speed.parallelism.ways import BARE
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.redis_and_s3 import redis_server, s3_server
+from pipeline.local.services.s3_client import S3Info
 from pipeline.local.stack import LocalStack, local_stack
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-
-    from bench.kit.processes import Pids
-    from pipeline.local.services.s3_client import S3Info
 
 BARE_FUNCTION = Path(__file__).with_name("bare.py")
 

@@ -1,11 +1,11 @@
 """Throughput, ratios and costs from the rows of a sweep: tables, sentences and charts."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from itertools import product
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.ticker import ScalarFormatter
 from polars import selectors
 
@@ -13,12 +13,6 @@ from bench.kit.charts import as_svg, new_figure
 from bench.kit.pages import bullets, wrap
 from bench.kit.results import as_page, medians, read_frame, read_machine, table
 from bench.speed.parallelism.ways import BARE, WAYS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from matplotlib.axes import Axes
 
 NAME = "parallelism"
 PLACE = ("model_ms", "parallelism", "repeat")

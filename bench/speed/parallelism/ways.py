@@ -1,15 +1,10 @@
 """The ways that items go, and the cases of a sweep."""
 
-from __future__ import annotations
-
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pipeline.client import SpecFields
+from pipeline.client import SpecFields
 
 BARE = "bare"
 RUN_SECONDS = 1.5

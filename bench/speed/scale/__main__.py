@@ -1,29 +1,21 @@
 """One batch at each of several sizes: `python -m bench.speed.scale`, on a local stack."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from bench.kit.cli import Out, Workers, interleaved, new_app, new_console, parse_numbers, run_to_end
 from bench.kit.counters import stored_bytes
 from bench.kit.errors import BenchError
 from bench.kit.machine import RESULTS, describe_machine
-from bench.kit.processes import Usage, sampled
+from bench.kit.processes import Memory, Usage, sampled
 from bench.kit.results import publish_rows
-from bench.kit.stack import model_spec, open_site, pids, run_batch, times_of
+from bench.kit.stack import Site, Times, model_spec, open_site, pids, run_batch, times_of
 from bench.speed.scale.report import NAME, PROCESSES, render
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.console import Console
-
-    from bench.kit.processes import Memory
-    from bench.kit.stack import Site, Times
-    from pipeline.client import Progress
+from pipeline.client import Progress
 
 CHUNK = 1_000
 MOST_ALONE = 10_000

@@ -1,9 +1,8 @@
 """The cost of an item over sizes, and the lines through them, from the rows."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,9 +12,6 @@ from bench.kit.charts import as_svg, new_figure
 from bench.kit.pages import bullets
 from bench.kit.results import as_page, read_frame, read_machine, table
 from bench.speed.scale.plan import plan_page
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAME = "scale"
 PROCESSES = ("pipeline", "model", "gateway", "redis", "s3")

@@ -1,19 +1,15 @@
 """The needs of a batch of Redis, S3 and the queue: `python -m bench.speed.sizing`, on a local stack."""
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+from rich.console import Console
 
 from bench.kit.cli import Out, interleaved, new_app, new_console, run_to_end
 from bench.kit.machine import RESULTS, describe_machine
 from bench.kit.results import publish_rows
-from bench.speed.sizing.cases import CASES
-from bench.speed.sizing.measure import run_case
+from bench.speed.sizing.measure import CASES, run_case
 from bench.speed.sizing.report import NAME, render
 from pipeline.local.services.redis_and_s3 import s3_server
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 app = new_app()
 

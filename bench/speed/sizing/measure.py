@@ -1,30 +1,64 @@
-"""One batch on a local stack whose requests to S3 go through a proxy that counts them."""
-
-from __future__ import annotations
+"""The batches to measure, each on a local stack whose requests to S3 go through a proxy that counts them."""
 
 import uuid
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from redis.asyncio import Redis
 
 from bench.kit.counters import stored_bytes
 from bench.kit.errors import BenchError
 from bench.kit.processes import repeated
-from bench.kit.stack import model_spec, open_site, run_batch, times_of
-from bench.speed.sizing.cases import OPERATIONS
-from bench.speed.sizing.proxy import counting_proxy
+from bench.kit.stack import Site, model_spec, open_site, run_batch, times_of
+from bench.speed.sizing.proxy import CountingProxy, counting_proxy
+from pipeline.client import Progress
+from pipeline.local.openfaas.message_queue import Message
+from pipeline.local.services.redis_and_s3 import S3Server
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+# AWS' list price of S3 Standard in us-east-1 on this day, in dollars a request. Deletions and aborts cost nothing.
+PRICED_ON = "2026-11-26"
+PUT_DOLLARS = 0.005 / 1000
+GET_DOLLARS = 0.0004 / 1000
+PUTS = (
+    *("PutObject", "CopyObject", "CreateMultipartUpload", "UploadPart", "UploadPartCopy"),
+    *("CompleteMultipartUpload", "ListObjects", "ListMultipartUploads"),
+)
+GETS = ("GetObject", "HeadObject")
+FREE = ("DeleteObject", "DeleteObjects", "AbortMultipartUpload")
+OPERATIONS = (*PUTS, *GETS, *FREE)
 
-    from redis.asyncio import Redis
 
-    from bench.kit.stack import Site
-    from bench.speed.sizing.cases import Case
-    from bench.speed.sizing.proxy import CountingProxy
-    from pipeline.client import Progress
-    from pipeline.local.openfaas.message_queue import Message
-    from pipeline.local.services.redis_and_s3 import S3Server
+@dataclass(frozen=True)
+class Case:
+    """One batch to run, of the group of cases that it is compared with.
 
+    `result_bytes` is about the size of a result; a tenth of the calls or of the items fails, by `fails`; `workers` are
+    the queue-workers at work; the model function takes `model_ms` milliseconds a call.
+    """
+
+    group: Literal["size", "window", "result", "attempts", "parallelism"]
+    items: int
+    chunk: int
+    window: int = 128
+    result_bytes: int = 100
+    attempts: int = 3
+    fails: Literal["", "calls", "items"] = ""
+    workers: int = 4
+    model_ms: int = 0
+
+
+CASES = (
+    *(Case("size", items, chunk) for items in (1_000, 10_000) for chunk in (1, 10, 100)),
+    *(Case("size", 100_000, chunk) for chunk in (10, 100)),
+    *(Case("window", 10_000, 10, window=window) for window in (32, 128, 512)),
+    *(Case("result", 5_000, chunk, result_bytes=1024) for chunk in (1, 10, 100)),
+    *(Case("result", 2_000, chunk, result_bytes=10_240) for chunk in (1, 10)),
+    *(Case("attempts", 300, 1, attempts=times, fails="calls", workers=16) for times in (1, 2, 3)),
+    *(Case("attempts", 300, 1, attempts=times, fails="items", workers=16) for times in (1, 2, 3)),
+    # Three times over, since it is the seconds that count here; repeats outermost.
+    *(Case("parallelism", 480, 1, window=window, workers=16, model_ms=100) for window in (8, 16, 24, 32, 64, 128) * 3),
+)
 MODEL = "model"
 WARM_UP_ITEMS = 100
 SAMPLE_SECONDS = 0.02

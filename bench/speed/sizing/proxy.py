@@ -1,23 +1,16 @@
 """A proxy before the S3 server that counts requests by the operations of S3, and forwards each unchanged."""
 
-from __future__ import annotations
-
 import io
 from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from aiohttp import ClientSession, web
-from multidict import CIMultiDict
+from multidict import CIMultiDict, MultiMapping
 from yarl import URL
 
 from bench.kit.stack import serving
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
-    from multidict import MultiMapping
 
 # Of one connection, not of the message.
 _HOP = {"connection", "keep-alive", "transfer-encoding"}

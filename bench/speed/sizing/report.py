@@ -1,19 +1,14 @@
 """The measured batches as advice: formulas and tables for the page of the benches."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from bench.kit.pages import wrap
-from bench.kit.results import lines_of, read_frame, table
-from bench.speed.sizing.cases import GET_DOLLARS, GETS, PRICED_ON, PUT_DOLLARS, PUTS
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from bench.kit.results import read_frame, table
+from bench.speed.sizing.measure import GET_DOLLARS, GETS, PRICED_ON, PUT_DOLLARS, PUTS
 
 NAME = "sizing"
 KIB = 1024
@@ -109,68 +104,41 @@ def _redis(rows: pl.DataFrame) -> str:
 
 def _memory(rows: pl.DataFrame) -> str:
     measured = rows.filter(pl.col("group").is_in(["size", "window", "result"])).sort("result_bytes", "chunk")
-    peaks = measured.pivot("chunk", index="result_bytes", values="redis_peak", aggregate_function="max")
-    lines = [(_size(row[0]), *(f"{peak / MILLION:.1f} MB" if peak else "" for peak in row[1:])) for row in peaks.rows()]
-    return lines_of(("a result", *(f"`chunk` {chunk}" for chunk in peaks.columns[1:])), lines)
+    megabytes = measured.select(
+        pl.col("result_bytes"), pl.format("MB at chunk {}", "chunk").alias("chunk"), pl.col("redis_peak") / MILLION
+    )
+    return table(megabytes.pivot("chunk", index="result_bytes", values="redis_peak", aggregate_function="max"))
 
 
 def _messages(rows: pl.DataFrame) -> str:
-    sizes = rows.filter(group="size").sort("chunk")
-    # The largest size that there is of every chunk.
-    largest = min(sizes.group_by("chunk").agg(pl.max("items"))["items"].to_list())
-    counts = [f"{row['messages']:,} at `chunk` {row['chunk']}" for row in sizes.filter(items=largest).to_dicts()]
-    return wrap(f"{largest:,} items are {', '.join(counts)}.")
+    return table(rows.filter(group="size").select("items", "chunk", "messages"))
 
 
 def _requests(rows: pl.DataFrame) -> str:
-    lines = [
-        (
-            line["chunk"],
-            *(f"{line[f'{name}_once']:.0f} + {line[f'{name}_each']:.1f}" for name in ("puts", "gets")),
-            f"${line['dollars']:.4f}",
-        )
-        for line in request_lines(rows).to_dicts()
-    ]
-    prices = f"Priced as S3 Standard in us-east-1 was listed on {PRICED_ON}: ${PUT_DOLLARS * 1000:g} for 1,000 PUT, "
-    heads = ("`chunk`", "PUT", "GET", "requests of a million items")
-    return f"{wrap(f'{prices}${GET_DOLLARS * 1000:g} for 1,000 GET:')}\n\n{lines_of(heads, lines)}"
+    lines = request_lines(rows).select(
+        "chunk", "puts_once", "puts_each", "gets_once", "gets_each", million_dollars="dollars"
+    )
+    prices = f"${PUT_DOLLARS * 1000:g} for 1,000 PUT, ${GET_DOLLARS * 1000:g} for 1,000 GET"
+    return f"Priced as S3 Standard in us-east-1 was listed on {PRICED_ON}: {prices}.\n\n{table(lines)}"
 
 
 def _apart(rows: pl.DataFrame) -> str:
-    texts = [
-        f"{_size(row['result_bytes'])} in a `chunk` of {row['chunk']} were {row['puts'] / row['items']:,.3g} PUT an "
-        f"item, ${row['dollars'] * MILLION / row['items']:,.2f} a million"
-        for row in rows.filter(pl.col("stored_refs") > 0, group="result").to_dicts()
-    ]
-    return wrap(
-        "What a task answers beyond `inline_limit` is stored apart, a PUT for each result, which is then the price: "
-        f"{'; '.join(texts)}. An `inline_limit` of `chunk` x the bytes of a result avoids it."
-    )
+    apart, items = rows.filter(pl.col("stored_refs") > 0, group="result"), pl.col("items")
+    costs = {"puts_an_item": pl.col("puts") / items, "$ for a million items": pl.col("dollars") * MILLION / items}
+    return table(apart.select("result_bytes", "chunk", **costs))
 
 
 def _stored(rows: pl.DataFrame) -> str:
     largest = rows.filter(pl.col("group").is_in(["size", "result"]), chunk=1).unique("result_bytes", keep="last")
-    lines = [
-        (_size(row["result_bytes"]), *(_size(1000 * row[f"stored_{kind}"] / row["items"]) for kind in kinds))
-        for kinds in [("input", "segments", "outputs")]
-        for row in largest.sort("result_bytes").to_dicts()
-    ]
-    return lines_of(("a result", "snapshot", "segments", "summary and the rest"), lines)
+    kib = (pl.col(f"stored_{kind}") * 1000 / pl.col("items") / KIB for kind in ("input", "segments", "outputs"))
+    return table(largest.sort("result_bytes").select("result_bytes", *(size.name.suffix("_kib") for size in kib)))
 
 
 def _window(rows: pl.DataFrame) -> str:
     middle = rows.filter(group="parallelism").group_by("window").agg(pl.median("seconds")).sort("window")
-    shares = middle.select(pl.min("seconds") / pl.col("seconds")).to_series()
-    return lines_of(("`window`", *middle["window"]), [("of the highest throughput", *(f"{one:.0%}" for one in shares))])
+    return table(middle.select("window", of_the_highest_throughput=pl.min("seconds") / pl.col("seconds")))
 
 
 def _attempts(rows: pl.DataFrame) -> str:
     lines = rows.filter(group="attempts").with_columns(pl.col("fails").replace(WORDS))
-    columns = {"what fails": ("fails", ""), "`attempts`": ("attempts", ""), "items": ("items", "")}
-    return table(lines, columns | {"failed": ("failed", ""), "calls": ("calls", ""), "seconds": ("seconds", ".1f")})
-
-
-def _size(size: float) -> str:
-    if size < KIB:
-        return f"{size:.0f} B"
-    return f"{size / KIB:,.0f} KiB" if size < KIB * KIB else f"{size / KIB / KIB:,.1f} MiB"
+    return table(lines.select("fails", "attempts", "items", "failed", "calls", "seconds"))

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.kit.errors import BenchError
-from bench.kit.results import as_page, medians, publish_rows, read_frame, read_machine, table
+from bench.kit.results import as_page, figures_table, medians, publish_rows, read_frame, read_machine, table
 from tests.rigs.bench.machine import MACHINE
 
 
@@ -60,7 +61,17 @@ def test_medians_are_those_of_each_case_in_the_order_of_the_runs(tmp_path: Path)
     rows = medians(read_frame(tmp_path, "runs"), "way")
 
     assert rows.rows() == [("b", 3, 2.0, 4), ("a", 3, None, 2)]
+    assert table(rows).splitlines() == [
+        "| way | items | seconds | s3 get |",
+        *("| --- | --- | --- | --- |", "| b | 3 | 2 | 4 |", "| a | 3 |  | 2 |"),
+    ]
     assert table(rows, {"way": ("way", ""), "s": ("seconds", ".1f")}).splitlines()[2:] == ["| b | 2.0 |", "| a |  |"]
+
+
+def test_figures_have_three_digits_and_lose_none_before_the_point() -> None:
+    figures: dict[str, list[Any]] = {"a": [0.123456, 12.3456, 1234.56], "b": [1234567, True, None]}
+
+    assert figures_table(figures).splitlines()[2:] == ["| a | 0.123 | 12.3 | 1,235 |", "| b | 1,234,567 | True |  |"]
 
 
 def test_files_are_rendered_from_the_rows(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from bench.kit.results import read_frame
 from bench.speed.load.__main__ import app
+from bench.speed.load.measure import problem_of
 from bench.speed.load.report import figures, growth
-from bench.speed.load.scenario import problem_of
 from pipeline.client import Progress
 
 ROWS = ["a", "bb"]

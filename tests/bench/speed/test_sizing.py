@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from bench.kit.results import as_frame, read_frame
 from bench.speed.sizing import __main__ as sizing
-from bench.speed.sizing.cases import FREE, GETS, OPERATIONS, PUTS, Case
+from bench.speed.sizing.measure import FREE, GETS, OPERATIONS, PUTS, Case
 from bench.speed.sizing.proxy import operation
 from bench.speed.sizing.report import fit_memory, priced, render, request_lines
 

@@ -1,25 +1,23 @@
-"""The load: many batches at once, and a small one among them."""
-
-from __future__ import annotations
+"""The load: many batches at once, a small one among them, and a sample of the stack each second."""
 
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.kit.errors import BenchError
 from bench.kit.leftovers import clean_within
-from bench.kit.stack import BETWEEN_POLLS, model_spec, open_site, put_input, times_of
-from bench.speed.load.sampling import SECONDS, Sampler
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bench.kit.stack import Site
-    from pipeline.client import Progress, SpecFields
+from bench.kit.processes import Memory
+from bench.kit.stack import BETWEEN_POLLS, Site, model_spec, open_site, pids, put_input, times_of
+from pipeline.client import Progress, SpecFields
+from pipeline.local.openfaas.message_queue import Message
+from pipeline.local.openfaas.queue_worker import CallbackRecord
 
 MODEL = "model"
+SECONDS = 1.0
+OK = 200
 REST_SECONDS = 5
 ALONE_TIMES = 3
 # The sweep removes leftovers one lease later.
@@ -59,6 +57,79 @@ async def run_load(load: Load) -> tuple[list[Row], list[Row]]:
     return samples, [*alone, *together]
 
 
+class Sampler:
+    """Takes samples: rows of the results. `statuses` are the last progress by batch."""
+
+    def __init__(self, site: Site) -> None:
+        self.samples: list[dict[str, Any]] = []
+        self.statuses: dict[str, Progress] = {}
+        self._site = site
+        replicas = {f"replica_{number}": (pid,) for number, pid in enumerate(site.stack.pids("pipeline"), 1)}
+        services = {name: group for name, group in pids(site.stack, ()).items() if name != "gateway"}
+        self._memory = Memory({**replicas, **services})
+        self._started = time.monotonic()
+        self._last: CallbackRecord | None = next(reversed(site.stack.gateway.callback_log), None)
+        self._deepest = 0
+        site.stack.gateway.messages_hook = self._enqueued
+
+    @property
+    def done(self) -> int:
+        """Items counted so far."""
+        return sum(status.succeeded + status.failed for status in self.statuses.values())
+
+    async def look(self, batches: Sequence[str]) -> None:
+        """Take one sample; raises BenchError when a process has ended, CallError when a status cannot be read.
+
+        `collect_ms` are the milliseconds of the callbacks answered since the sample before, `messages_waiting` the
+        deepest queue since then.
+        """
+        unfinished = [batch for batch in batches if batch not in self.statuses or not self.statuses[batch].over]
+        statuses = await asyncio.gather(*(self._site.pipeline.batch(batch).status() for batch in unfinished))
+        self.statuses.update(zip(unfinished, statuses, strict=True))
+        await self._memory.sample()
+        collects = self._collects()
+        self.samples.append(
+            {
+                "seconds": time.monotonic() - self._started,
+                "items_done": self.done,
+                "batches_ended": sum(status.over for status in self.statuses.values()),
+                "messages_waiting": max(self._deepest, self._site.stack.gateway.queue_depth()),
+                "collects": len(collects),
+                "collect_ms": " ".join(f"{1000 * record.seconds:.0f}" for record in collects),
+                "collects_refused": sum(record.status != OK for record in collects),
+                "rss_mb": self._memory.samples[-1][1],
+            }
+        )
+        self._deepest = 0
+
+    async def follow(self, batches: Sequence[str]) -> None:
+        """Take a sample a second until all batches have ended."""
+        await self.look(batches)
+        while self.samples[-1]["batches_ended"] < len(batches):
+            await asyncio.sleep(SECONDS)
+            await self.look(batches)
+
+    async def rest(self, seconds: float) -> None:
+        """Take a sample a second after the end."""
+        for _ in range(round(seconds / SECONDS)):
+            await asyncio.sleep(SECONDS)
+            await self.look(list(self.statuses))
+
+    def _enqueued(self, _message: Message, /) -> Sequence[float]:
+        self._deepest = max(self._deepest, self._site.stack.gateway.queue_depth() + 1)
+        return (0.0,)
+
+    def _collects(self) -> list[CallbackRecord]:
+        """Return the callbacks since the last sample; the log keeps 10,000, more than two cores answer in a second."""
+        new: list[CallbackRecord] = []
+        for record in reversed(self._site.stack.gateway.callback_log):
+            if record is self._last:
+                break
+            new.append(record)
+        self._last = new[0] if new else self._last
+        return new
+
+
 class Runner:
     """Runs and checks batches; `problems` are those that were found."""
 
@@ -76,7 +147,8 @@ class Runner:
     async def run_all(self) -> tuple[list[Row], list[Row]]:
         """Run the batches of the load at once; returns the samples and the batches, with the small one amid."""
         # The first sample is the memory before anything runs.
-        sampler = await Sampler.start(self._site)
+        sampler = Sampler(self._site)
+        await sampler.look([])
         names = [f"{LOAD}-{number:02}" for number in range(self._load.batches)]
         submitted = await asyncio.gather(*(self._submit(name, self._load.size) for name in names))
         amid = asyncio.create_task(self._run_amid(sampler))
