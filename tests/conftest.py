@@ -4,7 +4,7 @@ import pytest
 
 from tests.rigs.environment import enter_clean_environment
 
-pytest_plugins = ("tests.rigs.fixtures.in_process", "tests.rigs.fixtures.services")
+pytest_plugins = ("tests.rigs.fixtures.event_loop", "tests.rigs.fixtures.in_process", "tests.rigs.fixtures.services")
 
 
 @pytest.hookimpl(tryfirst=True)

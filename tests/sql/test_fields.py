@@ -66,6 +66,11 @@ READ = {
     "SELECT a.label FROM results a JOIN results b ON a.label = b.label": ['$."label"'],
     "SELECT label FROM results UNION SELECT other FROM results ORDER BY label": ['$."label"', '$."other"'],
     "SELECT list_transform([1], lambda x: x + 1)": [],
+    "SELECT count(*) FROM results a JOIN results b USING (label)": ['$."label"'],
+    "SELECT count(*) FROM results GROUP BY ALL HAVING max(score) > 1 ORDER BY min(rank)": ['$."rank"', '$."score"'],
+    "PIVOT results ON status IN ('failed') USING sum(score) GROUP BY label": ['$."label"', '$."score"'],
+    "UNPIVOT results ON score, rank INTO NAME a VALUE b": ['$."rank"', '$."score"'],
+    "SELECT result.user, results.user FROM results": ['$."user"', '$."user"'],
     "SELECT LABEL FROM results": ['$."LABEL"'],
     "SELECT URL FROM results": [],
 }

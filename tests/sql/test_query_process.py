@@ -22,30 +22,18 @@ from pipeline.sandbox.parent import environment
 from pipeline.sql.child import CELL, MOST_ROWS, Answer
 from pipeline.sql.runner import AT_ONCE, RUN, Queries
 from pipeline.units import MIB
+from tests.rigs.sql_processes import children
 from tests.rigs.sql_tables import result_of, table, write_pieces
 from tests.rigs.waiting import wait_until
 
 LABELS = "SELECT label, count(*) AS n FROM results GROUP BY label ORDER BY n DESC, label"
 # A million million rows, too many to count in a second.
 ENDLESS = "SELECT count(*) AS n FROM results a, results b, results c"
-MARK = "pipeline.sql.child:run_query"
 
 
 async def run(folder: Path, text: str, rows: int = 100, queries: Queries | None = None) -> Answer:
     pieces = write_pieces(folder, table(rows, [result_of(row) for row in range(rows)]))
     return await (queries or Queries()).run(text, pieces, folder)
-
-
-def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if MARK in command_of(child)]
-
-
-def command_of(process: psutil.Process) -> list[str]:
-    """The command of a process, or nothing if it has ended."""
-    try:
-        return process.cmdline()
-    except psutil.NoSuchProcess:
-        return []
 
 
 async def test_answer_is_in_three_files_and_its_first_rows_are_returned(tmp_path: Path) -> None:

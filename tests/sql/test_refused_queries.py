@@ -4,9 +4,11 @@ import orjson
 import pytest
 
 from pipeline.errors import BadRequestError
+from tests.rigs.fixtures.event_loop import LongestCallback
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, document
 
 ROWS = "id,url\n1,espresso\n2,tripod\n3,espresso\n4,no\n5,deep\n"
+LONGEST = 0.05
 REFUSED = {
     "DROP TABLE results": "is not one SELECT",
     "SELECT * FROM read_csv('/etc/passwd')": "is not allowed in FROM",
@@ -27,6 +29,15 @@ async def test_invalid_query_is_refused_and_leaves_nothing(pipeline: PipelineBen
         assert await pipeline.objects() == []
         assert await pipeline.context.ledger.state(pipeline.batch) is None
     assert pipeline.queue == []
+
+
+@pytest.mark.parametrize("text", ["SELECT " + "+".join("1" * 8188), "SELECT " + "(" * 8188 + "1" + ")" * 8188])
+async def test_query_of_16_kib_does_not_hold_up_the_event_loop(
+    pipeline: PipelineBench, text: str, longest_callback: LongestCallback
+) -> None:
+    with pytest.raises(BadRequestError, match="expression depth"):
+        await pipeline.submit(ROWS, CSV, {"column": "url", "sql": text})
+    assert longest_callback.seconds < LONGEST, longest_callback
 
 
 async def test_query_of_a_stored_input_is_checked_against_its_columns(pipeline: PipelineBench) -> None:
