@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from bench.fuzz.calls import FRESH, INPUTS, Call
-from bench.fuzz.described import BAD_REQUEST, SERVER_ERROR, modes, problems
+from bench.fuzz.described import BAD_REQUEST, NO_MODE, SERVER_ERROR, modes, problems
 from bench.fuzz.raw import PATIENCE, NoAnswerError, Raw, exchange, read_answers
 from bench.fuzz.signed import USES, Signed, identity_of, is_as_signed
 
@@ -78,7 +78,8 @@ class Sender:
         headers |= {"X-Mode": step.name} if step.name in modes() else {}
         answer = self._answer(step.case, headers | dict(step.headers), body=step.body)
         # A header of the step may name another mode.
-        name = dict(step.headers).get("X-Mode", step.name).lower() if step.name in modes() else step.name
+        named = dict(step.headers).get("X-Mode", step.name).lower()
+        name = named if step.name in {*modes(), NO_MODE, "GET /"} and named in modes() else step.name
         self.seen.count(name, answer.status_code)
         wrong = problems(name, answer, authorized=step.token is None)
         taken = answer.json() if name == "batch" and answer.ok else {}
