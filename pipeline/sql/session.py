@@ -45,10 +45,8 @@ class Session:
         }
         self.connection = duckdb.connect(config=settings)
         paths = [*pieces, str(output)] if output else [*pieces]
-        self.connection.execute(
-            f"SET allowed_paths = {paths}; SET TimeZone = 'UTC'; SET enable_external_access = false"
-        )
-        self.connection.execute("SET lock_configuration = true")
+        self._rows(f"SET allowed_paths = {paths}; SET TimeZone = 'UTC'")
+        self._rows("SET enable_external_access = false; SET lock_configuration = true")
         self._output, self._pieces = output, f"read_parquet({[*pieces]})"
         kinds = pl.read_parquet_schema(pieces[0]).values()
         names = [row[0] for row in self._rows(f"DESCRIBE SELECT * FROM {self._pieces}")]
@@ -59,7 +57,8 @@ class Session:
     def bind(self, sql: str) -> tuple[str, Fields]:
         """Return the query over the table with a column a field, and the fields. Raises BadRequestError, and as DuckDB.
 
-        A name that DuckDB does not know is taken for a field, one after the other.
+        A name that DuckDB does not know is taken for a field, one after the other. The query has a line of its own in
+        each statement, so that DuckDB marks the place of an error in it.
         """
         tree, fields = parse(self.connection, sql, self._columns), Fields(self._columns)
         fields.use_columns(tree)
@@ -68,7 +67,6 @@ class Session:
             self._create_table(dict.fromkeys(fields.by_column.values(), "NULL"))
             text = str(self._rows("SELECT json_deserialize_sql(?::JSON)", json.dumps(tree))[0][0])
             try:
-                # The query begins a line, so that DuckDB marks the place in it.
                 self._rows(f"DESCRIBE\n{text}")
             except duckdb.BinderException as error:
                 if not fields.add_unknown(tree, str(error)):
@@ -86,21 +84,24 @@ class Session:
 
     def write(self, text: str, most_rows: int) -> int:
         """Write the first rows of a query to the output, as Parquet; returns their number."""
-        columns = [row[:2] for row in self._rows(f"DESCRIBE FROM ({text})")]
+        answer = f"FROM (\n{text}\n)"
+        columns = [row[:2] for row in self._rows(f"DESCRIBE {answer}")]
         large = {name: "BIGINT" for name, kind in columns if kind in LARGE}
 
         def copy() -> int:
             stored = ", ".join(_stored(name, large.get(name, kind)) for name, kind in columns)
-            rows = f"SELECT {stored} FROM ({text}) LIMIT {most_rows}"
+            rows = f"SELECT {stored} {answer} LIMIT {most_rows}"
             options = f"FORMAT parquet, USE_TMP_FILE false, ROW_GROUP_SIZE {GROUP_ROWS}"
             return int(self._rows(f"COPY ({rows}) TO '{self._output}' ({options})")[0][0])
 
         try:
             return copy()
         except duckdb.ConversionException:
+            if not large:
+                raise
             for name in large:
                 column = _quoted(name)
-                fits = f"SELECT count({column}) = count(TRY_CAST({column} AS BIGINT)) FROM ({text})"
+                fits = f"SELECT count({column}) = count(TRY_CAST({column} AS BIGINT)) {answer}"
                 large[name] = "BIGINT" if self._rows(fits)[0][0] else "DOUBLE"
             return copy()
 

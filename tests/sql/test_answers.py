@@ -85,3 +85,11 @@ def test_same_query_gives_the_same_bytes(frame: pl.DataFrame, tmp_path: Path) ->
         ask(tmp_path / run, text, frame)
         answers.append([(tmp_path / run / f"sql.{form}").read_bytes() for form in ("parquet", "csv", "json")])
     assert answers[0] == answers[1]
+
+
+def test_whole_numbers_are_whole_unless_one_of_their_column_is_beyond_64_bits(
+    frame: pl.DataFrame, tmp_path: Path
+) -> None:
+    text = f"SELECT sum(n) AS s, sum(n) * 0 + {2**63} AS large, sum(n) AS s FROM results"
+    total = frame["n"].sum()
+    assert ask(tmp_path, text, frame)[1].rows() == [(total, 2.0**63, total)]

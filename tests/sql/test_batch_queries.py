@@ -118,6 +118,7 @@ async def test_batch_without_rows_is_queried(pipeline: PipelineBench, rows: str)
     ("text", "words"),
     [
         ("SELECT CAST(label AS BIGINT) AS x FROM results", "Could not convert string 'espresso' to INT64"),
+        ("SELECT CAST(label AS BIGINT) AS x FROM results", 'LINE 2: SELECT CAST("label" AS BIGINT) AS x FROM results'),
         ("SELECT label FROM results WHERE label = 7", "Could not convert string 'espresso' to INT"),
         (
             "SELECT lower(score) AS x FROM results",
