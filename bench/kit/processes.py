@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
 import psutil
 
@@ -33,7 +33,7 @@ class Usage:
         return {name: 1000 * (seconds - self._before[name]) for name, seconds in self._seconds().items()}
 
     def _seconds(self) -> dict[str, float]:
-        return {name: _cpu_seconds(name, _family(name, pids)) for name, pids in self._groups.items()}
+        return {name: _cpu_seconds(name, pids) for name, pids in self._groups.items()}
 
 
 class Memory:
@@ -91,9 +91,15 @@ async def repeated(look: Callable[[], Awaitable[object]], seconds: float) -> Asy
         await task
 
 
-def _cpu_seconds(name: str, family: Sequence[psutil.Process]) -> float:
+def _cpu_seconds(name: str, pids: Pids) -> float:
+    children = _family(name, pids)[len(pids) :]
     with _alive(name):
-        return sum(map(_process_seconds, family))
+        seconds = sum(_process_seconds(psutil.Process(pid)) for pid in pids)
+    for child in children:
+        # The time of a child that has just ended is its parent's.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            seconds += _process_seconds(child)
+    return seconds
 
 
 def _process_seconds(process: psutil.Process) -> float:

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from bench.kit.errors import BenchError
@@ -32,6 +33,17 @@ def test_processor_time_of_children_that_have_ended_counts() -> None:
         parent.stdin.close()
 
     assert used >= 280
+
+
+def test_a_child_that_ends_meanwhile_is_no_error_and_the_process_itself_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
+        ended = psutil.Process(process.pid)
+    own = psutil.Process()
+    monkeypatch.setattr(psutil.Process, "children", lambda _process, **_options: [ended])
+
+    assert Usage({"group": (own.ppid(),)}).cpu_ms()["group"] >= 0
+    with pytest.raises(BenchError, match="a process of group ended"):
+        Usage({"group": (ended.pid,)})
 
 
 def test_memory_is_the_most_between_two_times_and_the_nearest_where_there_is_none() -> None:
