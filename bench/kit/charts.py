@@ -4,7 +4,6 @@ import hashlib
 import io
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -48,8 +47,3 @@ def _digest(figure: Figure) -> str:
     bars = [bar.get_bbox().extents for axes in figure.axes for bar in axes.patches if isinstance(bar, Rectangle)]
     shown = " ".join(f"{value:.6g}" for part in (*lines, *bars) for value in np.ravel(part))
     return hashlib.sha256(shown.encode()).hexdigest()
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure, and let go of it."""
-    path.write_text(as_svg(figure))

@@ -9,7 +9,6 @@ from typing import Annotated, Any, TypeVar
 import typer
 import uvloop
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.kit.errors import BenchError
 from pipeline.client import CallError
@@ -32,12 +31,6 @@ def new_app() -> typer.Typer:
 def new_console() -> Console:
     """Return a console that prints text unchanged."""
     return Console(soft_wrap=True, highlight=False, markup=False)
-
-
-def new_progress(console: Console) -> Progress:
-    """Return a progress bar that is drawn on request only: a thread that redraws it would use processor time."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, auto_refresh=False)
 
 
 def interleaved(cases: Iterable[T], repeats: int, console: Console) -> Iterator[tuple[int, T]]:

@@ -4,33 +4,24 @@ A bench has a function `render`: from the folder with its rows it makes every te
 an ending is a file beside the rows (`load.md`, `scale.svg`), any other name a block of a page, see `bench.kit.pages`.
 """
 
-from __future__ import annotations
-
-import dataclasses
 import json
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 from polars import selectors
 
 from bench.kit.errors import BenchError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
+Row = Mapping[str, Any]
+Render = Callable[[Path], Mapping[str, str]]
 
-    from _typeshed import DataclassInstance
-
-    Machine = Mapping[str, Any]
-    Row = Mapping[str, Any] | DataclassInstance
-    Render = Callable[[Path], Mapping[str, str]]
-
-FACTS = ("command", "date", "code", "cpu", "cores", "load_before", "system", "python")
 DIGITS = 4
 SHOWN_DIGITS = 3
 
 
-def publish_rows(out: Path, machine: Machine, tables: Mapping[str, Iterable[Row]], render: Render | None = None) -> str:
+def publish_rows(out: Path, machine: Row, tables: Mapping[str, Iterable[Row]], render: Render | None = None) -> str:
     """Write each table as `<name>.csv`, the machine as `<first name>.json`, and the files that `render` makes of them.
 
     Returns the texts to print: all but charts.
@@ -55,19 +46,8 @@ def files_of(rendered: Mapping[str, str]) -> dict[str, str]:
 
 
 def as_frame(rows: Iterable[Row]) -> pl.DataFrame:
-    """Return rows as a frame; the cells of a nested mapping or dataclass are columns, under its name and theirs."""
-    return pl.DataFrame([dict(_cells(row)) for row in rows], infer_schema_length=None)
-
-
-def _cells(row: Row, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    cells = vars(row) if dataclasses.is_dataclass(row) else row
-    for name, value in cells.items():
-        if dataclasses.is_dataclass(value):
-            yield from _cells(cast("DataclassInstance", value))
-        elif isinstance(value, dict):
-            yield from _cells(value, f"{prefix}{name}_")
-        else:
-            yield f"{prefix}{name}", value
+    """Return rows as a frame."""
+    return pl.DataFrame(list(rows), infer_schema_length=None)
 
 
 def read_frame(folder: Path, name: str) -> pl.DataFrame:
@@ -89,12 +69,12 @@ def read_machine(folder: Path, name: str) -> dict[str, Any]:
     return machine
 
 
-def origin(machine: Machine) -> str:
+def origin(machine: Row) -> str:
     """Return the command, the day, the commit and the machine in a line."""
     return f"`{machine['command']}`, {machine['date']}, {machine['code']}, {machine['cores']} cores: {machine['cpu']}"
 
 
-def as_page(title: str, machine: Machine, *parts: str) -> str:
+def as_page(title: str, machine: Row, *parts: str) -> str:
     """Return a page: its title, the origin of its rows, and its parts with empty lines between."""
     return "\n\n".join([f"# {title}", origin(machine), *parts]) + "\n"
 

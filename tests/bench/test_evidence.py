@@ -1,5 +1,7 @@
 """The pages show the figures of the committed rows, and of nothing else."""
 
+import re
+
 import pytest
 from typer.testing import CliRunner
 
@@ -7,9 +9,10 @@ from bench import evidence
 from bench.evidence import BENCHES, PAGES, Bench, app, blocks
 from bench.kit.charts import same_figures
 from bench.kit.machine import RESULTS, ROOT
-from bench.kit.pages import fill
+from bench.kit.pages import fill, text_outside
 from bench.kit.results import files_of
 
+FIGURE = re.compile(r"[\d,.]*\d( / [\d,.]*\d)*")
 AGAIN = "make evidence ARGS=--pages writes it again from the rows"
 
 
@@ -29,6 +32,12 @@ def test_files_of_a_bench_are_made_of_its_committed_rows(bench: Bench) -> None:
     for name, text in files_of(bench.render()).items():
         committed = (RESULTS / name).read_text()
         assert same_figures(committed, text) if name.endswith(".svg") else committed == text, f"{name}: {AGAIN}"
+
+
+@pytest.mark.parametrize("name", ["README.md", "bench/README.md"])
+def test_a_table_with_figures_is_a_block(name: str) -> None:
+    lines = [line for line in text_outside((ROOT / name).read_text()).splitlines() if line.startswith("| ")]
+    assert [line for line in lines if any(FIGURE.fullmatch(cell.strip()) for cell in line.split("|"))] == []
 
 
 def test_every_block_is_shown_somewhere(known: dict[str, str]) -> None:

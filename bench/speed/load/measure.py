@@ -97,7 +97,7 @@ class Sampler:
                 "collects": len(collects),
                 "collect_ms": " ".join(f"{1000 * record.seconds:.0f}" for record in collects),
                 "collects_refused": sum(record.status != OK for record in collects),
-                "rss_mb": self._memory.samples[-1][1],
+                **{f"rss_mb_{name}": size for name, size in self._memory.samples[-1][1].items()},
             }
         )
         self._deepest = 0

@@ -131,7 +131,7 @@ async def _measure(site: Site, proxy: CountingProxy, case: Case) -> dict[str, An
         "calls": gateway.functions[MODEL].invocations - calls,
         "failed": last.failed,
         "retried": last.retried,
-        "key": keys.most,
-        "s3": {operation: proxy.operations[operation] for operation in OPERATIONS},
-        "stored": await stored_bytes(site.bucket, name),
+        **{f"key_{kind}": size for kind, size in keys.most.items()},
+        **{f"s3_{operation}": proxy.operations[operation] for operation in OPERATIONS},
+        **{f"stored_{kind}": size for kind, size in (await stored_bytes(site.bucket, name)).items()},
     }

@@ -28,7 +28,7 @@ def row(
     items: int, *, puts: int = 0, copies: int = 0, gets: int = 0, heads: int = 0, deletes: int = 0
 ) -> dict[str, Any]:
     s3 = {"PutObject": puts, "CopyObject": copies, "GetObject": gets, "HeadObject": heads, "DeleteObject": deletes}
-    return {**asdict(Case("size", items, 10)), "s3": {**dict.fromkeys(OPERATIONS, 0), **s3}}
+    return {**asdict(Case("size", items, 10)), **{f"s3_{name}": s3.get(name, 0) for name in OPERATIONS}}
 
 
 def frame(*rows: dict[str, Any]) -> pl.DataFrame:
