@@ -1,7 +1,5 @@
 """The pipeline beside other ways of doing the same job: `python -m bench.compare`, on a local stack."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

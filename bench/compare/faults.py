@@ -1,25 +1,16 @@
 """The faults of each way, and their times."""
 
-from __future__ import annotations
-
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import psutil
 from redis.asyncio import Redis
 
-from bench.compare.stage import redis_url
-from bench.compare.ways import Layout
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import psutil
-
-    from bench.compare.stage import Stage
-    from bench.compare.ways import Way
-    from pipeline.local.openfaas.message_queue import Message
+from bench.compare.stage import Stage, redis_url
+from bench.compare.ways import Layout, Way
+from pipeline.local.openfaas.message_queue import Message
 
 PARALLELISM = 4
 # A message without an answer counts as lost after 30 s, in every way that has such a setting.

@@ -3,30 +3,23 @@
 It fails unless both summaries agree on every item.
 """
 
-from __future__ import annotations
-
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from bench.compare import peers
 from bench.compare.run import Submission
 from bench.compare.stage import Ground, stage
-from bench.compare.summary import make_items
-from bench.compare.ways import FORMS, Layout
+from bench.compare.summary import Document, make_items
+from bench.compare.ways import FORMS, Form, Layout
 from bench.kit.cli import Out, errors_in_one_line, new_app, new_console, run_to_end
 from bench.kit.errors import BenchError
 from bench.kit.machine import RESULTS, describe_machine
 from bench.kit.results import as_page, publish_rows, read_frame, read_machine, table
 from pipeline.local.services.redis_and_s3 import redis_server, s3_server
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bench.compare.summary import Document
-    from bench.compare.ways import Form
 
 NAME = "migration"
 SECONDS = 300

@@ -1,7 +1,5 @@
 """The environment of the peers, made from pinned requirements."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,8 +1,6 @@
 """The page of a comparison and its chart, made of the rows: medians of the forms, and outcomes of the faults."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import polars as pl
 from polars import selectors
@@ -11,9 +9,6 @@ from bench.compare.ways import FORMS, WAYS
 from bench.kit.charts import as_svg, new_figure
 from bench.kit.pages import bullets, wrap
 from bench.kit.results import as_page, origin, read_frame, read_machine, table
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAME, FAULTS = "compare", "compare-faults"
 WIDTH, BAR_HEIGHT, MARGIN = 10.0, 0.42, 1.2

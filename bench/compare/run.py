@@ -1,36 +1,26 @@
 """Runs batches: measured from just before the submission until the summary can be read, or with a fault."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import time
 import uuid
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from bench.compare.faults import FAULTS
-from bench.compare.stage import MODEL, stage
-from bench.compare.summary import judge, make_items, read_summary, sign_summary
-from bench.compare.ways import FORMS
+from rich.console import Console
+
+from bench.compare.faults import FAULTS, Fault
+from bench.compare.stage import MODEL, Ground, Stage, stage
+from bench.compare.summary import Document, Verdict, judge, make_items, read_summary, sign_summary
+from bench.compare.ways import FORMS, Form, Layout
 from bench.kit.errors import BenchError
 from bench.kit.processes import Usage
 from bench.kit.stack import put_input
 from pipeline.client import CallError
-from pipeline.local.openfaas.proxy import proceed_unchanged
+from pipeline.local.openfaas.proxy import Answer, Exchange, proceed_unchanged
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
-
-    from rich.console import Console
-
-    from bench.compare.faults import Fault
-    from bench.compare.stage import Ground, Stage
-    from bench.compare.summary import Document, Verdict
-    from bench.compare.ways import Form, Layout
-    from pipeline.local.openfaas.proxy import Answer, Exchange
-
-    Row = dict[str, Any]
+Row = dict[str, Any]
 
 POLL_SECONDS = 0.02
 DEADLINE_SECONDS = 900

@@ -1,35 +1,27 @@
 """The stage of a way: a local stack with the model function behind its gateway, and the processes of the way, warm."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 import psutil
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from yarl import URL
 
 from bench.compare.peers import PYTHON
+from bench.compare.ways import Form, Layout, Way
 from bench.kit.errors import BenchError
 from bench.kit.machine import ROOT
+from bench.kit.processes import Pids
 from bench.kit.stack import model_spec, pids
-from pipeline.client import Pipeline
+from pipeline.client import Pipeline, SpecFields
 from pipeline.local.openfaas.functions import FunctionSpec
-from pipeline.local.services.child_processes import child_processes
+from pipeline.local.services.child_processes import Children, child_processes
+from pipeline.local.services.redis_and_s3 import RedisServer, S3Server
 from pipeline.local.stack import LocalStack, local_stack
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-
-    from bench.compare.ways import Form, Layout, Way
-    from bench.kit.processes import Pids
-    from pipeline.client import SpecFields
-    from pipeline.local.services.child_processes import Children
-    from pipeline.local.services.redis_and_s3 import RedisServer, S3Server
 
 MODEL, DRIVER = "model", "driver"
 # The functions of the ways that run as functions; any other way has a client, the driver.

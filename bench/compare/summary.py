@@ -1,23 +1,17 @@
 """A summary in S3, and its comparison with the input: the same for every way."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipeline.local.services.s3_client import s3_client
+from aiohttp import ClientSession
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from pipeline.local.services.s3_client import S3Info, s3_client
 
-    from aiohttp import ClientSession
-
-    from pipeline.local.services.s3_client import S3Info
-
-    Document = dict[str, Any]
+Document = dict[str, Any]
 
 
 async def sign_summary(s3: S3Info, batch: str) -> str:

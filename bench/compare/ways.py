@@ -1,8 +1,6 @@
 """The compared ways, their forms, as their own documentation advises them, and how large they run."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping  # noqa: TC003 - dataclasses read the annotation
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 

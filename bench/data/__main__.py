@@ -1,17 +1,17 @@
 """The cost of inputs, outputs and queries, and a round trip: `python -m bench.data`, 15 minutes on this machine."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import duckdb
 import msgspec
 import polars as pl
 import typer
+from rich.console import Console
 
 from bench.data.checking import same_rows
 from bench.data.child import Case, ChildrenPeak, OpenInput, Order, RunQuery, WriteOutputs
@@ -25,13 +25,7 @@ from bench.kit.pages import wrap
 from bench.kit.processes import repeated
 from bench.kit.results import as_page, medians, publish_rows, read_frame, read_machine, table
 from pipeline.local.services.redis_and_s3 import s3_server
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.console import Console
-
-    from pipeline.local.services.s3_client import S3Info
+from pipeline.local.services.s3_client import S3Info
 
 NAME = "data"
 SAMPLE_SECONDS = 0.02

@@ -1,8 +1,6 @@
 """Compares the outputs with the input; each file is read by a library that is not the pipeline."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import duckdb
 import pandas as pd
@@ -12,9 +10,6 @@ from polars.testing import assert_frame_equal
 from bench.data.dataset import NESTED
 from bench.data.labels import LABELS, SCORES
 from bench.kit.errors import BenchError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OUTPUTS = ("results.parquet", "results.csv", "results.ndjson", "sql.parquet")
 OUTCOMES = {

@@ -1,14 +1,12 @@
 """A process that is measured: it reads an order as JSON from its standard input, and prints its figures as JSON."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from time import perf_counter
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import Any
 
 import msgspec
 import psutil
@@ -18,7 +16,7 @@ from bench.data.made_batch import BATCH, EPOCH, SEGMENT_ITEMS
 from bench.kit.errors import BenchError
 from bench.kit.processes import MIB, repeated
 from pipeline.inputs.open_input import open_input
-from pipeline.local.services.s3_client import S3Info  # noqa: TC001 - msgspec reads the annotation
+from pipeline.local.services.s3_client import S3Info
 from pipeline.outputs.batch_rows import BatchRows
 from pipeline.outputs.export import write_tables
 from pipeline.outputs.joined_table import joined_table
@@ -28,15 +26,10 @@ from pipeline.settings.secrets import Secrets
 from pipeline.spec.submission import Submission
 from pipeline.sql.runner import Queries
 from pipeline.store.bucket import Store
+from pipeline.store.multipart import Upload
 from pipeline.store.segments import list_segments
 from pipeline.store.snapshot import Snapshots
 from pipeline.store.writer import Writer
-
-if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
-    from pipeline.context import Context
-    from pipeline.store.multipart import Upload
 
 BEAT = 0.001
 
@@ -50,10 +43,10 @@ class OpenInput(msgspec.Struct, frozen=True, tag=True):
     key: str
     columns: tuple[str, ...] = ()
 
-    async def run(self, store: Store, order: Order) -> Result:
+    async def run(self, store: Store, order: "Order") -> Result:
         """Do as an opening does."""
         # The rest of a context is for what comes after.
-        context = cast("Context", SimpleNamespace(store=store, settings=order.settings()))
+        context: Any = SimpleNamespace(store=store, settings=order.settings())
         head = await store.head(self.key)
         fields = {"input": self.key, "function": "model"} | ({"columns": list(self.columns)} if self.columns else {})
         async with open_input(context, Submission(fields, head.etag, head.size, head.etag)) as opened:
@@ -68,7 +61,7 @@ class WriteOutputs(msgspec.Struct, frozen=True, tag=True):
     formats: tuple[str, ...] | None
     summary: bool = False
 
-    async def run(self, store: Store, order: Order) -> Result:
+    async def run(self, store: Store, order: "Order") -> Result:
         """Do as a reduce does."""
         rows = await order.batch_rows(store)
 
@@ -100,7 +93,7 @@ class RunQuery(msgspec.Struct, frozen=True, tag=True):
 
     sql: str
 
-    async def run(self, store: Store, order: Order) -> Result:
+    async def run(self, store: Store, order: "Order") -> Result:
         """Do as a reduce does; the answer is in the order's folder."""
         async with joined_table(await order.batch_rows(store)) as table:
             joined = perf_counter()

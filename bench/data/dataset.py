@@ -1,16 +1,11 @@
 """Rows with values that are hard for a format or its reader, and the inputs that hold them."""
 
-from __future__ import annotations
-
 import gzip
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import polars as pl
 from backports import zstd
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NESTED = "tags"
 TEXT_ONLY = frozenset({"csv", "tsv"})

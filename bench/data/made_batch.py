@@ -1,19 +1,13 @@
 """A batch that has run, made by hand: its snapshot and segments in S3, and the table that a query has to see."""
 
-from __future__ import annotations
-
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 
 import polars as pl
 
+from pipeline.store.bucket import Store
 from pipeline.store.columns import INDEX, ITEM
 from pipeline.store.snapshot import Shape, Snapshots
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from pipeline.store.bucket import Store
 
 BATCH = "b"
 EPOCH = "5"

@@ -1,13 +1,12 @@
 """The same rows in and out: a batch of one format runs through a fresh local stack, and its outputs are checked."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import polars as pl
 
 from bench.data import labels
 from bench.data.checking import OUTPUTS, SQL, check_outputs
@@ -20,9 +19,6 @@ from pipeline.client import Pipeline
 from pipeline.local.demo.bucket import open_bucket
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.stack import local_stack
-
-if TYPE_CHECKING:
-    import polars as pl
 
 MODEL = FunctionSpec("labels", (sys.executable, "-m", "pipeline.local.serve_handler", labels.__file__))
 WORKERS = 4

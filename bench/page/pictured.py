@@ -1,7 +1,5 @@
 """The model function of the page's picture: each item takes a moment, and some fail."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 from typing import Any

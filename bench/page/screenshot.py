@@ -1,14 +1,12 @@
 """Take the picture of the page in the README: `python -m bench.page.screenshot`, a real batch half way through."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from playwright.async_api import expect
+from playwright.async_api import ViewportSize, expect
 
 from bench.kit.browser import open_browser
 from bench.kit.cli import run_to_end
@@ -16,9 +14,6 @@ from bench.kit.machine import RESULTS
 from pipeline.client import Pipeline
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.stack import local_stack
-
-if TYPE_CHECKING:
-    from playwright.async_api import ViewportSize
 
 MODEL = Path(__file__).with_name("pictured.py")
 BATCH = "autumn-catalogue"

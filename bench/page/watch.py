@@ -1,14 +1,15 @@
 """The cost of watching a batch: `python -m bench.page.watch`, two minutes on a local stack, with a Chromium."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import polars as pl
 import typer
+from playwright.async_api import Page
 
 from bench.kit.browser import open_browser
 from bench.kit.cli import Out, Workers, new_app, new_console, run_to_end
@@ -17,16 +18,8 @@ from bench.kit.machine import RESULTS, describe_machine
 from bench.kit.pages import wrap
 from bench.kit.processes import Usage
 from bench.kit.results import as_page, publish_rows, read_frame, read_machine, table
-from bench.kit.stack import item_names, model_spec, open_site, pids, put_input
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from playwright.async_api import Page
-
-    from bench.kit.stack import Site
-    from pipeline.client import Batch, Progress
+from bench.kit.stack import Site, item_names, model_spec, open_site, pids, put_input
+from pipeline.client import Batch, Progress
 
 NAME = "watching"
 MODEL = "model"

@@ -3,20 +3,16 @@
 The environment says where: `MODEL_URL`, `S3_BUCKET`, and what boto3 reads (`AWS_ENDPOINT_URL_S3` and the keys).
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json
 import os
 import threading
+from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import requests
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 TIMEOUT = 30.0
 OK = 200

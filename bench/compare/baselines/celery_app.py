@@ -4,8 +4,6 @@
 again that were not acknowledged.
 """
 
-from __future__ import annotations
-
 import os
 
 from celery import Celery

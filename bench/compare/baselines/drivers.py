@@ -6,23 +6,18 @@ It serves on 127.0.0.1:$PORT. `POST /` with `{"batch", "input", "chunk"}` runs o
 
 # ruff: noqa: PLC0415
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from flask import Flask, Response, request
 from waitress import serve
 
 from bench.compare.baselines.calls import Entry, call_each, call_model, cut, read_items, write_summary
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    # Takes the batch's id, its items and the chunk.
-    Run = Callable[[str, list[str], int], None]
+# Takes the batch's id, its items and the chunk.
+Run = Callable[[str, list[str], int], None]
 
 
 def start_celery() -> Run:

@@ -4,8 +4,6 @@
 `GATEWAY_URL`, `REDIS_URL` and what `calls` needs are in the environment.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys
