@@ -40,12 +40,12 @@ def find_browser(environment: Mapping[str, str]) -> str:
 
 
 @contextlib.asynccontextmanager
-async def open_browser(environment: Mapping[str, str]) -> AsyncIterator[Browser]:
-    """Run a browser without a window. Raises NoBrowserError."""
+async def open_browser(environment: Mapping[str, str], *options: str) -> AsyncIterator[Browser]:
+    """Run a browser without a window, with options of its command line. Raises NoBrowserError."""
     path = find_browser(environment)
     async with async_playwright() as playwright:
         # Its sandbox does not start as root, as a build machine is; nothing but this project's own pages is opened.
-        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *options])
         try:
             yield browser
         finally:

@@ -17,12 +17,12 @@ def _outcomes(summary: dict[str, dict[str, Sequence[dict[str, object]]]]) -> lis
     return [(entry["url"], entry["statusCode"], str(entry["result"])) for entry in both]
 
 
-async def test_three_copies_of_every_callback_in_any_order_change_nothing(shaky: Cluster) -> None:
+async def test_three_copies_of_every_callback_in_any_order_change_nothing(steady: Cluster) -> None:
     rows = [*urls(120), "fail 400 bad", "fail 404 none"]
-    plain_status, plain = await shaky.run(rows)
+    plain_status, plain = await steady.run(rows)
     rng = random.Random(7)
-    shaky.stack.gateway.callbacks_hook = lambda _: [0.0, rng.uniform(0, 0.4), rng.uniform(0, 0.4)]
-    status, summary = await shaky.run(rows)
+    steady.stack.gateway.callbacks_hook = lambda _: [0.0, rng.uniform(0, 0.4), rng.uniform(0, 0.4)]
+    status, summary = await steady.run(rows)
     assert _outcomes(summary) == _outcomes(plain)
     counted = ("state", "items", "succeeded", "failed", "tasks", "settled", "generation")
     assert {name: status[name] for name in counted} == {name: plain_status[name] for name in counted}

@@ -79,6 +79,7 @@ def write(path: Path, form: str) -> None:
             path.write_bytes(b"[" + path.read_bytes().rstrip().replace(b"\n", b",\n") + b"]")
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("form", ["csv", "tsv", "parquet", "ndjson", "json"])
 def test_million_rows_are_read_in_bounded_memory(tmp_path: Path, form: str) -> None:
     path = tmp_path / f"rows.{form}"

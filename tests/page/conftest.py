@@ -3,19 +3,21 @@
 import os
 from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import BrowserContext
 
 from bench.kit.browser import open_browser
 from tests.rigs.browser.service import Served, Service, served
-from tests.rigs.browser.visitor import Visitor, visitor_of
+from tests.rigs.browser.visitor import Visitor, open_context, visitor_of
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser(os.environ) as opened:
-        yield opened
+async def browser_context() -> AsyncIterator[BrowserContext]:
+    """A session in a browser whose tabs share a process, which a tab that stays open keeps."""
+    async with open_browser(os.environ, "--process-per-site") as browser, served(Service()) as listening:
+        context = await open_context(browser)
+        await (await visitor_of(context, listening)).open()
+        yield context
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -25,9 +27,9 @@ async def service() -> AsyncIterator[Served]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def visitor(browser: Browser, service: Served, request: pytest.FixtureRequest) -> AsyncIterator[Visitor]:
-    """A tab, with options of its context as indirect parameters; a forbidden event in it fails the test."""
-    context, opened = await visitor_of(browser, service, **getattr(request, "param", {}))
+async def visitor(browser_context: BrowserContext, service: Served) -> AsyncIterator[Visitor]:
+    """A tab; a forbidden event in it fails the test."""
+    opened = await visitor_of(browser_context, service)
     yield opened
-    await context.close()
+    await opened.page.close()
     assert opened.wrong == []

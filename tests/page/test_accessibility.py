@@ -116,8 +116,8 @@ async def test_axe_finds_a_planted_violation(visitor: Visitor) -> None:
     assert [violation.split(":")[0] for violation in await visitor.violations()] == ["label"]
 
 
-@pytest.mark.parametrize("visitor", [{"reduced_motion": "reduce"}], indirect=True)
 async def test_nothing_moves_with_reduced_motion(visitor: Visitor) -> None:
+    await visitor.page.emulate_media(reduced_motion="reduce")
     await running(visitor)
     moving = "document.getAnimations().filter((one) => one.playState === 'running').length"
     await visitor.link_is("Live")

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import BrowserContext, expect
 
 from tests.rigs.browser.service import Served, Service
 from tests.rigs.browser.visitor import Visitor, visitor_of
@@ -23,12 +23,12 @@ async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cl
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def guest(browser: Browser, platform: Cluster) -> AsyncIterator[Visitor]:
+async def guest(browser_context: BrowserContext, platform: Cluster) -> AsyncIterator[Visitor]:
     """A tab at the gateway; a forbidden event in it fails the test."""
     served = Served(Service(), f"{platform.url}/", platform.stack.gateway_url)
-    context, opened = await visitor_of(browser, served)
+    opened = await visitor_of(browser_context, served)
     yield opened
-    await context.close()
+    await opened.page.close()
     assert opened.wrong == []
 
 

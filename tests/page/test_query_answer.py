@@ -37,9 +37,9 @@ async def test_query_without_rows_or_with_an_error_is_reported(visitor: Visitor)
     await expect(visitor.page.locator("#sql-scroll")).to_be_hidden()
 
 
-@pytest.mark.parametrize("visitor", [{"viewport": {"width": 320, "height": 640}}], indirect=True)
 @pytest.mark.parametrize("hostile", [MARKUP, BIDI, "x" * 5000, "\n" * 3000 + "end"])
 async def test_hostile_cells_are_text_in_a_table_that_fits(visitor: Visitor, hostile: str) -> None:
+    await visitor.page.set_viewport_size({"width": 320, "height": 640})
     await visitor.service.put(status(sql=answer([hostile] * 4, columns=[hostile] * 60, first=[[hostile] * 60] * 40)))
     await visitor.open("monday")
     await expect(visitor.page.locator("#sql-rows tr")).to_have_count(10)

@@ -138,9 +138,9 @@ async def test_missing_values_are_a_dash_or_hidden(visitor: Visitor, document: d
     assert await visitor.violations() == []
 
 
-@pytest.mark.parametrize("visitor", [{"viewport": {"width": 320, "height": 640}}], indirect=True)
 @pytest.mark.parametrize("hostile", [MARKUP, BIDI, "x" * 5000, "\n" * 3000 + "end", "e" + "\u0301" * 2000])
 async def test_hostile_text_is_shown_as_text(visitor: Visitor, hostile: str) -> None:
+    await visitor.page.set_viewport_size({"width": 320, "height": 640})
     group = failure(hostile, item=hostile, result=hostile, call_id=hostile)
     texts = dict.fromkeys(("reason", "trouble", "function"), hostile)
     await visitor.service.put(status(failures=[group], notes=[hostile], **texts))

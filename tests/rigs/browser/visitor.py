@@ -89,11 +89,16 @@ class Visitor:
         await dialog.dismiss()
 
 
-async def visitor_of(browser: Browser, served: Served, **options: Any) -> tuple[BrowserContext, Visitor]:
-    """Open a tab in a session of its own."""
-    context = await browser.new_context(locale="en-GB", timezone_id="UTC", **options)
+async def open_context(browser: Browser) -> BrowserContext:
+    """Open a session; what a page stores in it belongs to the page's origin, which is another for each service."""
+    context = await browser.new_context(locale="en-GB", timezone_id="UTC")
+    context.set_default_timeout(PATIENCE)
     await context.add_init_script(VIOLATIONS)
+    return context
+
+
+async def visitor_of(context: BrowserContext, served: Served) -> Visitor:
+    """Open a tab."""
     visitor = Visitor(await context.new_page(), served)
-    visitor.page.set_default_timeout(PATIENCE)
     visitor.watch()
-    return context, visitor
+    return visitor
