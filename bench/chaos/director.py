@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 
 from bench.chaos.evidence import Seen
 from bench.chaos.plan import GATEWAY_EVENTS, INNER, STATUSES, Plan, Step
-from pipeline.local.openfaas.proxy import Answer, Exchange, proceed_unchanged
+from pipeline.local.openfaas.exchange import Answer, Exchange, proceed_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -18,7 +18,7 @@ from bench.kit.errors import BenchError
 from bench.kit.processes import Usage
 from bench.kit.stack import put_input
 from pipeline.client import CallError
-from pipeline.local.openfaas.proxy import Answer, Exchange, proceed_unchanged
+from pipeline.local.openfaas.exchange import Answer, Exchange, proceed_unchanged
 
 Row = dict[str, Any]
 

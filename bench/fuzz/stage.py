@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-    from pipeline.local.openfaas.proxy import Answer as Passed
-    from pipeline.local.openfaas.proxy import Exchange
+    from pipeline.local.openfaas.exchange import Answer as Passed
+    from pipeline.local.openfaas.exchange import Exchange
 
 T = TypeVar("T")
 PIPELINE = "pipeline"

@@ -10,7 +10,9 @@ from pathlib import Path
 from pipeline.local.errors import LocalError
 from pipeline.local.openfaas.functions import Function, FunctionSpec
 from pipeline.local.openfaas.gateway import LocalGateway
-from pipeline.local.openfaas.proxy import client_session
+from pipeline.local.openfaas.go_client import client_session
+from pipeline.local.openfaas.nats_streaming import MAX_MESSAGES
+from pipeline.local.openfaas.pro_worker import ProWorker
 from pipeline.local.services.child_processes import Children, child_processes
 from pipeline.local.services.redis_and_s3 import RedisServer, S3Server, redis_server, s3_server
 from pipeline.local.services.s3_client import S3Info
@@ -131,6 +133,9 @@ async def local_stack(  # noqa: PLR0913 - each has a default and is given by nam
     workers: int = 4,
     ack_wait: float = 60.0,
     upstream_timeout: float = 60.0,
+    scale_from_zero: bool = True,
+    max_messages: int = MAX_MESSAGES,
+    pro: ProWorker | None = None,
     port: int = 0,
     pipeline_replicas: int = 1,
     pipeline_environment: Mapping[str, str] | None = None,
@@ -139,7 +144,7 @@ async def local_stack(  # noqa: PLR0913 - each has a default and is given by nam
 ) -> AsyncIterator[LocalStack]:
     """Start services, then the gateway on 127.0.0.1:`port` (0: a free one), then functions; stop all of them at exit.
 
-    `workers` is the number of queue-workers; times are in seconds. The pipeline function starts last, with
+    `LocalGateway` explains its settings, from `workers` to `pro`. The pipeline function starts last, with
     `pipeline_replicas` replicas (0: none) and `pipeline_environment` over the stack's settings. `redis` and `s3` are
     services that already run; the stack leaves them running. Raises the errors of `pipeline.local.errors`.
     """
@@ -151,7 +156,15 @@ async def local_stack(  # noqa: PLR0913 - each has a default and is given by nam
         s3_service = await cleanup.enter_async_context(
             s3_server(children=children) if s3 is None else contextlib.nullcontext(s3)
         )
-        gateway = LocalGateway(workers=workers, ack_wait=ack_wait, upstream_timeout=upstream_timeout, port=port)
+        gateway = LocalGateway(
+            workers=workers,
+            ack_wait=ack_wait,
+            upstream_timeout=upstream_timeout,
+            scale_from_zero=scale_from_zero,
+            max_messages=max_messages,
+            pro=pro,
+            port=port,
+        )
         stack = LocalStack(children, gateway, redis_service, s3_service)
         cleanup.push_async_callback(stack.close)
         # The gateway closes before the functions stop, so that no call reaches a stopping function.

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from pipeline.local.openfaas.message_queue import Callback
 from pipeline.local.services.ports import free_port
-from tests.rigs.openfaas.local_platform import Gate, platform
+from tests.rigs.openfaas.local_platform import Gate, Recorder, platform, served
 from tests.rigs.waiting import wait_until
 
 COLLECT = "/function/pipeline/collect"
@@ -96,6 +96,24 @@ async def test_callback_follows_a_redirect_as_a_get_without_body() -> None:
         assert "Transfer-Encoding" not in moved.headers
         (record,) = await wait_until(lambda: stand_in.gateway.callback_log)
         assert record.status == 200
+
+
+@pytest.mark.parametrize(("chunked", "framing"), [(False, ("2", None)), (True, (None, "chunked"))])
+async def test_callback_has_a_length_if_the_answer_had_one(*, chunked: bool, framing: tuple[str | None, ...]) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        response = web.Response(text="ok")
+        if chunked:
+            response.enable_chunked_encoding()
+        return response
+
+    sink = Recorder()
+    async with platform() as stand_in, served(sink) as receiver:
+        stand_in.recorder.answers["/task"] = answer
+        await stand_in.enqueue("pipeline/task", X_Callback_Url=receiver)
+        (callback,) = await wait_until(lambda: sink.requests)
+        assert (callback.headers.get("Content-Length"), callback.headers.get("Transfer-Encoding")) == framing
+        assert (callback.headers["Connection"], callback.headers["Accept-Encoding"]) == ("close", "gzip")
+        assert (callback.headers["User-Agent"], callback.body) == ("Go-http-client/1.1", b"ok")
 
 
 async def test_five_megabytes_arrive_complete() -> None:

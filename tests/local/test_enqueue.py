@@ -35,6 +35,7 @@ async def test_unknown_function_is_accepted_and_fails_later() -> None:
         (callback,) = await wait_until(lambda: stand_in.recorder.at("/collect"))
         assert callback.headers["X-Function-Status"] == "404"
         assert callback.headers["X-Function-Name"] == "nosuch"
+        assert callback.body.startswith(b"error finding function nosuch.openfaas-fn: ")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
@@ -43,7 +44,8 @@ async def test_other_methods_are_refused(method: str) -> None:
         platform() as stand_in,
         stand_in.client.request(method, stand_in.url("/async-function/pipeline")) as response,
     ):
-        assert response.status == 405
+        assert (response.status, await response.read()) == (405, b"")
+        assert "Allow" not in response.headers
 
 
 async def test_body_over_the_limit_is_refused_in_the_words_of_openfaas() -> None:

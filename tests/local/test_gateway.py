@@ -5,6 +5,7 @@ import gzip
 
 import pytest
 from aiohttp import ClientConnectionError, web
+from yarl import URL
 
 from pipeline.local.openfaas.gateway import LocalGateway
 from tests.rigs.openfaas.local_platform import Gate, platform
@@ -88,15 +89,66 @@ async def test_other_answer_is_complete_for_a_client_that_accepts_events() -> No
             assert (response.status, response.headers["Content-Length"]) == (200, "2")
 
 
-async def test_unknown_function_is_a_404() -> None:
+@pytest.mark.parametrize(
+    ("sent", "clean"),
+    [
+        ("/function//pipeline?x=//", "/function/pipeline?x=//"),
+        ("/function/pipeline/a/../b/", "/function/pipeline/b/"),
+        ("/function/pipeline/%2e%2e/other", "/function/other"),
+        ("/async-function/pipeline//a%20b", "/async-function/pipeline/a%20b"),
+        ("//", "/"),
+    ],
+)
+async def test_path_is_redirected_to_its_clean_form(sent: str, clean: str) -> None:
     async with (
         platform() as stand_in,
-        stand_in.client.get(stand_in.url("/function/nosuch")) as response,
+        stand_in.client.post(URL(stand_in.url(sent), encoded=True), data=b"x", allow_redirects=False) as response,
     ):
-        assert response.status == 404
-        assert "nosuch" in await response.text()
-        assert response.headers["X-Content-Type-Options"] == "nosniff"
-        assert "Server" not in response.headers
+        assert (response.status, response.headers["Location"], await response.read()) == (301, clean, b"")
+        assert stand_in.recorder.requests == []
+
+
+async def test_root_leads_to_the_ui() -> None:
+    async with platform() as stand_in:
+        async with stand_in.client.get(stand_in.url("/"), allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (307, "/ui/")
+        async with stand_in.client.post(stand_in.url("/")) as response:
+            assert (response.status, await response.read()) == (405, b"")
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/function/", "/function/a%24b", "/async-function"])
+async def test_unknown_path_is_a_404_in_the_words_of_go(path: str) -> None:
+    async with platform() as stand_in, stand_in.client.post(URL(stand_in.url(path), encoded=True)) as response:
+        assert (response.status, await response.text()) == (404, "404 page not found\n")
+        assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+async def test_function_is_told_of_its_caller() -> None:
+    async with platform() as stand_in:
+        url = stand_in.url("/function/pipeline")
+        async with stand_in.client.get(url, skip_auto_headers=["User-Agent"]):
+            pass
+        async with stand_in.client.get(url, headers={"X-Forwarded-For": "10.0.0.1", "X-Forwarded-Host": "outside"}):
+            pass
+        await stand_in.enqueue("pipeline/queued")
+        direct, proxied, queued = await wait_until(
+            lambda: stand_in.recorder.requests[2:] and stand_in.recorder.requests
+        )
+        host = stand_in.gateway.url.removeprefix("http://")
+        assert (direct.headers["X-Forwarded-Host"], queued.headers["X-Forwarded-Host"]) == (host, host)
+        assert direct.headers["X-Forwarded-For"].startswith("127.0.0.1:")
+        assert queued.headers["X-Forwarded-For"].startswith("127.0.0.1:")
+        assert direct.headers["User-Agent"] == "openfaas-ce-gateway/dev"
+        assert (proxied.headers["X-Forwarded-For"], proxied.headers["X-Forwarded-Host"]) == ("10.0.0.1", "outside")
+
+
+async def test_head_passes_the_length_on() -> None:
+    async with platform() as stand_in:
+        url = stand_in.url("/function/pipeline")
+        async with stand_in.client.head(url, skip_auto_headers=["Accept-Encoding"]) as response:
+            assert (response.status, response.headers["Content-Length"], await response.read()) == (200, "2", b"")
+        (call,) = stand_in.recorder.requests
+        assert "Accept-Encoding" not in call.headers
 
 
 async def test_function_at_its_limit_answers_429() -> None:
@@ -116,7 +168,8 @@ async def test_upstream_timeout_ends_the_call_and_not_the_function() -> None:
     async with platform(upstream_timeout=0.05) as stand_in:
         gate = stand_in.recorder.answers["/slow"] = Gate()
         async with stand_in.client.get(stand_in.url("/function/pipeline/slow")) as response:
-            assert (response.status, await response.read()) == (504, b"")
+            assert (response.status, await response.read()) == (502, b"")
+            assert {"X-Start-Time", "X-Served-By"} <= set(response.headers)
         assert gate.held == 1
         gate.open()
         await wait_until(lambda: gate.finished == 1)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from multidict import CIMultiDict
 
-from pipeline.local.openfaas.proxy import Answer, Exchange
+from pipeline.local.openfaas.exchange import Answer, Exchange
 from tests.rigs.openfaas.local_platform import platform
 from tests.rigs.waiting import wait_until
 

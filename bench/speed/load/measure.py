@@ -12,8 +12,8 @@ from bench.kit.leftovers import clean_within
 from bench.kit.processes import Memory
 from bench.kit.stack import BETWEEN_POLLS, Site, model_spec, open_site, pids, put_input, times_of
 from pipeline.client import Progress, SpecFields
+from pipeline.local.openfaas.invoker import CallbackRecord
 from pipeline.local.openfaas.message_queue import Message
-from pipeline.local.openfaas.queue_worker import CallbackRecord
 
 MODEL = "model"
 SECONDS = 1.0

@@ -26,7 +26,8 @@ class FunctionSpec:
 
     The command gets this process's environment, `environment` over it, and the port to listen on (127.0.0.1) in the
     variables `port` and `PORT`. `max_inflight` is the watchdog's limit of calls per replica, above which it answers
-    429; None is no limit. Any HTTP answer on `ready_path` means that the function listens.
+    429; None is no limit. Any HTTP answer on `ready_path` means that the function listens. The queue-worker of OpenFaaS
+    Pro reads the `com.openfaas.retry.*` of the `annotations`.
     """
 
     name: str
@@ -36,6 +37,7 @@ class FunctionSpec:
     max_inflight: int | None = None
     url: str | None = None
     ready_path: str = "/_/health"
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if bool(self.command) == (self.url is not None):

@@ -1,11 +1,14 @@
-"""Headers and callback URLs as the Go code of gateway and queue-worker treats them."""
+"""Headers, paths and callback URLs as the Go code of gateway and queue-worker treats them."""
 
+import posixpath
 import re
 from collections.abc import Iterable
+from urllib.parse import quote, unquote
 
 from multidict import CIMultiDict
 
 SERVED_BY = "openfaas-ce/"
+GATEWAY_AGENT = "openfaas-ce-gateway/dev"
 WORKER_AGENT = "openfaas-ce/nats-queue-worker"
 CALLBACK_AGENT = "Go-http-client/1.1"
 
@@ -38,6 +41,15 @@ _PORT = re.compile(r"(:[0-9]*)?")
 def end_to_end(headers: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
     """Copy the headers that a proxy forwards; framing (length, chunks) belongs to each hop."""
     return CIMultiDict([pair for pair in headers if pair[0].lower() not in _HOP_BY_HOP])
+
+
+def clean_path(raw_path: str) -> str | None:
+    """Return the path to which the gateway's router redirects a path with `//`, `.` or `..`; None if it is clean."""
+    path = unquote(raw_path)
+    clean = posixpath.normpath("/" + path.lstrip("/"))
+    if path.endswith("/") and clean != "/":
+        clean += "/"
+    return None if clean == path else quote(clean, safe="/$&+,:;=@~")
 
 
 def url_error(url: str) -> str | None:

@@ -1,79 +1,25 @@
 """The gateway's `/function/` route: one HTTP exchange with one replica."""
 
-import io
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from email.utils import formatdate
-from typing import Literal
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from pipeline.local.openfaas.exchange import Answer, Exchange, Interceptor, proceed_unchanged, text_answer
 from pipeline.local.openfaas.functions import Function, Replica
-from pipeline.local.openfaas.go_http import NO_AUTO_HEADERS, SERVED_BY, end_to_end
+from pipeline.local.openfaas.go_client import GoRequest, client_session, open_response
+from pipeline.local.openfaas.go_http import GATEWAY_AGENT, SERVED_BY, end_to_end
+from pipeline.local.openfaas.provider import NAMESPACE, Provider
 
 EVENT_STREAM = "text/event-stream"
-_NAMESPACE = ".openfaas-fn"
-_LARGE = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to a caller: headers without framing, and the whole body."""
-
-    status: int
-    headers: CIMultiDict[str]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One request at the gateway: a message to `enqueue`, a `function` call, or a `message` that a worker delivers."""
-
-    kind: Literal["enqueue", "function", "message"]
-    function: str
-    path: str
-    headers: CIMultiDict[str]
-    body: bytes | aiohttp.StreamReader
-
 
 # Takes a streamed answer: its head, and its body as a stream.
 Sink = Callable[[Answer, aiohttp.StreamReader], Awaitable[None]]
-
-# Stands between a request and its effect: it may refuse the request, lose the answer, or only observe.
-Interceptor = Callable[[Exchange, Callable[[], Awaitable[Answer]]], Awaitable[Answer]]
-
-
-async def proceed_unchanged(_exchange: Exchange, proceed: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Proceed: the platform without faults."""
-    return await proceed()
-
-
-def text_answer(status: int, text: str) -> Answer:
-    """Answer as Go's `http.Error` does, which the gateway uses for its own errors."""
-    headers = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
-    return Answer(status, CIMultiDict(headers), f"{text}\n".encode())
-
-
-def client_session() -> aiohttp.ClientSession:
-    """Open a client that adds no headers to a request and holds any number of connections."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=30),
-        auto_decompress=False,
-        skip_auto_headers=NO_AUTO_HEADERS,
-    )
-
-
-def as_payload(body: bytes) -> bytes | io.BytesIO | None:
-    """Convert a body for aiohttp, which warns about large bytes but not about files."""
-    if len(body) > _LARGE:
-        return io.BytesIO(body)
-    return body or None
 
 
 def stamp(headers: CIMultiDict[str]) -> CIMultiDict[str]:
@@ -91,38 +37,29 @@ def stamp(headers: CIMultiDict[str]) -> CIMultiDict[str]:
 
 
 class Proxy:
-    """Calls functions by name, each on its replicas in turn."""
+    """Calls functions by name, each on its replicas in turn; with `scale_from_zero` it looks each up first."""
 
-    def __init__(self, upstream_timeout: float) -> None:
-        self.functions: dict[str, Function] = {}
+    def __init__(self, provider: Provider, upstream_timeout: float, *, scale_from_zero: bool) -> None:
         self.session = client_session()
         self.interceptor: Interceptor = proceed_unchanged
+        self._provider = provider
+        self._scale_from_zero = scale_from_zero
         self._timeout = aiohttp.ClientTimeout(total=upstream_timeout)
 
-    async def invoke(
-        self,
-        name: str,
-        method: str,
-        path: str,
-        headers: CIMultiDict[str],
-        body: bytes | aiohttp.StreamReader,
-        kind: Literal["function", "message"] = "function",
-        sink: Sink | None = None,
-    ) -> Answer:
+    async def invoke(self, exchange: Exchange, sink: Sink | None = None) -> Answer:
         """Call a function and answer as the OpenFaaS CE gateway does; `sink` takes server-sent events as they come.
 
-        404 for an unknown function, 429 from a watchdog at its limit, 502 without function headers when the
-        connection breaks or no replica is live, 504 after the upstream timeout (the function keeps running).
+        404 for an unknown function, 429 from a watchdog at its limit, 502 without function headers when the connection
+        breaks, no replica is live or the upstream timeout has passed (the function keeps running).
         """
-        own_headers = stamp(headers)
-        target = name.removesuffix(_NAMESPACE)
-        if self.interceptor is not proceed_unchanged and isinstance(body, aiohttp.StreamReader):
+        own_headers = stamp(exchange.headers)
+        exchange = replace(exchange, function=exchange.function.removesuffix(f".{NAMESPACE}"))
+        if self.interceptor is not proceed_unchanged and isinstance(exchange.body, aiohttp.StreamReader):
             # An interceptor may need the whole body.
-            body = await body.read()
-        exchange = Exchange(kind, target, path, headers, body)
+            exchange = replace(exchange, body=await exchange.body.read())
 
         def with_own_headers(answer: Answer) -> Answer:
-            for key, value in own_headers.items():
+            for key, value in own_headers.items() if answer.proxied else ():
                 answer.headers.setdefault(key, value)
             answer.headers.setdefault("Date", formatdate(usegmt=True))
             return answer
@@ -132,68 +69,55 @@ class Proxy:
                 await sink(with_own_headers(answer), content)
 
         stream_sink = stream if sink is not None else None
-        return with_own_headers(
-            await self.interceptor(exchange, lambda: self._call(target, method, path, headers, body, stream_sink))
-        )
+        return with_own_headers(await self.interceptor(exchange, lambda: self._call(exchange, stream_sink)))
 
-    async def _call(
-        self,
-        name: str,
-        method: str,
-        path: str,
-        headers: CIMultiDict[str],
-        body: bytes | aiohttp.StreamReader,
-        sink: Sink | None = None,
-    ) -> Answer:
-        function = self.functions.get(name)
-        if function is None:
-            return text_answer(404, f"error finding function {name}{_NAMESPACE}: function not found")
+    async def _call(self, exchange: Exchange, sink: Sink | None = None) -> Answer:
+        name = exchange.function
+        look_up = self._provider.refusal_of_look_up if self._scale_from_zero else self._provider.refusal
+        refusal = look_up(name)
+        if refusal is not None:
+            return refusal
+        function = self._provider.functions[name]
         function.invocations += 1
         replica = function.pick()
         if replica is None:
-            return Answer(502, CIMultiDict(), b"")
+            return _bad_gateway()
+        return await self._call_replica(function, replica, exchange, sink)
+
+    async def _call_replica(
+        self, function: Function, replica: Replica, exchange: Exchange, sink: Sink | None
+    ) -> Answer:
         limit = function.spec.max_inflight
         if limit is not None and replica.inflight >= limit:
             return text_answer(429, f"Concurrent request limit exceeded. Max concurrent requests: {limit}")
         replica.inflight += 1
         try:
-            return await self._exchange(replica, method, path, headers, body, sink)
-        except TimeoutError:
-            return Answer(504, CIMultiDict(), b"")
+            return await self._exchange(replica, exchange, sink)
         except (aiohttp.ClientError, OSError):
-            return Answer(502, CIMultiDict(), b"")
+            return _bad_gateway()
         finally:
             replica.inflight -= 1
 
-    async def _exchange(
-        self,
-        replica: Replica,
-        method: str,
-        path: str,
-        headers: CIMultiDict[str],
-        body: bytes | aiohttp.StreamReader,
-        sink: Sink | None,
-    ) -> Answer:
-        outgoing = end_to_end(headers.items())
-        # Go's transport asks for gzip if the caller did not, and then decompresses the answer.
-        decompress = "Accept-Encoding" not in outgoing
-        outgoing.setdefault("Accept-Encoding", "gzip")
-        async with self.session.request(
-            method,
-            URL(replica.url + path, encoded=True),
-            headers=outgoing,
-            data=as_payload(body) if isinstance(body, bytes) else body,
-            # Go's proxy does not know the length of a forwarded body, unless it is empty.
-            chunked=True if body else None,
-            timeout=self._timeout,
-            allow_redirects=False,
-            auto_decompress=decompress,
-        ) as response:
-            answer = end_to_end(response.headers.items())
-            if decompress:
-                answer.popall("Content-Encoding", None)
+    async def _exchange(self, replica: Replica, exchange: Exchange, sink: Sink | None) -> Answer:
+        url = URL(replica.url + exchange.path, encoded=True)
+        # Go's proxy does not know the length of a forwarded body, unless it is empty.
+        request = GoRequest(exchange.method, url, _forwarded(exchange), exchange.body, chunked=True)
+        async with open_response(self.session, request, self._timeout) as (response, headers):
+            answer = Answer(response.status, headers, b"")
             if sink is not None and response.content_type == EVENT_STREAM:
-                streamed = Answer(response.status, answer, b"")
-                await sink(streamed, response.content)
-                return streamed
-            return Answer(response.status, answer, await response.read())
+                await sink(answer, response.content)
+                return answer
+            return replace(answer, body=await response.read())
+
+
+def _bad_gateway() -> Answer:
+    """Answer as the gateway does when a function brings no answer."""
+    return Answer(502, CIMultiDict({"Content-Length": "0"}), b"")
+
+
+def _forwarded(exchange: Exchange) -> CIMultiDict[str]:
+    headers = end_to_end(exchange.headers.items())
+    headers.setdefault("X-Forwarded-Host", exchange.host)
+    headers.setdefault("X-Forwarded-For", exchange.address)
+    headers.setdefault("User-Agent", GATEWAY_AGENT)
+    return headers

@@ -14,8 +14,9 @@ import orjson
 from redis.asyncio import Redis
 
 from pipeline.ledger.states import ENDED
+from pipeline.local.openfaas.exchange import Answer, Exchange
 from pipeline.local.openfaas.functions import FunctionSpec
-from pipeline.local.openfaas.proxy import EVENT_STREAM, Answer, Exchange
+from pipeline.local.openfaas.proxy import EVENT_STREAM
 from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import local_stack
 from tests.rigs.docs.shells import Shell, make_shell

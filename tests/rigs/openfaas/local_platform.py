@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +88,9 @@ class Platform:
 
 
 @contextlib.asynccontextmanager
-async def platform(*names: str, max_inflight: int | None = None, **options: Any) -> AsyncIterator[Platform]:
+async def platform(
+    *names: str, max_inflight: int | None = None, annotations: Mapping[str, str] | None = None, **options: Any
+) -> AsyncIterator[Platform]:
     """Run a gateway with the functions "pipeline" and `names`."""
     async with contextlib.AsyncExitStack() as cleanup:
         children = cleanup.enter_context(child_processes())
@@ -97,7 +99,8 @@ async def platform(*names: str, max_inflight: int | None = None, **options: Any)
         urls = {name: await cleanup.enter_async_context(served(function)) for name, function in functions.items()}
         gateway = await cleanup.enter_async_context(LocalGateway(**options))
         for name, url in urls.items():
-            function = Function(FunctionSpec(name, url=url, max_inflight=max_inflight), children, client)
+            spec = FunctionSpec(name, url=url, max_inflight=max_inflight, annotations=annotations or {})
+            function = Function(spec, children, client)
             await function.start()
             gateway.add(function)
             functions[name].requests.clear()
