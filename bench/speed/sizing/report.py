@@ -8,9 +8,12 @@ import polars as pl
 
 from bench.kit.pages import wrap
 from bench.kit.results import read_frame, table
-from bench.speed.sizing.measure import GET_DOLLARS, GETS, PRICED_ON, PUT_DOLLARS, PUTS
 
 NAME = "sizing"
+# AWS' list price of S3 Standard in us-east-1 on this day, in dollars a request. Deletions and aborts cost nothing.
+PRICED_ON = "2026-11-26"
+PUT_DOLLARS = 0.005 / 1000
+GET_DOLLARS = 0.0004 / 1000
 KIB = 1024
 MILLION = 1_000_000
 SEGMENT_ITEMS = 1_000
@@ -30,40 +33,26 @@ class Memory:
     off: float
 
 
-def priced(rows: pl.DataFrame) -> pl.DataFrame:
-    """Add the requests that are priced as a PUT and as a GET, and their list price in dollars."""
-    puts, gets = (pl.sum_horizontal(f"s3_{name}" for name in names) for names in (PUTS, GETS))
-    return rows.with_columns(puts=puts, gets=gets, dollars=puts * PUT_DOLLARS + gets * GET_DOLLARS)
-
-
 def request_lines(rows: pl.DataFrame) -> pl.DataFrame:
     """Return, for each chunk, the requests of a batch once and for each 1,000 items, and the price of a million items.
 
     The line leads from the smallest to the largest of the batches that differ in their items only.
     """
     thousands = pl.col("items") / 1000
-    lines = (
-        rows.filter(group="size")
-        .sort("items")
-        .group_by("chunk")
-        .agg(
-            thousands.first().alias("first"),
-            *(
-                part
-                for name in ("puts", "gets")
-                for part in (
-                    pl.col(name).first(),
-                    ((pl.col(name).last() - pl.col(name).first()) / (thousands.last() - thousands.first())).alias(
-                        f"{name}_each"
-                    ),
-                )
-            ),
-        )
-    )
-    once = {f"{name}_once": pl.col(name) - pl.col("first") * pl.col(f"{name}_each") for name in ("puts", "gets")}
-    lines = lines.with_columns(**once).sort("chunk")
-    puts, gets = (pl.col(f"{name}_once") + MILLION / 1000 * pl.col(f"{name}_each") for name in ("puts", "gets"))
-    return lines.with_columns(dollars=puts * PUT_DOLLARS + gets * GET_DOLLARS)
+    kinds = {"puts": pl.col("s3_put"), "gets": pl.col("s3_get")}
+    each = {
+        name: (count.last() - count.first()) / (thousands.last() - thousands.first()) for name, count in kinds.items()
+    }
+    once = {f"{name}_once": count.first() - thousands.first() * each[name] for name, count in kinds.items()}
+    figures = once | {f"{name}_each": figure for name, figure in each.items()}
+    lines = rows.filter(group="size").sort("items").group_by("chunk").agg(**figures).sort("chunk")
+    puts, gets = (pl.col(f"{name}_once") + MILLION / 1000 * pl.col(f"{name}_each") for name in kinds)
+    return lines.with_columns(dollars=dollars(puts, gets))
+
+
+def dollars(puts: pl.Expr, gets: pl.Expr) -> pl.Expr:
+    """Return the list price of requests."""
+    return puts * PUT_DOLLARS + gets * GET_DOLLARS
 
 
 def fit_memory(rows: pl.DataFrame) -> Memory:
@@ -82,7 +71,7 @@ def fit_memory(rows: pl.DataFrame) -> Memory:
 
 def render(folder: Path) -> dict[str, str]:
     """Return the blocks of the page."""
-    rows = priced(read_frame(folder, NAME))
+    rows = read_frame(folder, NAME)
     parts = {"redis": _redis, "memory": _memory, "messages": _messages, "requests": _requests, "apart": _apart}
     parts |= {"stored": _stored, "window": _window, "attempts": _attempts}
     return {name: part(rows) for name, part in parts.items()}
@@ -124,7 +113,8 @@ def _requests(rows: pl.DataFrame) -> str:
 
 def _apart(rows: pl.DataFrame) -> str:
     apart, items = rows.filter(pl.col("stored_refs") > 0, group="result"), pl.col("items")
-    costs = {"puts_an_item": pl.col("puts") / items, "$ for a million items": pl.col("dollars") * MILLION / items}
+    puts, price = pl.col("s3_put"), dollars(pl.col("s3_put"), pl.col("s3_get"))
+    costs = {"puts_an_item": puts / items, "$ for a million items": price * MILLION / items}
     return table(apart.select("result_bytes", "chunk", **costs))
 
 

@@ -6,14 +6,12 @@ from typing import Any
 
 import polars as pl
 import pytest
-from multidict import CIMultiDict
 from typer.testing import CliRunner
 
 from bench.kit.results import as_frame, read_frame
 from bench.speed.sizing import __main__ as sizing
-from bench.speed.sizing.measure import FREE, GETS, OPERATIONS, PUTS, Case
-from bench.speed.sizing.proxy import operation
-from bench.speed.sizing.report import fit_memory, priced, render, request_lines
+from bench.speed.sizing.__main__ import Case
+from bench.speed.sizing.report import fit_memory, render, request_lines
 
 SMALL = (
     Case("size", 50, 1),
@@ -24,55 +22,17 @@ SMALL = (
 )
 
 
-def row(
-    items: int, *, puts: int = 0, copies: int = 0, gets: int = 0, heads: int = 0, deletes: int = 0
-) -> dict[str, Any]:
-    s3 = {"PutObject": puts, "CopyObject": copies, "GetObject": gets, "HeadObject": heads, "DeleteObject": deletes}
-    return {**asdict(Case("size", items, 10)), **{f"s3_{name}": s3.get(name, 0) for name in OPERATIONS}}
+def row(items: int, *, puts: int = 0, gets: int = 0) -> dict[str, Any]:
+    return {**asdict(Case("size", items, 10)), "s3_put": puts, "s3_get": gets}
 
 
 def frame(*rows: dict[str, Any]) -> pl.DataFrame:
     return as_frame(rows)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "query", "copies", "name"),
-    [
-        ("PUT", "/bucket/key", "", False, "PutObject"),
-        ("PUT", "/bucket/a/key", "", True, "CopyObject"),
-        ("POST", "/bucket/key", "uploads", False, "CreateMultipartUpload"),
-        ("PUT", "/bucket/key", "partNumber", False, "UploadPart"),
-        ("PUT", "/bucket/key", "partNumber", True, "UploadPartCopy"),
-        ("POST", "/bucket/key", "uploadId", False, "CompleteMultipartUpload"),
-        ("DELETE", "/bucket/key", "uploadId", False, "AbortMultipartUpload"),
-        ("DELETE", "/bucket/key", "", False, "DeleteObject"),
-        ("POST", "/bucket", "delete", False, "DeleteObjects"),
-        ("GET", "/bucket/key", "", False, "GetObject"),
-        ("HEAD", "/bucket/key", "", False, "HeadObject"),
-        ("GET", "/bucket", "list-type", False, "ListObjects"),
-        ("GET", "/bucket/", "list-type", False, "ListObjects"),
-        ("GET", "/bucket", "uploads", False, "ListMultipartUploads"),
-        ("PUT", "/bucket", "", False, "PUT"),
-    ],
-)
-def test_a_request_is_counted_as_what_s3_calls_it(method: str, path: str, query: str, copies: bool, name: str) -> None:  # noqa: FBT001
-    headers = CIMultiDict({"X-Amz-Copy-Source": "bucket/other"} if copies else {})
-    assert operation(method, path, dict.fromkeys([query] if query else [], ""), headers) == name
-
-
-def test_every_operation_has_one_price() -> None:
-    assert len(set(OPERATIONS)) == len(OPERATIONS) == len(PUTS) + len(GETS) + len(FREE)
-
-
-def test_requests_are_priced_as_listed() -> None:
-    (batch,) = priced(frame(row(1_000, puts=1_000, copies=1_000, gets=500, heads=500, deletes=9_000))).to_dicts()
-    assert (batch["puts"], batch["gets"]) == (2_000, 1_000)
-    assert batch["dollars"] == pytest.approx(2 * 0.005 + 0.0004)
-
-
 def test_a_million_items_cost_what_a_batch_costs_once_and_each_thousand() -> None:
     rows = frame(row(10_000, puts=32, gets=21), row(5_000, puts=99), row(1_000, puts=14, gets=12))
-    (line,) = request_lines(priced(rows)).to_dicts()
+    (line,) = request_lines(rows).to_dicts()
     assert [line[name] for name in ("puts_once", "gets_once", "puts_each", "gets_each")] == [12, 11, 2, 1]
     assert line["dollars"] == pytest.approx((2_012 * 0.005 + 1_011 * 0.0004) / 1000)
 
@@ -96,14 +56,14 @@ def test_a_small_batch_of_each_group_leaves_rows_and_blocks(tmp_path: Path, monk
     result = CliRunner().invoke(sizing.app, ["--out", str(tmp_path)])
 
     assert result.exit_code == 0, result.output
-    rows = priced(read_frame(tmp_path, "sizing")).to_dicts()
+    rows = read_frame(tmp_path, "sizing").to_dicts()
     assert [row["items"] for row in rows] == [case.items for case in SMALL]
     for one in rows:
         check(one)
     sized, apart, failing = rows[1], rows[2], rows[3]
     assert sized["redis_peak"] > sized["key_outcomes"] > 0
     assert sized["key_inflight"] > 0
-    assert apart["puts"] > sized["puts"]
+    assert apart["s3_put"] > sized["s3_put"]
     assert apart["stored_refs"] > 10_240
     assert failing["failed"]
     assert failing["calls"] == failing["items"] + 4 * failing["failed"]
@@ -118,7 +78,7 @@ def check(one: dict[str, Any]) -> None:
     assert one["redis_peak"] > 0
     assert 0 < one["redis_kept"] < 10_000
     assert one["key_other"] == 0
-    assert one["s3_PutObject"] >= 5
-    assert one["s3_GetObject"] >= 3
+    assert one["s3_put"] >= 5
+    assert one["s3_get"] >= 3
     assert one["stored_input"] > 0
     assert one["stored_segments"] + one["stored_refs"] > one["result_bytes"] * (one["items"] - one["failed"])
