@@ -1,25 +1,20 @@
 """Chaos runs: `python -m bench.chaos --seed 17` replays one, `--runs 200` runs many and writes their figures."""
 
-from __future__ import annotations
-
 import logging
+import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from bench.chaos import report
 from bench.chaos.plan import EVERYTHING, FULL, SHORT, make_plan
-from bench.chaos.run import Series, run_all
+from bench.chaos.report import NAME, Row, render, row, write_scenario
+from bench.chaos.run import Result, run_all
 from bench.chaos.scenarios import SCENARIOS
 from bench.kit.cli import Out, new_app, new_console, run_to_end
 from bench.kit.machine import RESULTS, ROOT, describe_machine
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-    from bench.chaos.run import Result
-    from bench.chaos.scenarios import Verdict
+from bench.kit.results import publish_rows
 
 KEPT = ROOT / "build" / "chaos"
 
@@ -54,38 +49,43 @@ def main(  # noqa: PLR0913 - the options of the command
     logging.getLogger("pipeline.local").setLevel(logging.ERROR)
     if context.invoked_subcommand:
         return
-    product = EVERYTHING - frozenset(without or ())
     seeds = [seed] if seed is not None else range(first, first + runs)
     scale = SHORT if short else FULL
-    plans = [make_plan(number, scale, product) for number in seeds]
-    machine = describe_machine("bench.chaos")
+    plans = [make_plan(number, scale, EVERYTHING - frozenset(without or ())) for number in seeds]
     options = " --short" * short + "".join(f" --without {name}" for name in without or ())
-    results: list[Result] = []
+    machine, rows = describe_machine("bench.chaos"), list[Row]()
 
     def done(result: Result) -> None:
-        results.append(result)
+        rows.append(row(result))
+        figures = " ".join(f"{name}={figure}" for name, figure in rows[-1].items() if name != "violations")
+        console.print(f"{time.strftime('%H:%M:%S')} {figures}")
+        if result.violations:
+            again = f"python -m bench.chaos --seed {result.plan.seed}{options}"
+            _print_violations(result.violations, f"evidence in {keep}; again: {again}")
         if seed is None:
             # After each run, so that an interrupted series leaves its results.
-            report.write_runs(out, [report.row(result) for result in results], machine)
+            publish_rows(out, machine, {NAME: sorted(rows, key=lambda one: int(one["seed"]))}, render)
 
-    run_to_end(run_all(plans, scale, parallel, Series(console, keep, done, options)))
-    if seed is None:
-        console.print(f"Rows and totals: {out}/chaos.csv, .json, .md")
-    if any(result.violations for result in results):
+    run_to_end(run_all(plans, scale, parallel, keep, done))
+    if any(one["violations"] for one in rows):
         raise typer.Exit(1)
 
 
-def _add(scenario: Callable[[Path, int], Coroutine[Any, Any, Verdict]], default: int) -> None:
+def _add(scenario: Callable[[Path, int], Coroutine[Any, Any, Row]], default: int) -> None:
     @app.command(scenario.__name__, help=scenario.__doc__)
     def command(*, items: Items = default, out: Out = RESULTS, keep: Keep = KEPT) -> None:
         machine = describe_machine("bench.chaos")
         verdict = run_to_end(scenario(keep, items))
-        report.write_scenario(out, verdict, machine)
-        console.print(f"{verdict.name}: {verdict.text} ({verdict.seconds:.1f} s, {verdict.model_calls:,} model calls)")
-        for violation in verdict.violations:
-            console.print(f"  violation: {violation}")
-        if verdict.violations:
+        write_scenario(out, verdict, machine)
+        console.print(f"{verdict['scenario']}: {verdict['text']} ({verdict['seconds']} s)")
+        if verdict["violations"]:
+            _print_violations([verdict["violations"]], f"evidence in {keep}")
             raise typer.Exit(1)
+
+
+def _print_violations(violations: list[str], more: str) -> None:
+    for line in (*(f"violation: {violation}" for violation in violations), more):
+        console.print(f"  {line}")
 
 
 for _scenario, _items in SCENARIOS.items():

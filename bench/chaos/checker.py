@@ -1,19 +1,18 @@
-"""The checker: a list of rules over the evidence of a run; each yields its violations."""
-
-from __future__ import annotations
+"""The checker: rules over the evidence of a run, each of which yields its violations. No code of the pipeline helps."""
 
 import json
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.chaos.evidence import ENDED, Evidence
-from bench.chaos.items import answer, can_succeed, word
+from bench.chaos.model import answer, can_succeed, word
 
 Entry = dict[str, Any]
-Rule = Callable[[Evidence], Iterable[str]]
 
+ENDED = frozenset({"done", "cancelled", "failed"})
+COLUMN = "item"
 NOT_RUN = "not run: "
 # The beginnings of the errors of items whose task brought no answer.
 NO_ANSWER = ("the task brought no answer", "the task was lost too often")
@@ -21,13 +20,75 @@ NOT_CALLED = "the task's time was up"
 NO_REPLY = re.compile(r"no reply within (?P<seconds>[0-9.e+-]+) s")
 BROKEN = "the connection broke"
 TOLERANCE = 0.8
+OK = 200
 SERVER_ERROR = 500
 SHOWN = 5
 
 
+@dataclass(frozen=True)
+class Seen:
+    """One delivery or exchange at the gateway.
+
+    `kind` is enqueue, message, callback or call; `call_id` is the X-Call-Id; `item` is the body of a model call, or
+    mode/generation/task/attempt of a message. `fault` is drop, wipe, refuse or lose, '' for none. `status` is that of
+    the answer, 0 for none; `seconds` is the duration.
+    """
+
+    kind: str
+    call_id: str
+    item: str
+    fault: str
+    status: int
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the checker reads.
+
+    `summary` is None where there is none; `later` is the summary once no more answers come. `calls` is the log of the
+    model, (call id, item); `seen` is the log of the gateway. `objects` are those that the summary refers to. `stopped`:
+    a cancel was requested; `cancelled`: it was accepted. `problems` are those of the client: a batch that hangs, or an
+    accepted one that is gone. `begun` is the generation with which the batch, or its redrive, began. `left` is what
+    must be gone after the end. `callbacks` are those of a replica's event loop that took long.
+    """
+
+    rows: list[str]
+    options: dict[str, int]
+    status: dict[str, Any]
+    summary: dict[str, Any] | None
+    later: dict[str, Any] | None
+    calls: list[tuple[str, str]]
+    seen: list[Seen] = field(repr=False)
+    objects: dict[str, bytes] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
+    stopped: bool = False
+    cancelled: bool = False
+    problems: tuple[str, ...] = ()
+    begun: int = 0
+    callbacks: tuple[str, ...] = ()
+
+    def but(self, **changes: Any) -> "Evidence":
+        """Return a copy with changes."""
+        return replace(self, **changes)
+
+    def entries(self, name: str) -> list[Entry]:
+        """Return the entries of a list of the summary."""
+        return list(self.summary[name]["results"]) if self.summary else []
+
+    def items(self, name: str) -> list[str]:
+        """Return their items."""
+        return [entry[COLUMN] for entry in self.entries(name)]
+
+
 def check(run: Evidence) -> list[str]:
-    """Return every violation, [] for a run without any."""
-    return [f"{rule.__name__}: {text}" for rule in RULES for text in _few(rule(run))]
+    """Return the violations, of each rule the first and how many more there are; [] for a run without any."""
+    broken = []
+    for rule in RULES:
+        texts = [f"{rule.__name__}: {text}" for text in rule(run)]
+        more = [f"{rule.__name__}: and {len(texts) - SHOWN} more"] if len(texts) > SHOWN else []
+        broken += [*texts[:SHOWN], *more]
+    return broken
 
 
 def ended(run: Evidence) -> Iterator[str]:
@@ -35,10 +96,7 @@ def ended(run: Evidence) -> Iterator[str]:
     yield from run.problems
     state = run.status.get("state")
     allowed = {"done", "cancelled"} if run.stopped else {"done"}
-    allowed = {"cancelled"} if run.cancelled else allowed
-    if state not in ENDED:
-        yield f"the state is {state}"
-    elif state not in allowed:
+    if state not in ({"cancelled"} if run.cancelled else allowed):
         yield f"the state is {state}: {run.status.get('reason')}"
     if run.summary is None:
         yield "there is no summary"
@@ -46,7 +104,7 @@ def ended(run: Evidence) -> Iterator[str]:
 
 def every_item_once(run: Evidence) -> Iterator[str]:
     """Results and failures together are the input's rows, no more and no less."""
-    rows, listed = Counter(run.rows), Counter(_items(run, "results") + _items(run, "failures"))
+    rows, listed = Counter(run.rows), Counter(run.items("results") + run.items("failures"))
     for item, times in (rows - listed).items():
         yield f"{item!r} is missing {times} times"
     for item, times in (listed - rows).items():
@@ -58,7 +116,7 @@ def input_order(run: Evidence) -> Iterator[str]:
     for name in ("results", "failures"):
         rest = iter(run.rows)
         # `in` consumes the iterator up to the match: a list in order matches to its end.
-        wrong = next((item for item in _items(run, name) if item not in rest), None)
+        wrong = next((item for item in run.items(name) if item not in rest), None)
         if wrong is not None:
             yield f"{name}: {wrong!r} is out of order"
 
@@ -68,12 +126,10 @@ def counts(run: Evidence) -> Iterator[str]:
     if run.summary is None:
         return
     for name in ("results", "failures"):
-        part = run.summary[name]
-        if part["count"] != len(part["results"]):
-            yield f"{name}: the count is {part['count']}, the list has {len(part['results'])}"
-    succeeded, failures = run.summary["results"]["results"], run.summary["failures"]["results"]
-    ran = [entry for entry in failures if not _never_ran(entry)]
-    expected = {"items": len(run.rows), "succeeded": len(succeeded), "failed": len(ran)}
+        if run.summary[name]["count"] != len(run.entries(name)):
+            yield f"{name}: the count is {run.summary[name]['count']}, the list has {len(run.entries(name))}"
+    ran = [entry for entry in run.entries("failures") if not never_ran(entry)]
+    expected = {"items": len(run.rows), "succeeded": len(run.entries("results")), "failed": len(ran)}
     counted = {name: run.status.get(name) for name in expected}
     if counted != expected:
         yield f"the status has {counted}, the summary {expected}"
@@ -82,14 +138,14 @@ def counts(run: Evidence) -> Iterator[str]:
 def true_results(run: Evidence) -> Iterator[str]:
     """Each result is the model's answer to its item, and the model was called for the item under this call id."""
     called = set(run.calls)
-    for entry in _entries(run, "results"):
-        item = entry[run.column]
+    for entry in run.entries("results"):
+        item = entry[COLUMN]
         # An object that is not there is no JSON either.
         stored = run.objects[entry["resultRef"]] or b"null" if entry.get("resultRef") else b""
         result = json.loads(stored) if stored else entry["result"]
         if result != answer(item):
             yield f"{item!r} has the result {result!r}"
-        if entry["statusCode"] != 200:  # noqa: PLR2004
+        if entry["statusCode"] != OK:
             yield f"{item!r} is a result with status {entry['statusCode']}"
         if (entry["callId"], item) not in called:
             yield f"{item!r} was never called as {entry['callId']}"
@@ -99,30 +155,34 @@ def true_results(run: Evidence) -> Iterator[str]:
 
 def failures_explained(run: Evidence) -> Iterator[str]:
     """The model really answered a call with each failure, or its task brought no answer as often as it may."""
-    answered, no_answers = _answered(run), _task_failures(run)
-    for entry in _entries(run, "failures"):
-        item, text = entry[run.column], str(entry["result"])
-        if _never_ran(entry):
-            if run.status.get("state") == "done" or not text.startswith(NOT_RUN) or entry["callId"] is not None:
+    calls = [seen for seen in run.seen if seen.kind == "call"]
+    deliveries = [seen for seen in run.seen if seen.kind in {"message", "callback"}]
+    unanswered = {seen.call_id for seen in deliveries if seen.fault or seen.status != OK}
+    for entry in run.entries("failures"):
+        item, text, call_id = entry[COLUMN], str(entry["result"]), entry["callId"]
+        if never_ran(entry):
+            if run.status.get("state") == "done" or not text.startswith(NOT_RUN) or call_id is not None:
                 yield f"{item!r} never ran in a batch that is {run.status.get('state')}: {text}"
         elif text.startswith(NO_ANSWER):
-            if not no_answers[entry["callId"]]:
-                yield f"{item!r}: {text}, but its message {entry['callId']} was answered"
-        elif not time_was_up(entry, run.options["timeout"]) and not _was_answered(entry, item, answered):
-            yield f"{item!r} failed with {entry['statusCode']} {text[:60]!r}, which call {entry['callId']} never got"
+            if call_id not in unanswered:
+                yield f"{item!r}: {text}, but its message {call_id} was answered"
+        elif not time_was_up(entry, run.options["timeout"]):
+            answers = [seen for seen in calls if (seen.call_id, seen.item) == (call_id, item)]
+            if not _was_answered(entry, answers):
+                yield f"{item!r} failed with {entry['statusCode']} {text[:60]!r}, which call {call_id} never got"
 
 
 def no_hasty_failures(run: Evidence) -> Iterator[str]:
     """An item that can succeed later fails only after all generations, unless the batch was stopped before."""
-    last = run.status.get("generation", 0) + 1 - run.begun >= run.options["attempts"]
-    for entry in _entries(run, "failures"):
-        item = entry[run.column]
-        passing = not _never_ran(entry) and (entry["statusCode"] in {408, 429} or entry["statusCode"] >= SERVER_ERROR)
-        if passing and can_succeed(item, run.options["timeout"]) and not last and not run.stopped:
-            yield f"{item!r} failed with {entry['statusCode']} in generation {run.status.get('generation')}"
-    for entry in _entries(run, "results"):
-        if not can_succeed(entry[run.column], run.options["timeout"]):
-            yield f"{entry[run.column]!r} cannot succeed, but it is a result"
+    timeout, generation = run.options["timeout"], run.status.get("generation", 0)
+    last = generation + 1 - run.begun >= run.options["attempts"]
+    for entry in run.entries("failures"):
+        passing = not never_ran(entry) and (entry["statusCode"] in {408, 429} or entry["statusCode"] >= SERVER_ERROR)
+        if passing and can_succeed(entry[COLUMN], timeout) and not last and not run.stopped:
+            yield f"{entry[COLUMN]!r} failed with {entry['statusCode']} in generation {generation}"
+    for item in run.items("results"):
+        if not can_succeed(item, timeout):
+            yield f"{item!r} cannot succeed, but it is a result"
 
 
 def nothing_left(run: Evidence) -> Iterator[str]:
@@ -136,21 +196,19 @@ def stays_ended(run: Evidence) -> Iterator[str]:
         yield "the summary changed after the batch had ended"
 
 
-RULES: tuple[Rule, ...] = (
+def quick_callbacks(run: Evidence) -> Iterator[str]:
+    """No callback of a replica's event loop takes long: it keeps all other requests waiting."""
+    yield from run.callbacks
+
+
+RULES: tuple[Callable[[Evidence], Iterable[str]], ...] = (
     *(ended, every_item_once, input_order, counts, true_results),
-    *(failures_explained, no_hasty_failures, nothing_left, stays_ended),
+    *(failures_explained, no_hasty_failures, nothing_left, stays_ended, quick_callbacks),
 )
 
 
-def _entries(run: Evidence, name: str) -> list[Entry]:
-    return list(run.summary[name]["results"]) if run.summary else []
-
-
-def _items(run: Evidence, name: str) -> list[str]:
-    return [entry[run.column] for entry in _entries(run, name)]
-
-
-def _never_ran(entry: Entry) -> bool:
+def never_ran(entry: Entry) -> bool:
+    """Return whether a failure is that of an item whose batch was stopped before."""
     return entry["statusCode"] is None
 
 
@@ -164,33 +222,10 @@ def time_was_up(entry: Entry, timeout: float) -> bool:
     return str(entry["result"]).startswith(NOT_CALLED) or (late is not None and float(late["seconds"]) <= timeout)
 
 
-def _answered(run: Evidence) -> dict[tuple[str, str], list[tuple[int, float]]]:
-    """Return statuses and seconds of the model's calls at the gateway, by call id and item."""
-    calls = defaultdict(list)
-    for seen in run.seen:
-        if seen.kind == "call":
-            calls[seen.call_id, seen.item].append((seen.status, seen.seconds))
-    return calls
-
-
-def _task_failures(run: Evidence) -> Counter[str]:
-    """Return how often the message of a task, or its callback, failed, by call id."""
-    failed = (s.call_id for s in run.seen if s.kind in {"message", "callback"} and (s.fault or s.status != 200))  # noqa: PLR2004
-    return Counter(failed)
-
-
-def _was_answered(entry: Entry, item: str, answered: dict[tuple[str, str], list[tuple[int, float]]]) -> bool:
-    answers = answered.get((entry["callId"], item), [])
-    if late := NO_REPLY.match(str(entry["result"])):
+def _was_answered(entry: Entry, answers: list[Seen]) -> bool:
+    text = str(entry["result"])
+    if late := NO_REPLY.match(text):
         # The gateway's clock starts a little later than the replica's.
-        return any(seconds > TOLERANCE * float(late["seconds"]) for _, seconds in answers)
-    if str(entry["result"]).startswith(BROKEN):
-        # The replica's own connection broke: a fault point, or the gateway was never reached.
-        return True
-    return any(status == entry["statusCode"] for status, _ in answers)
-
-
-def _few(violations: Iterable[str]) -> list[str]:
-    """Return the first violations of a rule, and how many more there are."""
-    texts = list(violations)
-    return texts if len(texts) <= SHOWN else [*texts[:SHOWN], f"and {len(texts) - SHOWN} more"]
+        return any(seen.seconds > TOLERANCE * float(late["seconds"]) for seen in answers)
+    # The replica's own connection broke: a fault point, or the gateway was never reached.
+    return text.startswith(BROKEN) or any(seen.status == entry["statusCode"] for seen in answers)

@@ -1,153 +1,122 @@
 """The director of a plan: hooks into the gateway, counts events, and fires the steps one after the other."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time
 from collections import Counter
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import parse_qs, urlsplit
 
 from multidict import CIMultiDict
 
-from bench.chaos.evidence import Seen
-from bench.chaos.plan import GATEWAY_EVENTS, INNER, STATUSES, Plan, Step
+from bench.chaos.checker import Seen
+from bench.chaos.plan import GATEWAY_EVENTS, Step
+from bench.chaos.stage import restart
+from bench.chaos.user import User
 from pipeline.local.openfaas.exchange import Answer, Exchange, proceed_unchanged
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-    from pathlib import Path
-
-    from bench.chaos.clients import Client
-    from pipeline.local.openfaas.gateway import LocalGateway
-    from pipeline.local.openfaas.message_queue import Callback, Message
+from pipeline.local.openfaas.message_queue import Callback, Message
 
 POLL = 0.02
-
-
-class FaultLog:
-    """The steps that have fired, written as they fire; the same seed gives the same lines in the same order."""
-
-    def __init__(self, path: Path) -> None:
-        self.fired: list[str] = []
-        self.counts: Counter[str] = Counter()
-        self._path = path
-
-    def step(self, number: int, step: Step) -> None:
-        """Log a step that fired."""
-        self.fired.append(str(step))
-        self.counts[step.fault] += 1
-        with self._path.open("a") as file:
-            file.write(json.dumps({"step": number, **asdict(step)}) + "\n")
-
-    def rule(self, kind: str) -> None:
-        """Count a fault of a rule; its time depends on the machine, so it is not in the log."""
-        self.counts[kind] += 1
+REFUSALS = (429, 500, 502, 503)
+LOSSES = (502, 503)
 
 
 class Director:
-    """The faults of one run. `folder` holds the armed point, which the replicas read."""
+    """The faults of one run. `fired` are the steps in their order, `faults` counts steps and rules by kind.
 
-    def __init__(self, plan: Plan, gateway: LocalGateway, client: Client, folder: Path, log: FaultLog) -> None:
+    The time of a rule's fault depends on the machine, so it is not among `fired`.
+    """
+
+    def __init__(self, user: User) -> None:
+        self.user, self.stage = user, user.stage
         self.seen: list[Seen] = []
-        self._plan = plan
-        self._gateway = gateway
-        self._client = client
-        self._folder = folder
-        self._log = log
-        self._steps = list(enumerate(plan.steps))
-        self._left = 0
-        self._refusing = 0
+        self.fired: list[str] = []
+        self.faults: Counter[str] = Counter()
+        self.refusing = 0
+        self._gateway = user.stage.stack.gateway
+        self._point = user.stage.folder / "point"
+        self._awaited, self._left = "", 0
+        self._reached, self._idle = asyncio.Event(), asyncio.Event()
         self._occurrences: Counter[tuple[object, ...]] = Counter()
-        self._striking: asyncio.Task[None] | None = None
-        self._watching: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Hook into the gateway and arm the first step."""
         self._gateway.interceptor = self._intercept
         self._gateway.messages_hook = self._message
         self._gateway.callbacks_hook = self._callback
-        self._arm()
+        self._idle.set()
+        self._performance = asyncio.create_task(self._perform())
 
     async def settle(self) -> None:
         """Wait for a step under way: the killed processes are up again then."""
-        if self._striking is not None:
-            await self._striking
+        await self._idle.wait()
+        if self._performance.done():
+            self._performance.result()
 
     async def stop(self) -> None:
         """Finish a step under way, then remove the hooks."""
-        self._steps = []
-        if self._watching is not None:
-            self._watching.cancel()
         await self.settle()
-        self.disarm()
+        self._performance.cancel()
+        self._arm({})
         self._gateway.interceptor = proceed_unchanged
         self._gateway.messages_hook = self._gateway.callbacks_hook = lambda _: (0.0,)
 
-    def disarm(self) -> None:
-        """Remove the armed point."""
-        self._write({})
+    async def _perform(self) -> None:
+        """Wait for the event of each step, and strike."""
+        for number, step in enumerate(self.user.plan.steps):
+            if step.event in GATEWAY_EVENTS:
+                self._awaited, self._left = step.event, step.count
+                self._reached.clear()
+                await self._reached.wait()
+            else:
+                await self._watch(number, step)
+            try:
+                # The faults of a replica are its own.
+                if step.fault in FAULTS:
+                    await FAULTS[step.fault](self, step)
+            finally:
+                self._idle.set()
+            self.fired.append(str(step))
+            self.faults[step.fault] += 1
 
-    def _arm(self) -> None:
-        if not self._steps:
-            self.disarm()
-            return
-        number, step = self._steps[0]
-        self._left = step.count
-        if step.event in GATEWAY_EVENTS:
-            self.disarm()
-            return
-        self._write({"number": number, "fault": step.fault, "event": step.event, "count": step.count})
-        self._watching = asyncio.create_task(self._watch(number))
-
-    def _write(self, point: dict[str, object]) -> None:
-        temporary = self._folder / "point.new"
-        temporary.write_text(json.dumps(point))
-        temporary.rename(self._folder / "point")
-
-    async def _watch(self, number: int) -> None:
-        fired = self._folder / f"fired-{number}"
+    async def _watch(self, number: int, step: Step) -> None:
+        """Arm a point, and wait until a replica takes it."""
+        self._arm({"number": number, "fault": step.fault, "event": step.event, "count": step.count})
+        fired = self._point.with_name(f"fired-{number}")
         while not fired.exists():  # noqa: ASYNC110 - another process makes the file
             await asyncio.sleep(POLL)
-        fired.unlink()
-        step = self._steps[0][1]
-        if step.fault in INNER:
-            self._done()
-        else:
-            self._striking = asyncio.create_task(self._strike(step))
+        self._idle.clear()
+        self._arm({})
+
+    def _arm(self, point: dict[str, object]) -> None:
+        temporary = self._point.with_name("point.new")
+        temporary.write_text(json.dumps(point))
+        temporary.rename(self._point)
 
     def _event(self, kind: str) -> None:
         """Count an event at the gateway, and fire the step that waits for it."""
-        if not self._steps or self._steps[0][1].event != kind or self._striking is not None:
-            return
-        self._left -= 1
-        if self._left == 0:
-            self._striking = asyncio.create_task(self._strike(self._steps[0][1]))
+        if kind == self._awaited:
+            self._left -= 1
+            if self._left == 0:
+                self._awaited = ""
+                self._idle.clear()
+                self._reached.set()
 
-    async def _strike(self, step: Step) -> None:
-        if step.fault == "refuse-enqueues":
-            self._refusing = int(step.value)
-        elif step.fault == "wipe-queue":
-            self.seen += [Seen("message", message.call_id, "", "wipe", 0) for message in self._gateway.messages()]
-            self._gateway.wipe_queue()
-        else:
-            await self._client.strike(step)
-        self._striking = None
-        self._done()
+    async def wipe_queue(self) -> None:
+        """Lose all messages of the queue."""
+        self.seen += [Seen("message", message.call_id, "", "wipe", 0) for message in self._gateway.messages()]
+        self._gateway.wipe_queue()
 
-    def _done(self) -> None:
-        if self._steps:
-            self._log.step(*self._steps.pop(0))
-            self._arm()
+    async def refuse_enqueues(self, number: int) -> None:
+        """Refuse the next messages."""
+        self.refusing = number
 
     def _decide(self, kind: str, identity: tuple[object, ...]) -> float | None:
         occurrence = self._occurrences[kind, identity]
         self._occurrences[kind, identity] += 1
-        drawn = self._plan.rules.decide(kind, identity, occurrence)
+        drawn = self.user.plan.rules.decide(kind, identity, occurrence)
         if drawn is not None:
-            self._log.rule(kind)
+            self.faults[kind] += 1
         return drawn
 
     def _message(self, message: Message) -> Sequence[float]:
@@ -172,28 +141,44 @@ class Director:
         item = exchange.body.decode() if kind == "call" and isinstance(exchange.body, bytes) else ""
         identity = (item,) if item else (exchange.headers.get("X-Mode", ""), *_identity(exchange.path))
         self._event(kind)
-        started = time.monotonic()
-        fault, status = "", 0
-        answer: Answer | None = None
+        started, fault, status = time.monotonic(), "", 0
         try:
-            if kind == "enqueue" and self._refusing:
-                self._refusing -= 1
-                drawn: float | None = 0.5
-            else:
-                drawn = self._decide(f"refuse-{kind}", identity)
-            if drawn is not None:
-                fault, answer = "refuse", _refusal(STATUSES, drawn)
-                return answer
-            drawn = self._decide(f"lose-{kind}", identity)
+            refused = self._refused(kind, identity)
+            if refused is not None:
+                fault, status = "refuse", _draw(REFUSALS, refused)
+                return _failure(status)
+            lost = self._decide(f"lose-{kind}", identity)
             answer = await proceed()
-            if drawn is not None:
-                fault, answer = "lose", _refusal((502, 503), drawn)
+            status = answer.status
+            if lost is not None:
+                fault, status = "lose", _draw(LOSSES, lost)
+                return _failure(status)
             return answer
         finally:
-            status = answer.status if answer else 0
-            call_id = exchange.headers.get("X-Call-Id", "")
-            named = item or "/".join(map(str, identity))
+            call_id, named = exchange.headers.get("X-Call-Id", ""), item or "/".join(map(str, identity))
             self.seen.append(Seen(kind, call_id, named, fault, status, time.monotonic() - started))
+
+    def _refused(self, kind: str, identity: tuple[object, ...]) -> float | None:
+        if kind == "enqueue" and self.refusing:
+            self.refusing -= 1
+            return 0.5
+        return self._decide(f"refuse-{kind}", identity)
+
+
+# The faults of the platform, and the requests of a user.
+FAULTS: dict[str, Callable[[Director, Step], Awaitable[object]]] = {
+    "wipe-queue": lambda run, _: run.wipe_queue(),
+    "refuse-enqueues": lambda run, step: run.refuse_enqueues(int(step.value)),
+    "backlog": lambda run, step: run.stage.hold_queue(int(step.value)),
+    "kill-pipeline": lambda run, step: run.stage.kill("pipeline", int(step.value)),
+    "kill-model": lambda run, step: run.stage.kill("model", int(step.value)),
+    "restart-redis": lambda run, step: restart(run.stage.stack.redis_service, step.value),
+    "restart-s3": lambda run, step: restart(run.stage.stack.s3_service, step.value),
+    "lose-redis": lambda run, step: run.stage.lose_redis(step.value),
+    "cancel": lambda run, _: run.user.cancel(),
+    "resubmit": lambda run, _: run.user.submit(),
+    "pause": lambda run, step: run.user.pause(step.value),
+}
 
 
 def _kind(exchange: Exchange) -> str:
@@ -210,5 +195,9 @@ def _identity(path: str) -> tuple[object, ...]:
     return tuple(query.get(name, [""])[0] for name in ("generation", "task", "attempt"))
 
 
-def _refusal(statuses: Sequence[int], drawn: float) -> Answer:
-    return Answer(statuses[int(drawn * len(statuses))], CIMultiDict(), b"chaos")
+def _draw(statuses: Sequence[int], drawn: float) -> int:
+    return statuses[int(drawn * len(statuses))]
+
+
+def _failure(status: int) -> Answer:
+    return Answer(status, CIMultiDict(), b"chaos")

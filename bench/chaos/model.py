@@ -1,15 +1,81 @@
-"""The model function of the chaos runs, see `bench.chaos.items`; every call goes into the file MODEL_LOG first."""
+"""The rows of a chaos batch, and the model function: the first word of an item says how it answers.
+
+| item | the model function |
+|---|---|
+| `good N` | answers |
+| `fail S N` | answers with status S, always |
+| `flaky K N` | answers 503 to its first K calls |
+| `slow T N` | answers after T seconds |
+| `die N` | ends its process, always |
+| `dies K N` | ends its process in its first K calls |
+| `binary N`, `nonsense N` | answers bytes that are no text, text that is no JSON |
+| `big K N` | answers K letters |
+| `switch N` | answers 400 until the file named by MODEL_SWITCH exists |
+
+Every call goes into the file MODEL_LOG first.
+"""
 
 import asyncio
 import hashlib
 import json
 import os
+import random
 from pathlib import Path
 
 from aiohttp import web
 
-from bench.chaos.items import BINARY, NONSENSE, answer, argument, word
 from bench.kit.model import serve
+
+BINARY = b"\xff\xfe\x00"
+NONSENSE = '{"half":'
+# The numbers that are drawn for the place behind a word.
+ARGUMENTS: dict[str, tuple[object, ...]] = {
+    "fail": (400, 410, 422, 500, 503),
+    "flaky": (1, 2, 3),
+    "slow": ("0.1", "0.3", "0.6"),
+    "big": (2_000, 20_000),
+}
+# Of these a flawed item is drawn.
+FLAWED = ("fail", "flaky", "slow", "binary", "nonsense", "big", "dies", "die")
+
+
+def word(item: str) -> str:
+    """Return the first word."""
+    return item.partition(" ")[0]
+
+
+def argument(item: str) -> float:
+    """Return the number behind the first word."""
+    return float(item.split(" ")[1])
+
+
+def answer(item: str) -> object:
+    """Return the result, as the summary shows it, of a call that succeeds."""
+    fixed = {"binary": "//4A", "nonsense": NONSENSE}
+    if word(item) == "big":
+        return "x" * int(argument(item))
+    return fixed.get(word(item), {"length": len(item)})
+
+
+def can_succeed(item: str, timeout: float) -> bool:
+    """Return whether some call for this item is answered with 200 within `timeout` seconds."""
+    return word(item) not in {"fail", "die"} and (word(item) != "slow" or argument(item) < timeout)
+
+
+def make_items(dice: random.Random, count: int, flawed: float, deadly: int) -> list[str]:
+    """Return `count` rows, a share of them flawed, at most `deadly` of them killing their model replica."""
+    rows = []
+    for number in range(count):
+        kind = dice.choice(FLAWED) if dice.random() < flawed else "good"
+        if kind in {"die", "dies"}:
+            deadly -= 1
+            kind = kind if deadly >= 0 else "good"
+        drawn = [dice.choice(ARGUMENTS[kind])] if kind in ARGUMENTS else [1] * (kind == "dies")
+        rows.append(" ".join(map(str, (kind, *drawn, number))))
+    for _ in range(count // 100):
+        # The same row twice is two items.
+        rows[dice.randrange(count)] = f"good {dice.randrange(count)}"
+    return rows
 
 
 async def handle(request: web.Request) -> web.Response:

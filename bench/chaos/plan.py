@@ -5,18 +5,14 @@ event of its kind from then on. *Rules* decide on each message, callback and cal
 often it was seen; they have no order, and need none. Neither depends on a clock.
 """
 
-from __future__ import annotations
-
 import hashlib
 import random
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
-from bench.chaos.items import make_items
+from bench.chaos.model import make_items
 
 # Events at the gateway that a step can wait for; any other name is a call of a pipeline replica, see `replica`.
 GATEWAY_EVENTS = ("enqueue", "message", "callback", "call")
-STATUSES = (429, 500, 502, 503)
 # How often the rules may hit one message: fewer than a task may be lost.
 MOST_HITS = 3
 
@@ -44,14 +40,9 @@ class Rules:
     def decide(self, kind: str, identity: tuple[object, ...], occurrence: int) -> float | None:
         """Return a number of [0, 1) when this hits the `occurrence`th with this identity, None when it does not."""
         share = self.shares.get(kind, 0.0)
-        if not share or occurrence >= MOST_HITS:
-            return None
-        drawn = self._draw(kind, identity, occurrence)
-        return drawn / share if drawn < share else None
-
-    def _draw(self, *parts: object) -> float:
-        digest = hashlib.blake2b(repr((self.seed, parts)).encode(), digest_size=8).digest()
-        return int.from_bytes(digest) / 2**64
+        parts = (self.seed, (kind, identity, occurrence))
+        drawn = int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()) / 2**64
+        return drawn / share if drawn < share and occurrence < MOST_HITS else None
 
 
 @dataclass(frozen=True)
@@ -65,14 +56,6 @@ class Plan:
     steps: list[Step]
     rules: Rules
     redrive: bool = False
-
-    def document(self) -> dict[str, Any]:
-        """Return the plan as JSON."""
-        return asdict(self)
-
-    def allows(self, *faults: str) -> bool:
-        """Return whether one of these faults is among the steps."""
-        return any(step.fault in faults for step in self.steps)
 
 
 @dataclass(frozen=True)
@@ -131,10 +114,10 @@ _OUTER = ("wipe-queue", "kill-pipeline", "kill-model", "refuse-enqueues", "resta
 
 def make_plan(seed: int, scale: Scale = FULL, product: frozenset[str] = EVERYTHING) -> Plan:
     """Draw a run from its seed; `product` is the part of EVERYTHING that it may use."""
-    dice = random.Random(seed)
+    dice = _Dice(seed)
     count = round(scale.least * (scale.most / scale.least) ** dice.random())
     deadly = dice.choice((0, 0, 1, 2))
-    large = count >= _LARGE and dice.random() < 0.3  # noqa: PLR2004
+    large = count >= _LARGE and dice.hits(0.3)
     rows = make_items(dice, count, dice.choice((0.0, 0.03, 0.1)), deadly)
     if large:
         rows[:_LARGE] = [f"big 20000 {number}" for number in range(_LARGE)]
@@ -148,64 +131,56 @@ def make_plan(seed: int, scale: Scale = FULL, product: frozenset[str] = EVERYTHI
         "deadline": 600,
         "inline_limit": 1_000_000 if large else dice.choice((65_536, 4_000)),
     }
-    by_key = dice.random() < 0.5  # noqa: PLR2004
-    chosen = [kind for kind in _SHARES if dice.random() < 0.4]  # noqa: PLR2004
+    by_key = dice.hits(0.5)
+    chosen = [kind for kind in _SHARES if dice.hits(0.4)]
     shares = {kind: round(_SHARES[kind] * dice.uniform(0.2, 1.0), 4) for kind in chosen}
     failing = ("redis:fail",) if shares.keys() & {"refuse-message", "lose-message"} else ()
-    ending = (*_REDUCE, *(_IN_PARTS if large else _WHOLE), *_LAST)
-    steps = _Draw(dice, (*_MIDDLE, *failing), ending, product).steps(scale.steps, tasks=-(-count // chunk))
-    redrive = "redrive" in product and dice.random() < 0.25  # noqa: PLR2004
-    return Plan(seed, rows, options, by_key, steps, Rules(seed, shares), redrive)
+    opening = dice.in_order(_OPENING, dice.choice((0, 0, 1, 2)))
+    ending = dice.in_order((*_REDUCE, *(_IN_PARTS if large else _WHOLE), *_LAST), dice.choice((0, 1, 1, 2)))
+    middle = _middle(dice, (*_MIDDLE, *failing), product, scale.steps, tasks=-(-count // chunk))
+    redrive = "redrive" in product and dice.hits(0.25)
+    return Plan(seed, rows, options, by_key, [*opening, *middle, *ending], Rules(seed, shares), redrive)
 
 
-@dataclass(frozen=True)
-class _Draw:
-    """Draws steps: of the opening, of the middle, whose counts add up to less than the batch has, then of the end."""
+class _Dice(random.Random):
+    """Draws steps that are faults of a replica."""
 
-    dice: random.Random
-    middle: tuple[str, ...]
-    ending: tuple[str, ...]
-    product: frozenset[str]
+    def hits(self, share: float) -> bool:
+        return self.random() < share
 
-    def steps(self, most: int, tasks: int) -> list[Step]:
-        dice = self.dice
-        opening = self._in_order(_OPENING, dice.choice((0, 0, 1, 2)))
-        ending = self._in_order(self.ending, dice.choice((0, 1, 1, 2)))
-        number = dice.randint(1, most)
-        room = max(1, tasks * 3 // 4 // (number + 1))
-        middle = [step for _ in range(number) for step in self._middle(room)]
-        if dice.random() < 0.15:  # noqa: PLR2004
-            middle.append(Step("cancel", dice.choice(("callback", "enqueue")), dice.randint(1, room)))
-        elif dice.random() < 0.2:  # noqa: PLR2004
-            middle.append(Step("resubmit", "callback", dice.randint(1, room)))
-        return [*opening, *middle, *ending]
+    def inner(self, points: tuple[str, ...], most: int) -> Step:
+        return Step(self.choice(INNER), self.choice(points), self.randint(1, most))
 
-    def _in_order(self, points: tuple[str, ...], number: int) -> list[Step]:
-        drawn = [self._inner(points, 1) for _ in range(number)]
-        return sorted(drawn, key=lambda step: points.index(step.event))
+    def in_order(self, points: tuple[str, ...], number: int) -> list[Step]:
+        return sorted((self.inner(points, 1) for _ in range(number)), key=lambda step: points.index(step.event))
 
-    def _inner(self, points: tuple[str, ...], most: int) -> Step:
-        return Step(self.dice.choice(INNER), self.dice.choice(points), self.dice.randint(1, most))
 
-    def _middle(self, room: int) -> list[Step]:
-        dice = self.dice
-        if dice.random() < 0.4:  # noqa: PLR2004
-            # Counted by replica, so that half of what there is may pass by.
-            return [self._inner(self.middle, min(_SELDOM, room))]
-        if dice.random() < 0.2:  # noqa: PLR2004
-            event, room = dice.choice(self.middle), 1
-        else:
-            event = dice.choice(GATEWAY_EVENTS)
-        faults = [*_OUTER, *sorted(self.product & {"lose-redis", "pause"})]
-        fault = dice.choice(faults)
-        values = {"kill-pipeline": dice.randint(0, 2), "kill-model": dice.randint(0, 2), "refuse-enqueues": 5}
-        step = Step(fault, event, dice.randint(1, room), values.get(fault, dice.choice((0.0, 0.3, 1.0))))
-        return [step, *(self._recovery() if fault == "lose-redis" else [])]
+def _middle(dice: _Dice, points: tuple[str, ...], product: frozenset[str], most: int, tasks: int) -> list[Step]:
+    """Draw the steps of the middle: their counts add up to less than the batch has."""
+    number = dice.randint(1, most)
+    room = max(1, tasks * 3 // 4 // (number + 1))
+    steps = [step for _ in range(number) for step in _one_of_the_middle(dice, points, product, room)]
+    if dice.hits(0.15):
+        steps.append(Step("cancel", dice.choice(("callback", "enqueue")), dice.randint(1, room)))
+    elif dice.hits(0.2):
+        steps.append(Step("resubmit", "callback", dice.randint(1, room)))
+    return steps
 
-    def _recovery(self) -> list[Step]:
-        """Return the faults of the recovery itself, or a pause meanwhile."""
-        dice = self.dice
-        steps = self._in_order(_RECOVERY, dice.choice((0, 0, 1, 2)))
-        if "pause" in self.product and dice.random() < 0.3:  # noqa: PLR2004
+
+def _one_of_the_middle(dice: _Dice, points: tuple[str, ...], product: frozenset[str], room: int) -> list[Step]:
+    """Draw a step, and for Redis without its data the faults of the recovery, or a pause meanwhile."""
+    if dice.hits(0.4):
+        # Counted by replica, so that half of what there is may pass by.
+        return [dice.inner(points, min(_SELDOM, room))]
+    if dice.hits(0.2):
+        event, room = dice.choice(points), 1
+    else:
+        event = dice.choice(GATEWAY_EVENTS)
+    fault = dice.choice([*_OUTER, *sorted(product & {"lose-redis", "pause"})])
+    values = {"kill-pipeline": dice.randint(0, 2), "kill-model": dice.randint(0, 2), "refuse-enqueues": 5}
+    steps = [Step(fault, event, dice.randint(1, room), values.get(fault, dice.choice((0.0, 0.3, 1.0))))]
+    if fault == "lose-redis":
+        steps += dice.in_order(_RECOVERY, dice.choice((0, 0, 1, 2)))
+        if "pause" in product and dice.hits(0.3):
             steps.append(Step("pause", "redis:restore", 1, dice.choice((0.0, 0.3))))
-        return steps
+    return steps

@@ -7,15 +7,14 @@ call, which is then never made, or after it, so that its answer is lost. The fir
 CHAOS_LEASE, CHAOS_SEGMENT and CHAOS_PART shorten the leases, segments and parts of the pipeline.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -25,11 +24,9 @@ from redis.asyncio.client import Pipeline, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 import pipeline
+from bench.kit.callbacks import watch_callbacks
 from pipeline.__main__ import main as serve
 from pipeline.ledger.redis.pipelining import Bundles
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 POINT = Path(os.environ["CHAOS_POINT"])
 
@@ -140,31 +137,24 @@ def guard_clients() -> None:
 
 def shorten() -> None:
     """Shorten leases, segments and parts in every module of the pipeline that has them by name."""
-    lease, segment, part = (os.environ.get(f"CHAOS_{name}") for name in ("LEASE", "SEGMENT", "PART"))
-    values: dict[str, float] = {}
-    if lease:
-        values |= dict.fromkeys(("OPENING_LEASE", "REDUCE_LEASE", "DUTY_LEASE"), float(lease))
-        values |= dict.fromkeys(("SURVEY_LEASE", "SURVEY_INTERVAL"), math.ceil(float(lease)))
-    if segment:
-        values["SEGMENT_OUTCOMES"] = int(segment)
-    if part:
-        values["PART_SIZE"] = int(part)
-    shortened: set[str] = set()
+    lease, segment, part = (float(os.environ[f"CHAOS_{name}"]) for name in ("LEASE", "SEGMENT", "PART"))
+    values = {
+        **dict.fromkeys(("OPENING_LEASE", "REDUCE_LEASE", "DUTY_LEASE"), lease),
+        **dict.fromkeys(("SURVEY_LEASE", "SURVEY_INTERVAL"), math.ceil(lease)),
+        "SEGMENT_OUTCOMES": int(segment),
+        "PART_SIZE": int(part),
+    }
+    missing = set(values)
     for name, module in tuple(sys.modules.items()):
-        if name.startswith("pipeline."):
-            for constant in values.keys() & vars(module).keys():
-                setattr(module, constant, values[constant])
-                shortened.add(constant)
-    if shortened != values.keys():
-        raise SystemExit(f"no module of the pipeline has {', '.join(sorted(values.keys() - shortened))}")
-
-
-def main() -> None:
-    """Guard the clients, then serve the function."""
-    shorten()
-    guard_clients()
-    serve()
+        for constant in values.keys() & vars(module).keys() if name.startswith("pipeline.") else ():
+            setattr(module, constant, values[constant])
+            missing.discard(constant)
+    if missing:
+        raise SystemExit(f"no module of the pipeline has {', '.join(sorted(missing))}")
 
 
 if __name__ == "__main__":
-    main()
+    shorten()
+    guard_clients()
+    watch_callbacks()
+    serve()

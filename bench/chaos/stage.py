@@ -1,35 +1,35 @@
 """The stack of chaos runs: one local stack for many runs, whose services can be killed."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
+import json
 import shutil
 import sys
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from bench.chaos.checker import Evidence
+from bench.kit.callbacks import LOG, long_callbacks
+from bench.kit.leftovers import clean_within
 from bench.kit.machine import ROOT
 from bench.kit.stack import open_redis
 from pipeline.local.demo.bucket import Bucket
 from pipeline.local.errors import ServiceStartError
 from pipeline.local.openfaas.functions import FunctionSpec
-from pipeline.local.services.redis_and_s3 import redis_server, s3_server
+from pipeline.local.services.redis_and_s3 import Service, redis_server, s3_server
 from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import LocalStack, local_stack
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
-    from bench.chaos.plan import Step
 
 MODEL = "model"
 TASK_TIMEOUT = 2.0
 SILENCE = 2.5
+# The sweep removes what a killed replica left, one lease later.
+CLEANED_WITHIN = 20.0
 # How long one message of another function holds a worker.
 FOREIGN_SECONDS = 10.0
 REQUEST = aiohttp.ClientTimeout(total=30)
@@ -46,30 +46,20 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Stage:
-    """A stack with two replicas of each function, and the clients of the user and of the checker."""
+    """A stack with two replicas of each function, and the clients of the user and of the checker.
+
+    `folder` holds the log of the model function, `calls.ndjson`, a line with call id and item for each call.
+    """
 
     stack: LocalStack
     http: aiohttp.ClientSession
     folder: Path
 
-    @property
-    def url(self) -> str:
-        """Address of the pipeline at the gateway."""
-        return f"{self.stack.gateway_url}/function/pipeline"
-
-    @property
-    def model_log(self) -> Path:
-        """The log of the model function: a line with call id and item for each call."""
-        return self.folder / "calls.ndjson"
-
-    async def ask(
-        self, mode: str, query: Mapping[str, str], *, body: bytes = b"", headers: Mapping[str, str] | None = None
-    ) -> tuple[int, Any]:
+    async def ask(self, mode: str, *, body: bytes = b"", headers: Mapping[str, str], **query: str) -> tuple[int, Any]:
         """Call the pipeline in a mode; returns the status, 0 without an answer, and the document."""
+        url, headers = f"{self.stack.gateway_url}/function/pipeline", {"X-Mode": mode, **headers}
         try:
-            async with self.http.post(
-                self.url, params=query, data=body, headers={"X-Mode": mode, **(headers or {})}, timeout=REQUEST
-            ) as answer:
+            async with self.http.post(url, params=query, data=body, headers=headers, timeout=REQUEST) as answer:
                 return answer.status, await answer.json(content_type=None) if await answer.read() else None
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return 0, None
@@ -80,84 +70,73 @@ class Stage:
         async with s3_client(self.stack.s3, retries={"mode": "standard", "max_attempts": 8}) as client:
             yield Bucket(client, self.stack.s3.bucket)
 
-    async def whole(self, within: float = 60.0) -> None:
-        """Wait until every replica answers; raises TimeoutError when one does not come back."""
+    async def reset(self) -> None:
+        """Forget the run before, and wait until every replica answers; raises TimeoutError when one does not."""
         functions = self.stack.gateway.functions.values()
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(60):
             while not all(replica.ready for function in functions for replica in function.replicas):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-
-    def clear(self) -> None:
-        """Forget the calls of the run before."""
-        self.model_log.unlink(missing_ok=True)
-        shutil.rmtree(f"{self.model_log}.calls", ignore_errors=True)
-        (self.folder / "switch").unlink(missing_ok=True)
-        for file in self.folder.glob("fired-*"):
-            file.unlink()
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != "point":
+                path.unlink()
 
     def heal(self) -> None:
         """Switch on the `switch` items: they succeed from now on."""
         (self.folder / "switch").touch()
 
+    async def gather(self, batch: str, known: Evidence) -> Evidence:
+        """Read S3, Redis and the logs of an ended batch, as soon as nothing is left or the time is over."""
+        async with self.bucket() as bucket, open_redis(self.stack) as redis:
+            summary = json.loads(await bucket.get(f"{batch}.json") or b"null")
+            left = tuple(await clean_within(CLEANED_WITHIN, bucket, redis, batch))
+            known = known.but(summary=summary, left=left)
+            keys = [entry["resultRef"] for entry in known.entries("results") if entry.get("resultRef")]
+            objects = {key: await bucket.get(key) or b"" for key in keys}
+            later = json.loads(await bucket.get(f"{batch}.json") or b"null")
+        log = self.folder / "calls.ndjson"
+        calls = [tuple(json.loads(line)) for line in (log.read_text() if log.exists() else "").splitlines()]
+        callbacks = tuple(long_callbacks(self.folder / "callbacks"))
+        return known.but(later=later, objects=objects, calls=calls, callbacks=callbacks)
+
     async def hold_queue(self, messages: int) -> None:
         """Put messages of another function at the end of the queue."""
+
+        async def post(number: int) -> None:
+            url = f"{self.stack.gateway_url}/async-function/{MODEL}"
+            async with self.http.post(url, data=f"slow {FOREIGN_SECONDS:g} foreign-{number}".encode()) as answer:
+                await answer.read()
+
         # All at once: a message of the batch between any two of them would be answered meanwhile.
-        await asyncio.gather(*map(self._post_foreign, range(messages)))
+        await asyncio.gather(*map(post, range(messages)))
 
-    async def _post_foreign(self, number: int) -> None:
-        url = f"{self.stack.gateway_url}/async-function/{MODEL}"
-        async with self.http.post(url, data=f"slow {FOREIGN_SECONDS:g} foreign-{number}".encode()) as answer:
-            await answer.read()
-
-    async def strike(self, step: Step) -> None:
-        """Carry out a step: kill processes, and restart those that do not start by themselves."""
-        match step.fault:
-            case "backlog":
-                await self.hold_queue(int(step.value))
-            case "kill-pipeline":
-                self._kill("pipeline", int(step.value))
-            case "kill-model":
-                self._kill(MODEL, int(step.value))
-            case "restart-redis":
-                self.stack.redis_service.kill()
-                await asyncio.sleep(step.value)
-                await self.stack.redis_service.restart()
-            case "lose-redis":
-                await self._lose_redis(step.value)
-            case "restart-s3":
-                self.stack.s3_service.kill()
-                await asyncio.sleep(step.value)
-                await self._restart_s3()
-
-    async def _restart_s3(self) -> None:
-        """Start S3 on its ports again, one of which a foreign connection may hold for a moment."""
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(ServiceStartError),
-            stop=stop_after_delay(60),
-            wait=wait_fixed(1),
-            reraise=True,
-        ):
-            with attempt:
-                await self.stack.s3_service.restart()
-
-    def _kill(self, function: str, place: int) -> None:
+    async def kill(self, function: str, place: int) -> None:
         """Kill one replica, or all for a place past the last."""
         replicas = self.stack.gateway.functions[function].replicas
         for replica in replicas[place : place + 1] or replicas:
             replica.kill()
 
-    async def _lose_redis(self, pause: float) -> None:
+    async def lose_redis(self, pause: float) -> None:
+        """Restart Redis without its data."""
         async with open_redis(self.stack) as client:
             folder = Path(str((await client.config_get("dir"))["dir"]))
         self.stack.redis_service.kill()
         shutil.rmtree(folder / "appendonlydir")
-        await asyncio.sleep(pause)
-        await self.stack.redis_service.restart()
+        await restart(self.stack.redis_service, pause)
+
+
+async def restart(service: Service, pause: float) -> None:
+    """Kill a service and start it again, on ports one of which a foreign connection may hold for a moment."""
+    service.kill()
+    await asyncio.sleep(pause)
+    once_more = retry_if_exception_type(ServiceStartError)
+    await retry(retry=once_more, stop=stop_after_delay(60), wait=wait_fixed(1), reraise=True)(service.restart)()
 
 
 @contextlib.asynccontextmanager
 async def stage(
-    settings: Mapping[str, str] | None = None, *, workers: int = 12, replicas: int = 2, redelivery: float = 1.5
+    settings: Mapping[str, str] | None = None, *, workers: int = 12, redelivery: float = 1.5
 ) -> AsyncIterator[Stage]:
     """Start services, gateway and functions; Redis writes every change to disk before it answers. Raises LocalError.
 
@@ -170,14 +149,9 @@ async def stage(
         stack = await enter(local_stack(workers=workers, ack_wait=redelivery, pipeline_replicas=0, redis=redis, s3=s3))
         folder = stack.directory / "chaos"
         folder.mkdir()
-        running = Stage(stack, await enter(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))), folder)
-        environment = {
-            "PYTHONPATH": str(ROOT),
-            "MODEL_LOG": str(running.model_log),
-            "MODEL_SWITCH": str(folder / "switch"),
-        }
+        model = {"MODEL_LOG": str(folder / "calls.ndjson"), "MODEL_SWITCH": str(folder / "switch")}
         command = (sys.executable, "-m", "bench.chaos.model")
-        await stack.add_function(FunctionSpec(MODEL, command, environment, replicas=replicas))
-        points = {**SETTINGS, "CHAOS_POINT": str(folder / "point"), **(settings or {})}
-        await stack.add_pipeline(replicas, points, module="bench.chaos.replica")
-        yield running
+        await stack.add_function(FunctionSpec(MODEL, command, {"PYTHONPATH": str(ROOT), **model}, replicas=2))
+        points = {"CHAOS_POINT": str(folder / "point"), LOG: str(folder / "callbacks")}
+        await stack.add_pipeline(2, {**SETTINGS, **points, **(settings or {})}, module="bench.chaos.replica")
+        yield Stage(stack, await enter(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))), folder)

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from bench.chaos.checker import RULES, check
-from bench.chaos.evidence import Evidence, Seen
-from bench.chaos.items import answer
+from bench.chaos.checker import RULES, Evidence, Seen, check
+from bench.chaos.model import answer
 
 ROWS = ["good 0", "fail 422 1", "good 2", "big 3 3", "binary 4", "flaky 2 5", "good 2", "die 7"]
 FAILED = {"fail 422 1": 422, "die 7": 502}
@@ -139,6 +138,7 @@ def test_what_is_wrong_with_a_summary_is_found(change: Callable[[Summary], None]
         ({"problems": ("it hangs after 60 s",)}, {"ended"}),
         ({"later": None}, {"stays_ended"}),
         ({"left": ("upload left: chaos-1/0/summary.json",)}, {"nothing_left"}),
+        ({"callbacks": ("0.300 s: <Task>",)}, {"quick_callbacks"}),
     ],
 )
 def test_what_is_wrong_beside_the_summary_is_found(changes: dict[str, Any], broken: set[str]) -> None:
