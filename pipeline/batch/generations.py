@@ -29,6 +29,7 @@ def plan_generation(
         items=manifest.items,
         deadline=spec.deadline,
         calls=spec.calls(chunk),
+        direct=spec.direct,
         final=is_last_generation(number, base, spec),
         tolerated=spec.tolerated(batch_size),
     )

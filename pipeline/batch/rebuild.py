@@ -136,6 +136,7 @@ async def _ledger_fields(context: Context, new: NewBatch, base: int, current: in
         "run_settled": succeeded + given_up + retryable,
         "deadline_at": (now if base else created) + int(spec.deadline * MICROSECONDS),
         "calls": spec.calls(-(-items // max(1, tasks))),
+        "direct": int(spec.direct),
         "final": int(final),
         "segments": tally.segments[-1],
         "tolerated": spec.tolerated(manifests[0].items),

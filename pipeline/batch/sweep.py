@@ -58,7 +58,7 @@ async def sweep_all(context: Context) -> Swept:
 
 async def sweep_batch(context: Context, batch: str) -> None:
     """Sweep one batch, however short the time since the last sweep."""
-    await _take_over(context, batch, await context.ledger.repair(batch, context.settings.silence, 0))
+    await _take_over(context, batch, await _repair(context, batch, 0))
 
 
 async def _sweep(context: Context, batch: str, noted_at: float | None) -> None:
@@ -66,8 +66,7 @@ async def _sweep(context: Context, batch: str, noted_at: float | None) -> None:
 
     S3 has the final status of the latter.
     """
-    settings = context.settings
-    repairs = await context.ledger.repair(batch, settings.silence, settings.sweep_interval / 2)
+    repairs = await _repair(context, batch, context.settings.sweep_interval / 2)
     # No delivery is due, or there is no slot for it: then the batch costs no request to S3.
     if noted_at is None and repairs.waiting and (not repairs.notify or context.webhook_client.slots.locked()):
         return
@@ -83,6 +82,11 @@ async def _sweep(context: Context, batch: str, noted_at: float | None) -> None:
         await resume_deletion(context, batch)
     else:
         await _take_over(context, batch, repairs)
+
+
+async def _repair(context: Context, batch: str, shortest: float) -> Repairs:
+    settings = context.settings
+    return await context.ledger.repair(batch, settings.silence, shortest, settings.worker_retries)
 
 
 async def _is_orphan(context: Context, batch: str, noted_at: float | None) -> bool:

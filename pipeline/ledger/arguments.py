@@ -11,6 +11,7 @@ class NewGeneration:
 
     `again` items failed before and run again in it. `delay` passes before the first release. `final`: items that fail
     in it do not run again by themselves. More than `tolerated` final failures end the batch; None is any number.
+    `direct`: queue-workers call the model function themselves.
     """
 
     generation: int
@@ -22,6 +23,7 @@ class NewGeneration:
     again: int = 0
     final: bool = False
     tolerated: int | None = None
+    direct: bool = False
 
 
 @dataclass(frozen=True)

@@ -204,9 +204,18 @@ class Ledger:
         """Reserve the turn of one call by the batch's rate; returns the seconds until then, None past `longest`."""
         return cast("float | None", await self._run("reserve_call", batch, longest=longest))
 
-    async def repair(self, batch: str, silence: float, shortest: float) -> Repairs:
-        """Sweep one batch; `silence` seconds make a taken message lost, two sweeps are `shortest` seconds apart."""
-        times = {"silence": silence, "shortest": shortest, "duty_lease": DUTY_LEASE, "expire_at": expiry()}
+    async def repair(self, batch: str, silence: float, shortest: float, worker_retries: float = 0) -> Repairs:
+        """Sweep one batch; `silence` seconds make a taken message lost, two sweeps are `shortest` seconds apart.
+
+        A direct call, which the queue-worker may repeat by itself, is lost after `worker_retries` seconds more.
+        """
+        times = {
+            "silence": silence,
+            "worker_retries": worker_retries,
+            "shortest": shortest,
+            "duty_lease": DUTY_LEASE,
+            "expire_at": expiry(),
+        }
         limits = {"losses_allowed": LOSSES_ALLOWED, "most_releases": MOST_RELEASES}
         return Repairs(**await self._run("repair", batch, **times, **limits))
 

@@ -37,7 +37,7 @@ async def _collect_task(event: Event, context: Context) -> str:
     try:
         context.signer.verify_answer(identity, event.body, event.headers.get(SIGNATURE_HEADER, ""))
     except ForbiddenError:
-        if context.settings.openfaas_pro and not _is_final(event):
+        if _runs_again(context, event):
             await context.ledger.extend(identity)
             return "extended"
         return await _fail(context, identity, event)
@@ -47,12 +47,13 @@ async def _collect_task(event: Event, context: Context) -> str:
 async def _collect_direct(event: Event, context: Context) -> str:
     """Settle a direct task with the model function's reply, which is not signed and decides nothing else."""
     identity = bind_identity(context.signer.verify_query("direct callback", event.query))
-    call = _direct_call(event)
+    retries = _count(event, "X-Retry") or 0 if context.settings.openfaas_pro else 0
+    call = _direct_call(event, retries)
     context.metrics.called(call.reply.status, call.duration)
-    if not call.succeeded and context.settings.openfaas_pro and not _is_final(event):
+    if _runs_again(context, event):
         await context.ledger.extend(identity)
         return "extended"
-    if call.reply.status in BUSY:
+    if call.reply.status in BUSY and not retries:
         return await _fail(context, identity, event)
     try:
         return (await settle_direct(context, identity, call)).verdict
@@ -67,18 +68,17 @@ async def _fail(context: Context, identity: Identity, event: Event) -> str:
     return await fail(context, identity, int(status) if FAILED_STATUS.fullmatch(status) else LOST_STATUS)
 
 
-def _direct_call(event: Event) -> ModelCall:
+def _direct_call(event: Event, retries: int) -> ModelCall:
     """Return the call that a direct callback reports; the queue-worker's own headers have its status and duration."""
-    header = event.headers.get("X-Function-Status", "")
-    status = int(header) if STATUS.fullmatch(header) else LOST_STATUS
+    status, calls = _status(event) or LOST_STATUS, 1 + retries
     seconds = _seconds(event) or 0.0
     try:
         body = unpack_body(event.body, event.headers.get("Content-Encoding", ""), RESULT_LIMIT + 1)
     except BadRequestError:
-        return ModelCall(Reply(BROKEN, b"the answer is not packed as its Content-Encoding says"), 1, seconds)
+        return ModelCall(Reply(BROKEN, b"the answer is not packed as its Content-Encoding says"), calls, seconds)
     if len(body) > RESULT_LIMIT:
-        return ModelCall(too_large(), 1, 0.0)
-    return ModelCall(Reply(status, body), 1, seconds)
+        return ModelCall(too_large(), calls, 0.0)
+    return ModelCall(Reply(status, body), calls, seconds)
 
 
 def _seconds(event: Event) -> float | None:
@@ -87,7 +87,22 @@ def _seconds(event: Event) -> float | None:
     return float(header) if SECONDS.fullmatch(header) else None
 
 
-def _is_final(event: Event) -> bool:
-    """Return whether no retry follows: with OpenFaaS Pro, X-Retry equals X-Retry-Max (docs, async retries)."""
-    retry, retry_max = event.headers.get("X-Retry", ""), event.headers.get("X-Retry-Max", "")
-    return not (COUNT.fullmatch(retry) and COUNT.fullmatch(retry_max) and int(retry) < int(retry_max))
+def _status(event: Event) -> int:
+    """Return the status of the call by the queue-worker, 0 if it does not say."""
+    header = event.headers.get("X-Function-Status", "")
+    return int(header) if STATUS.fullmatch(header) else 0
+
+
+def _runs_again(context: Context, event: Event) -> bool:
+    """Return whether the queue-worker repeats the call by itself.
+
+    With OpenFaaS Pro, a status that is not retried is final, and so is X-Retry equal to X-Retry-Max (docs, retries).
+    """
+    retry, retry_max = _count(event, "X-Retry"), _count(event, "X-Retry-Max")
+    has_retries_left = retry is not None and retry_max is not None and retry < retry_max
+    return has_retries_left and context.settings.is_retried(_status(event))
+
+
+def _count(event: Event, name: str) -> int | None:
+    header = event.headers.get(name, "")
+    return int(header) if COUNT.fullmatch(header) else None

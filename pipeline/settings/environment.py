@@ -18,6 +18,7 @@ from pipeline.settings.web_url import is_under, web_url
 FUNCTION_NAME = r"^[a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?$"
 # A pattern for names of functions or buckets.
 PATTERN = re.compile(r"[-a-z0-9.*?\[\]!]{1,128}")
+STATUS_CODE = re.compile(r"[1-5][0-9][0-9]")
 
 
 def _has_address(parts: SplitResult) -> bool:
@@ -58,6 +59,13 @@ def _prefixes(value: str) -> str:
     if any(prefix.raw_query_string for prefix in prefixes):
         raise ValueError("a prefix of URLs has no query")
     return ", ".join(map(str, prefixes))
+
+
+def _status_codes(value: str) -> str:
+    codes = [code.strip() for code in value.split(",")]
+    if not all(STATUS_CODE.fullmatch(code) for code in codes):
+        raise ValueError("expected status codes with commas between, as in 429,503")
+    return ",".join(codes)
 
 
 def _allowed(value: str, info: ValidationInfo) -> str:
@@ -112,7 +120,13 @@ class Settings(BaseModel):
     ack_wait: Annotated[float, Field(gt=0, le=86400)] = 60
     """The queue-worker's `ack_wait`."""
     openfaas_pro: bool = False
-    """Whether the queue-worker of OpenFaaS Pro retries by itself."""
+    """Whether the queue-worker is that of OpenFaaS Pro, which retries by itself."""
+    retry_codes: Annotated[str, AfterValidator(_status_codes)] = "408,429,500,502,503,504"
+    """Status codes that the queue-worker of OpenFaaS Pro retries, its `httpRetryCodes`."""
+    retry_attempts: Annotated[int, Field(ge=0, le=10_000)] = 100
+    """Retries by the queue-worker of OpenFaaS Pro, its `maxRetryAttempts`."""
+    retry_wait: Annotated[float, Field(ge=0, le=86400)] = 120
+    """Longest pause between two of these retries, its `maxRetryWait`."""
     drain_delay: Annotated[float, Field(ge=0, le=600)] = 5
     """Time for which a replica still takes requests after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -150,10 +164,19 @@ class Settings(BaseModel):
         """Return whether a batch may read its input from this bucket; the function's own is always allowed."""
         return bucket == self.s3_bucket or _matches(bucket, self.allowed_buckets or "")
 
+    def is_retried(self, status: int) -> bool:
+        """Return whether the queue-worker repeats a call that is answered with this status."""
+        return self.openfaas_pro and str(status) in self.retry_codes.split(",")
+
     @property
     def silence(self) -> float:
         """Seconds within which a message that a worker took is answered, including a redelivery."""
         return self.task_timeout + self.ack_wait
+
+    @property
+    def worker_retries(self) -> float:
+        """Seconds for which the queue-worker may repeat a direct call, and be silent, before its only callback."""
+        return self.retry_attempts * (self.retry_wait + self.task_timeout) if self.openfaas_pro else 0.0
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:

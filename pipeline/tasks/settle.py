@@ -52,10 +52,13 @@ async def write_due_segment(context: Context, batch: str, generation: int, numbe
 
 
 async def settle_direct(context: Context, identity: Identity, call: ModelCall) -> Settled:
-    """Settle a direct task with the model function's own reply; raises MissingObjectError for a deleted batch."""
+    """Settle a direct task with the model function's own reply; raises MissingObjectError for a deleted batch.
+
+    An item that the queue-worker has called more than once by itself runs in no further generation.
+    """
     (item,) = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
     spec = await context.records.get(identity.batch, identity.epoch)
-    outcome = make_outcome(identity.call_id(item.index), item, call)
+    outcome = make_outcome(identity.call_id(item.index), item, call, retryable=None if call.attempts == 1 else False)
     outcomes = await store_large_results(context.store, identity, [outcome], spec.inline_limit)
     return await settle(context, identity, encode_answer(outcomes), call.duration or None)
 

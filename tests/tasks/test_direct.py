@@ -205,17 +205,6 @@ async def test_answer_to_a_deleted_batch_changes_nothing(direct: Direct) -> None
     assert (await direct.call_back(late, 503, b""))["verdict"] == "unknown"
 
 
-async def test_only_the_last_retry_of_openfaas_pro_is_a_failure(direct: Direct) -> None:
-    pipeline = direct.pipeline
-    settings = pipeline.context.settings.model_copy(update={"openfaas_pro": True})
-    object.__setattr__(pipeline.context, "settings", settings)
-    await direct.submit("a", attempts="1")
-    call = direct.calls.pop(0)
-    tries = {"X_Retry": "1", "X_Retry_Max": "3"}
-    assert (await direct.call_back(call, 500, b"", **tries))["verdict"] == "extended"
-    assert (await direct.call_back(call, 500, b"", **(tries | {"X_Retry": "3"})))["verdict"] == "settled"
-
-
 async def test_cancelled_batch_makes_no_further_calls(direct: Direct) -> None:
     await direct.submit(*"abcdef", window="2")
     await direct.pipeline.handle("cancel", {"batch": direct.pipeline.batch})

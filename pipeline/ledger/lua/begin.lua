@@ -9,6 +9,7 @@
 -- @arg again         int      failures counted before whose items run again now
 -- @arg calls         int      calls to the model function that a task makes
 -- @arg final         flag     1: what fails in this generation does not run again by itself
+-- @arg direct        flag     1: queue-workers call the model function themselves
 -- @arg tolerated     int?     how many items may fail; none: any number
 -- @reply verdict     text     running | paused | reducing (nothing to run) | lost (another holds the claim or lease)
 -- @reply ...release  int      to release
@@ -51,7 +52,7 @@ if first or redrive then
 end
 if tolerated ~= '' then call('HSET', LEDGER, 'tolerated', tolerated) end
 call('HSET', LEDGER, 'generation', generation, 'state', paused and 'paused' or 'running', 'items', items,
-  'not_before', now + delay, 'calls', calls, 'final', final)
+  'not_before', now + delay, 'calls', calls, 'direct', direct, 'final', final)
 call('SET', REMAINING, tasks)
 local reply = {paused and 'paused' or 'running'}
 if cancelled then start_closing('cancelled', 'cancelled before it was opened') end

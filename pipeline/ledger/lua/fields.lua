@@ -30,6 +30,7 @@
 -- @field items                  int     items of this generation
 -- @field tasks                  int     tasks of this generation
 -- @field calls                  int     calls to the model function that a task makes
+-- @field direct                 flag    queue-workers call the model function themselves
 -- @field next                   int     the first task that was never released
 -- @field not_before             us      no release of this generation before
 -- @field first_at               us      when the generation began: release time of its first window

@@ -1,5 +1,6 @@
 -- The sweep of one batch: take over what is overdue, find what is lost, keep the deadline.
 -- @arg silence         us     after which a message that a worker took must have been answered
+-- @arg worker_retries  us     for which the queue-worker may repeat a direct call, which lengthens that silence
 -- @arg duty_lease      us     after which others may take over what this hands out
 -- @arg losses_allowed  int    of a task
 -- @arg most_releases   int    in one sweep
@@ -60,6 +61,10 @@ local function declare_lost(task)
   end
 end
 
+-- A batch that is closing waits for no repeated call.
+local closing_silence = silence
+if get('direct') == '1' then silence = silence + worker_retries end
+
 if state == 'running' then
   -- Lost by evidence: released before a task that was answered one silence ago, and silent since.
   if now - mark_at >= silence then
@@ -108,7 +113,7 @@ if state == 'running' then
     fill_window(fresh, most_releases - #released)
     for _, task in ipairs(fresh) do released[#released + 1] = {task, 0} end
   end
-elseif state == 'closing' and (call('ZCARD', INFLIGHT) == 0 or now - closing_at >= silence) then
+elseif state == 'closing' and (call('ZCARD', INFLIGHT) == 0 or now - closing_at >= closing_silence) then
   if tonumber(pending) > 0 then cut_segment(0) end
   start_reduce(0)
   state = 'reducing'

@@ -157,3 +157,39 @@ async def test_lost_and_new_tasks_share_the_bound_of_one_sweep(bench: Bench) -> 
     await bench.age(mark=-400, mark_at=-1000, heard_at=-1, probed_at=-1)
     released = (await bench.repair()).release
     assert sorted(released) == [*((task, 1) for task in range(90)), *((task, 0) for task in range(150, 160))]
+
+
+async def open_direct(bench: Bench) -> None:
+    assert await bench.claim() == "claimed"
+    await bench.begin(tasks=3, direct=True)
+    await bench.confirm(0)
+
+
+async def test_direct_call_is_lost_after_the_retries_of_the_worker(bench: Bench) -> None:
+    await open_direct(bench)
+    await bench.age_releases(t0=-800, t1=-700, t2=-700)
+    await bench.settle(1)
+    await bench.age(mark=-750, mark_at=-SILENCE - 400, heard_at=-1, probed_at=-1)
+    assert (await bench.repair(worker_retries=500)).release == ()
+    assert (await bench.repair(worker_retries=300)).release == ((0, 1),)
+
+
+async def test_direct_call_is_not_probed_while_the_worker_may_repeat_it(bench: Bench) -> None:
+    await open_direct(bench)
+    await silent(bench, t0=-SILENCE - 400, t1=-SILENCE - 300, t2=-SILENCE - 300)
+    await bench.age(heard_at=-SILENCE - 400, probed_at=-SILENCE - 400)
+    assert (await bench.repair(worker_retries=500)).release == ()
+    assert (await bench.repair(worker_retries=350)).release == ((0, 1),)
+
+
+async def test_task_is_lost_without_regard_to_repeated_direct_calls(bench: Bench) -> None:
+    await bench.open(3)
+    await silent(bench, t0=-900, t1=-800, t2=-700)
+    assert (await bench.repair(worker_retries=5000)).release == ((0, 1),)
+
+
+async def test_stopped_batch_does_not_wait_for_repeated_direct_calls(bench: Bench) -> None:
+    await open_direct(bench)
+    await bench.ledger.control.cancel(bench.name)
+    await bench.age(closing_at=-SILENCE - 1)
+    assert (await bench.repair(worker_retries=5000)).state == "reducing"

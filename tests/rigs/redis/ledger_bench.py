@@ -68,6 +68,7 @@ class Bench:
         again: int = 0,
         calls: int = 1,
         final: bool = False,
+        direct: bool = False,
         tolerated: int | None = None,
     ) -> tuple[Begun, list[int]]:
         new = NewGeneration(
@@ -78,6 +79,7 @@ class Bench:
             calls=calls,
             delay=delay,
             again=again,
+            direct=direct,
             final=final,
             tolerated=tolerated,
         )
@@ -120,8 +122,8 @@ class Bench:
     ) -> FailVerdict:
         return await self.ledger.fail(await self.current(task, attempt, generation), attempts, backoff)
 
-    async def repair(self, *, shortest: float = 0) -> Repairs:
-        return await self.ledger.repair(self.name, SILENCE, shortest)
+    async def repair(self, *, shortest: float = 0, worker_retries: float = 0) -> Repairs:
+        return await self.ledger.repair(self.name, SILENCE, shortest, worker_retries)
 
     async def read_segment(self, segment: int, generation: int = 0) -> list[bytes]:
         """The answers of a segment that is not written yet."""
