@@ -11,6 +11,8 @@ from pipeline.spec.batch_spec import BatchSpec
 # Twice the default window of a batch: its tasks, and a callback for each.
 FEW_REQUESTS = 256
 
+REDELIVERY = "timeouts: redelivery"
+
 Rule = Callable[[Settings, Watchdog], Check]
 
 
@@ -19,13 +21,15 @@ async def check_timeouts(context: Context) -> list[Check]:
     settings, watchdog = context.settings, context.settings.watchdog
     checks = [_calls(settings)]
     if not watchdog.is_there:
+        checks.append(_redelivery(settings, settings.task_timeout))
         return [*checks, ok("timeouts: watchdog", "its variables are not in the environment: there seems to be none")]
     rules: dict[str, Rule] = {
         "timeouts: a task": _task,
         "timeouts: the connection": _connection,
-        "timeouts: redelivery": _redelivery,
+        REDELIVERY: lambda settings, watchdog: _redelivery(settings, watchdog.exec_timeout),
         "timeouts: a stop": _stop,
         "watchdog: max_inflight": _inflight,
+        "watchdog: jwt_auth": _function_tokens,
     }
     for name, rule in rules.items():
         try:
@@ -67,13 +71,18 @@ def _connection(_settings: Settings, watchdog: Watchdog) -> Check:
     return ok(name, finding)
 
 
-def _redelivery(settings: Settings, watchdog: Watchdog) -> Check:
-    name = "timeouts: redelivery"
-    finding = f"exec_timeout {watchdog.exec_timeout:g} s, ack_wait {settings.ack_wait:g} s"
-    if settings.ack_wait <= watchdog.exec_timeout:
-        advice = "ack_wait, here and in the queue-worker, above exec_timeout: else long tasks are delivered twice"
-        return warning(name, finding, advice)
-    return ok(name, finding)
+def _redelivery(settings: Settings, longest: float) -> Check:
+    finding = f"a task takes up to {longest:g} s, ack_wait is {settings.ack_wait:g} s"
+    if settings.openfaas_pro:
+        return ok(REDELIVERY, f"a task takes up to {longest:g} s, and OpenFaaS Pro extends ack_wait by itself")
+    if settings.ack_wait <= longest:
+        advice = (
+            "ack_wait above exec_timeout, in the queue-worker first and then here: a message that takes longer is "
+            "delivered again while it runs, and again after that. Each delivery holds a queue-worker, and each direct "
+            "call is made and paid for anew, so work and cost multiply, and other messages wait"
+        )
+        return failed(REDELIVERY, finding, advice)
+    return ok(REDELIVERY, finding)
 
 
 def _stop(settings: Settings, watchdog: Watchdog) -> Check:
@@ -91,3 +100,11 @@ def _inflight(_settings: Settings, watchdog: Watchdog) -> Check:
         advice = "leave it unset: callbacks that find the watchdog full are answered 429, and never come again"
         return warning(name, str(most), advice)
     return ok(name, str(most) if most else "unset")
+
+
+def _function_tokens(_settings: Settings, watchdog: Watchdog) -> Check:
+    name = "watchdog: jwt_auth"
+    if watchdog.needs_function_token:
+        advice = "leave it unset, and use the secret pipeline-token: messages and callbacks carry no token of OpenFaaS"
+        return failed(name, "function authentication is on", advice)
+    return ok(name, "function authentication is off")

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 # Variables that show that it is there, and variables that must agree with the settings.
 _PRESENT = ("mode", "fprocess", "upstream_url")
-_LIMITS = ("exec_timeout", "read_timeout", "write_timeout", "healthcheck_interval", "max_inflight")
+_LIMITS = ("exec_timeout", "read_timeout", "write_timeout", "healthcheck_interval", "max_inflight", "jwt_auth")
 _DEFAULT = 10.0
 _DURATION = TypeAdapter(timedelta)
 
@@ -49,6 +49,11 @@ class Watchdog:
     def max_inflight(self) -> int:
         """Maximum of requests at a time, above which it answers 429; 0 is no limit."""
         return int(self.variables.get("max_inflight") or 0)
+
+    @property
+    def needs_function_token(self) -> bool:
+        """Whether it answers 401 to each request without a token of OpenFaaS' function authentication."""
+        return self.variables.get("jwt_auth", "").lower() in {"true", "1"}
 
     def _seconds(self, name: str, default: float) -> float:
         value = self.variables.get(name, "")

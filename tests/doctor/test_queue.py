@@ -62,7 +62,7 @@ async def test_missing_callback_is_a_warning(doctor: Doctor) -> None:
 
     check = (await doctor.examine(invoke_only))[QUEUE]
     assert (check.status, check.found) == ("warning", "the message arrived, and its callback did not within 0.3 s")
-    assert "gateway_url must be right for the queue-worker too; max_inflight" in check.advice
+    assert "gateway_url must be right for the queue-worker too, and its host among those" in check.advice
 
 
 @pytest.mark.parametrize(("given", "said"), [(404, "404"), (42, "none")])
@@ -75,6 +75,31 @@ async def test_function_unreachable_for_the_queue_worker_fails(doctor: Doctor, g
         *("failed", f"the callback came, and says that the call was answered {said}"),
     )
     assert "function_name" in check.advice
+
+
+@pytest.mark.parametrize(
+    ("pro", "retry_max", "status", "advice"),
+    [
+        (False, "", "ok", ""),
+        (False, "100", "warning", "set openfaas_pro to true"),
+        (True, "0", "ok", ""),
+        (True, "100", "warning", "repeats its messages up to 100 times, and the pipeline does so itself"),
+        (True, "", "warning", "a lost direct call is only found 17000 s later"),
+        (True, "many", "warning", "set openfaas_pro to false"),
+    ],
+)
+async def test_retries_of_the_queue_worker_are_seen_in_its_callback(
+    doctor: Doctor, retry_max: str, status: str, advice: str, *, pro: bool
+) -> None:
+    async def answer(pipeline: PipelineBench, message: Message) -> None:
+        await pipeline.handle(message.mode, message.query)
+        await call_back(pipeline, message, 200, **({"X_Retry_Max": retry_max} if retry_max else {}))
+
+    doctor.set_up(openfaas_pro=pro)
+    checks = await doctor.examine(answer)
+    assert checks[QUEUE].status == "ok"
+    check = checks["queue: retries"]
+    assert (check.status, advice in check.advice, bool(advice)) == (status, True, bool(check.advice))
 
 
 async def test_gateway_that_refuses_the_message_fails(doctor: Doctor) -> None:

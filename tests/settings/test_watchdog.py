@@ -67,12 +67,13 @@ async def test_variables_of_stack_yml_agree() -> None:
     found = await verdicts(**{name: value for name, value in given.items() if name in {*AGREED, "max_inflight"}})
     assert {name: status for name, (status, _) in found.items()} == dict.fromkeys(found, "ok")
     assert found["watchdog: max_inflight"] == ("ok", "unset")
-    assert len(found) == 6
+    assert len(found) == 7
 
 
 async def test_fewer_checks_without_a_watchdog() -> None:
     assert await verdicts() == {
         "timeouts: a call": ("ok", "timeout 30 s by default, task_timeout 50 s"),
+        "timeouts: redelivery": ("ok", "a task takes up to 50 s, ack_wait is 60 s"),
         "timeouts: watchdog": ("ok", "its variables are not in the environment: there seems to be none"),
     }
 
@@ -91,8 +92,12 @@ WRONG: dict[str, tuple[dict[str, str], str, str, str]] = {
         "exec_timeout 55 s, read_timeout 50 s, write_timeout 60 s",
     ),
     "a task that is delivered twice": (
-        *({"ack_wait": "55"}, "timeouts: redelivery", "warning"),
-        "exec_timeout 55 s, ack_wait 55 s",
+        *({"ack_wait": "55"}, "timeouts: redelivery", "failed"),
+        "a task takes up to 55 s, ack_wait is 55 s",
+    ),
+    "callbacks that need a token of OpenFaaS": (
+        *({"jwt_auth": "true"}, "watchdog: jwt_auth", "failed"),
+        "function authentication is on",
     ),
     "a stop that is too soon": (
         *({"healthcheck_interval": ""}, "timeouts: a stop", "warning"),
@@ -119,6 +124,17 @@ async def test_disagreement_is_found(change: dict[str, str], name: str, status: 
     found = await verdicts(**{**AGREED, **change})
     assert found.pop(name) == (status, words)
     assert {status for status, _ in found.values()} == {"ok"}
+
+
+async def test_task_that_outlives_ack_wait_fails_without_a_watchdog() -> None:
+    found = await verdicts(ack_wait="50")
+    assert found["timeouts: redelivery"] == ("failed", "a task takes up to 50 s, ack_wait is 50 s")
+
+
+async def test_openfaas_pro_extends_ack_wait() -> None:
+    found = await verdicts(**{**AGREED, "openfaas_pro": "true", "exec_timeout": "1h"})
+    words = "a task takes up to 3600 s, and OpenFaaS Pro extends ack_wait by itself"
+    assert found["timeouts: redelivery"] == ("ok", words)
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,10 @@ async def deliver(pipeline: PipelineBench, message: Message) -> None:
     await call_back(pipeline, message, 200)
 
 
-async def call_back(pipeline: PipelineBench, message: Message, status: int) -> None:
-    """Send an answer to the callback of the probe."""
-    headers = {"X-Function-Status": str(status)}
+async def call_back(pipeline: PipelineBench, message: Message, status: int, **more_headers: str) -> None:
+    """Send an answer to the callback of the probe; underscores of `more_headers` become dashes."""
+    named = {name.replace("_", "-"): value for name, value in more_headers.items()}
+    headers = {"X-Function-Status": str(status), **named}
     assert (
         await pipeline.handle("", query_of(message.headers["X-Callback-Url"]), headers, b"", PROBE_PATH)
     ).status == 200

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 
 from pipeline.ledger.states import ENDED
 from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.openfaas.pro_worker import ProWorker
 from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import LocalStack, local_stack
 from tests.rigs.waiting import wait_until
@@ -142,9 +143,19 @@ def urls(count: int) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def cluster(
-    folder: Path, *, workers: int = 16, redelivery: float = 60.0, replicas: int = 1, **environment: str
+    folder: Path,
+    pro: ProWorker | None = None,
+    /,
+    *,
+    workers: int = 16,
+    redelivery: float = 60.0,
+    replicas: int = 1,
+    **environment: str,
 ) -> AsyncIterator[Cluster]:
-    """Run a stack with the misbehaving model function `echo`; messages are redelivered after `redelivery` s."""
+    """Run a stack with the misbehaving model function `echo`; messages are redelivered after `redelivery` s.
+
+    `pro` are the settings of the queue-worker of OpenFaaS Pro, in place of that of CE.
+    """
     log = folder / "calls.ndjson"
     model = FunctionSpec("echo", (sys.executable, "-m", "tests.rigs.openfaas.model_function"), {"MODEL_LOG": str(log)})
     async with contextlib.AsyncExitStack() as cleanup:
@@ -155,6 +166,7 @@ async def cluster(
                 workers=workers,
                 ack_wait=redelivery,
                 pipeline_replicas=replicas,
+                pro=pro,
                 pipeline_environment={**FAST, **environment},
             )
         )
