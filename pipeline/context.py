@@ -26,7 +26,6 @@ from pipeline.store.snapshot import Snapshots
 from pipeline.webhooks.client import WebhookClient
 from pipeline.webhooks.signer import WebhookSigner
 
-PHASE_TTL = 1.0
 ENDED_TTL = 30.0
 SERVER_CHECK_TTL = 60.0
 
@@ -36,14 +35,12 @@ log = logging.getLogger(__name__)
 class LedgerCache:
     """Reads of the ledger that many requests share.
 
-    `phase(batch)` is remembered for a second, so that a cancel bites at once and costs little. `ended(batch, ended)`
-    is the brief of an ended batch; `ended` is its end in seconds since 1970, so that a redrive is read anew.
-    `check_server()` raises UnavailableError for a Redis that is too old, or may evict keys.
+    `ended(batch, ended)` is the brief of an ended batch; `ended` is its end in seconds since 1970, so that a redrive is
+    read anew. `check_server()` raises UnavailableError for a Redis that is too old, or may evict keys.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self.phase = alru_cache(maxsize=1024, ttl=PHASE_TTL)(ledger.phase)
         self.ended = alru_cache(maxsize=1024, ttl=ENDED_TTL)(self._brief)
         self.check_server = alru_cache(maxsize=1, ttl=SERVER_CHECK_TTL)(ledger.check_server)
 

@@ -12,7 +12,8 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel"):
     """The first line of an answer: the counts of the outcomes that follow.
 
     `first` and `last` are item indices, both inclusive; -1 in an answer without outcomes. `not_found` and `retryable`
-    are parts of `failed`, and `failures` are the groups of it.
+    are parts of `failed`, and `failures` are the groups of it. `duplicate`: the task was settled already, or ran
+    elsewhere, so that this answer says nothing about it.
     """
 
     succeeded: int
@@ -22,6 +23,7 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel"):
     last: int
     retryable: int = 0
     failures: tuple[FailureGroup, ...] = ()
+    duplicate: bool = False
 
 
 def encode_answer(outcomes: list[Outcome]) -> bytes:
@@ -43,3 +45,8 @@ def decode_envelope(answer: bytes) -> tuple[Envelope, bytes]:
     """Return an answer's envelope, and its outcomes as undecoded lines."""
     head, _, lines = answer.partition(b"\n")
     return msgspec.json.decode(head, type=Envelope), lines
+
+
+def encode_duplicate() -> bytes:
+    """Return the body of the answer to a message that is a duplicate."""
+    return msgspec.json.encode(Envelope(0, 0, 0, -1, -1, duplicate=True))

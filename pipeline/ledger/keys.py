@@ -19,7 +19,7 @@ BATCH_KEYS = (
     Key("inflight", "zset", "task in flight -> release time"),
     Key("due", "zset", "duty -> when another replica may take it over"),
     Key("remaining", "string", "how many tasks are not settled"),
-    Key("attempts", "hash", "<task> -> attempt; f:<task> -> failures; l:<task> -> losses; x:<task> -> extended at"),
+    Key("attempts", "hash", "<task> -> attempt; f:, l:, x: its failures, losses, extension; a:, r: its run, and until"),
     Key("series", "string", "32-bit counters: items settled over time, then durations of tasks: see measures.py"),
     Key("failures", "hash", "kind of failure -> how many given up, worth a retry, run again; when; an example"),
     Key("notices", "hash", "end -> which end; <target> -> state, attempts, status, when, due since; expire_at"),

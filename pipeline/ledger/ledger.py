@@ -20,7 +20,18 @@ from pipeline.ledger.measures import bucket_of
 from pipeline.ledger.notices import NoticeBoard
 from pipeline.ledger.probe import Probes
 from pipeline.ledger.redis.client import check_server, open_redis, unavailable
-from pipeline.ledger.replies import Claim, FailVerdict, GenerationRef, Lease, Overview, Phase, Repairs, Settled, State
+from pipeline.ledger.replies import (
+    Claim,
+    FailVerdict,
+    GenerationRef,
+    Lease,
+    Overview,
+    Phase,
+    Repairs,
+    Settled,
+    Start,
+    State,
+)
 from pipeline.ledger.scripts import DUTY_LEASE, Scripts, expiry
 from pipeline.metrics import Metrics
 from pipeline.spec.submission import Submission
@@ -136,6 +147,11 @@ class Ledger:
         `excused` is the owner of a reduce that is not counted among those begun: the fault was not its own.
         """
         await self._run("note_trouble", batch, trouble=trouble, excused=excused)
+
+    async def start_task(self, identity: Identity, run_lease: float) -> Start:
+        """Lease the run of a task for `run_lease` seconds, unless the task is settled, or runs now."""
+        of = {**_task(identity), "attempt": identity.attempt}
+        return Start(**await self._run("start_task", identity.batch, run_lease=run_lease, **of))
 
     async def settle(
         self, identity: Identity, envelope: Envelope, answer: bytes, seconds: float | None = None

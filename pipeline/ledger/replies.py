@@ -32,6 +32,17 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Start:
+    """The verdict on a task's message. `paced`: its calls have to wait for their turn.
+
+    `settled` and `running`: the message is a duplicate. `closed`: the generation does not run any more.
+    """
+
+    verdict: Literal["run", "settled", "running", "closed", "unknown"]
+    paced: bool = False
+
+
+@dataclass(frozen=True)
 class GenerationRef:
     """The generation whose tasks are released, and the model function that they call."""
 

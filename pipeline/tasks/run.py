@@ -1,57 +1,52 @@
-"""Run one task: read its items, call the model function, return the outcomes."""
+"""Run one task: lease the run, read its items, call the model function, return its answer."""
 
 import asyncio
+import logging
+import time
 from dataclasses import dataclass
 from functools import partial
 
 import msgspec
 
+from pipeline.answers.envelope import encode_answer, encode_duplicate
 from pipeline.answers.outcome import Outcome
 from pipeline.answers.reply import Reply
 from pipeline.concurrency import task_group
 from pipeline.context import Context
 from pipeline.errors import ForbiddenError
 from pipeline.identity import Identity
-from pipeline.ledger.replies import Phase
-from pipeline.ledger.states import ACTIVE
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.store.snapshot import Item
 from pipeline.tasks.make_outcome import make_outcome, store_large_results
 from pipeline.tasks.model_call import ModelCall, TakeTurn, call_headers, call_model, chunk_body
 
 WRONG_SHAPE = 502
+DUPLICATE = frozenset({"settled", "running"})
+
+log = logging.getLogger(__name__)
 
 
-async def run_task(context: Context, identity: Identity, function: str, end: float) -> list[Outcome]:
-    """Run a task until `end`, a time.monotonic(); returns no outcomes if its generation does not run any more.
+async def run_task(context: Context, identity: Identity, function: str, end: float) -> bytes:
+    """Run a task until `end`, a time.monotonic(), and return its answer.
 
-    Raises ForbiddenError for another model function, and UnavailableError.
+    No item is called if the task is settled, or runs already: the answer is then marked as a duplicate's. It has no
+    outcomes if the generation does not run any more. Raises ForbiddenError for another model function, and
+    UnavailableError.
     """
-    phase = await _running_phase(context, identity)
-    if phase is None:
-        return []
+    start = await context.ledger.start_task(identity, end - time.monotonic())
+    if start.verdict in DUPLICATE:
+        log.info("message is a duplicate", extra={"task": start.verdict})
+        return encode_duplicate()
+    if start.verdict != "run":
+        return encode_answer([])
     spec = await context.records.get(identity.batch, identity.epoch)
     if spec.function != function:
         raise ForbiddenError("this invocation was signed for another model function")
     items = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
-    take_turn = partial(context.ledger.reserve_call, identity.batch) if phase.paced else None
+    take_turn = partial(context.ledger.reserve_call, identity.batch) if start.paced else None
     run = TaskRun(context, identity, spec, end, take_turn)
     outcomes = await (run.call_chunk(items) if spec.chunk_call else run.call_items(items))
-    return await store_large_results(context.store, identity, outcomes, spec.inline_limit)
-
-
-async def _running_phase(context: Context, identity: Identity) -> Phase | None:
-    """Return the batch's phase if this generation runs, else None.
-
-    The cached phase, a second old at most, is enough to run the task. Before the task is dropped, or run without a
-    rate that may have been set a moment ago, the phase is read anew.
-    """
-    running = [Phase(state, identity.generation, identity.epoch) for state in ACTIVE]
-    for read_phase in (context.ledger_cache.phase, context.ledger.phase):
-        phase = await read_phase(identity.batch)
-        if phase in running:
-            return phase
-    return None
+    return encode_answer(await store_large_results(context.store, identity, outcomes, spec.inline_limit))
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,12 @@ async def settle(context: Context, identity: Identity, answer: bytes, seconds: f
 
     `seconds` is how long the task took, None if that is not known. Tasks are released in the background, so that the
     queue-worker's slot is not held for them. A segment is not, so that a slow S3 slows the batch down rather than
-    fills Redis.
+    fills Redis. The answer to a duplicate message settles nothing.
     """
     envelope, lines = decode_envelope(answer)
+    if envelope.duplicate:
+        context.metrics.settled("duplicate", 0, 0)
+        return Settled("duplicate", "", None, reduce=False, release=())
     settled = await context.ledger.settle(identity, envelope, answer if lines else b"", seconds)
     context.metrics.settled(settled.verdict, envelope.succeeded, envelope.failed)
     batch, generation = identity.batch, identity.generation

@@ -36,6 +36,7 @@ async def test_items_are_counted_once_however_often_an_answer_comes(
     await pipeline.submit_rows(*map(str, range(40)), chunk="2", window="4")
     first = pipeline.queue[0]
     answer = await pipeline.run_task(first)
+    await pipeline.bench().age_run(0)
     await pipeline.deliver_all()
     assert (await pipeline.call_back(first, answer))["verdict"] in {"duplicate", "closed"}
     status = await pipeline.status()

@@ -193,8 +193,16 @@ class Caller(RuleBasedStateMachine):
 
     def fail(self, identity: Identity, attempts: int, backoff: float) -> str:
         verdict = self.ask(self.world.ledger.fail(identity, attempts, backoff))
-        self.compare(verdict, self.reference.fail(identity, attempts, backoff), idle=verdict in IDLE | {"unknown"})
+        runs = {**self.batch.round.runs}
+        expected = self.reference.fail(identity, attempts, backoff)
+        self.compare(verdict, expected, idle=verdict in IDLE | {"unknown"} and runs == self.batch.round.runs)
         return verdict
+
+    def start_task(self, identity: Identity, run_lease: float) -> None:
+        start = self.ask(self.world.ledger.start_task(identity, run_lease))
+        due = {**self.batch.round.due}
+        expected = self.reference.start_task(identity, run_lease)
+        self.compare(start, expected, idle=start.verdict != "run" and due == self.batch.round.due)
 
     def write(self, generation: int, number: int, stop: str) -> None:
         """Read a segment's answers, put them in S3, and confirm that; `stop`: `read`, `put` or `confirmed`."""

@@ -81,7 +81,11 @@ def _check_round(reference: TaskReference, view: RedisView) -> None:
     known = {f"{task}": attempt for task, attempt in now.attempts.items()}
     known |= {f"f:{task}": count for task, count in now.failures.items()}
     known |= {f"l:{task}": count for task, count in now.losses.items()}
-    assert {name: value for name, value in view.attempts.items() if name[0] != "x"} == known
+    known |= {f"a:{task}": attempt for task, (attempt, _) in now.runs.items()}
+    assert {name: value for name, value in view.attempts.items() if name[0] not in "xr"} == known
+    leases = {int(name[2:]): value for name, value in view.attempts.items() if name[0] == "r"}
+    ends = {task: round(end / 1e6 - view.now, -1) for task, end in leases.items()}
+    assert ends == {task: _ahead(reference, until) for task, (_, until) in now.runs.items()}
     assert {int(name[2:]) for name in view.attempts if name[0] == "x"} == set(now.extended)
     waiting = Counter(now.waiting) + Counter(answer for answers in now.unwritten.values() for answer in answers)
     # Answers leave the list from its front only, so answers of a written segment may still be there.
@@ -132,7 +136,7 @@ def check_duties(reference: TaskReference, view: RedisView) -> None:
         assert {duty[2:] for duty in view.due if duty[0] == "s"} == unwritten
         assert state == "reducing" or view.remaining > 0
     if state == "closing":
-        assert not [duty for duty in view.due if duty[0] in "tw"]
+        assert not [duty for duty in view.due if duty[0] in "tlw"]
     if state in ENDED:
         assert not [duty for duty in view.due if duty[0] != "n"]
     assert not reference.batch.round.settled & set(view.in_flight)

@@ -206,9 +206,64 @@ async def test_model_function_headers_do_not_steer_the_pipeline(pipeline: Pipeli
     assert answer == {"verdict": "settled"}
 
 
-async def test_task_delivered_twice_has_the_same_call_ids(pipeline: PipelineBench) -> None:
+async def test_task_that_runs_again_has_the_same_call_ids(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
     _, first = await run(pipeline, "a", "b")
+    await pipeline.bench().age_run(0)
     again = outcomes(await pipeline.run_task(pipeline.queue[0]))
     assert [outcome.call_id for outcome in first] == [outcome.call_id for outcome in again]
     assert document(await pipeline.handle("status", {"batch": pipeline.batch}))["settled"] == 0
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_duplicate_of_a_task_that_runs_calls_nothing_and_settles_nothing(
+    pipeline: PipelineBench,
+    stopped: bool,  # noqa: FBT001
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    called: list[bytes] = []
+
+    async def model(_request: web.Request, body: bytes) -> web.Response:
+        called.append(body)
+        begun.set()
+        await go_on.wait()
+        return web.Response(text="1")
+
+    pipeline.serve(model)
+    await pipeline.submit_rows("a", "b", window="1")
+    message = pipeline.queue.pop(0)
+    first = asyncio.create_task(pipeline.handle_without_background("task", message.query))
+    await begun.wait()
+    if stopped:
+        await pipeline.handle_without_background("cancel", {"batch": pipeline.batch})
+    duplicate = await pipeline.handle_without_background("task", message.query)
+    assert await pipeline.call_back(message, duplicate) == {"verdict": "duplicate"}
+    assert called == [b"a"]
+    go_on.set()
+    assert await pipeline.call_back(message, await first) == {"verdict": "settled"}
+    status = await pipeline.status()
+    assert (status["succeeded"], status["state"]) == (1, "reducing" if stopped else "running")
+
+
+async def test_message_of_a_settled_task_calls_nothing(pipeline: PipelineBench) -> None:
+    called: list[bytes] = []
+
+    async def model(_request: web.Request, body: bytes) -> web.Response:
+        called.append(body)
+        return web.Response(text="1")
+
+    pipeline.serve(model)
+    await pipeline.submit_rows("a", "b", window="1")
+    message = pipeline.queue.pop(0)
+    assert await pipeline.deliver(message) == {"verdict": "settled"}
+    assert await pipeline.deliver(message) == {"verdict": "duplicate"}
+    assert called == [b"a"]
+
+
+async def test_task_runs_again_when_its_run_ended_in_an_error(pipeline: PipelineBench) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.submit_rows("a", window="1")
+    message = pipeline.queue.pop(0)
+    assert (await pipeline.run_task(message)).status == 200
+    assert await pipeline.call_back(message, None, 502) == {"verdict": "retry"}
+    assert len(outcomes(await pipeline.run_task(message))) == 1

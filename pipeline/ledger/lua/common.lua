@@ -4,8 +4,9 @@
 -- Types: text, bytes, json, int, number, flag (0 or 1), ints and pairs (lists), hash and raw_hash (fields and values in
 -- turn; those of raw_hash are bytes); times are us (microseconds), unix or seconds. `?` after the type allows none: ''
 -- as an argument, '' or false in a reply. ledger/headers.py reads the headers, so that callers count in seconds.
--- Times in Redis are microseconds since 1970, by Redis' own clock. Duties are 't:<task>', 's:<segment>', 'w' (first
--- window), 'r' (reduce), 'o' (open), 'd' (delete), 'n:<target>' (a notification of the batch's end).
+-- Times in Redis are microseconds since 1970, by Redis' own clock. Duties are 't:<task>' (to release), 'l:<task>' (its
+-- run is over by then, or lost), 's:<segment>', 'w' (first window), 'r' (reduce), 'o' (open), 'd' (delete),
+-- 'n:<target>' (a notification of the batch's end).
 -- Positions in the list of outcomes count from the generation's first answer on: 'trimmed' of them are gone, those
 -- before 'cut' belong to segments, and 'seg:<n>' is '<first>-<end>' of a segment that is still to be written.
 local call = redis.call
@@ -81,8 +82,8 @@ end
 -- A settled task has no duty any more, whichever attempt of it is still under way.
 local function drop_task(task)
   call('ZREM', INFLIGHT, task)
-  call('ZREM', DUE, 't:' .. task)
-  call('HDEL', ATTEMPTS, task, 'f:' .. task, 'l:' .. task, 'x:' .. task)
+  call('ZREM', DUE, 't:' .. task, 'l:' .. task)
+  call('HDEL', ATTEMPTS, task, 'f:' .. task, 'l:' .. task, 'x:' .. task, 'a:' .. task, 'r:' .. task)
 end
 
 local function start_reduce(lease)
@@ -95,7 +96,7 @@ end
 local function start_closing(outcome, reason)
   call('HSET', LEDGER, 'state', 'closing', 'outcome', outcome, 'reason', reason, 'closing_at', now)
   for _, duty in ipairs(call('ZRANGE', DUE, 0, -1)) do
-    if string.sub(duty, 1, 2) == 't:' or duty == 'w' then call('ZREM', DUE, duty) end
+    if string.match(duty, '^[tl]:') or duty == 'w' then call('ZREM', DUE, duty) end
   end
 end
 

@@ -12,6 +12,7 @@ local state, current_generation, heard, current_epoch = get('state', 'generation
 if not state then return 'unknown' end
 if current_epoch ~= epoch or current_generation ~= generation or not accepts_answers(state) then return 'closed' end
 if call('GETBIT', SETTLED, task) == 1 then return 'duplicate' end
+if call('HGET', ATTEMPTS, 'a:' .. task) == attempt then call('HDEL', ATTEMPTS, 'a:' .. task, 'r:' .. task) end
 if (call('HGET', ATTEMPTS, task) or '0') ~= attempt then return 'stale' end
 if state == 'closing' then return 'skip' end
 local released_at = tonumber(call('ZSCORE', INFLIGHT, task) or 0)

@@ -83,6 +83,15 @@ if state == 'running' then
       release(oldest)
     end
   end
+  -- A message came twice while its task ran, and the run did not settle: its replica died.
+  for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
+    if #released >= most_releases then break end
+    if string.sub(duty, 1, 2) == 'l:' then
+      call('ZREM', DUE, duty)
+      local task = string.sub(duty, 3)
+      if call('ZSCORE', INFLIGHT, task) then declare_lost(task) end
+    end
+  end
   local window_at = tonumber(call('ZSCORE', DUE, 'w') or now + 1)
   if window_at <= now then
     call('ZREM', DUE, 'w')
@@ -122,7 +131,7 @@ end
 local open, reduce, delete, segments = 0, 0, 0, {}
 for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
   local kind = string.sub(duty, 1, 1)
-  if kind ~= 't' and kind ~= 'w' and kind ~= 'n' then
+  if not string.find('tlwn', kind, 1, true) then
     call('ZADD', DUE, now + duty_lease, duty)
     if kind == 'o' and state == 'opening' then open = 1 end
     if kind == 'r' and state == 'reducing' then reduce = 1 end

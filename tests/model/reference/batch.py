@@ -14,7 +14,7 @@ CUT_BYTES = 300
 
 @dataclass
 class Round:
-    """One generation and its tasks. `waiting` answers are in no segment yet."""
+    """One generation and its tasks. `waiting` answers are in no segment yet; `runs` are attempts, and until when."""
 
     tasks: int
     began: Moment
@@ -30,6 +30,7 @@ class Round:
     failures: dict[int, int] = field(default_factory=dict)
     losses: dict[int, int] = field(default_factory=dict)
     extended: dict[int, float] = field(default_factory=dict)
+    runs: dict[int, tuple[int, Moment]] = field(default_factory=dict)
     heard: Moment = (0, 0)
     mark: Moment = (0, 0)
     heard_at: float = 0
@@ -46,8 +47,9 @@ class Round:
 
     def forget(self, task: int) -> None:
         """Drop all that is kept of a settled task."""
-        self.due.pop(f"t:{task}", None)
-        for known in (self.in_flight, self.attempts, self.failures, self.losses, self.extended):
+        for kind in "tl":
+            self.due.pop(f"{kind}:{task}", None)
+        for known in (self.in_flight, self.attempts, self.failures, self.losses, self.extended, self.runs):
             known.pop(task, None)
 
     def unsettled(self) -> int:

@@ -25,6 +25,7 @@ class SweepReference(NoticeReference):
         lost = 0
         if batch.state == "running":
             self._find_lost(released, exhausted)
+            self._look_for_runs(released, exhausted)
             lost = len(released)
             self._release_due(released)
             if self.clock >= now.not_before:
@@ -33,7 +34,7 @@ class SweepReference(NoticeReference):
             if now.pending:
                 self.cut_segment(0)
             self.start_reduce(0)
-        taken = [duty for duty in self.overdue() if duty[0] not in "twn"]
+        taken = [duty for duty in self.overdue() if duty[0] not in "tlwn"]
         now.due |= {duty: self.later(DUTY_LEASE) for duty in taken}
         return Repairs(
             *(batch.state, *self.due_notices(), batch.generation, "model" if batch.epoch else "", batch.epoch),
@@ -52,20 +53,32 @@ class SweepReference(NoticeReference):
         oldest = sorted(now.in_flight, key=lambda task: (now.in_flight[task], str(task)))
         if self.clock - now.mark_at >= SILENCE:
             for task in oldest:
-                if now.in_flight[task] >= now.mark or self.clock - now.extended.get(task, -SILENCE) < SILENCE:
-                    continue
-                now.losses[task] = now.losses.get(task, 0) + 1
-                if now.losses[task] > LOSSES_ALLOWED:
-                    exhausted.append(task)
-                else:
-                    self.batch.retried += 1
-                    self._again(task, released)
+                if now.in_flight[task] < now.mark:
+                    self._declare_lost(task, released, exhausted)
             now.mark, now.mark_at = now.heard, self.clock
         if self.clock - now.heard_at >= SILENCE and self.clock - now.probed_at >= SILENCE:
             now.probed_at = self.clock
             silent = [task for task in oldest if now.in_flight[task] <= self.later(-SILENCE)]
             if silent:
                 self._again(min(silent, key=lambda task: (now.in_flight[task], str(task))), released)
+
+    def _look_for_runs(self, released: list[tuple[int, int]], exhausted: list[int]) -> None:
+        """A message came twice while its task ran: unless that run has settled it by its end, the task is lost."""
+        for duty in [duty for duty in self.overdue() if duty[0] == "l"]:
+            del self.batch.round.due[duty]
+            if (task := int(duty[2:])) in self.batch.round.in_flight:
+                self._declare_lost(task, released, exhausted)
+
+    def _declare_lost(self, task: int, released: list[tuple[int, int]], exhausted: list[int]) -> None:
+        now = self.batch.round
+        if self.clock - now.extended.get(task, -SILENCE) < SILENCE:
+            return
+        now.losses[task] = now.losses.get(task, 0) + 1
+        if now.losses[task] > LOSSES_ALLOWED:
+            exhausted.append(task)
+        else:
+            self.batch.retried += 1
+            self._again(task, released)
 
     def _again(self, task: int, released: list[tuple[int, int]]) -> None:
         now = self.batch.round

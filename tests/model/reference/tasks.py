@@ -11,7 +11,7 @@ from pipeline.answers.envelope import Envelope
 from pipeline.identity import Identity
 from pipeline.ledger.arguments import NewGeneration
 from pipeline.ledger.ledger import FIRST_CALLS
-from pipeline.ledger.replies import Settled
+from pipeline.ledger.replies import Settled, Start
 from pipeline.ledger.scripts import DUTY_LEASE
 from pipeline.ledger.states import SETTLING
 from tests.model.reference.batch import BURST, CUT_BYTES, CUT_OUTCOMES, SETTLE_RELEASES, Batch, Moment, Round
@@ -88,7 +88,7 @@ class TaskReference:
         """Release nothing from now on; tasks that wait to run are given up."""
         self.batch.state, self.batch.outcome, self.batch.closing_at = "closing", outcome, self.clock
         due = self.batch.round.due
-        self.batch.round.due = {duty: at for duty, at in due.items() if duty[0] not in "tw"}
+        self.batch.round.due = {duty: at for duty, at in due.items() if duty[0] not in "tlw"}
 
     def begin(self, owner: str, new: NewGeneration) -> tuple[str, list[int]]:
         batch = self.batch
@@ -128,6 +128,22 @@ class TaskReference:
         if released:
             batch.round.due["w"] = self.later(DUTY_LEASE)
         return batch.state, released
+
+    def start_task(self, identity: Identity, run_lease: float) -> Start:
+        batch, now, task, attempt = self.batch, self.batch.round, identity.task, identity.attempt
+        if not self.is_current(identity):
+            return Start("closed" if batch.state else "unknown")
+        if task in now.settled:
+            return Start("settled")
+        running, until = now.runs.get(task, (-1, self.now()))
+        if until > self.now() and running >= attempt:
+            if batch.state != "closing":
+                now.due[f"l:{task}"] = until
+            return Start("running")
+        if batch.state == "closing":
+            return Start("closed")
+        now.runs[task] = attempt, self.later(run_lease)
+        return Start("run", paced=bool(batch.rate))
 
     def settle(self, identity: Identity, envelope: Envelope, answer: bytes) -> Settled:
         batch, now, task = self.batch, self.batch.round, identity.task
@@ -180,6 +196,8 @@ class TaskReference:
             return "closed"
         if task in now.settled:
             return "duplicate"
+        if now.runs.get(task, (-1,))[0] == identity.attempt:
+            del now.runs[task]
         if now.attempts.get(task, 0) != identity.attempt:
             return "stale"
         if batch.state == "closing":

@@ -116,6 +116,15 @@ class Running(Reducing):
         if not dies and verdict in {"exhausted", "skip"}:
             self.settle(identity, "r" if verdict == "exhausted" else "", "taken")
 
+    @rule(who=IDENTITIES, pick=PICK, run_lease=st.sampled_from([10.0, 60.0]), again=st.booleans())
+    def deliver_message(self, who: str, pick: int, run_lease: float, again: bool) -> None:  # noqa: FBT001
+        if self.steer(pick):
+            return
+        identity = self.pick_identity(who, pick, unreleased=True)
+        self.start_task(identity, run_lease)
+        if again:
+            self.start_task(identity, run_lease)
+
     @rule(who=IDENTITIES, pick=PICK)
     def extend_task(self, who: str, pick: int) -> None:
         if self.steer(pick):

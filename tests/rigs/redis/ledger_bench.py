@@ -98,6 +98,10 @@ class Bench:
         phase = await self.ledger.phase(self.name)
         return Identity(self.name, generation, task, attempt, phase.epoch if phase else "")
 
+    async def start(self, task: int, attempt: int = 0, *, lease: float = 60, generation: int = 0) -> str:
+        """Start a task's run; returns the verdict."""
+        return (await self.ledger.start_task(await self.current(task, attempt, generation), lease)).verdict
+
     async def settle(
         self,
         task: int,
@@ -188,6 +192,10 @@ class Bench:
         await self.redis.zadd(
             self.key("inflight"), {name[1:]: int((now + at) * 1e6) for name, at in tasks.items()}, xx=True
         )
+
+    async def age_run(self, task: int) -> None:
+        """Let the lease of a task's run end."""
+        await self._await(self.redis.hset(self.key("attempts"), f"r:{task}", 0))
 
     async def age_duty(self, duty: str, seconds: float = -1) -> None:
         assert await self.redis.zscore(self.key("due"), duty) is not None
