@@ -1,23 +1,26 @@
 """Requests of honest and hostile callers: of the description, with bodies and headers that break decoders."""
 
-from __future__ import annotations
-
 import gzip
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backports import zstd
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
+from schemathesis import Case
 
 from bench.fuzz.described import cases, fixed, modes, operations
 
-if TYPE_CHECKING:
-    from schemathesis import Case
-
 FUNCTION = "model"
 DEADLINE = 15
-INPUTS = ("rows.csv", "fails.csv", "slow.csv", "empty.csv", "two.csv", "broken.csv.gz")
+INPUTS = {
+    "rows.csv": b"url\n" + b"".join(b"good %d\n" % n for n in range(7)),
+    "fails.csv": b"url\ngood 1\nfail 400 1\nfail 503 1\ngood 2\n",
+    "slow.csv": b"url\n" + b"".join(b"slow 0.2 %d\n" % n for n in range(12)),
+    "empty.csv": b"",
+    "two.csv": b"a,b\n1,2\n",
+    "broken.csv.gz": b"\x1f\x8b\x08\x00broken",
+}
 POOL = 3
 # An end is told for a day to a function that does not exist.
 LASTING = ("notify", "reduce")

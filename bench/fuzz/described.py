@@ -1,29 +1,23 @@
 """The operations of `pipeline/openapi.yaml`: requests that schemathesis makes for each, and what it says of answers."""
 
-from __future__ import annotations
-
 import functools
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import schemathesis
 import yaml
 from hypothesis import strategies as st
-from schemathesis import GenerationMode
+from requests import Response
+from schemathesis import Case, GenerationMode
 from schemathesis.core.failures import FailureGroup
+from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi import checks
 
 from bench.kit.machine import ROOT
 
-if TYPE_CHECKING:
-    from requests import Response
-    from schemathesis import Case
-    from schemathesis.schemas import APIOperation
+Operation = APIOperation[Any, Any, Any, Any]
 
-    Operation = APIOperation[Any, Any, Any, Any]
-
-PATH = ROOT / "pipeline" / "openapi.yaml"
 # A request without a valid mode is refused before any mode.
 NO_MODE = "no mode"
 BAD_REQUEST = 400
@@ -51,16 +45,13 @@ def _as_text(_context: object, value: object) -> bytes:
 @functools.cache
 def description() -> dict[str, Any]:
     """Read the description."""
-    document: dict[str, Any] = yaml.safe_load(PATH.read_text())
+    document: dict[str, Any] = yaml.safe_load((ROOT / "pipeline" / "openapi.yaml").read_text())
     return document
 
 
 def resolve(reference: str) -> Any:
     """Follow a `#/...` reference."""
-    node: Any = description()
-    for name in reference.removeprefix("#/").split("/"):
-        node = node[name]
-    return node
+    return functools.reduce(lambda node, name: node[name], reference.removeprefix("#/").split("/"), description())
 
 
 def modes() -> dict[str, Any]:
@@ -77,23 +68,30 @@ def fixed() -> set[str]:
 @functools.cache
 def operations() -> dict[str, Operation]:
     """Return each mode, and each other operation by its method and path; NO_MODE is an unknown mode."""
-    post = description()["paths"]["/"]["post"]
-    names = {(entry["in"], entry["name"]): name for name, entry in resolve("#/components/parameters").items()}
-    found = {}
+    document = description()
+    post = document["paths"]["/"]["post"]
+    entries = {
+        f"{method.upper()} {path}": (path, method, entry | {"security": []})
+        for path, methods in document["paths"].items()
+        for method, entry in methods.items()
+        if entry is not post
+    }
     for mode, entry in modes().items():
-        wanted = [("query", name) for name in entry["query"]] + [("header", name) for name in entry["headers"]]
-        known = [names[one] for one in wanted if one in names and one[1] != "X-Mode"]
-        parameters = [{"$ref": f"#/components/parameters/{name}"} for name in known]
+        named = {*(("query", name) for name in entry["query"]), *(("header", name) for name in entry["headers"])}
+        parameters = [
+            {"$ref": f"#/components/parameters/{name}"}
+            for name, parameter in document["components"]["parameters"].items()
+            if (parameter["in"], parameter["name"]) in named - {("header", "X-Mode")}
+        ]
         body = {"requestBody": post["requestBody"]} if mode == "batch" else {}
-        found[mode] = _operation("/", "post", {"parameters": parameters, "responses": entry["responses"], **body})
-    for path, methods in description()["paths"].items():
-        for method, entry in methods.items():
-            if entry is not post:
-                found[f"{method.upper()} {path}"] = _operation(path, method, entry | {"security": []})
+        entries[mode] = ("/", "post", {"parameters": parameters, "responses": entry["responses"], **body})
     unknown = {"name": "X-Mode", "in": "header", "required": True, "schema": {"type": "string", "pattern": "^no .*$"}}
     refused = {status: post["responses"][status] for status in ("400", "413")}
-    found[NO_MODE] = _operation("/", "post", {"parameters": [unknown], "responses": refused})
-    return found
+    entries[NO_MODE] = ("/", "post", {"parameters": [unknown], "responses": refused})
+    return {
+        name: schemathesis.openapi.from_dict({**document, "paths": {path: {method: entry}}})[path][method.upper()]
+        for name, (path, method, entry) in entries.items()
+    }
 
 
 def cases(name: str) -> st.SearchStrategy[Case[Any]]:
@@ -126,8 +124,3 @@ def problems(name: str, answer: Response, *, authorized: bool = True) -> list[st
     if guarded and not authorized and answer.status_code not in {400, 401, 413}:
         wrong.append(f"{answer.status_code} without a token")
     return wrong
-
-
-def _operation(path: str, method: str, entry: dict[str, Any]) -> Operation:
-    document = {**description(), "paths": {path: {method: entry}}}
-    return schemathesis.openapi.from_dict(document)[path][method.upper()]

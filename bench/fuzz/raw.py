@@ -1,18 +1,13 @@
 """Requests that no client library sends: broken, cut off, or with a wrong length."""
 
-from __future__ import annotations
-
-import asyncio
 import gzip
 import http.client
 import io
+import socket
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from hypothesis import strategies as st
-
-if TYPE_CHECKING:
-    import socket
 
 PATIENCE = 30.0
 # For an incomplete request: the function may wait for the rest of it.
@@ -113,18 +108,16 @@ _garbled = st.builds(
 raw_steps = st.one_of(st.sampled_from(_FIXED), st.sampled_from((*_FIXED, _BODY_BOMB)), _garbled)
 
 
-async def exchange(port: int, sent: bytes, *, whole: bool = True) -> bytes:
+def exchange(port: int, sent: bytes, *, whole: bool = True) -> bytes:
     """Send bytes, and return all that comes back until the connection ends.
 
     Without `whole` a connection that stands still is ended from here. Raises NoAnswerError for one that ought not to.
     """
     received = b""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(sent)
-        async with asyncio.timeout(PATIENCE if whole else SHORT_PATIENCE):
-            # A function that has answered already reads no more: both ways at once, or neither goes on.
-            while more := await reader.read(1 << 16):
+        with socket.create_connection(("127.0.0.1", port), PATIENCE if whole else SHORT_PATIENCE) as connection:
+            connection.sendall(sent)
+            while more := connection.recv(1 << 16):
                 received += more
     except TimeoutError:
         if whole:
@@ -132,8 +125,6 @@ async def exchange(port: int, sent: bytes, *, whole: bool = True) -> bytes:
     except OSError as error:
         if whole and not received:
             raise NoAnswerError(f"the connection broke ({type(error).__name__})") from error
-    finally:
-        writer.transport.abort()
     return received
 
 

@@ -1,32 +1,25 @@
 """A run: conversations from a seed, and the checks after them."""
 
-from __future__ import annotations
-
 import asyncio
+import contextlib
 import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
-from aiohttp import ClientError
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from bench.fuzz.calls import DEADLINE, FUNCTION, INPUTS, call_kinds
 from bench.fuzz.raw import raw_steps
-from bench.fuzz.sending import Seen, Sender
+from bench.fuzz.sending import Seen, Sender, Step
 from bench.fuzz.signed import signed_steps
+from bench.fuzz.stage import Stage
 from bench.kit.leftovers import clean_within
-
-if TYPE_CHECKING:
-    from bench.fuzz.sending import Step
-    from bench.fuzz.stage import Stage
+from pipeline.client import CallError, RefusedError
 
 _KINDS: list[st.SearchStrategy[Step]] = [*call_kinds, *[signed_steps] * 4, raw_steps]
 _step: st.SearchStrategy[Step] = st.sampled_from(_KINDS).flatmap(lambda kind: kind)
-ENDED = frozenset({"done", "cancelled", "failed"})
 LANES = 3
 SHARED = 12
 ROUND = 20
@@ -37,33 +30,21 @@ POLL = 0.1
 _REFUSED = re.compile(r"Error handling request from \S+|Unhandled exception")
 
 
-@dataclass
-class Result:
-    """The figures of a run."""
-
-    seed: int
-    conversations: int = 0
-    seconds: float = 0.0
-    seen: Seen = field(default_factory=Seen)
-
-
-async def run(stage: Stage, number: int, *, rounds: int | None = None, until: float = 0.0) -> Result:
+async def run(stage: Stage, number: int, *, rounds: int | None = None, until: float = 0.0) -> Seen:
     """Hold conversations from a seed, for some rounds or until a `time.monotonic()`, then check what they left."""
-    result, began = Result(number), time.monotonic()
-    done = 0
+    seen, done = Seen(), 0
     while done < rounds if rounds is not None else time.monotonic() < until:
-        await asyncio.to_thread(_round, stage, result, number * 10_000 + done)
+        await asyncio.to_thread(_round, stage, seen, number, number * 10_000 + done)
         done += 1
-    result.seconds = time.monotonic() - began
-    result.seen.violations += await _aftermath(stage, result.seen)
-    return result
+    seen.violations += await _aftermath(stage, seen)
+    return seen
 
 
-def _round(stage: Stage, result: Result, number: int) -> None:
+def _round(stage: Stage, seen: Seen, number: int, drawn_from: int) -> None:
     """Hold conversations, three steps at once. Some share their batches, so that one meets what another left."""
     errors: list[Exception] = []
 
-    @seed(number)
+    @seed(drawn_from)
     @settings(
         max_examples=ROUND,
         database=None,
@@ -73,8 +54,8 @@ def _round(stage: Stage, result: Result, number: int) -> None:
     )
     @given(st.lists(_step, min_size=8, max_size=24))
     def hold(steps: list[Step]) -> None:
-        result.conversations += 1
-        sender = Sender(stage, result.seen, f"fuzz-{result.seed}-{result.conversations // SHARED:05d}")
+        seen.conversations += 1
+        sender = Sender(stage, seen, f"fuzz-{number}-{seen.conversations // SHARED:05d}")
         # hypothesis would print megabytes of steps with an error that is raised here.
         try:
             list(pool.map(sender.send, steps))
@@ -99,6 +80,7 @@ async def _aftermath(stage: Stage, seen: Seen) -> list[str]:
         problems.append(f"the bucket holds objects of no batch: {stray[:10]}")
     if restarts := stage.stack.restarts("pipeline"):
         problems.append(f"the function's process ended {restarts} times")
+    problems += [f"a callback of the event loop took {line}" for line in stage.long_callbacks()]
     return problems + log_problems(stage.log, stage.token.removeprefix("Bearer "))
 
 
@@ -121,41 +103,32 @@ def _wrong_with(line: str) -> str:
     return f"logged: {text}"
 
 
-async def _end(stage: Stage, batch: str, seen: Seen) -> list[str]:
-    limit = time.monotonic() + DEADLINE + SLACK
-    if await _outlives(stage, batch):
-        await stage.call("cancel", batch)
-    state: str = ""
-    while time.monotonic() < limit:
-        status, document = await stage.call("status", batch)
-        state = document.get("state", "")
-        if state in ENDED or (status == 404 and batch in seen.deleted):  # noqa: PLR2004
-            return []
-        await asyncio.sleep(POLL)
-    return [f"batch {batch} does not end: {status} {json.dumps(document)[:600]}"]
-
-
-async def _outlives(stage: Stage, batch: str) -> bool:
-    """Return whether the deadline of the batch is later than this run waits."""
-    stored = await stage.bucket.get(f"{batch}/spec.json")
-    return stored is not None and json.loads(stored)["fields"].get("deadline", 86400) > DEADLINE
+async def _end(stage: Stage, name: str, seen: Seen) -> list[str]:
+    """Wait for the end of a batch; one whose deadline is later than that is cancelled."""
+    batch = stage.pipeline.batch(name)
+    specification = json.loads(await stage.bucket.get(f"{name}/spec.json") or b'{"fields": {}}')["fields"]
+    try:
+        if specification.get("deadline", 86400) > DEADLINE:
+            with contextlib.suppress(RefusedError):
+                await batch.cancel()
+        await asyncio.wait_for(batch.wait(POLL), DEADLINE + SLACK)
+    except TimeoutError:
+        return [f"batch {name} does not end: {await batch.status()}"[:600]]
+    except CallError as error:
+        deleted = name in seen.deleted and isinstance(error, RefusedError) and error.status == 404  # noqa: PLR2004
+        return [] if deleted else [f"batch {name}: {error}"]
+    return []
 
 
 async def _canary(stage: Stage) -> list[str]:
     """Return the violations of one more batch, which has to run as usual."""
-    batch = f"canary-{time.monotonic_ns()}"
-    document: dict[str, Any] = {}
     try:
-        status, document = await stage.call("batch", batch, input="rows.csv", function=FUNCTION, deadline=DEADLINE)
-        limit = time.monotonic() + DEADLINE + SLACK
-        while document.get("state") not in ENDED and status < 400 and time.monotonic() < limit:  # noqa: PLR2004
-            await asyncio.sleep(POLL)
-            status, document = await stage.call("status", batch)
-        done = (document.get("state"), document.get("succeeded")) == ("done", 7)
-        deleted = done and (await stage.call("delete", batch))[0]
-    except ClientError as error:
-        return [f"the canary: {error}"]
-    return [] if deleted == 200 else [f"the canary: {status} {document}"]  # noqa: PLR2004
+        batch = await stage.pipeline.submit("rows.csv", function=FUNCTION, deadline=DEADLINE)
+        last = await asyncio.wait_for(batch.wait(POLL), DEADLINE + SLACK)
+        deleted = await batch.delete()
+    except (CallError, TimeoutError) as error:
+        return [f"the canary: {error!r}"]
+    return [] if (last.state, last.succeeded, deleted) == ("done", 7, True) else [f"the canary: {last}"]
 
 
 def _is_known(key: str, accepted: set[str]) -> bool:

@@ -1,49 +1,46 @@
 """Sends steps, and judges their answers."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import threading
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import requests
+from requests import Response
+from schemathesis import Case
 
 from bench.fuzz.calls import FRESH, INPUTS, Call
 from bench.fuzz.described import BAD_REQUEST, NO_MODE, SERVER_ERROR, modes, problems
 from bench.fuzz.raw import PATIENCE, NoAnswerError, Raw, exchange, read_answers
 from bench.fuzz.signed import USES, Signed, identity_of, is_as_signed
+from bench.fuzz.stage import Stage
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from requests import Response
-    from schemathesis import Case
-
-    from bench.fuzz.stage import Stage
-
-    Step = Call | Signed | Raw
+Step = Call | Signed | Raw
 
 REQUEST = frozenset({"method", "url", "headers", "params", "data", "json", "files"})
+SHOWN = 1500
 
 
 @dataclass
 class Seen:
     """The record so far: answers counted by mode and status, batches, violations; several threads write it."""
 
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counts: Counter[tuple[str, int]] = field(default_factory=Counter)
     accepted: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     violations: list[str] = field(default_factory=list)
+    conversations: int = 0
+    unanswered: int = 0
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def count(self, name: str, status: object) -> None:
+    def count(self, name: str, status: int) -> None:
         """Count an answer."""
         with self.lock:
-            self.counts[name, str(status)] += 1
+            self.counts[name, status] += 1
 
 
 @dataclass(frozen=True)
@@ -66,13 +63,15 @@ class Sender:
                     wrong = self._raw(step)
         except (NoAnswerError, requests.RequestException) as error:
             wrong = [f"no answer: {str(error)[:300]}"]
-            self.seen.count("no answer", "-")
-        self.seen.violations += [f"{problem}: {_shown(step)}" for problem in wrong]
+            self.seen.unanswered += 1
+        text = repr(step)
+        shown = text if len(text) < SHOWN else f"{text[:1000]}...{text[-300:]}"
+        self.seen.violations += [f"{problem}: {shown}" for problem in wrong]
 
     def _call(self, step: Call) -> list[str]:
         number = next(self.seen.numbers) if step.batch == FRESH else 0
         batch = f"{self.prefix}-new-{number:07d}" if step.batch == FRESH else f"{self.prefix}-{step.batch}"
-        step.prepare(INPUTS[number % len(INPUTS)], batch if step.batch is not None else None)
+        step.prepare([*INPUTS][number % len(INPUTS)], batch if step.batch is not None else None)
         token = self.stage.token if step.token is None else step.token
         headers = {"Authorization": token} if token else {}
         headers |= {"X-Mode": step.name} if step.name in modes() else {}
@@ -108,7 +107,6 @@ class Sender:
     def _signed(self, step: Signed) -> list[str]:
         queries = self.stage.record.queries[step.purpose]
         if not queries:
-            self.seen.count("not signed yet", "-")
             return []
         original = queries[-1 - step.url % len(queries)]
         query, chosen = step.change.apply(original), step.chosen(self.stage.record.answers, original)
@@ -126,7 +124,7 @@ class Sender:
         return wrong
 
     def _raw(self, step: Raw) -> list[str]:
-        received = self.stage.wait(exchange(self.stage.port, step.sent, whole=step.answers is not None))
+        received = exchange(self.stage.port, step.sent, whole=step.answers is not None)
         try:
             answers = read_answers(received, step.sent.partition(b" ")[0].decode("latin-1"))
         except NoAnswerError:
@@ -146,8 +144,3 @@ def is_wrong(status: int, body: bytes) -> bool:
     """Return whether an answer is a server error, or a refusal in JSON without a word."""
     wordless = body.startswith(b"{") and not json.loads(body).get("error")
     return status >= SERVER_ERROR or (status >= BAD_REQUEST and wordless)
-
-
-def _shown(step: Step) -> str:
-    text = repr(step)
-    return text if len(text) < 1500 else f"{text[:1000]}...{text[-300:]}"  # noqa: PLR2004

@@ -1,19 +1,14 @@
 """Signed URLs that the function has made, from its queue: sent as they are, changed, or with another answer."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, quote_from_bytes
 
 from hypothesis import strategies as st
+from schemathesis import Case
 
 from bench.fuzz.described import cases
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from schemathesis import Case
 
 IDENTITY = ("batch", "generation", "task", "attempt", "epoch")
 COVERED = (*IDENTITY, "function", "key", "sig")
@@ -48,17 +43,15 @@ class Change:
 
     def apply(self, query: str) -> str:
         """Return the query of a URL with the change."""
-        new = []
-        for pair in query.split("&"):
-            name, _, value = pair.partition("=")
-            if name == self.field and self.kind == "set":
-                value = self.value
-            elif name == self.field and self.kind == "flip" and value:
-                place = self.place % len(value)
-                value = value[:place] + self.value + value[place + 1 :]
-            if name != self.field or self.kind != "drop":
-                new.append(f"{name}={value}")
-        return "&".join([*new, *[f"{self.field}={self.value}"] * (self.kind == "add")])
+        changed, before = f"{self.field}={self.value}", f"&{query}&".partition(f"&{self.field}=")
+        old, _, rest = before[2].partition("&")
+        if self.kind == "add":
+            return f"{query}&{changed}"
+        if self.kind == "none" or not before[1]:
+            return query
+        place = self.place % (len(old) or 1)
+        new = {"set": changed, "drop": "", "flip": f"{self.field}={old[:place]}{self.value}{old[place + 1 :]}"}
+        return f"{before[0]}&{new[self.kind]}&{rest}".strip("&").replace("&&", "&")
 
 
 @dataclass(frozen=True)
@@ -92,19 +85,17 @@ def identity_of(query: str) -> list[str]:
 
 
 def is_as_signed(original: str, query: str) -> bool:
-    """Return whether a query carries the signed fields, each once, and no other field that a signature covers."""
-    return _covered(original) == _covered(query)
+    """Return whether a query carries the signed fields, each once, and no other field that a signature covers.
+
+    An empty epoch or function is none.
+    """
+    empty = {("epoch", ""), ("function", "")}
+    one, other = (sorted(pair for pair in _pairs(text) if pair[0] in COVERED) for text in (original, query))
+    return [pair for pair in one if pair not in empty] == [pair for pair in other if pair not in empty]
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
     return parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
-
-
-def _covered(query: str) -> list[tuple[str, str]]:
-    """Return the fields that a signature covers; an empty epoch or function is none."""
-    return sorted(
-        pair for pair in _pairs(query) if pair[0] in COVERED and pair not in {("epoch", ""), ("function", "")}
-    )
 
 
 _numbers = st.one_of(
@@ -127,23 +118,19 @@ _CHANGES = [
     st.builds(Change, st.sampled_from(["function", "x", "task", "sig"]), _numbers, kind=st.just("add")),
 ]
 # The queue holds few openings: only a large input, or a batch that Redis has forgotten, makes one.
-_OFTEN = [
-    (purpose, USES[purpose]) for purpose in ("task", "callback", "callback", "callback", "reduce", "probe callback")
-]
-_misused = st.tuples(st.sampled_from([*USES]), st.sampled_from([*USES.values()]))
-signed_steps: st.SearchStrategy[Signed] = (
-    st.sampled_from([*map(st.just, _OFTEN), _misused])
-    .flatmap(lambda use: use)
-    .flatmap(
-        lambda pair: st.builds(
-            Signed,
-            st.just(pair[0]),
-            st.just(pair[1]),
-            st.integers(0, 30),
-            st.sampled_from(_CHANGES).flatmap(lambda change: change),
-            cases(pair[1]),
-            st.sampled_from(["own", "own", None, *range(8)]),
-            st.one_of(st.just(b""), st.binary(max_size=60)),
-        )
+_OFTEN = ("task", "callback", "callback", "callback", "reduce", "probe callback")
+_uses = st.one_of(
+    st.sampled_from(_OFTEN).map(lambda purpose: (purpose, USES[purpose])),
+    st.tuples(st.sampled_from([*USES]), st.sampled_from([*USES.values()])),
+)
+signed_steps: st.SearchStrategy[Signed] = _uses.flatmap(
+    lambda pair: st.builds(
+        Signed,
+        *map(st.just, pair),
+        st.integers(0, 30),
+        st.sampled_from(_CHANGES).flatmap(lambda change: change),
+        cases(pair[1]),
+        st.sampled_from(["own", "own", None, *range(8)]),
+        st.just(b"") | st.binary(max_size=60),
     )
 )
