@@ -110,10 +110,12 @@ async def test_an_exported_variable_is_read(on: Stage) -> None:
 
 @pytest.mark.parametrize("command", INVOKED, ids=named(INVOKED))
 async def test_an_older_faas_cli_does_the_same(on: Stage, command: Command) -> None:
-    """It prints nothing of a 202, and calls a 201 unexpected; the call takes effect all the same."""
+    """It takes headers with `=`, prints nothing of a 202, and calls a 201 unexpected; the call takes effect."""
     intent = Intent.of(command)
+    refused = await on.shell.run(command.text, FAAS_CLI="old")
+    assert (refused.code, refused.err) == (1, "the --header or -H flag must take the form of key=value\n")
     before = await prepare(on, intent)
-    ran = await on.shell.run(command.text, FAAS_CLI="old")
+    ran = await on.shell.run(re.sub(r'-H "([\w-]+): ', r'-H "\1=', command.text), FAAS_CLI="old")
     call = await check(on, intent, before)
     body = call.body.decode()
     code, out, err = {
@@ -122,6 +124,16 @@ async def test_an_older_faas_cli_does_the_same(on: Stage, command: Command) -> N
         202: (0, "", "Function submitted asynchronously.\n"),
     }[call.status]
     assert (ran.code, ran.out, ran.err) == (code, out, err)
+
+
+async def test_a_newer_faas_cli_warns_of_an_equals_sign(on: Stage) -> None:
+    await on.running("monday")
+    status = next(one.text for one in INVOKED if Intent.of(one).mode == "status")
+    assert (await on.shell.run(status)).err == ""
+    ran = await on.shell.run(status.replace('"X-Mode: status"', "X-Mode=status"))
+    assert (ran.code, "deprecated 'key=value' format" in ran.err) == (0, True)
+    ran = await on.shell.run(f'{status} -H "Authorization=Bearer a:b"')
+    assert (ran.code, 'invalid header field name "Authorization=Bearer a"' in ran.err) == (1, True)
 
 
 @pytest.mark.parametrize("command", REMEDIES, ids=[command.programs()[0] for command in REMEDIES])
@@ -139,12 +151,13 @@ async def test_a_remedy_repairs_a_refused_file(on: Stage, command: Command) -> N
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def token(on: Stage) -> AsyncIterator[str]:
-    """A token that callers of the function must show."""
+    """A token with a colon and an equals sign that callers of the function must show."""
     await on.running("monday")
     secret = on.cluster.stack.secrets_dir / "pipeline-token"
-    secret.write_text(TOKEN)
+    with_signs = f"{TOKEN}:with=signs"
+    secret.write_text(with_signs)
     await on.cluster.replace_replica()
-    yield TOKEN
+    yield with_signs
     secret.unlink()
     await on.cluster.replace_replica()
 

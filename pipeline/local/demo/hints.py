@@ -19,7 +19,7 @@ def hints(stack: LocalStack, key: str, fields: SpecFields) -> list[tuple[str, li
     """Return commands, grouped under headings, for a batch over the CSV that is stored under `key`."""
     body = shlex.quote(json.dumps({"input": key, **fields}))
     url = f"{stack.gateway_url}/function/pipeline"
-    faas = f"faas-cli invoke pipeline --gateway {stack.gateway_url} -H X-Mode=batch"
+    faas = f"faas-cli invoke pipeline --gateway {stack.gateway_url} -H 'X-Mode: batch'"
     objects = f"{stack.s3.endpoint}/{stack.s3.bucket}"
     s3_key, s3_secret = (shlex.quote(str(stack.secrets_dir / name)) for name in ("s3-key", "s3-secret"))
     signed = (
@@ -29,7 +29,7 @@ def hints(stack: LocalStack, key: str, fields: SpecFields) -> list[tuple[str, li
     return [
         ("From the command line", command_lines(stack.gateway_url, key, fields)),
         ("Start a batch", [f"curl -sS -H 'X-Mode: batch' -H 'X-Batch-Id: demo-1' -d {body} {url}"]),
-        ("or with faas-cli", [f"echo {body} | {faas} -H X-Batch-Id=demo-2"]),
+        ("or with faas-cli", [f"echo {body} | {faas} -H 'X-Batch-Id: demo-2'"]),
         ("See its progress", [f"curl -sS '{url}?batch=demo-1'"]),
         ("Read the summary after the end", [f"{signed} -sS {objects}/demo-1.json"]),
         ("Store your own CSV", [f"{signed} -T my.csv {objects}/data/my.csv"]),

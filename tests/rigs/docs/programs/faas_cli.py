@@ -4,9 +4,10 @@
 (vendor/github.com/openfaas/go-sdk/functions.go at commit 8b5c765): the body comes from stdin and goes to
 `/function/NAME.openfaas-fn` (`/async-function/` with --async) of --gateway, else of $OPENFAAS_URL; a header is
 `Key: Value` or, with a warning, `key=value`; any 2xx is written to stdout, anything else ends with `server returned
-unexpected status code` and 1.
+unexpected status code` and 1. Headers are parsed as since version 0.17.6 (pull request 1009): what has a colon is split
+there, wherever the `=` stands.
 With FAAS_CLI=old it does as proxy/invoke.go did before (commit 73004c2): no namespace in the path, `key=value` only,
-of a 202 no body is shown, and a 201 is unexpected.
+--content-type goes before a header, of a 202 no body is shown, and a 201 is unexpected.
 
 `secret create` keeps the secret in the folder $FAAS_SECRETS, after the checks of commands/secret_create.go. `up` reads
 stack.yml and stops where a build or a deployment would: a handler, an image or a secret that is not there.
@@ -29,6 +30,8 @@ from tests.rigs.images import SUBSTITUTION
 OLD = os.environ.get("FAAS_CLI") == "old"
 DEFAULT_GATEWAY = "http://127.0.0.1:8080"
 SECRET_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+DEPRECATED = "Warning: Using deprecated 'key=value' format for headers. Please use 'Key: Value' format instead.\n"
 IMAGE = re.compile(r"[a-z0-9]+([._/:-][a-z0-9]+)*:[\w.-]+")
 ARGUMENTS = argparse.ArgumentParser("faas-cli", allow_abbrev=False)
 
@@ -37,18 +40,27 @@ class CommandError(Exception):
     """An error that cobra prints before it ends with 1."""
 
 
-def pairs(given: list[str], flag: str, separators: str = "=") -> list[tuple[str, str]]:
-    """Split each text at its first separator."""
-    found = []
+def pairs(given: list[str], flag: str) -> list[tuple[str, str]]:
+    """Split each text at its first `=`."""
+    split = [text.partition("=") for text in given]
+    if any(not key or not value for key, _, value in split):
+        raise CommandError(f"the {flag} flag must take the form of key=value")
+    return [(key, value) for key, _, value in split]
+
+
+def headers_of(given: list[str]) -> list[tuple[str, str]]:
+    """Split each header at its first colon, or with one warning at its first `=`."""
+    headers = []
     for text in given:
-        separator = next((one for one in separators if one in text), "")
-        key, _, value = text.partition(separator or "=")
-        if not key or not value.strip():
-            raise CommandError(f"the {flag} flag must take the form of key=value: {text}")
-        found.append((key.strip(), value.strip()))
-        if separator == "=" and ":" in separators:
-            sys.stderr.write("Warning: Using deprecated 'key=value' format for headers.\n")
-    return found
+        key, _, value = (part.strip() for part in text.partition(":")) if ":" in text else text.partition("=")
+        if not key or not value:
+            raise CommandError("the --header or -H flag must take the form of 'Key: Value' or 'key=value'")
+        if not TOKEN.fullmatch(key):
+            raise CommandError(f'failed to invoke function: net/http: invalid header field name "{key}"')
+        headers.append((key, value))
+    if any(":" not in text for text in given):
+        sys.stderr.write(DEPRECATED)
+    return headers
 
 
 def invoke(options: argparse.Namespace) -> None:
@@ -58,8 +70,10 @@ def invoke(options: argparse.Namespace) -> None:
     query = pairs(options.query, "--query")
     namespace, encoded = ("", "&".join(options.query)) if OLD else (".openfaas-fn", urllib.parse.urlencode(query))
     url = f"{gateway.rstrip('/')}/{route}/{options.name}{namespace}" + (f"?{encoded}" if encoded else "")
-    headers = dict(pairs(options.header, "--header", "=" if OLD else ":="))
-    headers = {"Content-Type": options.content_type, **headers}
+    default = {"Content-Type": options.content_type}
+    headers = (
+        dict(pairs(options.header, "--header or -H")) | default if OLD else default | dict(headers_of(options.header))
+    )
     request = urllib.request.Request(url, sys.stdin.buffer.read(), headers, method="POST")
     try:
         with urllib.request.urlopen(request) as response:
