@@ -102,6 +102,7 @@ def test_bounds_of_fields_are_as_the_table_says() -> None:
         "columns": rules["columns"]["anyOf"][0]["maxItems"],
         "chunk": AUTO_CHUNK,
         "sql": rules["sql"]["anyOf"][0]["maxLength"],
+        "inline_limit": rules["inline_limit"]["maximum"],
         "headers": MOST_HEADERS,
         "notify": rules["notify"]["maxItems"],
     }
