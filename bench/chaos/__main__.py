@@ -2,27 +2,40 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
+import polars as pl
 import typer
 
-from bench.chaos.plan import EVERYTHING, FULL, SHORT, make_plan
-from bench.chaos.report import NAME, Row, render, row, write_scenario
-from bench.chaos.run import Result, run_all
+from bench.chaos.plan import FULL, SHORT, make_plan
+from bench.chaos.run import Result, Row, run_all
 from bench.chaos.scenarios import SCENARIOS
 from bench.kit.cli import Out, new_app, new_console, run_to_end
 from bench.kit.machine import RESULTS, ROOT, describe_machine
-from bench.kit.results import publish_rows
+from bench.kit.results import (
+    as_frame,
+    as_page,
+    figures_table,
+    publish_rows,
+    read_frame,
+    read_machine,
+    table,
+    write_files,
+)
 
+NAME = "chaos"
+SINGLE = "chaos-scenarios"
+_SUMMED = ("items", "steps_fired", "succeeded", "failed", "time_up", "never_run", "model_calls", "repeated_calls")
+_MACHINE = ("command", "date", "code", "cores", "load_before")
 KEPT = ROOT / "build" / "chaos"
 
 Seed = Annotated[int | None, typer.Option(help="Run this one seed, and write no figures.")]
 Runs = Annotated[int, typer.Option(min=1, help="How many seeds to run.")]
 First = Annotated[int, typer.Option(help="The first of them.")]
 Short = Annotated[bool, typer.Option("--short", help="Small batches and few faults, as in the tests.")]
-Without = Annotated[list[str] | None, typer.Option(help=f"Leave out: {', '.join(sorted(EVERYTHING))}.")]
 Parallel = Annotated[int, typer.Option(min=1, help="Runs side by side, each on a stack of its own.")]
 Items = Annotated[int, typer.Option(min=100, help="Items of the batch.")]
 Keep = Annotated[Path, typer.Option(help="The folder for the evidence of violations.")]
@@ -39,7 +52,6 @@ def main(  # noqa: PLR0913 - the options of the command
     runs: Runs = 200,
     first: First = 1,
     short: Short = False,
-    without: Without = None,
     parallel: Parallel = 1,
     out: Out = RESULTS,
     keep: Keep = KEPT,
@@ -51,16 +63,15 @@ def main(  # noqa: PLR0913 - the options of the command
         return
     seeds = [seed] if seed is not None else range(first, first + runs)
     scale = SHORT if short else FULL
-    plans = [make_plan(number, scale, EVERYTHING - frozenset(without or ())) for number in seeds]
-    options = " --short" * short + "".join(f" --without {name}" for name in without or ())
+    plans = [make_plan(number, scale) for number in seeds]
     machine, rows = describe_machine("bench.chaos"), list[Row]()
 
     def done(result: Result) -> None:
-        rows.append(row(result))
+        rows.append(result.row())
         figures = " ".join(f"{name}={figure}" for name, figure in rows[-1].items() if name != "violations")
         console.print(f"{time.strftime('%H:%M:%S')} {figures}")
         if result.violations:
-            again = f"python -m bench.chaos --seed {result.plan.seed}{options}"
+            again = f"python -m bench.chaos --seed {result.plan.seed}{' --short' * short}"
             _print_violations(result.violations, f"evidence in {keep}; again: {again}")
         if seed is None:
             # After each run, so that an interrupted series leaves its results.
@@ -86,6 +97,54 @@ def _add(scenario: Callable[[Path, int], Coroutine[Any, Any, Row]], default: int
 def _print_violations(violations: list[str], more: str) -> None:
     for line in (*(f"violation: {violation}" for violation in violations), more):
         console.print(f"  {line}")
+
+
+def write_scenario(out: Path, verdict: Row, machine: Row) -> None:
+    """Write a scenario's row, with its machine, over its last one, and the table of all."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{SINGLE}.csv"
+    others = read_frame(out, SINGLE).to_dicts() if path.exists() else []
+    rows = [verdict | {name: machine[name] for name in _MACHINE}]
+    rows += [other for other in others if other["scenario"] != verdict["scenario"]]
+    as_frame(rows).sort("scenario").write_csv(path)
+    write_files(out, render(out))
+
+
+def render(folder: Path) -> dict[str, str]:
+    """Return the pages of the rows that there are."""
+    texts = {}
+    if (folder / f"{NAME}.csv").exists():
+        runs = read_frame(folder, NAME)
+        broken = runs.filter(pl.col("violations").is_not_null()).select("seed", _in_a_cell("violations"))
+        parts = [figures_table({name: (figure,) for name, figure in _totals(runs).items()})]
+        parts += [table(broken)] if broken.height else []
+        texts[f"{NAME}.md"] = as_page("Chaos runs", read_machine(folder, NAME), *parts)
+    if (folder / f"{SINGLE}.csv").exists():
+        rows = read_frame(folder, SINGLE).drop("date", "cores", "load_before")
+        texts[f"{SINGLE}.md"] = f"# Chaos scenarios\n\n{table(rows.with_columns(_in_a_cell('violations')))}\n"
+    return texts
+
+
+def _totals(runs: pl.DataFrame) -> dict[str, Any]:
+    faults: Counter[str] = Counter()
+    for cell in runs["faults"].drop_nulls():
+        faults.update({kind: int(times) for kind, times in (pair.split("=") for pair in cell.split())})
+    states = Counter(runs["state"].fill_null("nothing")).most_common()
+    sums = runs.select(pl.col(_SUMMED).sum()).row(0, named=True)
+    return {
+        "runs": runs.height,
+        "runs with a violation": runs["violations"].count(),
+        "ended as": ", ".join(f"{state} {times}" for state, times in states),
+        "redriven": runs["redriven"].sum(),
+        **{name.replace("_", " "): figure for name, figure in sums.items()},
+        "seconds, added up": float(runs["seconds"].sum()),
+        "faults": faults.total(),
+        **dict(sorted(faults.items())),
+    }
+
+
+def _in_a_cell(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.String).str.replace_all("|", "/", literal=True)
 
 
 for _scenario, _items in SCENARIOS.items():

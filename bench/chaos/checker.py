@@ -11,7 +11,6 @@ from bench.chaos.model import answer, can_succeed, word
 
 Entry = dict[str, Any]
 
-ENDED = frozenset({"done", "cancelled", "failed"})
 COLUMN = "item"
 NOT_RUN = "not run: "
 # The beginnings of the errors of items whose task brought no answer.

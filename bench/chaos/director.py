@@ -11,8 +11,7 @@ from multidict import CIMultiDict
 
 from bench.chaos.checker import Seen
 from bench.chaos.plan import GATEWAY_EVENTS, Step
-from bench.chaos.stage import restart
-from bench.chaos.user import User
+from bench.chaos.stage import User, restart
 from pipeline.local.openfaas.exchange import Answer, Exchange, proceed_unchanged
 from pipeline.local.openfaas.message_queue import Callback, Message
 

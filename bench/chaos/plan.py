@@ -73,8 +73,6 @@ class Scale:
 
 FULL = Scale(200, 2_000, 8)
 SHORT = Scale(60, 200, 2, {"CHAOS_LEASE": "1"})
-# The faults and requests that a plan can leave out.
-EVERYTHING = frozenset({"lose-redis", "pause", "redrive"})
 
 _SHARES = {
     **dict.fromkeys(("drop-callback", "drop-message"), 0.08),
@@ -109,11 +107,14 @@ _LAST = (
 _LARGE = 400
 # The most calls that a point in the middle waits for: some of these come a few times in a replica's life.
 _SELDOM = 2
-_OUTER = ("wipe-queue", "kill-pipeline", "kill-model", "refuse-enqueues", "restart-redis", "restart-s3")
+_OUTER = (
+    *("wipe-queue", "kill-pipeline", "kill-model", "refuse-enqueues", "restart-redis", "restart-s3"),
+    *("lose-redis", "pause"),
+)
 
 
-def make_plan(seed: int, scale: Scale = FULL, product: frozenset[str] = EVERYTHING) -> Plan:
-    """Draw a run from its seed; `product` is the part of EVERYTHING that it may use."""
+def make_plan(seed: int, scale: Scale = FULL) -> Plan:
+    """Draw a run from its seed."""
     dice = _Dice(seed)
     count = round(scale.least * (scale.most / scale.least) ** dice.random())
     deadly = dice.choice((0, 0, 1, 2))
@@ -137,9 +138,8 @@ def make_plan(seed: int, scale: Scale = FULL, product: frozenset[str] = EVERYTHI
     failing = ("redis:fail",) if shares.keys() & {"refuse-message", "lose-message"} else ()
     opening = dice.in_order(_OPENING, dice.choice((0, 0, 1, 2)))
     ending = dice.in_order((*_REDUCE, *(_IN_PARTS if large else _WHOLE), *_LAST), dice.choice((0, 1, 1, 2)))
-    middle = _middle(dice, (*_MIDDLE, *failing), product, scale.steps, tasks=-(-count // chunk))
-    redrive = "redrive" in product and dice.hits(0.25)
-    return Plan(seed, rows, options, by_key, [*opening, *middle, *ending], Rules(seed, shares), redrive)
+    middle = _middle(dice, (*_MIDDLE, *failing), scale.steps, tasks=-(-count // chunk))
+    return Plan(seed, rows, options, by_key, [*opening, *middle, *ending], Rules(seed, shares), dice.hits(0.25))
 
 
 class _Dice(random.Random):
@@ -155,11 +155,11 @@ class _Dice(random.Random):
         return sorted((self.inner(points, 1) for _ in range(number)), key=lambda step: points.index(step.event))
 
 
-def _middle(dice: _Dice, points: tuple[str, ...], product: frozenset[str], most: int, tasks: int) -> list[Step]:
+def _middle(dice: _Dice, points: tuple[str, ...], most: int, tasks: int) -> list[Step]:
     """Draw the steps of the middle: their counts add up to less than the batch has."""
     number = dice.randint(1, most)
     room = max(1, tasks * 3 // 4 // (number + 1))
-    steps = [step for _ in range(number) for step in _one_of_the_middle(dice, points, product, room)]
+    steps = [step for _ in range(number) for step in _one_of_the_middle(dice, points, room)]
     if dice.hits(0.15):
         steps.append(Step("cancel", dice.choice(("callback", "enqueue")), dice.randint(1, room)))
     elif dice.hits(0.2):
@@ -167,7 +167,7 @@ def _middle(dice: _Dice, points: tuple[str, ...], product: frozenset[str], most:
     return steps
 
 
-def _one_of_the_middle(dice: _Dice, points: tuple[str, ...], product: frozenset[str], room: int) -> list[Step]:
+def _one_of_the_middle(dice: _Dice, points: tuple[str, ...], room: int) -> list[Step]:
     """Draw a step, and for Redis without its data the faults of the recovery, or a pause meanwhile."""
     if dice.hits(0.4):
         # Counted by replica, so that half of what there is may pass by.
@@ -176,11 +176,11 @@ def _one_of_the_middle(dice: _Dice, points: tuple[str, ...], product: frozenset[
         event, room = dice.choice(points), 1
     else:
         event = dice.choice(GATEWAY_EVENTS)
-    fault = dice.choice([*_OUTER, *sorted(product & {"lose-redis", "pause"})])
+    fault = dice.choice(_OUTER)
     values = {"kill-pipeline": dice.randint(0, 2), "kill-model": dice.randint(0, 2), "refuse-enqueues": 5}
     steps = [Step(fault, event, dice.randint(1, room), values.get(fault, dice.choice((0.0, 0.3, 1.0))))]
     if fault == "lose-redis":
         steps += dice.in_order(_RECOVERY, dice.choice((0, 0, 1, 2)))
-        if "pause" in product and dice.hits(0.3):
+        if dice.hits(0.3):
             steps.append(Step("pause", "redis:restore", 1, dice.choice((0.0, 0.3))))
     return steps

@@ -7,6 +7,8 @@ call, which is then never made, or after it, so that its answer is lost. The fir
 CHAOS_LEASE, CHAOS_SEGMENT and CHAOS_PART shorten the leases, segments and parts of the pipeline.
 """
 
+import functools
+import hashlib
 import json
 import math
 import os
@@ -23,10 +25,10 @@ from botocore.exceptions import EndpointConnectionError
 from redis.asyncio.client import Pipeline, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-import pipeline
 from bench.kit.callbacks import watch_callbacks
 from pipeline.__main__ import main as serve
 from pipeline.ledger.redis.pipelining import Bundles
+from pipeline.ledger.scripts import read_scripts
 
 POINT = Path(os.environ["CHAOS_POINT"])
 
@@ -35,31 +37,26 @@ class Points:
     """The armed point: `{"number", "fault", "event", "count"}`, {} for none."""
 
     def __init__(self) -> None:
-        self._version = 0
+        self._version = self._seen = 0
         self._armed: dict[str, Any] = {}
-        self._seen = 0
 
     def reached(self, labels: tuple[str, ...]) -> str:
-        """Return the fault of this call, '' for none."""
-        try:
-            version = POINT.stat().st_mtime_ns
-        except FileNotFoundError:
-            return ""
+        """Return the fault of this call, '' for none; the file of a point that is taken tells the director."""
+        version = POINT.stat().st_mtime_ns if POINT.exists() else self._version
         if version != self._version:
             self._version, self._seen = version, 0
             self._armed = json.loads(POINT.read_text())
         if not self._armed or not _matches(self._armed["event"], labels):
             return ""
         self._seen += 1
-        return str(self._armed["fault"]) if self._seen == self._armed["count"] and self._take() else ""
-
-    def _take(self) -> bool:
-        """Take the point, which only one replica can: the file tells the director that it fired."""
+        if self._seen != self._armed["count"]:
+            return ""
         try:
             POINT.with_name(f"fired-{self._armed['number']}").touch(exist_ok=False)
         except FileExistsError:
-            return False
-        return True
+            # Another replica was first.
+            return ""
+        return str(self._armed["fault"])
 
 
 def _matches(event: str, labels: tuple[str, ...]) -> bool:
@@ -99,16 +96,8 @@ def _strike(fault: str, error: Exception) -> None:
 
 def guard_clients() -> None:
     """Guard Redis by command and script, S3 by operation and key, and the gateway by mode; no other request."""
-    names: dict[str, str] = {}
-    folder = Path(pipeline.__file__).parent / "ledger" / "lua"
-    bodies = {path.stem: path.read_text() for path in folder.glob("*.lua")}
+    names = {hashlib.sha1(source.text.encode()).hexdigest(): name for name, source in read_scripts().items()}
     gateway = urlsplit(os.environ["gateway_url"]).netloc  # noqa: SIM112
-    original = Redis.register_script
-
-    def register(self: Any, script: Any) -> Any:
-        registered = original(self, script)
-        names[registered.sha] = next((name for name, body in bodies.items() if str(script).endswith(body)), "script")
-        return registered
 
     def operation(name: str, parameters: dict[str, Any]) -> tuple[str, ...]:
         return "s3", name, str(parameters.get("Key") or parameters.get("Prefix") or "")
@@ -121,13 +110,8 @@ def guard_clients() -> None:
             return "gateway", "call", ""
         return "gateway", "enqueue", dict(options.get("headers") or {}).get("X-Mode", "")
 
-    def lost_redis() -> Exception:
-        return RedisConnectionError("Connection closed by server.")
-
-    def lost_s3() -> Exception:
-        return EndpointConnectionError(endpoint_url="chaos")
-
-    setattr(Redis, "register_script", register)  # noqa: B010 - mypy knows the method
+    lost_redis = functools.partial(RedisConnectionError, "Connection closed by server.")
+    lost_s3 = functools.partial(EndpointConnectionError, endpoint_url="chaos")
     guard(Bundles, "run", lambda command: ("redis", names.get(command[1], "script"), ""), lost_redis)
     guard(Redis, "execute_command", lambda *args, **_: ("redis", str(args[0]).lower(), ""), lost_redis)
     guard(Pipeline, "execute", lambda *_, **__: ("redis", "pipeline", ""), lost_redis)

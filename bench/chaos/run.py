@@ -2,20 +2,27 @@
 
 import asyncio
 import json
+import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from bench.chaos.checker import OK, Evidence, check
+from bench.chaos.checker import OK, Evidence, check, never_ran, time_was_up
 from bench.chaos.director import Director
 from bench.chaos.plan import Plan, Scale
-from bench.chaos.stage import Stage, stage
-from bench.chaos.user import User
-from pipeline.local.errors import LocalError
+from bench.chaos.stage import Stage, User, stage
+from bench.kit.callbacks import long_callbacks
+from bench.kit.leftovers import clean_within
+from bench.kit.stack import open_redis
+from pipeline.client import CallError
 
-# Of the stacks of one series: a port that is taken, a service that does not come back.
-MOST_BROKEN = 3
+# The sweep removes what a killed replica left, one lease later.
+CLEANED_WITHIN = 20.0
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -39,11 +46,34 @@ class Result:
         well = [seen.item for seen in self.evidence.seen if seen.kind == "call" and seen.status == OK]
         return max(0, len(well) - len(set(well)))
 
+    def row(self) -> Row:
+        """Return the run as a row; `faults` are `kind=times` with spaces between them."""
+        evidence = self.evidence
+        failures = evidence.entries("failures")
+        never = sum(map(never_ran, failures))
+        return {
+            "seed": self.plan.seed,
+            "items": len(self.plan.rows),
+            "steps_planned": len(self.plan.steps),
+            "steps_fired": len(self.fired),
+            "faults": " ".join(f"{kind}={times}" for kind, times in sorted(self.faults.items())),
+            "state": evidence.status.get("state"),
+            "succeeded": evidence.status.get("succeeded"),
+            "failed": len(failures) - never,
+            "time_up": sum(time_was_up(entry, self.plan.options["timeout"]) for entry in failures),
+            "never_run": never,
+            "generations": evidence.status.get("generation", 0) + 1,
+            "redriven": int(self.first is not None),
+            "model_calls": len(evidence.calls),
+            "repeated_calls": self.repeated,
+            "seconds": round(self.seconds, 1),
+            "violations": " | ".join(self.violations) or None,
+        }
+
 
 async def run(stage: Stage, plan: Plan, name: str, keep: Path) -> Result:
     """Run a plan under the batch id `name`; the evidence of violations goes into `keep`/`name`."""
     await stage.reset()
-    marks = {log: log.stat().st_size for log in stage.stack.directory.glob("*.log")}
     user = User(stage, name, plan)
     await user.prepare()
     director = Director(user)
@@ -64,9 +94,10 @@ async def run(stage: Stage, plan: Plan, name: str, keep: Path) -> Result:
     seconds = time.monotonic() - started
     result = Result(plan, evidence, director.fired, dict(director.faults), seconds, violations, first)
     if result.violations:
-        _keep(user, result, keep / name, marks)
+        _keep(user, result, keep / name)
         # A batch that hangs would disturb the next run.
-        await stage.ask("cancel", headers={}, batch=name)
+        with suppress(CallError):
+            await user.batch.cancel()
     stage.stack.gateway.wipe_queue()
     return result
 
@@ -82,52 +113,50 @@ async def _follow(user: User, director: Director, begun: int = 0) -> Evidence:
         problems=tuple(user.problems),
         begun=begun,
     )
-    return await user.stage.gather(user.batch, known)
+    return await _gather(user.stage, user.batch.id, known)
 
 
-def _keep(user: User, result: Result, folder: Path, marks: dict[Path, int]) -> None:
-    """Write the run, and what the logs have had since their marks, into a folder."""
+async def _gather(stage: Stage, batch: str, known: Evidence) -> Evidence:
+    """Read S3, Redis and the logs of an ended batch, as soon as nothing is left or the time is over."""
+    async with stage.bucket() as bucket, open_redis(stage.stack) as redis:
+        summary = json.loads(await bucket.get(f"{batch}.json") or b"null")
+        left = tuple(await clean_within(CLEANED_WITHIN, bucket, redis, batch))
+        known = known.but(summary=summary, left=left)
+        keys = [entry["resultRef"] for entry in known.entries("results") if entry.get("resultRef")]
+        objects = {key: await bucket.get(key) or b"" for key in keys}
+        later = json.loads(await bucket.get(f"{batch}.json") or b"null")
+    log = stage.folder / "calls.ndjson"
+    calls = [tuple(json.loads(line)) for line in (log.read_text() if log.exists() else "").splitlines()]
+    callbacks = tuple(long_callbacks(stage.folder / "callbacks"))
+    return known.but(later=later, objects=objects, calls=calls, callbacks=callbacks)
+
+
+def _keep(user: User, result: Result, folder: Path) -> None:
+    """Write the run, and the logs of its stack, into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     evidence = asdict(result.evidence) | {"objects": sorted(result.evidence.objects)}
-    documents = {"plan": asdict(result.plan), "fired": result.fired, "requests": user.requests, **evidence}
+    documents = {"plan": asdict(result.plan), "fired": result.fired, **evidence}
     for name, document in {**documents, "violations": result.violations}.items():
         (folder / f"{name}.json").write_text(json.dumps(document, indent=1))
     for file in user.stage.stack.directory.glob("*.log"):
-        (folder / file.name).write_bytes(file.read_bytes()[marks.get(file, 0) :])
+        shutil.copy(file, folder)
 
 
 async def run_all(
     plans: Sequence[Plan], scale: Scale, parallel: int, keep: Path, done: Callable[[Result], None]
 ) -> None:
-    """Run the plans on `parallel` stacks; a run whose stack breaks is begun again on another.
-
-    Raises LocalError or TimeoutError when several break.
-    """
+    """Run the plans on `parallel` stacks; raises LocalError, or TimeoutError for one that breaks."""
     waiting = list(reversed(plans))
-    broken: list[str] = []
-
-    async def on_one_stack() -> None:
-        async with stage(scale.settings) as one:
-            while waiting:
-                plan = waiting.pop()
-                try:
-                    result = await run(one, plan, f"chaos-{plan.seed}", keep)
-                except (LocalError, TimeoutError):
-                    waiting.append(plan)
-                    raise
-                done(result)
-                if result.violations:
-                    # What is left of the batch could disturb the next one.
-                    return
 
     async def work() -> None:
         while waiting:
-            try:
-                await on_one_stack()
-            except (LocalError, TimeoutError) as error:
-                print(f"a stack broke: {error}")
-                broken.append(str(error))
-                if len(broken) > MOST_BROKEN:
-                    raise
+            async with stage(scale.settings) as one:
+                violations: list[str] = []
+                # What is left of a batch with violations could disturb the next one.
+                while waiting and not violations:
+                    plan = waiting.pop()
+                    result = await run(one, plan, f"chaos-{plan.seed}", keep)
+                    violations = result.violations
+                    done(result)
 
     await asyncio.gather(*(work() for _ in range(min(parallel, len(plans)))))

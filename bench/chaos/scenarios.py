@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.chaos.plan import Plan, Rules, Step
-from bench.chaos.report import Row, row
-from bench.chaos.run import Result, run
+from bench.chaos.run import Result, Row, run
 from bench.chaos.stage import FOREIGN_SECONDS, SILENCE, TASK_TIMEOUT, stage
 
 OPTIONS = {"window": 128, "concurrency": 8, "attempts": 3, "timeout": 1, "deadline": 1_800, "inline_limit": 65_536}
@@ -98,6 +97,6 @@ def _verdict(result: Result, name: str, text: str, *bounds: Bound) -> Row:
         for what, figure, least, most in (fired, *bounds)
         if not least <= figure <= most
     ]
-    figures = {column: row(result)[column] for column in ("items", "seconds", "model_calls", "repeated_calls")}
+    figures = {column: result.row()[column] for column in ("items", "seconds", "model_calls", "repeated_calls")}
     violations = " | ".join([*result.violations, *outside]) or None
     return {"scenario": name, **figures, "text": text, "violations": violations}

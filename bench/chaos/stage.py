@@ -1,23 +1,25 @@
-"""The stack of chaos runs: one local stack for many runs, whose services can be killed."""
+"""The stack of chaos runs, whose services can be killed, and the user of a batch."""
 
 import asyncio
 import contextlib
-import json
 import shutil
 import sys
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from bench.chaos.checker import Evidence
-from bench.kit.callbacks import LOG, long_callbacks
-from bench.kit.leftovers import clean_within
+from bench.chaos.checker import COLUMN
+from bench.chaos.plan import Plan
+from bench.kit.callbacks import LOG
 from bench.kit.machine import ROOT
 from bench.kit.stack import open_redis
+from pipeline.client import CallError, Pipeline, RefusedError
 from pipeline.local.demo.bucket import Bucket
 from pipeline.local.errors import ServiceStartError
 from pipeline.local.openfaas.functions import FunctionSpec
@@ -28,11 +30,13 @@ from pipeline.local.stack import LocalStack, local_stack
 MODEL = "model"
 TASK_TIMEOUT = 2.0
 SILENCE = 2.5
-# The sweep removes what a killed replica left, one lease later.
-CLEANED_WITHIN = 20.0
 # How long one message of another function holds a worker.
 FOREIGN_SECONDS = 10.0
-REQUEST = aiohttp.ClientTimeout(total=30)
+# Twenty silences without any progress.
+HANG = 60.0
+LIMIT = 400.0
+POLL = 0.1
+PROGRESS = ("state", "generation", "succeeded", "failed", "settled")
 SETTINGS = {
     "sweep_interval": "0.2",
     "task_timeout": f"{TASK_TIMEOUT:g}",
@@ -52,17 +56,9 @@ class Stage:
     """
 
     stack: LocalStack
+    pipeline: Pipeline
     http: aiohttp.ClientSession
     folder: Path
-
-    async def ask(self, mode: str, *, body: bytes = b"", headers: Mapping[str, str], **query: str) -> tuple[int, Any]:
-        """Call the pipeline in a mode; returns the status, 0 without an answer, and the document."""
-        url, headers = f"{self.stack.gateway_url}/function/pipeline", {"X-Mode": mode, **headers}
-        try:
-            async with self.http.post(url, params=query, data=body, headers=headers, timeout=REQUEST) as answer:
-                return answer.status, await answer.json(content_type=None) if await answer.read() else None
-        except (aiohttp.ClientError, TimeoutError, ValueError):
-            return 0, None
 
     @contextlib.asynccontextmanager
     async def bucket(self) -> AsyncIterator[Bucket]:
@@ -85,20 +81,6 @@ class Stage:
     def heal(self) -> None:
         """Switch on the `switch` items: they succeed from now on."""
         (self.folder / "switch").touch()
-
-    async def gather(self, batch: str, known: Evidence) -> Evidence:
-        """Read S3, Redis and the logs of an ended batch, as soon as nothing is left or the time is over."""
-        async with self.bucket() as bucket, open_redis(self.stack) as redis:
-            summary = json.loads(await bucket.get(f"{batch}.json") or b"null")
-            left = tuple(await clean_within(CLEANED_WITHIN, bucket, redis, batch))
-            known = known.but(summary=summary, left=left)
-            keys = [entry["resultRef"] for entry in known.entries("results") if entry.get("resultRef")]
-            objects = {key: await bucket.get(key) or b"" for key in keys}
-            later = json.loads(await bucket.get(f"{batch}.json") or b"null")
-        log = self.folder / "calls.ndjson"
-        calls = [tuple(json.loads(line)) for line in (log.read_text() if log.exists() else "").splitlines()]
-        callbacks = tuple(long_callbacks(self.folder / "callbacks"))
-        return known.but(later=later, objects=objects, calls=calls, callbacks=callbacks)
 
     async def hold_queue(self, messages: int) -> None:
         """Put messages of another function at the end of the queue."""
@@ -124,6 +106,80 @@ class Stage:
         self.stack.redis_service.kill()
         shutil.rmtree(folder / "appendonlydir")
         await restart(self.stack.redis_service, pause)
+
+
+class User:
+    """Submits a batch and follows it; `problems` are the answers that must not be."""
+
+    def __init__(self, stage: Stage, batch: str, plan: Plan) -> None:
+        self.stage, self.plan, self.batch = stage, plan, stage.pipeline.batch(batch)
+        self.problems: list[str] = []
+        self.stopped = self.cancelled = False
+        self._source: bytes | str = "".join(f"{row}\n" for row in (COLUMN, *plan.rows)).encode()
+
+    async def prepare(self) -> None:
+        """Put the rows under the key that the submission names."""
+        if self.plan.by_key and isinstance(self._source, bytes):
+            key = f"chaos/{self.batch.id}.csv"
+            async with self.stage.bucket() as bucket:
+                await bucket.put(key, self._source)
+            self._source = key
+
+    async def submit(self) -> None:
+        """Submit the batch; the same id and specification are the same batch."""
+        options: Any = self.plan.options
+        try:
+            await self.stage.pipeline.submit(self._source, batch_id=self.batch.id, **options)
+        except CallError as error:
+            self.problems.append(f"the submission: {error}")
+
+    async def cancel(self) -> None:
+        """Cancel the batch."""
+        self.stopped = True
+        self.cancelled = await self._insist(self.batch.cancel)
+
+    async def pause(self, seconds: float) -> None:
+        """Pause the batch for a while."""
+        await self._insist(self.batch.pause)
+        await asyncio.sleep(seconds)
+        await self._insist(self.batch.resume)
+
+    async def redrive(self) -> None:
+        """Run the failed items again; where there are none, the batch stays as it ended."""
+        if await self._insist(self.batch.redrive):
+            self.stopped = self.cancelled = False
+
+    async def _insist(self, control: Callable[[], Awaitable[bool | None]]) -> bool:
+        """Control the batch until that is accepted, or the batch has ended; returns whether it had an effect."""
+        deadline = time.monotonic() + HANG
+        while True:
+            try:
+                return await control() is not False
+            except RefusedError as error:
+                if (await self.batch.status()).over:
+                    return False
+                if time.monotonic() > deadline:
+                    self.problems.append(str(error))
+                    return False
+            await asyncio.sleep(POLL)
+
+    async def follow(self) -> dict[str, Any]:
+        """Return the status once the batch has ended, or has stood still for long."""
+        started = changed = time.monotonic()
+        last: tuple[Any, ...] = ()
+        status: dict[str, Any] = {}
+        try:
+            async for read in self.batch.follow(POLL):
+                status, now = msgspec.to_builtins(read), time.monotonic()
+                progress = tuple(status[name] for name in PROGRESS)
+                if progress != last:
+                    last, changed = progress, now
+                if not read.over and (now - changed > HANG or now - started > LIMIT):
+                    self.problems.append(f"it hangs after {now - started:.0f} s: {status}")
+                    break
+        except CallError as error:
+            self.problems.append(f"an accepted batch has no status: {error}")
+        return status
 
 
 async def restart(service: Service, pause: float) -> None:
@@ -154,4 +210,6 @@ async def stage(
         await stack.add_function(FunctionSpec(MODEL, command, {"PYTHONPATH": str(ROOT), **model}, replicas=2))
         points = {"CHAOS_POINT": str(folder / "point"), LOG: str(folder / "callbacks")}
         await stack.add_pipeline(2, {**SETTINGS, **points, **(settings or {})}, module="bench.chaos.replica")
-        yield Stage(stack, await enter(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))), folder)
+        pipeline = await enter(Pipeline(stack.gateway_url, patience=HANG))
+        http = await enter(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        yield Stage(stack, pipeline, http, folder)

@@ -4,9 +4,9 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from bench.chaos.__main__ import render, write_scenario
 from bench.chaos.checker import Evidence, Seen
 from bench.chaos.plan import SHORT, make_plan
-from bench.chaos.report import render, row, write_scenario
 from bench.chaos.run import Result
 from bench.kit.results import publish_rows
 from tests.rigs.bench.machine import MACHINE
@@ -32,14 +32,14 @@ def result(seed: int, violations: list[str]) -> Result:
 
 
 def test_a_run_is_a_row() -> None:
-    found = row(result(3, ["counts: wrong"]))
+    found = result(3, ["counts: wrong"]).row()
     named = ("seed", "faults", "state", "succeeded", "failed", "time_up", "never_run", "generations", "model_calls")
     assert [found[name] for name in named] == [3, "drop-callback=3 wipe-queue=1", "cancelled", 2, 2, 1, 1, 2, 2]
     assert (found["repeated_calls"], found["seconds"], found["violations"]) == (1, 12.3, "counts: wrong")
 
 
 def test_runs_are_added_up(tmp_path: Path) -> None:
-    rows = [row(result(2, [])), row(result(4, ["counts: wrong | or not"]))]
+    rows = [result(2, []).row(), result(4, ["counts: wrong | or not"]).row()]
     publish_rows(tmp_path, MACHINE, {"chaos": rows}, render)
     text = (tmp_path / "chaos.md").read_text()
     for line in (
