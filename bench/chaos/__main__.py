@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from bench.chaos.plan import FULL, SHORT, make_plan
+from bench.chaos.plan import make_plan
 from bench.chaos.run import Result, Row, run_all
 from bench.chaos.scenarios import SCENARIOS
+from bench.chaos.stage import SHORT
 from bench.kit.cli import Out, new_app, new_console, run_to_end
 from bench.kit.machine import RESULTS, ROOT, describe_machine
 from bench.kit.results import (
@@ -62,8 +63,7 @@ def main(  # noqa: PLR0913 - the options of the command
     if context.invoked_subcommand:
         return
     seeds = [seed] if seed is not None else range(first, first + runs)
-    scale = SHORT if short else FULL
-    plans = [make_plan(number, scale) for number in seeds]
+    plans = [make_plan(number, short=short) for number in seeds]
     machine, rows = describe_machine("bench.chaos"), list[Row]()
 
     def done(result: Result) -> None:
@@ -77,7 +77,7 @@ def main(  # noqa: PLR0913 - the options of the command
             # After each run, so that an interrupted series leaves its results.
             publish_rows(out, machine, {NAME: sorted(rows, key=lambda one: int(one["seed"]))}, render)
 
-    run_to_end(run_all(plans, scale, parallel, keep, done))
+    run_to_end(run_all(plans, parallel, keep, done, **(SHORT if short else {})))
     if any(one["violations"] for one in rows):
         raise typer.Exit(1)
 

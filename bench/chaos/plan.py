@@ -58,22 +58,6 @@ class Plan:
     redrive: bool = False
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How large a run is: items from `least` to `most`, and at most `steps` ordered faults in the middle.
-
-    `settings` are the pipeline's, over those of every stage.
-    """
-
-    least: int
-    most: int
-    steps: int
-    settings: dict[str, str] = field(default_factory=dict)
-
-
-FULL = Scale(200, 2_000, 8)
-SHORT = Scale(60, 200, 2, {"CHAOS_LEASE": "1"})
-
 _SHARES = {
     **dict.fromkeys(("drop-callback", "drop-message"), 0.08),
     **dict.fromkeys(("repeat-callback", "repeat-message", "delay-callback", "delay-message"), 0.15),
@@ -113,10 +97,11 @@ _OUTER = (
 )
 
 
-def make_plan(seed: int, scale: Scale = FULL) -> Plan:
-    """Draw a run from its seed."""
+def make_plan(seed: int, *, short: bool = False) -> Plan:
+    """Draw a run from its seed: 200 to 2,000 items and up to 8 faults in the middle, or few of both."""
     dice = _Dice(seed)
-    count = round(scale.least * (scale.most / scale.least) ** dice.random())
+    least, most, faults = (60, 200, 2) if short else (200, 2_000, 8)
+    count = round(least * (most / least) ** dice.random())
     deadly = dice.choice((0, 0, 1, 2))
     large = count >= _LARGE and dice.hits(0.3)
     rows = make_items(dice, count, dice.choice((0.0, 0.03, 0.1)), deadly)
@@ -138,7 +123,7 @@ def make_plan(seed: int, scale: Scale = FULL) -> Plan:
     failing = ("redis:fail",) if shares.keys() & {"refuse-message", "lose-message"} else ()
     opening = dice.in_order(_OPENING, dice.choice((0, 0, 1, 2)))
     ending = dice.in_order((*_REDUCE, *(_IN_PARTS if large else _WHOLE), *_LAST), dice.choice((0, 1, 1, 2)))
-    middle = _middle(dice, (*_MIDDLE, *failing), scale.steps, tasks=-(-count // chunk))
+    middle = _middle(dice, (*_MIDDLE, *failing), faults, tasks=-(-count // chunk))
     return Plan(seed, rows, options, by_key, [*opening, *middle, *ending], Rules(seed, shares), dice.hits(0.25))
 
 

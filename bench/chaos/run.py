@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.chaos.checker import OK, Evidence, check, never_ran, time_was_up
 from bench.chaos.director import Director
-from bench.chaos.plan import Plan, Scale
+from bench.chaos.plan import Plan
 from bench.chaos.stage import Stage, User, stage
 from bench.kit.callbacks import long_callbacks
 from bench.kit.leftovers import clean_within
@@ -85,7 +85,8 @@ async def run(stage: Stage, plan: Plan, name: str, keep: Path) -> Result:
         violations, first = check(evidence), None
         if plan.redrive and not violations:
             first = evidence
-            stage.heal()
+            # The `switch` items succeed from now on.
+            (stage.folder / "switch").touch()
             await user.redrive()
             evidence = await _follow(user, director, begun=first.status["generation"] + 1)
             violations = [f"after the redrive: {violation}" for violation in check(evidence)]
@@ -143,14 +144,14 @@ def _keep(user: User, result: Result, folder: Path) -> None:
 
 
 async def run_all(
-    plans: Sequence[Plan], scale: Scale, parallel: int, keep: Path, done: Callable[[Result], None]
+    plans: Sequence[Plan], parallel: int, keep: Path, done: Callable[[Result], None], **settings: str
 ) -> None:
-    """Run the plans on `parallel` stacks; raises LocalError, or TimeoutError for one that breaks."""
+    """Run the plans on `parallel` stacks with these settings; raises LocalError or TimeoutError for one that breaks."""
     waiting = list(reversed(plans))
 
     async def work() -> None:
         while waiting:
-            async with stage(scale.settings) as one:
+            async with stage(settings) as one:
                 violations: list[str] = []
                 # What is left of a batch with violations could disturb the next one.
                 while waiting and not violations:

@@ -37,6 +37,8 @@ HANG = 60.0
 LIMIT = 400.0
 POLL = 0.1
 PROGRESS = ("state", "generation", "succeeded", "failed", "settled")
+# A short run meets several leases in its time.
+SHORT = {"CHAOS_LEASE": "1"}
 SETTINGS = {
     "sweep_interval": "0.2",
     "task_timeout": f"{TASK_TIMEOUT:g}",
@@ -77,10 +79,6 @@ class Stage:
                 shutil.rmtree(path)
             elif path.name != "point":
                 path.unlink()
-
-    def heal(self) -> None:
-        """Switch on the `switch` items: they succeed from now on."""
-        (self.folder / "switch").touch()
 
     async def hold_queue(self, messages: int) -> None:
         """Put messages of another function at the end of the queue."""

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from bench.chaos.plan import SHORT, make_plan
+from bench.chaos.plan import make_plan
 from bench.chaos.run import Result, run, run_all
-from bench.chaos.stage import Stage, stage
+from bench.chaos.stage import SHORT, Stage, stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -25,16 +25,16 @@ async def chaos() -> AsyncIterator[Stage]:
 
 @pytest.mark.attack
 async def test_batches_under_faults_keep_every_promise(tmp_path: Path) -> None:
-    plans = [make_plan(seed, SHORT) for seed in SEEDS]
+    plans = [make_plan(seed, short=True) for seed in SEEDS]
     results: list[Result] = []
-    await run_all(plans, SHORT, SIDE_BY_SIDE, tmp_path, results.append)
+    await run_all(plans, SIDE_BY_SIDE, tmp_path, results.append, **SHORT)
     assert {result.plan.seed for result in results} == set(SEEDS)
     broken = {result.plan.seed: result.violations for result in results if result.violations}
     assert broken == {}
 
 
 async def test_seed_makes_the_same_faults_in_the_same_order(chaos: Stage, tmp_path: Path) -> None:
-    plan = make_plan(125, SHORT)
+    plan = make_plan(125, short=True)
     fired = []
     for name in ("first", "second"):
         result = await run(chaos, plan, name, tmp_path)

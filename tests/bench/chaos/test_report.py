@@ -6,14 +6,14 @@ from typing import Any
 
 from bench.chaos.__main__ import render, write_scenario
 from bench.chaos.checker import Evidence, Seen
-from bench.chaos.plan import SHORT, make_plan
+from bench.chaos.plan import make_plan
 from bench.chaos.run import Result
 from bench.kit.results import publish_rows
 from tests.rigs.bench.machine import MACHINE
 
 
 def result(seed: int, violations: list[str]) -> Result:
-    plan = make_plan(seed, SHORT)
+    plan = make_plan(seed, short=True)
     entries: list[dict[str, Any]] = [
         {"item": "good 1", "statusCode": 503, "result": "busy"},
         {"item": "good 2", "statusCode": 504, "result": "no reply within 0.2 s"},
