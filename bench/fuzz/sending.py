@@ -64,9 +64,10 @@ class Sender:
         except (NoAnswerError, requests.RequestException) as error:
             wrong = [f"no answer: {str(error)[:300]}"]
             self.seen.unanswered += 1
-        text = repr(step)
-        shown = text if len(text) < SHOWN else f"{text[:1000]}...{text[-300:]}"
-        self.seen.violations += [f"{problem}: {shown}" for problem in wrong]
+        if wrong:
+            text = repr(step)
+            shown = text if len(text) < SHOWN else f"{text[:1000]}...{text[-300:]}"
+            self.seen.violations += [f"{problem}: {shown}" for problem in wrong]
 
     def _call(self, step: Call) -> list[str]:
         number = next(self.seen.numbers) if step.batch == FRESH else 0
