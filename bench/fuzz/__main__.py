@@ -17,6 +17,7 @@ from bench.kit.machine import RESULTS, ROOT, describe_machine
 from bench.kit.results import as_page, figures_table, publish_rows, read_frame, read_machine, table
 
 NAME = "fuzz"
+BROKEN = 500
 KEPT = ROOT / "build" / "fuzz"
 
 Minutes = Annotated[float, typer.Option(min=0, help="For how long new conversations are begun.")]
@@ -61,9 +62,7 @@ def figures(seen: Seen) -> dict[str, Any]:
 
 
 def render(folder: Path) -> dict[str, str]:
-    """Return the page: the run, its answers by operation and status, and its violations."""
-    if not (folder / f"{NAME}.csv").exists():
-        return {}
+    """Return the page: the run, its answers by operation and status, and its violations; and its line of README.md."""
     answers, run = read_frame(folder, NAME), read_machine(folder, NAME)
     shown = {
         "conversations": run["conversations"],
@@ -80,7 +79,9 @@ def render(folder: Path) -> dict[str, str]:
         table(wide.with_columns(pl.sum_horizontal(pl.exclude("operation")).alias("all"))),
         *(f"- violation: `{violation}`" for violation in run["violations"]),
     ]
-    return {f"{NAME}.md": as_page("Hostile requests", run, *parts)}
+    broken = answers.filter(pl.col("status") == BROKEN)["answers"].sum()
+    attack = f"{shown['answers']:,} answers, {broken:,} of them {BROKEN}"
+    return {f"{NAME}.md": as_page("Hostile requests", run, *parts), "attack": attack}
 
 
 if __name__ == "__main__":
