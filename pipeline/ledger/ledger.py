@@ -42,6 +42,8 @@ REDUCE_LEASE = 30.0
 SEGMENT_OUTCOMES = 1_000
 SEGMENT_BYTES = 8 * MIB
 LOSSES_ALLOWED = 5
+# A queue that answers sooner as a rule is looked at when no answer comes for so long.
+QUICKEST = 5.0
 FIRST_CALLS = 10
 MOST_RELEASES = 100
 
@@ -227,6 +229,7 @@ class Ledger:
         """
         times = {
             "silence": silence,
+            "quickest": QUICKEST,
             "worker_retries": worker_retries,
             "shortest": shortest,
             "duty_lease": DUTY_LEASE,

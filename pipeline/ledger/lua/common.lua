@@ -182,7 +182,8 @@ local function start_generation(tasks)
   call('HSET', LEDGER, 'tasks', tasks, 'next', 0, 'segments', 0, 'bytes', 0, 'pending', 0, 'trimmed', 0, 'cut', 0,
     'not_found', 0, 'heard', 0, 'heard_at', now, 'mark', 0, 'mark_at', now, 'probed_at', now, 'not_before', now,
     'first_at', now, 'owner', '', 'lease_until', 0)
-  call('HDEL', LEDGER, 'trouble', 'paced_at', 'completed', 'ended', 'begun', 'excused')
+  call('HDEL', LEDGER, 'trouble', 'paced_at', 'completed', 'ended', 'begun', 'excused', 'delay', 'doubt_at', 'proven_at',
+    'probes')
   -- The whole bitmap at once: no settle makes it longer.
   if tasks > 0 then call('SETBIT', SETTLED, tasks - 1, 0) end
 end

@@ -11,4 +11,9 @@ for _, task in ipairs(tasks) do
     call('ZADD', DUE, now + backoff, 't:' .. task)
   end
 end
+-- The queue may have been restarted, and may have lost what it held.
+if state == 'running' then
+  call('HSET', LEDGER, 'doubt_at', now)
+  call('HDEL', LEDGER, 'proven_at', 'probes')
+end
 set_expiry()

@@ -39,6 +39,10 @@
 -- @field mark                   us      `heard` at the time `mark_at`: tasks released before are lost if still silent
 -- @field mark_at                us
 -- @field probed_at              us      when a task was last released to see whether the queue still delivers
+-- @field delay                  us      that answers take from their release: the longest, forgotten by a tenth an answer
+-- @field doubt_at               us      tasks released before are in doubt: the queue may have lost their messages
+-- @field proven_at              us      when it was seen that a task released after `doubt_at` was answered
+-- @field probes                 int     times that tasks in doubt were released again, before that
 -- @field succeeded              int     items
 -- @field failed                 int     items
 -- @field retried                int     tasks and items that ran again

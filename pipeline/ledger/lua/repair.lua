@@ -1,6 +1,7 @@
 -- The sweep of one batch: take over what is overdue, find what is lost, keep the deadline.
 -- @arg silence         us     after which a message that a worker took must have been answered
 -- @arg worker_retries  us     for which the queue-worker may repeat a direct call, which lengthens that silence
+-- @arg quickest        us     after which a queue that usually answers sooner is in doubt
 -- @arg duty_lease      us     after which others may take over what this hands out
 -- @arg losses_allowed  int    of a task
 -- @arg most_releases   int    in one sweep
@@ -39,6 +40,7 @@ if (state == 'running' or state == 'paused') and now > tonumber(deadline_at) the
   state, closing_at = 'closing', now
 end
 
+local PROBES, DIRECT_SILENT, MOST_IN_DOUBT = 4, 16, 1000
 local released, exhausted, lost = {}, {}, 0
 local function release(task)
   call('ZADD', INFLIGHT, now, task)
@@ -62,10 +64,57 @@ local function declare_lost(task)
 end
 
 -- A batch that is closing waits for no repeated call.
-local closing_silence = silence
-if get('direct') == '1' then silence = silence + worker_retries end
+local closing_silence, is_direct = silence, get('direct') == '1'
+if is_direct then silence = silence + worker_retries end
+
+-- Tasks that were released before a time and that no replica is known to run, the oldest first.
+local function tasks_without_run(before)
+  local tasks = {}
+  for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, '-inf', before, 'LIMIT', 0, MOST_IN_DOUBT)) do
+    if tonumber(call('HGET', ATTEMPTS, 'r:' .. task) or 0) <= now then tasks[#tasks + 1] = task end
+  end
+  return tasks
+end
+-- The queue is in doubt when it refused a release, or when no answer comes for longer than usual. Then some tasks are
+-- released again. Once a task that was released later is answered, the queue has delivered all that it still had: what
+-- is silent then is lost.
+local function look_for_losses_of_the_queue()
+  local delay, doubt_at, proven_at, probes = get('delay', 'doubt_at', 'proven_at', 'probes')
+  local usual = delay and math.max(tonumber(quickest), 2 * delay) or silence
+  if usual >= silence or (is_direct and tonumber(worker_retries) > 0) then return end
+  -- A direct call leaves no lease: a few silent ones may be slow, many are not.
+  local least = is_direct and DIRECT_SILENT or 1
+  if not doubt_at and now - heard_at >= usual and tasks_without_run(now - usual)[least] then
+    -- Before the releases of this script.
+    doubt_at = now - 1
+    call('HSET', LEDGER, 'doubt_at', doubt_at)
+  end
+  if not doubt_at then return end
+  if tonumber(heard) <= tonumber(doubt_at) then
+    local newer = call('ZCOUNT', INFLIGHT, '(' .. doubt_at, '+inf')
+    if newer > 0 and now - probed_at < math.min(silence, usual * 2 ^ (probes or 0)) then return end
+    call('HSET', LEDGER, 'probed_at', now)
+    call('HINCRBY', LEDGER, 'probes', 1)
+    probed_at = now
+    for place, task in ipairs(tasks_without_run(now)) do
+      if place > PROBES then break end
+      call('HINCRBY', ATTEMPTS, task, 1)
+      lost = lost + 1
+      release(task)
+    end
+  elseif not proven_at then
+    call('HSET', LEDGER, 'proven_at', now)
+  elseif now - proven_at >= usual then
+    -- A lease says nothing here: the run may have ended, and its callback be lost.
+    for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, '-inf', '(' .. doubt_at, 'LIMIT', 0, most_releases)) do
+      declare_lost(task)
+    end
+    if #released < most_releases then call('HDEL', LEDGER, 'doubt_at', 'proven_at', 'probes') end
+  end
+end
 
 if state == 'running' then
+  look_for_losses_of_the_queue()
   -- Lost by evidence: released before a task that was answered one silence ago, and silent since.
   if now - mark_at >= silence then
     for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, '-inf', '(' .. mark, 'LIMIT', 0, most_releases)) do

@@ -95,6 +95,10 @@ local released_at = 0
 if (call('HGET', ATTEMPTS, task) or '0') == attempt then released_at = tonumber(call('ZSCORE', INFLIGHT, task) or 0) end
 drop_task(task)
 call('HSET', LEDGER, 'heard', math.max(released_at, tonumber(heard)), 'heard_at', now)
+if released_at > 0 then
+  local recent = math.floor(0.9 * (call('HGET', LEDGER, 'delay') or 0))
+  call('HSET', LEDGER, 'delay', string.format('%d', math.max(now - released_at, recent)))
+end
 call('HINCRBY', LEDGER, 'succeeded', succeeded)
 call('HINCRBY', LEDGER, 'failed', failed)
 local remaining = call('DECR', REMAINING)

@@ -34,6 +34,12 @@ class Round:
     heard: Moment = (0, 0)
     mark: Moment = (0, 0)
     heard_at: float = 0
+    heard_us: int = 0
+    delay: int | None = None
+    doubt: Moment | None = None
+    proven_us: int | None = None
+    probes: int = 0
+    probed_us: int = 0
     mark_at: float = 0
     probed_at: float = 0
     not_before: float = 0

@@ -1,11 +1,13 @@
 """The sweep in plain Python: overdue duties are taken over, lost tasks run again."""
 
-from pipeline.ledger.ledger import LOSSES_ALLOWED
+from pipeline.ledger.ledger import LOSSES_ALLOWED, QUICKEST
 from pipeline.ledger.replies import Repairs
 from pipeline.ledger.scripts import DUTY_LEASE
 from pipeline.ledger.states import ACTIVE
 from tests.model.reference.batch import SILENCE, WINDOW_EXCESS
 from tests.model.reference.notices import NoticeReference
+
+PROBES = 4
 
 
 class SweepReference(NoticeReference):
@@ -24,6 +26,7 @@ class SweepReference(NoticeReference):
         exhausted: list[int] = []
         lost = 0
         if batch.state == "running":
+            self._look_for_losses_of_the_queue(released, exhausted)
             self._find_lost(released, exhausted)
             self._look_for_runs(released, exhausted)
             lost = len(released)
@@ -47,6 +50,38 @@ class SweepReference(NoticeReference):
             lost=lost,
         )
 
+    def _without_run(self, before: int) -> list[int]:
+        """Tasks released by then that no replica is known to run, the oldest first."""
+        now = self.batch.round
+        oldest = sorted(now.in_flight, key=lambda task: (now.in_flight[task], str(task)))
+        idle = [task for task in oldest if task not in now.runs or now.runs[task][1] <= self.now()]
+        return [task for task in idle if self.microseconds(now.in_flight[task]) <= before]
+
+    def _look_for_losses_of_the_queue(self, released: list[tuple[int, int]], exhausted: list[int]) -> None:
+        """No answer for longer than usual, or a refusal, puts older tasks in doubt; a newer answer proves them lost."""
+        now, at = self.batch.round, self.microseconds()
+        usual = round(SILENCE * 1e6) if now.delay is None else max(round(QUICKEST * 1e6), 2 * now.delay)
+        if usual >= SILENCE * 1e6:
+            return
+        if now.doubt is None and at - now.heard_us >= usual and self._without_run(at - usual):
+            now.doubt = self.clock, self.step - 1
+        if now.doubt is None:
+            return
+        if now.heard <= now.doubt:
+            newer = any(released_at > now.doubt for released_at in now.in_flight.values())
+            if newer and at - now.probed_us < min(SILENCE * 1e6, usual * 2**now.probes):
+                return
+            now.probed_at, now.probed_us, now.probes = self.clock, at, now.probes + 1
+            for task in self._without_run(at)[:PROBES]:
+                self._again(task, released)
+        elif now.proven_us is None:
+            now.proven_us = at
+        elif at - now.proven_us >= usual:
+            oldest = sorted(now.in_flight, key=lambda task: (now.in_flight[task], str(task)))
+            for task in [task for task in oldest if now.in_flight[task] < now.doubt]:
+                self._declare_lost(task, released, exhausted)
+            now.doubt, now.proven_us, now.probes = None, None, 0
+
     def _find_lost(self, released: list[tuple[int, int]], exhausted: list[int]) -> None:
         """Tasks released before one that answered a silence ago are lost; if none answers, the oldest is sent again."""
         now = self.batch.round
@@ -57,7 +92,7 @@ class SweepReference(NoticeReference):
                     self._declare_lost(task, released, exhausted)
             now.mark, now.mark_at = now.heard, self.clock
         if self.clock - now.heard_at >= SILENCE and self.clock - now.probed_at >= SILENCE:
-            now.probed_at = self.clock
+            now.probed_at, now.probed_us = self.clock, self.microseconds()
             silent = [task for task in oldest if now.in_flight[task] <= self.later(-SILENCE)]
             if silent:
                 self._again(min(silent, key=lambda task: (now.in_flight[task], str(task))), released)

@@ -28,6 +28,11 @@ class TaskReference:
     def now(self) -> Moment:
         return self.clock, self.step
 
+    def microseconds(self, moment: Moment | None = None) -> int:
+        """A moment as Redis has it: each script takes a microsecond."""
+        clock, step = moment or self.now()
+        return round(clock * 1e6) + step
+
     def later(self, seconds: float) -> Moment:
         return self.clock + seconds, self.step
 
@@ -56,6 +61,9 @@ class TaskReference:
                 return False
             batch.paced_until = turn + batch.round.calls / batch.rate
         return True
+
+    def hear(self) -> None:
+        self.batch.round.heard_at, self.batch.round.heard_us = self.clock, self.microseconds()
 
     def release_fresh(self, most: int) -> list[int]:
         """Release tasks that never ran, in order, while the window has room."""
@@ -100,6 +108,7 @@ class TaskReference:
             return "lost", []
         batch.round = Round(new.tasks, self.now(), items=new.items, calls=new.calls, final=new.final)
         batch.round.not_before = self.clock + new.delay
+        batch.round.heard_us = batch.round.probed_us = self.microseconds()
         batch.notices = None
         batch.owner, batch.lease_until, batch.generation, batch.paced_until = "", 0, new.generation, 0
         batch.begun, batch.excused = 0, ""
@@ -156,9 +165,11 @@ class TaskReference:
         if task in now.settled:
             now.forget(task)
             return Settled("duplicate", function, None, reduce=False, release=())
-        if now.attempts.get(task, 0) == identity.attempt:
-            now.heard = max(now.heard, now.in_flight.get(task, (0, 0)))
-        now.heard_at = self.clock
+        if now.attempts.get(task, 0) == identity.attempt and task in now.in_flight:
+            now.heard = max(now.heard, now.in_flight[task])
+            took = self.microseconds() - self.microseconds(now.in_flight[task])
+            now.delay = max(took, math.floor(0.9 * (now.delay or 0)))
+        self.hear()
         now.settled.add(task)
         now.forget(task)
         if outcomes:
@@ -202,7 +213,8 @@ class TaskReference:
             return "stale"
         if batch.state == "closing":
             return "skip"
-        now.heard, now.heard_at = max(now.heard, now.in_flight.get(task, (0, 0))), self.clock
+        now.heard = max(now.heard, now.in_flight.get(task, (0, 0)))
+        self.hear()
         if attempts:
             now.failures[task] = now.failures.get(task, 0) + 1
             if now.failures[task] >= attempts:
@@ -218,13 +230,16 @@ class TaskReference:
         if (identity.epoch, identity.generation) == (self.batch.epoch, self.batch.generation) and (
             identity.task in now.in_flight
         ):
-            now.extended[identity.task] = now.heard_at = self.clock
+            now.extended[identity.task] = self.clock
+            self.hear()
 
     def defer(self, one: Identity, tasks: list[int], backoff: float) -> None:
         """`one` is a message of the tasks' generation."""
         now = self.batch.round
         if not self.is_current(one):
             return
+        if self.batch.state == "running":
+            now.doubt, now.proven_us, now.probes = self.now(), None, 0
         for task in tasks:
             now.in_flight.pop(task, None)
             if self.batch.state != "closing" and task not in now.settled:

@@ -85,10 +85,10 @@ class Bench:
         )
         return await self.ledger.begin(self.name, owner, new)
 
-    async def open(self, tasks: int, *, window: int = 128, items: int | None = None) -> list[int]:
+    async def open(self, tasks: int, *, window: int = 128, items: int | None = None, direct: bool = False) -> list[int]:
         """Open the batch and confirm its first window, as if the gateway had accepted it."""
         assert await self.claim(window=window) == "claimed"
-        verdict, released = await self.begin(tasks=tasks, items=items)
+        verdict, released = await self.begin(tasks=tasks, items=items, direct=direct)
         assert verdict == "running"
         await self.confirm(0)
         return released
