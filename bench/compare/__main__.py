@@ -9,7 +9,7 @@ from bench.compare.report import FAULTS, NAME, render
 from bench.compare.run import compare, run_faults
 from bench.compare.stage import Ground
 from bench.compare.ways import FORMS, WAYS, Layout
-from bench.kit.cli import Out, Repeats, errors_in_one_line, new_app, new_console, run_to_end
+from bench.kit.cli import Out, Repeats, chosen, errors_in_one_line, new_app, run_to_end
 from bench.kit.machine import RESULTS, describe_machine
 from bench.kit.results import publish_rows
 from pipeline.local.services.redis_and_s3 import redis_server, s3_server
@@ -35,26 +35,24 @@ def main(
     skip_faults: SkipFaults = False,
 ) -> None:
     """Compare the pipeline with other ways, from submission to summary, and under faults, as CSV, JSON and SVG."""
-    machine, console = describe_machine("bench.compare"), new_console()
-    forms = [form for form in FORMS if form.way in (ways or WAYS)]
-    if unknown := set(ways or ()) - set(WAYS):
-        raise typer.BadParameter(f"there is no way {', '.join(sorted(unknown))}; there are: {', '.join(WAYS)}")
+    machine, names = describe_machine("bench.compare"), chosen(ways, WAYS)
+    forms = [form for form in FORMS if form.way in names]
     # The pipeline alone needs no environment of others.
-    if ways != ["pipeline"]:
+    if names != ["pipeline"]:
         with errors_in_one_line():
             machine["peers"] = peers.install()
 
     async def run() -> None:
         async with redis_server() as redis, s3_server() as s3:
             ground = Ground(redis, s3, model_ms)
-            rows = await compare(forms, Layout(parallelism), (items, repeats), ground, console)
+            rows = await compare(forms, Layout(parallelism), items, repeats, ground)
             # Written at once: a fault that could not be made to happen takes no figure along.
             (out / f"{FAULTS}.csv").unlink(missing_ok=True)
             page = publish_rows(out, machine, {NAME: rows}, render)
             if not skip_faults:
-                outcomes = await run_faults(ways or WAYS, ground, console)
+                outcomes = await run_faults(names, ground)
                 page = publish_rows(out, machine, {NAME: rows, FAULTS: outcomes}, render)
-            console.print(page)
+            typer.echo(page)
 
     run_to_end(run())
 

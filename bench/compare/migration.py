@@ -3,7 +3,6 @@
 It fails unless both summaries agree on every item.
 """
 
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +13,11 @@ from bench.compare import peers
 from bench.compare.run import Submission
 from bench.compare.stage import Ground, stage
 from bench.compare.summary import Document, make_items
-from bench.compare.ways import FORMS, Form, Layout
-from bench.kit.cli import Out, errors_in_one_line, new_app, new_console, run_to_end
+from bench.compare.ways import FORMS, Layout
+from bench.kit.cli import Out, errors_in_one_line, measure, new_app
 from bench.kit.errors import BenchError
-from bench.kit.machine import RESULTS, describe_machine
-from bench.kit.results import as_page, publish_rows, read_frame, read_machine, table
+from bench.kit.machine import RESULTS
+from bench.kit.results import as_page, read_frame, read_machine, table
 from pipeline.local.services.redis_and_s3 import redis_server, s3_server
 
 NAME = "migration"
@@ -35,46 +34,41 @@ app = new_app()
 @app.command()
 def main(*, items: Items = 200, out: Out = RESULTS) -> None:
     """Run one CSV both ways, compare the summaries and write the page."""
-    machine = describe_machine("bench.compare.migration")
     with errors_in_one_line():
         peers.install()
-    original, pipeline = run_to_end(_run(make_items(items)))
-    with errors_in_one_line():
-        if differ := differences(original, pipeline):
-            raise BenchError(f"the summaries differ: {'; '.join(differ)}")
-    rows = [as_row("original", original), as_row("pipeline", pipeline)]
-    new_console().print(publish_rows(out, machine, {NAME: rows}, render))
+    measure("bench.compare.migration", _run(make_items(items)), out, render)
 
 
-async def _run(items: list[str]) -> list[Document]:
+async def _run(items: list[str]) -> dict[str, list[dict[str, object]]]:
+    summaries = []
     async with redis_server() as redis, s3_server() as s3:
-        ground, forms = Ground(redis, s3, fails="items"), {form.name: form for form in FORMS}
-        return [await _summary(forms[way], ground, items) for way in ("original", "pipeline")]
-
-
-async def _summary(form: Form, ground: Ground, items: list[str]) -> Document:
-    async with stage(form.way, ground, Layout(4)) as ready, Submission(ready, form, items) as submission:
-        end = time.monotonic() + SECONDS
-        document = await submission.wait(lambda: time.monotonic() > end)
-    if document is None:
-        raise BenchError(f"{form.way}: no summary after {SECONDS} s")
-    return document
+        for way in ("original", "pipeline"):
+            form = next(form for form in FORMS if form.name == way)
+            async with (
+                stage(form.way, Ground(redis, s3, fails="items"), Layout(4)) as ready,
+                Submission(ready, form, items) as submission,
+            ):
+                summaries.append(await submission.wait_at_most(SECONDS))
+    original, pipeline = summaries
+    if differ := differences(original, pipeline):
+        raise BenchError(f"the summaries differ: {'; '.join(differ)}")
+    return {NAME: [as_row("original", original), as_row("pipeline", pipeline)]}
 
 
 def differences(original: Document, pipeline: Document) -> list[str]:
     """Return the differences between two summaries, [] where they agree on every item in any order."""
-    differ = []
-    for name in ("results", "failures"):
-        counts = original[name]["count"], pipeline[name]["count"]
-        if counts[0] != counts[1]:
-            differ.append(f"{name}: {counts[0]} and {counts[1]}")
-        theirs, ours = (
-            Counter(repr([entry.get(field) for field in SAME]) for entry in one[name]["results"])
-            for one in (original, pipeline)
+    theirs, ours = (
+        Counter(
+            f"{name}: {entry}"
+            for name in ("results", "failures")
+            for entry in (one[name]["count"], *([line.get(field) for field in SAME] for line in one[name]["results"]))
         )
-        differ += [f"{name}: only the original has {entry}" for entry in theirs - ours]
-        differ += [f"{name}: only the pipeline has {entry}" for entry in ours - theirs]
-    return differ
+        for one in (original, pipeline)
+    )
+    return [
+        *(f"only the original has {entry}" for entry in theirs - ours),
+        *(f"only the pipeline has {entry}" for entry in ours - theirs),
+    ]
 
 
 def as_row(way: str, summary: Document) -> dict[str, object]:

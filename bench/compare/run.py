@@ -1,19 +1,19 @@
 """Runs batches: measured from just before the submission until the summary can be read, or with a fault."""
 
 import asyncio
-import itertools
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Self
 
-from rich.console import Console
+import typer
 
 from bench.compare.faults import FAULTS, Fault
 from bench.compare.stage import MODEL, Ground, Stage, stage
 from bench.compare.summary import Document, Verdict, judge, make_items, read_summary, sign_summary
 from bench.compare.ways import FORMS, Form, Layout
+from bench.kit.cli import interleaved
 from bench.kit.errors import BenchError
 from bench.kit.processes import Usage
 from bench.kit.stack import put_input
@@ -32,24 +32,16 @@ HANG_SECONDS = 90
 QUIET_SECONDS = 3.0
 
 
-async def compare(
-    forms: Sequence[Form], layout: Layout, size: tuple[int, int], ground: Ground, console: Console
-) -> list[Row]:
-    """Run batches of some items some times, repeats outermost: a machine slow for a while then slows all forms.
-
-    A way's processes run only while it is measured. Raises BenchError, LocalError.
-    """
+async def compare(forms: Sequence[Form], layout: Layout, items: int, repeats: int, ground: Ground) -> list[Row]:
+    """Run batches of some items; a way's processes run only while it is measured. Raises BenchError, LocalError."""
     rows: list[Row] = []
-    items, repeats = size
-    for repeat in range(1, repeats + 1):
-        for way, group in itertools.groupby(forms, key=lambda form: form.way):
-            async with stage(way, ground, layout) as ready:
-                for form in group:
-                    console.print(f"{form.name}, {repeat} of {repeats}")
-                    await run_form(ready, form, min(WARM_UP_ITEMS, items))
-                    known = {"form": form.name, "way": way, "chunk": str(form.chunk), "repeat": repeat}
-                    rows.append({**known, "parallelism": layout.parallelism, "model_ms": ground.model_ms})
-                    rows[-1] |= await run_form(ready, form, items)
+    for repeat, way in interleaved(dict.fromkeys(form.way for form in forms), repeats):
+        async with stage(way, ground, layout) as ready:
+            for form in (form for form in forms if form.way == way):
+                await run_form(ready, form, min(WARM_UP_ITEMS, items))
+                known = {"form": form.name, "way": way, "chunk": str(form.chunk), "repeat": repeat}
+                rows.append({**known, "parallelism": layout.parallelism, "model_ms": ground.model_ms})
+                rows[-1] |= await run_form(ready, form, items)
     return rows
 
 
@@ -58,10 +50,8 @@ async def run_form(ready: Stage, form: Form, count: int) -> Row:
     items = make_items(count)
     async with Submission(ready, form, items) as submission:
         usage, started = Usage(ready.groups()), time.perf_counter()
-        document = await submission.wait(lambda: time.perf_counter() - started > DEADLINE_SECONDS)
+        document = await submission.wait_at_most(DEADLINE_SECONDS)
         seconds, cpu_ms = time.perf_counter() - started, usage.cpu_ms()
-        if document is None:
-            raise BenchError(f"{form.name}: no summary after {DEADLINE_SECONDS} s")
         # A client may have work left after the summary: it must not count for the next batch.
         await submission.task
     verdict = judge(document, items)
@@ -99,6 +89,14 @@ class Submission:
             await asyncio.sleep(POLL_SECONDS)
         return document
 
+    async def wait_at_most(self, seconds: float) -> Document:
+        """Wait so many seconds for the summary; raises BenchError when it does not come."""
+        end = time.monotonic() + seconds
+        document = await self.wait(lambda: time.monotonic() > end)
+        if document is None:
+            raise BenchError(f"{self._form.name}: no summary after {seconds:g} s")
+        return document
+
 
 class Watch:
     """Records every call of the model function, and strikes at the time of the fault."""
@@ -128,14 +126,14 @@ class Watch:
         return await proceed()
 
 
-async def run_faults(ways: Collection[str], ground: Ground, console: Console) -> list[Row]:
+async def run_faults(ways: Collection[str], ground: Ground) -> list[Row]:
     """Run every fault of some ways, each time on processes of its own; raises BenchError, LocalError."""
     rows: list[Row] = []
     for fault in FAULTS:
         for run in range(1, RUNS + 1) if fault.way in ways else ():
             async with stage(fault.way, replace(ground, model_ms=MODEL_MS), fault.layout) as ready:
                 rows.append({"run": run, **await run_fault(ready, fault, ITEMS)})
-            console.print(f"{fault.way}, {fault.name} ({fault.done}): {rows[-1]['happened']}")
+            typer.echo(f"{fault.way}, {fault.name} ({fault.done}): {rows[-1]['happened']}")
             if rows[-1]["end"] == "hang":
                 # The next runs would hang too, and take long.
                 break

@@ -11,19 +11,18 @@ import duckdb
 import msgspec
 import polars as pl
 import typer
-from rich.console import Console
 
 from bench.data.checking import same_rows
 from bench.data.child import Case, ChildrenPeak, OpenInput, Order, RunQuery, WriteOutputs
 from bench.data.dataset import PACKERS, make_body, make_rows
 from bench.data.made_batch import expected_table, make_batch
 from bench.data.roundtrip import run_form
-from bench.kit.cli import Out, Repeats, interleaved, new_app, new_console, run_to_end
+from bench.kit.cli import Out, Repeats, chosen, interleaved, measure, new_app
 from bench.kit.errors import BenchError
-from bench.kit.machine import RESULTS, describe_machine
+from bench.kit.machine import RESULTS
 from bench.kit.pages import wrap
 from bench.kit.processes import repeated
-from bench.kit.results import as_page, medians, publish_rows, read_frame, read_machine, table
+from bench.kit.results import as_page, medians, read_frame, read_machine, table
 from pipeline.local.services.redis_and_s3 import s3_server
 from pipeline.local.services.s3_client import S3Info
 
@@ -94,23 +93,18 @@ app = new_app()
 @app.command()
 def main(*, rows: Rows = 1_000_000, repeats: Repeats = 3, only: Only = None, out: Out = RESULTS) -> None:
     """Measure seconds, sizes and memory of each case in a process of its own, and check what it writes."""
-    if unknown := set(only or ()) - set(CASES):
-        raise typer.BadParameter(f"there is no {', '.join(sorted(unknown))}; there are: {', '.join(CASES)}")
-    machine, console = describe_machine("bench.data"), new_console()
-    parts = [part for part in CASES if part in (only or CASES)]
-    measured = run_to_end(_measure(parts, rows, repeats, console))
-    console.print(publish_rows(out, machine, {NAME: measured}, render))
+    measure("bench.data", _measure(chosen(only, CASES), rows, repeats), out, render)
 
 
-async def _measure(parts: Sequence[str], count: int, repeats: int, console: Console) -> list[dict[str, Any]]:
+async def _measure(parts: Sequence[str], count: int, repeats: int) -> dict[str, list[dict[str, Any]]]:
     rows, cases = [], [(part, name) for part in parts for name in CASES[part]]
     async with s3_server() as server:
         await _put_all(server.info, count, parts)
-        for repeat, (part, name) in interleaved(cases, repeats, console):
+        for repeat, (part, name) in interleaved(cases, repeats):
             case = CASES[part][name]
             run = run_case(case, server.info, count) if case else run_form(name, make_rows(max(1, count // SHARE)))
             rows.append({"part": part, "case": name, "repeat": repeat, **await run})
-    return rows
+    return {NAME: rows}
 
 
 async def _put_all(s3: S3Info, count: int, parts: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -11,6 +11,8 @@ import uvloop
 from rich.console import Console
 
 from bench.kit.errors import BenchError
+from bench.kit.machine import describe_machine
+from bench.kit.results import Render, Row, publish_rows
 from pipeline.client import CallError
 from pipeline.local.errors import LocalError
 
@@ -33,21 +35,27 @@ def new_console() -> Console:
     return Console(soft_wrap=True, highlight=False, markup=False)
 
 
-def interleaved(cases: Iterable[T], repeats: int, console: Console) -> Iterator[tuple[int, T]]:
-    """Yield each case and its repeat from 0, repeats outermost: a machine slow for a while then slows all cases."""
+def measure(module: str, work: Coroutine[Any, Any, Mapping[str, Iterable[Row]]], out: Path, render: Render) -> None:
+    """Run a bench to its end, and write and print its tables of rows and the pages made of them."""
+    machine = describe_machine(module)
+    typer.echo(publish_rows(out, machine, run_to_end(work), render))
+
+
+def interleaved(cases: Iterable[T], repeats: int = 1) -> Iterator[tuple[int, T]]:
+    """Yield each case and its repeat from 1, repeats outermost: a machine slow for a while then slows all cases."""
     every = list(cases)
-    for repeat in range(repeats):
+    for repeat in range(1, repeats + 1):
         for case in every:
-            console.print(f"{case}, {repeat + 1} of {repeats}")
+            typer.echo(f"{case}, {repeat} of {repeats}")
             yield repeat, case
 
 
-def parse_numbers(text: str, least: int = 0) -> tuple[int, ...]:
-    """Return the whole numbers of a comma-separated list, sorted, each once."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) >= least for part in parts):
-        raise typer.BadParameter(f"expected whole numbers from {least} on, with commas between them")
-    return tuple(sorted({int(part) for part in parts}))
+def chosen(names: Sequence[str] | None, known: Iterable[str]) -> list[str]:
+    """Return the chosen ones of the known names, all of them where none is chosen."""
+    every = list(known)
+    if unknown := set(names or ()) - set(every):
+        raise typer.BadParameter(f"there is no {', '.join(sorted(unknown))}; there are: {', '.join(every)}")
+    return [name for name in every if not names or name in names]
 
 
 @contextlib.contextmanager

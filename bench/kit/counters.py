@@ -2,8 +2,6 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from aiohttp import ClientError, ClientSession
 from redis.asyncio import Redis
@@ -16,42 +14,36 @@ NO_WORK = frozenset({"auth", "client", "config", "hello", "info", "ping", "selec
 SCRIPTS = frozenset({"eval", "evalsha"})
 STORED = ("input", "segments", "refs", "outputs")
 PRICED = {"DELETE": "delete", "GET": "get", "HEAD": "get"}
+Counts = dict[str, float]
+
 _REQUESTS = re.compile(r'^SeaweedFS_s3_request_total\{.*type="(?P<type>\w+)".*\} (?P<count>\S+)$', re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Counts:
-    """Counters at one moment, from a server's start on; `s3` by group of price, Redis' memory in bytes.
-
-    `redis_reads` counts the reads of Redis from a connection: the round trips, however many commands share one.
-    """
-
-    s3: Mapping[str, float]
-    redis_scripts: int
-    redis_commands: int
-    redis_reads: int
-    redis_used: int
-    redis_peak: int
-
-
 async def read_counts(redis: Redis, metrics_url: str) -> Counts:
-    """Read the counters of both servers; raises BenchError where S3 has no metrics."""
-    memory = await redis.info("memory")
-    stats = await redis.info("commandstats")
-    calls = {name.removeprefix("cmdstat_").split("|")[0]: 0 for name in stats}
-    for name, stat in stats.items():
+    """Read the counters of both servers, from their start on; raises BenchError where S3 has no metrics.
+
+    `s3_...` by group of price; Redis' memory is in bytes. `redis_reads` counts the reads of Redis from a connection:
+    the round trips, however many commands share one.
+    """
+    memory, calls = await redis.info("memory"), Counter[str]()
+    for name, stat in (await redis.info("commandstats")).items():
         calls[name.removeprefix("cmdstat_").split("|")[0]] += stat["calls"]
-    return Counts(
-        s3=s3_requests(await _read(metrics_url)),
-        redis_scripts=sum(count for name, count in calls.items() if name in SCRIPTS),
-        redis_commands=sum(count for name, count in calls.items() if name not in NO_WORK | SCRIPTS),
-        redis_reads=(await redis.info("stats"))["total_reads_processed"],
-        redis_used=memory["used_memory"],
-        redis_peak=memory["used_memory_peak"],
-    )
+    return {
+        **{f"s3_{kind}": count for kind, count in s3_requests(await _read(metrics_url)).items()},
+        "redis_scripts": sum(count for name, count in calls.items() if name in SCRIPTS),
+        "redis_commands": sum(count for name, count in calls.items() if name not in NO_WORK | SCRIPTS),
+        "redis_reads": (await redis.info("stats"))["total_reads_processed"],
+        "redis_used": memory["used_memory"],
+        "redis_peak": memory["used_memory_peak"],
+    }
 
 
-def s3_requests(metrics: str) -> dict[str, float]:
+def counted(before: Counts, after: Counts) -> Counts:
+    """Return the counts between two readings; `redis_peak` is the most memory above that used before."""
+    return {name: after[name] - before["redis_used" if name == "redis_peak" else name] for name in after}
+
+
+def s3_requests(metrics: str) -> Counts:
     """Count the requests in the Prometheus metrics of SeaweedFS, by group of price: `put`, `get`, `delete`."""
     counted: Counter[str] = Counter({"put": 0, "get": 0, "delete": 0})
     for match in _REQUESTS.finditer(metrics):

@@ -2,13 +2,12 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
-from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 from redis.asyncio import Redis
 
@@ -18,13 +17,11 @@ from bench.kit.processes import Pids
 from pipeline.client import Pipeline, Progress, SpecFields
 from pipeline.local.demo.bucket import Bucket, open_bucket
 from pipeline.local.openfaas.functions import FunctionSpec
-from pipeline.local.services.ports import HOST
 from pipeline.local.services.s3_client import S3Info
 from pipeline.local.stack import LocalStack, local_stack
 
 MODEL = Path(__file__).with_name("model.py")
 BETWEEN_POLLS = 0.2
-BODY_LIMIT = 2**30
 
 
 @dataclass(frozen=True)
@@ -42,11 +39,11 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site(model: FunctionSpec, **options: Any) -> AsyncIterator[Site]:
-    """Start a stack with a model function and the options of `local_stack`; raises LocalError."""
+async def open_site(*models: FunctionSpec, **options: Any) -> AsyncIterator[Site]:
+    """Start a stack with model functions and the options of `local_stack`; raises LocalError."""
     async with AsyncExitStack() as cleanup:
         enter = cleanup.enter_async_context
-        stack = await enter(local_stack([model], **options))
+        stack = await enter(local_stack(models, **options))
         pipeline, redis = await enter(Pipeline(stack.gateway_url)), await enter(open_redis(stack))
         yield Site(stack, pipeline, redis, await enter(open_bucket(stack.s3)))
 
@@ -77,20 +74,6 @@ async def run_batch(site: Site, items: int, batch_id: str | None = None, **field
     if last.state != "done":
         raise BenchError(f"batch {last.batch_id} is {last.state}: {last.reason}")
     return last
-
-
-@asynccontextmanager
-async def serving(handler: Callable[[web.Request], Awaitable[web.Response]], port: int = 0) -> AsyncIterator[str]:
-    """Serve a handler of all requests on 127.0.0.1 while the block runs; yields the URL."""
-    app = web.Application(client_max_size=BODY_LIMIT)
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, HOST, port).start()
-        yield f"http://{HOST}:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 def model_spec(name: str, model_ms: int = 0, result_bytes: int = 0, fails: str = "") -> FunctionSpec:

@@ -12,12 +12,13 @@ import typer
 from playwright.async_api import Page
 
 from bench.kit.browser import open_browser
-from bench.kit.cli import Out, Workers, new_app, new_console, run_to_end
+from bench.kit.cli import Out, Workers, measure, new_app
+from bench.kit.counters import counted
 from bench.kit.errors import BenchError
-from bench.kit.machine import RESULTS, describe_machine
+from bench.kit.machine import RESULTS
 from bench.kit.pages import wrap
 from bench.kit.processes import Usage
-from bench.kit.results import as_page, publish_rows, read_frame, read_machine, table
+from bench.kit.results import as_page, read_frame, read_machine, table
 from bench.kit.stack import Site, item_names, model_spec, open_site, pids, put_input
 from pipeline.client import Batch, Progress
 
@@ -73,12 +74,10 @@ app = new_app()
 @app.command()
 def main(*, items: Items = 100_000, workers: Workers = 4, seconds: Seconds = 20, out: Out = RESULTS) -> None:
     """Measure the cost of reading a status, and the page over a batch that runs."""
-    machine = describe_machine("bench.page.watch")
-    rows = run_to_end(_measure((2 * SETTLED, items), workers, seconds))
-    new_console().print(publish_rows(out, machine, {NAME: rows}, render))
+    measure("bench.page.watch", _measure((2 * SETTLED, items), workers, seconds), out, render)
 
 
-async def _measure(sizes: Sequence[int], workers: int, seconds: float) -> list[dict[str, Any]]:
+async def _measure(sizes: Sequence[int], workers: int, seconds: float) -> dict[str, list[dict[str, Any]]]:
     """Return a row a batch; the last has the figures of the page too."""
     rows: list[dict[str, Any]] = []
     model = model_spec(MODEL, fails="kinds")
@@ -97,7 +96,7 @@ async def _measure(sizes: Sequence[int], workers: int, seconds: float) -> list[d
         await batch.resume()
         rows[-1] |= await _look(page, batch, seconds)
         await batch.cancel()
-    return rows
+    return {NAME: rows}
 
 
 async def _paused_batch(site: Site, items: int) -> tuple[Batch, Progress]:
@@ -119,13 +118,13 @@ async def _read(site: Site, batch: Batch) -> dict[str, float]:
         started = perf_counter()
         await batch.status()
         took.append(1000 * (perf_counter() - started))
-    cpu, after = usage.cpu_ms(), await site.counts()
+    cpu, counts = usage.cpu_ms(), counted(before, await site.counts())
     return {
         "reads": READS,
         "function_cpu_ms": cpu["pipeline"] / READS,
         "redis_cpu_ms": cpu["redis"] / READS,
-        "redis_round_trips": (after.redis_reads - before.redis_reads) / READS,
-        "redis_commands": (after.redis_commands - before.redis_commands) / READS,
+        "redis_round_trips": counts["redis_reads"] / READS,
+        "redis_commands": counts["redis_commands"] / READS,
         "p50_ms": median(took),
     }
 

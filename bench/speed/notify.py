@@ -14,14 +14,15 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 from standardwebhooks import Webhook
 
-from bench.kit.cli import Out, new_app, new_console, run_to_end
+from bench.kit.cli import Out, measure, new_app
 from bench.kit.errors import BenchError
-from bench.kit.machine import RESULTS, describe_machine
+from bench.kit.machine import RESULTS
 from bench.kit.pages import wrap
-from bench.kit.results import as_page, figures_table, publish_rows, read_frame, read_machine
-from bench.kit.stack import model_spec, open_site, serving
+from bench.kit.results import as_page, figures_table, read_frame, read_machine
+from bench.kit.stack import model_spec, open_site
 from pipeline.client import Batch
 from pipeline.local.services.ports import HOST, free_ports
 from pipeline.local.stack import LocalStack
@@ -46,7 +47,7 @@ class Server:
         self.verified: Counter[str] = Counter()
         self._webhook = Webhook(key)
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.BaseRequest) -> web.Response:
         """Record a call."""
         body = await request.read()
         batch = json.loads(body)["data"]["status"]["batch_id"]
@@ -59,12 +60,10 @@ class Server:
 @app.command()
 def main(*, batches: Batches = 20, down: Down = 60, kills: Kills = 5, out: Out = RESULTS) -> None:
     """Let batches end while their receiver is down, and count the calls after its return."""
-    machine = describe_machine("bench.speed.notify")
-    rows = run_to_end(_measure(batches, down, kills))
-    new_console().print(publish_rows(out, machine, {NAME: rows}, render))
+    measure("bench.speed.notify", _measure(batches, down, kills), out, render)
 
 
-async def _measure(batches: int, down: float, kills: float) -> list[dict[str, Any]]:
+async def _measure(batches: int, down: float, kills: float) -> dict[str, list[dict[str, Any]]]:
     (port,) = free_ports(1, offset=0)
     url = f"http://{HOST}:{port}"
     options = {"pipeline_replicas": 2, "pipeline_environment": {"allowed_urls": url}}
@@ -75,9 +74,9 @@ async def _measure(batches: int, down: float, kills: float) -> list[dict[str, An
             await batch.wait()
         await _strike(site.stack, down, kills)
         back = time.monotonic()
-        async with serving(server.answer, port):
+        async with RawTestServer(server.answer, host=HOST, port=port):
             rows = [await _delivered(batch, server, back) for batch in started]
-    return [{**row, "down_seconds": down, "kill_seconds": kills} for row in rows]
+    return {NAME: [{**row, "down_seconds": down, "kill_seconds": kills} for row in rows]}
 
 
 async def _strike(stack: LocalStack, seconds: float, kills: float) -> None:

@@ -1,22 +1,21 @@
 """Has the pipeline become slower? `python -m bench.speed.regress`: a minute on a local stack, exit code 1 if it has."""
 
-import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Annotated
 
+import numpy as np
 import polars as pl
 import typer
 
-from bench.kit.cli import errors_in_one_line, fail, new_app, new_console, run_to_end
+from bench.kit.cli import errors_in_one_line, fail, new_app, run_to_end
 from bench.kit.machine import RESULTS, describe_machine
 from bench.kit.results import as_frame, lines_of, publish_rows, read_frame
 from bench.speed.parallelism.measure import sweep
 from bench.speed.parallelism.platforms import local
 from bench.speed.parallelism.report import compared
-from bench.speed.parallelism.ways import BARE, Sweep
+from bench.speed.parallelism.ways import BARE, cases_of
 
 NAME = "regress"
 WAYS = (BARE, "chunk 1", "direct", "chunk 10")
@@ -71,19 +70,14 @@ def judge(recorded: Ratios, now: Ratios, slack: float) -> list[Verdict]:
     The bound is what the median of as many repeats as were run now, drawn from those on record, is worse than once in
     100 times, and `slack` of it further.
     """
-    verdicts = []
+    chance, verdicts = np.random.default_rng(0), []
     for name in sorted(recorded.keys() & now.keys()):
-        drawn = _medians(recorded[name], len(now[name]))
-        place = int(FALSE_ALARMS * len(drawn))
-        bound = drawn[place] * (1 - slack) if name.endswith(SPEED) else drawn[-1 - place] * (1 + slack)
+        # The same rows give the same draws.
+        drawn = np.median(chance.choice(recorded[name], (DRAWS, len(now[name]))), axis=1)
+        share, room = (FALSE_ALARMS, 1 - slack) if name.endswith(SPEED) else (1 - FALSE_ALARMS, 1 + slack)
+        bound = float(np.quantile(drawn, share)) * room
         verdicts.append(Verdict(name, median(recorded[name]), bound, median(now[name])))
     return verdicts
-
-
-def _medians(values: Sequence[float], size: int) -> list[float]:
-    """Return medians of so many of the values, drawn with replacement, sorted; the same values give the same."""
-    chance = random.Random(0)
-    return sorted(median(chance.choices(values, k=size)) for _ in range(DRAWS))
 
 
 @app.command()
@@ -96,11 +90,11 @@ def main(
     record: Record = False,
 ) -> None:
     """Compare throughput and processor time, as multiples of the bare queue's, with those on record."""
-    console, machine = new_console(), describe_machine("bench.speed.regress")
+    machine = describe_machine("bench.speed.regress")
     with errors_in_one_line():
         recorded = {} if record else ratios(read_frame(against, NAME))
-    plan = Sweep(WAYS, (PARALLELISM,), (MODEL_MS,), repeats, items)
-    rows = run_to_end(sweep(plan, local(plan.model_ms), console))
+    cases = cases_of(WAYS, (PARALLELISM,), (MODEL_MS,), items)
+    rows = run_to_end(sweep(cases, repeats, local((MODEL_MS,))))
     if record:
         publish_rows(against, machine, {NAME: rows})
         return
@@ -109,7 +103,7 @@ def main(
         (one.name, *(f"{figure:.3f}" for figure in (one.recorded, one.bound, one.now)), "worse" if one.is_worse else "")
         for one in verdicts
     ]
-    console.print(lines_of(("multiple of the bare queue's", "on record", "bound", "now", "verdict"), lines))
+    typer.echo(lines_of(("multiple of the bare queue's", "on record", "bound", "now", "verdict"), lines))
     if any(verdict.is_worse for verdict in verdicts):
         raise fail("slower than on record, by more than noise explains")
 

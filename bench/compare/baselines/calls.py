@@ -8,7 +8,7 @@ import io
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -78,3 +78,14 @@ def write_summary(batch: str, parts: Sequence[Entry | list[Entry]]) -> None:
 def cut(items: Sequence[str], chunk: int) -> list[list[str]]:
     """Cut items into chunks of a size; the last one may be smaller."""
     return [list(items[start : start + chunk]) for start in range(0, len(items), chunk)]
+
+
+def serve_posts(answer: Callable[[], Any], threads: int) -> None:
+    """Serve a view of Flask for `POST /`, and `/_/health`, on 127.0.0.1:$PORT until the process is ended."""
+    from flask import Flask, Response  # noqa: PLC0415 - a process of Lithops serves nothing
+    from waitress import serve  # noqa: PLC0415
+
+    app = Flask(__name__)
+    app.add_url_rule("/", view_func=answer, methods=["POST"])
+    app.add_url_rule("/_/health", view_func=lambda: Response("OK"), endpoint="health")
+    serve(app, host="127.0.0.1", port=int(os.environ["PORT"]), threads=threads)

@@ -11,10 +11,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from flask import Flask, Response, request
-from waitress import serve
+from flask import Response, request
 
-from bench.compare.baselines.calls import Entry, call_each, call_model, cut, read_items, write_summary
+from bench.compare.baselines.calls import Entry, call_each, call_model, cut, read_items, serve_posts, write_summary
 
 # Takes the batch's id, its items and the chunk.
 Run = Callable[[str, list[str], int], None]
@@ -84,16 +83,13 @@ def start_lithops() -> Run:
 def main() -> None:
     """Serve the peer that the first argument names; its exceptions are a 500."""
     run = {"celery": start_celery, "dask": start_dask, "lithops": start_lithops}[sys.argv[1]]()
-    app = Flask(__name__)
 
     def start() -> Response:
         body = request.get_json()
         run(body["batch"], read_items(body["input"]), body["chunk"])
         return Response("OK")
 
-    app.add_url_rule("/", view_func=start, methods=["POST"])
-    app.add_url_rule("/_/health", view_func=lambda: Response("OK"), endpoint="health")
-    serve(app, host="127.0.0.1", port=int(os.environ["PORT"]), threads=4)
+    serve_posts(start, threads=4)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,9 @@ from http import HTTPStatus
 
 import pandas as pd
 import redis
-from flask import Flask, Response, request
-from waitress import serve
+from flask import Response, request
 
-from bench.compare.baselines.calls import TIMEOUT, Entry, bucket, call_model, s3, session, write_summary
+from bench.compare.baselines.calls import TIMEOUT, Entry, bucket, call_model, s3, serve_posts, session, write_summary
 
 # More than the queue-workers that call at once.
 THREADS = 16
@@ -70,22 +69,6 @@ def _read(key: str) -> Entry:
     return entry
 
 
-def health() -> Response:
-    """Answer that the process listens."""
-    return Response("OK")
-
-
-FUNCTIONS = {"fan-out": fan_out, "worker": worker, "collector": collector}
-
-
-def main() -> None:
-    """Serve the function that the first argument names."""
-    app = Flask(__name__)
-    app.add_url_rule("/", view_func=FUNCTIONS[sys.argv[1]], methods=["POST"])
-    app.add_url_rule("/_/health", view_func=health)
-    s3()
-    serve(app, host="127.0.0.1", port=int(os.environ["PORT"]), threads=THREADS)
-
-
 if __name__ == "__main__":
-    main()
+    s3()
+    serve_posts({"fan-out": fan_out, "worker": worker, "collector": collector}[sys.argv[1]], THREADS)

@@ -8,10 +8,11 @@ import polars as pl
 
 from bench.kit.pages import bullets
 from bench.kit.results import as_page, figures_table, read_frame, read_machine, table
-from bench.speed.load.measure import ALONE, AMID, LOAD
 
 NAME = "load"
 BATCHES = "load-batches"
+# The role of a batch.
+LOAD, ALONE, AMID = "load", "alone", "amid"
 RSS = "rss_mb_"
 # The growth over half a run, as a share, that allocators and buffers cause without a leak.
 FLAT = 0.05

@@ -1,61 +1,50 @@
 """Many batches through platforms, one after the other, each measured."""
 
 import asyncio
-import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, replace
 from statistics import median
 from typing import Any
 
 from aiohttp import ClientError, ClientSession
-from redis.asyncio import Redis
-from rich.console import Console
 
 from bench.kit.cli import interleaved
-from bench.kit.counters import read_counts
 from bench.kit.errors import BenchError
 from bench.kit.processes import Usage, sampled
-from bench.kit.stack import BETWEEN_POLLS, item_names, open_redis, put_input, times_of
+from bench.kit.stack import BETWEEN_POLLS, Site, item_names, put_input, times_of
 from bench.speed.parallelism.platforms import Opener, Platform
-from bench.speed.parallelism.ways import BARE, WAYS, Case, Sweep, called_at_once
+from bench.speed.parallelism.ways import BARE, WAYS, Case, called_at_once
 from pipeline.client import Pipeline, Progress, SpecFields
 from pipeline.local.openfaas.message_queue import Callback, Message
-from pipeline.local.stack import LocalStack
+
+Row = dict[str, Any]
 
 DEADLINE_SECONDS = 600
 BETWEEN_LOOKS = 0.02
 FUNCTION = "function"
 
 
-@dataclass(frozen=True)
-class Done:
-    """A batch that has ended, and how often its status was read: requests of the bench, not of the batch."""
-
-    progress: Progress
-    looks: int
-
-
-async def sweep(plan: Sweep, where: AbstractAsyncContextManager[Opener], console: Console) -> list[dict[str, Any]]:
+async def sweep(cases: Sequence[Case], repeats: int, where: AbstractAsyncContextManager[Opener]) -> list[Row]:
     """Run everything and return a row a batch; raises BenchError, LocalError, CallError.
 
-    A small batch each way first opens connections and loads code.
+    A small batch of each case first opens connections and loads code.
     """
     rows = []
     async with where as start:
-        for repeat, parallelism in interleaved(plan.parallelism, plan.repeats, console):
+        for repeat, parallelism in interleaved(sorted({case.parallelism for case in cases}), repeats):
+            here = [case for case in cases if case.parallelism == parallelism]
             async with start(parallelism) as platform:
-                for model_ms in platform.functions:
-                    for way in plan.ways:
-                        await run_batch(platform, Case(way, parallelism, model_ms, max(20, 2 * parallelism)), repeat)
-                for case in plan.cases(parallelism):
+                for case in here:
+                    await run_batch(platform, replace(case, items=max(20, 2 * parallelism)), repeat)
+                for case in here:
                     rows.append(await run_batch(platform, case, repeat))  # noqa: PERF401 - one after the other
     return rows
 
 
-async def run_batch(platform: Platform, case: Case, repeat: int) -> dict[str, Any]:
+async def run_batch(platform: Platform, case: Case, repeat: int) -> Row:
     """Put the input, run it and measure until the summary can be read; the bare queue has neither.
 
     `seconds` are from the opened ledger to the last item counted; `total_seconds` from the claim to the readable
@@ -64,18 +53,21 @@ async def run_batch(platform: Platform, case: Case, repeat: int) -> dict[str, An
     """
     fields = WAYS[case.way]
     key = "" if fields is None else await put_input(platform.s3, item_names(case.items))
-    async with AsyncExitStack() as cleanup:
-        meter = await cleanup.enter_async_context(started_meter(platform.stack)) if platform.stack else None
-        groups = platform.groups(case.model_ms, case.way)
-        memory = await cleanup.enter_async_context(sampled({name: groups[name] for name in groups if name == FUNCTION}))
+    meter = Meter(platform.site) if platform.site else None
+    if meter:
+        await meter.start()
+    groups = platform.groups(case.model_ms, case.way)
+    async with sampled({name: groups[name] for name in groups if name == FUNCTION}) as memory:
         usage = Usage(groups)
-        done = await (_run_bare(platform, case) if fields is None else _run_pipeline(platform, case, key, fields))
+        progress, looks = await (
+            _run_bare(platform, case) if fields is None else _run_pipeline(platform, case, key, fields)
+        )
         cpu_ms = usage.cpu_ms()
-        traffic = await meter.traffic(case, done.looks) if meter is not None else {}
-    progress, times = done.progress, times_of(done.progress)
+        traffic = await meter.traffic(case, looks) if meter else {}
+    times = times_of(progress)
     return {
         **asdict(case),
-        "repeat": repeat + 1,
+        "repeat": repeat,
         "at_once": called_at_once(case.items, progress.tasks),
         "seconds": times.completed - times.started,
         "total_seconds": times.ended - times.created,
@@ -86,7 +78,8 @@ async def run_batch(platform: Platform, case: Case, repeat: int) -> dict[str, An
     }
 
 
-async def _run_pipeline(platform: Platform, case: Case, key: str, fields: SpecFields) -> Done:
+async def _run_pipeline(platform: Platform, case: Case, key: str, fields: SpecFields) -> tuple[Progress, int]:
+    """Return the last progress, and how often it was read: requests of the bench, not of the batch."""
     spec: SpecFields = {
         **fields,
         "function": platform.functions[case.model_ms],
@@ -103,11 +96,11 @@ async def _run_pipeline(platform: Platform, case: Case, key: str, fields: SpecFi
             f"batch {last.batch_id} is {last.state} with {last.succeeded} of {case.items} items "
             f"succeeded: {last.reason or 'the summary says why'}"
         )
-    return Done(last, len(looks))
+    return last, len(looks)
 
 
-async def _run_bare(platform: Platform, case: Case) -> Done:
-    """Send every item through the bare queue; returns its progress as that of a batch."""
+async def _run_bare(platform: Platform, case: Case) -> tuple[Progress, int]:
+    """Send every item through the bare queue; returns its progress as that of a batch, and how often it was read."""
     url = f"{platform.gateway_url}/function/{BARE}"
     query = {"items": str(case.items), "function": platform.functions[case.model_ms]}
     started, looks = time.time(), 0
@@ -126,21 +119,21 @@ async def _run_bare(platform: Platform, case: Case) -> Done:
     if counted["failed"]:
         raise BenchError(f"{counted['failed']:g} of {case.items} calls through the bare queue failed")
     end = counted["last"]
-    return Done(Progress("done", created=started, started=started, completed=end, ended=end, tasks=case.items), looks)
+    return Progress("done", created=started, started=started, completed=end, ended=end, tasks=case.items), looks
 
 
 class Meter:
     """Counts from its start on: messages and callbacks as they pass, the rest by the counters of the servers."""
 
-    def __init__(self, stack: LocalStack, redis: Redis) -> None:
-        self._stack = stack
-        self._redis = redis
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._gateway = site.stack.gateway
         self._messages = 0
         self._task_ms: list[float] = []
 
     async def start(self) -> None:
         """Begin to count; raises BenchError where S3 has no metrics."""
-        self._stack.gateway.messages_hook, self._stack.gateway.callbacks_hook = self._enqueue, self._bring
+        self._gateway.messages_hook, self._gateway.callbacks_hook = self._enqueue, self._bring
         self._before = await self._counts()
 
     async def traffic(self, case: Case, looks: int) -> dict[str, float]:
@@ -151,7 +144,7 @@ class Meter:
         counts = {name: count - self._before[name] for name, count in (await self._counts()).items()}
         counts["http_requests"] += self._messages - looks
         names = ["http_requests"] if case.way == BARE else list(counts)
-        collect_ms = [1000 * record.seconds for record in self._stack.gateway.callback_log[-len(self._task_ms) :]]
+        collect_ms = [1000 * record.seconds for record in self._gateway.callback_log[-len(self._task_ms) :]]
         times = {"task": self._task_ms, "collect": collect_ms}
         return {
             **{f"{name}_per_item": counts[name] / case.items for name in names},
@@ -168,24 +161,15 @@ class Meter:
         return (0.0,)
 
     async def _counts(self) -> dict[str, float]:
-        counts = await read_counts(self._redis, self._stack.s3_service.metrics_url)
+        counts = await self._site.counts()
         return {
-            "http_requests": sum(function.invocations for function in self._stack.gateway.functions.values()),
-            "redis_round_trips": counts.redis_reads,
-            "redis_commands": counts.redis_commands,
-            "s3_requests": sum(counts.s3.values()),
+            "http_requests": sum(function.invocations for function in self._gateway.functions.values()),
+            "redis_round_trips": counts["redis_reads"],
+            "redis_commands": counts["redis_commands"],
+            "s3_requests": sum(counts[f"s3_{kind}"] for kind in ("put", "get", "delete")),
         }
 
 
 def high(values: Sequence[float]) -> float:
     """Return the value that a hundredth of them are above."""
     return sorted(values)[math.ceil(0.99 * len(values)) - 1]
-
-
-@contextlib.asynccontextmanager
-async def started_meter(stack: LocalStack) -> AsyncIterator[Meter]:
-    """Count from now on; raises BenchError where S3 has no metrics."""
-    async with open_redis(stack) as redis:
-        meter = Meter(stack, redis)
-        await meter.start()
-        yield meter

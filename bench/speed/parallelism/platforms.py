@@ -4,16 +4,15 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.kit.processes import Pids
-from bench.kit.stack import model_spec, pids
+from bench.kit.stack import Site, model_spec, open_site, pids
 from bench.speed.parallelism.ways import BARE
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.redis_and_s3 import redis_server, s3_server
 from pipeline.local.services.s3_client import S3Info
-from pipeline.local.stack import LocalStack, local_stack
 
 BARE_FUNCTION = Path(__file__).with_name("bare.py")
 
@@ -22,21 +21,24 @@ BARE_FUNCTION = Path(__file__).with_name("bare.py")
 class Platform:
     """A gateway with the pipeline and model functions behind it.
 
-    `functions` are the model functions' names by model time in milliseconds; `pids` the processes by function or part
-    of the platform, empty where they are out of sight, as the `stack` is.
+    `functions` are the model functions' names by model time in milliseconds; without a `site` the processes are out of
+    sight.
     """
 
     gateway_url: str
     s3: S3Info
     functions: dict[int, str]
-    pids: dict[str, Pids] = field(default_factory=dict)
-    stack: LocalStack | None = None
+    site: Site | None = None
 
     def groups(self, model_ms: int, way: str) -> dict[str, Pids]:
         """Return the processes of a run by part; the bare queue uses neither Redis nor S3."""
-        parts = {"function": BARE if way == BARE else "pipeline", "model": self.functions[model_ms]}
-        parts |= {name: name for name in (("gateway",) if way == BARE else ("gateway", "redis", "s3"))}
-        return {part: self.pids[name] for part, name in parts.items() if name in self.pids}
+        if self.site is None:
+            return {}
+        function, model = BARE if way == BARE else "pipeline", self.functions[model_ms]
+        unused = {"redis", "s3"} if way == BARE else set()
+        parts = {function: "function", model: "model"}
+        groups = pids(self.site.stack, parts).items()
+        return {parts.get(name, name): group for name, group in groups if name not in unused}
 
 
 # Opens a platform of the given parallelism.
@@ -55,13 +57,13 @@ async def local(model_times: Sequence[int]) -> AsyncIterator[Opener]:
 
         @contextlib.asynccontextmanager
         async def start(parallelism: int) -> AsyncIterator[Platform]:
-            async with local_stack(specs, workers=parallelism, redis=redis, s3=s3) as stack:
-                environment = {"gateway_url": stack.gateway_url}
-                await stack.add_function(
+            options = {"workers": parallelism, "redis": redis, "s3": s3}
+            async with open_site(*specs, **options) as site:
+                environment = {"gateway_url": site.stack.gateway_url}
+                await site.stack.add_function(
                     FunctionSpec(BARE, (sys.executable, str(BARE_FUNCTION)), environment=environment)
                 )
-                processes = pids(stack, ("pipeline", BARE, *functions.values()))
-                yield Platform(stack.gateway_url, stack.s3, functions, processes, stack)
+                yield Platform(site.stack.gateway_url, site.stack.s3, functions, site)
 
         yield start
 

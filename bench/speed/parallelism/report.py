@@ -1,11 +1,9 @@
 """Throughput, ratios and costs from the rows of a sweep: tables, sentences and charts."""
 
-from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
 import polars as pl
-from matplotlib.axes import Axes
 from matplotlib.ticker import ScalarFormatter
 from polars import selectors
 
@@ -119,27 +117,21 @@ def _panels(points: pl.DataFrame, figure: str, label: str) -> str | None:
         for (way,), line in measured.filter(model_ms=model_ms).group_by("way", maintain_order=True):
             axes.plot(line["parallelism"], line[figure], "o-", color=f"C{list(WAYS).index(str(way))}", label=way)
         ticks = measured["parallelism"].unique().sort().to_list()
-        if figure != "items_per_second":
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        if figure == "items_per_second":
+            if model_ms:
+                axes.plot(ticks, [1000 * workers / model_ms for workers in ticks], "--", color="grey", label="ideal")
+            # The same base on both axes: twice the workers, twice the items is one step to the right and one up.
+            axes.set_yscale("log", base=2)
+            axes.yaxis.set_major_formatter(ScalarFormatter())
+        else:
             axes.axhline(1, color="grey", linestyle="--")
             axes.set_ylim(bottom=0)
-        elif model_ms:
-            axes.plot(ticks, [1000 * workers / model_ms for workers in ticks], "--", color="grey", label="ideal")
-        _finish(axes, f"{model_ms} ms model", label, ticks, log=figure == "items_per_second")
+        axes.minorticks_off()
+        axes.set(title=f"{model_ms} ms model", xlabel="queue-worker parallelism", ylabel=label)
+        axes.legend()
     return as_svg(chart)
-
-
-def _finish(axes: Axes, title: str, label: str, ticks: Sequence[int], *, log: bool) -> None:
-    axes.set_title(title)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    if log:
-        # The same base on both axes: twice the workers, twice the items is one step to the right and one up.
-        axes.set_yscale("log", base=2)
-        axes.yaxis.set_major_formatter(ScalarFormatter())
-    axes.minorticks_off()
-    axes.set_xlabel("queue-worker parallelism")
-    axes.set_ylabel(label)
-    axes.legend()
 
 
 def _costs(points: pl.DataFrame) -> str:
@@ -154,8 +146,7 @@ def _costs(points: pl.DataFrame) -> str:
             heights = line[f"{name}_cpu_ms_per_item"].fill_null(0)
             axes.bar(line["parallelism"].cast(pl.String), heights, bottom=bottom, label=name)
             bottom += heights
-        axes.set_title(f"{way}, {line['model_ms'][0]} ms model")
-        axes.set_xlabel("queue-worker parallelism")
+        axes.set(title=f"{way}, {line['model_ms'][0]} ms model", xlabel="queue-worker parallelism")
     grid[0].set_ylabel("processor ms per item")
     grid[-1].legend()
     return as_svg(figure)

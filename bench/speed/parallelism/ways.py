@@ -1,8 +1,9 @@
 """The ways that items go, and the cases of a sweep."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from pipeline.client import SpecFields
 
@@ -35,28 +36,17 @@ class Case:
     items: int
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """Every way at every parallelism with every model time (milliseconds), `repeats` times.
+def cases_of(
+    ways: Sequence[str], parallelism: Sequence[int], model_ms: Sequence[int], items: int | None = None
+) -> list[Case]:
+    """Return every way at every parallelism with every model time; the compared ways follow each other.
 
-    `items` are those of a run; None chooses them so that it lasts some seconds.
+    Without `items` a run has as many as take some seconds.
     """
-
-    ways: tuple[str, ...]
-    parallelism: tuple[int, ...]
-    model_ms: tuple[int, ...]
-    repeats: int
-    items: int | None
-
-    def cases(self, parallelism: int) -> list[Case]:
-        """Return the cases of one parallelism with their items; the compared ways follow each other."""
-        return [
-            Case(
-                way, parallelism, ms, self.items or items_for(parallelism, ms, CONCURRENCY if way == "chunk 10" else 1)
-            )
-            for ms in self.model_ms
-            for way in self.ways
-        ]
+    return [
+        Case(way, workers, ms, items or items_for(workers, ms, CONCURRENCY if way == "chunk 10" else 1))
+        for workers, ms, way in product(parallelism, model_ms, ways)
+    ]
 
 
 def items_for(parallelism: int, model_ms: int, at_once: int) -> int:

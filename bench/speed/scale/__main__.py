@@ -5,21 +5,21 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from bench.kit.cli import Out, Workers, interleaved, new_app, new_console, parse_numbers, run_to_end
-from bench.kit.counters import stored_bytes
+from bench.kit.cli import Out, Workers, interleaved, measure, new_app
+from bench.kit.counters import counted, stored_bytes
 from bench.kit.errors import BenchError
-from bench.kit.machine import RESULTS, describe_machine
+from bench.kit.machine import RESULTS
 from bench.kit.processes import Memory, Usage, sampled
-from bench.kit.results import publish_rows
 from bench.kit.stack import Site, Times, model_spec, open_site, pids, run_batch, times_of
 from bench.speed.scale.report import NAME, PROCESSES, render
 from pipeline.client import Progress
 
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
 CHUNK = 1_000
 MOST_ALONE = 10_000
 MODEL = "model"
+COUNTS = ("redis_scripts", "redis_commands", "s3_put", "s3_get", "s3_delete")
 WARM_UP_ITEMS = 1_000
 HEAD = "bytes=0-4095"
 _COUNT = re.compile(rb'"failures":\{"count":0,"results":\[\]\},"results":\{"count":(?P<count>\d+),')
@@ -27,11 +27,7 @@ _COUNT = re.compile(rb'"failures":\{"count":0,"results":\[\]\},"results":\{"coun
 Row = dict[str, Any]
 
 
-def _sizes(text: str) -> tuple[int, ...]:
-    return parse_numbers(text, least=1)
-
-
-Sizes = Annotated[Any, typer.Option(parser=_sizes, metavar="N,N,...", help="Items of a batch.")]
+Sizes = Annotated[list[int] | None, typer.Option("--size", min=1, help="Items of a batch; may be repeated.")]
 ResultBytes = Annotated[int, typer.Option(min=27, help="Bytes of a result, about.")]
 
 app = new_app()
@@ -40,7 +36,7 @@ app = new_app()
 @app.command()
 def main(
     *,
-    sizes: Sizes = "1000,10000,100000,1000000",
+    sizes: Sizes = None,
     workers: Workers = 4,
     result_bytes: ResultBytes = 200,
     out: Out = RESULTS,
@@ -49,19 +45,16 @@ def main(
 
     The chunk is 1,000 items, sent in one call; batches of up to 10,000 items also run at chunk 1.
     """
-    console, machine = new_console(), describe_machine("bench.speed.scale")
-    cases = [(items, CHUNK) for items in sizes] + [(items, 1) for items in sizes if items <= MOST_ALONE]
-    rows = run_to_end(_measure(cases, workers, result_bytes, console))
-    console.print(publish_rows(out, machine, {NAME: rows}, render))
+    measure("bench.speed.scale", _measure(sizes or SIZES, workers, result_bytes), out, render)
 
 
-async def _measure(cases: Sequence[tuple[int, int]], workers: int, result_bytes: int, console: Console) -> list[Row]:
-    rows = []
-    for _, (items, chunk) in interleaved(cases, 1, console):
+async def _measure(sizes: Sequence[int], workers: int, result_bytes: int) -> dict[str, list[Row]]:
+    cases, rows = [(items, CHUNK) for items in sizes] + [(items, 1) for items in sizes if items <= MOST_ALONE], []
+    for _, (items, chunk) in interleaved(cases):
         async with open_site(model_spec(MODEL, 0, result_bytes), workers=workers) as site:
             await _run(site, min(items, WARM_UP_ITEMS), chunk)
             rows.append(await _run_measured(site, items, chunk))
-    return rows
+    return {NAME: rows}
 
 
 async def _run(site: Site, items: int, chunk: int) -> Progress:
@@ -74,7 +67,7 @@ async def _run_measured(site: Site, items: int, chunk: int) -> Row:
     before, usage = await site.counts(), Usage(groups)
     async with sampled(groups) as memory:
         status = await _run(site, items, chunk)
-    cpu, after = usage.cpu_ms(), await site.counts()
+    cpu, counts = usage.cpu_ms(), counted(before, await site.counts())
     await _check(site, items, status)
     stored, times = await stored_bytes(site.bucket, status.batch_id), times_of(status)
     return {
@@ -85,10 +78,8 @@ async def _run_measured(site: Site, items: int, chunk: int) -> Row:
         "reduce_seconds": times.ended - times.completed,
         **{f"{name}_cpu_ms": cpu[name] for name in PROCESSES},
         **_memory(memory, times),
-        "redis_bytes": after.redis_peak - before.redis_used,
-        "redis_scripts": after.redis_scripts - before.redis_scripts,
-        "redis_commands": after.redis_commands - before.redis_commands,
-        **{f"s3_{kind}": after.s3[kind] - before.s3[kind] for kind in after.s3},
+        "redis_bytes": counts["redis_peak"],
+        **{name: counts[name] for name in COUNTS},
         "snapshot_bytes": stored["input"],
         "segment_bytes": stored["segments"],
         "summary_bytes": stored["refs"] + stored["outputs"],

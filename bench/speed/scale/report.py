@@ -29,24 +29,24 @@ SHOWN = {1_000, 1_000_000}
 
 @dataclass(frozen=True)
 class Line:
-    """`fixed` + `per_item` x items; `off` is the largest distance of a measured value from it, as a share of that."""
+    """`fixed` + `each` x items; `off` is the largest distance of a measured value from it, as a share of that."""
 
     fixed: float
-    per_item: float
+    each: float
     off: float
 
 
-def fit(rows: pl.DataFrame, name: str) -> Line | None:
-    """Lay the line through a figure of batches over their items; None for fewer than three sizes.
+def fit(rows: pl.DataFrame, name: str, over: str = "items") -> Line | None:
+    """Lay the line through a figure of batches over their items or another one; None for fewer than three places.
 
     Distances count as shares of the values: else the largest batch alone would decide.
     """
-    items, values = (rows[column].cast(pl.Float64).to_numpy() for column in ("items", name))
-    if rows["items"].n_unique() < FEWEST or not values.all():
+    places, values = (rows[column].cast(pl.Float64).to_numpy() for column in (over, name))
+    if rows[over].n_unique() < FEWEST or not values.all():
         return None
-    per_item, fixed = np.polyfit(items, values, 1, w=1 / values)
-    off = np.abs(fixed + per_item * items - values) / values
-    return Line(float(fixed), float(per_item), float(off.max()))
+    each, fixed = np.polyfit(places, values, 1, w=1 / values)
+    off = np.abs(fixed + each * places - values) / values
+    return Line(float(fixed), float(each), float(off.max()))
 
 
 def summed(rows: pl.DataFrame) -> pl.DataFrame:
@@ -84,7 +84,7 @@ def render(folder: Path) -> dict[str, str]:
 
 def _lines(rows: pl.DataFrame) -> str:
     lines = [
-        {"chunk": chunk, "figure": name, "once": line.fixed, "1,000 items": 1000 * line.per_item, "off": line.off}
+        {"chunk": chunk, "figure": name, "once": line.fixed, "1,000 items": 1000 * line.each, "off": line.off}
         for (chunk,), group in rows.group_by("chunk", maintain_order=True)
         for name in FITTED
         if (line := fit(group, name)) is not None
@@ -103,7 +103,7 @@ def _findings(group: pl.DataFrame) -> str:
         f"{large['reduce_seconds']:.1f} s of it from the last outcome to the end; a thousand take "
         f"{1000 * small['total_seconds']:.0f} ms, {1000 * small['reduce_seconds']:.0f} ms of it for the summary. "
         f"Further than {STRAIGHT:.0%} from a straight line: {', '.join(bent) or 'nothing'}.",
-        f"S3 gets {requests.fixed:.0f} requests a batch, and {1000 * requests.per_item:.1f} for 1,000 items.",
+        f"S3 gets {requests.fixed:.0f} requests a batch, and {1000 * requests.each:.1f} for 1,000 items.",
         "Redis holds the outcomes that are in no segment yet, not the batch: at most "
         f"{max(group['redis_bytes'].to_list()) / 1e6:.1f} MB more.",
         f"The pipeline stays between {min(memory):.0f} and {max(memory):.0f} MiB while it opens and maps. The summary "
@@ -120,7 +120,7 @@ def _chart(group: pl.DataFrame) -> str:
         line = fit(group, phase)
         if line is not None:
             at = np.geomspace(items[0], items[-1], DOTTED)
-            left.plot(at, line.fixed + line.per_item * at, "--", color=f"C{colour}")
+            left.plot(at, line.fixed + line.each * at, "--", color=f"C{colour}")
     for name in PROCESSES:
         # Less than the clock's step of 10 ms is 0, for which there is no place on the axis.
         costs = [cost / count or np.nan for cost, count in zip(group[f"{name}_cpu_ms"], items, strict=True)]

@@ -6,14 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from redis.asyncio import Redis
-from rich.console import Console
 
-from bench.kit.cli import Out, interleaved, new_app, new_console, run_to_end
-from bench.kit.counters import stored_bytes
+from bench.kit.cli import Out, interleaved, measure, new_app
+from bench.kit.counters import counted, stored_bytes
 from bench.kit.errors import BenchError
-from bench.kit.machine import RESULTS, describe_machine
+from bench.kit.machine import RESULTS
 from bench.kit.processes import repeated
-from bench.kit.results import publish_rows
 from bench.kit.stack import Site, model_spec, open_site, run_batch, times_of
 from bench.speed.sizing.report import NAME, render
 from pipeline.client import Progress
@@ -82,14 +80,12 @@ class Keys:
 @app.command()
 def main(*, out: Out = RESULTS) -> None:
     """Measure batches of several sizes, chunks, windows and results."""
-    console, machine = new_console(), describe_machine("bench.speed.sizing")
-    rows = run_to_end(_measure(console))
-    console.print(publish_rows(out, machine, {NAME: rows}, render))
+    measure("bench.speed.sizing", _measure(), out, render)
 
 
-async def _measure(console: Console) -> list[dict[str, Any]]:
+async def _measure() -> dict[str, list[dict[str, Any]]]:
     async with s3_server() as s3:
-        return [await _run_case(case, s3) for _, case in interleaved(CASES, 1, console)]
+        return {NAME: [await _run_case(case, s3) for _, case in interleaved(CASES)]}
 
 
 async def _run_case(case: Case, s3: S3Server) -> dict[str, Any]:
@@ -121,12 +117,11 @@ async def _run_measured(site: Site, case: Case, name: str) -> dict[str, Any]:
     calls, before = gateway.functions[MODEL].invocations, await site.counts()
     async with repeated(keys.sample, SAMPLE_SECONDS):
         last = await _run(site, case, case.items, name)
-    after, times = await site.counts(), times_of(last)
-    s3 = {kind: count - before.s3[kind] for kind, count in after.s3.items()}
+    counts, times = counted(before, await site.counts()), times_of(last)
     return {
         **asdict(case),
         "seconds": times.completed - times.started,
-        "redis_peak": after.redis_peak - before.redis_used,
+        "redis_peak": counts["redis_peak"],
         "redis_kept": await keys.sample(),
         "messages": messages,
         "calls": gateway.functions[MODEL].invocations - calls,
@@ -134,7 +129,8 @@ async def _run_measured(site: Site, case: Case, name: str) -> dict[str, Any]:
         "retried": last.retried,
         **{f"key_{kind}": size for kind, size in keys.most.items()},
         # The bench itself has put the input.
-        **{f"s3_{kind}": count - (kind == "put") for kind, count in s3.items()},
+        "s3_put": counts["s3_put"] - 1,
+        **{name: counts[name] for name in ("s3_get", "s3_delete")},
         **{f"stored_{kind}": size for kind, size in (await stored_bytes(site.bucket, name)).items()},
     }
 

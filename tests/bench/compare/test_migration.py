@@ -26,9 +26,9 @@ def test_order_call_ids_and_times_make_no_difference() -> None:
 @pytest.mark.parametrize(
     ("place", "name", "value", "said"),
     [
-        ("results", "statusCode", 201, "results: only the original has"),
-        ("failures", "result", "other", "failures: only the pipeline has"),
-        ("results", "item", "z", "results: only the pipeline has"),
+        ("results", "statusCode", 201, "only the original has results:"),
+        ("failures", "result", "other", "only the pipeline has failures:"),
+        ("results", "item", "z", "only the pipeline has results:"),
     ],
 )
 def test_what_differs_is_named(place: str, name: str, value: object, said: str) -> None:
@@ -44,8 +44,8 @@ def test_an_item_that_is_counted_twice_or_twice_there_is_a_difference() -> None:
         **whole,
         "results": {"count": 3, "results": [*whole["results"]["results"], whole["results"]["results"][0]]},
     }
-    assert differences(whole, counted) == ["results: 3 and 4"]
-    assert differences(whole, twice) == ["results: only the pipeline has ['a', {'length': 1}, 200]"]
+    assert differences(whole, counted) == ["only the original has results: 3", "only the pipeline has results: 4"]
+    assert differences(whole, twice) == ["only the pipeline has results: ['a', {'length': 1}, 200]"]
 
 
 def test_what_is_not_the_same_is_in_the_rows() -> None:

@@ -11,8 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.kit.results import read_frame
-from bench.speed.load.__main__ import app
-from bench.speed.load.measure import problem_of
+from bench.speed.load.__main__ import app, problem_of
 from bench.speed.load.report import figures, growth
 from pipeline.client import Progress
 

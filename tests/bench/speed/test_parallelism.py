@@ -67,7 +67,7 @@ async def test_a_gateway_is_measured_as_it_is_deployed(tmp_path: Path) -> None:
             "AWS_SECRET_ACCESS_KEY": stack.s3.secret_key,
         }
         arguments = [*options, "--items", "20", "--repeats", "2", "--out", str(tmp_path)]
-        arguments += ["--ways", "chunk 1"]
+        arguments += ["--way", "chunk 1"]
         result = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=environment)
 
     assert result.exit_code == 0, result.output
@@ -84,7 +84,7 @@ async def test_a_gateway_is_measured_as_it_is_deployed(tmp_path: Path) -> None:
     [
         (["--parallelism", "2", "--model-ms", "0"], S3, "the bare queue at http://127.0.0.1:"),
         (["--parallelism", "2", "--model-ms", "0"], NO_S3, "--gateway needs S3_ENDPOINT"),
-        (["--parallelism", "1,2", "--model-ms", "0"], S3, "--gateway measures what is deployed"),
+        (["--parallelism", "1", "--parallelism", "2", "--model-ms", "0"], S3, "--gateway measures what is deployed"),
         (["--parallelism", "2"], S3, "--gateway measures what is deployed"),
     ],
 )
@@ -102,15 +102,7 @@ def test_a_gateway_that_cannot_be_measured_is_one_line_and_exit_code_1(
 
 
 def test_a_way_that_there_is_not_is_refused() -> None:
-    result = CliRunner().invoke(app, ["--ways=bare,nonsense"])
+    result = CliRunner().invoke(app, ["--way=bare", "--way=nonsense"])
 
     assert result.exit_code == 2
     assert "bare, chunk 1, direct, chunk 10, chunk auto" in " ".join(result.stderr.replace("│", "").split())
-
-
-@pytest.mark.parametrize("numbers", ["", "1,", "x", "-1", "1.5", "0,1"])
-def test_parallelism_that_is_no_list_of_numbers_is_refused(numbers: str) -> None:
-    result = CliRunner().invoke(app, [f"--parallelism={numbers}"])
-
-    assert result.exit_code == 2
-    assert "--parallelism" in result.stderr

@@ -43,11 +43,14 @@ def test_the_memory_of_a_batch_is_fitted_to_the_rows() -> None:
         cells = {"window": window, "key_outcomes": outcomes, "key_inflight": inflight}
         return row(100_000) | cells | {"redis_peak": 100_000 + inflight + 2 * outcomes}
 
-    rows = [measured(32, 300_000), measured(512, 300_000), measured(128, 8_000_000)]
-    fit = fit_memory(frame(*rows))
-    assert [fit.once, fit.task, fit.outcome] == pytest.approx([100_000, 60, 2])
-    assert fit.off < 1e-6
-    assert fit_memory(frame(rows[0] | {"redis_peak": 2 * rows[0]["redis_peak"]}, *rows[1:])).off > 0.2
+    rows = [measured(32, 300_000), measured(512, 400_000), measured(128, 8_000_000)]
+    task, line = fit_memory(frame(*rows))
+    assert line is not None
+    assert [line.fixed, task, line.each] == pytest.approx([100_000, 60, 2])
+    assert line.off < 1e-6
+    _, wrong = fit_memory(frame(rows[0] | {"redis_peak": 2 * rows[0]["redis_peak"]}, *rows[1:]))
+    assert wrong is not None
+    assert wrong.off > 0.2
 
 
 def test_a_small_batch_of_each_group_leaves_rows_and_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
