@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -17,6 +17,7 @@ from bench.kit.processes import Pids
 from pipeline.client import Pipeline, Progress, SpecFields
 from pipeline.local.demo.bucket import Bucket, open_bucket
 from pipeline.local.openfaas.functions import FunctionSpec
+from pipeline.local.openfaas.message_queue import Callback, Message, once
 from pipeline.local.services.s3_client import S3Info
 from pipeline.local.stack import LocalStack, local_stack
 
@@ -24,18 +25,37 @@ MODEL = Path(__file__).with_name("model.py")
 BETWEEN_POLLS = 0.2
 
 
-@dataclass(frozen=True)
+@dataclass
 class Site:
-    """A local stack, and the clients that a bench needs of it."""
+    """A local stack, and the clients that a bench needs of it.
+
+    `messages` and `task_ms`, the milliseconds of the calls by queue-workers, count from `watch_queue` on.
+    """
 
     stack: LocalStack
     pipeline: Pipeline
     redis: Redis
     bucket: Bucket
+    messages: int = 0
+    task_ms: list[float] = field(default_factory=list)
 
     async def counts(self) -> Counts:
         """Read the counters of Redis and S3; raises BenchError where S3 has none."""
         return await read_counts(self.redis, self.stack.s3_service.metrics_url)
+
+    def watch_queue(self) -> None:
+        """Count messages and tasks from now on."""
+        self.messages = 0
+        self.task_ms.clear()
+        self.stack.gateway.messages_hook, self.stack.gateway.callbacks_hook = self._enqueued, self._answered
+
+    def _enqueued(self, message: Message) -> Sequence[float]:
+        self.messages += 1
+        return once(message)
+
+    def _answered(self, callback: Callback) -> Sequence[float]:
+        self.task_ms.append(1000 * float(callback.headers["X-Duration-Seconds"]))
+        return once(callback)
 
 
 @asynccontextmanager

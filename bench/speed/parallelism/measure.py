@@ -1,7 +1,6 @@
 """Many batches through platforms, one after the other, each measured."""
 
 import asyncio
-import math
 import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -9,16 +8,17 @@ from dataclasses import asdict, replace
 from statistics import median
 from typing import Any
 
+import numpy as np
 from aiohttp import ClientError, ClientSession
 
 from bench.kit.cli import interleaved
+from bench.kit.counters import counted
 from bench.kit.errors import BenchError
 from bench.kit.processes import Usage, sampled
 from bench.kit.stack import BETWEEN_POLLS, Site, item_names, put_input, times_of
 from bench.speed.parallelism.platforms import Opener, Platform
 from bench.speed.parallelism.ways import BARE, WAYS, Case, called_at_once
 from pipeline.client import Pipeline, Progress, SpecFields
-from pipeline.local.openfaas.message_queue import Callback, Message
 
 Row = dict[str, Any]
 
@@ -53,9 +53,10 @@ async def run_batch(platform: Platform, case: Case, repeat: int) -> Row:
     """
     fields = WAYS[case.way]
     key = "" if fields is None else await put_input(platform.s3, item_names(case.items))
-    meter = Meter(platform.site) if platform.site else None
-    if meter:
-        await meter.start()
+    site, before = platform.site, {}
+    if site:
+        site.watch_queue()
+        before = await _counts(site)
     groups = platform.groups(case.model_ms, case.way)
     async with sampled({name: groups[name] for name in groups if name == FUNCTION}) as memory:
         usage = Usage(groups)
@@ -63,7 +64,7 @@ async def run_batch(platform: Platform, case: Case, repeat: int) -> Row:
             _run_bare(platform, case) if fields is None else _run_pipeline(platform, case, key, fields)
         )
         cpu_ms = usage.cpu_ms()
-        traffic = await meter.traffic(case, looks) if meter else {}
+        traffic = await _traffic(site, before, case, looks) if site else {}
     times = times_of(progress)
     return {
         **asdict(case),
@@ -122,54 +123,26 @@ async def _run_bare(platform: Platform, case: Case) -> tuple[Progress, int]:
     return Progress("done", created=started, started=started, completed=end, ended=end, tasks=case.items), looks
 
 
-class Meter:
-    """Counts from its start on: messages and callbacks as they pass, the rest by the counters of the servers."""
+async def _traffic(site: Site, before: dict[str, float], case: Case, looks: int) -> dict[str, float]:
+    """Return counts an item, without the looks of the bench, and milliseconds of a task and of a callback.
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._gateway = site.stack.gateway
-        self._messages = 0
-        self._task_ms: list[float] = []
-
-    async def start(self) -> None:
-        """Begin to count; raises BenchError where S3 has no metrics."""
-        self._gateway.messages_hook, self._gateway.callbacks_hook = self._enqueue, self._bring
-        self._before = await self._counts()
-
-    async def traffic(self, case: Case, looks: int) -> dict[str, float]:
-        """Return counts an item, without the looks of the bench, and milliseconds of a task and of a callback.
-
-        The bare queue uses neither Redis nor S3: their requests meanwhile are those of a pipeline at rest.
-        """
-        counts = {name: count - self._before[name] for name, count in (await self._counts()).items()}
-        counts["http_requests"] += self._messages - looks
-        names = ["http_requests"] if case.way == BARE else list(counts)
-        collect_ms = [1000 * record.seconds for record in self._gateway.callback_log[-len(self._task_ms) :]]
-        times = {"task": self._task_ms, "collect": collect_ms}
-        return {
-            **{f"{name}_per_item": counts[name] / case.items for name in names},
-            **{f"{name}_p50_ms": median(values) for name, values in times.items()},
-            **{f"{name}_p99_ms": high(values) for name, values in times.items()},
-        }
-
-    def _enqueue(self, _message: Message) -> Sequence[float]:
-        self._messages += 1
-        return (0.0,)
-
-    def _bring(self, callback: Callback) -> Sequence[float]:
-        self._task_ms.append(1000 * float(callback.headers["X-Duration-Seconds"]))
-        return (0.0,)
-
-    async def _counts(self) -> dict[str, float]:
-        counts = await self._site.counts()
-        return {
-            "http_requests": sum(function.invocations for function in self._gateway.functions.values()),
-            "redis_round_trips": counts["redis_reads"],
-            "redis_commands": counts["redis_commands"],
-            "s3_requests": sum(counts[f"s3_{kind}"] for kind in ("put", "get", "delete")),
-        }
+    The bare queue uses neither Redis nor S3: their requests meanwhile are those of a pipeline at rest.
+    """
+    counts = counted(before, await _counts(site))
+    collects = site.stack.gateway.callback_log[-len(site.task_ms) :]
+    times = {"task": site.task_ms, "collect": [1000 * record.seconds for record in collects]}
+    figures = {"http_requests": counts["invocations"] + site.messages - looks}
+    if case.way != BARE:
+        figures |= {"redis_round_trips": counts["redis_reads"], "redis_commands": counts["redis_commands"]}
+        figures["s3_requests"] = sum(counts[f"s3_{kind}"] for kind in ("put", "get", "delete"))
+    return {
+        **{f"{name}_per_item": count / case.items for name, count in figures.items()},
+        **{f"{name}_p50_ms": median(values) for name, values in times.items()},
+        # The value that a hundredth of them are above.
+        **{f"{name}_p99_ms": float(np.quantile(values, 0.99, method="inverted_cdf")) for name, values in times.items()},
+    }
 
 
-def high(values: Sequence[float]) -> float:
-    """Return the value that a hundredth of them are above."""
-    return sorted(values)[math.ceil(0.99 * len(values)) - 1]
+async def _counts(site: Site) -> dict[str, float]:
+    functions = site.stack.gateway.functions.values()
+    return {**await site.counts(), "invocations": sum(function.invocations for function in functions)}

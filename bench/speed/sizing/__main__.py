@@ -1,7 +1,6 @@
 """The needs of a batch of Redis, S3 and the queue: `python -m bench.speed.sizing`, on a local stack."""
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -15,7 +14,6 @@ from bench.kit.processes import repeated
 from bench.kit.stack import Site, model_spec, open_site, run_batch, times_of
 from bench.speed.sizing.report import NAME, render
 from pipeline.client import Progress
-from pipeline.local.openfaas.message_queue import Message
 from pipeline.local.services.redis_and_s3 import S3Server, s3_server
 
 
@@ -106,15 +104,9 @@ async def _run(site: Site, case: Case, items: int, name: str) -> Progress:
 
 
 async def _run_measured(site: Site, case: Case, name: str) -> dict[str, Any]:
-    gateway, keys, messages = site.stack.gateway, Keys(site.redis, name), 0
-
-    def enqueued(_message: Message) -> Sequence[float]:
-        nonlocal messages
-        messages += 1
-        return (0.0,)
-
-    gateway.messages_hook = enqueued
-    calls, before = gateway.functions[MODEL].invocations, await site.counts()
+    model, keys, before = site.stack.gateway.functions[MODEL], Keys(site.redis, name), await site.counts()
+    calls = model.invocations
+    site.watch_queue()
     async with repeated(keys.sample, SAMPLE_SECONDS):
         last = await _run(site, case, case.items, name)
     counts, times = counted(before, await site.counts()), times_of(last)
@@ -123,8 +115,8 @@ async def _run_measured(site: Site, case: Case, name: str) -> dict[str, Any]:
         "seconds": times.completed - times.started,
         "redis_peak": counts["redis_peak"],
         "redis_kept": await keys.sample(),
-        "messages": messages,
-        "calls": gateway.functions[MODEL].invocations - calls,
+        "messages": site.messages,
+        "calls": model.invocations - calls,
         "failed": last.failed,
         "retried": last.retried,
         **{f"key_{kind}": size for kind, size in keys.most.items()},

@@ -7,7 +7,6 @@ import pytest
 
 from bench.kit.machine import RESULTS
 from bench.kit.results import publish_rows, read_frame
-from bench.speed.parallelism.measure import high
 from bench.speed.parallelism.report import points_of, render
 from bench.speed.parallelism.ways import BARE, called_at_once, items_for
 from tests.rigs.bench.machine import MACHINE
@@ -77,8 +76,3 @@ def test_items_keep_every_worker_busy_to_the_last_round(parallelism: int, model_
 @pytest.mark.parametrize(("items", "tasks", "at_once"), [(100, 100, 1), (100, 50, 2), (100, 10, 8), (101, 100, 2)])
 def test_a_task_calls_its_items_side_by_side_but_not_all_of_many(items: int, tasks: int, at_once: int) -> None:
     assert called_at_once(items, tasks) == at_once
-
-
-def test_a_hundredth_of_the_values_is_above_the_high_one() -> None:
-    assert high([float(number) for number in range(1, 1001)]) == 990
-    assert high([3.0]) == 3
