@@ -11,7 +11,7 @@ import typer
 
 from bench.compare.faults import FAULTS, Fault
 from bench.compare.stage import MODEL, Ground, Stage, stage
-from bench.compare.summary import Document, Verdict, judge, make_items, read_summary, sign_summary
+from bench.compare.summary import Document, Verdict, judge, make_items, read_summary
 from bench.compare.ways import FORMS, Form, Layout
 from bench.kit.cli import interleaved
 from bench.kit.errors import BenchError
@@ -68,8 +68,10 @@ class Submission:
         self._ready, self._form, self._items = ready, form, items
 
     async def __aenter__(self) -> Self:
-        s3, batch = self._ready.stack.s3, f"{self._form.name}-{uuid.uuid4()}"
-        key, self._url = await put_input(s3, self._items), await sign_summary(s3, batch)
+        bucket, batch = self._ready.site.bucket, f"{self._form.name}-{uuid.uuid4()}"
+        key, place = await put_input(self._ready.stack.s3, self._items), {"Bucket": bucket.name, "Key": f"{batch}.json"}
+        # Signed beforehand, so that a read of it is cheap.
+        self._url = await bucket.client.generate_presigned_url("get_object", Params=place, ExpiresIn=3600)
         self.task = asyncio.create_task(self._ready.submit(batch, key, self._form))
         return self
 

@@ -16,12 +16,12 @@ from bench.compare.ways import Form, Layout, Way
 from bench.kit.errors import BenchError
 from bench.kit.machine import ROOT
 from bench.kit.processes import Pids
-from bench.kit.stack import model_spec, pids
-from pipeline.client import Pipeline, SpecFields
+from bench.kit.stack import Site, model_spec, open_site, pids
+from pipeline.client import SpecFields
 from pipeline.local.openfaas.functions import FunctionSpec
 from pipeline.local.services.child_processes import Children, child_processes
 from pipeline.local.services.redis_and_s3 import RedisServer, S3Server
-from pipeline.local.stack import LocalStack, local_stack
+from pipeline.local.stack import LocalStack
 
 MODEL, DRIVER = "model", "driver"
 # The functions of the ways that run as functions; any other way has a client, the driver.
@@ -71,10 +71,14 @@ class Stage:
     """A way that is ready for batches."""
 
     way: Way
-    stack: LocalStack
+    site: Site
     children: Children
     http: ClientSession
-    pipeline: Pipeline
+
+    @property
+    def stack(self) -> LocalStack:
+        """The local stack."""
+        return self.site.stack
 
     @property
     def roots(self) -> Pids:
@@ -96,8 +100,9 @@ class Stage:
     async def submit(self, batch: str, key: str, form: Form) -> None:
         """Submit a batch, whose input has this key; raises BenchError."""
         if self.way == "pipeline":
-            spec: SpecFields = {"function": MODEL, "column": "item", "chunk": form.chunk, **form.spec}
-            await self.pipeline.submit(key, batch_id=batch, **spec)
+            spec = SpecFields(function=MODEL, column="item", chunk=form.chunk)
+            spec.update(form.spec)
+            await self.site.pipeline.submit(key, batch_id=batch, **spec)
         elif self.way == "original":
             url = f"{self.stack.gateway_url}/function/fan-out"
             await self._post(url, headers={"X-Batch-Id": batch}, data=key)
@@ -122,18 +127,10 @@ async def stage(way: Way, ground: Ground, layout: Layout) -> AsyncIterator[Stage
     model = model_spec(MODEL, ground.model_ms, fails=ground.fails)
     async with contextlib.AsyncExitStack() as cleanup:
         enter = cleanup.enter_async_context
-        stack = await enter(
-            local_stack(
-                [model],
-                workers=layout.parallelism,
-                ack_wait=layout.ack_wait,
-                pipeline_replicas=0,
-                redis=ground.redis,
-                s3=ground.s3,
-            )
-        )
+        options = {"workers": layout.parallelism, "ack_wait": layout.ack_wait, "pipeline_replicas": 0}
+        site = await enter(open_site(model, redis=ground.redis, s3=ground.s3, **options))
         children = cleanup.enter_context(child_processes())
-        http, pipeline = await enter(ClientSession(timeout=ClientTimeout())), await enter(Pipeline(stack.gateway_url))
+        http, stack = await enter(ClientSession(timeout=ClientTimeout())), site.stack
         if way == "pipeline":
             await stack.add_pipeline(layout.replicas, layout.settings)
         elif way == "original":
@@ -142,7 +139,7 @@ async def stage(way: Way, ground: Ground, layout: Layout) -> AsyncIterator[Stage
             command = (str(PYTHON), "-m", "bench.compare.baselines.drivers", way)
             await stack.add_function(FunctionSpec(DRIVER, command, environment(stack, layout)))
             cleanup.callback(_end_strays, stack.pids(DRIVER))
-        yield Stage(way, stack, children, http, pipeline)
+        yield Stage(way, site, children, http)
 
 
 async def _add_original(stack: LocalStack, layout: Layout) -> None:

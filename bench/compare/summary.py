@@ -9,16 +9,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from pipeline.local.services.s3_client import S3Info, s3_client
-
 Document = dict[str, Any]
-
-
-async def sign_summary(s3: S3Info, batch: str) -> str:
-    """Return the URL of the summary `<batch>.json`, signed beforehand, so that a read of it is cheap."""
-    async with s3_client(s3) as client:
-        place = {"Bucket": s3.bucket, "Key": f"{batch}.json"}
-        return await client.generate_presigned_url("get_object", Params=place, ExpiresIn=3600)
 
 
 async def read_summary(http: ClientSession, url: str) -> Document | None:
