@@ -8,9 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.kit.results import read_frame
-from bench.speed.scale.__main__ import app
-from bench.speed.scale.plan import Assumed, plan, plan_page
-from bench.speed.scale.report import PROCESSES, STRAIGHT, fit, summed
+from bench.speed.plan import Assumed, plan, plan_page
+from bench.speed.scale import PROCESSES, STRAIGHT, app, fit, summed
 from tests.rigs.bench.machine import MACHINE
 
 PHASES = ("open_seconds", "map_seconds", "reduce_seconds")

@@ -9,9 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.kit.results import as_frame, read_frame
-from bench.speed.sizing import __main__ as sizing
-from bench.speed.sizing.__main__ import Case
-from bench.speed.sizing.report import fit_memory, render, request_lines
+from bench.speed import sizing
+from bench.speed.sizing import Case, fit_memory, render, request_lines
 
 SMALL = (
     Case("size", 50, 1),

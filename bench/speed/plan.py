@@ -37,7 +37,7 @@ class Assumed:
 
 ASSUMED = Assumed()
 INTRODUCTION = """\
-Computed from the rows of `scale.csv` by `bench/speed/scale/plan.py`; nothing of it was run. The costs of an item are
+Computed from the rows of `scale.csv` by `bench/speed/plan.py`; nothing of it was run. The costs of an item are
 those of the largest batch measured with its chunk, taken as constant, with all that a batch costs once. They are split
 into batches whose opening and whose reduce each end within one invocation. A replica of the pipeline is one core. The
 gateway is not in it: what runs here is a stand-in. Shares over 1 take more than one server or S3 prefix."""
