@@ -1,17 +1,19 @@
 """Runs batches: measured from just before the submission until the summary can be read, or with a fault."""
 
 import asyncio
+import json
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import asdict, replace
+from http import HTTPStatus
 from typing import Any, Self
 
 import typer
 
 from bench.compare.faults import FAULTS, Fault
 from bench.compare.stage import MODEL, Ground, Stage, stage
-from bench.compare.summary import Document, Verdict, judge, make_items, read_summary
+from bench.compare.summary import Document, Verdict, judge, make_items
 from bench.compare.ways import FORMS, Form, Layout
 from bench.kit.cli import interleaved
 from bench.kit.errors import BenchError
@@ -81,7 +83,12 @@ class Submission:
 
     async def summary(self) -> Document | None:
         """Return the summary, None while there is none."""
-        return await read_summary(self._ready.http, self._url)
+        async with self._ready.http.get(self._url) as answer:
+            if answer.status == HTTPStatus.NOT_FOUND:
+                return None
+            answer.raise_for_status()
+            document: Document = json.loads(await answer.read())
+            return document
 
     async def wait(self, is_over: Callable[[], bool]) -> Document | None:
         """Wait for the summary, None when the time is over; raises BenchError when the way gives up."""

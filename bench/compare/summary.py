@@ -1,25 +1,11 @@
-"""A summary in S3, and its comparison with the input: the same for every way."""
+"""The comparison of a summary with the input: the same for every way."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
-from aiohttp import ClientSession
-
 Document = dict[str, Any]
-
-
-async def read_summary(http: ClientSession, url: str) -> Document | None:
-    """Return the summary, None while there is none."""
-    async with http.get(url) as answer:
-        if answer.status == HTTPStatus.NOT_FOUND:
-            return None
-        answer.raise_for_status()
-        summary: Document = json.loads(await answer.read())
-        return summary
 
 
 @dataclass(frozen=True)
