@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from bench.kit.cli import errors_in_one_line, fail, new_app, new_console
+from bench.kit.cli import chosen, errors_in_one_line, fail, new_app, new_console
 from bench.kit.errors import BenchError
 from bench.kit.machine import RESULTS, ROOT, changed_files
 from bench.kit.pages import fill
@@ -76,11 +76,9 @@ app = new_app()
 @app.command()
 def main(names: Names = None, *, pages: PagesOnly = False) -> None:
     """Run the benches whose figures the pages show, and renew the pages."""
-    unknown = set(names or ()) - {bench.name for bench in BENCHES}
-    if unknown:
-        raise typer.BadParameter(f"there is no bench {', '.join(sorted(unknown))}")
+    wanted = chosen(names, (bench.name for bench in BENCHES))
     with errors_in_one_line():
-        failed = [] if pages else run_all([bench for bench in BENCHES if not names or bench.name in names])
+        failed = [] if pages else run_all([bench for bench in BENCHES if bench.name in wanted])
         renew_pages()
     if failed:
         raise fail(f"without new rows: {', '.join(failed)}")

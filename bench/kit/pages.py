@@ -26,16 +26,6 @@ def fill(page: str, blocks: Mapping[str, str]) -> str:
     return _BLOCK.sub(renew, page)
 
 
-def names_in(page: str) -> set[str]:
-    """Return the names of the blocks of a page."""
-    return {block["name"] for block in _BLOCK.finditer(page)}
-
-
-def text_outside(page: str) -> str:
-    """Return the page without its blocks."""
-    return _BLOCK.sub("", page)
-
-
 def wrap(text: str, indent: str = "") -> str:
     """Return a paragraph in lines as long as those of the pages; lines after the first begin with `indent`."""
     return "\n".join(

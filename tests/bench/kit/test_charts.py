@@ -1,6 +1,7 @@
 """A chart is told apart by the figures that it shows."""
 
-from bench.kit.charts import as_svg, new_figure, same_figures
+from bench.kit.charts import as_svg, new_figure
+from tests.rigs.bench.charts import same_figures
 
 
 def chart(*heights: float, height: float = 1) -> str:
