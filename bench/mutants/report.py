@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.kit.publish import facts, markdown_table, publish
+from bench.kit.results import as_page, lines_of, publish_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,23 +31,23 @@ def broken_controls(rows: Sequence[Row]) -> list[str]:
 def write(out: Path, rows: Sequence[Row], failing: Sequence[str], machine: Mapping[str, Any]) -> None:
     """Write the rows in the order of the code, the page, and the machine with the command."""
     ordered = sorted(rows, key=lambda one: (one["operator"] == CONTROL, one["module"], one["line"], one["operator"]))
-    publish(out, NAME, machine=machine, rows=ordered, page=markdown(ordered, failing, machine))
+    publish_rows(out, machine, {NAME: ordered}, lambda _: {f"{NAME}.md": markdown(ordered, failing, machine)})
 
 
 def markdown(rows: Sequence[Row], failing: Sequence[str], machine: Mapping[str, Any]) -> str:
     """Return the page: the machine, controls, scores by file, survivors."""
     mutants = [one for one in rows if one["operator"] != CONTROL]
     controls = len(rows) - len(mutants)
-    lines = ["# Mutants", "", *facts(machine), "", HOW, ""]
-    lines += [f"Controls, with nothing changed: {controls - len(broken_controls(rows))} of {controls} survived.", ""]
+    parts = [HOW, f"Controls, with nothing changed: {controls - len(broken_controls(rows))} of {controls} survived."]
     if failing:
-        lines += ["These fail with nothing changed, and do not judge:", "", *(f"- `{name}`" for name in failing), ""]
-    lines += _table(mutants)
+        parts += ["These fail with nothing changed, and do not judge:", "\n".join(f"- `{name}`" for name in failing)]
+    parts.append(_table(mutants))
     alive = [one for one in mutants if one["verdict"] == "survived"]
-    return "\n".join([*lines, *(["", "## Survivors", "", *map(_survivor, alive)] if alive else []), ""])
+    parts += ["## Survivors", "\n".join(map(_survivor, alive))] if alive else []
+    return as_page("Mutants", machine, *parts)
 
 
-def _table(mutants: Sequence[Row]) -> list[str]:
+def _table(mutants: Sequence[Row]) -> str:
     lines: list[tuple[object, ...]] = []
     modules = {one["module"]: one["module"] for one in mutants}
     for name, end in (modules | {"all .py": ".py", "all .lua": ".lua", "all": ""}).items():
@@ -55,7 +55,7 @@ def _table(mutants: Sequence[Row]) -> list[str]:
         killed = len(verdicts) - verdicts.count("survived")
         if verdicts:
             lines.append((name, len(verdicts), killed, len(verdicts) - killed, f"{killed / len(verdicts):.0%}"))
-    return markdown_table(("module", "mutants", "killed", "survived", "score"), lines)
+    return lines_of(("module", "mutants", "killed", "survived", "score"), lines)
 
 
 def _survivor(one: Row) -> str:

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 from cosmic_ray.mutating import mutate_and_test
 from cosmic_ray.work_db import use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkItem
 
-from bench.kit.publish import read_rows
+from bench.kit.results import read_frame
 from bench.mutants.judges import Baseline, command, copy_of_tree, end_processes, failures, judges, measure
 from bench.mutants.report import CONTROL, Row, write
 from bench.mutants.sample import Change, choose, made_again, sample
@@ -42,7 +43,7 @@ def run(plan: Plan, console: Console, out: Path, machine: Mapping[str, Any]) -> 
     """Judge the mutants, and write the rows after each, so that an interrupted run leaves them; raises BenchError."""
     rows: list[Row] = []
     baselines: dict[frozenset[str], Baseline] = {}
-    earlier = read_rows(plan.mutants) if plan.mutants else []
+    earlier = _rows_of(plan.mutants) if plan.mutants else []
     with copy_of_tree(plan.tests) as tree, use_db(tree.parent / "session") as work:
         changes = _with_controls(_changes(plan, earlier, work), plan.seed)
         work.clear()
@@ -69,6 +70,10 @@ def verdict(change: Change, result: WorkResult) -> Row:
     word = "survived" if result.test_outcome == TestOutcome.SURVIVED else "killed"
     by = failures(output)[:1]
     return {**asdict(change), "verdict": "timeout" if output == "timeout" else word, "by": by[0] if by else ""}
+
+
+def _rows_of(path: Path) -> list[dict[str, str]]:
+    return read_frame(path.parent, path.stem).cast(pl.String).fill_null("").to_dicts()
 
 
 def _changes(plan: Plan, earlier: Sequence[Mapping[str, str]], work: WorkDB) -> list[Change]:
