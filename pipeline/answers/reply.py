@@ -18,11 +18,15 @@ LARGEST_PARSED = MIB
 
 @dataclass(frozen=True)
 class Reply:
-    """A function's reply; `status` is 502 for a broken connection and 504 for no reply in time, as the gateway's."""
+    """A function's reply; `status` is 502 for a broken connection and 504 for no reply in time, as the gateway's.
+
+    `unreached`: it is the platform's own, and the call never reached the function.
+    """
 
     status: int
     body: bytes
     retry_after: str = ""
+    unreached: bool = False
 
 
 def too_large() -> Reply:

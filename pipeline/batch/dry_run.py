@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.batch.delete import find_stale_ledger
-from pipeline.batch.submit import being_deleted, find_existing, id_in_use
+from pipeline.batch.submit import being_deleted, check_function, find_existing, id_in_use
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
 from pipeline.identity import Identity
@@ -43,6 +43,8 @@ async def describe_dry_run(
     """
     spec, limit = submission.spec, context.settings.task_timeout
     existing = await _describe_existing(context, name, submission.digest)
+    if not existing:
+        await check_function(context, spec.function)
     try:
         async with asyncio.timeout(limit), open_input(context, submission, body) as source:
             cutter = Cutter(source.chunk)

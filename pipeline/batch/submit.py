@@ -33,6 +33,15 @@ def check_targets(spec: BatchSpec, signer: WebhookSigner) -> None:
         )
 
 
+async def check_function(context: Context, function: str) -> None:
+    """Raise BadRequestError if there is no such function, unless the platform cannot tell now."""
+    words = await context.gateway.missing_function(function)
+    if words:
+        raise BadRequestError(
+            f"there is no function {function!r}: expected one that is deployed, and the gateway says: {words}"
+        )
+
+
 async def submit(context: Context, new: NewBatch, body: bytes | None, *, queued: bool) -> Response:
     """Claim the id and open the batch, or answer with the batch that the same submission has opened before.
 
@@ -53,6 +62,8 @@ async def submit(context: Context, new: NewBatch, body: bytes | None, *, queued:
         return await _join(context, batch)
     try:
         response = await _answer_existing(context, new)
+        if response is None:
+            await check_function(context, new.submission.spec.function)
     except BaseException:
         await abandon(context, batch, new.owner)
         raise

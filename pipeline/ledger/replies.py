@@ -35,11 +35,13 @@ class Phase:
 class Start:
     """The verdict on a task's message. `paced`: its calls have to wait for their turn.
 
-    `settled` and `running`: the message is a duplicate. `closed`: the generation does not run any more.
+    `answered`: the model function has answered in this run, so that it exists. `settled` and `running`: the message is
+    a duplicate. `closed`: the generation does not run any more.
     """
 
     verdict: Literal["run", "settled", "running", "closed", "unknown"]
     paced: bool = False
+    answered: bool = False
 
 
 @dataclass(frozen=True)

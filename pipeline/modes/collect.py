@@ -8,12 +8,15 @@ from pipeline.context import Context
 from pipeline.errors import BadRequestError, ForbiddenError
 from pipeline.identity import Identity
 from pipeline.logs import bind_identity
+from pipeline.openfaas.origin import STAMP, names_missing_function
 from pipeline.request import DIRECT_PATH, SIGNATURE_HEADER, Event, Response, unpack_body
 from pipeline.store.errors import MissingObjectError
 from pipeline.tasks.model_call import ModelCall
 from pipeline.tasks.settle import BUSY, fail, settle, settle_direct
 
 LOST_STATUS = 502
+REDIRECTED = 302
+REDIRECT_REASON = b"the model function redirected the call, and the queue-worker followed: no answer of its own"
 STATUS = re.compile(r"[1-5][0-9][0-9]")
 FAILED_STATUS = re.compile(r"[45][0-9][0-9]")
 SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -53,19 +56,38 @@ async def _collect_direct(event: Event, context: Context) -> str:
     if _runs_again(context, event):
         await context.ledger.extend(identity)
         return "extended"
-    if call.reply.status in BUSY and not retries:
+    if (call.reply.status in BUSY and not retries) or await _is_trouble(context, identity, call, event):
         return await _fail(context, identity, event)
+    if await _is_redirected(context, call, event):
+        call = ModelCall(Reply(REDIRECTED, REDIRECT_REASON), call.attempts, call.duration)
     try:
         return (await settle_direct(context, identity, call)).verdict
     except MissingObjectError:
         return "unknown"
 
 
+async def _is_trouble(context: Context, identity: Identity, call: ModelCall, event: Event) -> bool:
+    """Return whether the platform did not reach the model function, which exists for all that is known."""
+    if not await context.gateway.is_own_answer(call.reply.status, event.headers):
+        return False
+    if not names_missing_function(call.reply.status, call.reply.body):
+        return True
+    state = await context.ledger.state(identity.batch)
+    return state is not None and (state.number("not_found") < 0 or state["generation"] != state["base"])
+
+
+async def _is_redirected(context: Context, call: ModelCall, event: Event) -> bool:
+    """Return whether another server answered, to which the queue-worker followed a redirect of the model function."""
+    return call.succeeded and STAMP not in event.headers and await context.gateway.stamps_answers() is True
+
+
 async def _fail(context: Context, identity: Identity, event: Event) -> str:
     context.metrics.unanswered.inc()
     status = event.headers.get("X-Function-Status", "")
     log.warning("the task brought no answer", extra={"status": status if STATUS.fullmatch(status) else None})
-    return await fail(context, identity, int(status) if FAILED_STATUS.fullmatch(status) else LOST_STATUS)
+    unreached = await context.gateway.is_own_answer(_status(event), event.headers)
+    number = int(status) if FAILED_STATUS.fullmatch(status) else LOST_STATUS
+    return await fail(context, identity, number, unreached=unreached)
 
 
 def _direct_call(event: Event, retries: int) -> ModelCall:

@@ -15,12 +15,14 @@ from pipeline.answers.reply import BROKEN, RESULT_LIMIT, TIMED_OUT, Reply, too_l
 from pipeline.errors import UnavailableError
 from pipeline.identity import Identity, Purpose
 from pipeline.metrics import Metrics
+from pipeline.openfaas.origin import STAMP, may_be_own, names_missing_function
 from pipeline.openfaas.signing import Signer
 from pipeline.request import CALLBACK_PATH, DIRECT_PATH, PROBE_PATH
 from pipeline.units import MIB, http_time
 
 ENQUEUE_TIMEOUT = aiohttp.ClientTimeout(total=10)
 GET_TIMEOUT = aiohttp.ClientTimeout(total=5)
+LONGEST_TEXT = 1000
 # Path and purpose of the callback, for the messages that have one.
 _CALLBACKS: Mapping[str, tuple[str, Purpose]] = {
     "task": (CALLBACK_PATH, "callback"),
@@ -63,6 +65,8 @@ class Gateway:
         self._own = function_name
         self._signer = signer
         self._metrics = metrics or Metrics()
+        # Whether it stamps what it proxies; None: not known yet.
+        self._stamps: bool | None = None
 
     @classmethod
     @asynccontextmanager
@@ -145,8 +149,49 @@ class Gateway:
                     size += len(piece)
                     if size > RESULT_LIMIT:
                         return too_large()
-                return Reply(response.status, b"".join(pieces), response.headers.get("Retry-After", ""))
+                body, retry_after = b"".join(pieces), response.headers.get("Retry-After", "")
+                unreached = await self.is_own_answer(response.status, response.headers)
+                return Reply(response.status, body or _reason(response.status), retry_after, unreached)
         except TimeoutError:
             return Reply(TIMED_OUT, f"no reply within {timeout:g} s".encode())
         except aiohttp.ClientError as error:
             return Reply(BROKEN, f"the connection broke ({type(error).__name__})".encode())
+
+    async def is_own_answer(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Return whether an answer, also one that a callback brought, is the platform's own and not the function's."""
+        if STAMP in headers:
+            self._stamps = True
+        if not may_be_own(status, headers):
+            return False
+        # While nothing is known of the gateway, it is in trouble: this function's own name is not found either.
+        return await self.stamps_answers() is not False
+
+    async def stamps_answers(self) -> bool | None:
+        """Return whether the gateway stamps what it proxies; None while it does not find this function itself."""
+        if self._stamps is None:
+            status, headers, _ = await self._look_up(self._own)
+            if STAMP in headers:
+                self._stamps = True
+            elif status and not may_be_own(status, headers):
+                self._stamps = False
+        return self._stamps
+
+    async def missing_function(self, function: str) -> str:
+        """Return the gateway's words if it knows for certain that there is no such function, else ''."""
+        status, headers, text = await self._look_up(function)
+        is_missing = may_be_own(status, headers) and names_missing_function(status, text)
+        return text.decode(errors="replace").strip() if is_missing and await self.stamps_answers() else ""
+
+    async def _look_up(self, function: str) -> tuple[int, Mapping[str, str], bytes]:
+        """GET the health of a function, which wakes one that is scaled to zero; status 0 if there is no answer."""
+        url = URL(f"{self._functions}/{quote(function)}/_/health", encoded=True)
+        try:
+            async with self._session.get(url, timeout=GET_TIMEOUT, allow_redirects=False) as response:
+                return response.status, response.headers, await response.content.read(LONGEST_TEXT)
+        except (aiohttp.ClientError, TimeoutError):
+            return 0, {}, b""
+
+
+def _reason(status: int) -> bytes:
+    """Return what an empty answer with this status means, b'' if it needs no words."""
+    return b"the function redirects: expected its own answer" if 300 <= status < 400 else b""  # noqa: PLR2004

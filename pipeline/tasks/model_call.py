@@ -10,7 +10,9 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from tenacity.wait import wait_base, wait_random_exponential
 
 from pipeline.answers.reply import Reply
+from pipeline.errors import UnavailableError
 from pipeline.openfaas.gateway import Gateway
+from pipeline.openfaas.origin import names_missing_function
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.units import retry_after
 
@@ -20,6 +22,7 @@ CallOnce = Callable[[], Awaitable[Reply]]
 
 RETRY_BUDGET = 2.0
 MOST_CALLS = 5
+LONGEST_TROUBLE_WAIT = 2.0
 NO_TURN = Reply(429, b"the task's time would be up before the batch's rate lets this item be called")
 NOT_STARTED = Reply(504, b"the task's time was up before this item could be called")
 
@@ -65,11 +68,15 @@ async def call_model(
     headers: Mapping[str, str],
     end: float,
     take_turn: TakeTurn | None = None,
+    *,
+    may_be_missing: bool = False,
 ) -> ModelCall:
     """Call the model function until its status is final: 5 calls, 2 s of waits between them, never past `end`.
 
     `end` is a time.monotonic(). A Retry-After that asks for more ends the retries: the next generation tries again.
-    `take_turn` is called before every call.
+    `take_turn` is called before every call. While the platform does not reach the function, the call is repeated until
+    `end`, and not counted; then UnavailableError is raised. `may_be_missing`: a function that the gateway does not find
+    is not waited for.
     """
     started = time.monotonic()
     attempts = 0
@@ -85,16 +92,33 @@ async def call_model(
                 return NO_TURN
             await asyncio.sleep(wait)
             left -= wait
-        attempts += 1
-        return await gateway.invoke(spec.function, body, headers, min(spec.timeout, left))
+        reply = await gateway.invoke(spec.function, body, headers, min(spec.timeout, left))
+        attempts += not is_trouble(reply)
+        return reply
+
+    async def reach() -> Reply:
+        reply = await call_once()
+        if not is_trouble(reply):
+            return reply
+        retrying = AsyncRetrying(
+            retry=retry_if_result(is_trouble),
+            wait=wait_random_exponential(multiplier=0.2, max=LONGEST_TROUBLE_WAIT),
+            stop=lambda state: time.monotonic() + state.upcoming_sleep > end,
+            retry_error_callback=_raise_trouble,
+        )
+        found: Reply = await retrying(call_once)
+        return found
+
+    def is_trouble(reply: Reply) -> bool:
+        return reply.unreached and not (may_be_missing and names_missing_function(reply.status, reply.body))
 
     def stop(state: RetryCallState) -> bool:
         waits = state.idle_for + state.upcoming_sleep
         return attempts >= MOST_CALLS or waits > RETRY_BUDGET or time.monotonic() + state.upcoming_sleep > end
 
-    reply = await call_once()
+    reply = await reach()
     if is_retryable(reply.status):
-        reply = await _retry(reply, call_once, stop)
+        reply = await _retry(reply, reach, stop)
     return ModelCall(reply, attempts, time.monotonic() - started)
 
 
@@ -130,3 +154,7 @@ def _last_reply(state: RetryCallState) -> Reply:
     assert state.outcome is not None  # noqa: S101
     reply: Reply = state.outcome.result()
     return reply
+
+
+def _raise_trouble(state: RetryCallState) -> Reply:
+    raise UnavailableError(f"the gateway does not reach the model function (status {_last_reply(state).status})")

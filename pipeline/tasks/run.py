@@ -44,20 +44,21 @@ async def run_task(context: Context, identity: Identity, function: str, end: flo
         raise ForbiddenError("this invocation was signed for another model function")
     items = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
     take_turn = partial(context.ledger.reserve_call, identity.batch) if start.paced else None
-    run = TaskRun(context, identity, spec, end, take_turn)
+    run = TaskRun(context, identity, spec, end, take_turn, start.answered)
     outcomes = await (run.call_chunk(items) if spec.chunk_call else run.call_items(items))
     return encode_answer(await store_large_results(context.store, identity, outcomes, spec.inline_limit))
 
 
 @dataclass(frozen=True)
 class TaskRun:
-    """One run of a task; `end` is a time.monotonic()."""
+    """One run of a task; `end` is a time.monotonic(). `answered`: the model function exists."""
 
     context: Context
     identity: Identity
     spec: BatchSpec
     end: float
     take_turn: TakeTurn | None
+    answered: bool
 
     async def call_items(self, items: list[Item]) -> list[Outcome]:
         """Call the items side by side, at most `concurrency` at once."""
@@ -107,6 +108,8 @@ class TaskRun:
 
     async def _call(self, body: bytes, call_id: str, *, json: bool) -> ModelCall:
         headers = call_headers(self.spec, call_id, json=json)
-        call = await call_model(self.context.gateway, self.spec, body, headers, self.end, self.take_turn)
+        call = await call_model(
+            self.context.gateway, self.spec, body, headers, self.end, self.take_turn, may_be_missing=not self.answered
+        )
         self.context.metrics.tried(call.attempts)
         return call

@@ -16,6 +16,7 @@ from pipeline.tasks.release import enqueue_reduce, release
 
 BUSY = frozenset({429, 503})
 LONGEST_BACKOFF = 60.0
+LONGEST_TROUBLE_BACKOFF = 4.0
 
 log = logging.getLogger(__name__)
 
@@ -66,14 +67,16 @@ async def settle_direct(context: Context, identity: Identity, call: ModelCall) -
     return await settle(context, identity, encode_answer(outcomes), call.duration or None)
 
 
-async def fail(context: Context, identity: Identity, status: int) -> str:
+async def fail(context: Context, identity: Identity, status: int, *, unreached: bool = False) -> str:
     """Count a callback without a usable answer: the task runs again later, or its items fail with `status`.
 
+    `unreached`: the platform did not reach the function, so that the task runs again within seconds.
     Returns the ledger's verdict.
     """
     # An overloaded function says nothing about the task: only the deadline ends its attempts.
-    attempts = 0 if status in BUSY else await _attempts_allowed(context, identity)
-    backoff = random.uniform(0.5, 1) * min(LONGEST_BACKOFF, 2**identity.attempt)  # noqa: S311
+    attempts = 0 if unreached or status in BUSY else await _attempts_allowed(context, identity)
+    longest = LONGEST_TROUBLE_BACKOFF if unreached else LONGEST_BACKOFF
+    backoff = random.uniform(0.5, 1) * min(longest, 2**identity.attempt)  # noqa: S311
     verdict = await context.ledger.fail(identity, attempts, backoff)
     if verdict == "exhausted":
         reason = f"the task brought no answer in {attempts} attempts (the last: status {status})"

@@ -1,11 +1,12 @@
 """Any answer of a model function is the outcome of one item, and has no other effect."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.rigs.openfaas.cluster import Cluster, urls
+from tests.rigs.openfaas.cluster import Cluster, cluster, urls
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -92,8 +93,10 @@ async def _with_victim(steady: Cluster) -> tuple[dict[str, Any], list[str]]:
     return await steady.submit_rows(rows), rows
 
 
-async def test_unknown_model_function_ends_the_batch_early_with_a_reason(steady: Cluster) -> None:
-    status, summary = await steady.run(urls(2000), function="nosuch")
+async def test_unknown_model_function_ends_the_batch_early_with_a_reason(tmp_path: Path) -> None:
+    """The gateway does not look functions up, so that their absence shows in the answers only."""
+    async with cluster(tmp_path, {"scale_from_zero": False}, workers=4) as running:
+        status, summary = await running.run(urls(2000), function="nosuch")
     assert status["state"] == "failed"
     assert status["reason"] == (
         "the model function 'nosuch' answered 404 to the first 10 calls: is it deployed under this name?"

@@ -8,17 +8,17 @@ import pytest_asyncio
 from pipeline.local.openfaas.pro_worker import ProWorker
 from tests.rigs.openfaas.cluster import SHORT_SILENCE, Cluster, cluster
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 # Six calls take longer than SHORT_SILENCE, so that they would be lost without regard to the retries.
 WORKER = ProWorker(retry_attempts=9, initial_wait=0.5, max_wait=0.5)
 SETTINGS = {**SHORT_SILENCE, "openfaas_pro": "true", "retry_attempts": "9", "retry_wait": "0.5"}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def pro(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
     """One replica, whose own messages the queue-worker does not repeat."""
     async with cluster(
-        tmp_path_factory.mktemp("pro"), WORKER, workers=1, redelivery=60, replicas=1, **SETTINGS
+        tmp_path_factory.mktemp("pro"), {"pro": WORKER}, workers=1, redelivery=60, replicas=1, **SETTINGS
     ) as running:
         yield running
 

@@ -23,6 +23,11 @@ from tests.rigs.fixtures.in_process import WritableResponse
 IDENTITY = Identity("batch-1", generation=2, task=3, attempt=4)
 QUEUE = "http://gateway:8080/async-function/pipeline"
 MODEL = "http://gateway:8080/function/model"
+OWN_HEALTH = "http://gateway:8080/function/pipeline/_/health"
+STAMPED = {"X-Served-By": "openfaas-ce/"}
+MISSING = (
+    "error finding function model.openfaas-fn: server returned non-200 status code (404) for function, model, body:"
+)
 
 
 class Sent:
@@ -164,8 +169,56 @@ async def test_function_in_a_namespace_is_called(http: mocked_requests, gateway_
 
 @pytest.mark.parametrize("status", [200, 204, 400, 404, 408, 413, 429, 500, 503, 504])
 async def test_reply_keeps_its_status_and_body(http: mocked_requests, gateway_client: Gateway, status: int) -> None:
+    """A gateway that stamps nothing leaves each status to the function."""
     http.post(MODEL, status=status, body=b'{"a": 1}')
+    http.get(OWN_HEALTH)
     assert await gateway_client.invoke("model", b"item", {}, 1.0) == Reply(status, b'{"a": 1}')
+
+
+@pytest.mark.parametrize("status", [200, 400, 404, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("known", ["by an answer", "by the look-up", "not yet"])
+async def test_error_without_the_stamp_is_the_platforms(
+    http: mocked_requests, gateway_client: Gateway, status: int, known: str
+) -> None:
+    if known == "by an answer":
+        http.post(MODEL, headers=STAMPED)
+        assert not (await gateway_client.invoke("model", b"item", {}, 1.0)).unreached
+    if known == "by the look-up":
+        http.get(OWN_HEALTH, headers=STAMPED)
+    else:
+        http.get(OWN_HEALTH, status=404)
+    http.post(MODEL, status=status)
+    reply = await gateway_client.invoke("model", b"item", {}, 1.0)
+    assert reply.unreached == (status in {404, 500, 502, 503, 504})
+    http.post(MODEL, status=status, headers=STAMPED)
+    assert not (await gateway_client.invoke("model", b"item", {}, 1.0)).unreached
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "headers", "is_missing"),
+    [
+        (404, MISSING, {}, True),
+        (404, MISSING, STAMPED, False),
+        (404, MISSING.replace("(404)", "(500)"), {}, False),
+        (404, "not here", {}, False),
+        (500, MISSING, {}, False),
+        (200, "", STAMPED, False),
+    ],
+)
+async def test_missing_function_is_known_by_the_words_of_a_gateway_that_stamps(
+    http: mocked_requests,
+    gateway_client: Gateway,
+    status: int,
+    text: str,
+    headers: dict[str, str],
+    is_missing: bool,  # noqa: FBT001
+) -> None:
+    health = "http://gateway:8080/function/model/_/health"
+    http.get(health, status=status, body=text, headers=headers)
+    http.get(OWN_HEALTH, headers=STAMPED)
+    assert await gateway_client.missing_function("model") == (MISSING if is_missing else "")
+    http.get(health, exception=TimeoutError())
+    assert await gateway_client.missing_function("model") == ""
 
 
 async def test_reply_keeps_its_retry_after(http: mocked_requests, gateway_client: Gateway) -> None:

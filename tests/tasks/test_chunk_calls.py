@@ -23,7 +23,7 @@ ITEMS = [Item(6, "a"), Item(7, 'say "b"'), Item(8, "")]
 
 async def call_chunk(clock: Clock, gateway: FakeGateway, items: list[Item]) -> list[Outcome]:
     context = cast("Context", SimpleNamespace(gateway=gateway, metrics=Metrics()))
-    run = TaskRun(context, IDENTITY, spec(chunk_call=True, headers={"X-A": "1"}), clock.now + 60, None)
+    run = TaskRun(context, IDENTITY, spec(chunk_call=True, headers={"X-A": "1"}), clock.now + 60, None, answered=True)
     return await run.call_chunk(items)
 
 

@@ -85,15 +85,15 @@ local function look_for_losses_of_the_queue()
   -- A direct call leaves no lease: a few silent ones may be slow, many are not.
   local least = is_direct and DIRECT_SILENT or 1
   if not doubt_at and now - heard_at >= usual and tasks_without_run(now - usual)[least] then
-    -- Before the releases of this script.
-    doubt_at = now - 1
+    doubt_at = now
     call('HSET', LEDGER, 'doubt_at', doubt_at)
   end
   if not doubt_at then return end
   if tonumber(heard) <= tonumber(doubt_at) then
     local newer = call('ZCOUNT', INFLIGHT, '(' .. doubt_at, '+inf')
     if newer > 0 and now - probed_at < math.min(silence, usual * 2 ^ (probes or 0)) then return end
-    call('HSET', LEDGER, 'probed_at', now)
+    -- Earlier probes are in doubt as well, those of this script are not.
+    call('HSET', LEDGER, 'probed_at', now, 'doubt_at', now - 1)
     call('HINCRBY', LEDGER, 'probes', 1)
     probed_at = now
     for place, task in ipairs(tasks_without_run(now)) do

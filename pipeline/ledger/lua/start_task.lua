@@ -6,7 +6,9 @@
 -- @arg run_lease   us     the run has ended by then
 -- @reply verdict   text   run | settled (already) | running (this attempt or a later one) | closed | unknown (no ledger)
 -- @reply paced     flag   it has a rate
-local state, current_generation, current_epoch, rate = get('state', 'generation', 'epoch', 'rate')
+-- @reply answered  flag   the model function has answered in this run: it exists
+local state, current_generation, current_epoch, rate, not_found, base
+  = get('state', 'generation', 'epoch', 'rate', 'not_found', 'base')
 if not state then return {'unknown'} end
 if current_epoch ~= epoch or current_generation ~= generation or not accepts_answers(state) then return {'closed'} end
 if call('GETBIT', SETTLED, task) == 1 then return {'settled'} end
@@ -23,4 +25,4 @@ if state == 'closing' then return {'closed'} end
 call('HSET', ATTEMPTS, 'a:' .. task, attempt, 'r:' .. task, string.format('%d', now + run_lease))
 -- The key may be new.
 if call('HLEN', ATTEMPTS) == 2 then set_expiry() end
-return {'run', rate}
+return {'run', rate, (tonumber(not_found) < 0 or current_generation ~= base) and 1 or 0}

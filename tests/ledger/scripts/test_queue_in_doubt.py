@@ -70,6 +70,19 @@ async def test_run_whose_callback_was_lost_is_lost_with_the_others(bench: Bench)
     assert running in dict((await bench.repair()).release)
 
 
+async def test_probes_that_were_lost_too_are_found_by_a_later_one(bench: Bench) -> None:
+    await fall_silent(bench)
+    first = dict((await bench.repair()).release)
+    await bench.age(probed_at=-11)
+    second = dict((await bench.repair()).release)
+    assert not first.keys() & second.keys()
+    task = next(iter(second))
+    await bench.settle(task, second[task])
+    await bench.repair()
+    await bench.age(proven_at=-6)
+    assert first.keys() < dict((await bench.repair()).release).keys()
+
+
 async def test_late_answer_of_an_older_release_proves_nothing(bench: Bench) -> None:
     await fall_silent(bench)
     probes = dict((await bench.repair()).release)

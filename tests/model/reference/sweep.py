@@ -64,7 +64,7 @@ class SweepReference(NoticeReference):
         if usual >= SILENCE * 1e6:
             return
         if now.doubt is None and at - now.heard_us >= usual and self._without_run(at - usual):
-            now.doubt = self.clock, self.step - 1
+            now.doubt = self.now()
         if now.doubt is None:
             return
         if now.heard <= now.doubt:
@@ -72,6 +72,7 @@ class SweepReference(NoticeReference):
             if newer and at - now.probed_us < min(SILENCE * 1e6, usual * 2**now.probes):
                 return
             now.probed_at, now.probed_us, now.probes = self.clock, at, now.probes + 1
+            now.doubt = self.clock, self.step - 1
             for task in self._without_run(at)[:PROBES]:
                 self._again(task, released)
         elif now.proven_us is None:

@@ -152,7 +152,8 @@ class TaskReference:
         if batch.state == "closing":
             return Start("closed")
         now.runs[task] = attempt, self.later(run_lease)
-        return Start("run", paced=bool(batch.rate))
+        answered = now.not_found < 0 or batch.generation != batch.base
+        return Start("run", bool(batch.rate), answered)
 
     def settle(self, identity: Identity, envelope: Envelope, answer: bytes) -> Settled:
         batch, now, task = self.batch, self.batch.round, identity.task

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -17,7 +18,6 @@ from redis.asyncio import Redis
 
 from pipeline.ledger.states import ENDED
 from pipeline.local.openfaas.functions import FunctionSpec
-from pipeline.local.openfaas.pro_worker import ProWorker
 from pipeline.local.services.s3_client import s3_client
 from pipeline.local.stack import LocalStack, local_stack
 from tests.rigs.waiting import wait_until
@@ -144,7 +144,7 @@ def urls(count: int) -> list[str]:
 @contextlib.asynccontextmanager
 async def cluster(
     folder: Path,
-    pro: ProWorker | None = None,
+    platform: Mapping[str, Any] = MappingProxyType({}),
     /,
     *,
     workers: int = 16,
@@ -154,7 +154,7 @@ async def cluster(
 ) -> AsyncIterator[Cluster]:
     """Run a stack with the misbehaving model function `echo`; messages are redelivered after `redelivery` s.
 
-    `pro` are the settings of the queue-worker of OpenFaaS Pro, in place of that of CE.
+    `platform` are more settings of `local_stack`.
     """
     log = folder / "calls.ndjson"
     model = FunctionSpec("echo", (sys.executable, "-m", "tests.rigs.openfaas.model_function"), {"MODEL_LOG": str(log)})
@@ -166,7 +166,7 @@ async def cluster(
                 workers=workers,
                 ack_wait=redelivery,
                 pipeline_replicas=replicas,
-                pro=pro,
+                **platform,
                 pipeline_environment={**FAST, **environment},
             )
         )

@@ -83,7 +83,7 @@ async def serve_gateway() -> AsyncIterator[FakeGateway]:
         gateway = FakeGateway("", session)
         app.router.add_post("/async-function/{function}", gateway.enqueue)
         app.router.add_post("/function/{function}", gateway.invoke)
-        app.router.add_get("/{path:healthz|system/.*}", gateway.answer_itself)
+        app.router.add_get("/{path:healthz|system/.*|function/[^/]+/_/health}", gateway.answer_itself)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -39,6 +39,9 @@ async def answer(request: web.Request) -> web.Response:
             await asyncio.sleep(float(argument))
         case "die":
             os._exit(9)
+        case "redirect":
+            elsewhere = f"http://127.0.0.1:{os.environ['port']}/_/health"  # noqa: SIM112
+            return web.Response(status=302, headers={"Location": elsewhere})
         case "fail":
             return web.Response(status=int(argument), text="as asked")
         case "flaky":
