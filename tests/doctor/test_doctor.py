@@ -107,6 +107,21 @@ async def test_batch_past_its_deadline_is_named(doctor: Doctor) -> None:
     assert f"{doctor.pipeline.batch}: its deadline passed 601 s ago" in check.found
 
 
+async def test_messages_that_come_again_are_counted(doctor: Doctor) -> None:
+    await doctor.pipeline.submit(b"url\n" + b"a\n" * 200, CSV, {"window": "200"})
+    bench = doctor.pipeline.bench()
+    for task in (0, 1):
+        await bench.start(task)
+        await bench.start(task)
+    check = (await doctor.examine())["queue: deliveries"]
+    assert (check.status, check.found) == ("ok", "2 messages came again, of 200 of the newest batches")
+    await bench.settle(0)
+    await bench.start(0)
+    check = (await doctor.examine())["queue: deliveries"]
+    assert check.status == "warning"
+    assert "ack_wait" in check.advice
+
+
 async def test_broken_or_hanging_check_fails_and_the_others_run(
     doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ def check_view(reference: TaskReference, view: RedisView) -> None:
     assert {int(name[6:]): value for name, value in view.fields.items() if name.startswith("epoch_")} == batch.epochs
     assert {name: int(view.fields[name]) for name in COUNTS} == {name: getattr(batch, name) for name in COUNTS}
     assert int(view.fields["generation"]) == batch.generation
+    assert int(view.fields.get("repeated", 0)) == batch.repeated
     assert (view.fields["owner"], int(view.fields["window"])) == (batch.owner, batch.window)
     assert float(view.fields.get("rate", 0)) == (batch.rate or 0)
     assert int(view.fields.get("openings", 0)) == batch.openings

@@ -46,6 +46,7 @@
 -- @field succeeded              int     items
 -- @field failed                 int     items
 -- @field retried                int     tasks and items that ran again
+-- @field repeated               int     messages that came for a task that ran, or was settled
 -- @field given_up               int     items of this run that failed and do not run again by themselves
 -- @field tolerated              int     how many of these the batch may have
 -- @field not_found              int     first calls of the run that all answered 404, -1 once one did not

@@ -102,6 +102,7 @@ class Batch:
     succeeded: int = 0
     failed: int = 0
     retried: int = 0
+    repeated: int = 0
     given_up: int = 0
     deadline_at: float = 0
     closing_at: float = 0

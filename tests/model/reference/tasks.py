@@ -143,11 +143,13 @@ class TaskReference:
         if not self.is_current(identity):
             return Start("closed" if batch.state else "unknown")
         if task in now.settled:
+            batch.repeated += 1
             return Start("settled")
         running, until = now.runs.get(task, (-1, self.now()))
         if until > self.now() and running >= attempt:
             if batch.state != "closing":
                 now.due[f"l:{task}"] = until
+            batch.repeated += 1
             return Start("running")
         if batch.state == "closing":
             return Start("closed")
