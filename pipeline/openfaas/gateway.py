@@ -154,17 +154,18 @@ class Gateway:
                 return Reply(response.status, body or _reason(response.status), retry_after, unreached)
         except TimeoutError:
             return Reply(TIMED_OUT, f"no reply within {timeout:g} s".encode())
+        except aiohttp.ClientConnectorError:
+            return Reply(BROKEN, b"the gateway cannot be reached", unreached=True)
         except aiohttp.ClientError as error:
             return Reply(BROKEN, f"the connection broke ({type(error).__name__})".encode())
 
     async def is_own_answer(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Return whether an answer, also one that a callback brought, is the platform's own and not the function's."""
-        if STAMP in headers:
-            self._stamps = True
-        if not may_be_own(status, headers):
-            return False
-        # While nothing is known of the gateway, it is in trouble: this function's own name is not found either.
-        return await self.stamps_answers() is not False
+        """Return whether an answer, also one that a callback brought, is the platform's own and not the function's.
+
+        Only the look-up of this function's own name says whether the gateway stamps: a called function may send any
+        header. While that look-up fails, the platform is in trouble.
+        """
+        return may_be_own(status, headers) and await self.stamps_answers() is not False
 
     async def stamps_answers(self) -> bool | None:
         """Return whether the gateway stamps what it proxies; None while it does not find this function itself."""

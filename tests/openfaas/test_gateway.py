@@ -15,6 +15,7 @@ from pipeline.answers import reply as reply_module
 from pipeline.answers.reply import Reply
 from pipeline.errors import UnavailableError
 from pipeline.identity import Identity, Purpose
+from pipeline.local.services.ports import free_port
 from pipeline.openfaas import gateway as gateway_module
 from pipeline.openfaas.gateway import Gateway
 from pipeline.openfaas.signing import Signer
@@ -176,13 +177,10 @@ async def test_reply_keeps_its_status_and_body(http: mocked_requests, gateway_cl
 
 
 @pytest.mark.parametrize("status", [200, 400, 404, 429, 500, 502, 503, 504])
-@pytest.mark.parametrize("known", ["by an answer", "by the look-up", "not yet"])
+@pytest.mark.parametrize("known", ["by the look-up", "not yet"])
 async def test_error_without_the_stamp_is_the_platforms(
     http: mocked_requests, gateway_client: Gateway, status: int, known: str
 ) -> None:
-    if known == "by an answer":
-        http.post(MODEL, headers=STAMPED)
-        assert not (await gateway_client.invoke("model", b"item", {}, 1.0)).unreached
     if known == "by the look-up":
         http.get(OWN_HEALTH, headers=STAMPED)
     else:
@@ -191,6 +189,15 @@ async def test_error_without_the_stamp_is_the_platforms(
     reply = await gateway_client.invoke("model", b"item", {}, 1.0)
     assert reply.unreached == (status in {404, 500, 502, 503, 504})
     http.post(MODEL, status=status, headers=STAMPED)
+    assert not (await gateway_client.invoke("model", b"item", {}, 1.0)).unreached
+
+
+async def test_a_function_cannot_stamp_for_the_gateway(http: mocked_requests, gateway_client: Gateway) -> None:
+    http.get(OWN_HEALTH)
+    http.post(MODEL, headers=STAMPED)
+    await gateway_client.invoke("model", b"item", {}, 1.0)
+    assert not await gateway_client.is_own_answer(200, STAMPED)
+    http.post(MODEL, status=404)
     assert not (await gateway_client.invoke("model", b"item", {}, 1.0)).unreached
 
 
@@ -258,3 +265,9 @@ async def test_truncated_result_is_a_broken_connection(http: mocked_requests, ga
     assert await gateway_client.invoke("model", b"item", {}, 1.0) == Reply(
         502, b"the connection broke (ClientPayloadError)"
     )
+
+
+async def test_gateway_that_cannot_be_reached_has_not_reached_the_function(signer: Signer) -> None:
+    async with Gateway.connect(f"http://127.0.0.1:{free_port()}", "pipeline", signer) as away:
+        reply = await away.invoke("model", b"item", {}, 5.0)
+    assert (reply.status, reply.unreached) == (502, True)

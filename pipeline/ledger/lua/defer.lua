@@ -14,6 +14,6 @@ end
 -- The queue may have been restarted, and may have lost what it held.
 if state == 'running' then
   call('HSET', LEDGER, 'doubt_at', now)
-  call('HDEL', LEDGER, 'proven_at', 'probes')
+  call('HDEL', LEDGER, 'proven_at')
 end
 set_expiry()

@@ -90,8 +90,10 @@ local function look_for_losses_of_the_queue()
   end
   if not doubt_at then return end
   if tonumber(heard) <= tonumber(doubt_at) then
-    local newer = call('ZCOUNT', INFLIGHT, '(' .. doubt_at, '+inf')
-    if newer > 0 and now - probed_at < math.min(silence, usual * 2 ^ (probes or 0)) then return end
+    -- A task that was released since serves as the first probe. A queue that is full refuses and loses nothing, so that
+    -- the pauses grow.
+    local is_first = not probes and call('ZCOUNT', INFLIGHT, '(' .. doubt_at, '+inf') == 0
+    if not is_first and now - probed_at < math.min(silence, usual * 2 ^ (probes or 0)) then return end
     -- Earlier probes are in doubt as well, those of this script are not.
     call('HSET', LEDGER, 'probed_at', now, 'doubt_at', now - 1)
     call('HINCRBY', LEDGER, 'probes', 1)

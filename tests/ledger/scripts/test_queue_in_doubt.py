@@ -133,6 +133,16 @@ async def test_refused_release_puts_older_tasks_in_doubt(bench: Bench) -> None:
     assert {task for task, _ in (await bench.repair()).release} == set(range(2, TASKS)) - dict(probes).keys()
 
 
+async def test_queue_that_goes_on_refusing_is_probed_ever_more_rarely(bench: Bench) -> None:
+    await bench.open(TASKS)
+    await bench.settle(0)
+    probes = 0
+    for _ in range(5):
+        await bench.defer([1], 1000)
+        probes += len((await bench.repair()).release)
+    assert probes == 4
+
+
 async def test_few_silent_direct_calls_may_be_slow(bench: Bench) -> None:
     await fall_silent(bench, direct=True)
     assert (await bench.repair()).release == ()

@@ -68,8 +68,8 @@ class SweepReference(NoticeReference):
         if now.doubt is None:
             return
         if now.heard <= now.doubt:
-            newer = any(released_at > now.doubt for released_at in now.in_flight.values())
-            if newer and at - now.probed_us < min(SILENCE * 1e6, usual * 2**now.probes):
+            is_first = not now.probes and not any(since > now.doubt for since in now.in_flight.values())
+            if not is_first and at - now.probed_us < min(SILENCE * 1e6, usual * 2**now.probes):
                 return
             now.probed_at, now.probed_us, now.probes = self.clock, at, now.probes + 1
             now.doubt = self.clock, self.step - 1

@@ -242,7 +242,7 @@ class TaskReference:
         if not self.is_current(one):
             return
         if self.batch.state == "running":
-            now.doubt, now.proven_us, now.probes = self.now(), None, 0
+            now.doubt, now.proven_us = self.now(), None
         for task in tasks:
             now.in_flight.pop(task, None)
             if self.batch.state != "closing" and task not in now.settled:
