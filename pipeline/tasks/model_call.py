@@ -98,16 +98,7 @@ async def call_model(
 
     async def reach() -> Reply:
         reply = await call_once()
-        if not is_trouble(reply):
-            return reply
-        retrying = AsyncRetrying(
-            retry=retry_if_result(is_trouble),
-            wait=wait_random_exponential(multiplier=0.2, max=LONGEST_TROUBLE_WAIT),
-            stop=lambda state: time.monotonic() + state.upcoming_sleep > end,
-            retry_error_callback=_raise_trouble,
-        )
-        found: Reply = await retrying(call_once)
-        return found
+        return await _wait_for_platform(call_once, is_trouble, end) if is_trouble(reply) else reply
 
     def is_trouble(reply: Reply) -> bool:
         return reply.unreached and not (may_be_missing and names_missing_function(reply.status, reply.body))
@@ -120,6 +111,18 @@ async def call_model(
     if is_retryable(reply.status):
         reply = await _retry(reply, reach, stop)
     return ModelCall(reply, attempts, time.monotonic() - started)
+
+
+async def _wait_for_platform(call_once: CallOnce, is_trouble: Callable[[Reply], bool], end: float) -> Reply:
+    """Call again until the platform reaches the function; raises UnavailableError at `end`, a time.monotonic()."""
+    retrying = AsyncRetrying(
+        retry=retry_if_result(is_trouble),
+        wait=wait_random_exponential(multiplier=0.2, max=LONGEST_TROUBLE_WAIT),
+        stop=lambda state: time.monotonic() + state.upcoming_sleep > end,
+        retry_error_callback=_raise_trouble,
+    )
+    reply: Reply = await retrying(call_once)
+    return reply
 
 
 async def _retry(first: Reply, call_once: CallOnce, stop: Callable[[RetryCallState], bool]) -> Reply:

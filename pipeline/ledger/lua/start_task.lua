@@ -11,11 +11,11 @@ local state, current_generation, current_epoch, rate, not_found, base
   = get('state', 'generation', 'epoch', 'rate', 'not_found', 'base')
 if not state then return {'unknown'} end
 if current_epoch ~= epoch or current_generation ~= generation or not accepts_answers(state) then return {'closed'} end
-local function repeated(verdict)
+local function count_repeated(verdict)
   call('HINCRBY', LEDGER, 'repeated', 1)
   return {verdict}
 end
-if call('GETBIT', SETTLED, task) == 1 then return repeated('settled') end
+if call('GETBIT', SETTLED, task) == 1 then return count_repeated('settled') end
 local running, lease_until = unpack(call('HMGET', ATTEMPTS, 'a:' .. task, 'r:' .. task))
 if running and tonumber(lease_until) > now and tonumber(running) >= tonumber(attempt) then
   -- This message is acknowledged now, and the replica of the first run may be dead: the task is looked at again.
@@ -23,7 +23,7 @@ if running and tonumber(lease_until) > now and tonumber(running) >= tonumber(att
     call('ZADD', DUE, lease_until, 'l:' .. task)
     set_expiry()
   end
-  return repeated('running')
+  return count_repeated('running')
 end
 if state == 'closing' then return {'closed'} end
 call('HSET', ATTEMPTS, 'a:' .. task, attempt, 'r:' .. task, string.format('%d', now + run_lease))
