@@ -58,8 +58,9 @@ def render(folder: Path) -> dict[str, str]:
         )
         parts += ["## Faults, run against each way", items, table(lines, FAULT_COLUMNS)]
     page = as_page("The pipeline beside other ways of doing the same job", machine, *parts)
-    shown = "\n\n".join([*tables, wrap(f"{origin(machine)}: {about}")])
-    return {f"{NAME}.md": page, f"{NAME}.svg": draw(points(runs), size), "tables": shown}
+    by = wrap(f"{origin(machine)}: {about}")
+    blocks = {"tables": "\n\n".join([*tables, by]), "throughput": f"{throughput}\n\n{by}"}
+    return {f"{NAME}.md": page, f"{NAME}.svg": draw(points(runs), size), **blocks}
 
 
 def draw(forms: pl.DataFrame, title: str) -> str:
