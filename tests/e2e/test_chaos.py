@@ -33,6 +33,7 @@ async def test_batches_under_faults_keep_every_promise(tmp_path: Path) -> None:
     assert broken == {}
 
 
+@pytest.mark.attack
 async def test_seed_makes_the_same_faults_in_the_same_order(chaos: Stage, tmp_path: Path) -> None:
     plan = make_plan(125, short=True)
     fired = []

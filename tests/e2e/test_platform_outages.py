@@ -63,8 +63,23 @@ def redeploy_model(running: Cluster) -> Callable[[], None]:
     return lambda: running.stack.gateway.add(removed)
 
 
-@pytest.mark.parametrize("outage", [restart_queue, fail_provider, redeploy_model])
-@pytest.mark.parametrize("options", [{}, {"chunk": "10"}, {"direct": "true"}], ids=["items", "chunks", "direct"])
+MODES: dict[str, dict[str, str]] = {"items": {}, "chunks": {"chunk": "10"}, "direct": {"direct": "true"}}
+OUTAGES = (restart_queue, fail_provider, redeploy_model)
+
+
+@pytest.mark.parametrize(
+    ("outage", "options"),
+    [
+        # One of each outage and of each mode at every run, the others among the attacks.
+        pytest.param(
+            *(outage, options),
+            id=f"{outage.__name__}-{mode}",
+            marks=[] if place == other else pytest.mark.attack,
+        )
+        for place, outage in enumerate(OUTAGES)
+        for other, (mode, options) in enumerate(MODES.items())
+    ],
+)
 async def test_outage_costs_seconds_and_no_item(tmp_path: Path, outage: Outage, options: dict[str, str]) -> None:
     async with cluster(tmp_path, workers=4) as running:
         await run_through(running, outage, 2.0, **options)
@@ -80,7 +95,7 @@ async def test_unknown_function_is_refused_at_submission(steady: Cluster) -> Non
         assert "server returned non-200 status code (404)" in answer["error"]
 
 
-@pytest.mark.parametrize("options", [{}, {"chunk": "3"}, {"direct": "true"}], ids=["items", "chunks", "direct"])
+@pytest.mark.parametrize("options", MODES.values(), ids=MODES)
 async def test_redirect_of_a_model_is_no_success(steady: Cluster, options: dict[str, str]) -> None:
     status, summary = await steady.run(["redirect a", "b", "c"], **options)
     assert (status["succeeded"], status["failed"]) == (2, 1)

@@ -135,6 +135,7 @@ def test_wrong_counts_and_results_of_other_items_are_noticed() -> None:
     assert problem_of(ROWS, STATUS, written)
 
 
+@pytest.mark.attack
 def test_a_small_load_on_the_local_stack_keeps_every_check(tmp_path: Path) -> None:
     options = {"batches": 2, "items": 60, "small": 20, "replicas": 2, "workers": 4, "window": 8, "out": tmp_path}
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from bench.kit.results import publish_rows, read_frame
@@ -13,6 +14,7 @@ def figures(page: str) -> list[str]:
     return [line.strip("| ").split(" | ")[1] for line in page.splitlines() if line.startswith("| ")][2:]
 
 
+@pytest.mark.attack
 def test_a_small_run_notifies_each_batch_once(tmp_path: Path) -> None:
     ended = CliRunner().invoke(notify.app, ["--batches", "2", "--down", "3", "--kills", "2", "--out", str(tmp_path)])
 

@@ -26,6 +26,7 @@ S3 = {
 NO_S3 = dict.fromkeys(S3, "")
 
 
+@pytest.mark.attack
 def test_a_small_sweep_leaves_rows_whose_figures_agree(tmp_path: Path) -> None:
     options = ["--parallelism", "2", "--model-ms", "0", "--items", "20", "--repeats", "1", "--out", str(tmp_path)]
 
@@ -56,6 +57,7 @@ def check(row: dict[str, Any]) -> None:
     assert 0 < row["collect_p50_ms"] <= row["collect_p99_ms"]
 
 
+@pytest.mark.attack
 async def test_a_gateway_is_measured_as_it_is_deployed(tmp_path: Path) -> None:
     model = FunctionSpec("deployed", (sys.executable, str(MODEL)), environment={"BENCH_MODEL_MS": "5"})
     async with local_stack([model], workers=2) as stack:

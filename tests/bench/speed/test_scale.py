@@ -124,6 +124,7 @@ def test_the_plan_states_its_assumptions_and_has_a_table_a_chunk() -> None:
     assert "| first bottleneck | NATS | NATS |" in page
 
 
+@pytest.mark.attack
 def test_a_small_batch_on_the_local_stack_leaves_possible_figures(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["--size", "300", "--workers", "2", "--out", str(tmp_path)])
 

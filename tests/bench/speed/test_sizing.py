@@ -52,6 +52,7 @@ def test_the_memory_of_a_batch_is_fitted_to_the_rows() -> None:
     assert wrong.off > 0.2
 
 
+@pytest.mark.attack
 def test_a_small_batch_of_each_group_leaves_rows_and_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizing, "CASES", SMALL)
 
