@@ -127,7 +127,8 @@ class Watch:
             await self._fault.strike(self._ready, self.struck)
 
     async def _intercept(self, exchange: Exchange, proceed: Callable[[], Awaitable[Answer]]) -> Answer:
-        if exchange.kind == "function" and exchange.function == MODEL and isinstance(exchange.body, bytes):
+        is_call = exchange.kind == "function" and exchange.function == MODEL and exchange.method == "POST"
+        if is_call and isinstance(exchange.body, bytes):
             self.called.append(exchange.body.decode())
             self._moved = time.monotonic()
             if self._fault.at and len(self.called) == max(1, self._strike_at):
