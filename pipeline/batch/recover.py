@@ -58,7 +58,10 @@ async def reopen_lost(context: Context, batch: str) -> bool:
 
 
 async def final_status_in_s3(context: Context, batch: str) -> dict[str, Any]:
-    """Return the final status of a batch without a ledger; raises NotFoundError if S3 has none."""
+    """Return the final status of a batch without a ledger.
+
+    Raises NotFoundError if S3 has none, ConflictError if it is another function's.
+    """
     status = await context.records.read_status(batch)
     if status is None:
         raise NotFoundError(f"there is no batch {batch!r}")

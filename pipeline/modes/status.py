@@ -16,7 +16,8 @@ async def status(event: Event, context: Context) -> Response:
     """Describe the batch named by `?batch=` or X-Batch-Id: a constant number of Redis commands.
 
     Without a name: the open batches and the last that ended. A request that accepts `text/event-stream` gets a stream
-    of the changes. Raises BadRequestError, NotFoundError, UnavailableError for a batch that is being rebuilt.
+    of the changes. Raises BadRequestError, NotFoundError, ConflictError for a batch that is another function's,
+    UnavailableError for one that is being rebuilt.
     """
     batch = batch_of(event, required=False)
 

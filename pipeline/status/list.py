@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.context import Context
+from pipeline.errors import ConflictError
 from pipeline.ledger.states import ENDED
 from pipeline.status.document import status_url
 
@@ -33,11 +34,14 @@ async def list_batches(context: Context) -> dict[str, Any]:
 
 
 async def _ended(context: Context, batch: str, at: float) -> dict[str, Any] | None:
-    """Describe a batch that ended at this time; None if it runs again, or is deleted."""
+    """Describe a batch that ended at this time; None if it runs again, or is deleted, also if another took its id."""
     brief = await context.ledger_cache.ended(batch, at)
     if brief is not None:
         return _entry(context, batch, asdict(brief)) if brief.state in ENDED else None
-    status = await context.records.ended(batch)
+    try:
+        status = await context.records.ended(batch)
+    except ConflictError:
+        return None
     return None if status is None else _entry(context, batch, status)
 
 

@@ -59,13 +59,10 @@ class BatchRecords:
 
     async def read(self, batch: str) -> Submission:
         """Read the submission; raises MissingObjectError, or ConflictError if another deployment owns the batch."""
-        submission = await self._submission(batch)
+        submission = msgspec.json.decode(await self._store.get(keys.spec(batch)), type=Submission)
         if submission.owner not in {"", self._function}:
             raise ConflictError(f"batch {batch!r} in this bucket is another function's, {submission.owner!r}")
         return submission
-
-    async def _submission(self, batch: str) -> Submission:
-        return msgspec.json.decode(await self._store.get(keys.spec(batch)), type=Submission)
 
     async def _read_spec(self, batch: str, _epoch: str) -> BatchSpec:
         return (await self.read(batch)).spec
@@ -147,19 +144,22 @@ class BatchRecords:
         await self._store.delete(self._open_mark(batch))
 
     async def read_status(self, batch: str) -> dict[str, Any] | None:
-        """Return the final status, None if there is none of the present life of the id."""
+        """Return the final status, None if there is none of the present life of the id.
+
+        Raises ConflictError if another deployment owns the batch.
+        """
         document = await self.read_end(batch)
         return None if document is None else {name: value for name, value in document.items() if name != "epoch"}
 
     async def read_end(self, batch: str) -> dict[str, Any] | None:
-        """Return the final status with the `epoch` of its ledger, as `close` wrote it; None as for `read_status`."""
+        """Return the final status with the `epoch` of its ledger, as `close` wrote it; otherwise as `read_status`."""
         try:
             document: dict[str, Any] = orjson.loads(await self._store.get(keys.status(batch)))
         except MissingObjectError:
             return None
         epoch = document.get("epoch")
         try:
-            submission = await self._submission(batch)
+            submission = await self.read(batch)
         except MissingObjectError:
             return document
         return None if epoch and submission.is_later(epoch) else document | {"epoch": epoch or submission.epoch}

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from pipeline.context import LedgerCache
 from pipeline.errors import ConflictError, UnavailableError
 from pipeline.identity import Identity
 from pipeline.ledger.ledger import Ledger
@@ -17,7 +18,7 @@ from pipeline.store.bucket import Check
 from pipeline.store.keys import output_names
 from pipeline.store.object_info import ObjectInfo
 from tests.rigs.function.interrupted_close import before_close
-from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering
+from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering, document
 from tests.rigs.log_lines import LogLines
 
 
@@ -26,13 +27,16 @@ async def test_batch_of_another_function_in_the_same_bucket_is_left_alone(pipeli
     await pipeline.submit_rows("a")
     await pipeline.deliver_all()
     before = await pipeline.context.store.list(pipeline.batch)
-    ours = pipeline.context
+    ours, ledger = pipeline.context, Ledger(pipeline.redis, "neighbour")
     pipeline.context = dataclasses.replace(
-        ours, records=BatchRecords(ours.store, "neighbour"), ledger=Ledger(pipeline.redis, "neighbour")
+        ours, records=BatchRecords(ours.store, "neighbour"), ledger=ledger, ledger_cache=LedgerCache(ledger)
     )
-    for mode in ("delete", "redrive"):
+    for mode in ("status", "outputs", "delete", "redrive", "cancel", "pause", "resume", "tune"):
         with pytest.raises(ConflictError, match=f"in this bucket is another function's, {pipeline.name!r}"):
-            await pipeline.handle(mode, {"batch": pipeline.batch})
+            await pipeline.handle(mode, {"batch": pipeline.batch, **({"window": "2"} if mode == "tune" else {})})
+    # The neighbour may have had a batch of this id, deleted since.
+    await pipeline.context.ledger.index.add_ended({pipeline.batch: 1.0})
+    assert document(await pipeline.handle("status"))["ended"] == []
     with pytest.raises(ConflictError, match="in this bucket is another function's"):
         await pipeline.submit("url\na\n", CSV)
     assert await pipeline.context.store.list(pipeline.batch) == before
