@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -40,6 +40,44 @@ class BackgroundTasks:
         """Wait until every task has ended, also those that were started meanwhile."""
         while self._running:
             await asyncio.wait(self._running)
+
+
+class NamedTasks:
+    """Runs so many tasks `at_once`, and at most one of a name, so that a slow task holds up its own name only."""
+
+    def __init__(self, at_once: int) -> None:
+        self._slots = asyncio.Semaphore(at_once)
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, at_once: int) -> AsyncIterator[Self]:
+        """Yield an instance, and cancel at the end the tasks that still run."""
+        named = cls(at_once)
+        try:
+            yield named
+        finally:
+            for task in list(named._running.values()):
+                await cancel_and_wait(task)
+
+    async def run(self, works: Mapping[str, Callable[[], Awaitable[None]]], patience: float) -> None:
+        """Run the work of each name of which no task runs; errors are logged.
+
+        Returns once these tasks have ended, or after `patience` seconds; the others go on.
+        """
+        tasks = [self._start(name, work) for name, work in works.items() if name not in self._running]
+        if tasks:
+            await asyncio.wait(tasks, timeout=patience)
+
+    def _start(self, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        async def run_in_slot() -> None:
+            async with self._slots:
+                await work()
+
+        task = asyncio.create_task(_log_errors(run_in_slot()))
+        self._running[name] = task
+        task.add_done_callback(lambda _: self._running.pop(name))
+        return task
 
 
 async def _log_errors(work: Coroutine[Any, Any, None]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from async_lru import alru_cache
 
 from pipeline.access import Access
-from pipeline.concurrency import BackgroundTasks
+from pipeline.concurrency import BackgroundTasks, NamedTasks
 from pipeline.errors import ConfigurationError
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.replies import Overview
@@ -28,6 +28,7 @@ from pipeline.webhooks.signer import WebhookSigner
 
 ENDED_TTL = 30.0
 SERVER_CHECK_TTL = 60.0
+SWEPT_AT_ONCE = 8
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class LedgerCache:
 
 @dataclass(frozen=True)
 class Context:
-    """The open clients of one process; `closing` is set when the process is to end."""
+    """The open clients of one process; `sweeps` are by batch; `closing` is set when the process is to end."""
 
     settings: Settings
     metrics: Metrics
@@ -66,6 +67,7 @@ class Context:
     records: BatchRecords
     ledger_cache: LedgerCache
     queries: Queries
+    sweeps: NamedTasks
     closing: asyncio.Event
 
 
@@ -86,10 +88,11 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         webhook_client = await enter(WebhookClient.connect())
         background = await enter(BackgroundTasks.opened())
         caches = (Snapshots(store), BatchRecords(store, settings.function_name), LedgerCache(ledger), Queries())
+        sweeps = await enter(NamedTasks.opened(SWEPT_AT_ONCE))
         closing = asyncio.Event()
         stack.callback(closing.set)
         clients = (ledger, store, gateway, webhook_client)
-        yield Context(settings, metrics, background, access, signer, *clients, webhook_signer, *caches, closing)
+        yield Context(settings, metrics, background, access, signer, *clients, webhook_signer, *caches, sweeps, closing)
 
 
 def _reread_secrets(path: Path) -> Secrets:

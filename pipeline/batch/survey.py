@@ -2,13 +2,13 @@
 
 import logging
 import time
-
-from structlog.contextvars import bound_contextvars
+from functools import partial
 
 from pipeline.batch.control import cancel_in_ledger
 from pipeline.batch.delete import delete_batch, drop_stale_ledger
+from pipeline.batch.each_batch import for_each_batch
 from pipeline.context import Context
-from pipeline.errors import ConflictError, PipelineError
+from pipeline.errors import PipelineError
 from pipeline.ledger.states import ACTIVE
 
 MOST_DELETED = 100
@@ -23,18 +23,13 @@ async def survey(context: Context) -> None:
     """
     index = context.ledger.index
     noted = {batch for batch, _ in await index.open_batches()} | set(await index.notifying())
-    for batch in noted:
-        try:
-            await drop_stale_ledger(context, batch)
-        except ConflictError as error:
-            log.warning("%s", error)
+    await for_each_batch(context, "stale ledger", noted, partial(drop_stale_ledger, context))
     still_open = await context.records.open_batches()
     for batch in still_open:
-        if batch in noted:
-            await _repeat_lost_cancel(context, batch)
-        else:
+        if batch not in noted:
             log.warning("a batch is open in S3, and not in the index", extra={"batch": batch})
             await index.add_open(batch)
+    await for_each_batch(context, "lost cancel", noted.intersection(still_open), partial(_repeat_lost_cancel, context))
     # The rest may take long, and no other replica should begin a survey meanwhile.
     await index.end_survey()
     await _delete_expired(context, set(still_open))
@@ -62,10 +57,13 @@ async def _delete_expired(context: Context, still_open: set[str]) -> None:
         await index.add_ended(dict(ended))
     if retention is None:
         return
-    for batch in [batch for batch, at in ended if time.time() - at > retention][:MOST_DELETED]:
-        with bound_contextvars(batch=batch):
-            log.info("the batch's retention is over")
-            try:
-                await delete_batch(context, batch)
-            except PipelineError as error:
-                log.warning("the batch could not be deleted", extra={"error": str(error)})
+    expired = [batch for batch, at in ended if time.time() - at > retention][:MOST_DELETED]
+
+    async def delete_expired(batch: str) -> None:
+        log.info("the batch's retention is over")
+        try:
+            await delete_batch(context, batch)
+        except PipelineError as error:
+            log.warning("the batch could not be deleted", extra={"error": str(error)})
+
+    await for_each_batch(context, "retention", expired, delete_expired)

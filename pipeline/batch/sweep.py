@@ -2,11 +2,11 @@
 
 import logging
 import time
+from functools import partial
 from typing import NamedTuple
 
-from structlog.contextvars import bound_contextvars
-
 from pipeline.batch.delete import drop_stale_ledger, resume_deletion
+from pipeline.batch.each_batch import for_each_batch
 from pipeline.batch.recover import reopen_lost
 from pipeline.batch.survey import survey
 from pipeline.context import Context
@@ -35,25 +35,24 @@ class Swept(NamedTuple):
 async def sweep_all(context: Context) -> Swept:
     """Sweep every batch that is open, or has notifications pending, once. Three reads of Redis if there is none.
 
-    A batch that cannot be swept is logged and left for the next sweep. Raises UnavailableError.
+    A batch that cannot be swept is logged and left for the next sweep; the sweep of a slow one goes on after this
+    returns. Raises UnavailableError.
     """
     index = context.ledger.index
     if await index.begin_survey():
-        try:
-            await survey(context)
-        except PipelineError as error:
-            log.warning("the open batches could not be compared with S3", extra={"error": str(error)})
+        await context.sweeps.run({"survey": partial(_survey, context)}, context.settings.sweep_interval)
     noted, notifying = dict(await index.open_batches()), await index.notifying()
-    for batch in [*noted, *(batch for batch in notifying if batch not in noted)]:
-        with bound_contextvars(batch=batch):
-            try:
-                await _sweep(context, batch, noted.get(batch))
-            except PipelineError as error:
-                log.warning("the batch could not be swept", extra={"error": str(error)})
-            except Exception:
-                log.exception("unexpected error in the sweep")
+    batches = [*noted, *(batch for batch in notifying if batch not in noted)]
+    await for_each_batch(context, "sweep", batches, lambda batch: _sweep(context, batch, noted.get(batch)))
     context.metrics.swept(len(noted))
     return Swept(len(noted), len(notifying))
+
+
+async def _survey(context: Context) -> None:
+    try:
+        await survey(context)
+    except PipelineError as error:
+        log.warning("the open batches could not be compared with S3", extra={"error": str(error)})
 
 
 async def sweep_batch(context: Context, batch: str) -> None:
