@@ -72,9 +72,8 @@ async def _try_to_open(context: Context, new: NewBatch) -> str:
     except MissingObjectError:
         return f"the input {new.submission.spec.input!r} is gone"
     except Exception as error:
-        await context.ledger.note_trouble(
-            new.name, str(error) if isinstance(error, PipelineError) else type(error).__name__
-        )
+        trouble = str(error) if isinstance(error, PipelineError) else type(error).__name__
+        await context.ledger.note_trouble(new.name, new.owner, trouble)
         raise
     return ""
 

@@ -28,10 +28,14 @@ class NewGeneration:
 
 @dataclass(frozen=True)
 class Published:
-    """What a reduce has published: the counts of the summary, the other outputs, notes, and the query's answer."""
+    """What a reduce has published: the counts of the summary, the other outputs, notes, and the query's answer.
+
+    `outcome` is the state of the batch in these outputs.
+    """
 
     succeeded: int
     failed: int
     outputs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     sql: Mapping[str, Any] | None = None
+    outcome: str = "done"

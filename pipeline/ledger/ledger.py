@@ -143,12 +143,12 @@ class Ledger:
         of = {"owner": owner, "fields": fields, "tasks": tasks}
         return cast("Begun", await self._run("restore", batch, settled=settled, remaining=remaining, **of))
 
-    async def note_trouble(self, batch: str, trouble: str, excused: str = "") -> None:
-        """Note why an opening or a reduce did not succeed; it is tried again.
+    async def note_trouble(self, batch: str, owner: str, trouble: str, *, excused: bool = False) -> None:
+        """Note why the opening or the reduce of `owner` did not succeed; it is tried again.
 
-        `excused` is the owner of a reduce that is not counted among those begun: the fault was not its own.
+        A reduce that is `excused` is not counted among those begun: the fault was not its own.
         """
-        await self._run("note_trouble", batch, trouble=trouble, excused=excused)
+        await self._run("note_trouble", batch, owner=owner, trouble=trouble, excused=excused)
 
     async def start_task(self, identity: Identity, run_lease: float) -> Start:
         """Lease the run of a task for `run_lease` seconds, unless the task is settled, or runs now."""
@@ -208,13 +208,16 @@ class Ledger:
         of = {"generation": generation, "segment": segment, "epoch": epoch}
         await self._run("segment_written", batch, expire_at=expiry(), **of)
 
-    async def lease_reduce(self, batch: str, owner: str, generation: int) -> Lease:
-        """Take or renew the lease of the reduce, for 30 s."""
-        of = {"owner": owner, "generation": generation}
+    async def lease_reduce(self, batch: str, owner: str, generation: int, *, renewal: bool = False) -> Lease:
+        """Take the lease of the reduce for 30 s, or only renew it."""
+        of = {"owner": owner, "generation": generation, "renewal": renewal}
         return Lease(**await self._run("lease_reduce", batch, reduce_lease=REDUCE_LEASE, **of))
 
     async def finish(self, batch: str, owner: str, generation: int, published: Published) -> str:
-        """End the batch; returns its final state, or '' when the lease was lost."""
+        """End the batch; returns its final state, or '' when the lease was lost.
+
+        After a cancel that the outputs do not say the state stays `reducing`, and the reduce is due again.
+        """
         of = {"owner": owner, "generation": generation}
         return str(await self._run("finish", batch, expire_at=expiry(), **of, **asdict(published)))
 

@@ -97,7 +97,7 @@ class Lease:
     `begun` is how many reduces of this generation took the lease, without those that were excused.
     """
 
-    verdict: Literal["leased", "held", "closed", "unknown"]
+    verdict: Literal["leased", "held", "lost", "closed", "unknown"]
     segments: tuple[int, ...]
     begun: int = 0
 

@@ -28,7 +28,7 @@ async def reduce(event: Event, context: Context) -> Response:
     verdict: str = lease.verdict
     if verdict == "leased":
         try:
-            async with renew_every(REDUCE_LEASE / 3, job.lease):
+            async with renew_every(REDUCE_LEASE / 3, job.is_leased):
                 verdict = await _reduce(job, lease)
         except Exception as error:
             is_expected = isinstance(error, PipelineError)
@@ -36,7 +36,7 @@ async def reduce(event: Event, context: Context) -> Response:
                 str(error) if is_expected else f"unexpected error ({type(error).__name__}): see the function's log"
             )
             is_excused = isinstance(error, UnavailableError) and not isinstance(error, TableError)
-            await context.ledger.note_trouble(job.batch, trouble, job.owner if is_excused else "")
+            await context.ledger.note_trouble(job.batch, job.owner, trouble, excused=is_excused)
             raise
     return Response.json(200, {"batch_id": job.batch, "verdict": verdict})
 
@@ -44,7 +44,7 @@ async def reduce(event: Event, context: Context) -> Response:
 async def _reduce(job: ReduceJob, lease: Lease) -> str:
     context, batch = job.context, job.batch
     # They are a predecessor's: nobody else uploads for this batch while the lease is held.
-    await context.store.abort_uploads(batch)
+    await context.store.abort_uploads(batch, job.check_lease)
     for number in lease.segments:
         await write_due_segment(context, batch, job.generation, number)
     state = await context.ledger.state(batch)

@@ -22,6 +22,7 @@ from pipeline.sql.child import Answer
 from pipeline.store.keys import CONTENT_TYPES, FAILURES_NDJSON, FAILURES_PARQUET, REPORT, SUMMARY, Segment, output_names
 from pipeline.store.object_info import ObjectInfo
 from pipeline.store.writer import Writer
+from pipeline.tasks.release import enqueue_reduce
 
 # A table that kills its replica would otherwise keep its batch from ever ending. The query is given up first.
 TABLE_ATTEMPTS = 3
@@ -56,14 +57,16 @@ class _Outputs:
     answer: Answer | None = None
     notes: tuple[str, ...] = ()
 
-    def end(self, summary: Summary) -> Published:
+    def end(self, summary: Summary, outcome: str) -> Published:
         names = tuple(name for name in CONTENT_TYPES if name in self.objects)
         answer = status_of(self.answer) if self.answer else None
-        return Published(summary.succeeded, summary.failed, names, self.notes, answer)
+        return Published(summary.succeeded, summary.failed, names, self.notes, answer, outcome)
 
 
 async def end_batch(job: ReduceJob, settled: SettledBatch) -> str:
     """End a batch; returns its final state, or 'lost' where another reduce has taken over.
+
+    A cancel that came meanwhile leaves it `reducing`: the next reduce writes the outputs of a cancelled batch.
 
     When two reduces of a generation broke off, the next one does not run the query, and when three did, the next one
     writes the summary only; the status says so. Raises as the store, and TableError.
@@ -72,14 +75,18 @@ async def end_batch(job: ReduceJob, settled: SettledBatch) -> str:
     summary, outputs = await _write_outputs(job, settled)
     if not await publish(job, outputs.objects, summary.object):
         return "lost"
-    end = outputs.end(summary)
+    # A predecessor that stalled may have begun some since. After the end they could be those of a redrive.
+    await context.store.abort_uploads(batch, job.check_lease)
+    end = outputs.end(summary, settled.state["outcome"])
     state = await context.ledger.finish(batch, job.owner, job.generation, end)
     if not state:
         return "lost"
+    if state == "reducing":
+        await enqueue_reduce(context, batch, job.generation)
+        return state
     context.metrics.ended(state)
     log.info("batch ended", extra={"state": state, "succeeded": end.succeeded, "failed": end.failed})
     await announce_end(context, batch)
-    await context.store.abort_uploads(batch)
     return state
 
 

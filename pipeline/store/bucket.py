@@ -212,14 +212,18 @@ class Store:
         """Abort a multipart upload; a completed or missing one is fine."""
         await Upload(self._client, self.bucket, key, upload_id).abort()
 
-    async def abort_uploads(self, batch: str) -> int:
+    async def abort_uploads(self, batch: str, still_ours: Check | None = None) -> int:
         """Abort every multipart upload of a batch, whichever process began it; return their number.
 
-        If S3 denies the list of uploads, none is aborted, and the log says so once.
+        `still_ours` is called once they are listed, and raises if the batch is another process's by now. If S3 denies
+        the list of uploads, none is aborted, and the log says so once.
         """
         aborted = 0
         try:
-            for upload in await self.uploads(batch):
+            uploads = await self.uploads(batch)
+            if still_ours is not None:
+                await still_ours()
+            for upload in uploads:
                 if keys.is_under(upload.key, batch):
                     await upload.abort()
                     aborted += 1

@@ -7,7 +7,6 @@ from pipeline.ledger.scripts import DUTY_LEASE
 from pipeline.ledger.states import ENDED
 from tests.model.rules.opening import LONG, RATES, WINDOWS, first_plan
 from tests.model.rules.scenarios import Scenarios
-from tests.model.world import BATCH
 
 ROUNDS = 300
 
@@ -29,7 +28,6 @@ class LedgerMachine(Scenarios):
     def tune_batch(self, window: int | None, rate: float | None) -> None:
         self.tune(window, rate)
 
-    @precondition(lambda self: self.batch.state in ENDED | {"reducing"})
     @rule(times=st.integers(1, 2))
     def redrive(self, times: int) -> None:
         for _ in range(times):
@@ -55,11 +53,9 @@ class LedgerMachine(Scenarios):
         if not sure or self.batch.state == "deleting":
             self.forget_batch()
 
-    @precondition(lambda self: self.batch.state in {"opening", "reducing"})
-    @rule(trouble=st.just("S3 is away"))
-    def note_trouble(self, trouble: str) -> None:
-        self.ask(self.world.ledger.note_trouble(BATCH, trouble))
-        self.compare(None, None, idle=self.batch.state not in {"opening", "reducing"})
+    @rule(ours=st.booleans(), excused=st.booleans())
+    def meet_trouble(self, ours: bool, excused: bool) -> None:  # noqa: FBT001
+        self.note_trouble((ours and self.batch.owner) or "another", excused=excused)
 
     def teardown(self) -> None:
         """All work in progress is dropped; sweeps and correct workers end the batch."""

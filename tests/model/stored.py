@@ -30,10 +30,11 @@ class PendingWrite:
 
 @dataclass(frozen=True)
 class PreparedReduce:
-    """A reduce that has written all segments: it begins the next generation, or ends the batch."""
+    """A reduce that has written all segments: it begins the next generation, or ends the batch as `outcome`."""
 
     owner: str
     generation: int
+    outcome: str
     plan: Plan | None
     succeeded: int
     failed: int

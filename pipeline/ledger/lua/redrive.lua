@@ -3,13 +3,13 @@
 -- @arg ended         text?  only the end at this time is meant; none: any end
 -- @reply state       text   before, '' without a ledger
 -- @reply generation  int
--- @reply verdict     text   redriven | under way (redriven before) | open (it has not ended)
+-- @reply verdict     text   redriven | under way (redriven before) | open (it has not ended, or is being stopped)
 --                           | unopened (it never began) | unknown (no ledger)
-local state, generation, redrive, base, started, current_ended =
-  get('state', 'generation', 'redrive', 'base', 'started', 'ended')
+local state, generation, redrive, base, started, current_ended, outcome =
+  get('state', 'generation', 'redrive', 'base', 'started', 'ended', 'outcome')
 if not state then return {'', '0', 'unknown'} end
 if not has_ended(state) or (ended ~= '' and ended ~= current_ended) then
-  local redriven = state ~= 'deleting' and (redrive or (base or '0') ~= '0')
+  local redriven = state ~= 'deleting' and outcome == 'done' and (redrive or (base or '0') ~= '0')
   return {state, generation, redriven and 'under way' or 'open'}
 end
 if not started then return {state, generation, 'unopened'} end

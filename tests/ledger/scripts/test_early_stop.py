@@ -77,7 +77,7 @@ async def test_cancel_during_the_reduce_blocks_the_next_generation(bench: Bench)
     await bench.reduce()
     assert await bench.ledger.control.cancel(bench.name) == ("cancelled", 0, None, False)
     assert await bench.begin(1, tasks=1, owner="reducer", again=1) == ("lost", [])
-    assert await bench.ledger.finish(bench.name, "reducer", 0, Published(0, 0)) == "cancelled"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, Published(0, 0, outcome="cancelled")) == "cancelled"
 
 
 async def test_cancel_during_the_reduce_of_a_cancelled_batch_changes_nothing(bench: Bench) -> None:

@@ -32,8 +32,37 @@ async def test_lease_is_held_against_others_and_renewed_by_its_owner(bench: Benc
     before = await bench.dump()
     assert (await bench.ledger.lease_reduce(bench.name, "second", 0)).verdict == "held"
     assert await bench.dump() == before
-    assert (await bench.ledger.lease_reduce(bench.name, "first", 0)).verdict == "leased"
+    assert (await bench.ledger.lease_reduce(bench.name, "first", 0, renewal=True)).verdict == "leased"
     assert (await bench.due())["r"] == 30.0
+
+
+async def test_renewal_takes_nothing(bench: Bench) -> None:
+    await reducing(bench)
+    await bench.reduce("stalled")
+    await bench.age(lease_until=-1)
+    await bench.reduce("heir")
+    assert (await bench.ledger.lease_reduce(bench.name, "stalled", 0, renewal=True)).verdict == "lost"
+    assert await bench.ledger.finish(bench.name, "heir", 0, Published(0, 2)) == "done"
+    assert (await bench.ledger.control.redrive(bench.name)).verdict == "redriven"
+    before = await bench.dump()
+    for owner in ("stalled", "heir"):
+        assert (await bench.ledger.lease_reduce(bench.name, owner, 0, renewal=True)).verdict == "lost"
+        assert await bench.ledger.finish(bench.name, owner, 0, Published(0, 2)) == ""
+        assert (await bench.begin(1, tasks=1, owner=owner))[0] == "lost"
+        await bench.ledger.note_trouble(bench.name, owner, "S3 was away", excused=True)
+    assert await bench.dump() == before
+    await bench.reduce("next")
+    assert (await bench.begin(1, tasks=1, owner="next"))[0] == "running"
+
+
+async def test_outputs_from_before_a_cancel_end_nothing(bench: Bench) -> None:
+    await reducing(bench)
+    await bench.reduce("first")
+    assert (await bench.ledger.control.cancel(bench.name)).state == "cancelled"
+    assert await bench.ledger.finish(bench.name, "first", 0, Published(2, 0)) == "reducing"
+    assert (await bench.due())["r"] == 0
+    await bench.reduce("second")
+    assert await bench.ledger.finish(bench.name, "second", 0, Published(2, 0, outcome="cancelled")) == "cancelled"
 
 
 async def test_expired_lease_is_taken_over(bench: Bench) -> None:
@@ -72,12 +101,12 @@ async def test_explained_failure_does_not_count_as_a_begin(bench: Bench) -> None
     await reducing(bench)
     await bench.reduce("first")
     for owner in ("first", "first", "another", ""):
-        await bench.ledger.note_trouble(bench.name, "S3 was away", owner)
+        await bench.ledger.note_trouble(bench.name, owner, "S3 was away", excused=True)
     assert (await bench.fields())["begun"] == "0"
     assert (await bench.ledger.lease_reduce(bench.name, "first", 0)).begun == 0
     await bench.age(lease_until=-1)
     assert (await bench.ledger.lease_reduce(bench.name, "second", 0)).begun == 1
-    await bench.ledger.note_trouble(bench.name, "the disk is full")
+    await bench.ledger.note_trouble(bench.name, "second", "the disk is full")
     assert (await bench.fields())["begun"] == "1"
 
 
@@ -108,7 +137,7 @@ async def test_finished_batch_keeps_only_its_counts(bench: Bench) -> None:
     assert await bench.ledger.finish(bench.name, "reducer", 0, Published(7, 3)) == "done"
     fields = await bench.fields()
     counts = [fields[name] for name in ("state", "succeeded", "failed", "settled", "owner")]
-    assert counts == ["done", "7", "3", "2", ""]
+    assert counts == ["done", "7", "3", "2", "reducer"]
     assert list(await bench.dump()) == ["hash", bench.key("series")]
     (expiry,) = await bench.expiries()
     assert 6 * 86400 < expiry - await bench.now() <= 7 * 86400 + 1
@@ -120,7 +149,7 @@ async def test_cancelled_batch_ends_cancelled_with_its_settled_tasks(bench: Benc
     await bench.settle(0)
     await bench.skip(1)
     await bench.reduce()
-    assert await bench.ledger.finish(bench.name, "reducer", 0, Published(0, 0)) == "cancelled"
+    assert await bench.ledger.finish(bench.name, "reducer", 0, Published(0, 0, outcome="cancelled")) == "cancelled"
     assert (await bench.fields())["settled"] == "2"
 
 
@@ -155,11 +184,11 @@ async def test_only_an_opening_or_a_reduce_records_trouble(bench: Bench, made: s
         await bench.settle(0)
         await bench.segment_written(0)
         await bench.reduce()
-        await bench.ledger.note_trouble(bench.name, "S3 was away")
+        await bench.ledger.note_trouble(bench.name, "reducer", "S3 was away")
         assert (await bench.fields())["trouble"] == "S3 was away"
         await bench.ledger.finish(bench.name, "reducer", 0, Published(1, 0))
     assert await bench.state() == made
-    await bench.ledger.note_trouble(bench.name, "S3 was away")
+    await bench.ledger.note_trouble(bench.name, "reducer" if made == "done" else "", "S3 was away")
     assert "trouble" not in await bench.fields()
 
 

@@ -83,12 +83,14 @@ class Reference(SweepReference):
             self.batch.round.unwritten.pop(segment, None)
             self.batch.round.due.pop(f"s:{segment}", None)
 
-    def lease(self, owner: str, generation: int) -> tuple[str, int, list[int]]:
+    def lease(self, owner: str, generation: int, *, renewal: bool) -> tuple[str, int, list[int]]:
         batch, due = self.batch, self.batch.round.due
         if not batch.state:
             return "unknown", 0, []
         if batch.state != "reducing" or generation != batch.generation:
             return "closed", 0, []
+        if renewal and batch.owner != owner:
+            return "lost", 0, []
         if batch.owner not in {owner, ""} and batch.lease_until > self.clock:
             return "held", 0, []
         batch.begun += batch.owner != owner
@@ -102,13 +104,17 @@ class Reference(SweepReference):
             batch.excused = owner
             batch.begun -= 1
 
-    def finish(self, owner: str, generation: int, succeeded: int, failed: int) -> str:
+    def finish(self, owner: str, generation: int, outcome: str, succeeded: int, failed: int) -> str:
+        """The owner of an ended batch is the one that has ended it."""
         batch = self.batch
-        if batch.state in ENDED and batch.generation == generation:
-            return batch.state
-        if batch.state != "reducing" or (batch.owner, batch.generation) != (owner, generation):
+        if (batch.owner, batch.generation) != (owner, generation) or batch.state not in ENDED | {"reducing"}:
             return ""
-        batch.state, batch.owner, batch.redrive = batch.outcome, "", False
+        if batch.state != "reducing":
+            return batch.state
+        if batch.outcome != outcome:
+            batch.owner, batch.lease_until, batch.round.due["r"] = "", 0, self.now()
+            return batch.state
+        batch.state, batch.redrive = batch.outcome, False
         batch.begun, batch.excused = 0, ""
         batch.succeeded, batch.failed = succeeded, failed
         tasks, segments = batch.round.tasks, batch.round.segments
@@ -152,7 +158,8 @@ class Reference(SweepReference):
         if not state:
             return "", 0, "unknown"
         if state not in ENDED:
-            return state, batch.generation, "under way" if batch.redrive or batch.base else "open"
+            redriven = state != "deleting" and batch.outcome == "done" and (batch.redrive or batch.base > 0)
+            return state, batch.generation, "under way" if redriven else "open"
         if not batch.started:
             return state, batch.generation, "unopened"
         batch.state, batch.outcome, batch.redrive = "reducing", "done", True

@@ -4,13 +4,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from pipeline.ledger.arguments import NewGeneration, Published
+from pipeline.ledger.states import ENDED
 from tests.model.rules.opening import FATES, PICK, Opening
 from tests.model.stored import Plan, PreparedReduce
 from tests.model.world import BATCH
 
 
 class Reducing(Opening):
-    """Each reduce ends the batch or begins its next generation."""
+    """Each reduce ends the batch or begins its next generation; `reducers` may each go on at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reducers: list[tuple[str, int]] = []
 
     @precondition(lambda self: self.batch.state == "reducing")
     @rule(old=st.booleans(), stop=st.sampled_from(["", "", "", "leased", "excused", "written"]), fate=FATES)
@@ -18,6 +23,7 @@ class Reducing(Opening):
         """Reduce under a lease; `stop`: once it is `leased`, `excused`, or has `written` its segments."""
         owner, generation = self.name("reducer"), max(0, self.batch.generation - old)
         verdict, segments = self.lease(owner, generation)
+        self.reducers.append((owner, generation))
         if stop == "excused":
             self.excuse(owner)
         if verdict != "leased" or stop in {"leased", "excused"}:
@@ -28,9 +34,16 @@ class Reducing(Opening):
         if not stop:
             self.resume_late_reducer(-1, fate)
 
-    def lease(self, owner: str, generation: int) -> tuple[str, list[int]]:
-        lease = self.ask(self.world.ledger.lease_reduce(BATCH, owner, generation))
-        verdict, begun, segments = self.reference.lease(owner, generation)
+    @precondition(lambda self: self.reducers)
+    @rule(pick=PICK, renewal=st.sampled_from([True, True, False]))
+    def wake_reducer(self, pick: int, renewal: bool) -> None:  # noqa: FBT001
+        """A reduce that stood still goes on: it renews its lease, or its call that takes the lease comes only now."""
+        owner, generation = self.reducers[pick % len(self.reducers)]
+        self.lease(owner, generation, renewal=renewal)
+
+    def lease(self, owner: str, generation: int, *, renewal: bool = False) -> tuple[str, list[int]]:
+        lease = self.ask(self.world.ledger.lease_reduce(BATCH, owner, generation, renewal=renewal))
+        verdict, begun, segments = self.reference.lease(owner, generation, renewal=renewal)
         found = (lease.verdict, lease.begun, sorted(lease.segments))
         self.compare(found, (verdict, begun, segments), idle=verdict != "leased")
         return verdict, segments
@@ -38,9 +51,14 @@ class Reducing(Opening):
     def excuse(self, owner: str) -> None:
         """Report, twice, that the reduce failed through no fault of its own."""
         for _ in range(2):
-            self.ask(self.world.ledger.note_trouble(BATCH, "S3 was away", owner))
-        self.reference.excuse(owner)
-        self.compare(None, None, idle=self.batch.state not in {"opening", "reducing"})
+            self.note_trouble(owner, excused=True)
+
+    def note_trouble(self, owner: str, *, excused: bool) -> None:
+        self.ask(self.world.ledger.note_trouble(BATCH, owner, "S3 was away", excused=excused))
+        if excused:
+            self.reference.excuse(owner)
+        ours = self.batch.state in {"opening", "reducing"} and owner == self.batch.owner
+        self.compare(None, None, idle=not ours)
 
     @precondition(lambda self: self.prepared_reduces)
     @rule(pick=PICK, fate=FATES)
@@ -51,15 +69,13 @@ class Reducing(Opening):
                 self.send_first(fate)
                 self.take_over(self.repair(), fate)
             return
-        ended = self.ask(
-            self.world.ledger.finish(
-                BATCH, prepared.owner, prepared.generation, Published(prepared.succeeded, prepared.failed)
-            )
-        )
+        counts = (prepared.succeeded, prepared.failed)
+        published = Published(*counts, outcome=prepared.outcome)
+        ended = self.ask(self.world.ledger.finish(BATCH, prepared.owner, prepared.generation, published))
         ending = self.batch.state == "reducing"
-        expected = self.reference.finish(prepared.owner, prepared.generation, prepared.succeeded, prepared.failed)
+        expected = self.reference.finish(prepared.owner, prepared.generation, prepared.outcome, *counts)
         self.compare(ended, expected, idle=not (ending and expected))
-        if ending and ended:
+        if ending and ended in ENDED:
             self.check_end(prepared)
 
     def prepare_reduce(self, owner: str) -> PreparedReduce:
@@ -77,7 +93,7 @@ class Reducing(Opening):
             again = sorted(item for item in newest if found.get(item) == "r")
             counted = len(again)
         if not again:
-            return PreparedReduce(owner, generation, None, len(found) - len(failed), len(failed))
+            return PreparedReduce(owner, generation, batch.outcome, None, len(found) - len(failed), len(failed))
         first, number = plans[0], generation + 1
         new = NewGeneration(
             *(number, len(again), len(again), first.new.deadline, 1),
@@ -86,7 +102,9 @@ class Reducing(Opening):
             final=number - base + 1 >= first.attempts,
             tolerated=first.new.tolerated,
         )
-        return PreparedReduce(owner, generation, Plan(new, [[item] for item in again], first.attempts), 0, 0)
+        return PreparedReduce(
+            owner, generation, batch.outcome, Plan(new, [[item] for item in again], first.attempts), 0, 0
+        )
 
     def check_end(self, prepared: PreparedReduce) -> None:
         """All outcomes of an ended batch are in segments, once per task; too many failures fail the batch."""
