@@ -22,7 +22,11 @@ BATCH_KEYS = (
     Key("attempts", "hash", "<task> -> attempt; f:, l:, x: its failures, losses, extension; a:, r: its run, and until"),
     Key("series", "string", "32-bit counters: items settled over time, then durations of tasks: see measures.py"),
     Key("failures", "hash", "kind of failure -> how many given up, worth a retry, run again; when; an example"),
-    Key("notices", "hash", "end -> which end; <target> -> state, attempts, status, when, due since; expire_at"),
+    Key(
+        "notices",
+        "hash",
+        "end -> which end, after how many redrives; <target> -> state, attempts, status, when, due since; expire_at",
+    ),
 )
 FUNCTION_KEYS = (
     Key("open", "zset", "open batch -> when it was added, before its claim"),

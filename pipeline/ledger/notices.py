@@ -20,11 +20,15 @@ Verdict = Literal["delivered", "refused", "undelivered"]
 
 
 class EndId(NamedTuple):
-    """Names one end of a batch: epoch, generation, and when it ended, in microseconds by Redis' clock."""
+    """Names one end of a batch: epoch, generation, and when it ended, in microseconds by Redis' clock.
+
+    `redrives` are those before it. An end that a failover of Redis has undone comes again with the same number.
+    """
 
     epoch: str
     generation: int
     ended: int
+    redrives: int = 0
 
     def __str__(self) -> str:
         return f"{self.epoch} {self.generation} {self.ended}"
@@ -32,7 +36,8 @@ class EndId(NamedTuple):
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Return the end of a final status that holds the `epoch` of its ledger."""
-        return cls(document["epoch"], document["generation"], round(document["ended"] * MICROSECONDS))
+        ended = round(document["ended"] * MICROSECONDS)
+        return cls(document["epoch"], document["generation"], ended, document.get("redrives", 0))
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,8 @@ class Notices:
             return cls(None)
         epoch, generation, ended = fields["end"].split()
         targets = tuple(fields[str(target)] for target in range(len(fields)) if str(target) in fields)
-        return cls(EndId(epoch, int(generation), int(ended)), targets, tuple(due))
+        end = EndId(epoch, int(generation), int(ended), int(fields.get("redrives", 0)))
+        return cls(end, targets, tuple(due))
 
     def describe(self, shown: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
         """Describe each target, `shown` as its kind and its name; those of a batch that has not ended wait."""
@@ -125,4 +131,5 @@ class NoticeBoard:
             )
             for place, target in enumerate(described)
         ]
-        await self._run("restore_notices", batch, ending=str(end), expire_at=expiry(), targets=known)
+        of = {"ending": str(end), "redrives": end.redrives}
+        await self._run("restore_notices", batch, expire_at=expiry(), targets=known, **of)

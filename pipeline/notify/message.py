@@ -55,7 +55,7 @@ async def post_message(
     timeout: float,  # noqa: ASYNC109
 ) -> Reply:
     """POST a notification's body once, signed; `number` is the target's place. Never raises for a failed call."""
-    message_id = Identity(batch, end.generation, number, epoch=end.epoch).call_id(purpose="notice")
+    message_id = Identity(batch, end.generation, number, end.redrives, end.epoch).call_id(purpose="notice")
     headers = {
         "Content-Type": "application/json",
         "X-Call-Id": message_id,

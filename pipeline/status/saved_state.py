@@ -12,7 +12,7 @@ from pipeline.ledger.notices import EndId, Notices, notices_of
 from pipeline.ledger.replies import State
 from pipeline.ledger.states import ENDED, ENDED_OR_DELETING
 from pipeline.status.document import status_document
-from pipeline.store.batch_records import OpenMark, are_pending
+from pipeline.store.batch_records import OpenMark, are_pending, without_end_id
 
 
 async def mark_open(context: Context, batch: str) -> None:
@@ -55,7 +55,8 @@ async def save_final_status(context: Context, batch: str) -> None:
         return
     saved: State | None = None
     while _is_unsaved_end(state, saved):
-        status = status_document(context.settings, batch, state) | {"epoch": state["epoch"]}
+        status = status_document(context.settings, batch, state)
+        status |= {"epoch": state["epoch"], "redrives": state.number("redrives")}
         await context.records.close(batch, status)
         saved, state = state, await context.ledger.state(batch)
     if saved is None:
@@ -111,7 +112,7 @@ async def final_status(context: Context, batch: str, end: EndId) -> dict[str, An
     status, notices = await context.records.read_end(batch), await context.ledger.notices.read(batch)
     if status is None or notices.end != end or EndId.of(status) != end:
         return None
-    return {name: value for name, value in with_notifications(status, notices).items() if name != "epoch"}
+    return without_end_id(with_notifications(status, notices))
 
 
 def with_notifications(status: dict[str, Any], notices: Notices) -> dict[str, Any]:

@@ -126,7 +126,7 @@ class BatchRecords:
         await self._store.delete_many([spec], still_ours)
 
     async def close(self, batch: str, status: dict[str, Any]) -> None:
-        """Write the final status with the `epoch` of its ledger, and mark the batch as ended.
+        """Write the final status with the `epoch` and the `redrives` of its ledger, and mark the batch as ended.
 
         The batch stays marked as open while a notification is due.
         """
@@ -149,7 +149,7 @@ class BatchRecords:
         Raises ConflictError if another deployment owns the batch.
         """
         document = await self.read_end(batch)
-        return None if document is None else {name: value for name, value in document.items() if name != "epoch"}
+        return None if document is None else without_end_id(document)
 
     async def read_end(self, batch: str) -> dict[str, Any] | None:
         """Return the final status with the `epoch` of its ledger, as `close` wrote it; otherwise as `read_status`."""
@@ -163,6 +163,11 @@ class BatchRecords:
         except MissingObjectError:
             return document
         return None if epoch and submission.is_later(epoch) else document | {"epoch": epoch or submission.epoch}
+
+
+def without_end_id(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a final status without the fields that only name its end."""
+    return {name: value for name, value in document.items() if name not in {"epoch", "redrives"}}
 
 
 def are_pending(document: Mapping[str, Any]) -> bool:

@@ -34,6 +34,7 @@ def check_view(reference: TaskReference, view: RedisView) -> None:
     assert float(view.fields.get("rate", 0)) == (batch.rate or 0)
     assert int(view.fields.get("openings", 0)) == batch.openings
     assert int(view.fields.get("begun", 0)) == batch.begun
+    assert int(view.fields.get("redrives", 0)) == batch.redrives
     for name, value in (("paused", batch.paused), ("cancel", batch.cancelled), ("redrive", batch.redrive)):
         assert (name in view.fields) == value
     if batch.state == "opening" or batch.state in ENDED:

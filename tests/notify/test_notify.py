@@ -208,3 +208,14 @@ async def test_try_waits_for_a_missing_key(pipeline: PipelineBench, hooks: Recei
     await due_again(pipeline)
     await pipeline.sweep()
     hooks.calls[1].verify()
+
+
+async def test_each_end_has_an_id_of_its_own(pipeline: PipelineBench, hooks: Receiver) -> None:
+    await run(pipeline, "a", "bad", notify=hooks.url)
+    for _ in range(2):
+        for mode in ("redrive", "cancel"):
+            assert (await pipeline.handle(mode, {"batch": pipeline.batch})).status == 202
+        await pipeline.deliver_all()
+    states = [call.document["data"]["status"]["state"] for call in hooks.calls]
+    assert states == ["done", "cancelled", "cancelled"]
+    assert len({call.id for call in hooks.calls}) == 3

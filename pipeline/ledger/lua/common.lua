@@ -147,11 +147,12 @@ end
 
 -- The batch has ended: its targets are due at once, or, where the first one reduces, after that one.
 local function start_notices()
-  local targets, reduces, epoch, generation, ended = get('targets', 'reduces', 'epoch', 'generation', 'ended')
+  local targets, reduces, epoch, generation, ended, redrives =
+    get('targets', 'reduces', 'epoch', 'generation', 'ended', 'redrives')
   call('DEL', NOTICES)
   targets = tonumber(targets or 0)
   if targets == 0 then return end
-  call('HSET', NOTICES, 'end', epoch .. ' ' .. generation .. ' ' .. ended)
+  call('HSET', NOTICES, 'end', epoch .. ' ' .. generation .. ' ' .. ended, 'redrives', redrives or 0)
   for target = 0, targets - 1 do
     write_notice(target, 'held', 0, 0, 0, 0)
     if target == 0 or not reduces then make_due(target) end

@@ -8,6 +8,7 @@
 -- @field cancel                 flag    a cancel came before the batch was opened
 -- @field paused                 flag    paused on request, also before the generation begins
 -- @field redrive                flag    the next reduce begins a redrive
+-- @field redrives               int     redrives so far: after each one the batch ends another time
 -- @field digest                 text    of specification and input
 -- @field function               text    the model function
 -- @field window                 int     tasks in flight at most

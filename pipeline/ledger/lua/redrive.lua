@@ -17,6 +17,7 @@ local expire_at = get('expire_at')
 call('HSET', LEDGER, 'state', 'reducing', 'outcome', 'done', 'redrive', 1, 'owner', '', 'lease_until', 0,
   'expire_at', expire_at + math.ceil((now - current_ended) / 1000000))
 call('HDEL', LEDGER, 'trouble', 'ended', 'cancel', 'paused', 'outputs', 'notes', 'sql')
+call('HINCRBY', LEDGER, 'redrives', 1)
 drop_notices()
 call('ZADD', DUE, now + duty_lease, 'r')
 set_expiry()

@@ -97,6 +97,7 @@ class Batch:
     paused: bool = False
     cancelled: bool = False
     redrive: bool = False
+    redrives: int = 0
     started: bool = False
     tolerated: int | None = None
     succeeded: int = 0

@@ -163,6 +163,7 @@ class Reference(SweepReference):
         if not batch.started:
             return state, batch.generation, "unopened"
         batch.state, batch.outcome, batch.redrive = "reducing", "done", True
+        batch.redrives += 1
         batch.owner, batch.lease_until, batch.cancelled, batch.paused = "", 0, False, False
         self.drop_notices()
         batch.round.due["r"] = self.later(DUTY_LEASE)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from pipeline.ledger.notices import DeliveryResult, EndId, Verdict
+from pipeline.ledger.notices import Notices as Stored
 from tests.model.reference.batch import Notices
 from tests.model.reference.notices import PATIENCE
 from tests.model.rules.opening import PICK
@@ -38,9 +39,10 @@ class Notifying(Running):
         """All ends of the batch so far, the current one last."""
         notices = self.batch.notices
         if notices is not None:
-            epoch, generation, ended = notices.end.split()
-            end = EndId(epoch, int(generation), int(ended))
+            end = Stored.read(self.view.notices).end
+            assert end is not None
             self.known_ends = [*[other for other in self.known_ends if other != end], end]
+            assert len({(end.epoch, end.generation, end.redrives) for end in self.known_ends}) == len(self.known_ends)
             self.kept_notices = replace(notices, states=list(notices.states), tries=list(notices.tries))
         return self.known_ends
 
