@@ -1,24 +1,16 @@
-"""Check or run one query: what a child process does, within limits."""
+"""Run one query within limits: the work of a child process."""
 
-import errno
 import json
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import msgspec
 import polars as pl
 
-from pipeline.errors import BadRequestError
-from pipeline.sandbox.child import Limits
+from pipeline.sql.check import Order, errors_in_words, too_large
 from pipeline.sql.session import GROUP_ROWS, Session
-from pipeline.sql.tree import parse
 from pipeline.store.text_formats import to_csv, to_ndjson
-from pipeline.units import MIB
 
 MOST_ROWS = 1_000_000
 FIRST_ROWS = 10
@@ -27,20 +19,6 @@ CELL = 200
 # The largest whole number that a reader of JSON with doubles, such as a browser, keeps exactly.
 EXACT = 2**53
 OUTPUTS = ("sql.parquet", "sql.csv", "sql.json")
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """A query to check or to run in a process with these limits.
-
-    To check it, `empty` is its table as a Parquet file without rows, b"" for a table that is not known yet. To run it,
-    `pieces` are the Parquet files of its table, and the answer goes into `folder`.
-    """
-
-    sql: str
-    limits: Limits
-    empty: bytes = b""
-    pieces: list[str] = []
-    folder: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -56,23 +34,11 @@ class Answer(msgspec.Struct, frozen=True):
     missing: list[str] = []
 
 
-def check_query(order: Order) -> None:
-    """Bind a query to its empty table; raises BadRequestError in the words of DuckDB."""
-    # A file without a name: nothing of it stays when this process is killed.
-    with _errors_in_words(order.limits), tempfile.TemporaryFile() as file:
-        if not order.empty:
-            parse(duckdb.connect(), order.sql)
-            return
-        file.write(order.empty)
-        file.flush()
-        Session([f"/dev/fd/{file.fileno()}"], order.limits).bind(order.sql)
-
-
 def run_query(order: Order) -> Answer:
     """Run a query, and write OUTPUTS to its folder; raises BadRequestError in the words of DuckDB."""
     paths = [Path(order.folder) / name for name in OUTPUTS]
-    with _errors_in_words(order.limits):
-        session = Session(order.pieces, order.limits, paths[0])
+    with errors_in_words(order.limits, pl.exceptions.PolarsError):
+        session = Session(order.pieces, order.limits, durations(pl.read_parquet_schema(order.pieces[0])), paths[0])
         text, fields = session.bind(order.sql)
         missing = session.type_fields(fields)
         rows = session.write(text, MOST_ROWS + 1)
@@ -84,9 +50,14 @@ def run_query(order: Order) -> Answer:
         names = table.collect_schema().names()[:FIRST_COLUMNS]
         lines = to_ndjson(table.head(FIRST_ROWS).select(pl.nth(range(len(names)))).collect(), frozenset())
         if order.limits.file_bytes and sum(path.stat().st_size for path in paths) > order.limits.file_bytes:
-            return Answer(error=_too_large(order.limits))
+            return Answer(error=too_large(order.limits))
     first = [[_cell(value) for value in json.loads(line).values()] for line in lines.splitlines()]
     return Answer(rows, [name[:CELL] for name in names], first, missing=missing)
+
+
+def durations(schema: Mapping[str, pl.DataType]) -> dict[str, str]:
+    """Return the units of the columns that are durations: Parquet has no type for them, and DuckDB sees numbers."""
+    return {name: kind.time_unit for name, kind in schema.items() if isinstance(kind, pl.Duration)}
 
 
 def _write_texts(table: pl.LazyFrame, rows: int, csv: Path, array: Path) -> None:
@@ -107,21 +78,3 @@ def _cell(value: Any) -> Any:
     if type(value) is int and abs(value) > EXACT:
         return str(value)
     return value[: CELL - 1] + "…" if isinstance(value, str) and len(value) > CELL else value
-
-
-@contextmanager
-def _errors_in_words(limits: Limits) -> Iterator[None]:
-    """Raise BadRequestError for an error of DuckDB or polars, MemoryError where there is too little memory."""
-    try:
-        yield
-    except duckdb.OutOfMemoryException:
-        raise MemoryError from None
-    except RecursionError:
-        raise BadRequestError("it is nested too deep") from None
-    except (duckdb.Error, OSError, pl.exceptions.PolarsError) as error:
-        text = str(error).strip()[:1000]
-        raise BadRequestError(_too_large(limits) if os.strerror(errno.EFBIG) in text else text) from error
-
-
-def _too_large(limits: Limits) -> str:
-    return f"the answer has more than {(limits.file_bytes or 0) // MIB} MiB"

@@ -11,7 +11,8 @@ import polars as pl
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.sandbox.child import Limits
 from pipeline.sandbox.parent import call_in_child
-from pipeline.sql.child import Answer, Order, check_query, run_query
+from pipeline.sql.check import Order, check_query
+from pipeline.sql.child import Answer, durations, run_query
 from pipeline.units import MIB
 
 CHECK = Limits(memory=384 * MIB, seconds=20, processor_seconds=40)
@@ -42,7 +43,8 @@ class Queries:
             await asyncio.to_thread(pl.DataFrame(schema=schema).write_parquet, empty)
         try:
             async with self.checking:
-                order = Order(sql=sql, limits=self._check, empty=empty.getvalue())
+                units = durations(schema or {})
+                order = Order(sql=sql, limits=self._check, empty=empty.getvalue(), durations=units)
                 await call_in_child(check_query, order, self._check)
         except TimeoutError:
             raise UnavailableError(f"sql could not be checked within {self._check.seconds:g} s: try again") from None

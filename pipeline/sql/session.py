@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import polars as pl
 
 from pipeline.sandbox.child import Limits
 from pipeline.sql.tree import RESULT, TABLE, Field, Fields, parse
@@ -30,9 +29,14 @@ TYPES = {
 
 
 class Session:
-    """The table `results` over Parquet files, within limits; an `output` is a file to write, and lets DuckDB spill."""
+    """The table `results` over Parquet files, within limits; an `output` is a file to write, and lets DuckDB spill.
 
-    def __init__(self, pieces: Sequence[str], limits: Limits, output: Path | None = None) -> None:
+    `durations` are the units (ms, us, ns) of the columns that are durations, which are numbers to DuckDB.
+    """
+
+    def __init__(
+        self, pieces: Sequence[str], limits: Limits, durations: Mapping[str, str], output: Path | None = None
+    ) -> None:
         settings: dict[str, str | bool | int | float | list[str]] = {
             "temp_directory": str(output.with_name("spill")) if output else "",
             "max_temp_directory_size": f"{(limits.file_bytes or 0) // MIB} MiB",
@@ -48,10 +52,9 @@ class Session:
         self._rows(f"SET allowed_paths = {paths}; SET TimeZone = 'UTC'")
         self._rows("SET enable_external_access = false; SET lock_configuration = true")
         self._output, self._pieces = output, f"read_parquet({[*pieces]})"
-        kinds = pl.read_parquet_schema(pieces[0]).values()
         names = [row[0] for row in self._rows(f"DESCRIBE SELECT * FROM {self._pieces}")]
         self._columns = [name.lower() for name in names]
-        self._own = [_own_column(*column) for column in zip(names, kinds, strict=True)]
+        self._own = [_own_column(name, durations.get(name)) for name in names]
         self._create_table({})
 
     def bind(self, sql: str) -> tuple[str, Fields]:
@@ -113,13 +116,13 @@ class Session:
         return self.connection.execute(statement, list(parameters)).fetchall()
 
 
-def _own_column(name: str, kind: pl.DataType) -> str:
+def _own_column(name: str, unit: str | None) -> str:
     """Return the expression of a column of the table: what Parquet has no type for gets its type back."""
     column = _quoted(name)
     if name == RESULT:
         return f"CAST({column} AS JSON) AS {column}"
-    if isinstance(kind, pl.Duration):
-        return f"to_microseconds(CAST({column} / {DURATIONS[kind.time_unit]} AS BIGINT)) AS {column}"
+    if unit:
+        return f"to_microseconds(CAST({column} / {DURATIONS[unit]} AS BIGINT)) AS {column}"
     return column
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipeline.sql.child import Answer, Order, run_query
+from pipeline.sql.check import Order
+from pipeline.sql.child import Answer, run_query
 from pipeline.sql.runner import CHECK, RUN
 from pipeline.sql.session import Session
 from pipeline.store.columns import table_schema
@@ -77,7 +78,7 @@ def fields_of(folder: Path, text: str, columns: Sequence[str]) -> list[str]:
     """Return the paths of the fields that a query reads of a table with these columns, as DuckDB spells them."""
     piece = folder / "empty.parquet"
     pl.DataFrame(schema=dict.fromkeys(columns, pl.String())).write_parquet(piece)
-    _, fields = Session([str(piece)], CHECK).bind(text)
+    _, fields = Session([str(piece)], CHECK, {}).bind(text)
     return [field.json_path for field in fields.by_column.values()]
 
 

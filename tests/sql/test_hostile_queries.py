@@ -154,7 +154,7 @@ def state(folder: Path) -> dict[str, tuple[int, int, int]]:
 def test_duckdb_itself_reads_and_writes_no_other_file(canary: Path, tmp_path: Path) -> None:
     """Past the checks of the tree, each function of tables and each statement meets the settings of the session."""
     (piece,) = write_pieces(tmp_path, table(1, [None]))
-    session, before = Session([str(piece)], RUN, tmp_path / "sql.parquet"), state(canary)
+    session, before = Session([str(piece)], RUN, {}, tmp_path / "sql.parquet"), state(canary)
     texts = [f"SELECT * FROM {name}('{path}')" for name in functions(TABLE_TYPES) for path in canary.iterdir()]
     texts += [f"SELECT * FROM '{path}'" for path in canary.iterdir()]
     texts += [f"COPY results TO '{canary}/x.{form}'" for form in ("csv", "json", "parquet")]

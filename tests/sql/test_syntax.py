@@ -114,7 +114,7 @@ BOMBS = {
     "subqueries": "SELECT * FROM " + "(SELECT * FROM " * 500 + "results" + ")" * 500,
     "unions": "SELECT 1 " + "UNION SELECT 1 " * 1000,
     "casts": "SELECT 1" + "::int" * 3000,
-    "stars": "SELECT " + ",".join("*" * 8000) + " FROM results",
+    "stars": "SELECT " + ",".join("*" * 1000) + " FROM results",
 }
 
 
