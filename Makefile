@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
-TEST := $(RUN) pytest --numprocesses 2 --dist loadfile
+TEST := $(RUN) pytest --numprocesses 3 --dist loadfile
 LOCAL := $(VENV)/.installed-local
 STAMP := $(VENV)/.installed
 COMPILE := $(RUN) uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url
@@ -34,10 +34,10 @@ demo: $(LOCAL) ## run a function over a CSV on this machine and watch it
 up: $(LOCAL) ## keep a local OpenFaaS with the pipeline running until Ctrl-C
 	@$(RUN) pipeline.local up $(LOCAL_OPTIONS)
 
-test: $(STAMP) browser ## run the tests, on two processes
+test: $(STAMP) browser ## run the tests, on three processes
 	$(TEST) -m 'not attack' $(ARGS)
 
-attack: $(STAMP) browser ## run the tests that attack for long, on two processes
+attack: $(STAMP) browser ## run the tests that attack for long, on three processes
 	$(TEST) -m attack $(ARGS)
 
 # The page's tests open a Chromium, which no Python package has. A build machine is root and has none: Debian's is then

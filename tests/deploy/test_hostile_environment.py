@@ -40,6 +40,7 @@ def test_environment_is_clean() -> None:
     assert {name: os.environ[name] for name in FIXED} == FIXED
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("processes", ["0", "1"])
 def test_tests_pass_in_a_hostile_environment(processes: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "--numprocesses", processes, "--basetemp", str(tmp_path / "inner")]

@@ -62,7 +62,7 @@ def bare(ready: Path) -> dict[str, str]:
     return {"PATH": str(programs), "BROWSER_PATH": "", "APPLICATIONS": str(ready / "Applications")}
 
 
-PYTEST = ["-m", "pytest", "--numprocesses", "2", "--dist", "loadfile"]
+PYTEST = ["-m", "pytest", "--numprocesses", "3", "--dist", "loadfile"]
 TESTS = [*PYTEST, "-m", "not attack"]
 
 

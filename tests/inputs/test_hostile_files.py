@@ -142,6 +142,7 @@ BOMBS: dict[str, tuple[Format, Callable[[], bytes], str]] = {
 }
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(("form", "make", "reason"), BOMBS.values(), ids=BOMBS)
 async def test_bomb_is_a_400_within_bounded_memory(
     tmp_path: Path, form: Format, make: Callable[[], bytes], reason: str

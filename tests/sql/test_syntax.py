@@ -114,10 +114,11 @@ BOMBS = {
     "subqueries": "SELECT * FROM " + "(SELECT * FROM " * 500 + "results" + ")" * 500,
     "unions": "SELECT 1 " + "UNION SELECT 1 " * 1000,
     "casts": "SELECT 1" + "::int" * 3000,
-    "stars": "SELECT " + ",".join("*" * 1000) + " FROM results",
+    "stars": "SELECT " + ",".join("*" * 8000) + " FROM results",
 }
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("text", BOMBS.values(), ids=list(BOMBS))
 async def test_bomb_ends_with_an_answer_or_a_refusal(text: str, longest_callback: LongestCallback) -> None:
     try:
