@@ -10,6 +10,8 @@ from pathlib import Path
 from async_lru import alru_cache
 
 from pipeline.access import Access
+from pipeline.bodies import body_capacity
+from pipeline.capacity import Capacity
 from pipeline.concurrency import BackgroundTasks, NamedTasks
 from pipeline.errors import ConfigurationError
 from pipeline.ledger.ledger import Ledger
@@ -68,6 +70,7 @@ class Context:
     ledger_cache: LedgerCache
     queries: Queries
     sweeps: NamedTasks
+    bodies: Capacity
     closing: asyncio.Event
 
 
@@ -91,8 +94,9 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         sweeps = await enter(NamedTasks.opened(SWEPT_AT_ONCE))
         closing = asyncio.Event()
         stack.callback(closing.set)
-        clients = (ledger, store, gateway, webhook_client)
-        yield Context(settings, metrics, background, access, signer, *clients, webhook_signer, *caches, sweeps, closing)
+        base = (settings, metrics, background, access, signer)
+        clients = (ledger, store, gateway, webhook_client, webhook_signer)
+        yield Context(*base, *clients, *caches, sweeps, body_capacity(), closing)
 
 
 def _reread_secrets(path: Path) -> Secrets:

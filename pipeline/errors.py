@@ -1,13 +1,14 @@
 """The errors of the function and the HTTP status each of them is answered with.
 
 PipelineError
- ├─ BadRequestError    400  the request cannot be understood, or names a missing object
- ├─ UnauthorizedError  401  a token is needed
- ├─ ForbiddenError     403  a signature is missing or wrong
- ├─ NotFoundError      404  no such batch
- ├─ ConflictError      409  the request does not fit the batch's state
- ├─ TooLargeError      413  the body is over its limit
- └─ UnavailableError   503  Redis, S3 or the gateway cannot serve it now; try again
+ ├─ BadRequestError       400  the request cannot be understood, or names a missing object
+ ├─ UnauthorizedError     401  a token is needed
+ ├─ ForbiddenError        403  a signature is missing or wrong
+ ├─ NotFoundError         404  no such batch
+ ├─ ConflictError         409  the request does not fit the batch's state
+ ├─ TooLargeError         413  the body is over its limit
+ ├─ TooManyRequestsError  429  the replica has as many requests at once as it can take; try again
+ └─ UnavailableError      503  Redis, S3 or the gateway cannot serve it now; try again
 
 `server` is the one place that turns them into responses.
 """
@@ -59,6 +60,12 @@ class TooLargeError(PipelineError):
     """The body is over its limit."""
 
     status = 413
+
+
+class TooManyRequestsError(PipelineError):
+    """The replica has as many requests at once as it can take; the caller may try again."""
+
+    status = 429
 
 
 class UnavailableError(PipelineError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.context import Context
 from pipeline.errors import BadRequestError
+from pipeline.identity import Identity, Purpose
 from pipeline.modes.batch import batch
 from pipeline.modes.cancel import cancel
 from pipeline.modes.collect import collect
@@ -24,20 +25,22 @@ from pipeline.modes.tune import tune
 from pipeline.request import CALLBACK_PATH, DIRECT_PATH, PROBE_PATH, Event, Response
 
 Mode = Callable[[Event, Context], Awaitable[Response]]
+SignedMode = Callable[[Event, Context, Identity], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
 class Signed:
     """A mode that the queue-worker calls: its URL is signed by the pipeline itself, so it needs no token."""
 
-    mode: Mode
+    mode: SignedMode
+    purpose: Purpose
 
 
 MODES: Mapping[str, Mode | Signed] = {
     "batch": batch,
-    "task": Signed(task),
-    "collect": Signed(collect),
-    "reduce": Signed(reduce),
+    "task": Signed(task, "task"),
+    "collect": Signed(collect, "callback"),
+    "reduce": Signed(reduce, "reduce"),
     "status": status,
     "outputs": outputs,
     "cancel": cancel,
@@ -46,32 +49,49 @@ MODES: Mapping[str, Mode | Signed] = {
     "tune": tune,
     "redrive": redrive,
     "delete": delete,
-    "open": Signed(open_queued),
+    "open": Signed(open_queued, "open"),
     "sweep": sweep,
     "doctor": doctor,
-    "probe": Signed(probe),
+    "probe": Signed(probe, "probe"),
 }
 # Not an X-Mode: the live page, which a browser requests at the function's address.
 PAGE = "page"
 CALLBACKS = {CALLBACK_PATH: "collect", DIRECT_PATH: "collect", PROBE_PATH: "probe"}
+CALLBACK_PURPOSES: Mapping[str, Purpose] = {DIRECT_PATH: "direct callback", PROBE_PATH: "probe callback"}
 HEADERS_ONCE = frozenset({"x-mode", "x-batch-id", "authorization", "content-type"})
 
 
-async def handle(event: Event, context: Context) -> Response:
-    """Answer a request in its mode; raises BadRequestError with the list of modes if it has none.
+@dataclass(frozen=True)
+class Admission:
+    """A request that may use the function: `answer` takes it with its body."""
 
-    Raises UnauthorizedError for a missing token, if the function has tokens, unless the mode is Signed. The page's
-    shell needs none, since it holds no data.
+    answer: Callable[[Event], Awaitable[Response]]
+    is_signed: bool = False
+
+
+async def handle(event: Event, context: Context) -> Response:
+    """Answer a request in its mode; raises as `admit`, and as the mode."""
+    return await admit(event, context).answer(event)
+
+
+def admit(event: Event, context: Context) -> Admission:
+    """Check a request before its body is read, by its URL and headers.
+
+    Raises BadRequestError with the list of modes if it has none, ForbiddenError for a wrong signature of a mode that is
+    Signed, and UnauthorizedError for a missing token of any other, if the function has tokens. The page's shell needs
+    none, since it holds no data.
     """
     _check_once(event)
     name = resolve_mode(event)
     if name == PAGE:
-        return await page(event)
+        return Admission(page)
     mode = MODES[name]
     if isinstance(mode, Signed):
-        return await mode.mode(event, context)
+        purpose = CALLBACK_PURPOSES.get(event.path.rstrip("/"), mode.purpose)
+        identity = context.signer.verify_query(purpose, event.query)
+        return Admission(lambda whole: mode.mode(whole, context, identity), is_signed=True)
     context.access.check(event)
-    return await mode(event, context)
+    return Admission(lambda whole: mode(whole, context))
 
 
 def resolve_mode(event: Event) -> str:

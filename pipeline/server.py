@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from aiohttp import web
@@ -17,13 +17,14 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4 as EXPOSITION
 from structlog.contextvars import bind_contextvars
 
 from pipeline.batch.sweep import Swept, sweep_all
+from pipeline.bodies import SIGNED_ONLY, read_body
 from pipeline.concurrency import cancel_and_wait
 from pipeline.context import Context, open_context
 from pipeline.errors import BadRequestError, PipelineError, UnavailableError
-from pipeline.handler import MODES, Signed, handle, resolve_mode
+from pipeline.handler import MODES, Signed, admit, resolve_mode
 from pipeline.logs import bind_call
 from pipeline.metrics import Metrics
-from pipeline.request import BATCH_ID, Event, Response, read_body
+from pipeline.request import BATCH_ID, Event, Response
 from pipeline.settings.environment import Settings
 
 NO_MODE = "none"
@@ -32,7 +33,7 @@ STREAM = "stream"
 # These modes are logged at INFO; requests of the others are too many.
 CHANGES = frozenset({"cancel", "pause", "resume", "tune", "redrive", "delete"})
 
-ERROR_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "2"}}
+ERROR_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "2"}, 503: {"Retry-After": "2"}}
 IDLE_FACTOR = 5
 SHUTDOWN_TIMEOUT = 60.0
 
@@ -76,18 +77,20 @@ def _quote_no_request(record: logging.LogRecord) -> bool:
 async def _serve_observed(request: web.Request) -> web.StreamResponse:
     event = Event(b"", request.headers, request.method, request.query, request.path)
     with observe(request.app[CONTEXT].metrics, event) as result:
-        response = await _serve(request)
+        response = await _serve(request, event)
         result.status = response.status
         if not isinstance(response, web.Response):
             result.mode = STREAM
     return response
 
 
-async def _serve(request: web.Request) -> web.StreamResponse:
+async def _serve(request: web.Request, event: Event) -> web.StreamResponse:
+    """Answer a request; `event` is the request without its body, which is read only if the request is admitted."""
+    context = request.app[CONTEXT]
     try:
-        body = await read_body(request)
-        event = Event(body, request.headers, request.method, request.query, request.path)
-        response = await handle(event, request.app[CONTEXT])
+        admission = admit(event, context)
+        async with context.bodies.part(spare=0 if admission.is_signed else SIGNED_ONLY) as part:
+            response = await admission.answer(replace(event, body=await read_body(request, part)))
     except PipelineError as error:
         response = _error_response(error)
     except Exception:

@@ -4,12 +4,13 @@ import logging
 import re
 
 from pipeline.answers.reply import BROKEN, RESULT_LIMIT, Reply, too_large
+from pipeline.bodies import unpack_body
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, ForbiddenError
 from pipeline.identity import Identity
 from pipeline.logs import bind_identity
 from pipeline.openfaas.origin import STAMP, names_missing_function
-from pipeline.request import DIRECT_PATH, SIGNATURE_HEADER, Event, Response, unpack_body
+from pipeline.request import DIRECT_PATH, SIGNATURE_HEADER, Event, Response
 from pipeline.store.errors import MissingObjectError
 from pipeline.tasks.model_call import ModelCall
 from pipeline.tasks.settle import BUSY, fail, settle, settle_direct
@@ -25,18 +26,18 @@ COUNT = re.compile(r"[0-9]{1,9}")
 log = logging.getLogger(__name__)
 
 
-async def collect(event: Event, context: Context) -> Response:
+async def collect(event: Event, context: Context, identity: Identity) -> Response:
     """Settle a task, or count its failure: 200 with the verdict, which the queue-worker never reads.
 
     Only the signed URL says which task this is: the called function chooses a callback's headers. Raises
-    ForbiddenError, and UnavailableError when Redis cannot be reached (the sweep then finds the task lost).
+    UnavailableError when Redis cannot be reached (the sweep then finds the task lost).
     """
+    bind_identity(identity)
     collect_one = _collect_direct if event.path.rstrip("/") == DIRECT_PATH else _collect_task
-    return Response.json(200, {"verdict": await collect_one(event, context)})
+    return Response.json(200, {"verdict": await collect_one(event, context, identity)})
 
 
-async def _collect_task(event: Event, context: Context) -> str:
-    identity = bind_identity(context.signer.verify_query("callback", event.query))
+async def _collect_task(event: Event, context: Context, identity: Identity) -> str:
     try:
         context.signer.verify_answer(identity, event.body, event.headers.get(SIGNATURE_HEADER, ""))
     except ForbiddenError:
@@ -47,9 +48,8 @@ async def _collect_task(event: Event, context: Context) -> str:
     return (await settle(context, identity, event.body, _seconds(event))).verdict
 
 
-async def _collect_direct(event: Event, context: Context) -> str:
+async def _collect_direct(event: Event, context: Context, identity: Identity) -> str:
     """Settle a direct task with the model function's reply, which is not signed and decides nothing else."""
-    identity = bind_identity(context.signer.verify_query("direct callback", event.query))
     retries = _count(event, "X-Retry") or 0 if context.settings.openfaas_pro else 0
     call = _direct_call(event, retries)
     context.metrics.called(call.reply.status, call.duration)

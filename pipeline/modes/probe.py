@@ -3,20 +3,20 @@
 import re
 
 from pipeline.context import Context
+from pipeline.identity import Identity
 from pipeline.request import PROBE_PATH, Event, Response
 
 STATUS = re.compile(r"[1-5][0-9][0-9]")
 COUNT = re.compile(r"[0-9]{1,9}")
 
 
-async def probe(event: Event, context: Context) -> Response:
+async def probe(event: Event, context: Context, identity: Identity) -> Response:
     """Note that the message, or its callback, has arrived; a probe that no check waits for is not noted.
 
-    The note of a callback is its status, and X-Retry-Max where the queue-worker sends that. Raises ForbiddenError, and
-    UnavailableError when Redis cannot be reached.
+    The note of a callback is its status, and X-Retry-Max where the queue-worker sends that. Raises UnavailableError
+    when Redis cannot be reached.
     """
     is_callback = event.path.rstrip("/") == PROBE_PATH
-    identity = context.signer.verify_query("probe callback" if is_callback else "probe", event.query)
     status = event.headers.get("X-Function-Status", "") if is_callback else "200"
     if not STATUS.fullmatch(status):
         status = "none"

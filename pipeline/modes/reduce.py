@@ -7,6 +7,7 @@ from pipeline.batch.reduce_job import ReduceJob
 from pipeline.concurrency import renew_every
 from pipeline.context import Context
 from pipeline.errors import PipelineError, UnavailableError
+from pipeline.identity import Identity
 from pipeline.ledger.ledger import REDUCE_LEASE
 from pipeline.ledger.replies import Lease
 from pipeline.logs import bind_identity
@@ -16,13 +17,13 @@ from pipeline.request import Event, Response
 from pipeline.tasks.settle import write_due_segment
 
 
-async def reduce(event: Event, context: Context) -> Response:
+async def reduce(_event: Event, context: Context, identity: Identity) -> Response:
     """Reduce a batch under a renewed lease; a run that does not get the lease answers 200 and does nothing.
 
-    Run twice it writes the same bytes. Raises ForbiddenError, and UnavailableError when Redis or S3 cannot be
-    reached: the reduce stays due.
+    Run twice it writes the same bytes. Raises UnavailableError when Redis or S3 cannot be reached: the reduce
+    stays due.
     """
-    identity = bind_identity(context.signer.verify_query("reduce", event.query), task=False)
+    bind_identity(identity, task=False)
     job = ReduceJob(context, identity.batch, identity.generation, uuid.uuid4().hex)
     lease = await job.lease()
     verdict: str = lease.verdict

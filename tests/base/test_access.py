@@ -1,8 +1,9 @@
 """Access: which requests may use the function, and the answer to all others."""
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
 import pytest
 from multidict import CIMultiDict
@@ -10,8 +11,10 @@ from multidict import CIMultiDict
 from pipeline import handler
 from pipeline.access import Access
 from pipeline.context import Context
-from pipeline.errors import UnauthorizedError
+from pipeline.errors import ForbiddenError, UnauthorizedError
 from pipeline.handler import MODES, Signed, handle
+from pipeline.identity import Identity
+from pipeline.openfaas.signing import Signer
 from pipeline.request import Event, Response
 
 TOKEN = b"a-token-of-the-tests"
@@ -104,6 +107,7 @@ def test_function_started_without_tokens_stays_open() -> None:
 @dataclass
 class Closed:
     access: Access
+    signer: Signer | None = None
 
     @property
     def typed(self) -> Context:
@@ -126,14 +130,19 @@ async def test_every_other_mode_needs_a_token(name: str) -> None:
 
 
 async def test_new_mode_needs_a_token_unless_signed(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def answer(_event: Event, _context: Any) -> Response:
+    async def answer(*_: Any) -> Response:
         return Response(200, b"in")
 
-    monkeypatch.setattr(handler, "MODES", {"new": answer, "signed": Signed(answer)})
+    signer = Signer((TOKEN,))
+    query = dict(parse_qsl(signer.query("open", Identity("batch", 0))))
+    monkeypatch.setattr(handler, "MODES", {"new": answer, "signed": Signed(answer, "open")})
     with pytest.raises(UnauthorizedError):
         await handle(event(X_Mode="new"), CLOSED)
     assert (await handle(event(BEARER, X_Mode="new"), CLOSED)).body == b"in"
-    assert (await handle(event(X_Mode="signed"), CLOSED)).body == b"in"
+    signed = replace(event(X_Mode="signed"), query=query)
+    assert (await handle(signed, Closed(Access((TOKEN,)), signer).typed)).body == b"in"
+    with pytest.raises(ForbiddenError):
+        await handle(replace(signed, query=query | {"batch": "other"}), Closed(Access((TOKEN,)), signer).typed)
 
 
 @pytest.mark.parametrize("given", [event(method="GET"), event(X_Connector="cron-connector")], ids=["GET", "cron"])

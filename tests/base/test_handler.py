@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import cast
+from urllib.parse import parse_qsl
 
 import pytest
 from multidict import CIMultiDict, MultiDict
@@ -12,7 +13,10 @@ from pipeline.access import Access
 from pipeline.context import Context
 from pipeline.errors import BadRequestError
 from pipeline.handler import MODES, Signed, handle, resolve_mode
+from pipeline.identity import Identity
+from pipeline.openfaas.signing import Signer
 from pipeline.request import Event, Response
+from tests.rigs.function.fakes import KEY
 
 MODE_NAMES = (
     *("batch", "task", "collect", "reduce", "status", "outputs", "cancel"),
@@ -104,13 +108,16 @@ async def test_repeated_header_or_parameter_is_refused(
 
 
 async def test_callback_may_repeat_headers(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def answer(_event: Event, _context: Context) -> Response:
-        return Response(200, b"settled")
+    async def answer(_event: Event, _context: Context, identity: Identity) -> Response:
+        return Response(200, identity.batch.encode())
 
-    monkeypatch.setattr(handler, "MODES", {"collect": Signed(answer)})
+    signer = Signer((KEY,))
+    query = parse_qsl(signer.query("callback", Identity("b", 0)))
+    monkeypatch.setattr(handler, "MODES", {"collect": Signed(answer, "callback")})
     headers = CIMultiDict([("X-Mode", "batch"), ("X-Mode", "batch"), ("Content-Type", "a"), ("Content-Type", "b")])
-    given = Event(b"", headers, "POST", MultiDict({"BATCH": "a", "batch": "b"}), "/collect")
-    assert (await handle(given, cast("Context", None))).body == b"settled"
+    given = Event(b"", headers, "POST", MultiDict([("BATCH", "a"), *query]), "/collect")
+    context = cast("Context", SimpleNamespace(signer=signer))
+    assert (await handle(given, context)).body == b"b"
 
 
 def test_mode_table_has_every_mode_once() -> None:

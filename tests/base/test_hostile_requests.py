@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestServer
 
 from pipeline import server
 from pipeline.access import Access
+from pipeline.bodies import body_capacity
 from pipeline.metrics import Metrics
 from pipeline.openfaas.signing import Signer
 from pipeline.settings.environment import Settings, read_settings
@@ -25,7 +26,7 @@ HUGE = b"9" * 4400
 @asynccontextmanager
 async def without_services(settings: Settings) -> AsyncIterator[Any]:
     """A context with only what is needed to refuse a request."""
-    known = {"access": Access((TOKEN,)), "signer": Signer((KEY,))}
+    known = {"access": Access((TOKEN,)), "signer": Signer((KEY,)), "bodies": body_capacity()}
     yield SimpleNamespace(settings=settings, metrics=Metrics(), closing=asyncio.Event(), **known)
 
 

@@ -12,10 +12,14 @@ import pytest
 from aiohttp import StreamReader, web
 from aiohttp.test_utils import TestServer
 
-from pipeline import request, server
+from pipeline import bodies, server
+from pipeline.access import Access
+from pipeline.bodies import body_capacity
+from pipeline.capacity import Capacity, Part
 from pipeline.errors import PipelineError, TooLargeError
+from pipeline.handler import Admission
 from pipeline.metrics import Metrics
-from pipeline.request import Response
+from pipeline.request import Event, Response
 from pipeline.settings.environment import Settings, read_settings
 from tests.rigs.waiting import PATIENCE, wait_until
 
@@ -29,19 +33,20 @@ TRUNCATED = {
 
 @asynccontextmanager
 async def without_services(settings: Settings) -> AsyncIterator[Any]:
-    yield SimpleNamespace(settings=settings, metrics=Metrics(), closing=asyncio.Event())
+    parts = {"metrics": Metrics(), "access": Access(), "bodies": body_capacity()}
+    yield SimpleNamespace(settings=settings, closing=asyncio.Event(), **parts)
 
 
 @pytest.mark.parametrize("sent", TRUNCATED.values(), ids=TRUNCATED)
 async def test_disconnected_client_is_not_an_unexpected_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
-    read = request.read_body
+    read = bodies.read_body
     refused: list[str] = []
 
-    async def reading(request: Any) -> bytes:
+    async def reading(request: Any, part: Part) -> bytes:
         try:
-            return await read(request)
+            return await read(request, part)
         except PipelineError as error:
             refused.append(str(error))
             raise
@@ -81,7 +86,7 @@ async def answer_to(sent: bytes) -> tuple[bytes, bytes]:
 
 async def test_stalled_body_is_a_400(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "open_context", without_services)
-    monkeypatch.setattr(request, "SILENCE", 0.1)
+    monkeypatch.setattr(bodies, "SILENCE", 0.1)
     status, body = await answer_to(HEAD + b"Content-Length: 100\r\n\r\n{")
     assert (status, b"the body broke off: nothing more of it came in 0.1 s" in body) == (b"400", True)
 
@@ -98,6 +103,10 @@ async def test_large_body_in_a_wrong_encoding_is_a_400(
     head = HEAD + b"Content-Encoding: %s\r\n%s\r\n\r\n" % (encoding, length)
     status, body = await answer_to(head + (b"%x\r\n%s\r\n0\r\n\r\n" % (len(sent), sent) if chunked else sent))
     assert (status, b"it is not packed with %s, as it says" % encoding in body) == (b"400", True)
+
+
+def enough() -> Part:
+    return Part(Capacity(bodies.BODY_LIMIT, 0, 0), "", 0)
 
 
 class Pieces:
@@ -117,9 +126,9 @@ async def test_timeout_of_a_body_starts_again_with_each_piece(monkeypatch: pytes
     patience.__aenter__.return_value = patience
     monkeypatch.setattr(asyncio, "timeout", Mock(return_value=patience))
     monkeypatch.setattr(asyncio, "get_running_loop", lambda: SimpleNamespace(time=lambda: next(clock)))
-    assert await request._read_to_end(cast("StreamReader", Pieces())) == b"piece " * 4
+    assert await bodies._read_to_end(cast("StreamReader", Pieces()), enough()) == b"piece " * 4
     until = [call.args[0] for call in patience.reschedule.call_args_list]
-    assert until == [hour * 3600 + request.SILENCE for hour in range(1, 5)]
+    assert until == [each for hour in range(1, 5) for each in (None, hour * 3600 + bodies.SILENCE)]
 
 
 def arrived(body: bytes) -> StreamReader:
@@ -130,11 +139,11 @@ def arrived(body: bytes) -> StreamReader:
 
 
 async def test_body_received_in_full_is_checked_against_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request, "BODY_LIMIT", 3)
-    assert await request._read_to_end(arrived(b"abc")) == b"abc"
+    monkeypatch.setattr(bodies, "BODY_LIMIT", 3)
+    assert await bodies._read_to_end(arrived(b"abc"), enough()) == b"abc"
     too_large = arrived(b"abcd")
     with pytest.raises(TooLargeError):
-        await request._read_to_end(too_large)
+        await bodies._read_to_end(too_large, enough())
 
 
 async def test_stream_ends_when_its_client_disconnects(
@@ -150,11 +159,11 @@ async def test_stream_ends_when_its_client_disconnects(
         finally:
             ended.set()
 
-    async def handle(*_: Any) -> Response:
+    async def answer(_event: Event) -> Response:
         return Response(200, b"", {}, pieces())
 
     monkeypatch.setattr(server, "open_context", without_services)
-    monkeypatch.setattr(server, "handle", handle)
+    monkeypatch.setattr(server, "admit", lambda *_: Admission(answer))
     runner = web.AppRunner(server.create_app(SETTINGS))
     await runner.setup()
     try:

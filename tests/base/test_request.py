@@ -7,8 +7,9 @@ import pytest
 from backports import zstd
 from multidict import CIMultiDict
 
+from pipeline.bodies import unpack_body
 from pipeline.errors import BadRequestError
-from pipeline.request import Event, batch_of, check_batch_id, unpack_body
+from pipeline.request import Event, batch_of, check_batch_id
 
 
 @pytest.mark.parametrize("name", ["a", "7", "a.b", "a..b", "A_b-c.9", "x" * 64, "opened", "doctors", "OPEN", "open."])

@@ -8,7 +8,7 @@ import yaml
 from aiohttp.test_utils import TestClient, TestServer
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from pipeline import request, server
+from pipeline import bodies, server
 from pipeline.errors import (
     BadRequestError,
     ConfigurationError,
@@ -17,6 +17,7 @@ from pipeline.errors import (
     NotFoundError,
     PipelineError,
     TooLargeError,
+    TooManyRequestsError,
     UnauthorizedError,
     UnavailableError,
 )
@@ -77,7 +78,7 @@ async def test_body_at_the_limit_is_accepted(server_client: Client, stub: Stub) 
 
 
 def test_body_limit_is_the_documented_one() -> None:
-    assert request.BODY_LIMIT == 64 * 1024 * 1024
+    assert bodies.BODY_LIMIT == 64 * 1024 * 1024
 
 
 ERRORS: tuple[tuple[PipelineError, int], ...] = (
@@ -88,6 +89,7 @@ ERRORS: tuple[tuple[PipelineError, int], ...] = (
     (NotFoundError("said"), 404),
     (ConflictError("said"), 409),
     (TooLargeError("said"), 413),
+    (TooManyRequestsError("said"), 429),
     (UnavailableError("said"), 503),
     (MissingSegmentError("said"), 503),
 )
@@ -99,7 +101,7 @@ async def test_error_becomes_its_status(server_client: Client, stub: Stub, error
     async with server_client.post("/") as response:
         assert (response.status, await response.json()) == (status, {"error": "said"})
         assert response.headers["Content-Type"] == "application/json"
-        assert response.headers.get("Retry-After") == ("2" if status == 503 else None)
+        assert response.headers.get("Retry-After") == ("2" if status in {429, 503} else None)
         assert response.headers.get("WWW-Authenticate") == ("Bearer" if status == 401 else None)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
+from pipeline.bodies import BODY_LIMIT as SERVERS_LIMIT
 from pipeline.client import SourceError, SpecFields
 from pipeline.client.submission import BODY_LIMIT, make_request, read_input
-from pipeline.request import BODY_LIMIT as SERVERS_LIMIT
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.units import MIB
 

@@ -8,12 +8,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from bench.fuzz.described import description, fixed, modes, resolve
 from pipeline import errors
+from pipeline.bodies import BODY_LIMIT
 from pipeline.errors import PipelineError
 from pipeline.handler import MODES, Signed
 from pipeline.ledger.states import STATES
 from pipeline.metrics import VERSION
 from pipeline.modes.tune import Tuning
-from pipeline.request import BATCH_ID, BODY_LIMIT, CALLBACK_PATH, DIRECT_PATH, PROBE_PATH, RESERVED_IDS
+from pipeline.request import BATCH_ID, CALLBACK_PATH, DIRECT_PATH, PROBE_PATH, RESERVED_IDS
 from pipeline.server import ERROR_HEADERS, create_app
 from pipeline.settings.environment import read_settings
 from pipeline.spec.batch_spec import MOST_PROBLEMS, BatchSpec

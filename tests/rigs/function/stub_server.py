@@ -10,7 +10,9 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
+from pipeline.bodies import body_capacity
 from pipeline.errors import UnavailableError
+from pipeline.handler import Admission
 from pipeline.metrics import Metrics
 from pipeline.request import Event, Response
 from pipeline.settings.environment import Settings, read_settings
@@ -31,8 +33,11 @@ class Stub:
     closed: int = 0
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def handle(self, event: Event, context: Any) -> Response:
+    def admit(self, _event: Event, context: Any) -> Admission:
         assert context.settings is SETTINGS
+        return Admission(self.handle)
+
+    async def handle(self, event: Event) -> Response:
         self.events.append(event)
         if self.error is not None:
             raise self.error
@@ -41,7 +46,12 @@ class Stub:
     @asynccontextmanager
     async def open_context(self, settings: Settings) -> AsyncIterator[Any]:
         self.opened.append(settings)
-        parts = {"ledger": _Part(self, "Redis"), "store": _Part(self, "S3"), "metrics": Metrics()}
+        parts = {
+            "ledger": _Part(self, "Redis"),
+            "store": _Part(self, "S3"),
+            "metrics": Metrics(),
+            "bodies": body_capacity(),
+        }
         yield SimpleNamespace(settings=settings, closing=self.closing, **parts)
         self.closed += 1
 
