@@ -83,7 +83,7 @@ def deliver_in_background(context: Context, batch: str) -> None:
 async def deliver_due(context: Context, batch: str) -> None:
     """Make the deliveries that are due, side by side, and those that follow. Raises UnavailableError."""
     notices = await context.ledger.notices.read(batch)
-    if notices.end is None or not notices.due:
+    if notices.end is None or not notices.due or not context.webhook_signer.is_ready():
         return
     try:
         spec = (await context.records.read(batch)).spec
@@ -114,8 +114,7 @@ async def _deliver(job: _Job, number: int) -> None:
 async def _attempt(job: _Job, number: int) -> Sequence[int]:
     """Make one attempt and save its result in S3; returns the numbers of the targets that are due then."""
     context, target, notices = job.context, job.spec.targets[number], job.context.ledger.notices
-    if not context.webhook_signer.current_keys():
-        log.warning("a notification waits for the secret webhook-key", extra={"batch": job.batch})
+    if not context.webhook_signer.is_ready():
         return ()
     timeout = job.timeout(target)
     document = await make_document(context, job.batch, job.end, target)

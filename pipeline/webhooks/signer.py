@@ -2,8 +2,14 @@
 
 import base64
 import hmac
+import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -15,6 +21,19 @@ class WebhookSigner:
 
     keys: tuple[bytes, ...] = ()
     reload: Callable[[], tuple[bytes, ...]] = field(default=tuple)
+    _pause: float = 0.0
+    _silent_until: float = 0.0
+
+    def is_ready(self) -> bool:
+        """Return whether there is a key; while there is none, the log says so ever more rarely."""
+        if self.current_keys():
+            self._pause = self._silent_until = 0.0
+            return True
+        if time.monotonic() >= self._silent_until:
+            self._pause = min(LONGEST_PAUSE, 2 * self._pause or FIRST_PAUSE)
+            self._silent_until = time.monotonic() + self._pause
+            log.warning("notifications wait for the secret webhook-key")
+        return False
 
     def current_keys(self) -> tuple[bytes, ...]:
         """Return the keys after reading them again."""

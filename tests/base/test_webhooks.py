@@ -7,7 +7,10 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from pipeline.settings.secrets import webhook_key
+from pipeline.webhooks import signer as signing
 from pipeline.webhooks.signer import WebhookSigner
+from tests.rigs.function.fakes import Clock
+from tests.rigs.log_lines import LogLines
 
 BODY = b'{"type": "batch.ended"}'
 SECRET = "whsec_" + base64.b64encode(b"a key of twenty-four byte").decode()
@@ -56,3 +59,20 @@ def test_replaced_key_signs_at_once_and_a_missing_key_keeps_the_known() -> None:
     for _ in range(2):
         assert Webhook(b"the new key").verify(BODY, webhooks.headers("an id", int(time.time()), BODY))
     assert files == []
+
+
+def test_missing_key_is_logged_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(signing, "time", clock)
+    webhooks = WebhookSigner()
+    with LogLines.captured() as lines:
+        for _ in range(24 * 60):
+            assert not webhooks.is_ready()
+            clock.now += 60
+        assert 20 < len(lines.all()) < 40
+        webhooks.reload = lambda: (b"a key",)
+        assert webhooks.is_ready()
+        webhooks.keys, webhooks.reload = (), tuple
+        before = len(lines.all())
+        assert not webhooks.is_ready()
+        assert len(lines.all()) == before + 1
