@@ -11,7 +11,7 @@ from pipeline.errors import BadRequestError
 
 BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Folders of the bucket that belong to no batch: two with marks, and one for the objects of `doctor`.
-RESERVED_IDS = frozenset({"open", "ended", "doctor"})
+RESERVED_IDS = frozenset({"open", "ended", "owners", "doctor"})
 SIGNATURE_HEADER = "X-Pipeline-Signature"
 CALLBACK_PATH = "/collect"
 DIRECT_PATH = "/collect/direct"
@@ -49,7 +49,7 @@ def check_batch_id(value: str) -> str:
     if not BATCH_ID.fullmatch(value) or value in RESERVED_IDS:
         raise BadRequestError(
             f"X-Batch-Id {value[:80]!r} is not a batch id: 1 to 64 letters, digits, '.', '_' or '-', "
-            "starting with a letter or digit, other than 'open', 'ended' and 'doctor'"
+            f"starting with a letter or digit, other than {', '.join(map(repr, sorted(RESERVED_IDS)))}"
         )
     return value
 

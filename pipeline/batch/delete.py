@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.concurrency import renew_every
 from pipeline.context import Context
-from pipeline.errors import UnavailableError
+from pipeline.errors import ConflictError, UnavailableError
 from pipeline.ledger.replies import Deletion
 from pipeline.ledger.scripts import DUTY_LEASE
 from pipeline.store.errors import MissingObjectError
@@ -76,6 +76,11 @@ async def find_stale_ledger(context: Context, batch: str) -> StaleLedger | None:
         submission = await context.records.read(batch)
     except MissingObjectError:
         return None if phase.state == "deleting" else StaleLedger(phase.epoch, is_deleted=True)
+    except ConflictError:
+        # The deletion ended but for the ledger, and another function has taken the id.
+        if phase.state == "deleting":
+            return None
+        raise
     return StaleLedger(phase.epoch, is_deleted=False) if submission.is_later(phase.epoch) else None
 
 

@@ -16,7 +16,6 @@ from pipeline.ledger.replies import Claim
 from pipeline.notify.deliver import announce_end
 from pipeline.spec.field_rules import RATE_SHARE
 from pipeline.spec.submission import Submission
-from pipeline.store import keys
 from pipeline.store.batch_records import OpenMark
 from pipeline.store.snapshot import Manifest
 from pipeline.tasks.release import enqueue_reduce, release_first
@@ -107,6 +106,6 @@ async def discard(context: Context, new: NewBatch) -> None:
     """Give up an opening whose error goes to its submitter: delete all of its objects, then free its id."""
     if (await claim(context, new)).verdict == "claimed":
         # The specification first: its absence tells another submission that this batch will not run.
-        await context.store.delete(keys.spec(new.name))
+        await context.records.withdraw(new.name)
         await context.records.erase(new.name)
         await abandon(context, new.name, new.owner)

@@ -123,10 +123,14 @@ async def _resume_forgotten(context: Context, new: NewBatch) -> Response | None:
 
 
 async def _open(context: Context, new: NewBatch, body: bytes | None, *, queued: bool) -> Response:
-    """Open the claimed batch; an opening that fails here leaves nothing behind."""
+    """Open the claimed batch; an opening that fails here leaves nothing behind.
+
+    Raises ConflictError if another function has taken the id since it was found free.
+    """
     batch, submission = new.name, new.submission
     try:
         await mark_open(context, batch)
+        await context.records.owners.take(batch)
         if body is not None:
             content_type = content_type_of(submission.spec.input_format)
             stored = await context.store.put(submission.spec.input, body, content_type)

@@ -12,6 +12,7 @@ from pipeline.errors import PipelineError
 from pipeline.store.bucket import Store
 from pipeline.store.errors import DeniedError
 from pipeline.store.keys import trial
+from pipeline.store.owners import refuses_second_write
 
 SLOW = 2.0
 CLEANING = 3.0
@@ -27,6 +28,7 @@ async def check_bucket(context: Context) -> list[Check]:
     try:
         await store.put(key, BODY, "text/plain")
         checks = [ok("s3: s3:PutObject", "granted"), _round_trip(time.monotonic() - started)]
+        checks.append(await _check_conditional_writes(store, key))
         checks.append(await _try("s3:GetObject", lambda: _read(store, key)))
         checks += await _list(store, key)
         checks.append(await _try("s3:AbortMultipartUpload", lambda: _upload(store, key)))
@@ -40,6 +42,17 @@ async def check_bucket(context: Context) -> list[Check]:
             with suppress(PipelineError, TimeoutError):
                 await asyncio.wait_for(store.delete_many([key]), CLEANING)
     return checks
+
+
+async def _check_conditional_writes(store: Store, key: str) -> Check:
+    name = "s3: conditional writes"
+    try:
+        if await refuses_second_write(store, key):
+            return ok(name, "honoured: of two functions that take an id at once, one gets it")
+    except PipelineError as error:
+        return warning(name, str(error), "see pipeline/docs/operate.md, 'What you see and what it means'")
+    finding = "the server ignores If-None-Match: two functions that share the bucket may both take an id"
+    return warning(name, finding, "a bucket for each function, or a newer server")
 
 
 async def _list(store: Store, key: str) -> list[Check]:

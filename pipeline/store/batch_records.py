@@ -1,5 +1,6 @@
 """The records of a batch in S3: its specification, the marks that it is open or has ended, and its final status."""
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -14,10 +15,13 @@ from pipeline.spec.submission import Submission
 from pipeline.store import keys
 from pipeline.store.bucket import Check, Store
 from pipeline.store.errors import MissingObjectError
+from pipeline.store.owners import Owners, owned_by
 
 CACHED_SPECS = 256
 CACHED_STATUSES = 1024
 STATUS_TTL = 60.0
+
+log = logging.getLogger(__name__)
 
 
 class OpenMark(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -50,6 +54,7 @@ class BatchRecords:
     def __init__(self, store: Store, function: str) -> None:
         self._store = store
         self._function = function
+        self.owners = Owners(store, function)
         # Another deployment may use the same bucket, and continues its own open batches.
         self._open_mark = partial(keys.open_mark, function)
         self._ended_mark = partial(keys.ended_mark, function)
@@ -61,7 +66,7 @@ class BatchRecords:
         """Read the submission; raises MissingObjectError, or ConflictError if another deployment owns the batch."""
         submission = msgspec.json.decode(await self._store.get(keys.spec(batch)), type=Submission)
         if submission.owner not in {"", self._function}:
-            raise ConflictError(f"batch {batch!r} in this bucket is another function's, {submission.owner!r}")
+            raise owned_by(submission.owner, batch)
         return submission
 
     async def _read_spec(self, batch: str, _epoch: str) -> BatchSpec:
@@ -111,19 +116,40 @@ class BatchRecords:
             return False
         return True
 
+    async def withdraw(self, batch: str) -> None:
+        """Delete the specification of an opening that is given up: the batch will not run."""
+        if await self._is_owned(batch):
+            await self._store.delete(keys.spec(batch))
+
     async def erase(self, batch: str, still_ours: Check | None = None) -> None:
-        """Delete the objects and marks of a batch, and no other object under its id.
+        """Delete the objects and marks of a batch, and no other object under its id; then the id has no owner.
 
         The specification is deleted last, so that an interrupted deletion can be repeated. `still_ours` is called
-        before each request, and raises if the id no longer belongs to the caller.
+        before each request, and raises if the id no longer belongs to the caller. Of an id that another function owns,
+        only the marks of this function are deleted.
         """
-        await self._store.abort_uploads(batch)
-        spec = keys.spec(batch)
-        there = [keys.summary(batch), *await self._store.list(keys.batch_folder(batch))]
-        own = [key for key in there if key != spec and keys.belongs_to(key, batch)]
-        await self._store.delete_many(own, still_ours)
+        last: list[str] = []
+        if await self._is_owned(batch):
+            await self._store.abort_uploads(batch)
+            last = [keys.spec(batch), keys.owner(batch)]
+            there = [keys.summary(batch), *await self._store.list(keys.batch_folder(batch))]
+            own = [key for key in there if key not in last and keys.belongs_to(key, batch)]
+            await self._store.delete_many(own, still_ours)
         await self._store.delete_many([self._open_mark(batch), self._ended_mark(batch)], still_ours)
-        await self._store.delete_many([spec], still_ours)
+        await self._store.delete_many(last, still_ours)
+
+    async def _is_owned(self, batch: str) -> bool:
+        """Make this function the owner of the id, unless another one is; returns whether it is."""
+        try:
+            await self.owners.take(batch)
+            # Older versions named the owner in the specification only.
+            await self.read(batch)
+        except ConflictError as error:
+            log.warning("%s", error)
+            return False
+        except MissingObjectError:
+            pass
+        return True
 
     async def close(self, batch: str, status: dict[str, Any]) -> None:
         """Write the final status with the `epoch` and the `redrives` of its ledger, and mark the batch as ended.

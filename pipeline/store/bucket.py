@@ -27,7 +27,7 @@ from pipeline.units import MIB
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
-    from types_aiobotocore_s3.type_defs import GetObjectRequestTypeDef, ObjectTypeDef
+    from types_aiobotocore_s3.type_defs import GetObjectRequestTypeDef, ObjectTypeDef, PutObjectRequestTypeDef
 
 PART_SIZE = 8 * MIB
 COPY_LIMIT = 5 * 1024 * MIB
@@ -107,10 +107,18 @@ class Store:
                     async for piece in body.iter_chunks(MIB):
                         await asyncio.to_thread(file.write, piece)
 
-    async def put(self, key: str, body: bytes, content_type: str = "application/json") -> ObjectInfo:
-        """Write an object whole."""
+    async def put(
+        self, key: str, body: bytes, content_type: str = "application/json", *, only_new: bool = False
+    ) -> ObjectInfo:
+        """Write an object whole; `only_new` raises ChangedObjectError if there is one, unless the server is too old."""
+        request: PutObjectRequestTypeDef = {
+            "Bucket": self.bucket,
+            "Key": key,
+            "Body": body,
+            "ContentType": content_type,
+        }
         with s3_errors(key):
-            answer = await self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+            answer = await self._client.put_object(**(request | {"IfNoneMatch": "*"} if only_new else request))
         return ObjectInfo(key, answer["ETag"].strip('"'), len(body))
 
     async def delete(self, key: str) -> None:

@@ -36,6 +36,18 @@ class MissingBucketError(UnavailableError):
     """There is no bucket with this name."""
 
 
+class ChangedObjectError(BadRequestError):
+    """There is another object under the key than the condition of the request allows."""
+
+
+class ConcurrentWriteError(UnavailableError):
+    """Another write of the object is under way, so that S3 cannot judge the condition of this one."""
+
+
+class NotSupportedError(UnavailableError):
+    """The server does not know this request, or an option of it."""
+
+
 class BrokenBodyError(UnavailableError):
     """The connection broke while an object was being read."""
 
@@ -74,11 +86,20 @@ def time_of(response: Mapping[str, Any]) -> float | None:
     return http_time(response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
 
 
+_KINDS = {
+    "NoSuchBucket": MissingBucketError,
+    "ConditionalRequestConflict": ConcurrentWriteError,
+    "409": ConcurrentWriteError,
+    "NotImplemented": NotSupportedError,
+    "501": NotSupportedError,
+}
+
+
 def _error_of(key: str, code: str) -> Exception:
     if code in MISSING:
         return MissingObjectError(key)
     if code in CHANGED:
-        return BadRequestError(f"{key!r} changed while it was being read")
+        return ChangedObjectError(f"{key!r} changed while it was being read")
     if code in DENIED:
         return DeniedError(
             f"S3 denies access to {key!r} ({code}): check s3-key, s3-secret and their permissions in the bucket; "
@@ -91,5 +112,4 @@ def _error_of(key: str, code: str) -> Exception:
         )
     if code in THROTTLED:
         return UnavailableError(f"S3 asks to slow down ({code}), asked for {key!r} several times")
-    kind = MissingBucketError if code == "NoSuchBucket" else UnavailableError
-    return kind(f"S3 refused a request for {key!r} ({code})")
+    return _KINDS.get(code, UnavailableError)(f"S3 refused a request for {key!r} ({code})")

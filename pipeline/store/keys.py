@@ -102,9 +102,15 @@ def ended_mark(function: str, batch: str) -> str:
     return f"ended/{function}/{batch}"
 
 
-@_written_by("doctor")
+@_written_by("batch")
+def owner(batch: str) -> str:
+    """The name of the function that owns the id, since several may share the bucket."""
+    return f"owners/{batch}"
+
+
+@_written_by("batch", "doctor")
 def trial(function: str, token: str) -> str:
-    """Nothing: `doctor` writes it, reads it and deletes it."""
+    """Nothing: it is written, read and deleted, to see what the server can do."""
     return f"doctor/{function}/{token}"
 
 

@@ -92,3 +92,15 @@ async def test_leftover_object_is_deleted_in_another_way(
     proxy.faults += [drop] * 100
     assert bad(await doctor.examine()) == KNOWN | {"s3: s3:DeleteObject": "failed"}
     assert await store.list(f"doctor/{doctor.pipeline.name}/") == []
+
+
+async def test_server_without_conditional_writes_is_a_warning(
+    doctor: Doctor, proxied_store: Store, proxy: S3Proxy
+) -> None:
+    doctor.connect(store=proxied_store)
+    assert (await doctor.examine())["s3: conditional writes"].status == "ok"
+    proxy.affects = lambda request: "If-None-Match" in request.headers
+    proxy.faults.append(refuse(501, "NotImplemented"))
+    checks = await doctor.examine()
+    assert bad(checks) == KNOWN | {"s3: conditional writes": "warning"}
+    assert "two functions that share the bucket may both take an id" in checks["s3: conditional writes"].found
