@@ -4,18 +4,19 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import polars as pl
 import typer
 
-from bench.chaos.plan import make_plan
+from bench.chaos.plan import Step, make_plan
 from bench.chaos.run import Result, Row, run_all
 from bench.chaos.scenarios import SCENARIOS
 from bench.chaos.stage import SHORT
 from bench.kit.cli import Out, new_app, new_console, run_to_end
-from bench.kit.machine import RESULTS, ROOT, describe_machine
+from bench.kit.machine import RESULTS, ROOT, describe_machine, tree_of
 from bench.kit.results import (
     as_frame,
     as_page,
@@ -39,6 +40,7 @@ First = Annotated[int, typer.Option(help="The first of them.")]
 Short = Annotated[bool, typer.Option("--short", help="Small batches and few faults, as in the tests.")]
 Parallel = Annotated[int, typer.Option(min=1, help="Runs side by side, each on a stack of its own.")]
 Items = Annotated[int, typer.Option(min=100, help="Items of the batch.")]
+Older = Annotated[str, typer.Option(help="A commit whose version takes the place of a replica in each run.")]
 Keep = Annotated[Path, typer.Option(help="The folder for the evidence of violations.")]
 
 app = new_app()
@@ -54,6 +56,7 @@ def main(  # noqa: PLR0913 - the options of the command
     first: First = 1,
     short: Short = False,
     parallel: Parallel = 1,
+    older: Older = "",
     out: Out = RESULTS,
     keep: Keep = KEPT,
 ) -> None:
@@ -77,7 +80,10 @@ def main(  # noqa: PLR0913 - the options of the command
             # After each run, so that an interrupted series leaves its results.
             publish_rows(out, machine, {NAME: sorted(rows, key=lambda one: int(one["seed"]))}, render)
 
-    run_to_end(run_all(plans, parallel, keep, done, **(SHORT if short else {})))
+    if older:
+        plans = [replace(plan, steps=[Step("deploy", "callback", 3), *plan.steps]) for plan in plans]
+    with tree_of(older) as tree:
+        run_to_end(run_all(plans, parallel, keep, done, older=tree, settings=SHORT if short else {}))
     if any(one["violations"] for one in rows):
         raise typer.Exit(1)
 
@@ -135,7 +141,7 @@ def _totals(runs: pl.DataFrame) -> dict[str, Any]:
         "runs": runs.height,
         "runs with a violation": runs["violations"].count(),
         "ended as": ", ".join(f"{state} {times}" for state, times in states),
-        "redriven": runs["redriven"].sum(),
+        "ends": runs["ends"].sum(),
         **{name.replace("_", " "): figure for name, figure in sums.items()},
         "seconds, added up": float(runs["seconds"].sum()),
         "faults": faults.total(),

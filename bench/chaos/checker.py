@@ -4,14 +4,17 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
 
+from bench.chaos.evidence import COLUMN, OK, Entry, Evidence, Seen, never_ran
 from bench.chaos.model import answer, can_succeed, word
+from bench.chaos.promises import (
+    nothing_after_deletion,
+    one_webhook_id_an_end,
+    redrive_runs_again,
+    true_outputs,
+    tuned_window,
+)
 
-Entry = dict[str, Any]
-
-COLUMN = "item"
 NOT_RUN = "not run: "
 # The beginnings of the errors of items whose task brought no answer.
 NO_ANSWER = ("the task brought no answer", "the task was lost too often")
@@ -19,71 +22,14 @@ NOT_CALLED = "the task's time was up"
 NO_REPLY = re.compile(r"no reply within (?P<seconds>[0-9.e+-]+) s")
 BROKEN = "the connection broke"
 TOLERANCE = 0.8
-OK = 200
 SERVER_ERROR = 500
 SHOWN = 5
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One delivery or exchange at the gateway.
-
-    `kind` is enqueue, message, callback or call; `call_id` is the X-Call-Id; `item` is the body of a model call, or
-    mode/generation/task/attempt of a message. `fault` is drop, wipe, refuse or lose, '' for none. `status` is that of
-    the answer, 0 for none; `seconds` is the duration.
-    """
-
-    kind: str
-    call_id: str
-    item: str
-    fault: str
-    status: int
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """All that the checker reads.
-
-    `summary` is None where there is none; `later` is the summary once no more answers come. `calls` is the log of the
-    model, (call id, item); `seen` is the log of the gateway. `objects` are those that the summary refers to. `stopped`:
-    a cancel was requested; `cancelled`: it was accepted. `problems` are those of the client: a batch that hangs, or an
-    accepted one that is gone. `begun` is the generation with which the batch, or its redrive, began. `left` is what
-    must be gone after the end. `callbacks` are those of a replica's event loop that took long.
-    """
-
-    rows: list[str]
-    options: dict[str, int]
-    status: dict[str, Any]
-    summary: dict[str, Any] | None
-    later: dict[str, Any] | None
-    calls: list[tuple[str, str]]
-    seen: list[Seen] = field(repr=False)
-    objects: dict[str, bytes] = field(default_factory=dict)
-    left: tuple[str, ...] = ()
-    stopped: bool = False
-    cancelled: bool = False
-    problems: tuple[str, ...] = ()
-    begun: int = 0
-    callbacks: tuple[str, ...] = ()
-
-    def but(self, **changes: Any) -> "Evidence":
-        """Return a copy with changes."""
-        return replace(self, **changes)
-
-    def entries(self, name: str) -> list[Entry]:
-        """Return the entries of a list of the summary."""
-        return list(self.summary[name]["results"]) if self.summary else []
-
-    def items(self, name: str) -> list[str]:
-        """Return their items."""
-        return [entry[COLUMN] for entry in self.entries(name)]
 
 
 def check(run: Evidence) -> list[str]:
     """Return the violations, of each rule the first and how many more there are; [] for a run without any."""
     broken = []
-    for rule in RULES:
+    for rule in OTHER_RULES if run.lost_rows else (*RULES_OF_ITEMS, *OTHER_RULES):
         texts = [f"{rule.__name__}: {text}" for text in rule(run)]
         more = [f"{rule.__name__}: and {len(texts) - SHOWN} more"] if len(texts) > SHOWN else []
         broken += [*texts[:SHOWN], *more]
@@ -93,11 +39,14 @@ def check(run: Evidence) -> list[str]:
 def ended(run: Evidence) -> Iterator[str]:
     """The batch ended, in a state that the plan allows, and the client met no problem."""
     yield from run.problems
-    state = run.status.get("state")
-    allowed = {"done", "cancelled"} if run.stopped else {"done"}
-    if state not in ({"cancelled"} if run.cancelled else allowed):
-        yield f"the state is {state}: {run.status.get('reason')}"
-    if run.summary is None:
+    # More failures than are tolerated may come after a cancel, or be those of a run before a redrive.
+    ends = {"failed"} if run.too_many_failed else {"done"}
+    allowed = {"cancelled"} if run.cancelled else {"done", "cancelled"} if run.stopped else ends
+    if run.too_many_failed and (run.stopped or run.begun):
+        allowed = allowed | ends | ({"done"} if run.begun else set())
+    if run.state not in allowed and not run.lost_rows:
+        yield f"the state is {run.state}: {run.status.get('reason')}"
+    if run.summary is None and not run.lost_rows:
         yield "there is no summary"
 
 
@@ -148,20 +97,23 @@ def true_results(run: Evidence) -> Iterator[str]:
             yield f"{item!r} is a result with status {entry['statusCode']}"
         if (entry["callId"], item) not in called:
             yield f"{item!r} was never called as {entry['callId']}"
-        if (entry.get("encoding") == "base64") != (word(item) == "binary" and not entry.get("resultRef")):
+        as_bytes = word(item) == "binary" and not entry.get("resultRef") and not run.options.get("chunk_call")
+        if (entry.get("encoding") == "base64") != as_bytes:
             yield f"{item!r} has the encoding {entry.get('encoding')}"
 
 
 def failures_explained(run: Evidence) -> Iterator[str]:
     """The model really answered a call with each failure, or its task brought no answer as often as it may."""
     calls = [seen for seen in run.seen if seen.kind == "call"]
-    deliveries = [seen for seen in run.seen if seen.kind in {"message", "callback"}]
+    # A direct call is the delivery of a message.
+    kinds = {"message", "callback", "call" if run.options.get("direct") else ""}
+    deliveries = [seen for seen in run.seen if seen.kind in kinds]
     unanswered = {seen.call_id for seen in deliveries if seen.fault or seen.status != OK}
     for entry in run.entries("failures"):
         item, text, call_id = entry[COLUMN], str(entry["result"]), entry["callId"]
         if never_ran(entry):
-            if run.status.get("state") == "done" or not text.startswith(NOT_RUN) or call_id is not None:
-                yield f"{item!r} never ran in a batch that is {run.status.get('state')}: {text}"
+            if run.state == "done" or not text.startswith(NOT_RUN) or call_id is not None:
+                yield f"{item!r} never ran in a batch that is {run.state}: {text}"
         elif text.startswith(NO_ANSWER):
             if call_id not in unanswered:
                 yield f"{item!r}: {text}, but its message {call_id} was answered"
@@ -175,9 +127,10 @@ def no_hasty_failures(run: Evidence) -> Iterator[str]:
     """An item that can succeed later fails only after all generations, unless the batch was stopped before."""
     timeout, generation = run.options["timeout"], run.status.get("generation", 0)
     last = generation + 1 - run.begun >= run.options["attempts"]
+    stopped = run.stopped or run.state == "failed"
     for entry in run.entries("failures"):
         passing = not never_ran(entry) and (entry["statusCode"] in {408, 429} or entry["statusCode"] >= SERVER_ERROR)
-        if passing and can_succeed(entry[COLUMN], timeout) and not last and not run.stopped:
+        if passing and can_succeed(entry[COLUMN], timeout) and not last and not stopped:
             yield f"{entry[COLUMN]!r} failed with {entry['statusCode']} in generation {generation}"
     for item in run.items("results"):
         if not can_succeed(item, timeout):
@@ -200,15 +153,18 @@ def quick_callbacks(run: Evidence) -> Iterator[str]:
     yield from run.callbacks
 
 
-RULES: tuple[Callable[[Evidence], Iterable[str]], ...] = (
-    *(ended, every_item_once, input_order, counts, true_results),
-    *(failures_explained, no_hasty_failures, nothing_left, stays_ended, quick_callbacks),
+def expected_errors(run: Evidence) -> Iterator[str]:
+    """No replica meets an error that it has no answer for."""
+    yield from (line[-300:] for line in run.errors)
+
+
+RULES_OF_ITEMS: tuple[Callable[[Evidence], Iterable[str]], ...] = (
+    *(every_item_once, input_order, counts, true_results, failures_explained, no_hasty_failures, true_outputs),
 )
-
-
-def never_ran(entry: Entry) -> bool:
-    """Return whether a failure is that of an item whose batch was stopped before."""
-    return entry["statusCode"] is None
+OTHER_RULES: tuple[Callable[[Evidence], Iterable[str]], ...] = (
+    *(ended, nothing_left, stays_ended, quick_callbacks, expected_errors),
+    *(one_webhook_id_an_end, redrive_runs_again, tuned_window, nothing_after_deletion),
+)
 
 
 def time_was_up(entry: Entry, timeout: float) -> bool:

@@ -3,17 +3,24 @@
 import asyncio
 import json
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from multidict import CIMultiDict
 
-from bench.chaos.checker import Seen
-from bench.chaos.plan import GATEWAY_EVENTS, Step
-from bench.chaos.stage import User, restart
+from bench.chaos.evidence import Seen
+from bench.chaos.model import items_of
+from bench.chaos.plan import END, GATEWAY_EVENTS, INNER, RECEIVER, Step
+from bench.chaos.stage import MODEL, Stage
+from bench.chaos.strikes import STRIKES
+from bench.chaos.user import User
 from pipeline.local.openfaas.exchange import Answer, Exchange, proceed_unchanged
 from pipeline.local.openfaas.message_queue import Callback, Message
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 POLL = 0.02
 REFUSALS = (429, 500, 502, 503)
@@ -23,20 +30,27 @@ LOSSES = (502, 503)
 class Director:
     """The faults of one run. `fired` are the steps in their order, `faults` counts steps and rules by kind.
 
-    The time of a rule's fault depends on the machine, so it is not among `fired`.
+    The time of a rule's fault depends on the machine, so it is not among `fired`. `messages` and `callbacks` are all
+    that were delivered; `copy` is the data of Redis as it was when the step that restores it was armed.
     """
 
     def __init__(self, user: User) -> None:
-        self.user, self.stage = user, user.stage
+        self.user: User = user
+        self.stage: Stage = user.stage
         self.seen: list[Seen] = []
         self.fired: list[str] = []
         self.faults: Counter[str] = Counter()
+        self.messages: list[Message] = []
+        self.callbacks: list[Callback] = []
+        self.copy: Path | None = None
         self.refusing = 0
+        self._steps = deque(user.plan.steps)
         self._gateway = user.stage.stack.gateway
         self._point = user.stage.folder / "point"
         self._awaited, self._left = "", 0
         self._reached, self._idle = asyncio.Event(), asyncio.Event()
         self._occurrences: Counter[tuple[object, ...]] = Counter()
+        self._later: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Hook into the gateway and arm the first step."""
@@ -46,46 +60,86 @@ class Director:
         self._idle.set()
         self._performance = asyncio.create_task(self._perform())
 
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside the next steps; `settle` waits for it."""
+        self._later.add(asyncio.create_task(work))
+
     async def settle(self) -> None:
-        """Wait for a step under way: the killed processes are up again then."""
+        """Wait for the step under way and for all that has an end: killed and frozen processes are up again then."""
         await self._idle.wait()
+        await asyncio.gather(*self._later)
         if self._performance.done():
             self._performance.result()
 
     async def stop(self) -> None:
         """Finish a step under way, then remove the hooks."""
-        await self.settle()
+        try:
+            await self.settle()
+        finally:
+            self._performance.cancel()
+            self._arm({})
+            self._gateway.interceptor = proceed_unchanged
+            self._gateway.messages_hook = self._gateway.callbacks_hook = lambda _: (0.0,)
+
+    async def at_end(self) -> bool:
+        """Make the request that comes at this end, beside the steps after it; returns whether there is one.
+
+        Steps before it whose events have not come are left out.
+        """
+        await self._idle.wait()
         self._performance.cancel()
+        self._awaited = ""
         self._arm({})
-        self._gateway.interceptor = proceed_unchanged
-        self._gateway.messages_hook = self._gateway.callbacks_hook = lambda _: (0.0,)
+        await asyncio.wait([self._performance])
+        if not self._performance.cancelled():
+            self._performance.result()
+        while self._steps and self._steps[0].event != END:
+            self._steps.popleft()
+        step = self._steps.popleft() if self._steps else None
+        self._performance = asyncio.create_task(self._perform())
+        if step is not None:
+            await asyncio.sleep(step.value)
+            await self._strike(step)
+        return step is not None
 
     async def _perform(self) -> None:
-        """Wait for the event of each step, and strike."""
-        for number, step in enumerate(self.user.plan.steps):
+        """Wait for the event of each step up to the next end, and strike."""
+        while self._steps and self._steps[0].event != END:
+            step = self._steps[0]
+            if step.fault == "restore-redis":
+                self.copy = await self.stage.copy_redis()
             if step.event in GATEWAY_EVENTS:
                 self._awaited, self._left = step.event, step.count
                 self._reached.clear()
                 await self._reached.wait()
             else:
-                await self._watch(number, step)
+                await self._watch(step)
+            self._steps.popleft()
             try:
-                # The faults of a replica are its own.
-                if step.fault in FAULTS:
-                    await FAULTS[step.fault](self, step)
+                await self._strike(step)
             finally:
                 self._idle.set()
-            self.fired.append(str(step))
-            self.faults[step.fault] += 1
 
-    async def _watch(self, number: int, step: Step) -> None:
+    async def _strike(self, step: Step) -> None:
+        self.fired.append(str(step))
+        self.faults[step.fault] += 1
+        # The faults of a replica are its own.
+        if step.fault not in INNER:
+            await STRIKES[step.fault](self, step)
+
+    async def _watch(self, step: Step) -> None:
         """Arm a point, and wait until a replica takes it."""
-        self._arm({"number": number, "fault": step.fault, "event": step.event, "count": step.count})
+        number = len(self.user.plan.steps) - len(self._steps)
+        self._arm(
+            {"number": number, "fault": step.fault, "event": step.event, "count": step.count, "value": step.value}
+        )
         fired = self._point.with_name(f"fired-{number}")
         while not fired.exists():  # noqa: ASYNC110 - another process makes the file
             await asyncio.sleep(POLL)
         self._idle.clear()
         self._arm({})
+        if step.fault.startswith("freeze"):
+            self.later(self.stage.leave_out(int(fired.read_text() or 0), step.value))
 
     def _arm(self, point: dict[str, object]) -> None:
         temporary = self._point.with_name("point.new")
@@ -119,11 +173,12 @@ class Director:
         return drawn
 
     def _message(self, message: Message) -> Sequence[float]:
-        mode = message.headers.get("X-Mode", "")
-        return self._delays("message", message.call_id, (mode, *_identity(message.path)))
+        self.messages.append(message)
+        return self._delays("message", message.call_id, _identity(message.headers, message.path))
 
     def _callback(self, callback: Callback) -> Sequence[float]:
-        return self._delays("callback", callback.call_id, _identity(callback.path))
+        self.callbacks.append(callback)
+        return self._delays("callback", callback.call_id, _identity({}, callback.path))
 
     def _delays(self, kind: str, call_id: str, identity: tuple[object, ...]) -> Sequence[float]:
         if self._decide(f"drop-{kind}", identity) is not None:
@@ -137,8 +192,8 @@ class Director:
         kind = _kind(exchange)
         if not kind:
             return await proceed()
-        item = exchange.body.decode() if kind == "call" and isinstance(exchange.body, bytes) else ""
-        identity = (item,) if item else (exchange.headers.get("X-Mode", ""), *_identity(exchange.path))
+        body = exchange.body.decode() if kind == "call" and isinstance(exchange.body, bytes) else ""
+        identity = (body,) if body else _identity(exchange.headers, exchange.path)
         self._event(kind)
         started, fault, status = time.monotonic(), "", 0
         try:
@@ -154,8 +209,9 @@ class Director:
                 return _failure(status)
             return answer
         finally:
-            call_id, named = exchange.headers.get("X-Call-Id", ""), item or "/".join(map(str, identity))
-            self.seen.append(Seen(kind, call_id, named, fault, status, time.monotonic() - started))
+            call_id, seconds = exchange.headers.get("X-Call-Id", ""), time.monotonic() - started
+            names = items_of(body) if body else ["/".join(map(str, identity))]
+            self.seen += [Seen(kind, call_id, name, fault, status, seconds) for name in names]
 
     def _refused(self, kind: str, identity: tuple[object, ...]) -> float | None:
         if kind == "enqueue" and self.refusing:
@@ -164,34 +220,24 @@ class Director:
         return self._decide(f"refuse-{kind}", identity)
 
 
-# The faults of the platform, and the requests of a user.
-FAULTS: dict[str, Callable[[Director, Step], Awaitable[object]]] = {
-    "wipe-queue": lambda run, _: run.wipe_queue(),
-    "refuse-enqueues": lambda run, step: run.refuse_enqueues(int(step.value)),
-    "backlog": lambda run, step: run.stage.hold_queue(int(step.value)),
-    "kill-pipeline": lambda run, step: run.stage.kill("pipeline", int(step.value)),
-    "kill-model": lambda run, step: run.stage.kill("model", int(step.value)),
-    "restart-redis": lambda run, step: restart(run.stage.stack.redis_service, step.value),
-    "restart-s3": lambda run, step: restart(run.stage.stack.s3_service, step.value),
-    "lose-redis": lambda run, step: run.stage.lose_redis(step.value),
-    "cancel": lambda run, _: run.user.cancel(),
-    "resubmit": lambda run, _: run.user.submit(),
-    "pause": lambda run, step: run.user.pause(step.value),
-}
-
-
 def _kind(exchange: Exchange) -> str:
-    """Return which event a request is, '' for a user's."""
+    """Return which event a request is, '' for a user's; a direct call of the model is a call."""
+    if exchange.function == RECEIVER:
+        return "notice"
+    if exchange.kind == "message" and exchange.function == MODEL:
+        return "call"
     if exchange.kind != "function":
         return exchange.kind
-    if exchange.function != "pipeline":
+    if exchange.function == MODEL:
         return "call"
     return "callback" if exchange.path.startswith("/collect") else ""
 
 
-def _identity(path: str) -> tuple[object, ...]:
+def _identity(headers: Any, path: str) -> tuple[object, ...]:
+    """Return what names a message or a callback: that of a direct call has an id only."""
     query = parse_qs(urlsplit(path).query)
-    return tuple(query.get(name, [""])[0] for name in ("generation", "task", "attempt"))
+    names = tuple(query.get(name, [""])[0] for name in ("generation", "task", "attempt"))
+    return (headers.get("X-Mode", ""), *names) if any(names) or not headers else (headers.get("X-Call-Id", ""),)
 
 
 def _draw(statuses: Sequence[int], drawn: float) -> int:

@@ -12,7 +12,8 @@
 | `big K N` | answers K letters |
 | `switch N` | answers 400 until the file named by MODEL_SWITCH exists |
 
-Every call goes into the file MODEL_LOG first.
+Every call goes into the file MODEL_LOG first. A JSON array is a chunk: its items are answered together, or as the first
+of them that fails.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ import hashlib
 import json
 import os
 import random
+from http import HTTPStatus
 from pathlib import Path
 
 from aiohttp import web
@@ -78,10 +80,25 @@ def make_items(dice: random.Random, count: int, flawed: float, deadly: int) -> l
     return rows
 
 
+def items_of(body: str) -> list[str]:
+    """Return the items of a call, which has a JSON array of several."""
+    return list(json.loads(body)) if body.startswith("[") else [body]
+
+
 async def handle(request: web.Request) -> web.Response:
-    """Answer one item as its first word asks."""
-    item = (await request.read()).decode()
-    _append(Path(os.environ["MODEL_LOG"]), json.dumps([request.headers.get("X-Call-Id"), item]) + "\n")
+    """Answer one item as its first word asks, or the items of a chunk."""
+    body = (await request.read()).decode()
+    items = items_of(body)
+    lines = [json.dumps([request.headers.get("X-Call-Id"), item]) + "\n" for item in items]
+    _append(Path(os.environ["MODEL_LOG"]), "".join(lines))
+    replies = await asyncio.gather(*map(_reply, items))
+    if not body.startswith("["):
+        return replies[0]
+    failed = (reply for reply in replies if reply.status != HTTPStatus.OK)
+    return next(failed, None) or web.json_response([answer(item) for item in items])
+
+
+async def _reply(item: str) -> web.Response:
     match word(item):
         case "fail":
             return web.Response(status=int(argument(item)), text="as asked")

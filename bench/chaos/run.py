@@ -4,23 +4,30 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.chaos.checker import OK, Evidence, check, never_ran, time_was_up
+import msgspec
+
+from bench.chaos.checker import check, time_was_up
 from bench.chaos.director import Director
+from bench.chaos.evidence import OK, Evidence, never_ran
 from bench.chaos.plan import Plan
-from bench.chaos.stage import Stage, User, stage
+from bench.chaos.stage import SETTINGS, Stage, stage
+from bench.chaos.user import HANG, POLL, User
 from bench.kit.callbacks import long_callbacks
-from bench.kit.leftovers import clean_within
+from bench.kit.leftovers import leftovers
 from bench.kit.stack import open_redis
 from pipeline.client import CallError
+from pipeline.local.demo.bucket import Bucket
 
-# The sweep removes what a killed replica left, one lease later.
-CLEANED_WITHIN = 20.0
+# Sweeps after which nothing that was frozen still writes.
+LATE = 20
+# What is under a batch's id besides its outputs.
+_PARTS = ("input", "segments/", "refs/", "spec.json", "status.json")
 
 Row = dict[str, Any]
 
@@ -29,7 +36,7 @@ Row = dict[str, Any]
 class Result:
     """One run, judged. `fired` are the steps in their order, `faults` counts steps and rules by kind.
 
-    `first` is the batch as it was before its redrive, None for one that was not redriven.
+    `first` is the batch as it was at its first end, None where nothing followed on that.
     """
 
     plan: Plan
@@ -39,6 +46,7 @@ class Result:
     seconds: float
     violations: list[str]
     first: Evidence | None = None
+    ends: int = 1
 
     @property
     def repeated(self) -> int:
@@ -63,7 +71,7 @@ class Result:
             "time_up": sum(time_was_up(entry, self.plan.options["timeout"]) for entry in failures),
             "never_run": never,
             "generations": evidence.status.get("generation", 0) + 1,
-            "redriven": int(self.first is not None),
+            "ends": self.ends,
             "model_calls": len(evidence.calls),
             "repeated_calls": self.repeated,
             "seconds": round(self.seconds, 1),
@@ -81,19 +89,23 @@ async def run(stage: Stage, plan: Plan, name: str, keep: Path) -> Result:
     director.start()
     try:
         await user.submit()
-        evidence = await _follow(user, director)
-        violations, first = check(evidence), None
-        if plan.redrive and not violations:
-            first = evidence
-            # The `switch` items succeed from now on.
-            (stage.folder / "switch").touch()
-            await user.redrive()
-            evidence = await _follow(user, director, begun=first.status["generation"] + 1)
-            violations = [f"after the redrive: {violation}" for violation in check(evidence)]
+        try:
+            ends = await _follow(user, director)
+        except CallError as error:
+            # A request that must be answered was not.
+            user.problems.append(f"a request fails: {error}")
+            ends = [await _gather(user, director, {})]
+        evidence = ends[-1]
+        if not user.problems:
+            await user.delete()
+            evidence = evidence.but(remains=await _remains(stage, name), problems=tuple(user.problems))
+        violations = [f"before end {number}: {text}" for number, one in enumerate(ends[:-1], 2) for text in check(one)]
+        violations += check(evidence)
     finally:
         await director.stop()
     seconds = time.monotonic() - started
-    result = Result(plan, evidence, director.fired, dict(director.faults), seconds, violations, first)
+    first = ends[0] if len(ends) > 1 else None
+    result = Result(plan, evidence, director.fired, dict(director.faults), seconds, violations, first, len(ends))
     if result.violations:
         _keep(user, result, keep / name)
         # A batch that hangs would disturb the next run.
@@ -103,39 +115,98 @@ async def run(stage: Stage, plan: Plan, name: str, keep: Path) -> Result:
     return result
 
 
-async def _follow(user: User, director: Director, begun: int = 0) -> Evidence:
-    """Wait for the end of the batch and of the fault under way, and gather the evidence."""
-    status = await user.follow()
+async def _follow(user: User, director: Director) -> list[Evidence]:
+    """Wait for each end of the batch, and gather the evidence of it; nothing follows on the last one."""
+    ends = list[Evidence]()
+    redriven: dict[str, Any] = {}
+    begun = 0
+    while True:
+        status = await user.follow()
+        if user.begun != begun:
+            begun, last = user.begun, ends[-1] if ends and user.begun else None
+            redriven = {"redriven": frozenset(last.items("failures")), "called": len(last.calls)} if last else {}
+        if user.deleted:
+            break
+        ends.append(await _gather(user, director, status, **redriven))
+        if user.problems or await director.at_end():
+            if user.problems:
+                break
+            continue
+        await director.settle()
+        if _end(await user.follow()) == _end(status):
+            ends[-1] = await _gather(user, director, status, over=True, **redriven)
+            break
     await director.settle()
-    known = Evidence(
-        *(user.plan.rows, user.plan.options, status, None, None, [], list(director.seen)),
-        stopped=user.stopped,
-        cancelled=user.cancelled,
-        problems=tuple(user.problems),
-        begun=begun,
-    )
-    return await _gather(user.stage, user.batch.id, known)
+    return ends
 
 
-async def _gather(stage: Stage, batch: str, known: Evidence) -> Evidence:
-    """Read S3, Redis and the logs of an ended batch, as soon as nothing is left or the time is over."""
+def _end(status: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(status.get(name) for name in ("state", "generation", "ended"))
+
+
+async def _gather(
+    user: User, director: Director, status: dict[str, Any], *, over: bool = False, **known: Any
+) -> Evidence:
+    """Read S3, Redis and the logs of an ended batch; for its last end once nothing is left, or many sweeps later."""
+    stage, batch, left = user.stage, user.batch.id, list[str]()
     async with stage.bucket() as bucket, open_redis(stage.stack) as redis:
         summary = json.loads(await bucket.get(f"{batch}.json") or b"null")
-        left = tuple(await clean_within(CLEANED_WITHIN, bucket, redis, batch))
-        known = known.but(summary=summary, left=left)
-        keys = [entry["resultRef"] for entry in known.entries("results") if entry.get("resultRef")]
-        objects = {key: await bucket.get(key) or b"" for key in keys}
-        later = json.loads(await bucket.get(f"{batch}.json") or b"null")
-    log = stage.folder / "calls.ndjson"
-    calls = [tuple(json.loads(line)) for line in (log.read_text() if log.exists() else "").splitlines()]
-    callbacks = tuple(long_callbacks(stage.folder / "callbacks"))
-    return known.but(later=later, objects=objects, calls=calls, callbacks=callbacks)
+        waits = stage.sweeps() + HANG
+        while over and not user.problems:
+            status = msgspec.to_builtins(await user.batch.status())
+            left = [f"{one['kind']} is still due" for one in status["notifications"] if one["state"] == "due"]
+            left += await leftovers(bucket, redis, batch)
+            if not left or stage.sweeps() > waits:
+                break
+            await asyncio.sleep(POLL)
+        log = stage.folder / "calls.ndjson"
+        calls = [tuple(json.loads(line)) for line in (log.read_text() if log.exists() else "").splitlines()]
+        evidence = Evidence(
+            *(user.plan.rows, user.plan.options, status, summary, None, calls, list(director.seen)),
+            notices=tuple(stage.notices),
+            left=tuple(left),
+            stopped=user.stopped,
+            cancelled=user.cancelled,
+            problems=tuple(user.problems),
+            errors=tuple(stage.unexpected_errors()),
+            callbacks=tuple(long_callbacks(stage.folder / "callbacks")),
+            lost=user.lost,
+            over=over,
+            begun=user.begun,
+            window=user.window,
+            **known,
+        )
+        references = [entry["resultRef"] for entry in evidence.entries("results") if entry.get("resultRef")]
+        objects = {key: await bucket.get(key) or b"" for key in references}
+        outputs = await _outputs(bucket, batch)
+        return evidence.but(
+            objects=objects, outputs=outputs, later=json.loads(await bucket.get(f"{batch}.json") or b"null")
+        )
+
+
+async def _outputs(bucket: Bucket, batch: str) -> dict[str, bytes]:
+    """Read the outputs of a batch and of its generations, by their names behind its id."""
+    names = [key.removeprefix(f"{batch}/") for key in await bucket.keys(f"{batch}/")]
+    return {name: await bucket.get(f"{batch}/{name}") or b"" for name in names if not name.startswith(_PARTS)}
+
+
+async def _remains(stage: Stage, batch: str) -> tuple[str, ...]:
+    """Return what a deletion has left: late writers have time to write, and the sweep to remove that."""
+    began = stage.sweeps()
+    async with stage.bucket() as bucket:
+        while True:
+            left = [*await bucket.keys(f"{batch}/"), *await bucket.keys(f"{batch}.json")]
+            if stage.sweeps() > began + (HANG if left else LATE):
+                return tuple(f"{key} is left after the deletion" for key in left)
+            await asyncio.sleep(POLL)
 
 
 def _keep(user: User, result: Result, folder: Path) -> None:
     """Write the run, and the logs of its stack, into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    evidence = asdict(result.evidence) | {"objects": sorted(result.evidence.objects)}
+    evidence = asdict(result.evidence) | {
+        name: sorted(getattr(result.evidence, name)) for name in ("objects", "outputs", "redriven")
+    }
     documents = {"plan": asdict(result.plan), "fired": result.fired, **evidence}
     for name, document in {**documents, "violations": result.violations}.items():
         (folder / f"{name}.json").write_text(json.dumps(document, indent=1))
@@ -144,14 +215,20 @@ def _keep(user: User, result: Result, folder: Path) -> None:
 
 
 async def run_all(
-    plans: Sequence[Plan], parallel: int, keep: Path, done: Callable[[Result], None], **settings: str
+    plans: Sequence[Plan],
+    parallel: int,
+    keep: Path,
+    done: Callable[[Result], None],
+    *,
+    older: Path | None = None,
+    settings: Mapping[str, str] = SETTINGS,
 ) -> None:
-    """Run the plans on `parallel` stacks with these settings; raises LocalError or TimeoutError for one that breaks."""
+    """Run the plans on `parallel` stacks, as `stage` starts them; raises LocalError or TimeoutError."""
     waiting = list(reversed(plans))
 
     async def work() -> None:
         while waiting:
-            async with stage(settings) as one:
+            async with stage(settings, older=older) as one:
                 violations: list[str] = []
                 # What is left of a batch with violations could disturb the next one.
                 while waiting and not violations:

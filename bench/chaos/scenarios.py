@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.chaos.plan import Plan, Rules, Step
+from bench.chaos.plan import END, Plan, Rules, Step
 from bench.chaos.run import Result, Row, run
 from bench.chaos.stage import FOREIGN_SECONDS, SILENCE, TASK_TIMEOUT, stage
 
@@ -67,7 +67,7 @@ async def redrive(keep: Path, items: int) -> Row:
     gap = items // FAILED
     rows = [f"switch {n}" if n % gap == 0 and n < FAILED * gap else f"good {n}" for n in range(items)]
     options = {**OPTIONS, "chunk": 100, "timeout": 30}
-    plan = Plan(0, rows, options, by_key=True, steps=[], rules=Rules(0, {}), redrive=True)
+    plan = Plan(0, rows, options, by_key=True, steps=[Step("redrive", END, 1)], rules=Rules(0, {}))
     # Nothing is lost here: a machine that is slow is not to count as a loss.
     async with stage({"task_timeout": "40", "ack_wait": "20"}, redelivery=60.0) as one:
         result = await run(one, plan, "redrive", keep)

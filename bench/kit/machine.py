@@ -1,10 +1,14 @@
 """The machine and the command that figures come from: without them the figures mean nothing."""
 
+import contextlib
 import os
 import platform
 import shlex
 import subprocess
 import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -61,6 +65,20 @@ def _git_describe() -> str | None:
         return _git("describe", "--always", "--tags").strip() + (DIRTY if changed_files() else "")
     except BenchError:
         return None
+
+
+@contextlib.contextmanager
+def tree_of(commit: str) -> Iterator[Path | None]:
+    """Yield a folder with the files of a commit, None for ''. Raises BenchError where there is no such commit."""
+    if not commit:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="pipeline-older-") as folder:
+        archive = Path(folder, "tree.tar")
+        _git("archive", f"--output={archive}", commit)
+        with tarfile.open(archive) as files:
+            files.extractall(folder, filter="data")
+        yield Path(folder)
 
 
 def _git(*arguments: str) -> str:

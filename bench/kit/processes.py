@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import itertools
 import os
+import signal
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
@@ -123,3 +125,11 @@ def _alive(name: str) -> Iterator[None]:
         yield
     except psutil.NoSuchProcess as error:
         raise BenchError(f"a process of {name} ended during the run: {error}") from error
+
+
+def freeze(pid: int, seconds: float) -> None:
+    """Stop the group of a process, which goes on after some seconds even if this process is in it."""
+    group = os.getpgid(pid)
+    wake = f"(sleep {seconds}; kill -s CONT -- -{group}) >/dev/null 2>&1 &"
+    subprocess.run(["/bin/sh", "-c", wake], start_new_session=True, check=True)
+    os.killpg(group, signal.SIGSTOP)

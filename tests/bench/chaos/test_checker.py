@@ -1,17 +1,24 @@
 """Each rule of the chaos runs' checker finds what is planted for it, and nothing in a run that kept all promises."""
 
 import copy
+import csv
+import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.chaos.checker import RULES, Evidence, Seen, check
+from bench.chaos.checker import OTHER_RULES, RULES_OF_ITEMS, check
+from bench.chaos.evidence import Evidence, Notice, Seen
 from bench.chaos.model import answer
+from bench.chaos.promises import SQL
 
 ROWS = ["good 0", "fail 422 1", "good 2", "big 3 3", "binary 4", "flaky 2 5", "good 2", "die 7"]
 FAILED = {"fail 422 1": 422, "die 7": 502}
+NOTICES = (Notice("first", "notify", ("done", 1, 5.0)),)
+REPORT = {"state": "done", "items": 8, "succeeded": 6, "failed": 2, "not_run": 0}
 Summary = dict[str, Any]
 
 
@@ -32,22 +39,33 @@ def kept() -> Evidence:
     }
     return Evidence(
         rows=ROWS,
-        options={"attempts": 2, "timeout": 1},
-        status={"state": "done", "generation": 1, "items": 8, "succeeded": 6, "failed": 2},
+        options={"attempts": 2, "timeout": 1, "outputs": [], "notify": ["receiver"]},
+        status={"state": "done", "generation": 1, "items": 8, "succeeded": 6, "failed": 2, "ended": 5.0},
         summary=summary,
         later=copy.deepcopy(summary),
         calls=[(f"call-{index}", item) for index, item in enumerate(ROWS)],
         seen=[Seen("call", one["callId"], one["item"], "", one["statusCode"], 0.1) for one in entries],
+        notices=NOTICES,
+        outputs={folder + "report.json": json.dumps(REPORT).encode() for folder in ("", "1/")},
     )
 
 
 def planted(change: Callable[[Summary], None]) -> Evidence:
-    """The same run with something changed in its summary."""
+    """The same run with something changed in its summary, which is all that it has written."""
     run = kept()
+    run = run.but(outputs={}, status={**run.status, "notes": ["no outputs"]})
     summary = copy.deepcopy(run.summary)
     assert summary is not None
     change(summary)
     return run.but(summary=summary, later=copy.deepcopy(summary))
+
+
+def ended_as(run: Evidence, state: str, **counts: int) -> Evidence:
+    """The same run with another end, which its notification and its report say too."""
+    report = json.dumps(REPORT | {"state": state} | counts).encode()
+    status = {**run.status, "state": state}
+    end = Notice("first", "notify", (state, status["generation"], status["ended"]))
+    return run.but(status=status, notices=(end,), outputs=dict.fromkeys(run.outputs, report))
 
 
 def rules_broken(run: Evidence) -> set[str]:
@@ -134,11 +152,18 @@ def test_what_is_wrong_with_a_summary_is_found(change: Callable[[Summary], None]
 @pytest.mark.parametrize(
     ("changes", "broken"),
     [
-        ({"status": {"state": "running"}}, {"ended", "counts"}),
+        ({"status": {"state": "running", "generation": 1}, "over": False}, {"ended", "counts", "true_outputs"}),
         ({"problems": ("it hangs after 60 s",)}, {"ended"}),
         ({"later": None}, {"stays_ended"}),
         ({"left": ("upload left: chaos-1/0/summary.json",)}, {"nothing_left"}),
         ({"callbacks": ("0.300 s: <Task>",)}, {"quick_callbacks"}),
+        ({"remains": ("chaos-1/refs/3 is left after the deletion",)}, {"nothing_after_deletion"}),
+        ({"redriven": frozenset({"die 7"}), "called": 8}, {"redrive_runs_again"}),
+        ({"window": 4}, {"tuned_window"}),
+        ({"errors": ("unexpected error: KeyError",)}, {"expected_errors"}),
+        ({"notices": ()}, {"one_webhook_id_an_end"}),
+        ({"notices": (*NOTICES, Notice("second", "notify", NOTICES[0].end))}, {"one_webhook_id_an_end"}),
+        ({"notices": (*NOTICES, Notice("first", "notify", ("cancelled", 1, 6.0)))}, {"one_webhook_id_an_end"}),
     ],
 )
 def test_what_is_wrong_beside_the_summary_is_found(changes: dict[str, Any], broken: set[str]) -> None:
@@ -158,7 +183,7 @@ def test_a_batch_without_a_summary_is_found() -> None:
 @pytest.mark.parametrize(("state", "stopped", "fine"), [("cancelled", True, True), ("cancelled", False, False)])
 def test_a_state_that_nobody_asked_for_is_found(state: str, *, stopped: bool, fine: bool) -> None:
     run = kept()
-    judged = rules_broken(run.but(status={**run.status, "state": state}, stopped=stopped))
+    judged = rules_broken(ended_as(run, state).but(stopped=stopped))
     assert judged == (set() if fine else {"ended"})
 
 
@@ -168,7 +193,23 @@ def test_a_cancel_that_was_promised_and_did_not_happen_is_found() -> None:
 
 def test_a_failed_batch_is_found_even_if_it_was_stopped() -> None:
     run = kept()
-    assert rules_broken(run.but(status={**run.status, "state": "failed"}, stopped=True)) == {"ended"}
+    assert rules_broken(ended_as(run, "failed").but(stopped=True)) == {"ended"}
+
+
+@pytest.mark.parametrize(
+    ("tolerate", "state", "fine"),
+    [(1, "failed", True), (1, "done", False), ("25%", "done", True), ("25%", "failed", False), ("24%", "failed", True)],
+)
+def test_batch_fails_when_more_items_fail_than_it_tolerates(tolerate: object, state: str, *, fine: bool) -> None:
+    run = ended_as(kept(), state)
+    assert (rules_broken(run.but(options={**run.options, "tolerate": tolerate})) == set()) == fine
+
+
+def test_batch_that_names_its_lost_object_may_fail_without_its_items() -> None:
+    run = ended_as(kept(), "failed").but(lost="chaos-1/input/0.json", summary=None, later=None)
+    assert rules_broken(run) >= {"ended", "every_item_once"}
+    run = run.but(status={**run.status, "reason": "chaos-1/input/0.json is gone"})
+    assert rules_broken(run) == set()
 
 
 def test_what_can_succeed_may_fail_in_the_last_generation_only() -> None:
@@ -176,13 +217,14 @@ def test_what_can_succeed_may_fail_in_the_last_generation_only() -> None:
     told = {**run.status, "succeeded": 5, "failed": 3}
     run = run.but(status=told, seen=[*run.seen, Seen("call", "call-0", "good 0", "refuse", 503)])
     assert rules_broken(run) == set()
-    assert rules_broken(run.but(status={**told, "generation": 0})) == {"no_hasty_failures"}
-    assert rules_broken(run.but(status={**told, "generation": 0, "state": "cancelled"}, stopped=True)) == set()
+    early = run.but(status={**told, "generation": 0}, over=False)
+    assert rules_broken(early) == {"no_hasty_failures"}
+    assert rules_broken(ended_as(early, "cancelled").but(stopped=True)) == set()
 
 
 def test_what_never_ran_says_so() -> None:
     run = planted(never_run)
-    stopped = run.but(status={**run.status, "state": "cancelled", "failed": 1}, stopped=True)
+    stopped = ended_as(run.but(status={**run.status, "failed": 1}), "cancelled", failed=1, not_run=1).but(stopped=True)
     assert rules_broken(stopped) == set()
     assert stopped.summary is not None
     for wrong in ({"result": "gone"}, {"callId": "call-1"}):
@@ -221,7 +263,7 @@ def test_a_reply_that_took_longer_than_anyone_waits_is_not_explained_by_a_short_
 def test_a_task_whose_time_was_up_explains_what_was_never_called(text: str) -> None:
     run = planted(lambda s: failures(s)[0].update(result=text, statusCode=504, callId="other"))
     assert rules_broken(run) == set()
-    assert rules_broken(run.but(status={**run.status, "generation": 0})) == set()
+    assert rules_broken(run.but(status={**run.status, "generation": 0}, over=False)) == set()
 
 
 def test_a_result_that_is_referred_to_is_read() -> None:
@@ -240,4 +282,60 @@ def test_a_long_list_of_the_same_is_kept_short() -> None:
 def test_no_rule_is_without_a_planted_violation() -> None:
     """A new rule gets a case in this module: they are named in it."""
     text = Path(__file__).read_text()
-    assert [rule.__name__ for rule in RULES if f'"{rule.__name__}"' not in text] == []
+    assert [rule.__name__ for rule in (*RULES_OF_ITEMS, *OTHER_RULES) if f'"{rule.__name__}"' not in text] == []
+
+
+def table() -> list[dict[str, Any]]:
+    """The lines of the joined table of the same run, in the order of the input."""
+    lines = []
+    for index, item in enumerate(ROWS):
+        one = entry(index, item)
+        cells = {"status_code": one["statusCode"], "result": json.dumps(one["result"]), "call_id": one["callId"]}
+        lines.append({"item": item, **cells, "result_ref": None})
+    return lines
+
+
+def as_csv(lines: list[dict[str, Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, lines[0])
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue().encode()
+
+
+def with_output(name: str, content: bytes, **options: object) -> Evidence:
+    """The same run with one more output."""
+    run = kept()
+    outputs = {**run.outputs, name: content, f"1/{name}": content}
+    return run.but(options={**run.options, **options}, outputs=outputs)
+
+
+def test_table_is_read_and_compared_with_the_summary() -> None:
+    run = with_output("results.csv", as_csv(table()), outputs=["csv"])
+    assert rules_broken(run) == set()
+    for wrong in (table()[1:], [table()[0] | {"status_code": 503}, *table()[1:]], table()[::-1]):
+        assert rules_broken(with_output("results.csv", as_csv(wrong))) == {"true_outputs"}
+    lines = [json.dumps(line | {"result": json.loads(line["result"])}) for line in table()]
+    assert rules_broken(with_output("results.ndjson", "\n".join(lines).encode())) == set()
+    assert rules_broken(with_output("failures.csv", as_csv([{"item": item} for item in FAILED]))) == set()
+    assert rules_broken(with_output("failures.csv", b"item\ndie 7\n")) == {"true_outputs"}
+
+
+def test_output_that_is_missing_or_of_another_generation_is_found() -> None:
+    run = kept()
+    assert rules_broken(run.but(options={**run.options, "outputs": ["csv"]})) == {"true_outputs"}
+    assert rules_broken(run.but(outputs={**run.outputs, "report.json": b"{}"})) == {"true_outputs"}
+    assert rules_broken(run.but(outputs={})) == {"true_outputs"}
+    assert rules_broken(run.but(outputs={}, status={**run.status, "notes": ["no outputs"]})) == set()
+
+
+def test_documents_say_what_the_summary_says() -> None:
+    run = kept()
+    for name, right, wrong in (
+        ("sql.json", [{"rows": 8, "succeeded": 6}], []),
+        ("reduced.json", {"status_code": 200, "result": {"sum": 6}}, {"status_code": 500}),
+        ("report.json", REPORT, REPORT | {"state": "cancelled"}),
+    ):
+        assert rules_broken(with_output(name, json.dumps(right).encode())) == set()
+        assert rules_broken(with_output(name, json.dumps(wrong).encode())) == {"true_outputs"}
+    assert rules_broken(run.but(options={**run.options, "sql": SQL})) == {"true_outputs"}

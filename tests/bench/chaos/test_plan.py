@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from bench.chaos.director import FAULTS
 from bench.chaos.model import can_succeed, make_items, word
-from bench.chaos.plan import GATEWAY_EVENTS, INNER, MOST_HITS, Rules, make_plan
+from bench.chaos.plan import END, GATEWAY_EVENTS, INNER, MOST_HITS, OUTER, REQUESTS, Rules, make_plan
+from bench.chaos.strikes import STRIKES
 from bench.kit.machine import ROOT
 
 
@@ -27,19 +27,18 @@ def test_a_point_in_redis_is_a_script_or_a_command() -> None:
 def test_the_seeds_bring_every_fault() -> None:
     plans = [make_plan(seed, short=True) for seed in range(400)]
     kinds = {step.fault for plan in plans for step in plan.steps}
-    assert kinds == {
-        *("die-before", "die-after", "fail-before", "fail-after", "kill-pipeline", "kill-model"),
-        *("wipe-queue", "refuse-enqueues", "restart-redis", "restart-s3", "lose-redis"),
-        *("cancel", "resubmit", "pause"),
-    }
-    assert kinds == {*INNER, *FAULTS} - {"backlog"}
+    assert kinds == {*INNER, *OUTER, *REQUESTS}
+    assert STRIKES.keys() == {*OUTER, *REQUESTS, "backlog", "deploy"}
+    assert {step.fault for plan in plans for step in plan.steps if step.event == END} == {"redrive", "again", "delete"}
     shares = {kind for plan in plans for kind in plan.rules.shares}
     deliveries = {f"{what}-{of}" for what in ("drop", "repeat", "delay") for of in ("callback", "message")}
-    assert shares == deliveries | {f"{what}-{of}" for what in ("refuse", "lose") for of in GATEWAY_EVENTS}
+    assert shares == deliveries | {f"{what}-{of}" for what in ("refuse", "lose") for of in (*GATEWAY_EVENTS, "notice")}
+    assert {name for plan in plans for name in plan.options} >= {
+        *("rate", "tolerate", "sql", "outputs", "direct", "reduce", "notify", "chunk_call"),
+    }
     assert {word(row) for plan in plans for row in plan.rows} == {
         *("good", "fail", "flaky", "slow", "die", "dies", "binary", "nonsense", "big"),
     }
-    assert any(plan.redrive for plan in plans)
 
 
 @pytest.mark.parametrize(("short", "least", "most"), [(True, 60, 200), (False, 200, 2_000)])

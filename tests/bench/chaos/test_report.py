@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.chaos.__main__ import render, write_scenario
-from bench.chaos.checker import Evidence, Seen
+from bench.chaos.evidence import Evidence, Seen
 from bench.chaos.plan import make_plan
 from bench.chaos.run import Result
 from bench.kit.results import publish_rows

@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from bench.kit.errors import BenchError
-from bench.kit.processes import Memory, Usage, repeated
+from bench.kit.processes import Memory, Usage, freeze, repeated
+from tests.rigs.waiting import wait_until
 
 # Uses processor time in a process that has ended when it says so, and lives on.
 PARENT = """
@@ -72,3 +73,14 @@ async def test_a_sampler_stops_with_its_block_and_raises_its_error() -> None:
     with pytest.raises(BenchError, match="a process ended"):
         async with repeated(fail, 0.001):
             pass
+
+
+async def test_frozen_process_goes_on_after_some_seconds() -> None:
+    process = psutil.Popen(["/bin/sleep", "60"], start_new_session=True)
+    try:
+        freeze(process.pid, 0.3)
+        await wait_until(lambda: process.status() == psutil.STATUS_STOPPED)
+        await wait_until(lambda: process.status() != psutil.STATUS_STOPPED)
+    finally:
+        process.kill()
+        process.wait()
