@@ -39,6 +39,8 @@ from pipeline.units import MIB
 
 OPENING_LEASE = 60.0
 REDUCE_LEASE = 30.0
+# Of a task that failed, before its next release.
+LONGEST_BACKOFF = 60.0
 SEGMENT_OUTCOMES = 1_000
 SEGMENT_BYTES = 8 * MIB
 LOSSES_ALLOWED = 5
@@ -126,7 +128,7 @@ class Ledger:
 
     async def abandon(self, batch: str, owner: str, reason: str = "") -> bool:
         """Give up an opening: with a reason the batch ends as failed, without one its id is free again."""
-        return bool(await self._run("abandon", batch, owner=owner, reason=reason))
+        return bool(await self._run("abandon", batch, owner=owner, reason=reason, claim_lease=OPENING_LEASE))
 
     async def begin(self, batch: str, owner: str, new: NewGeneration) -> tuple[Begun, list[int]]:
         """Begin a generation; returns its verdict and the tasks of the first window, which are due until confirmed."""
@@ -236,6 +238,8 @@ class Ledger:
             "worker_retries": worker_retries,
             "shortest": shortest,
             "duty_lease": DUTY_LEASE,
+            "opening_lease": OPENING_LEASE,
+            "longest_backoff": LONGEST_BACKOFF,
             "expire_at": expiry(),
         }
         limits = {"losses_allowed": LOSSES_ALLOWED, "most_releases": MOST_RELEASES}

@@ -7,6 +7,7 @@ from pipeline.answers.envelope import decode_envelope, encode_answer
 from pipeline.answers.reply import Reply
 from pipeline.context import Context
 from pipeline.identity import Identity
+from pipeline.ledger.ledger import LONGEST_BACKOFF
 from pipeline.ledger.replies import GenerationRef, Settled
 from pipeline.store.errors import MissingObjectError
 from pipeline.store.segments import write_segment
@@ -15,7 +16,6 @@ from pipeline.tasks.model_call import ModelCall
 from pipeline.tasks.release import enqueue_reduce, release
 
 BUSY = frozenset({429, 503})
-LONGEST_BACKOFF = 60.0
 LONGEST_TROUBLE_BACKOFF = 4.0
 
 log = logging.getLogger(__name__)

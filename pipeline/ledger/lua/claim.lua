@@ -37,7 +37,7 @@ elseif state == 'deleting' then
 elseif current_digest ~= digest then
   return {'conflict', epoch}
 elseif state ~= 'opening' or
-  (tonumber(lease_until) > now and not (queued and handed == '1') and current_owner ~= owner) then
+  (is_leased(lease_until, claim_lease) and not (queued and handed == '1') and current_owner ~= owner) then
   return {'exists', epoch}
 end
 if queued then call('HINCRBY', LEDGER, 'openings', 1) end

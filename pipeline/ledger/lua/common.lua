@@ -20,6 +20,13 @@ local function arguments_from(first)
   return rest
 end
 
+-- A lease that ends later than it can is from before the clock was set back, or from a node whose clock was ahead: it
+-- is over.
+local function is_leased(lease_until, lease)
+  local left = tonumber(lease_until or 0) - now
+  return left > 0 and left <= tonumber(lease)
+end
+
 -- A key that the script has just created has no TTL yet.
 local function set_expiry()
   local expire_at = call('HGET', LEDGER, 'expire_at') or call('HGET', NOTICES, 'expire_at')
@@ -35,7 +42,10 @@ local BURST = 1000000
 local function rate_limiter()
   local rate, paced_at, calls, ahead = get('rate', 'paced_at', 'calls', 'ahead')
   if not rate then return math.huge, function() return true end end
-  local at, cost = math.max(tonumber(paced_at or 0), now), calls * 1000000 / rate
+  local cost = calls * 1000000 / rate
+  local at = math.max(tonumber(paced_at or 0), now)
+  -- Later than any release leaves it: the clock was set back.
+  if at > now + BURST + cost then at = now end
   return math.max(1, math.floor(rate * ahead / calls)), function()
     if at > now + BURST then return false end
     at = at + cost
@@ -165,9 +175,17 @@ local function drop_notices()
   call('DEL', NOTICES)
 end
 
--- Returns the due targets, the longest due first, and 1 while any target is still to be notified, else 0.
+-- Returns the due targets, the longest due first, and 1 while any target is still to be notified, else 0. A target that
+-- waits since a time to come is due: the clock was set back.
 local function due_notices()
   local due, waiting = {}, 0
+  for _, target in ipairs(call('HKEYS', NOTICES)) do
+    local target_state, tries, status, at, since = read_notice(target)
+    if target_state and math.max(at, since) > now then
+      write_notice(target, target_state, tries, status, math.min(at, now), math.min(since, now))
+      call('ZADD', DUE, 'XX', now, 'n:' .. target)
+    end
+  end
   for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
     if string.sub(duty, 1, 2) == 'n:' then due[#due + 1] = tonumber(string.sub(duty, 3)) end
   end
@@ -183,8 +201,8 @@ local function start_generation(tasks)
   call('HSET', LEDGER, 'tasks', tasks, 'next', 0, 'segments', 0, 'bytes', 0, 'pending', 0, 'trimmed', 0, 'cut', 0,
     'not_found', 0, 'heard', 0, 'heard_at', now, 'mark', 0, 'mark_at', now, 'probed_at', now, 'not_before', now,
     'first_at', now, 'owner', '', 'lease_until', 0)
-  call('HDEL', LEDGER, 'trouble', 'paced_at', 'completed', 'ended', 'begun', 'excused', 'delay', 'doubt_at', 'proven_at',
-    'probes')
+  call('HDEL', LEDGER, 'trouble', 'paced_at', 'called_at', 'asked_at', 'completed', 'ended', 'begun', 'excused', 'delay',
+    'doubt_at', 'proven_at', 'probes')
   -- The whole bitmap at once: no settle makes it longer.
   if tasks > 0 then call('SETBIT', SETTLED, tasks - 1, 0) end
 end

@@ -8,7 +8,7 @@
 -- @reply state       text  before, '' without a ledger
 local state, current_owner, lease_until = get('state', 'owner', 'lease_until')
 if state == 'deleting' then
-  if current_owner ~= owner and tonumber(lease_until) > now then return {'held', state} end
+  if current_owner ~= owner and is_leased(lease_until, delete_lease) then return {'held', state} end
 elseif go_on == '1' then
   return {'gone', state or ''}
 elseif state and not has_ended(state) then

@@ -16,6 +16,7 @@
 -- @field ahead                  seconds that a released task may wait for its turn to call
 -- @field paced_at               us      when the rate allows the next release
 -- @field called_at              us      when the rate allows the next call
+-- @field asked_at               us      when the last call came for its turn
 -- @field owner                  text    who holds the claim, or the lease of the reduce or of the deletion
 -- @field lease_until            us      when that claim or lease expires
 -- @field handed                 flag    the claim was handed on to a queued opening

@@ -13,7 +13,7 @@ if not state then return {'unknown', 0} end
 if state ~= 'reducing' or current_generation ~= generation then return {'closed', 0} end
 if current_owner ~= owner then
   if renewal == '1' then return {'lost', 0} end
-  if current_owner ~= '' and tonumber(lease_until) > now then return {'held', 0} end
+  if current_owner ~= '' and is_leased(lease_until, reduce_lease) then return {'held', 0} end
   call('HINCRBY', LEDGER, 'begun', 1)
 end
 call('HSET', LEDGER, 'owner', owner, 'lease_until', now + reduce_lease)

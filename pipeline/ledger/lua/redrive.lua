@@ -15,7 +15,7 @@ end
 if not started then return {state, generation, 'unopened'} end
 local expire_at = get('expire_at')
 call('HSET', LEDGER, 'state', 'reducing', 'outcome', 'done', 'redrive', 1, 'owner', '', 'lease_until', 0,
-  'expire_at', expire_at + math.ceil((now - current_ended) / 1000000))
+  'expire_at', expire_at + math.max(0, math.ceil((now - current_ended) / 1000000)))
 call('HDEL', LEDGER, 'trouble', 'ended', 'cancel', 'paused', 'outputs', 'notes', 'sql')
 call('HINCRBY', LEDGER, 'redrives', 1)
 drop_notices()

@@ -3,6 +3,8 @@
 -- @arg worker_retries  us     for which the queue-worker may repeat a direct call, which lengthens that silence
 -- @arg quickest        us     after which a queue that usually answers sooner is in doubt
 -- @arg duty_lease      us     after which others may take over what this hands out
+-- @arg opening_lease   us     of a claim
+-- @arg longest_backoff us     before a task that failed is released again
 -- @arg losses_allowed  int    of a task
 -- @arg most_releases   int    in one sweep
 -- @arg expire_at       unix   when the keys of an open batch expire at the earliest
@@ -24,8 +26,36 @@
 -- @reply lost          int    of those to release, the lost ones
 local state, generation, model_function, swept_at, epoch = get('state', 'generation', 'function', 'swept_at', 'epoch')
 if not state then return {'gone', due_notices()} end
-if swept_at and now - swept_at < tonumber(shortest) then return {'', {}, 0} end
+if swept_at and tonumber(swept_at) <= now and now - swept_at < tonumber(shortest) then return {'', {}, 0} end
 silence, most_releases = tonumber(silence), tonumber(most_releases)
+
+-- Redis' clock may have been set back, or a failover may have led to a node whose clock is behind. Then what has been
+-- is now, in the same order as before, and what is due later than it can be is due now.
+local function correct_times()
+  local function text(at) return string.format('%d', at) end
+  local function set_back(name, follower)
+    local at, after = get(name, follower or name)
+    if not at or tonumber(at) <= now then return end
+    call('HSET', LEDGER, name, text(now))
+    if follower and after then call('HSET', LEDGER, follower, text(after - at + now)) end
+  end
+  set_back('first_at', 'not_before')
+  set_back('run_at', 'deadline_at')
+  for _, name in ipairs({'heard', 'heard_at', 'mark', 'mark_at', 'probed_at', 'doubt_at', 'proven_at', 'closing_at'}) do
+    set_back(name)
+  end
+  for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, '(' .. text(now), '+inf')) do call('ZADD', INFLIGHT, now, task) end
+  local longest = {t = tonumber(longest_backoff), l = silence, o = tonumber(opening_lease)}
+  local later = call('ZRANGEBYSCORE', DUE, '(' .. text(now), '+inf', 'WITHSCORES')
+  for place = 1, #later, 2 do
+    local kind = string.sub(later[place], 1, 1)
+    if kind ~= 'n' and later[place + 1] - now > (longest[kind] or tonumber(duty_lease)) then
+      call('ZADD', DUE, now, later[place])
+    end
+  end
+end
+correct_times()
+
 call('HSET', LEDGER, 'swept_at', now)
 -- Only while tasks run: an opening or a reduce that never succeeds does not live for ever.
 if accepts_answers(state) then
@@ -52,7 +82,7 @@ local function is_settled(task)
   return true
 end
 local function declare_lost(task)
-  if is_settled(task) or now - (call('HGET', ATTEMPTS, 'x:' .. task) or 0) < silence then return end
+  if is_settled(task) or is_leased((call('HGET', ATTEMPTS, 'x:' .. task) or 0) + silence, silence) then return end
   if call('HINCRBY', ATTEMPTS, 'l:' .. task, 1) > tonumber(losses_allowed) then
     exhausted[#exhausted + 1] = tonumber(task)
   else
@@ -71,7 +101,7 @@ if is_direct then silence = silence + worker_retries end
 local function tasks_without_run(before)
   local tasks = {}
   for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, '-inf', before, 'LIMIT', 0, MOST_IN_DOUBT)) do
-    if tonumber(call('HGET', ATTEMPTS, 'r:' .. task) or 0) <= now then tasks[#tasks + 1] = task end
+    if not is_leased(call('HGET', ATTEMPTS, 'r:' .. task), silence) then tasks[#tasks + 1] = task end
   end
   return tasks
 end

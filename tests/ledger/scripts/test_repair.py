@@ -190,10 +190,11 @@ async def test_sweep_extends_the_expiry_only_while_tasks_may_settle(bench: Bench
 async def test_rate_holds_retries_back_and_keeps_them_due(bench: Bench) -> None:
     await bench.open(3)
     await bench.defer([0, 1, 2], 0)
-    await bench.write(rate="1", ahead="100")
+    await bench.write(rate="0.02", ahead="100")
     await bench.age(paced_at=50)
     assert (await bench.repair()).release == ()
     assert set(await bench.due()) == {"t:0", "t:1", "t:2"}
+    await bench.write(rate="1")
     await bench.age(paced_at=-50)
     released = (await bench.repair()).release
     assert len(released) == 2

@@ -64,12 +64,13 @@ class Round:
 
 @dataclass
 class Notices:
-    """The targets of one end, whose id Redis makes: the state of each, its tries, and since when it is due."""
+    """The targets of one end, its id as Redis makes it: state and tries of each, since when it is due, its last try."""
 
     end: str
     states: list[str]
     tries: list[int]
     since: list[float]
+    at: list[float]
 
 
 @dataclass
@@ -105,6 +106,7 @@ class Batch:
     retried: int = 0
     repeated: int = 0
     given_up: int = 0
+    run_at: float = 0
     deadline_at: float = 0
     closing_at: float = 0
     swept_at: float | None = None

@@ -50,7 +50,7 @@ class Reference(SweepReference):
         elif batch.digest != digest:
             return "conflict"
         elif batch.state != "opening" or (
-            batch.owner != owner and batch.lease_until > self.clock and not (queued and batch.handed)
+            batch.owner != owner and self.is_leased(batch.lease_until, OPENING_LEASE) and not (queued and batch.handed)
         ):
             return "exists"
         batch.openings += queued
@@ -60,7 +60,7 @@ class Reference(SweepReference):
 
     def abandon(self, owner: str, reason: str) -> bool:
         batch = self.batch
-        free = owner == "" and (batch.lease_until <= self.clock or batch.handed)
+        free = owner == "" and (not self.is_leased(batch.lease_until, OPENING_LEASE) or batch.handed)
         if batch.state != "opening" or (batch.owner != owner and not free):
             return False
         if not reason:
@@ -91,7 +91,7 @@ class Reference(SweepReference):
             return "closed", 0, []
         if renewal and batch.owner != owner:
             return "lost", 0, []
-        if batch.owner not in {owner, ""} and batch.lease_until > self.clock:
+        if batch.owner not in {owner, ""} and self.is_leased(batch.lease_until, REDUCE_LEASE):
             return "held", 0, []
         batch.begun += batch.owner != owner
         batch.owner, batch.lease_until = owner, self.clock + REDUCE_LEASE
@@ -172,7 +172,7 @@ class Reference(SweepReference):
     def delete(self, owner: str, *, go_on: bool) -> tuple[str, str]:
         batch, state = self.batch, self.batch.state
         if state == "deleting":
-            if batch.owner != owner and batch.lease_until > self.clock:
+            if batch.owner != owner and self.is_leased(batch.lease_until, DUTY_LEASE):
                 return "held", state
         elif go_on:
             return "gone", state
@@ -202,7 +202,8 @@ class Reference(SweepReference):
         batch.retried, batch.tolerated, batch.started = old.retried, old.tolerated, True
         batch.paused, batch.redrive = old.paused or batch.paused, old.redrive
         batch.cancelled = old.cancelled or old.outcome == "cancelled" or batch.cancelled
-        batch.window, batch.rate, batch.deadline_at = old.window, old.rate or batch.rate, found.deadline_at
+        batch.window, batch.rate = old.window, old.rate or batch.rate
+        batch.run_at, batch.deadline_at = self.clock, found.deadline_at
         batch.round = Round(now.tasks, self.now(), items=now.items, calls=now.calls, final=now.final)
         batch.notices = None
         batch.round.settled, batch.round.segments = set(found.settled), found.segments

@@ -12,7 +12,8 @@ class NoticeReference(TaskReference):
 
     def start_notices(self) -> None:
         batch = self.batch
-        batch.notices = Notices("?", ["held"] * batch.targets, [0] * batch.targets, [0.0] * batch.targets)
+        never = [0.0] * batch.targets
+        batch.notices = Notices("?", ["held"] * batch.targets, [0] * batch.targets, never, [*never])
         for target in range(batch.targets):
             if target == 0 or not batch.reduces:
                 self._make_due(target)
@@ -23,6 +24,17 @@ class NoticeReference(TaskReference):
         self.batch.notices = None
         due = self.batch.round.due
         self.batch.round.due = {duty: at for duty, at in due.items() if duty[0] != "n"}
+
+    def correct_notices(self) -> None:
+        """A target that waits since a time to come is due: the clock was set back."""
+        notices = self.batch.notices
+        for target in range(len(notices.states) if notices else 0):
+            assert notices is not None
+            if max(notices.at[target], notices.since[target]) > self.clock:
+                notices.at[target] = min(notices.at[target], self.clock)
+                notices.since[target] = min(notices.since[target], self.clock)
+                if f"n:{target}" in self.batch.round.due:
+                    self.batch.round.due[f"n:{target}"] = self.now()
 
     def due_notices(self) -> tuple[tuple[int, ...], bool]:
         notices = self.batch.notices
@@ -47,6 +59,7 @@ class NoticeReference(TaskReference):
             return "stale", ()
         if verdict != "delivered" and tried != notices.tries[target]:
             return "stale", ()
+        notices.at[target] = self.clock
         if verdict == "refused" and self.clock - notices.since[target] < PATIENCE:
             due[f"n:{target}"] = self.later(backoff)
             return "due", ()
@@ -63,7 +76,9 @@ class NoticeReference(TaskReference):
         if batch.state or (batch.notices is not None and batch.notices.end == old.end):
             return
         self.drop_notices()
-        batch.notices = Notices(old.end, list(old.states), list(old.tries), [self.clock] * len(old.states))
+        batch.notices = Notices(
+            old.end, list(old.states), list(old.tries), [self.clock] * len(old.states), [0.0] * len(old.states)
+        )
         for target, state in enumerate(old.states):
             if state == "due":
                 self._make_due(target)

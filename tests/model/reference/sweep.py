@@ -1,9 +1,11 @@
 """The sweep in plain Python: overdue duties are taken over, lost tasks run again."""
 
-from pipeline.ledger.ledger import LOSSES_ALLOWED, QUICKEST
+import math
+
+from pipeline.ledger.ledger import LONGEST_BACKOFF, LOSSES_ALLOWED, OPENING_LEASE, QUICKEST
 from pipeline.ledger.replies import Repairs
 from pipeline.ledger.scripts import DUTY_LEASE
-from pipeline.ledger.states import ACTIVE
+from pipeline.ledger.states import ACTIVE, ENDED
 from tests.model.reference.batch import SILENCE, WINDOW_EXCESS
 from tests.model.reference.notices import NoticeReference
 
@@ -16,10 +18,14 @@ class SweepReference(NoticeReference):
     def repair(self, shortest: float) -> Repairs:
         batch, now = self.batch, self.batch.round
         if not batch.state:
+            self.correct_notices()
             return Repairs("gone", *self.due_notices())
-        if batch.swept_at is not None and self.clock - batch.swept_at < shortest:
+        if batch.swept_at is not None and 0 <= self.clock - batch.swept_at < shortest:
             return Repairs("")
         batch.swept_at = self.clock
+        self._correct_times()
+        if batch.state in ENDED:
+            self.correct_notices()
         if batch.state in ACTIVE and self.clock >= batch.deadline_at:
             self.start_closing("failed")
         released: list[tuple[int, int]] = []
@@ -50,11 +56,39 @@ class SweepReference(NoticeReference):
             lost=lost,
         )
 
+    def _correct_times(self) -> None:
+        """The clock was set back: what has been is now at the latest, and what is due too late is due now."""
+        batch, now, at = self.batch, self.batch.round, self.now()
+        if now.began > at:
+            now.not_before -= now.began[0] - self.clock
+            now.began = at
+        if batch.run_at > self.clock:
+            batch.deadline_at -= batch.run_at - self.clock
+            batch.run_at = self.clock
+        batch.closing_at = min(batch.closing_at, self.clock)
+        now.heard, now.mark = min(now.heard, at), min(now.mark, at)
+        now.doubt = now.doubt and min(now.doubt, at)
+        now.heard_at, now.mark_at = min(now.heard_at, self.clock), min(now.mark_at, self.clock)
+        now.probed_at = min(now.probed_at, self.clock)
+        microseconds = self.microseconds()
+        now.heard_us, now.probed_us = min(now.heard_us, microseconds), min(now.probed_us, microseconds)
+        now.proven_us = now.proven_us and min(now.proven_us, microseconds)
+        now.in_flight = {task: min(since, at) for task, since in now.in_flight.items()}
+        longest = {"t": LONGEST_BACKOFF, "l": SILENCE, "o": OPENING_LEASE, "n": math.inf}
+        for duty, due_at in now.due.items():
+            if self.microseconds(due_at) - microseconds > 1e6 * longest.get(duty[0], DUTY_LEASE):
+                now.due[duty] = at
+
+    def _is_running(self, task: int) -> bool:
+        """Whether a replica is known to run the task."""
+        run = self.batch.round.runs.get(task)
+        return run is not None and 0 < self.microseconds(run[1]) - self.microseconds() <= 1e6 * SILENCE
+
     def _without_run(self, before: int) -> list[int]:
         """Tasks released by then that no replica is known to run, the oldest first."""
         now = self.batch.round
         oldest = sorted(now.in_flight, key=lambda task: (now.in_flight[task], str(task)))
-        idle = [task for task in oldest if task not in now.runs or now.runs[task][1] <= self.now()]
+        idle = [task for task in oldest if not self._is_running(task)]
         return [task for task in idle if self.microseconds(now.in_flight[task]) <= before]
 
     def _look_for_losses_of_the_queue(self, released: list[tuple[int, int]], exhausted: list[int]) -> None:
@@ -107,7 +141,7 @@ class SweepReference(NoticeReference):
 
     def _declare_lost(self, task: int, released: list[tuple[int, int]], exhausted: list[int]) -> None:
         now = self.batch.round
-        if self.clock - now.extended.get(task, -SILENCE) < SILENCE:
+        if 0 <= self.clock - now.extended.get(task, -SILENCE) < SILENCE:
             return
         now.losses[task] = now.losses.get(task, 0) + 1
         if now.losses[task] > LOSSES_ALLOWED:

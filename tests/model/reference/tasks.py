@@ -21,7 +21,7 @@ class TaskReference:
     """The batch, and the clock."""
 
     def __init__(self) -> None:
-        self.clock = 0.0
+        self.clock = 100_000.0
         self.step = 0
         self.batch = Batch()
 
@@ -35,6 +35,10 @@ class TaskReference:
 
     def later(self, seconds: float) -> Moment:
         return self.clock + seconds, self.step
+
+    def is_leased(self, until: float, lease: float) -> bool:
+        """A lease that ends later than it can is over: the clock was set back."""
+        return 0 < until - self.clock <= lease
 
     def overdue(self) -> list[str]:
         """The duties that a sweep may take over, the oldest first."""
@@ -56,10 +60,12 @@ class TaskReference:
         """Charge one release against the rate; false if the rate allows none now."""
         batch = self.batch
         if batch.rate:
-            turn = max(batch.paced_until, self.clock)
+            turn, cost = max(batch.paced_until, self.clock), batch.round.calls / batch.rate
+            if turn > self.clock + BURST + cost:
+                turn = self.clock
             if turn > self.clock + BURST:
                 return False
-            batch.paced_until = turn + batch.round.calls / batch.rate
+            batch.paced_until = turn + cost
         return True
 
     def hear(self) -> None:
@@ -119,12 +125,8 @@ class TaskReference:
             batch.retried += new.again
             batch.epochs[new.generation - 1], batch.epoch = batch.epoch, "?"
         if first or batch.redrive:
-            batch.base, batch.deadline_at, batch.given_up, batch.redrive = (
-                new.generation,
-                self.clock + new.deadline,
-                0,
-                False,
-            )
+            batch.base, batch.given_up, batch.redrive = new.generation, 0, False
+            batch.run_at, batch.deadline_at = self.clock, self.clock + new.deadline
         if new.tolerated is not None:
             batch.tolerated = new.tolerated
         batch.state = "paused" if batch.paused else "running"

@@ -33,7 +33,7 @@ class Notifying(Running):
         super().__init__()
         self.tries: list[DeliveryTry] = []
         self.known_ends: list[EndId] = []
-        self.kept_notices = Notices("", [], [], [])
+        self.kept_notices = Notices("", [], [], [], [])
 
     def ends(self) -> list[EndId]:
         """All ends of the batch so far, the current one last."""

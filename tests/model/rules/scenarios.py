@@ -17,6 +17,11 @@ class Scenarios(Notifying):
         cancelled = self.ask(self.world.control.cancel(BATCH))
         self.compare(tuple(cancelled), self.reference.cancel())
 
+    @rule(seconds=st.sampled_from([10.0, 40.0, 120.0]), back=st.booleans())
+    def step_clock(self, seconds: float, back: bool) -> None:  # noqa: FBT001
+        """Redis' clock is set, or a failover leads to a node with another clock."""
+        self.pass_time(-seconds if back else seconds)
+
     @precondition(lambda self: self.batch.state in ENDED | {""} and self.lost is None)
     @rule(late=st.booleans())
     def two_owners_claim_the_id(self, late: bool) -> None:  # noqa: FBT001
