@@ -32,21 +32,19 @@ silence, most_releases = tonumber(silence), tonumber(most_releases)
 -- Redis' clock may have been set back, or a failover may have led to a node whose clock is behind. Then what has been
 -- is now, in the same order as before, and what is due later than it can be is due now.
 local function correct_times()
-  local function text(at) return string.format('%d', at) end
-  local function set_back(name, follower)
-    local at, after = get(name, follower or name)
-    if not at or tonumber(at) <= now then return end
-    call('HSET', LEDGER, name, text(now))
-    if follower and after then call('HSET', LEDGER, follower, text(after - at + now)) end
+  local first_at, not_before, run_at, deadline_at = get('first_at', 'not_before', 'run_at', 'deadline_at')
+  local function is_to_come(at) return tonumber(at or 0) > now end
+  if is_to_come(first_at) then
+    call('HSET', LEDGER, 'first_at', now, 'not_before', not_before - first_at + now)
   end
-  set_back('first_at', 'not_before')
-  set_back('run_at', 'deadline_at')
-  for _, name in ipairs({'heard', 'heard_at', 'mark', 'mark_at', 'probed_at', 'doubt_at', 'proven_at', 'closing_at'}) do
-    set_back(name)
+  if is_to_come(run_at) then call('HSET', LEDGER, 'run_at', now, 'deadline_at', deadline_at - run_at + now) end
+  for _, field in ipairs({'heard', 'heard_at', 'mark', 'mark_at', 'probed_at', 'doubt_at', 'proven_at', 'closing_at'}) do
+    if is_to_come(get(field)) then call('HSET', LEDGER, field, now) end
   end
-  for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, '(' .. text(now), '+inf')) do call('ZADD', INFLIGHT, now, task) end
+  local after_now = string.format('(%d', now)
+  for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, after_now, '+inf')) do call('ZADD', INFLIGHT, now, task) end
   local longest = {t = tonumber(longest_backoff), l = silence, o = tonumber(opening_lease)}
-  local later = call('ZRANGEBYSCORE', DUE, '(' .. text(now), '+inf', 'WITHSCORES')
+  local later = call('ZRANGEBYSCORE', DUE, after_now, '+inf', 'WITHSCORES')
   for place = 1, #later, 2 do
     local kind = string.sub(later[place], 1, 1)
     if kind ~= 'n' and later[place + 1] - now > (longest[kind] or tonumber(duty_lease)) then
