@@ -121,6 +121,26 @@ async def renew_every(seconds: float, renew: Callable[[], Awaitable[object]]) ->
         await cancel_and_wait(task)
 
 
+@asynccontextmanager
+async def valid_for(seconds: float, check: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """Check a right that holds for so many seconds, and run the block within them; raises UnavailableError after.
+
+    A process can be frozen at any point. The event loop looks at its timers before the block goes on.
+    """
+    loop = asyncio.get_running_loop()
+    lost = UnavailableError(f"a request was given up after {seconds:g} s: the right to it may be lost")
+    end = loop.time() + seconds
+    try:
+        async with asyncio.timeout_at(end):
+            await check()
+            # The answer may have come before the freeze.
+            if loop.time() >= end:
+                raise lost
+            yield
+    except TimeoutError:
+        raise lost from None
+
+
 async def cancel_and_wait(task: asyncio.Task[None]) -> None:
     """Cancel a task, again and again until it has ended.
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
@@ -83,29 +84,37 @@ async def _while_claimed(
 ) -> AsyncIterator[pl.DataFrame]:
     """Yield frames while the claim is held; raises UnavailableError once another opening has it."""
     async for frame in frames:
-        if not await renew_claim(context, new):
-            raise UnavailableError(f"batch {new.name!r} is being opened by another request: try again in a moment")
+        await _check_claim(context, new)
         yield frame
 
 
-async def abandon(context: Context, batch: str, owner: str, reason: str = "") -> None:
-    """Give up a claim: with a reason the batch ends as failed, without one its id is free again."""
-    if not await context.ledger.abandon(batch, owner, reason):
-        return
-    if reason:
+async def abandon(context: Context, batch: str, owner: str) -> None:
+    """Give up a claim: the id is free again. Without an owner, a claim that has expired or was handed on."""
+    if await context.ledger.abandon(batch, owner):
+        await context.ledger.index.remove(batch)
+
+
+async def fail(context: Context, new: NewBatch, reason: str) -> None:
+    """End a batch that cannot be opened. Raises UnavailableError if the claim is lost."""
+    await context.snapshots.drop(new.name, 0, partial(_check_claim, context, new))
+    if await context.ledger.abandon(new.name, new.owner, reason):
         context.metrics.ended("failed")
         # Not the reason, which may quote the input: the status has it.
         log.info("batch ended", extra={"state": "failed"})
-        await context.snapshots.drop(batch, 0)
-        await announce_end(context, batch)
-    else:
-        await context.ledger.index.remove(batch)
+        await announce_end(context, new.name)
 
 
 async def discard(context: Context, new: NewBatch) -> None:
     """Give up an opening whose error goes to its submitter: delete all of its objects, then free its id."""
     if (await claim(context, new)).verdict == "claimed":
+        still_ours = partial(_check_claim, context, new)
         # The specification first: its absence tells another submission that this batch will not run.
-        await context.records.withdraw(new.name)
-        await context.records.erase(new.name)
+        await context.records.withdraw(new.name, still_ours)
+        await context.records.erase(new.name, still_ours)
         await abandon(context, new.name, new.owner)
+
+
+async def _check_claim(context: Context, new: NewBatch) -> None:
+    """Renew the claim; raises UnavailableError once another opening has it."""
+    if not await renew_claim(context, new):
+        raise UnavailableError(f"batch {new.name!r} is being opened by another request: try again in a moment")

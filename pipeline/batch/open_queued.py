@@ -3,7 +3,7 @@
 import uuid
 
 from pipeline.batch.delete import delete_batch
-from pipeline.batch.open import NewBatch, abandon, claim, open_batch
+from pipeline.batch.open import NewBatch, abandon, claim, fail, open_batch
 from pipeline.batch.rebuild import rebuild
 from pipeline.batch.recover import has_ended
 from pipeline.batch.sweep import sweep_batch
@@ -40,7 +40,7 @@ async def open_claimed(context: Context, batch: str) -> tuple[str, str]:
         return verdict, ""
     reason = await _reason_to_give_up(context, batch) or await _try_to_open(context, new)
     if reason:
-        await abandon(context, batch, owner, reason)
+        await fail(context, new, reason)
         return "given up", reason
     return "opened", ""
 

@@ -71,9 +71,15 @@ async def save_final_status(context: Context, batch: str) -> None:
         # Redis has lost the batch; its ledger will be rebuilt from S3.
         return
     if now is None or now["state"] == "deleting" or now["created"] != saved["created"]:
-        await context.records.unclose(batch)
+        await _unclose(context, batch)
     if now is not None and now["state"] not in ENDED:
         await mark_open(context, batch)
+
+
+async def _unclose(context: Context, batch: str) -> None:
+    """Delete the final status of a batch that is deleted, and save that of the id's next batch if it has ended."""
+    await context.records.unclose(batch)
+    await save_final_status(context, batch)
 
 
 def _is_unsaved_end(state: State | None, saved: State | None) -> TypeGuard[State]:
@@ -98,7 +104,7 @@ async def _save_notifications(context: Context, batch: str) -> None:
         return
     phase = await context.ledger.phase(batch)
     if phase is None and not await context.records.exists(batch):
-        await context.records.unclose(batch)
+        await _unclose(context, batch)
     elif phase is not None and phase.state not in ENDED_OR_DELETING:
         # It is redriven meanwhile, and its mark may just have been removed.
         await mark_open(context, batch)

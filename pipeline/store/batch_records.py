@@ -116,10 +116,10 @@ class BatchRecords:
             return False
         return True
 
-    async def withdraw(self, batch: str) -> None:
+    async def withdraw(self, batch: str, still_ours: Check) -> None:
         """Delete the specification of an opening that is given up: the batch will not run."""
         if await self._is_owned(batch):
-            await self._store.delete(keys.spec(batch))
+            await self._store.delete_many([keys.spec(batch)], still_ours)
 
     async def erase(self, batch: str, still_ours: Check | None = None) -> None:
         """Delete the objects and marks of a batch, and no other object under its id; then the id has no owner.
@@ -130,7 +130,7 @@ class BatchRecords:
         """
         last: list[str] = []
         if await self._is_owned(batch):
-            await self._store.abort_uploads(batch)
+            await self._store.abort_uploads(batch, still_ours)
             last = [keys.spec(batch), keys.owner(batch)]
             there = [keys.summary(batch), *await self._store.list(keys.batch_folder(batch))]
             own = [key for key in there if key not in last and keys.belongs_to(key, batch)]

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+from pipeline.concurrency import valid_for
 from pipeline.errors import UnavailableError
 from pipeline.metrics import Metrics
 from pipeline.settings.environment import Settings
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 PART_SIZE = 8 * MIB
 COPY_LIMIT = 5 * 1024 * MIB
 DELETE_LIMIT = 1000
+# Less than any lease.
+CHECK_HOLDS = 20.0
 Check = Callable[[], Awaitable[None]]
 
 log = logging.getLogger(__name__)
@@ -127,19 +130,20 @@ class Store:
             await self._client.delete_object(Bucket=self.bucket, Key=key)
 
     async def delete_many(self, keys: Sequence[str], check: Check | None = None) -> None:
-        """Delete objects, 1,000 per request; a missing one is fine. `check` runs before each request, and may raise.
+        """Delete objects, 1,000 per request; a missing one is fine.
 
-        Tries every key, then raises UnavailableError with the number of objects that are left.
+        `check` runs before each request: it raises, or what it has checked holds for CHECK_HOLDS seconds, after which
+        the request is given up. Tries every key, then raises UnavailableError with the number of objects that are left.
         """
         left: list[str] = []
         for start in range(0, len(keys), DELETE_LIMIT):
             part = keys[start : start + DELETE_LIMIT]
-            if check:
-                await check()
+            valid = valid_for(CHECK_HOLDS, check) if check else nullcontext()
             with s3_errors(part[0]):
-                answer = await self._client.delete_objects(
-                    Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in part], "Quiet": True}
-                )
+                async with valid:
+                    answer = await self._client.delete_objects(
+                        Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in part], "Quiet": True}
+                    )
             left += [error.get("Code", "") for error in answer.get("Errors", []) if error.get("Code") not in MISSING]
         if left:
             raise UnavailableError(

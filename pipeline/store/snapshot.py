@@ -13,7 +13,7 @@ import polars as pl
 from async_lru import alru_cache
 
 from pipeline.store import keys
-from pipeline.store.bucket import Store
+from pipeline.store.bucket import Check, Store
 from pipeline.store.columns import INDEX, ITEM, TASK
 from pipeline.store.cut_tasks import Cutter
 
@@ -161,10 +161,13 @@ class Snapshots:
             body = await self._store.get(keys.part(batch, 0, number))
             yield await asyncio.to_thread(pl.read_parquet, io.BytesIO(body))
 
-    async def drop(self, batch: str, generation: int) -> None:
-        """Delete the snapshot of a generation that does not begin, as far as it was written."""
+    async def drop(self, batch: str, generation: int, still_ours: Check | None = None) -> None:
+        """Delete the snapshot of a generation that does not begin, as far as it was written.
+
+        `still_ours` is called before each request, and raises if the opening is another process's by now.
+        """
         parts = await self._store.list(keys.part.folder(batch, generation))
-        await self._store.delete_many([keys.manifest(batch, generation), *parts])
+        await self._store.delete_many([keys.manifest(batch, generation), *parts], still_ours)
 
     async def generations(self, batch: str) -> list[int]:
         """Return the generations that have a complete snapshot, sorted."""

@@ -180,7 +180,7 @@ async def test_submission_that_meets_a_deletion_asks_to_try_again(
 async def test_abandoned_opening_takes_its_specification_back_first(
     pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(_batch: str) -> None:
+    async def away(*_: object) -> None:
         raise UnavailableError("S3 is away")
 
     with monkeypatch.context() as fault:
