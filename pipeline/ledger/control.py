@@ -1,7 +1,7 @@
 """What people ask of a batch that runs or has ended: one typed method a script."""
 
 from pipeline.ledger.replies import Cancelled, Deletion, Redriven
-from pipeline.ledger.scripts import DUTY_LEASE, Scripts, expiry
+from pipeline.ledger.scripts import DUTY_LEASE, LEDGER_TTL, Scripts
 
 
 class Control:
@@ -31,7 +31,7 @@ class Control:
 
     async def delete(self, batch: str, owner: str, *, go_on: bool = False) -> Deletion:
         """Lease the deletion of an ended or forgotten batch, or renew the lease; `go_on` begins no deletion."""
-        times = {"delete_lease": DUTY_LEASE, "expire_at": expiry()}
+        times = {"delete_lease": DUTY_LEASE, "ttl": LEDGER_TTL}
         return Deletion(**await self._run("delete", batch, owner=owner, go_on=go_on, **times))
 
     async def disown(self, batch: str, epoch: str) -> None:

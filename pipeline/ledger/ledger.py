@@ -32,7 +32,7 @@ from pipeline.ledger.replies import (
     Start,
     State,
 )
-from pipeline.ledger.scripts import DUTY_LEASE, Scripts, expiry
+from pipeline.ledger.scripts import DUTY_LEASE, LEDGER_TTL, Scripts
 from pipeline.metrics import Metrics
 from pipeline.spec.submission import Submission
 from pipeline.units import MIB
@@ -111,7 +111,7 @@ class Ledger:
             owner=owner,
             digest=submission.digest,
             claim_lease=OPENING_LEASE,
-            expire_at=expiry(spec.deadline),
+            ttl=LEDGER_TTL + spec.deadline,
             window=spec.window,
             model_function=spec.function,
             kind=kind,
@@ -208,7 +208,7 @@ class Ledger:
     async def segment_written(self, batch: str, generation: int, segment: int, epoch: str) -> None:
         """The segment is in S3: drop its outcomes and the duty to write it."""
         of = {"generation": generation, "segment": segment, "epoch": epoch}
-        await self._run("segment_written", batch, expire_at=expiry(), **of)
+        await self._run("segment_written", batch, ttl=LEDGER_TTL, **of)
 
     async def lease_reduce(self, batch: str, owner: str, generation: int, *, renewal: bool = False) -> Lease:
         """Take the lease of the reduce for 30 s, or only renew it."""
@@ -221,7 +221,7 @@ class Ledger:
         After a cancel that the outputs do not say the state stays `reducing`, and the reduce is due again.
         """
         of = {"owner": owner, "generation": generation}
-        return str(await self._run("finish", batch, expire_at=expiry(), **of, **asdict(published)))
+        return str(await self._run("finish", batch, ttl=LEDGER_TTL, **of, **asdict(published)))
 
     async def reserve_call(self, batch: str, longest: float) -> float | None:
         """Reserve the turn of one call by the batch's rate; returns the seconds until then, None past `longest`."""
@@ -240,7 +240,7 @@ class Ledger:
             "duty_lease": DUTY_LEASE,
             "opening_lease": OPENING_LEASE,
             "longest_backoff": LONGEST_BACKOFF,
-            "expire_at": expiry(),
+            "ttl": LEDGER_TTL,
         }
         limits = {"losses_allowed": LOSSES_ALLOWED, "most_releases": MOST_RELEASES}
         return Repairs(**await self._run("repair", batch, **times, **limits))

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Self
 import orjson
 
 from pipeline.ledger.replies import State
-from pipeline.ledger.scripts import Scripts, expiry
+from pipeline.ledger.scripts import LEDGER_TTL, Scripts
 from pipeline.units import MICROSECONDS, microseconds
 
 _SHOWN = {"held": "due", "undelivered": "given up"}
@@ -132,4 +132,4 @@ class NoticeBoard:
             for place, target in enumerate(described)
         ]
         of = {"ending": str(end), "redrives": end.redrives}
-        await self._run("restore_notices", batch, expire_at=expiry(), targets=known, **of)
+        await self._run("restore_notices", batch, ttl=LEDGER_TTL, targets=known, **of)

@@ -3,7 +3,6 @@
 The header of a script is the only place that names its arguments and the parts of its reply.
 """
 
-import time
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -64,8 +63,3 @@ class Scripts:
         with unavailable():
             reply = await self._scripts[script](keys=batch_keys(self._prefix, batch), args=values)
         return source.reply.read(reply)
-
-
-def expiry(seconds: float = 0) -> int:
-    """Return when the keys of a batch that lives for so many seconds expire, in seconds since 1970."""
-    return int(time.time() + seconds + LEDGER_TTL)

@@ -29,7 +29,8 @@ ROOT = KEYS[0]
 _TIME = "call('TIME')"
 _CLOCK = "clock"
 _COUNTER = "{0, call('INCR', 'clock')}"
-_START = 1_700_000_000_000_000
+# Far in the future of the clock by which Redis lets keys expire.
+_START = 4_000_000_000_000_000
 
 _READ_VIEW = """
 local expiries = {}

@@ -2,7 +2,7 @@
 -- @arg owner           text
 -- @arg digest          text     of specification and input: the same submission has the same
 -- @arg claim_lease     us
--- @arg expire_at       unix     when the keys of the batch expire
+-- @arg ttl             seconds  that the keys of the batch live
 -- @arg window          int      tasks in flight at most
 -- @arg model_function  text
 -- @arg kind            text     new | queued (by a queued opening) | renewed
@@ -23,7 +23,7 @@ if not state then
   if kind ~= 'new' then return {'unknown', ''} end
   epoch = string.format('%x', math.max(now, epoch_before + 1))
   call('HSET', LEDGER, 'schema', 1, 'state', 'opening', 'digest', digest, 'window', window, 'function', model_function,
-    'created', now, 'epoch', epoch, 'expire_at', expire_at,
+    'created', now, 'epoch', epoch, 'expire_at', expire_in(ttl),
     'generation', 0, 'outcome', 'done', 'succeeded', 0, 'failed', 0, 'retried', 0, 'ahead', ahead)
   -- After the first write, which Redis refuses when it is out of memory.
   call('DEL', SERIES, FAILURES)

@@ -27,6 +27,11 @@ local function is_leased(lease_until, lease)
   return left > 0 and left <= tonumber(lease)
 end
 
+-- When keys expire that live for so many seconds from now.
+local function expire_in(seconds)
+  return math.ceil(now / 1000000 + seconds)
+end
+
 -- A key that the script has just created has no TTL yet.
 local function set_expiry()
   local expire_at = call('HGET', LEDGER, 'expire_at') or call('HGET', NOTICES, 'expire_at')

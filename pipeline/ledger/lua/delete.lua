@@ -2,7 +2,7 @@
 -- batch from then on. One owner deletes at a time: once the id is free it may be another batch's.
 -- @arg owner         text
 -- @arg delete_lease  us
--- @arg expire_at     unix  when the keys of the batch expire
+-- @arg ttl           seconds  that the keys of the batch live on
 -- @arg go_on         flag  1: only go on with a deletion that has begun
 -- @reply verdict     text  leased | held (another deletes it) | open (it has not ended) | gone (no deletion has begun)
 -- @reply state       text  before, '' without a ledger
@@ -18,7 +18,8 @@ end
 if not state then
   call('HSET', LEDGER, 'schema', 1, 'epoch', string.format('%x', now), 'function', '', 'generation', 0)
 end
-call('HSET', LEDGER, 'state', 'deleting', 'owner', owner, 'lease_until', now + delete_lease, 'expire_at', expire_at)
+call('HSET', LEDGER, 'state', 'deleting', 'owner', owner, 'lease_until', now + delete_lease,
+  'expire_at', expire_in(ttl))
 drop_notices()
 call('ZADD', DUE, now + delete_lease, 'd')
 set_expiry()

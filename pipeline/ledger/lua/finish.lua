@@ -2,7 +2,7 @@
 -- @arg owner       text   who holds the lease of the reduce
 -- @arg generation  int
 -- @arg outcome     text   state of the batch in the outputs
--- @arg expire_at   unix   when the keys of the batch expire
+-- @arg ttl         seconds  that the keys of the batch live on
 -- @arg succeeded   int    items in the summary
 -- @arg failed      int    items in the summary
 -- @arg outputs     json   names of the outputs beside the summary
@@ -21,7 +21,7 @@ if current_outcome ~= outcome then
   return state
 end
 -- The counts of the summary replace the ledger's: items that were to run again and did not have failed after all.
-call('HSET', LEDGER, 'state', outcome, 'ended', now, 'succeeded', succeeded, 'failed', failed, 'expire_at', expire_at,
+call('HSET', LEDGER, 'state', outcome, 'ended', now, 'succeeded', succeeded, 'failed', failed, 'expire_at', expire_in(ttl),
   'settled', tasks - (call('GET', REMAINING) or 0), 'outputs', outputs, 'notes', notes, 'sql', sql)
 call('HDEL', LEDGER, 'redrive', 'trouble', 'begun', 'excused')
 call('DEL', SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS)

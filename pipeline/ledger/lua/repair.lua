@@ -7,7 +7,7 @@
 -- @arg longest_backoff us     before a task that failed is released again
 -- @arg losses_allowed  int    of a task
 -- @arg most_releases   int    in one sweep
--- @arg expire_at       unix   when the keys of an open batch expire at the earliest
+-- @arg ttl             seconds  that the keys of an open batch live on at least
 -- @arg shortest        us     between two sweeps
 -- @reply state         text   'gone' without a ledger, '' when another replica has just swept the batch: then the reply
 --                             ends after `waiting`
@@ -57,7 +57,7 @@ correct_times()
 call('HSET', LEDGER, 'swept_at', now)
 -- Only while tasks run: an opening or a reduce that never succeeds does not live for ever.
 if accepts_answers(state) then
-  call('HSET', LEDGER, 'expire_at', math.max(tonumber(call('HGET', LEDGER, 'expire_at')), tonumber(expire_at)))
+  call('HSET', LEDGER, 'expire_at', math.max(tonumber(call('HGET', LEDGER, 'expire_at')), expire_in(ttl)))
 end
 
 local heard, heard_at, mark, mark_at, probed_at, deadline_at, not_before, first_at, closing_at, pending

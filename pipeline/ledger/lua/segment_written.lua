@@ -1,7 +1,7 @@
 -- A segment is in S3: drop its outcomes and its duty, and postpone the expiry of the batch.
 -- @arg generation  int
 -- @arg segment     int
--- @arg expire_at   unix
+-- @arg ttl         seconds  that the keys of the batch live on at least
 -- @arg epoch       text
 local current_generation, cut, trimmed, current_epoch = get('generation', 'cut', 'trimmed', 'epoch')
 if current_epoch ~= epoch or current_generation ~= generation then return end
@@ -18,5 +18,5 @@ if first > tonumber(trimmed) then
   call('LTRIM', OUTCOMES, first - trimmed, -1)
   call('HSET', LEDGER, 'trimmed', first)
 end
-call('HSET', LEDGER, 'expire_at', math.max(tonumber(call('HGET', LEDGER, 'expire_at')), tonumber(expire_at)))
+call('HSET', LEDGER, 'expire_at', math.max(tonumber(call('HGET', LEDGER, 'expire_at')), expire_in(ttl)))
 set_expiry()

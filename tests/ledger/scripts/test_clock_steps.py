@@ -1,9 +1,12 @@
 """Redis' clock is set back by two minutes, or a failover leads to a node whose clock is behind."""
 
+import time
+
 import pytest
 
 from pipeline.ledger.arguments import Published
 from pipeline.ledger.notices import DeliveryResult, EndId
+from pipeline.ledger.scripts import LEDGER_TTL
 from tests.rigs.redis.clock_steps import set_clock_back
 from tests.rigs.redis.ledger_bench import Bench, submission
 
@@ -176,3 +179,21 @@ async def test_refused_notification_is_due_no_later(bench: Bench, *, is_wiped: b
     assert (await bench.repair()).notify == (0,)
     assert await notices.start_delivery(bench.name, end, 0, 60) == 2
     assert (await bench.repair()).notify == ()
+
+
+async def test_keys_expire_by_the_clock_of_redis_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of a replica may be wrong by more than the keys live."""
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    made = submission(targets=1)
+    await bench.ledger.claim(bench.name, "opener", made)
+    soon = await bench.now() + LEDGER_TTL + made.spec.deadline
+    assert await bench.expiries() <= {int(soon), int(soon) + 1, int(soon) + 2}
+    await bench.begin(tasks=1)
+    await bench.settle(0)
+    await bench.reduce()
+    assert await bench.ledger.finish(bench.name, "reducer", 0, Published(1, 0)) == "done"
+    (expiry,) = await bench.expiries()
+    assert expiry - await bench.now() == pytest.approx(LEDGER_TTL, abs=60)
+    await bench.ledger.control.delete(bench.name, "deleter")
+    (expiry,) = await bench.expiries()
+    assert expiry - await bench.now() == pytest.approx(LEDGER_TTL, abs=60)
