@@ -43,6 +43,7 @@ POINT = Path(os.environ["CHAOS_POINT"])
 GATEWAY = urlsplit(os.environ["gateway_url"]).netloc  # noqa: SIM112
 # In common.lua: its time, and that with the step of the clock.
 NOW, STEPPED = "clock[2]\n", "clock[2] + (call('GET', 'chaos:clock') or 0)\n"
+NONE = "", 0.0
 
 
 class Points:
@@ -52,17 +53,17 @@ class Points:
         self._version = self._seen = 0
         self._armed: dict[str, Any] = {}
 
-    def reached(self, labels: tuple[str, ...]) -> str:
-        """Return the fault of this call, '' for none; the file of a point that is taken has the process id."""
+    def reached(self, labels: tuple[str, ...]) -> tuple[str, float]:
+        """Return the fault of this call, '' for none, and its seconds; the file of a taken point has the process id."""
         version = POINT.stat().st_mtime_ns if POINT.exists() else self._version
         if version != self._version:
             self._version, self._seen = version, 0
             self._armed = json.loads(POINT.read_text())
         if not self._armed or not _matches(self._armed["event"], labels):
-            return ""
+            return NONE
         self._seen += 1
         if self._seen != self._armed["count"]:
-            return ""
+            return NONE
         taken = POINT.with_name(f"fired-{self._armed['number']}")
         mine = taken.with_name(f"{taken.name}.{os.getpid()}")
         mine.write_text(str(os.getpid()))
@@ -70,13 +71,8 @@ class Points:
             os.link(mine, taken)
         except FileExistsError:
             # Another replica was first.
-            return ""
-        return str(self._armed["fault"])
-
-    @property
-    def seconds(self) -> float:
-        """How long the replica is frozen, or waits."""
-        return float(self._armed["value"])
+            return NONE
+        return str(self._armed["fault"]), float(self._armed["value"])
 
 
 def _matches(event: str, labels: tuple[str, ...]) -> bool:
@@ -105,28 +101,28 @@ def guard(
 
     async def guarded(self: Any, *args: Any, **options: Any) -> Any:
         of_call = labels(*args, **options)
-        fault = POINTS.reached(of_call) if of_call else ""
+        fault, seconds = POINTS.reached(of_call) if of_call else NONE
         if fault.endswith("-before"):
-            await _strike(fault, error())
+            await _strike(fault, seconds, error())
         if redirect is not None:
             args = redirect(*args)
         answer = await original(self, *args, **options)
         if fault.endswith("-after"):
-            await _strike(fault, error())
+            await _strike(fault, seconds, error())
         return answer
 
     setattr(owner, name, guarded)
 
 
-async def _strike(fault: str, error: Exception) -> None:
+async def _strike(fault: str, seconds: float, error: Exception) -> None:
     print(f"chaos: {fault}: {error}", flush=True)
     match fault.partition("-")[0]:
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
         case "freeze":
-            freeze(os.getpid(), POINTS.seconds)
+            freeze(os.getpid(), seconds)
         case "slow":
-            await asyncio.sleep(POINTS.seconds)
+            await asyncio.sleep(seconds)
         case _:
             raise error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import uuid
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from cosmic_ray.mutating import mutate_and_test
 from cosmic_ray.work_db import use_db
-from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkItem
+from cosmic_ray.work_item import MutationSpec, TestOutcome
 
 from bench.kit.results import read_frame
-from bench.mutants.judges import Baseline, command, copy_of_tree, end_processes, failures, judges, measure
+from bench.mutants.judges import LIMIT, command, copy_of_tree, end_processes, fails_unchanged, failures, judges
 from bench.mutants.report import CONTROL, Row, write
 from bench.mutants.sample import Change, choose, made_again, sample
 
@@ -42,26 +41,30 @@ class Plan:
 def run(plan: Plan, console: Console, out: Path, machine: Mapping[str, Any]) -> list[Row]:
     """Judge the mutants, and write the rows after each, so that an interrupted run leaves them; raises BenchError."""
     rows: list[Row] = []
-    baselines: dict[frozenset[str], Baseline] = {}
+    failing: set[str] = set()
     earlier = _rows_of(plan.mutants) if plan.mutants else []
     with copy_of_tree(plan.tests) as tree, use_db(tree.parent / "session") as work:
         changes = _with_controls(_changes(plan, earlier, work), plan.seed)
         work.clear()
         for done, change in enumerate(changes, 1):
-            item = _work_item(change)
-            work.add_work_item(item)
-            tests = judges(change.module)
-            baseline = baselines.get(frozenset(tests)) or measure(tests, plan.seed)
-            baselines[frozenset(tests)] = baseline
-            end_processes()
-            options = ("-x", *(f"--deselect={test}" for test in baseline.failing), *tests)
-            result = mutate_and_test(item.mutations, command(plan.seed, *options), baseline.limit)
-            work.set_result(item.job_id, result)
-            rows.append(verdict(change, result))
+            rows.append(_judge(change, plan.seed, failing))
             console.print(f"[{done}/{len(changes)}] {rows[-1]['verdict']}: {change.module}:{change.line}")
-            failing = sorted({test for one in baselines.values() for test in one.failing})
-            write(out, rows, failing, machine)
+            write(out, rows, sorted(failing), machine)
     return rows
+
+
+def _judge(change: Change, seed: int, failing: set[str]) -> Row:
+    """Judge one change by the tests that do not fail without it, which are added to `failing`."""
+    place = ((change.line, 0), (change.line, 1))
+    mutation = MutationSpec(change.module, change.operator, change.occurrence, *place)
+    tests = judges(change.module)
+    while True:
+        end_processes()
+        options = ("-x", *(f"--deselect={test}" for test in failing), *tests)
+        row = verdict(change, mutate_and_test((mutation,), command(seed, *options), LIMIT))
+        if not row["by"] or not fails_unchanged(row["by"], seed):
+            return row
+        failing.add(row["by"])
 
 
 def verdict(change: Change, result: WorkResult) -> Row:
@@ -96,9 +99,3 @@ def _with_controls(changes: Sequence[Change], seed: int) -> list[Change]:
         for change in rng.sample(changes, min(CONTROLS, len(changes)))
     ]
     return rng.sample([*changes, *controls], len(changes) + len(controls))
-
-
-def _work_item(change: Change) -> WorkItem:
-    place = ((change.line, 0), (change.line, 1))
-    mutation = MutationSpec(change.module, change.operator, change.occurrence, *place)
-    return WorkItem.single(uuid.uuid4().hex, mutation)

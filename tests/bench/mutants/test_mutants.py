@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from bench.kit.errors import BenchError
 from bench.kit.machine import ROOT
 from bench.mutants.__main__ import app
-from bench.mutants.judges import BESIDE, Baseline, copy_of_tree, end_processes, failures, judges, rooms
+from bench.mutants.judges import BESIDE, copy_of_tree, end_processes, failures, judges, rooms
 from bench.mutants.report import CONTROL, Row, broken_controls, markdown
 from bench.mutants.run import Plan, run, verdict
 from bench.mutants.sample import Change, choose
@@ -72,7 +72,6 @@ def test_verdict(result: WorkResult, expected: tuple[str, str]) -> None:
 
 def test_failing_tests_are_read_from_the_end_of_the_output() -> None:
     assert failures(OUTPUT) == ["tests/modes/test_tune.py::test_one[a-b]", "tests/modes/test_tune.py::test_two"]
-    assert Baseline((), 10.0).limit == 70.0
 
 
 def row(module: str, word: str, operator: str = "core/AddNot") -> Row:
