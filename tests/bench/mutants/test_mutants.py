@@ -78,7 +78,12 @@ def row(module: str, word: str, operator: str = "core/AddNot") -> Row:
     return {**vars(CHANGE), "module": module, "operator": operator, "verdict": word, "by": ""}
 
 
-def test_score_counts_mutants_and_no_controls() -> None:
+def test_score_counts_mutants_that_a_test_could_notice_and_no_controls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ["module,old,new,judgement,why", "pipeline/ledger/lua/a.lua,if a:,if not a:,equivalent,never reached"]
+    (tmp_path / "mutation-survivors.csv").write_text("\n".join(lines))
+    monkeypatch.setattr("bench.mutants.report.RESULTS", tmp_path)
     rows = [
         row("pipeline/ledger/lua/a.lua", "killed"),
         row("pipeline/ledger/lua/a.lua", "timeout"),
@@ -90,13 +95,14 @@ def test_score_counts_mutants_and_no_controls() -> None:
     assert "Controls, with nothing changed: 1 of 1 survived." in page
     assert "- `tests/modes/test_tune.py::test_one`" in page
     assert [line for line in page if line.startswith("| ")][2:] == [
-        "| pipeline/ledger/lua/a.lua | 3 | 2 | 1 | 67% |",
-        "| pipeline/modes/b.py | 1 | 0 | 1 | 0% |",
-        "| all .py | 1 | 0 | 1 | 0% |",
-        "| all .lua | 3 | 2 | 1 | 67% |",
-        "| all | 4 | 2 | 2 | 50% |",
+        "| pipeline/ledger/lua/a.lua | 3 | 2 | 0 | 1 | 100% |",
+        "| pipeline/modes/b.py | 1 | 0 | 1 | 0 | 0% |",
+        "| all .py | 1 | 0 | 1 | 0 | 0% |",
+        "| all .lua | 3 | 2 | 0 | 1 | 100% |",
+        "| all | 4 | 2 | 1 | 1 | 67% |",
     ]
-    assert page[-1] == "- pipeline/modes/b.py:7, core/AddNot: `if a:` => `if not a:`"
+    assert page[-2] == "- pipeline/ledger/lua/a.lua:7, core/AddNot: `if a:` => `if not a:`: equivalent: never reached"
+    assert page[-1] == "- pipeline/modes/b.py:7, core/AddNot: `if a:` => `if not a:`: not judged"
     assert broken_controls(rows) == []
     assert broken_controls([row("pipeline/modes/b.py", "killed", CONTROL)]) == ["pipeline/modes/b.py:7 by killed"]
 
