@@ -67,7 +67,8 @@ async def find_stale_ledger(context: Context, batch: str) -> StaleLedger | None:
     """Return the batch's ledger if it is stale, None if there is none or it is the batch's own.
 
     The specification is written before anything runs, and is the last object to be deleted: a ledger without one is
-    stale. Raises ConflictError if the batch in the bucket is another function's.
+    stale, unless a snapshot shows that the batch has lost its specification otherwise. Raises ConflictError if the
+    batch in the bucket is another function's.
     """
     phase = await context.ledger.phase(batch)
     if phase is None or phase.state == "opening":
@@ -75,7 +76,9 @@ async def find_stale_ledger(context: Context, batch: str) -> StaleLedger | None:
     try:
         submission = await context.records.read(batch)
     except MissingObjectError:
-        return None if phase.state == "deleting" else StaleLedger(phase.epoch, is_deleted=True)
+        if phase.state == "deleting" or await context.snapshots.generations(batch):
+            return None
+        return StaleLedger(phase.epoch, is_deleted=True)
     except ConflictError:
         # The deletion ended but for the ledger, and another function has taken the id.
         if phase.state == "deleting":

@@ -49,13 +49,17 @@ class Rerun:
 
 
 async def all_segments(job: ReduceJob, state: State) -> list[Segment]:
-    """Return the segments of all generations up to the current one, in order. Raises MissingSegmentError."""
+    """Return the segments of all generations up to the current one, in order, without those that are lost.
+
+    Raises MissingSegmentError.
+    """
     generation = state.number("generation")
     earlier = [(state[f"epoch_{number}"], state.number(f"segments_{number}")) for number in range(generation)]
     segments: list[Segment] = []
+    lost = state["lost"].split()
     for number, (epoch, count) in enumerate([*earlier, (state["epoch"], state.number("segments"))]):
         if count:
-            segments += await list_segments(job.context.store, job.batch, number, epoch, count)
+            segments += await list_segments(job.context.store, job.batch, number, epoch, count, lost)
     return segments
 
 

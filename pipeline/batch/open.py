@@ -96,7 +96,10 @@ async def abandon(context: Context, batch: str, owner: str) -> None:
 
 async def fail(context: Context, new: NewBatch, reason: str) -> None:
     """End a batch that cannot be opened. Raises UnavailableError if the claim is lost."""
-    await context.snapshots.drop(new.name, 0, partial(_check_claim, context, new))
+    state = await context.ledger.state(new.name)
+    # A batch that has lost an object had begun before.
+    if state is not None and not state["lost"]:
+        await context.snapshots.drop(new.name, 0, partial(_check_claim, context, new))
     if await context.ledger.abandon(new.name, new.owner, reason):
         context.metrics.ended("failed")
         # Not the reason, which may quote the input: the status has it.

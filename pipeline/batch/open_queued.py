@@ -10,6 +10,7 @@ from pipeline.batch.sweep import sweep_batch
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, PipelineError, UnavailableError
 from pipeline.store.errors import MissingObjectError
+from pipeline.tasks.missing import note_missing
 
 OPENINGS_ALLOWED = 5
 
@@ -48,9 +49,11 @@ async def open_claimed(context: Context, batch: str) -> tuple[str, str]:
 async def _reason_to_give_up(context: Context, batch: str) -> str:
     """Return why the opening is not tried again, '' if it is: it may have killed the replicas that tried.
 
-    A batch that has a snapshot may have results: it is rebuilt, however often that takes.
+    A batch that has a snapshot may have results: it is rebuilt, however often that takes, unless a part of it is lost.
     """
     state = await context.ledger.state(batch)
+    if state is not None and state["lost"]:
+        return state["reason"]
     if state is None or await context.snapshots.generations(batch):
         return ""
     if state["cancel"]:
@@ -79,8 +82,9 @@ async def _try_to_open(context: Context, new: NewBatch) -> str:
 
 
 async def _rebuild(context: Context, new: NewBatch) -> bool:
-    """Rebuild the ledger if there is a snapshot; an object that is deleted meanwhile is not a missing input."""
+    """Rebuild the ledger if there is a snapshot; one of its objects that is missing is not a missing input."""
     try:
         return await rebuild(context, new) is not None
     except MissingObjectError as error:
+        await note_missing(context, new.name, error.objects)
         raise UnavailableError(f"batch {new.name}: {error}") from error

@@ -1,6 +1,7 @@
 """Recover a batch whose ledger Redis has lost: if S3 says that it is open, its opening is queued again."""
 
 import logging
+import time
 import uuid
 from typing import Any
 
@@ -8,10 +9,14 @@ from pipeline.batch.delete import delete_batch
 from pipeline.batch.open import NewBatch, claim
 from pipeline.context import Context
 from pipeline.errors import ConflictError, NotFoundError, UnavailableError
+from pipeline.ledger.replies import State
 from pipeline.notify.deliver import recreate_notices
+from pipeline.status.document import status_document
+from pipeline.store import keys
 from pipeline.store.batch_records import are_pending
 from pipeline.store.errors import MissingObjectError
 from pipeline.tasks.release import enqueue_open
+from pipeline.units import microseconds
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +42,9 @@ async def reopen_lost(context: Context, batch: str) -> bool:
     try:
         submission = await context.records.read(batch)
     except MissingObjectError:
+        if await context.snapshots.generations(batch):
+            await _end_without_specification(context, batch)
+            return False
         # Its submitter died before it had written all that an opening needs; a claim of another one is left alone.
         await delete_batch(context, batch)
         return False
@@ -55,6 +63,15 @@ async def reopen_lost(context: Context, batch: str) -> bool:
         log.warning("Redis has forgotten the batch, and it is opened again", extra={"batch": batch})
         await enqueue_open(context, batch)
     return True
+
+
+async def _end_without_specification(context: Context, batch: str) -> None:
+    """Save the end of a batch that has lost its ledger and its specification."""
+    reason = f"the object {keys.spec(batch)!r} is gone from the bucket, and Redis has lost the batch"
+    log.error("the batch has lost an object", extra={"batch": batch, "error": keys.spec(batch)})
+    manifest, now = await context.snapshots.manifest(batch, 0), str(microseconds(time.time()))
+    fields = {"state": "failed", "reason": reason, "batch_size": str(manifest.items), "created": now, "ended": now}
+    await context.records.close(batch, status_document(context.settings, batch, State(fields, 0, 0, time.time())))
 
 
 async def final_status_in_s3(context: Context, batch: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pipeline.batch.delete import drop_stale_ledger, resume_deletion
 from pipeline.batch.each_batch import for_each_batch
+from pipeline.batch.missing import look_for_missing
 from pipeline.batch.recover import reopen_lost
 from pipeline.batch.survey import survey
 from pipeline.context import Context
@@ -109,6 +110,8 @@ async def _finish_end(context: Context, batch: str, repairs: Repairs) -> None:
 
 async def _take_over(context: Context, batch: str, repairs: Repairs) -> None:
     generation = repairs.generation
+    if repairs.missing:
+        await look_for_missing(context, batch, repairs.missing)
     if repairs.open:
         await enqueue_open(context, batch)
     context.metrics.lost.inc(repairs.lost)

@@ -39,6 +39,8 @@ from pipeline.units import MIB
 
 OPENING_LEASE = 60.0
 REDUCE_LEASE = 30.0
+# Before missing objects are looked for once more.
+MISSING_PATIENCE = 120.0
 # Of a task that failed, before its next release.
 LONGEST_BACKOFF = 60.0
 SEGMENT_OUTCOMES = 1_000
@@ -152,6 +154,14 @@ class Ledger:
         """
         await self._run("note_trouble", batch, owner=owner, trouble=trouble, excused=excused)
 
+    async def note_missing(self, batch: str, objects: Sequence[str]) -> None:
+        """Note objects that an open batch needs and that are not in S3: a sweep will look for them once more."""
+        await self._run("note_missing", batch, objects=" ".join(objects), patience=MISSING_PATIENCE)
+
+    async def give_up(self, batch: str, objects: str, gone: Sequence[str] = (), reason: str = "") -> str:
+        """End the batch without the objects that are gone, for this reason; without one they are all there again."""
+        return str(await self._run("give_up", batch, objects=objects, gone=" ".join(gone), reason=reason))
+
     async def start_task(self, identity: Identity, run_lease: float) -> Start:
         """Lease the run of a task for `run_lease` seconds, unless the task is settled, or runs now."""
         of = {**_task(identity), "attempt": identity.attempt}
@@ -239,6 +249,7 @@ class Ledger:
             "shortest": shortest,
             "duty_lease": DUTY_LEASE,
             "opening_lease": OPENING_LEASE,
+            "patience": MISSING_PATIENCE,
             "longest_backoff": LONGEST_BACKOFF,
             "ttl": LEDGER_TTL,
         }

@@ -71,7 +71,7 @@ class Repairs:
 
     `ended` is when the batch ended, by Redis' clock, and names that end. `lost` counts those of `release` that were
     lost, or that probe whether the queue still delivers. `notify` are the targets that are due to be notified of
-    the end; `waiting`: some target is still to be notified.
+    the end; `waiting`: some target is still to be notified. `missing` are objects to look for in the bucket.
     """
 
     state: str
@@ -88,6 +88,7 @@ class Repairs:
     exhausted: tuple[int, ...] = ()
     ended: str = ""
     lost: int = 0
+    missing: str = ""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ CHANGES = (
     Change(("paused",), "running", "hold", "resume"),
     Change(ACTIVE, "closing", "cancel", "tasks are in flight"),
     Change(ACTIVE, "closing", "repair", "the deadline has passed, and tasks are in flight"),
+    Change(ACTIVE, "closing", "give_up", "an object that the batch needs is gone"),
     Change(ACTIVE, "closing", "settle", "the first calls all answered 404, or too many items failed"),
     Change(ACTIVE, "reducing", "cancel", "no task is in flight"),
     Change(ACTIVE, "reducing", "repair", "the deadline has passed, and no task is in flight"),

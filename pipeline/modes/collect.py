@@ -12,6 +12,7 @@ from pipeline.logs import bind_identity
 from pipeline.openfaas.origin import STAMP, names_missing_function
 from pipeline.request import DIRECT_PATH, SIGNATURE_HEADER, Event, Response
 from pipeline.store.errors import MissingObjectError
+from pipeline.tasks.missing import note_missing
 from pipeline.tasks.model_call import ModelCall
 from pipeline.tasks.settle import BUSY, fail, settle, settle_direct
 
@@ -62,7 +63,8 @@ async def _collect_direct(event: Event, context: Context, identity: Identity) ->
         call = ModelCall(Reply(REDIRECTED, REDIRECT_REASON), call.attempts, call.duration)
     try:
         return (await settle_direct(context, identity, call)).verdict
-    except MissingObjectError:
+    except MissingObjectError as error:
+        await note_missing(context, identity.batch, error.objects)
         return "unknown"
 
 

@@ -9,11 +9,14 @@ from pipeline.context import Context
 from pipeline.errors import PipelineError, UnavailableError
 from pipeline.identity import Identity
 from pipeline.ledger.ledger import REDUCE_LEASE
-from pipeline.ledger.replies import Lease
+from pipeline.ledger.replies import Lease, State
 from pipeline.logs import bind_identity
-from pipeline.outputs.end_batch import SettledBatch, end_batch
+from pipeline.outputs.end_batch import SettledBatch, end_batch, end_without_outputs
 from pipeline.outputs.pieces import TableError
 from pipeline.request import Event, Response
+from pipeline.store.errors import MissingObjectError
+from pipeline.store.segments import MissingSegmentError
+from pipeline.tasks.missing import note_missing
 from pipeline.tasks.settle import write_due_segment
 
 
@@ -51,11 +54,23 @@ async def _reduce(job: ReduceJob, lease: Lease) -> str:
     state = await context.ledger.state(batch)
     if state is None:
         return "unknown"
-    submission = await context.records.read(batch)
+    try:
+        return await _end_or_go_on(job, state, lease.begun)
+    except (MissingObjectError, MissingSegmentError) as error:
+        if state["lost"] and state["outcome"] != "done":
+            return await end_without_outputs(job, state, error)
+        if not await note_missing(context, batch, error.objects) or isinstance(error, MissingSegmentError):
+            raise
+        raise UnavailableError(str(error)) from error
+
+
+async def _end_or_go_on(job: ReduceJob, state: State, attempt: int) -> str:
+    batch = job.batch
+    submission = await job.context.records.read(batch)
     if submission.is_later(state["epoch"]):
         raise UnavailableError(f"Redis holds an earlier life of batch {batch!r}")
     segments = await all_segments(job, state)
     rerun = await items_to_rerun(job, state, submission.spec, segments)
     if rerun.indices:
         return await begin_next_generation(job, state, submission.spec, rerun)
-    return await end_batch(job, SettledBatch(state, submission, segments, lease.begun))
+    return await end_batch(job, SettledBatch(state, submission, segments, attempt))

@@ -6,6 +6,8 @@ from pipeline.context import Context
 from pipeline.identity import Identity
 from pipeline.logs import bind_identity
 from pipeline.request import SIGNATURE_HEADER, Event, Response
+from pipeline.store.errors import MissingObjectError
+from pipeline.tasks.missing import note_missing
 from pipeline.tasks.run import run_task
 
 
@@ -17,6 +19,10 @@ async def task(event: Event, context: Context, identity: Identity) -> Response:
     """
     end = time.monotonic() + context.settings.task_timeout
     bind_identity(identity)
-    body = await run_task(context, identity, event.query.get("function", ""), end)
+    try:
+        body = await run_task(context, identity, event.query.get("function", ""), end)
+    except MissingObjectError as error:
+        await note_missing(context, identity.batch, error.objects)
+        raise
     headers = {"Content-Type": "application/x-ndjson", SIGNATURE_HEADER: context.signer.answer(identity, body)}
     return Response(200, body, headers)

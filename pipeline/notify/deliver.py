@@ -15,12 +15,13 @@ import orjson
 
 from pipeline.answers.reply import Reply, too_large
 from pipeline.context import Context
-from pipeline.ledger.notices import DeliveryResult, EndId, Verdict
+from pipeline.ledger.notices import DeliveryResult, EndId, Notices, Verdict
 from pipeline.notify.message import make_document, post_message
 from pipeline.notify.reduced import store_reduced
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.targets import Target
 from pipeline.status.saved_state import save_final_status, with_notifications
+from pipeline.store import keys
 from pipeline.store.batch_records import are_pending
 from pipeline.store.errors import MissingObjectError
 from pipeline.units import retry_after
@@ -88,9 +89,23 @@ async def deliver_due(context: Context, batch: str) -> None:
     try:
         spec = (await context.records.read(batch)).spec
     except MissingObjectError:
-        # The batch is being deleted, and its notices with it.
+        await _give_up_unknown_targets(context, batch, notices)
         return
     await _deliver_all(_Job(context, batch, notices.end, spec), notices.due)
+
+
+async def _give_up_unknown_targets(context: Context, batch: str, notices: Notices) -> None:
+    """Give the due targets up if the batch has ended without its specification, which alone has their addresses.
+
+    A batch that is being deleted has no specification either: its notices are deleted with it.
+    """
+    state, board = await context.ledger.state(batch), context.ledger.notices
+    if state is None or notices.end is None or keys.spec(batch) not in state["lost"].split():
+        return
+    for number in notices.due:
+        attempt = await board.start_delivery(batch, notices.end, number, LEASE_MARGIN)
+        await board.record_delivery(batch, notices.end, number, DeliveryResult(attempt, "undelivered", 0, 0, PATIENCE))
+    await save_final_status(context, batch)
 
 
 async def _deliver_all(job: _Job, numbers: Sequence[int]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.batch.reduce_job import ReduceJob
 from pipeline.concurrency import task_group
+from pipeline.errors import PipelineError
 from pipeline.ledger.arguments import Published
 from pipeline.ledger.replies import State
 from pipeline.notify.deliver import announce_end
@@ -77,7 +78,19 @@ async def end_batch(job: ReduceJob, settled: SettledBatch) -> str:
         return "lost"
     # A predecessor that stalled may have begun some since. After the end they could be those of a redrive.
     await context.store.abort_uploads(batch, job.check_lease)
-    end = outputs.end(summary, settled.state["outcome"])
+    return await _finish(job, outputs.end(summary, settled.state["outcome"]))
+
+
+async def end_without_outputs(job: ReduceJob, state: State, error: PipelineError) -> str:
+    """End a batch that has lost an object without which there are no outputs; returns as `end_batch`."""
+    succeeded = state.number("succeeded")
+    note = f"there are no outputs of this end: {error}"
+    failed = state.number("batch_size") - succeeded
+    return await _finish(job, Published(succeeded, failed, notes=(note,), outcome=state["outcome"]))
+
+
+async def _finish(job: ReduceJob, end: Published) -> str:
+    context, batch = job.context, job.batch
     state = await context.ledger.finish(batch, job.owner, job.generation, end)
     if not state:
         return "lost"

@@ -22,10 +22,11 @@ THROTTLED = frozenset({"429", "503", "ServiceUnavailable", "SlowDown", "TooManyR
 
 
 class MissingObjectError(NotFoundError):
-    """There is no object under this key."""
+    """There is no object under this key, the only one of `objects`."""
 
     def __init__(self, key: str) -> None:
         super().__init__(f"there is no object {key!r}")
+        self.objects = (key,)
 
 
 class DeniedError(UnavailableError):

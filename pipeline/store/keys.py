@@ -211,6 +211,28 @@ class Segment:
         return cls(**parts) if parts else None
 
 
+def segment_beginning(batch: str, generation: int, number: int, epoch: str) -> str:
+    """Return the beginning of a segment's key, whatever the items in it."""
+    return segment(batch, generation, number, epoch, 0, 0, 0).removesuffix("0-0.0.ndjson")
+
+
+def parse_beginning(key: str) -> Segment | None:
+    """Read a segment's key, or its beginning; None for another one."""
+    return Segment.parse(key) or Segment.parse(f"{key}0-0.0.ndjson")
+
+
+def generation_of(key: str) -> int | None:
+    """Return the generation of the segment, part or manifest with this key, None for any other key."""
+    of_segment = parse_beginning(key)
+    parts = vars(of_segment) if of_segment else part.parse(key) or manifest.parse(key)
+    return parts["generation"] if parts else None
+
+
+def is_needed(key: str, batch: str) -> bool:
+    """Return whether an open batch cannot go on without this object; `key` may be the beginning of a segment's."""
+    return key == spec(batch) or (is_under(key, batch) and generation_of(key) is not None)
+
+
 def key_of(key: str) -> Key[...] | None:
     """Return the kind of a key, None for one that the pipeline does not write."""
     return next((kind for kind in KEYS if kind.parse(key)), None)

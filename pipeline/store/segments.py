@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Container, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import islice, zip_longest
@@ -14,7 +14,7 @@ from pipeline.answers.envelope import decode_envelope
 from pipeline.answers.outcome import Outcome
 from pipeline.errors import UnavailableError
 from pipeline.store.bucket import Store
-from pipeline.store.keys import Segment, segment
+from pipeline.store.keys import Segment, segment, segment_beginning
 from pipeline.store.object_info import ObjectInfo
 
 COPIES = 8
@@ -23,7 +23,11 @@ _DECODER = msgspec.json.Decoder(Outcome)
 
 
 class MissingSegmentError(UnavailableError):
-    """A segment that the ledger counts is not in S3."""
+    """Segments that the ledger counts are not in S3: `objects` are the beginnings of their keys."""
+
+    def __init__(self, message: str, objects: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.objects = tuple(objects)
 
 
 async def write_segment(
@@ -62,17 +66,25 @@ async def adopt(store: Store, batch: str, generation: int, oldest: str, epoch: s
     return list(await asyncio.gather(*(copy(number, *pair) for number, pair in enumerate(unique.values()))))
 
 
-async def list_segments(store: Store, batch: str, generation: int, epoch: str, count: int) -> list[Segment]:
-    """Return the segments 0 to count - 1 of this epoch; raises MissingSegmentError if one is missing.
+async def list_segments(
+    store: Store, batch: str, generation: int, epoch: str, count: int, lost: Container[str] = ()
+) -> list[Segment]:
+    """Return the segments 0 to count - 1 of this epoch; raises MissingSegmentError if one is missing and not `lost`.
 
     A number can exist twice, if Redis lost its last second after the segment was written. Both are returned: the merge
     takes each item once.
     """
     listed = map(Segment.parse, await store.list(segment.folder(batch, generation)))
     segments = [each for each in listed if each and each.epoch == epoch]
-    missing = sorted(set(range(count)) - {each.number for each in segments})
+    names = {number: segment_beginning(batch, generation, number, epoch) for number in range(count)}
+    missing = sorted(
+        number for number in names.keys() - {each.number for each in segments} if names[number] not in lost
+    )
     if missing:
-        raise MissingSegmentError(f"batch {batch}: segments {missing[:10]} of generation {generation} are not in S3")
+        raise MissingSegmentError(
+            f"batch {batch}: segments {missing[:10]} of generation {generation} are not in S3",
+            [names[number] for number in missing[:10]],
+        )
     return [each for each in segments if each.number < count]
 
 

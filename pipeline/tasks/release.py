@@ -16,6 +16,7 @@ from pipeline.openfaas.gateway import Gateway, Request
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.store.errors import MissingObjectError
 from pipeline.store.snapshot import Item
+from pipeline.tasks.missing import note_missing
 from pipeline.tasks.model_call import call_headers
 from pipeline.units import KIB
 
@@ -46,6 +47,8 @@ async def release(context: Context, of: GenerationRef, tasks: Sequence[tuple[int
                 await _enqueue_task(context, of, Identity(of.batch, of.generation, task, attempt, of.epoch))
                 context.metrics.released("accepted")
             except (UnavailableError, MissingObjectError) as error:
+                if isinstance(error, MissingObjectError):
+                    await note_missing(context, of.batch, error.objects)
                 context.metrics.released("refused")
                 log.warning("a release is put off", extra={"batch": of.batch, "task": task, "error": str(error)})
                 refused.append(task)

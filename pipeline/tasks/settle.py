@@ -12,6 +12,7 @@ from pipeline.ledger.replies import GenerationRef, Settled
 from pipeline.store.errors import MissingObjectError
 from pipeline.store.segments import write_segment
 from pipeline.tasks.make_outcome import make_outcome, store_large_results
+from pipeline.tasks.missing import note_missing
 from pipeline.tasks.model_call import ModelCall
 from pipeline.tasks.release import enqueue_reduce, release
 
@@ -91,13 +92,21 @@ async def _attempts_allowed(context: Context, identity: Identity) -> int:
     """Return how often a task is tried; 0 for a deleted batch, of which the ledger then knows nothing."""
     try:
         return (await context.records.get(identity.batch, identity.epoch)).attempts
-    except MissingObjectError:
+    except MissingObjectError as error:
+        await note_missing(context, identity.batch, error.objects)
         return 0
 
 
 async def settle_failed(context: Context, identity: Identity, status: int, reason: str) -> Settled:
-    """Settle a task that brought no answer in all its attempts: its items fail, and may run again one by one."""
-    items = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
+    """Settle a task that brought no answer in all its attempts: its items fail, and may run again one by one.
+
+    Nothing is settled if the task's items are missing: then the batch ends soon.
+    """
+    try:
+        items = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
+    except MissingObjectError as error:
+        await note_missing(context, identity.batch, error.objects)
+        return Settled("closed", "", None, reduce=False, release=())
     call = ModelCall(Reply(status, reason.encode()), identity.attempt + 1, 0.0)
     outcomes = [make_outcome(identity.call_id(), item, call, retryable=True) for item in items]
     return await settle(context, identity, encode_answer(outcomes))

@@ -253,3 +253,10 @@ class Caller(RuleBasedStateMachine):
             self.write(repairs.generation, number, "confirmed")
         for task in repairs.exhausted:
             self.settle(self.identity(task, 0), "r", fate)
+        if repairs.missing:
+            self.look_for(repairs.missing)
+
+    def look_for(self, objects: str) -> None:
+        """A sweep looks for missing objects: they are there again."""
+        self.ask(self.world.ledger.give_up(BATCH, objects))
+        self.compare(None, self.reference.give_up(objects, "", "") and None)

@@ -35,6 +35,7 @@ def check_view(reference: TaskReference, view: RedisView) -> None:
     assert int(view.fields.get("openings", 0)) == batch.openings
     assert int(view.fields.get("begun", 0)) == batch.begun
     assert int(view.fields.get("redrives", 0)) == batch.redrives
+    assert (view.fields.get("missing", ""), view.fields.get("lost", "")) == (batch.missing, batch.lost)
     for name, value in (("paused", batch.paused), ("cancel", batch.cancelled), ("redrive", batch.redrive)):
         assert (name in view.fields) == value
     if batch.state == "opening" or batch.state in ENDED:
@@ -68,7 +69,7 @@ def _check_keys(view: RedisView) -> None:
 
 def _check_no_tasks(view: RedisView) -> None:
     assert (view.settled, view.outcomes, view.in_flight, view.attempts) == (frozenset(), [], {}, {})
-    assert {duty for duty in view.due if duty[0] != "n"} <= {"o"}
+    assert {duty for duty in view.due if duty[0] != "n"} <= {"o", "m"}
 
 
 def _check_round(reference: TaskReference, view: RedisView) -> None:
@@ -139,6 +140,7 @@ def check_duties(reference: TaskReference, view: RedisView) -> None:
         assert state == "reducing" or view.remaining > 0
     if state == "closing":
         assert not [duty for duty in view.due if duty[0] in "tlw"]
+    assert ("m" in view.due) == ("missing" in view.fields)
     if state in ENDED:
         assert not [duty for duty in view.due if duty[0] != "n"]
     assert not reference.batch.round.settled & set(view.in_flight)

@@ -27,6 +27,7 @@ def walks() -> Iterator[Walk]:
     for paused in (False, True):
         yield partial(_resume, paused=paused)
         yield partial(_next_generation, paused=paused)
+        yield partial(_lose_object, paused=paused)
         yield partial(_restore, paused=paused, answers=0)
         for idle in (False, True):
             yield partial(_stop, paused=paused, idle=idle, deadline=LONG)
@@ -128,6 +129,13 @@ def _stop(machine: LedgerMachine, *, paused: bool, idle: bool, deadline: float) 
         machine.cancel_batch()
     else:
         machine.sweep("lost", 0.0, 600.0)
+
+
+def _lose_object(machine: LedgerMachine, *, paused: bool) -> None:
+    _open(machine)
+    if paused:
+        machine.hold_batch(paused=True)
+    machine.miss_an_object(0, "gone")
 
 
 def _fail(machine: LedgerMachine, *, paused: bool, answers: int) -> None:

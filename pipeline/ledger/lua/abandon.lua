@@ -10,7 +10,7 @@ if reason == '' then
   call('DEL', unpack(KEYS))
 else
   call('HSET', LEDGER, 'state', cancelled and 'cancelled' or 'failed', 'reason', reason, 'ended', now)
-  call('HDEL', LEDGER, 'trouble')
+  call('HDEL', LEDGER, 'trouble', 'missing')
   call('DEL', DUE)
   start_notices()
   set_expiry()

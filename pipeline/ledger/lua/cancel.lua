@@ -11,6 +11,8 @@ if state == 'reducing' and outcome ~= 'failed' then
   call('HSET', LEDGER, 'outcome', 'cancelled', 'reason', 'cancelled on request')
   state = 'cancelled'
 end
+-- Missing objects are not waited for any longer.
+call('ZADD', DUE, 'XX', now, 'm')
 local reply = {state, generation, false, 0}
 if state == 'opening' then
   call('HSET', LEDGER, 'cancel', 1)

@@ -6,7 +6,7 @@
 -- as an argument, '' or false in a reply. ledger/headers.py reads the headers, so that callers count in seconds.
 -- Times in Redis are microseconds since 1970, by Redis' own clock. Duties are 't:<task>' (to release), 'l:<task>' (its
 -- run is over by then, or lost), 's:<segment>', 'w' (first window), 'r' (reduce), 'o' (open), 'd' (delete),
--- 'n:<target>' (a notification of the batch's end).
+-- 'm' (missing objects are to be looked for), 'n:<target>' (a notification of the batch's end).
 -- Positions in the list of outcomes count from the generation's first answer on: 'trimmed' of them are gone, those
 -- before 'cut' belong to segments, and 'seg:<n>' is '<first>-<end>' of a segment that is still to be written.
 local call = redis.call
@@ -206,8 +206,8 @@ local function start_generation(tasks)
   call('HSET', LEDGER, 'tasks', tasks, 'next', 0, 'segments', 0, 'bytes', 0, 'pending', 0, 'trimmed', 0, 'cut', 0,
     'not_found', 0, 'heard', 0, 'heard_at', now, 'mark', 0, 'mark_at', now, 'probed_at', now, 'not_before', now,
     'first_at', now, 'owner', '', 'lease_until', 0)
-  call('HDEL', LEDGER, 'trouble', 'paced_at', 'called_at', 'asked_at', 'completed', 'ended', 'begun', 'excused', 'delay',
-    'doubt_at', 'proven_at', 'probes')
+  call('HDEL', LEDGER, 'trouble', 'missing', 'paced_at', 'called_at', 'asked_at', 'completed', 'ended', 'begun',
+    'excused', 'delay', 'doubt_at', 'proven_at', 'probes')
   -- The whole bitmap at once: no settle makes it longer.
   if tasks > 0 then call('SETBIT', SETTLED, tasks - 1, 0) end
 end

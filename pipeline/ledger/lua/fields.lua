@@ -5,6 +5,8 @@
 -- @field outcome                text    state in which the batch is to end: done, cancelled or failed
 -- @field reason                 text    why it is stopped or failed
 -- @field trouble                text    why the last opening or reduce did not succeed
+-- @field missing                text    objects that are not in the bucket: they are looked for once more
+-- @field lost                   text    objects without which the batch ends
 -- @field cancel                 flag    a cancel came before the batch was opened
 -- @field paused                 flag    paused on request, also before the generation begins
 -- @field redrive                flag    the next reduce begins a redrive

@@ -23,7 +23,7 @@ end
 -- The counts of the summary replace the ledger's: items that were to run again and did not have failed after all.
 call('HSET', LEDGER, 'state', outcome, 'ended', now, 'succeeded', succeeded, 'failed', failed, 'expire_at', expire_in(ttl),
   'settled', tasks - (call('GET', REMAINING) or 0), 'outputs', outputs, 'notes', notes, 'sql', sql)
-call('HDEL', LEDGER, 'redrive', 'trouble', 'begun', 'excused')
+call('HDEL', LEDGER, 'redrive', 'trouble', 'missing', 'begun', 'excused')
 call('DEL', SETTLED, OUTCOMES, INFLIGHT, DUE, REMAINING, ATTEMPTS)
 start_notices()
 set_expiry()

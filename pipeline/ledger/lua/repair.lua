@@ -4,6 +4,7 @@
 -- @arg quickest        us     after which a queue that usually answers sooner is in doubt
 -- @arg duty_lease      us     after which others may take over what this hands out
 -- @arg opening_lease   us     of a claim
+-- @arg patience        us     before missing objects are looked for once more
 -- @arg longest_backoff us     before a task that failed is released again
 -- @arg losses_allowed  int    of a task
 -- @arg most_releases   int    in one sweep
@@ -24,6 +25,7 @@
 -- @reply exhausted     ints   tasks that were lost too often
 -- @reply ended         text   '' before the end
 -- @reply lost          int    of those to release, the lost ones
+-- @reply missing       text   objects to look for
 local state, generation, model_function, swept_at, epoch = get('state', 'generation', 'function', 'swept_at', 'epoch')
 if not state then return {'gone', due_notices()} end
 if swept_at and tonumber(swept_at) <= now and now - swept_at < tonumber(shortest) then return {'', {}, 0} end
@@ -43,7 +45,7 @@ local function correct_times()
   end
   local after_now = string.format('(%d', now)
   for _, task in ipairs(call('ZRANGEBYSCORE', INFLIGHT, after_now, '+inf')) do call('ZADD', INFLIGHT, now, task) end
-  local longest = {t = tonumber(longest_backoff), l = silence, o = tonumber(opening_lease)}
+  local longest = {t = tonumber(longest_backoff), l = silence, o = tonumber(opening_lease), m = tonumber(patience)}
   local later = call('ZRANGEBYSCORE', DUE, after_now, '+inf', 'WITHSCORES')
   for place = 1, #later, 2 do
     local kind = string.sub(later[place], 1, 1)
@@ -207,7 +209,7 @@ elseif state == 'closing' and (call('ZCARD', INFLIGHT) == 0 or now - closing_at 
   state = 'reducing'
 end
 
-local open, reduce, delete, segments = 0, 0, 0, {}
+local open, reduce, delete, segments, missing = 0, 0, 0, {}, ''
 for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
   local kind = string.sub(duty, 1, 1)
   if not string.find('tlwn', kind, 1, true) then
@@ -215,6 +217,7 @@ for _, duty in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now)) do
     if kind == 'o' and state == 'opening' then open = 1 end
     if kind == 'r' and state == 'reducing' then reduce = 1 end
     if kind == 'd' then delete = 1 end
+    if kind == 'm' then missing = get('missing') or '' end
     if kind == 's' then segments[#segments + 1] = tonumber(string.sub(duty, 3)) end
   end
 end
@@ -223,4 +226,4 @@ set_expiry()
 local notify, waiting = {}, 0
 if has_ended(state) then notify, waiting = due_notices() end
 return {state, notify, waiting, generation, model_function or '', epoch, open, reduce, delete, segments, released,
-  exhausted, get('ended') or '', lost}
+  exhausted, get('ended') or '', lost, missing}

@@ -99,6 +99,8 @@ class Batch:
     cancelled: bool = False
     redrive: bool = False
     redrives: int = 0
+    missing: str = ""
+    lost: str = ""
     started: bool = False
     tolerated: int | None = None
     succeeded: int = 0

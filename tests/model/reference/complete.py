@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.identity import Identity
-from pipeline.ledger.ledger import OPENING_LEASE, REDUCE_LEASE
+from pipeline.ledger.ledger import MISSING_PATIENCE, OPENING_LEASE, REDUCE_LEASE
 from pipeline.ledger.scripts import DUTY_LEASE
 from pipeline.ledger.states import ACTIVE, ENDED, ENDED_OR_DELETING, PAUSABLE
 from tests.model.reference.batch import Batch, Round
@@ -67,6 +67,7 @@ class Reference(SweepReference):
             self.batch = Batch()
         else:
             batch.state = "cancelled" if batch.cancelled else "failed"
+            batch.missing = ""
             batch.round.due.clear()
             self.start_notices()
         return True
@@ -115,16 +116,44 @@ class Reference(SweepReference):
             batch.owner, batch.lease_until, batch.round.due["r"] = "", 0, self.now()
             return batch.state
         batch.state, batch.redrive = batch.outcome, False
-        batch.begun, batch.excused = 0, ""
+        batch.begun, batch.excused, batch.missing = 0, "", ""
         batch.succeeded, batch.failed = succeeded, failed
         tasks, segments = batch.round.tasks, batch.round.segments
         batch.round = Round(tasks, self.now(), settled=set(range(tasks)), segments=segments)
         self.start_notices()
         return batch.state
 
+    def note_missing(self, objects: str) -> None:
+        batch = self.batch
+        if batch.state and batch.state not in ENDED_OR_DELETING and not batch.missing:
+            batch.missing = objects
+            batch.round.due["m"] = self.later(MISSING_PATIENCE)
+
+    def give_up(self, objects: str, gone: str, reason: str) -> str:
+        """Without a reason the objects are there again."""
+        batch = self.batch
+        if not batch.missing or batch.missing != objects:
+            return ""
+        batch.missing = ""
+        batch.round.due.pop("m", None)
+        if not reason:
+            return batch.state
+        batch.lost = f"{batch.lost} {gone}".strip()
+        if batch.state == "opening":
+            batch.round.due["o"] = self.now()
+        elif batch.state in ACTIVE:
+            self.start_closing("failed")
+        elif batch.outcome == "done":
+            batch.outcome = "failed"
+        if batch.state == "reducing":
+            batch.owner, batch.lease_until, batch.round.due["r"] = "", 0, self.now()
+        return batch.state
+
     def cancel(self) -> tuple[str, int, int | None, bool]:
         batch = self.batch
         state, segment, reduce = batch.state, None, False
+        if "m" in batch.round.due:
+            batch.round.due["m"] = self.now()
         if state == "reducing" and batch.outcome != "failed":
             batch.outcome = state = "cancelled"
         elif state == "opening":
@@ -194,7 +223,7 @@ class Reference(SweepReference):
         batch = self.batch
         if batch.owner != owner or batch.state != "opening":
             return "lost"
-        batch.owner, batch.lease_until, batch.begun, batch.excused = "", 0, 0, ""
+        batch.owner, batch.lease_until, batch.begun, batch.excused, batch.missing = "", 0, 0, "", ""
         batch.epochs = dict.fromkeys(range(old.generation), batch.epoch)
         batch.generation, batch.base, batch.batch_size = old.generation, old.base, old.batch_size
         batch.succeeded, batch.failed = found.succeeded, found.given_up + found.retryable

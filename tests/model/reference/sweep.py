@@ -2,7 +2,7 @@
 
 import math
 
-from pipeline.ledger.ledger import LONGEST_BACKOFF, LOSSES_ALLOWED, OPENING_LEASE, QUICKEST
+from pipeline.ledger.ledger import LONGEST_BACKOFF, LOSSES_ALLOWED, MISSING_PATIENCE, OPENING_LEASE, QUICKEST
 from pipeline.ledger.replies import Repairs
 from pipeline.ledger.scripts import DUTY_LEASE
 from pipeline.ledger.states import ACTIVE, ENDED
@@ -54,6 +54,7 @@ class SweepReference(NoticeReference):
             release=tuple(released),
             exhausted=tuple(exhausted),
             lost=lost,
+            missing=batch.missing if "m" in taken else "",
         )
 
     def _correct_times(self) -> None:
@@ -74,7 +75,7 @@ class SweepReference(NoticeReference):
         now.heard_us, now.probed_us = min(now.heard_us, microseconds), min(now.probed_us, microseconds)
         now.proven_us = now.proven_us and min(now.proven_us, microseconds)
         now.in_flight = {task: min(since, at) for task, since in now.in_flight.items()}
-        longest = {"t": LONGEST_BACKOFF, "l": SILENCE, "o": OPENING_LEASE, "n": math.inf}
+        longest = {"t": LONGEST_BACKOFF, "l": SILENCE, "o": OPENING_LEASE, "m": MISSING_PATIENCE, "n": math.inf}
         for duty, due_at in now.due.items():
             if self.microseconds(due_at) - microseconds > 1e6 * longest.get(duty[0], DUTY_LEASE):
                 now.due[duty] = at

@@ -117,7 +117,7 @@ class TaskReference:
         batch.round.heard_us = batch.round.probed_us = self.microseconds()
         batch.notices = None
         batch.owner, batch.lease_until, batch.generation, batch.paced_until = "", 0, new.generation, 0
-        batch.begun, batch.excused = 0, ""
+        batch.begun, batch.excused, batch.missing = 0, "", ""
         if first:
             batch.batch_size, batch.started = new.items, True
         else:

@@ -149,6 +149,22 @@ class Running(Reducing):
     def confirm_first_window(self, who: str, pick: int) -> None:
         self.confirm(self.pick_identity(who, pick))
 
+    @rule(pick=PICK, stop=st.sampled_from(["noted", "there", "gone", "gone"]))
+    def miss_an_object(self, pick: int, stop: str) -> None:
+        """A replica finds no object in the bucket; the batch is given up for that one, or for an older finding."""
+        objects = f"batch/{pick % 3}"
+        idle = not self.batch.state or self.batch.state in ENDED | {"deleting"} or bool(self.batch.missing)
+        self.ask(self.world.ledger.note_missing(BATCH, [objects]))
+        self.reference.note_missing(objects)
+        self.compare(None, None, idle=idle)
+        if stop != "noted" and pick % 4 == 0:
+            self.give_up(objects, "gone" if stop == "gone" else "")
+
+    def give_up(self, objects: str, reason: str) -> None:
+        state = self.ask(self.world.ledger.give_up(BATCH, objects, [objects] if reason else [], reason))
+        expected = self.reference.give_up(objects, objects if reason else "", reason)
+        self.compare(state, expected, idle=not expected)
+
     @rule(pick=PICK)
     def lose_message(self, pick: int) -> None:
         if self.queue:
