@@ -45,8 +45,8 @@ class Evidence:
     the objects of the ended generation and of the batch, by their names behind the id. `stopped`: a cancel was
     requested; `cancelled`: it was accepted. `problems` are those of the client: a batch that hangs, an accepted one
     that is gone, a request that was accepted without effect. `begun` is the generation with which the batch, or its
-    redrive, began; `redriven` are the items that a redrive runs again, `called` the calls before it; `window` is the
-    last one that was tuned, 0 for none. `left` is what must be gone after the end, `remains` what a deletion has left.
+    redrive, began; `redriven` are the failed calls that a redrive makes again, item and call id; `window` is the last
+    one that was tuned, 0 for none. `left` is what must be gone after the end, `remains` what a deletion has left.
     `callbacks` are those of a replica's event loop that took long, `errors` the exceptions in its log. `lost` is the
     key of an object that was deleted. `over`: nothing will follow on this end.
     """
@@ -68,8 +68,7 @@ class Evidence:
     problems: tuple[str, ...] = ()
     begun: int = 0
     window: int = 0
-    redriven: frozenset[str] = frozenset()
-    called: int = 0
+    redriven: frozenset[tuple[str, str]] = frozenset()
     callbacks: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     lost: str = ""
@@ -86,6 +85,11 @@ class Evidence:
     def items(self, name: str) -> list[str]:
         """Return their items."""
         return [entry[COLUMN] for entry in self.entries(name)]
+
+    @property
+    def failed_calls(self) -> frozenset[tuple[str, str]]:
+        """Item and call id of each failure."""
+        return frozenset((entry[COLUMN], entry["callId"]) for entry in self.entries("failures") if not never_ran(entry))
 
     @property
     def state(self) -> str:

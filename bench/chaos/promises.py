@@ -115,11 +115,10 @@ def one_webhook_id_an_end(run: Evidence) -> Iterator[str]:
 
 
 def redrive_runs_again(run: Evidence) -> Iterator[str]:
-    """A redrive that was accepted calls the failed items again, unless the batch was stopped."""
+    """A redrive that was accepted runs the failed items again, unless the batch was stopped."""
     if not run.stopped and run.state == "done":
-        again = {item for _, item in run.calls[run.called :]}
-        for item in run.redriven - again:
-            yield f"{item!r} was not called again"
+        for item, call_id in run.redriven & run.failed_calls:
+            yield f"{item!r} still has the outcome of its call {call_id} before the redrive"
 
 
 def tuned_window(run: Evidence) -> Iterator[str]:

@@ -94,7 +94,7 @@ async def run(stage: Stage, plan: Plan, name: str, keep: Path) -> Result:
         except CallError as error:
             # A request that must be answered was not.
             user.problems.append(f"a request fails: {error}")
-            ends = [await _gather(user, director, {})]
+            ends = [await _gather(user, director, {}, frozenset())]
         evidence = ends[-1]
         if not user.problems:
             await user.delete()
@@ -118,24 +118,25 @@ async def run(stage: Stage, plan: Plan, name: str, keep: Path) -> Result:
 async def _follow(user: User, director: Director) -> list[Evidence]:
     """Wait for each end of the batch, and gather the evidence of it; nothing follows on the last one."""
     ends = list[Evidence]()
-    redriven: dict[str, Any] = {}
-    begun = 0
+    begun, redriven = 0, frozenset[tuple[str, str]]()
     while True:
-        status = await user.follow()
-        if user.begun != begun:
-            begun, last = user.begun, ends[-1] if ends and user.begun else None
-            redriven = {"redriven": frozenset(last.items("failures")), "called": len(last.calls)} if last else {}
+        status, requests = await user.follow(), user.requests
         if user.deleted:
             break
-        ends.append(await _gather(user, director, status, **redriven))
-        if user.problems or await director.at_end():
-            if user.problems:
-                break
+        if user.begun != begun:
+            begun, redriven = user.begun, ends[-1].failed_calls if ends and user.begun else frozenset()
+        evidence = await _gather(user, director, status, redriven)
+        if user.requests != requests:
+            # It may be of two ends.
             continue
-        await director.settle()
-        if _end(await user.follow()) == _end(status):
-            ends[-1] = await _gather(user, director, status, over=True, **redriven)
+        ends.append(evidence)
+        if user.problems:
             break
+        if not await director.at_end():
+            await director.settle()
+            if _end(await user.follow()) == _end(status):
+                ends[-1] = await _gather(user, director, status, redriven, over=True)
+                break
     await director.settle()
     return ends
 
@@ -145,7 +146,7 @@ def _end(status: dict[str, Any]) -> tuple[Any, ...]:
 
 
 async def _gather(
-    user: User, director: Director, status: dict[str, Any], *, over: bool = False, **known: Any
+    user: User, director: Director, status: dict[str, Any], redriven: frozenset[tuple[str, str]], *, over: bool = False
 ) -> Evidence:
     """Read S3, Redis and the logs of an ended batch; for its last end once nothing is left, or many sweeps later."""
     stage, batch, left = user.stage, user.batch.id, list[str]()
@@ -174,7 +175,7 @@ async def _gather(
             over=over,
             begun=user.begun,
             window=user.window,
-            **known,
+            redriven=redriven,
         )
         references = [entry["resultRef"] for entry in evidence.entries("results") if entry.get("resultRef")]
         objects = {key: await bucket.get(key) or b"" for key in references}

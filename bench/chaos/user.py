@@ -26,8 +26,8 @@ class User:
     """Submits a batch and follows it; `problems` are the answers that must not be.
 
     `stopped`: a cancel was requested; `cancelled`: it was accepted. `deleted`: the batch was to be deleted, and was not
-    submitted again. `lost` is the key of an object that a fault has deleted. `begun` is the
-    generation with which the batch, or its redrive, began; `window` the last that was accepted.
+    submitted again. `lost` is the key of an object that a fault has deleted. `begun` is the generation with which the
+    batch, or its redrive, began; `window` the last one that was tuned; `requests` counts redrives and deletions.
     """
 
     def __init__(self, stage: Stage, batch: str, plan: Plan) -> None:
@@ -35,7 +35,7 @@ class User:
         self.batch: Batch = stage.pipeline.batch(batch)
         self.problems: list[str] = []
         self.stopped = self.cancelled = self.deleted = False
-        self.lost, self.window, self.begun = "", 0, 0
+        self.lost, self.window, self.begun, self.requests = "", 0, 0, 0
         self._source: bytes | str = "".join(f"{row}\n" for row in (COLUMN, *plan.rows)).encode()
 
     async def prepare(self) -> None:
@@ -75,6 +75,7 @@ class User:
 
     async def redrive(self) -> None:
         """Run the failed items of an ended batch again; where there are none, the batch stays as it ended."""
+        self.requests += 1
         generation = (await self.batch.status()).generation
         if await self._insist(self.batch.redrive, over=True):
             self.stopped = self.cancelled = False
@@ -85,6 +86,7 @@ class User:
     async def delete(self) -> None:
         """Delete an ended batch."""
         self.deleted = True
+        self.requests += 1
         try:
             self.deleted = await self._insist(self._delete, over=True)
         except RefusedError as error:

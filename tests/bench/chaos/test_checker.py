@@ -158,7 +158,7 @@ def test_what_is_wrong_with_a_summary_is_found(change: Callable[[Summary], None]
         ({"left": ("upload left: chaos-1/0/summary.json",)}, {"nothing_left"}),
         ({"callbacks": ("0.300 s: <Task>",)}, {"quick_callbacks"}),
         ({"remains": ("chaos-1/refs/3 is left after the deletion",)}, {"nothing_after_deletion"}),
-        ({"redriven": frozenset({"die 7"}), "called": 8}, {"redrive_runs_again"}),
+        ({"redriven": frozenset({("die 7", "call-7")})}, {"redrive_runs_again"}),
         ({"window": 4}, {"tuned_window"}),
         ({"errors": ("unexpected error: KeyError",)}, {"expected_errors"}),
         ({"notices": ()}, {"one_webhook_id_an_end"}),
