@@ -161,7 +161,7 @@ def shorten() -> None:
     """Shorten leases, segments and parts in every module of the pipeline that has them by name."""
     lease, segment, part = (float(os.environ[f"CHAOS_{name}"]) for name in ("LEASE", "SEGMENT", "PART"))
     values = {
-        **dict.fromkeys(("OPENING_LEASE", "REDUCE_LEASE", "DUTY_LEASE", "LEASE_MARGIN"), lease),
+        **dict.fromkeys(("OPENING_LEASE", "REDUCE_LEASE", "DUTY_LEASE", "LEASE_MARGIN", "MISSING_PATIENCE"), lease),
         **dict.fromkeys(("SURVEY_LEASE", "SURVEY_INTERVAL"), math.ceil(lease)),
         "SEGMENT_OUTCOMES": int(segment),
         "PART_SIZE": int(part),

@@ -50,10 +50,10 @@ async def submit(context: Context, new: NewBatch, body: bytes | None, *, queued:
     """
     batch = new.name
     await context.ledger.index.add_open(batch)
-    claimed = await claim(context, new, hand_on=queued)
+    claimed = await claim(context, new)
     if claimed.verdict in {"exists", "conflict"} and await drop_stale_ledger(context, batch):
         await context.ledger.index.add_open(batch)
-        claimed = await claim(context, new, hand_on=queued)
+        claimed = await claim(context, new)
     if claimed.verdict == "deleting":
         raise being_deleted(batch)
     if claimed.verdict == "conflict":
@@ -137,6 +137,8 @@ async def _open(context: Context, new: NewBatch, body: bytes | None, *, queued: 
             submission = msgspec.structs.replace(submission, etag=stored.etag)
         await context.records.write(batch, submission)
         if queued:
+            # Not before: an opening that finds no specification gives a claim up that was handed on.
+            await claim(context, new, kind="renewed", hand_on=True)
             await enqueue_open(context, batch)
             return await _describe(context, batch)
         manifest = await open_batch(context, NewBatch(batch, submission, new.owner))

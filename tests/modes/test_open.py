@@ -1,6 +1,7 @@
 """open: an input too large to snapshot during its submission is opened by a queued invocation."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,26 @@ async def test_large_input_is_a_202_and_opened_by_the_queue(pipeline: PipelineBe
     assert answers[0] == {"batch_id": pipeline.batch, "verdict": "opened"}
     assert (await pipeline.status())["state"] == "done"
     assert (await pipeline.summary())["results"]["count"] == 2
+
+
+async def test_late_opening_of_a_deleted_batch_leaves_the_next_submission_alone(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipeline.submit("url\na\n", CSV)
+    (message,) = pipeline.queue
+    await pipeline.deliver_all()
+    assert (await pipeline.handle("delete", {"batch": pipeline.batch})).status == 200
+    write = pipeline.context.records.write
+
+    async def write_late(*arguments: Any) -> None:
+        assert (await pipeline.deliver(message))["verdict"] == "unknown"
+        await write(*arguments)
+
+    monkeypatch.setattr(pipeline.context.records, "write", write_late)
+    pipeline.serve(answering(lambda text: (200, text)))
+    assert (await pipeline.submit("url\na\nb\n", CSV)).status == 202
+    await pipeline.deliver_all()
+    assert (await pipeline.status())["state"] == "done"
 
 
 async def test_opening_delivered_twice_opens_once(pipeline: PipelineBench) -> None:
