@@ -4,11 +4,16 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Any, Self, TypeVar, TypeVarTuple
 
 from pipeline.errors import UnavailableError
+from pipeline.units import KIB
 
 CANCEL_AGAIN = 0.1
+# Work on more bytes takes milliseconds, for which all requests of the replica would wait.
+MOST_ON_LOOP = 256 * KIB
+Arguments = TypeVarTuple("Arguments")
+Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +92,13 @@ async def _log_errors(work: Coroutine[Any, Any, None]) -> None:
         log.warning("%s", error)
     except Exception:
         log.exception("unexpected error")
+
+
+async def off_loop(size: int, work: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+    """Do work on `size` bytes: in a thread if they are many, else at once, since a thread costs more."""
+    if size <= MOST_ON_LOOP:
+        return work(*arguments)
+    return await asyncio.to_thread(work, *arguments)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 from pipeline.__main__ import main
 
 LOG = "LONG_CALLBACKS"
-LONGEST = 0.25
+LONGEST = 0.1
 
 Callback = Callable[..., Any]
 

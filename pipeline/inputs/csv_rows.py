@@ -1,7 +1,7 @@
 """Read the rows of a CSV or TSV file, in order and with bounded memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -65,17 +65,21 @@ async def read_lines(rows: pl.LazyFrame, form: Format = "csv") -> AsyncIterator[
     blank = 0
     while True:
         try:
-            frame = await asyncio.to_thread(next, frames, None)
+            lines, frame = await asyncio.to_thread(_next_frame, frames)
         except (PolarsError, OSError) as error:
             raise _unreadable(error, form) from error
-        if frame is None:
+        if not lines:
             return
-        lines = frame.height
-        frame = _without_blank_lines(frame)
         blank += lines - frame.height
         if blank > BLANK_LIMIT:
             raise BadRequestError(f"the input has more than {BLANK_LIMIT} blank lines")
         yield frame
+
+
+def _next_frame(frames: Iterator[pl.DataFrame]) -> tuple[int, pl.DataFrame]:
+    """Return the number of the next lines, 0 for none, and their rows."""
+    lines = next((frame for frame in frames if frame.height), pl.DataFrame())
+    return lines.height, _without_blank_lines(lines) if lines.height else lines
 
 
 def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from pipeline.batch.dry_run import describe_dry_run
 from pipeline.batch.open import NewBatch
 from pipeline.batch.read_submission import read_request
 from pipeline.batch.submit import check_targets, submit
+from pipeline.concurrency import off_loop
 from pipeline.context import Context
 from pipeline.inputs.find_input import find_input
 from pipeline.inputs.open_input import check_query
@@ -25,11 +26,11 @@ async def batch(event: Event, context: Context) -> Response:
     """
     name = check_batch_id(event.headers.get("X-Batch-Id") or str(uuid.uuid4()))
     bind_contextvars(batch=name)
-    spec, body = read_request(event, context.settings, name)
+    spec, body = await off_loop(len(event.body), read_request, event, context.settings, name)
     check_targets(spec, context.webhook_signer)
     await context.ledger_cache.check_server()
     source, queued = await find_input(context, spec, body)
-    digest = source.etag if body is None else hashlib.sha256(body).hexdigest()
+    digest = source.etag if body is None else (await off_loop(len(body), hashlib.sha256, body)).hexdigest()
     submission = Submission(spec.model_dump(exclude_defaults=True), source.etag, source.size, digest)
     if spec.dry_run:
         return Response.json(200, await describe_dry_run(context, name, submission, body, queued=queued))

@@ -5,6 +5,7 @@ import re
 
 from pipeline.answers.reply import BROKEN, RESULT_LIMIT, Reply, too_large
 from pipeline.bodies import unpack_body
+from pipeline.concurrency import off_loop
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, ForbiddenError
 from pipeline.identity import Identity
@@ -40,7 +41,8 @@ async def collect(event: Event, context: Context, identity: Identity) -> Respons
 
 async def _collect_task(event: Event, context: Context, identity: Identity) -> str:
     try:
-        context.signer.verify_answer(identity, event.body, event.headers.get(SIGNATURE_HEADER, ""))
+        signature = event.headers.get(SIGNATURE_HEADER, "")
+        await off_loop(len(event.body), context.signer.verify_answer, identity, event.body, signature)
     except ForbiddenError:
         if _runs_again(context, event):
             await context.ledger.extend(identity)
@@ -52,7 +54,7 @@ async def _collect_task(event: Event, context: Context, identity: Identity) -> s
 async def _collect_direct(event: Event, context: Context, identity: Identity) -> str:
     """Settle a direct task with the model function's reply, which is not signed and decides nothing else."""
     retries = _count(event, "X-Retry") or 0 if context.settings.openfaas_pro else 0
-    call = _direct_call(event, retries)
+    call = await _direct_call(event, retries)
     context.metrics.called(call.reply.status, call.duration)
     if _runs_again(context, event):
         await context.ledger.extend(identity)
@@ -92,12 +94,13 @@ async def _fail(context: Context, identity: Identity, event: Event) -> str:
     return await fail(context, identity, number, unreached=unreached)
 
 
-def _direct_call(event: Event, retries: int) -> ModelCall:
+async def _direct_call(event: Event, retries: int) -> ModelCall:
     """Return the call that a direct callback reports; the queue-worker's own headers have its status and duration."""
     status, calls = _status(event) or LOST_STATUS, 1 + retries
     seconds = _seconds(event) or 0.0
     try:
-        body = unpack_body(event.body, event.headers.get("Content-Encoding", ""), RESULT_LIMIT + 1)
+        encoding = event.headers.get("Content-Encoding", "")
+        body = await off_loop(RESULT_LIMIT if encoding else 0, unpack_body, event.body, encoding, RESULT_LIMIT + 1)
     except BadRequestError:
         return ModelCall(Reply(BROKEN, b"the answer is not packed as its Content-Encoding says"), calls, seconds)
     if len(body) > RESULT_LIMIT:

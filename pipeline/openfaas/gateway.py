@@ -143,13 +143,13 @@ class Gateway:
             async with self._session.post(
                 request.url, data=data, headers=request.headers, timeout=limits, allow_redirects=False
             ) as response:
-                pieces, size = [], 0
+                # Its value is no copy.
+                received = io.BytesIO()
                 async for piece in response.content.iter_any():
-                    pieces.append(piece)
-                    size += len(piece)
-                    if size > RESULT_LIMIT:
+                    received.write(piece)
+                    if received.tell() > RESULT_LIMIT:
                         return too_large()
-                body, retry_after = b"".join(pieces), response.headers.get("Retry-After", "")
+                body, retry_after = received.getvalue(), response.headers.get("Retry-After", "")
                 unreached = await self.is_own_answer(response.status, response.headers)
                 return Reply(response.status, body or _reason(response.status), retry_after, unreached)
         except TimeoutError:

@@ -38,13 +38,11 @@ class Queries:
 
         Raises UnavailableError when no process can be started or it takes too long: the machine may be busy.
         """
-        empty = io.BytesIO()
-        if schema is not None:
-            await asyncio.to_thread(pl.DataFrame(schema=schema).write_parquet, empty)
+        empty = b"" if schema is None else await asyncio.to_thread(_empty_table, schema)
         try:
             async with self.checking:
                 units = durations(schema or {})
-                order = Order(sql=sql, limits=self._check, empty=empty.getvalue(), durations=units)
+                order = Order(sql=sql, limits=self._check, empty=empty, durations=units)
                 await call_in_child(check_query, order, self._check)
         except TimeoutError:
             raise UnavailableError(f"sql could not be checked within {self._check.seconds:g} s: try again") from None
@@ -70,3 +68,10 @@ class Queries:
             return Answer(error=f"it took more than {self._run.seconds:g} s")
         except BadRequestError as error:
             return Answer(error=str(error))
+
+
+def _empty_table(schema: Mapping[str, pl.DataType]) -> bytes:
+    """Return a Parquet file without rows."""
+    buffer = io.BytesIO()
+    pl.DataFrame(schema=schema).write_parquet(buffer)
+    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Write an object of unknown size: in one request, or as a multipart upload."""
+"""Write an object of unknown or large size: in one request, or as a multipart upload."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,10 @@ from pipeline.concurrency import cancel_and_wait
 from pipeline.store.bucket import PART_SIZE, Store
 from pipeline.store.multipart import Upload
 from pipeline.store.object_info import ObjectInfo
+from pipeline.units import MIB
 
+# The digest of a larger request would hold the event loop up.
+LARGEST_REQUEST = 32 * MIB
 Record = Callable[[Upload], Awaitable[None]]
 
 
@@ -65,3 +68,14 @@ class Writer:
         """Wait for the last part that was begun; raises as the store."""
         if self._sending is not None:
             await self._sending
+
+
+async def put_in_parts(store: Store, key: str, body: bytes) -> None:
+    """Write an object of JSON whole, or in parts if it is large."""
+    if len(body) <= LARGEST_REQUEST:
+        await store.put(key, body)
+        return
+    async with await store.start_upload(key) as upload:
+        for start in range(0, len(body), LARGEST_REQUEST):
+            await upload.send(body[start : start + LARGEST_REQUEST])
+        await upload.complete()

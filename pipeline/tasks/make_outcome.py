@@ -8,10 +8,12 @@ import msgspec
 
 from pipeline.answers.outcome import ITEM_PREVIEW, Outcome
 from pipeline.answers.reply import as_json
+from pipeline.concurrency import off_loop
 from pipeline.identity import Identity
 from pipeline.store import keys
 from pipeline.store.bucket import Store
 from pipeline.store.snapshot import Item
+from pipeline.store.writer import put_in_parts
 from pipeline.tasks.model_call import ModelCall
 from pipeline.units import KIB
 
@@ -47,7 +49,7 @@ async def store_large_results(store: Store, identity: Identity, outcomes: list[O
     Results of at most 1 KiB always stay inline, since an object for each would cost more than it saves; a limit of 0
     stores every result.
     """
-    sizes = [0 if outcome.ref else len(bytes(outcome.result)) for outcome in outcomes]
+    sizes = [0 if outcome.ref else memoryview(outcome.result).nbytes for outcome in outcomes]
     smallest = SMALL_RESULT if limit else 0
     inline, chosen = sum(sizes), []
     if inline <= limit:
@@ -59,14 +61,18 @@ async def store_large_results(store: Store, identity: Identity, outcomes: list[O
         chosen.append(place)
     slots = asyncio.Semaphore(UPLOADS)
 
-    async def store_result(outcome: Outcome) -> Outcome:
-        result = bytes(outcome.result)
-        digest = hashlib.sha256(result).hexdigest()[:16]
+    async def store_result(outcome: Outcome, size: int) -> Outcome:
+        result, digest = await off_loop(size, _digest, outcome.result)
         key = keys.result(identity.batch, identity.task, identity.attempt, outcome.index, digest)
         async with slots:
-            await store.put(key, result)
+            await put_in_parts(store, key, result)
         return msgspec.structs.replace(outcome, result=msgspec.Raw(b"null"), ref=key)
 
-    stored = await asyncio.gather(*(store_result(outcomes[place]) for place in chosen))
+    stored = await asyncio.gather(*(store_result(outcomes[place], sizes[place]) for place in chosen))
     replaced = dict(zip(chosen, stored, strict=True))
     return [replaced.get(place, outcome) for place, outcome in enumerate(outcomes)]
+
+
+def _digest(result: msgspec.Raw) -> tuple[bytes, str]:
+    body = bytes(result)
+    return body, hashlib.sha256(body).hexdigest()[:16]

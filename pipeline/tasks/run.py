@@ -11,7 +11,7 @@ import msgspec
 from pipeline.answers.envelope import encode_answer, encode_duplicate
 from pipeline.answers.outcome import Outcome
 from pipeline.answers.reply import Reply
-from pipeline.concurrency import task_group
+from pipeline.concurrency import off_loop, task_group
 from pipeline.context import Context
 from pipeline.errors import ForbiddenError
 from pipeline.identity import Identity
@@ -77,34 +77,18 @@ class TaskRun:
 
     async def _call_item(self, item: Item) -> Outcome:
         call_id = self.identity.call_id(item.index)
-        outcome = make_outcome(call_id, item, await self._call(item.text.encode(), call_id, json=item.json))
+        call = await self._call(item.text.encode(), call_id, json=item.json)
+        outcome = await off_loop(len(call.reply.body), make_outcome, call_id, item, call)
         # At once, so that the large results of a chunk are never in memory together.
         (outcome,) = await store_large_results(self.context.store, self.identity, [outcome], self.spec.inline_limit)
         return outcome
 
     async def call_chunk(self, items: list[Item]) -> list[Outcome]:
-        """Send the chunk as one JSON array and expect an array of as many results back.
-
-        A failure of a whole chunk says nothing about its items: they may run again one by one.
-        """
+        """Send the chunk as one JSON array and expect an array of as many results back."""
         call_id = self.identity.call_id()
         json = items[0].json
         call = await self._call(chunk_body([item.text for item in items], json=json), call_id, json=json)
-        if not call.succeeded:
-            retryable = True if len(items) > 1 else None
-            return [make_outcome(call_id, item, call, retryable=retryable) for item in items]
-        try:
-            results = msgspec.json.decode(call.reply.body, type=list[msgspec.Raw])
-            problem = "" if len(results) == len(items) else f"an array of {len(results)}"
-        except (msgspec.DecodeError, RecursionError):
-            results, problem = [], "something else"
-        if problem:
-            text = f"the model function was called with an array of {len(items)} and answered with {problem}"
-            wrong = ModelCall(Reply(WRONG_SHAPE, text.encode()), call.attempts, call.duration)
-            return [make_outcome(call_id, item, wrong, retryable=len(items) > 1) for item in items]
-        status = call.reply.status
-        calls = [ModelCall(Reply(status, bytes(raw)), call.attempts, call.duration) for raw in results]
-        return [make_outcome(call_id, item, one) for item, one in zip(items, calls, strict=True)]
+        return await off_loop(len(call.reply.body), _chunk_outcomes, call_id, items, call)
 
     async def _call(self, body: bytes, call_id: str, *, json: bool) -> ModelCall:
         headers = call_headers(self.spec, call_id, json=json)
@@ -113,3 +97,25 @@ class TaskRun:
         )
         self.context.metrics.tried(call.attempts)
         return call
+
+
+def _chunk_outcomes(call_id: str, items: list[Item], call: ModelCall) -> list[Outcome]:
+    """Return the outcomes of a chunk that was one call.
+
+    A failure of a whole chunk says nothing about its items: they may run again one by one.
+    """
+    if not call.succeeded:
+        retryable = True if len(items) > 1 else None
+        return [make_outcome(call_id, item, call, retryable=retryable) for item in items]
+    try:
+        results = msgspec.json.decode(call.reply.body, type=list[msgspec.Raw])
+        problem = "" if len(results) == len(items) else f"an array of {len(results)}"
+    except (msgspec.DecodeError, RecursionError):
+        results, problem = [], "something else"
+    if problem:
+        text = f"the model function was called with an array of {len(items)} and answered with {problem}"
+        wrong = ModelCall(Reply(WRONG_SHAPE, text.encode()), call.attempts, call.duration)
+        return [make_outcome(call_id, item, wrong, retryable=len(items) > 1) for item in items]
+    status = call.reply.status
+    calls = [ModelCall(Reply(status, bytes(raw)), call.attempts, call.duration) for raw in results]
+    return [make_outcome(call_id, item, one) for item, one in zip(items, calls, strict=True)]

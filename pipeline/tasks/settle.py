@@ -2,9 +2,11 @@
 
 import logging
 import random
+from functools import partial
 
 from pipeline.answers.envelope import decode_envelope, encode_answer
 from pipeline.answers.reply import Reply
+from pipeline.concurrency import off_loop
 from pipeline.context import Context
 from pipeline.identity import Identity
 from pipeline.ledger.ledger import LONGEST_BACKOFF
@@ -63,7 +65,8 @@ async def settle_direct(context: Context, identity: Identity, call: ModelCall) -
     """
     (item,) = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
     spec = await context.records.get(identity.batch, identity.epoch)
-    outcome = make_outcome(identity.call_id(item.index), item, call, retryable=None if call.attempts == 1 else False)
+    make = partial(make_outcome, identity.call_id(item.index), item, call)
+    outcome = await off_loop(len(call.reply.body), partial(make, retryable=None if call.attempts == 1 else False))
     outcomes = await store_large_results(context.store, identity, [outcome], spec.inline_limit)
     return await settle(context, identity, encode_answer(outcomes), call.duration or None)
 

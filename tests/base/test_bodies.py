@@ -24,6 +24,7 @@ from tests.rigs.function.fakes import KEY
 from tests.rigs.function.stub_server import SETTINGS
 from tests.rigs.waiting import PATIENCE, wait_until
 
+pytestmark = pytest.mark.usefixtures("watchdog")
 TOKEN = b"0123456789abcdef"
 LIMIT = 100_000
 ROOM = 3 * LIMIT

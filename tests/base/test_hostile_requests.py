@@ -17,6 +17,7 @@ from pipeline.openfaas.signing import Signer
 from pipeline.settings.environment import Settings, read_settings
 from tests.rigs.function.fakes import KEY
 
+pytestmark = pytest.mark.usefixtures("watchdog")
 SETTINGS = read_settings({"s3_bucket": "rows", "sweep_interval": "3600", "model_function": "model"})
 TOKEN = b"0123456789abcdef"
 BATCH, STATUS, NO_MODE = b"X-Mode: batch\r\n", b"X-Mode: status\r\n", b""

@@ -23,6 +23,7 @@ from pipeline.request import Event, Response
 from pipeline.settings.environment import Settings, read_settings
 from tests.rigs.waiting import PATIENCE, wait_until
 
+pytestmark = pytest.mark.usefixtures("watchdog")
 SETTINGS = read_settings({"s3_bucket": "rows", "sweep_interval": "3600"})
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nX-Mode: batch\r\n"
 TRUNCATED = {

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from backports import zstd
 
+from bench.kit.callbacks import LOG, long_callbacks
 from pipeline.bodies import BODY_LIMIT
 from pipeline.units import MIB
 from tests.rigs.openfaas.cluster import FAST, TOKEN, cluster
@@ -51,7 +52,9 @@ def peak_memory(pid: int) -> int:
 async def test_anonymous_flood_leaves_memory_and_callers_alone(tmp_path: Path) -> None:
     async with cluster(tmp_path, replicas=0) as running:
         (running.stack.secrets_dir / "pipeline-token").write_text(TOKEN)
-        replica = (await running.stack.add_pipeline(1, FAST)).replicas[0]
+        callbacks = tmp_path / "callbacks"
+        pipeline = await running.stack.add_pipeline(1, {**FAST, LOG: str(callbacks)}, module="bench.kit.callbacks")
+        replica = pipeline.replicas[0]
         over, drips, bombs, latencies = asyncio.Event(), list[bytes](), list[int](), list[float]()
 
         async def throw_bombs() -> None:
@@ -79,3 +82,4 @@ async def test_anonymous_flood_leaves_memory_and_callers_alone(tmp_path: Path) -
         measured = (len(bombs), len(drips), len(latencies), max(latencies), memory // MIB)
         log.info("%d bombs, %d drips, %d calls, the slowest %.3f s, %d MiB", *measured)
         assert memory < MOST_MEMORY
+        assert long_callbacks(callbacks) == []

@@ -8,7 +8,7 @@ from pipeline.errors import UnavailableError
 from pipeline.store import bucket as store_module
 from pipeline.store.bucket import PART_SIZE, Store
 from pipeline.store.multipart import Upload
-from pipeline.store.writer import Writer
+from pipeline.store.writer import Writer, put_in_parts
 from pipeline.units import MIB
 from tests.rigs.s3.proxy import S3Proxy, hold, lose, refuse, reply_with
 
@@ -169,3 +169,14 @@ async def test_writer_that_sent_nothing_aborts_nothing(proxied_store: Store, pro
         async with writer:
             raise ZeroDivisionError
     assert proxy.seen == []
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_large_object_is_written_in_parts(
+    store: Store, name: str, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    monkeypatch.setattr("pipeline.store.writer.LARGEST_REQUEST", PART_SIZE)
+    body = b"ab" * (PART_SIZE // 2) + b"c" * more
+    await put_in_parts(store, name, body)
+    assert await store.get(name) == body
+    assert (await store.head(name)).etag.endswith("-2") == bool(more)
