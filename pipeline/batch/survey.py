@@ -9,7 +9,8 @@ from pipeline.batch.delete import delete_batch, drop_stale_ledger
 from pipeline.batch.each_batch import for_each_batch
 from pipeline.context import Context
 from pipeline.errors import PipelineError
-from pipeline.ledger.states import ACTIVE
+from pipeline.ledger.states import ACTIVE, SETTLING
+from pipeline.status.saved_state import mark_open
 
 MOST_DELETED = 100
 
@@ -30,9 +31,17 @@ async def survey(context: Context) -> None:
             log.warning("a batch is open in S3, and not in the index", extra={"batch": batch})
             await index.add_open(batch)
     await for_each_batch(context, "lost cancel", noted.intersection(still_open), partial(_repeat_lost_cancel, context))
+    await for_each_batch(context, "lost mark", noted.difference(still_open), partial(_repeat_lost_mark, context))
     # The rest may take long, and no other replica should begin a survey meanwhile.
     await index.end_survey()
     await _delete_expired(context, set(still_open))
+
+
+async def _repeat_lost_mark(context: Context, batch: str) -> None:
+    """Mark an open batch again if its mark is gone from the bucket: Redis alone would know it."""
+    phase = await context.ledger.phase(batch)
+    if phase is not None and phase.state in SETTLING | {"reducing"}:
+        await mark_open(context, batch)
 
 
 async def _repeat_lost_cancel(context: Context, batch: str) -> None:

@@ -188,3 +188,14 @@ async def test_lost_specification_of_a_batch_that_redis_has_lost_too(pipeline: P
     reason = f"the object {key!r} is gone from the bucket, and Redis has lost the batch"
     assert (status["state"], status["reason"], status["items"]) == ("failed", reason, 4)
     assert pipeline.mark not in await pipeline.objects()
+
+
+async def test_lost_mark_is_written_again_before_redis_is_lost_too(pipeline: PipelineBench) -> None:
+    await pipeline.submit_rows(*"abcd")
+    await pipeline.deliver(pipeline.queue.pop(0))
+    await pipeline.handle("pause", {"batch": pipeline.batch})
+    mark = await pipeline.context.store.get(pipeline.mark)
+    await pipeline.context.store.delete(pipeline.mark)
+    await pipeline.redis.delete(f"{pipeline.name}:epoch")
+    await pipeline.sweep()
+    assert await pipeline.context.store.get(pipeline.mark) == mark

@@ -40,6 +40,7 @@ class Caller(RuleBasedStateMachine):
         self.pending_writes: list[PendingWrite] = []
         self.prepared_reduces: list[PreparedReduce] = []
         self.openers: list[str] = []
+        self.frozen_sweeps: list[Repairs] = []
         self.names = 0
         self.sound = True
         self.window = 1
@@ -245,18 +246,23 @@ class Caller(RuleBasedStateMachine):
         return repairs
 
     def take_over(self, repairs: Repairs, fate: str) -> None:
-        """Do the repairs of a sweep, except a reduce or an opening."""
-        self.send([self.identity(task, attempt) for task, attempt in repairs.release], fate)
+        """Do the repairs of a sweep, except a reduce or an opening. It may have stood still since it was made."""
+
+        def identity(task: int, attempt: int) -> Identity:
+            return Identity(BATCH, repairs.generation, task, attempt, repairs.epoch)
+
+        self.send([identity(task, attempt) for task, attempt in repairs.release], fate)
         if fate == "lost":
             return
         for number in repairs.segments:
             self.write(repairs.generation, number, "confirmed")
         for task in repairs.exhausted:
-            self.settle(self.identity(task, 0), "r", fate)
+            self.settle(identity(task, 0), "r", fate)
         if repairs.missing:
             self.look_for(repairs.missing)
 
     def look_for(self, objects: str) -> None:
         """A sweep looks for missing objects: they are there again."""
-        self.ask(self.world.ledger.give_up(BATCH, objects))
-        self.compare(None, self.reference.give_up(objects, "", "") and None)
+        state = self.ask(self.world.ledger.give_up(BATCH, objects))
+        expected = self.reference.give_up(objects, "", "")
+        self.compare(state, expected, idle=not expected)

@@ -182,11 +182,11 @@ class Reference(SweepReference):
                 batch.rate, batch.paced_until = rate or None, 0
         return batch.state
 
-    def redrive(self) -> tuple[str, int, str]:
+    def redrive(self, *, is_another_end: bool = False) -> tuple[str, int, str]:
         batch, state = self.batch, self.batch.state
         if not state:
             return "", 0, "unknown"
-        if state not in ENDED:
+        if state not in ENDED or is_another_end:
             redriven = state != "deleting" and batch.outcome == "done" and (batch.redrive or batch.base > 0)
             return state, batch.generation, "under way" if redriven else "open"
         if not batch.started:

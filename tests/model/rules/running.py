@@ -72,9 +72,12 @@ class Running(Reducing):
         found = tuple(self.ask(self.world.control.delete(BATCH, owner, go_on=go_on)))
         self.compare(found, self.reference.delete(owner, go_on=go_on), idle=found[0] != "leased")
 
-    def redrive_batch(self) -> None:
-        found = self.ask(self.world.control.redrive(BATCH))
-        self.compare((found.state, found.generation, found.verdict), self.reference.redrive())
+    def redrive_batch(self, ended: str = "") -> None:
+        """`ended`: only the end at this time is meant."""
+        is_another = ended not in {"", self.view.fields.get("ended")}
+        found = self.ask(self.world.control.redrive(BATCH, ended))
+        expected = self.reference.redrive(is_another_end=is_another)
+        self.compare((found.state, found.generation, found.verdict), expected, idle=found.verdict != "redriven")
 
     def forget_batch(self, owner: str = "") -> None:
         owner = owner or self.batch.owner
@@ -193,6 +196,20 @@ class Running(Reducing):
         if wait:
             self.pass_time(wait)
         self.take_over(self.repair(shortest), fate)
+
+    @rule(wait=st.sampled_from([30.0, 110.0]))
+    def freeze_a_sweep(self, wait: float) -> None:
+        self.pass_time(wait)
+        self.frozen_sweeps.append(self.repair())
+
+    @precondition(lambda self: self.frozen_sweeps)
+    @rule(pick=PICK, fate=FATES)
+    def wake_a_sweep(self, pick: int, fate: str) -> None:
+        """It does what was due when it stood still; of a batch that had ended it asks for the redrive that S3 knows."""
+        repairs = self.frozen_sweeps.pop(pick % len(self.frozen_sweeps))
+        self.take_over(repairs, fate)
+        if repairs.ended:
+            self.redrive_batch(repairs.ended)
 
     @precondition(lambda self: self.batch.state in SETTLING)
     @rule(count=st.integers(2, 7), fate=st.sampled_from(["lost", "taken"]))
