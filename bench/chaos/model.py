@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import random
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 
@@ -82,7 +83,11 @@ def make_items(dice: random.Random, count: int, flawed: float, deadly: int) -> l
 
 def items_of(body: str) -> list[str]:
     """Return the items of a call, which has a JSON array of several."""
-    return list(json.loads(body)) if body.startswith("[") else [body]
+    with suppress(ValueError):
+        document = json.loads(body)
+        if isinstance(document, list):
+            return [item if isinstance(item, str) else json.dumps(item) for item in document]
+    return [body]
 
 
 async def handle(request: web.Request) -> web.Response:
@@ -92,7 +97,7 @@ async def handle(request: web.Request) -> web.Response:
     lines = [json.dumps([request.headers.get("X-Call-Id"), item]) + "\n" for item in items]
     _append(Path(os.environ["MODEL_LOG"]), "".join(lines))
     replies = await asyncio.gather(*map(_reply, items))
-    if not body.startswith("["):
+    if items == [body]:
         return replies[0]
     failed = (reply for reply in replies if reply.status != HTTPStatus.OK)
     return next(failed, None) or web.json_response([answer(item) for item in items])

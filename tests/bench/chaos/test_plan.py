@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from bench.chaos.model import can_succeed, make_items, word
+from bench.chaos.model import can_succeed, items_of, make_items, word
 from bench.chaos.plan import END, GATEWAY_EVENTS, INNER, MOST_HITS, OUTER, REQUESTS, Rules, make_plan
 from bench.chaos.strikes import STRIKES
 from bench.kit.machine import ROOT
@@ -96,3 +96,17 @@ def test_few_items_kill_their_replica_and_some_rows_are_there_twice() -> None:
 )
 def test_what_can_succeed(item: str, *, fine: bool) -> None:
     assert can_succeed(item, 1) == fine
+
+
+@pytest.mark.parametrize(
+    ("body", "items"),
+    [
+        ("good 1", ["good 1"]),
+        ('["good 1", "fail 400 2"]', ["good 1", "fail 400 2"]),
+        ('[{"a": 1}]', ['{"a": 1}']),
+        ("[broken", ["[broken"]),
+        ("7", ["7"]),
+    ],
+)
+def test_array_is_a_chunk_of_items(body: str, items: list[str]) -> None:
+    assert items_of(body) == items
