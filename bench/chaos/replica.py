@@ -164,6 +164,7 @@ def shorten() -> None:
         **dict.fromkeys(("OPENING_LEASE", "REDUCE_LEASE", "DUTY_LEASE", "LEASE_MARGIN", "MISSING_PATIENCE"), lease),
         **dict.fromkeys(("SURVEY_LEASE", "SURVEY_INTERVAL"), math.ceil(lease)),
         "MISSING_PATIENCE": 4 * lease,
+        "LONGEST_BACKOFF": 2 * lease,
         "CHECK_HOLDS": lease * 2 / 3,
         "SEGMENT_OUTCOMES": int(segment),
         "PART_SIZE": int(part),
