@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any, Self, TypeVar, TypeVarTuple
 
 from pipeline.errors import UnavailableError
@@ -14,6 +16,8 @@ CANCEL_AGAIN = 0.1
 MOST_ON_LOOP = 256 * KIB
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
+# By the clock of the event loop.
+_right_ends = ContextVar("right_ends", default=math.inf)
 
 log = logging.getLogger(__name__)
 
@@ -134,23 +138,36 @@ async def renew_every(seconds: float, renew: Callable[[], Awaitable[object]]) ->
 
 
 @asynccontextmanager
-async def valid_for(seconds: float, check: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """Check a right that holds for so many seconds, and run the block within them; raises UnavailableError after.
+async def valid_for(seconds: float, check: Callable[[], Awaitable[object]] | None = None) -> AsyncIterator[None]:
+    """Run the block within so many seconds, for which its right to write holds; raises UnavailableError after.
 
-    A process can be frozen at any point. The event loop looks at its timers before the block goes on.
+    A process can be frozen at any point. The event loop looks at its timers before the block goes on; but then the
+    timers inside the block are over, too, and may swallow the cancellation. So requests look by `check_right` as well.
+    `check`, which comes first, may take the right.
     """
     loop = asyncio.get_running_loop()
-    lost = UnavailableError(f"a request was given up after {seconds:g} s: the right to it may be lost")
-    end = loop.time() + seconds
+    end = min(loop.time() + seconds, _right_ends.get())
+    token = _right_ends.set(end)
     try:
         async with asyncio.timeout_at(end):
-            await check()
-            # The answer may have come before the freeze.
-            if loop.time() >= end:
-                raise lost
+            if check:
+                await check()
+            check_right()
             yield
     except TimeoutError:
-        raise lost from None
+        raise _right_is_over() from None
+    finally:
+        _right_ends.reset(token)
+
+
+def check_right() -> None:
+    """Raise UnavailableError if this runs in a block of `valid_for` whose seconds are over."""
+    if asyncio.get_running_loop().time() >= _right_ends.get():
+        raise _right_is_over()
+
+
+def _right_is_over() -> UnavailableError:
+    return UnavailableError("a request was given up: it took so long that the right to it may be lost")
 
 
 async def cancel_and_wait(task: asyncio.Task[None]) -> None:

@@ -11,7 +11,7 @@ from pipeline.errors import BadRequestError
 
 BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Folders of the bucket that belong to no batch: two with marks, and one for the objects of `doctor`.
-RESERVED_IDS = frozenset({"open", "ended", "owners", "doctor"})
+RESERVED_IDS = frozenset({"open", "ended", "deleted", "owners", "doctor"})
 SIGNATURE_HEADER = "X-Pipeline-Signature"
 CALLBACK_PATH = "/collect"
 DIRECT_PATH = "/collect/direct"

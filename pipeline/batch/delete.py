@@ -40,6 +40,7 @@ async def _delete(context: Context, batch: str, *, go_on: bool) -> Deletion:
             raise UnavailableError(f"the lease of the deletion of batch {batch!r} was lost")
 
     async with renew_every(DUTY_LEASE / 3, renew_lease):
+        await context.records.mark_deleted(batch)
         await context.records.erase(batch, renew_lease)
     if await context.ledger.control.forget(batch, owner):
         await _remove_from_index(context, batch)

@@ -84,7 +84,7 @@ async def _while_claimed(
 ) -> AsyncIterator[pl.DataFrame]:
     """Yield frames while the claim is held; raises UnavailableError once another opening has it."""
     async for frame in frames:
-        await _check_claim(context, new)
+        await check_claim(context, new)
         yield frame
 
 
@@ -99,7 +99,7 @@ async def fail(context: Context, new: NewBatch, reason: str) -> None:
     state = await context.ledger.state(new.name)
     # A batch that has lost an object had begun before.
     if state is not None and not state["lost"]:
-        await context.snapshots.drop(new.name, 0, partial(_check_claim, context, new))
+        await context.snapshots.drop(new.name, 0, partial(check_claim, context, new))
     if await context.ledger.abandon(new.name, new.owner, reason):
         context.metrics.ended("failed")
         # Not the reason, which may quote the input: the status has it.
@@ -110,14 +110,14 @@ async def fail(context: Context, new: NewBatch, reason: str) -> None:
 async def discard(context: Context, new: NewBatch) -> None:
     """Give up an opening whose error goes to its submitter: delete all of its objects, then free its id."""
     if (await claim(context, new)).verdict == "claimed":
-        still_ours = partial(_check_claim, context, new)
+        still_ours = partial(check_claim, context, new)
         # The specification first: its absence tells another submission that this batch will not run.
         await context.records.withdraw(new.name, still_ours)
         await context.records.erase(new.name, still_ours)
         await abandon(context, new.name, new.owner)
 
 
-async def _check_claim(context: Context, new: NewBatch) -> None:
+async def check_claim(context: Context, new: NewBatch) -> None:
     """Renew the claim; raises UnavailableError once another opening has it."""
     if not await renew_claim(context, new):
         raise UnavailableError(f"batch {new.name!r} is being opened by another request: try again in a moment")

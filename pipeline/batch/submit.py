@@ -1,13 +1,14 @@
 """Claim an id for a submission and open its batch, or answer with the batch that the same submission opened before."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import msgspec
 from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
 from pipeline.batch.delete import drop_stale_ledger
-from pipeline.batch.open import NewBatch, abandon, claim, discard, open_batch
+from pipeline.batch.open import NewBatch, abandon, check_claim, claim, discard, open_batch
 from pipeline.batch.recover import reopen_lost
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
@@ -131,6 +132,7 @@ async def _open(context: Context, new: NewBatch, body: bytes | None, *, queued: 
     try:
         await mark_open(context, batch)
         await context.records.owners.take(batch)
+        await context.records.erase_late(batch, partial(check_claim, context, new))
         if body is not None:
             content_type = content_type_of(submission.spec.input_format)
             stored = await context.store.put(submission.spec.input, body, content_type)
@@ -179,7 +181,7 @@ async def find_existing(context: Context, batch: str, digest: str) -> ExistingBa
     try:
         submission = await context.records.read(batch)
     except MissingObjectError:
-        if await context.records.is_foreign(batch) and await context.records.read_status(batch) is None:
+        if await context.records.is_foreign(batch):
             raise ConflictError(
                 f"the bucket holds objects under {batch!r} that are no batch's: choose another id"
             ) from None

@@ -13,6 +13,8 @@ from pipeline.ledger.states import ACTIVE, SETTLING
 from pipeline.status.saved_state import mark_open
 
 MOST_DELETED = 100
+# After a deletion; a task may take longer.
+LATE_WRITES = 600.0
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +22,8 @@ log = logging.getLogger(__name__)
 async def survey(context: Context) -> None:
     """Note every open batch that the index lacks: its next sweep finds out whether Redis has lost its ledger.
 
-    With a retention, the batches that ended longer ago are deleted, at most 100 at a time. Raises UnavailableError.
+    Late objects of deleted batches are deleted. With a retention, so are the batches that ended longer ago, at most 100
+    at a time. Raises UnavailableError.
     """
     index = context.ledger.index
     noted = {batch for batch, _ in await index.open_batches()} | set(await index.notifying())
@@ -34,6 +37,7 @@ async def survey(context: Context) -> None:
     await for_each_batch(context, "lost mark", noted.difference(still_open), partial(_repeat_lost_mark, context))
     # The rest may take long, and no other replica should begin a survey meanwhile.
     await index.end_survey()
+    await _delete_late_objects(context)
     await _delete_expired(context, set(still_open))
 
 
@@ -52,6 +56,21 @@ async def _repeat_lost_cancel(context: Context, batch: str) -> None:
     if state["outcome"] == "done" and state["state"] in ACTIVE:
         log.warning("Redis has forgotten a cancel", extra={"batch": batch})
         await cancel_in_ledger(context, batch)
+
+
+async def _delete_late_objects(context: Context) -> None:
+    """Delete the objects that came in for deleted batches, as long as some may come."""
+    deleted = await context.records.deleted_batches()
+    longest = context.settings.task_timeout + LATE_WRITES
+
+    async def look_at(batch: str) -> None:
+        if await context.ledger.phase(batch) is None and await context.records.has_late_objects(batch):
+            log.info("objects came in after the deletion of the batch")
+            await delete_batch(context, batch)
+        elif time.time() - deleted[batch] > longest:
+            await context.records.unmark_deleted(batch)
+
+    await for_each_batch(context, "late objects", deleted, look_at)
 
 
 async def _delete_expired(context: Context, still_open: set[str]) -> None:

@@ -32,4 +32,6 @@ async def _check_deletable(context: Context, batch: str) -> None:
     try:
         await context.records.read(batch)
     except MissingObjectError:
-        raise NotFoundError(f"there is no batch {batch!r}") from None
+        # Another deletion may have missed what came in late.
+        if not await context.records.has_late_objects(batch):
+            raise NotFoundError(f"there is no batch {batch!r}") from None

@@ -58,6 +58,7 @@ class BatchRecords:
         # Another deployment may use the same bucket, and continues its own open batches.
         self._open_mark = partial(keys.open_mark, function)
         self._ended_mark = partial(keys.ended_mark, function)
+        self._deleted_mark = partial(keys.deleted_mark, function)
         self.get = alru_cache(maxsize=CACHED_SPECS)(self._read_spec)
         # Only for batches that Redis has lost: a redrive brings a batch back into Redis.
         self.ended = alru_cache(maxsize=CACHED_STATUSES, ttl=STATUS_TTL)(self.read_status)
@@ -98,12 +99,48 @@ class BatchRecords:
         folder = self._ended_mark("")
         return [(key.removeprefix(folder), at) for key, at in await self._store.list_aged(folder)]
 
+    async def mark_deleted(self, batch: str) -> None:
+        """Mark the batch as deleted: late objects may come for a while, which are deleted, too."""
+        await self._store.put(self._deleted_mark(batch), b"{}")
+
+    async def unmark_deleted(self, batch: str) -> None:
+        """Delete the mark of a deleted batch: no late object comes any more."""
+        await self._store.delete(self._deleted_mark(batch))
+
+    async def deleted_batches(self) -> dict[str, float]:
+        """Return when the batches that are marked as deleted were deleted, in seconds since 1970."""
+        folder = self._deleted_mark("")
+        return {key.removeprefix(folder): at for key, at in await self._store.list_aged(folder)}
+
     async def is_foreign(self, batch: str) -> bool:
-        """Return whether this id's keys hold objects that no batch wrote: they must not be overwritten."""
-        in_folder = await self._store.list(keys.batch_folder(batch), limit=1)
-        if not in_folder and not await self._exists(keys.summary(batch)):
+        """Return whether an id without a batch has objects that no batch wrote: they must not be overwritten."""
+        if not await self._has_strays(batch):
+            return False
+        if await self._exists(keys.summary(batch)):
+            return True
+        pages = self._store.pages(keys.batch_folder(batch))
+        return any([not keys.is_late(entry["Key"]) async for page in pages for entry in page])
+
+    async def has_late_objects(self, batch: str) -> bool:
+        """Return whether an id without a batch has objects that came in after the deletion of one."""
+        return await self._has_strays(batch) and bool(await self._late_objects(batch))
+
+    async def _has_strays(self, batch: str) -> bool:
+        if not await self._store.list(keys.batch_folder(batch), limit=1) and not await self._exists(
+            keys.summary(batch)
+        ):
             return False
         return not (await self._exists(keys.spec(batch)) or await self._exists(self._open_mark(batch)))
+
+    async def _late_objects(self, batch: str) -> list[str]:
+        return [key for key in await self._store.list(keys.batch_folder(batch)) if keys.is_late(key)]
+
+    async def erase_late(self, batch: str, still_ours: Check) -> None:
+        """Delete the objects that came in after the deletion of an earlier batch of this id."""
+        late = await self._late_objects(batch)
+        # With a specification they are those of a batch.
+        if late and not await self.exists(batch):
+            await self._store.delete_many(late, still_ours)
 
     async def exists(self, batch: str) -> bool:
         """Return whether there is a batch with this id."""
@@ -125,18 +162,25 @@ class BatchRecords:
         """Delete the objects and marks of a batch, and no other object under its id; then the id has no owner.
 
         The specification is deleted last, so that an interrupted deletion can be repeated. `still_ours` is called
-        before each request, and raises if the id no longer belongs to the caller. Of an id that another function owns,
-        only the marks of this function are deleted.
+        before each request, and raises if the id no longer belongs to the caller. Of an id without a batch only late
+        objects are deleted, and of one that another function owns only the marks of this function.
         """
         last: list[str] = []
         if await self._is_owned(batch):
             await self._store.abort_uploads(batch, still_ours)
             last = [keys.spec(batch), keys.owner(batch)]
-            there = [keys.summary(batch), *await self._store.list(keys.batch_folder(batch))]
-            own = [key for key in there if key not in last and keys.belongs_to(key, batch)]
-            await self._store.delete_many(own, still_ours)
+            await self._store.delete_many(await self._own_objects(batch), still_ours)
         await self._store.delete_many([self._open_mark(batch), self._ended_mark(batch)], still_ours)
         await self._store.delete_many(last, still_ours)
+
+    async def _own_objects(self, batch: str) -> list[str]:
+        """Return the objects of a batch but its specification; of an id without a batch, the late ones."""
+        spec = keys.spec(batch)
+        for proof in (spec, self._open_mark(batch), self._ended_mark(batch)):
+            if await self._exists(proof):
+                there = [keys.summary(batch), *await self._store.list(keys.batch_folder(batch))]
+                return [key for key in there if key != spec and keys.belongs_to(key, batch)]
+        return await self._late_objects(batch)
 
     async def _is_owned(self, batch: str) -> bool:
         """Make this function the owner of the id, unless another one is; returns whether it is."""
@@ -187,7 +231,7 @@ class BatchRecords:
         try:
             submission = await self.read(batch)
         except MissingObjectError:
-            return document
+            return None
         return None if epoch and submission.is_later(epoch) else document | {"epoch": epoch or submission.epoch}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
+from pipeline.concurrency import check_right
 from pipeline.errors import ConfigurationError
 from pipeline.metrics import Metrics
 from pipeline.settings.environment import Settings
@@ -59,6 +60,7 @@ async def open_clients(
     async with new(endpoint_url=settings.s3_endpoint) as client, new(endpoint_url=public_url) as public:
         events = client.meta.events
         events.register("before-sign.s3", renewal.signing)
+        events.register("before-send.s3", _check_right)
         events.register("response-received.s3", _name_throttling)
         events.register("needs-retry.s3", partial(_count, metrics))
         events.register("needs-retry.s3", renewal.answered)
@@ -104,6 +106,12 @@ class Renewal:
         self._version += 1
         log.info("S3 refused the credentials; the secret files hold others, which are used from now on")
         return True
+
+
+def _check_right(request: Any, **_: object) -> None:
+    """Send no request that changes the bucket, and repeat none, once the right to it may be lost."""
+    if request.method not in {"GET", "HEAD"}:
+        check_right()
 
 
 def _name_throttling(parsed_response: dict[str, Any] | None, **_: object) -> None:

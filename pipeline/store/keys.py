@@ -103,6 +103,12 @@ def ended_mark(function: str, batch: str) -> str:
 
 
 @_written_by("batch")
+def deleted_mark(function: str, batch: str) -> str:
+    """The mark of a deleted batch, for as long as late objects may come."""
+    return f"deleted/{function}/{batch}"
+
+
+@_written_by("batch")
 def owner(batch: str) -> str:
     """The name of the function that owns the id, since several may share the bucket."""
     return f"owners/{batch}"
@@ -252,6 +258,11 @@ def belongs_to(key: str, batch: str) -> bool:
     """Return whether a key is one that the pipeline writes for the batch, or in a folder that it alone writes to."""
     folders = tuple(kind.folder(batch) for kind in (part, result, segment))
     return is_under(key, batch) and (key.startswith(folders) or key_of(key) is not None)
+
+
+def is_late(key: str) -> bool:
+    """Return whether a key is one that late writers of a deleted batch use, and that no person would choose."""
+    return key_of(key) in {part, manifest, result, segment, status}
 
 
 def batch_folder(batch: str) -> str:

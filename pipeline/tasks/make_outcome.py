@@ -19,6 +19,8 @@ from pipeline.units import KIB
 
 SMALL_RESULT = KIB
 UPLOADS = 8
+# Most seconds after the calls of a task.
+STORING = 30.0
 
 log = logging.getLogger(__name__)
 

@@ -11,13 +11,14 @@ import msgspec
 from pipeline.answers.envelope import encode_answer, encode_duplicate
 from pipeline.answers.outcome import Outcome
 from pipeline.answers.reply import Reply
-from pipeline.concurrency import off_loop, task_group
+from pipeline.concurrency import off_loop, task_group, valid_for
 from pipeline.context import Context
 from pipeline.errors import ForbiddenError
 from pipeline.identity import Identity
+from pipeline.ledger.replies import Start
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.store.snapshot import Item
-from pipeline.tasks.make_outcome import make_outcome, store_large_results
+from pipeline.tasks.make_outcome import STORING, make_outcome, store_large_results
 from pipeline.tasks.model_call import ModelCall, TakeTurn, call_headers, call_model, chunk_body
 
 WRONG_SHAPE = 502
@@ -31,7 +32,7 @@ async def run_task(context: Context, identity: Identity, function: str, end: flo
 
     No item is called if the task is settled, or runs already: the answer is then marked as a duplicate's. It has no
     outcomes if the generation does not run any more. Raises ForbiddenError for another model function, and
-    UnavailableError.
+    UnavailableError, also when it takes much longer, since its batch may be deleted by then.
     """
     start = await context.ledger.start_task(identity, end - time.monotonic())
     if start.verdict in DUPLICATE:
@@ -39,6 +40,11 @@ async def run_task(context: Context, identity: Identity, function: str, end: flo
         return encode_duplicate()
     if start.verdict != "run":
         return encode_answer([])
+    async with valid_for(end - time.monotonic() + STORING):
+        return await _run(context, identity, function, end, start)
+
+
+async def _run(context: Context, identity: Identity, function: str, end: float, start: Start) -> bytes:
     spec = await context.records.get(identity.batch, identity.epoch)
     if spec.function != function:
         raise ForbiddenError("this invocation was signed for another model function")

@@ -6,20 +6,21 @@ from functools import partial
 
 from pipeline.answers.envelope import decode_envelope, encode_answer
 from pipeline.answers.reply import Reply
-from pipeline.concurrency import off_loop
+from pipeline.concurrency import off_loop, valid_for
 from pipeline.context import Context
 from pipeline.identity import Identity
 from pipeline.ledger.ledger import LONGEST_BACKOFF
 from pipeline.ledger.replies import GenerationRef, Settled
 from pipeline.store.errors import MissingObjectError
 from pipeline.store.segments import write_segment
-from pipeline.tasks.make_outcome import make_outcome, store_large_results
+from pipeline.tasks.make_outcome import STORING, make_outcome, store_large_results
 from pipeline.tasks.missing import note_missing
 from pipeline.tasks.model_call import ModelCall
 from pipeline.tasks.release import enqueue_reduce, release
 
 BUSY = frozenset({429, 503})
 LONGEST_TROUBLE_BACKOFF = 4.0
+WRITING_SEGMENT = 120.0
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +51,14 @@ async def settle(context: Context, identity: Identity, answer: bytes, seconds: f
 
 async def write_due_segment(context: Context, batch: str, generation: int, number: int) -> None:
     """Write a segment whose outcomes are in Redis; nothing happens if another replica has written it."""
-    epoch, answers = await context.ledger.read_segment(batch, generation, number)
-    if answers:
-        await write_segment(context.store, batch, generation, epoch, number, answers)
-        await context.ledger.segment_written(batch, generation, number, epoch)
-        context.metrics.segments.inc()
-        log.debug("segment written", extra={"batch": batch, "generation": generation, "segment": number})
+    # A replica that stalls for longer may write for a deleted batch.
+    async with valid_for(WRITING_SEGMENT):
+        epoch, answers = await context.ledger.read_segment(batch, generation, number)
+        if answers:
+            await write_segment(context.store, batch, generation, epoch, number, answers)
+            await context.ledger.segment_written(batch, generation, number, epoch)
+            context.metrics.segments.inc()
+            log.debug("segment written", extra={"batch": batch, "generation": generation, "segment": number})
 
 
 async def settle_direct(context: Context, identity: Identity, call: ModelCall) -> Settled:
@@ -63,12 +66,17 @@ async def settle_direct(context: Context, identity: Identity, call: ModelCall) -
 
     An item that the queue-worker has called more than once by itself runs in no further generation.
     """
-    (item,) = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
-    spec = await context.records.get(identity.batch, identity.epoch)
-    make = partial(make_outcome, identity.call_id(item.index), item, call)
-    outcome = await off_loop(len(call.reply.body), partial(make, retryable=None if call.attempts == 1 else False))
-    outcomes = await store_large_results(context.store, identity, [outcome], spec.inline_limit)
-    return await settle(context, identity, encode_answer(outcomes), call.duration or None)
+    async with valid_for(STORING):
+        (item,) = await context.snapshots.items(identity.batch, identity.epoch, identity.generation, identity.task)
+        spec = await context.records.get(identity.batch, identity.epoch)
+        make = partial(make_outcome, identity.call_id(item.index), item, call)
+        outcome = await off_loop(len(call.reply.body), partial(make, retryable=None if call.attempts == 1 else False))
+        outcomes = await store_large_results(context.store, identity, [outcome], spec.inline_limit)
+    settled = await settle(context, identity, encode_answer(outcomes), call.duration or None)
+    if settled.verdict == "unknown" and outcomes[0].ref and not await context.records.exists(identity.batch):
+        # The callback came after a deletion, however long after: the survey deletes the result.
+        await context.records.mark_deleted(identity.batch)
+    return settled
 
 
 async def fail(context: Context, identity: Identity, status: int, *, unreached: bool = False) -> str:

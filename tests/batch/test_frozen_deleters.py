@@ -1,6 +1,5 @@
 """A process that is frozen before it deletes objects, and wakes up in the next life of the id, deletes nothing."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
@@ -8,25 +7,15 @@ from aiohttp import web
 
 from pipeline.errors import UnavailableError
 from pipeline.store.bucket import Check, Store
+from tests.rigs.fixtures.event_loop import Freeze
 from tests.rigs.function.interrupted_close import before_close
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering
 from tests.rigs.s3.proxy import S3Proxy, drop
-
-LONGER_THAN_ANY_LEASE = 100.0
-Freeze = Callable[[], None]
 
 
 @pytest.fixture(autouse=True)
 def echo(pipeline: PipelineBench) -> None:
     pipeline.serve(answering(lambda text: (200, text)))
-
-
-@pytest.fixture
-def freeze(monkeypatch: pytest.MonkeyPatch) -> Freeze:
-    """Make the loop's clock jump, as it does for a process that was stopped meanwhile."""
-    clock, frozen_for = asyncio.BaseEventLoop.time, [0.0]
-    monkeypatch.setattr(asyncio.BaseEventLoop, "time", lambda loop: clock(loop) + sum(frozen_for))
-    return lambda: frozen_for.append(LONGER_THAN_ANY_LEASE)
 
 
 async def everything(pipeline: PipelineBench) -> list[str]:

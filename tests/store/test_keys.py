@@ -21,6 +21,7 @@ ELSEWHERE = {"sql/child.py": {"sql.parquet", "sql.csv", "sql.json"}}
 EXAMPLES = {
     keys.open_mark("pipeline", "b"): "open/pipeline/b",
     keys.ended_mark("pipeline", "b"): "ended/pipeline/b",
+    keys.deleted_mark("pipeline", "b"): "deleted/pipeline/b",
     keys.owner("b"): "owners/b",
     keys.trial("pipeline", "0f"): "doctor/pipeline/0f",
     keys.spec("b"): "b/spec.json",
