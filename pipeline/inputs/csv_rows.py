@@ -15,6 +15,7 @@ from pipeline.inputs.items import check_names
 from pipeline.inputs.limits import BLANK_LIMIT, LINE_LIMIT, MOST_COLUMNS, PIECE_CELLS
 from pipeline.inputs.sniff import check_kind
 from pipeline.spec.input_format import TITLES, Format
+from pipeline.store.columns import nameless
 from pipeline.units import MIB
 
 SEPARATORS: MappingProxyType[Format, bytes] = MappingProxyType({"csv": b",", "tsv": b"\t"})
@@ -84,11 +85,11 @@ def _next_frame(frames: Iterator[pl.DataFrame]) -> tuple[int, pl.DataFrame]:
 
 def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:
     """Drop the rows in which every cell is missing."""
-    blank = frame.to_series(0).is_null()
+    blank = nameless(frame.to_series(0)).is_null()
     for cells in frame.iter_columns():
         if not blank.any():
             return frame
-        blank = blank & cells.is_null()
+        blank = blank & nameless(cells).is_null()
     return frame.filter(~blank)
 
 

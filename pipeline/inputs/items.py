@@ -9,7 +9,7 @@ import polars as pl
 
 from pipeline.errors import BadRequestError
 from pipeline.inputs.limits import CELL_LIMIT
-from pipeline.store.columns import INDEX, ITEM, TASK
+from pipeline.store.columns import INDEX, ITEM, TASK, nameless
 from pipeline.store.text_formats import encodable_in_json
 from pipeline.units import MIB
 
@@ -72,7 +72,7 @@ def as_text(frame: pl.DataFrame, column: str, missing: str | None = None) -> pl.
 
 def as_json(frame: pl.DataFrame, column: str, json_columns: AbstractSet[str]) -> pl.Series:
     """Return the cells of a column as JSON text, null for a missing cell; those of `json_columns` are JSON already."""
-    cells = frame.get_column(column)
+    cells = nameless(frame.get_column(column))
     if column not in json_columns:
         objects = pl.DataFrame({"": encodable_in_json(cells)}).select(pl.struct("").struct.json_encode()).to_series()
         cells = objects.str.strip_prefix('{"":').str.strip_suffix("}")

@@ -38,6 +38,11 @@ OUTCOME_TYPES: dict[str, pl.DataType] = {
 }
 
 
+def nameless(cells: pl.Series) -> pl.Series:
+    """Return a column without its name: the methods of polars' columns take a name such as `^a$` for a pattern."""
+    return cells.rename("")
+
+
 def table_names(names: Sequence[str]) -> list[str]:
     """Return what the input's columns are called in the joined table."""
     named: dict[str, None] = {}

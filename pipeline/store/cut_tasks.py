@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from pipeline.store.columns import INDEX, TASK
+from pipeline.store.columns import INDEX, TASK, nameless
 from pipeline.units import MIB
 
 TASK_BYTES = 8 * MIB
@@ -114,6 +114,7 @@ def cell_sizes(column: pl.Series) -> pl.Series:
 
     What is nested takes what is in it together.
     """
+    column = nameless(column)
     fixed = pl.Series([FIXED_BYTES], dtype=pl.Int64).new_from_index(0, len(column))
     match column.dtype:
         case pl.String():

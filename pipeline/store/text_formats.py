@@ -12,6 +12,8 @@ from itertools import groupby
 import orjson
 import polars as pl
 
+from pipeline.store.columns import nameless
+
 NULL = "null"
 
 
@@ -50,7 +52,7 @@ def to_ndjson(frame: pl.DataFrame, raw: AbstractSet[str]) -> bytes:
 
 def _raw_member(series: pl.Series) -> list[pl.Expr]:
     """Return the name and the cells of a column that is JSON."""
-    return [pl.lit(f"{orjson.dumps(series.name).decode()}:"), pl.lit(series.fill_null(NULL))]
+    return [pl.lit(f"{orjson.dumps(series.name).decode()}:"), pl.lit(nameless(series).fill_null(NULL))]
 
 
 def _members(columns: Sequence[pl.Series]) -> pl.Series:
@@ -66,7 +68,7 @@ def _cells(series: pl.Series) -> pl.Series:
         return encodable_in_json(series)
     encoded = encodable_in_json(series).rename("").to_frame().to_struct().struct.json_encode()
     text = encoded.str.strip_prefix('{"":').str.strip_suffix("}")
-    return text.set(series.is_null(), None).rename(series.name)
+    return text.set(nameless(series).is_null(), None).rename(series.name)
 
 
 def encodable_in_json(series: pl.Series) -> pl.Series:
@@ -89,9 +91,11 @@ def _as_text(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
     if not _becomes_text(kind):
         return value
     if isinstance(kind, pl.Struct):
+        # By its number: a field's own name may be a pattern to polars.
+        numbered = value.struct.rename_fields(list(map(str, range(len(kind.fields)))))
         fields = [
-            _as_text(value.struct[place], part).alias(field.name)
-            for place, (field, part) in enumerate(zip(kind.fields, _parts(kind), strict=True))
+            _as_text(numbered.struct.field(str(number)), part).alias(field.name)
+            for number, (field, part) in enumerate(zip(kind.fields, _parts(kind), strict=True))
         ]
         return pl.when(value.is_not_null()).then(pl.struct(fields))
     if isinstance(kind, pl.Array):
