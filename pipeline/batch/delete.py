@@ -36,7 +36,7 @@ async def _delete(context: Context, batch: str, *, go_on: bool) -> Deletion:
         return deletion
 
     async def renew_lease() -> None:
-        if (await context.ledger.control.delete(batch, owner, go_on=True)).verdict != "leased":
+        if (await context.ledger.control.delete(batch, owner, renewal=True)).verdict != "leased":
             raise UnavailableError(f"the lease of the deletion of batch {batch!r} was lost")
 
     async with renew_every(DUTY_LEASE / 3, renew_lease):

@@ -109,7 +109,9 @@ async def fail(context: Context, new: NewBatch, reason: str) -> None:
 
 async def discard(context: Context, new: NewBatch) -> None:
     """Give up an opening whose error goes to its submitter: delete all of its objects, then free its id."""
-    if (await claim(context, new)).verdict == "claimed":
+    renewed = await claim(context, new, kind="renewed")
+    # Redis may have lost the claim, and with it what another opening could have taken over.
+    if (await claim(context, new) if renewed.verdict == "unknown" else renewed).verdict == "claimed":
         still_ours = partial(check_claim, context, new)
         # The specification first: its absence tells another submission that this batch will not run.
         await context.records.withdraw(new.name, still_ours)

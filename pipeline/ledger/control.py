@@ -29,10 +29,10 @@ class Control:
         """
         return Redriven(**await self._run("redrive", batch, duty_lease=DUTY_LEASE, ended=ended))
 
-    async def delete(self, batch: str, owner: str, *, go_on: bool = False) -> Deletion:
-        """Lease the deletion of an ended or forgotten batch, or renew the lease; `go_on` begins no deletion."""
+    async def delete(self, batch: str, owner: str, *, go_on: bool = False, renewal: bool = False) -> Deletion:
+        """Lease the deletion of an ended or forgotten batch; `go_on` begins none, and `renewal` takes none over."""
         times = {"delete_lease": DUTY_LEASE, "ttl": LEDGER_TTL}
-        return Deletion(**await self._run("delete", batch, owner=owner, go_on=go_on, **times))
+        return Deletion(**await self._run("delete", batch, owner=owner, go_on=go_on, renewal=renewal, **times))
 
     async def disown(self, batch: str, epoch: str) -> None:
         """Delete the ledger of an earlier batch of the same id: Redis came back from an old copy."""

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from pipeline.answers.envelope import Envelope
 from pipeline.identity import Identity
+from pipeline.ledger.ledger import ClaimKind
 from pipeline.ledger.replies import GenerationRef, Repairs
 from pipeline.ledger.states import ENDED
 from tests.model.checks import check_duties, check_view
@@ -40,6 +41,7 @@ class Caller(RuleBasedStateMachine):
         self.pending_writes: list[PendingWrite] = []
         self.prepared_reduces: list[PreparedReduce] = []
         self.openers: list[str] = []
+        self.deleters: list[str] = []
         self.frozen_sweeps: list[Repairs] = []
         self.names = 0
         self.sound = True
@@ -91,16 +93,12 @@ class Caller(RuleBasedStateMachine):
             assert after.fields["state"] == "running" or after.fields["state"] == "reducing"
         assert len(after.in_flight) <= max(window + WINDOW_EXCESS, len(before.in_flight))
 
-    def claim(self, owner: str, *, queued: bool = False, hand_on: bool = False, etag: str = "e") -> str:
+    def claim(self, owner: str, kind: ClaimKind = "new", *, hand_on: bool = False, etag: str = "e") -> str:
         made = submission(window=self.window, etag=etag, targets=self.targets, reduces=self.reduces)
-        claim = self.ask(
-            self.world.ledger.claim(
-                BATCH, owner, made, ahead=AHEAD, kind="queued" if queued else "new", hand_on=hand_on
-            )
-        )
+        claim = self.ask(self.world.ledger.claim(BATCH, owner, made, ahead=AHEAD, kind=kind, hand_on=hand_on))
         targets = (self.targets, self.reduces)
         verdict = self.reference.claim(
-            owner, made.digest, self.window, targets, ahead=AHEAD, queued=queued, hand_on=hand_on
+            owner, made.digest, self.window, targets, ahead=AHEAD, kind=kind, hand_on=hand_on
         )
         if self.batch.epoch == "?":
             assert claim.epoch not in {identity.epoch for identity in self.history}

@@ -82,7 +82,7 @@ class LedgerMachine(Scenarios):
         repairs = self.repair()
         if repairs.open:
             owner = self.name("opener")
-            if self.claim(owner, queued=True) == "claimed":
+            if self.claim(owner, "queued") == "claimed":
                 self.begin_first(owner, first_plan(3, 1, None, LONG, 0, 1), "taken")
         self.take_over(repairs, "taken")
         while self.queue:

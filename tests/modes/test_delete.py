@@ -198,10 +198,10 @@ async def test_deletion_renews_its_lease(pipeline: PipelineBench, monkeypatch: p
     many, renewed = pipeline.context.store.delete_many, asyncio.Event()
     take = pipeline.context.ledger.control.delete
 
-    async def taken(batch: str, owner: str, *, go_on: bool = False) -> Deletion:
-        if go_on:
+    async def taken(batch: str, owner: str, **options: bool) -> Deletion:
+        if options.get("renewal"):
             renewed.set()
-        return await take(batch, owner, go_on=go_on)
+        return await take(batch, owner, **options)
 
     async def slow(keys: Sequence[str], check: Check | None = None) -> None:
         await renewed.wait()

@@ -1,4 +1,4 @@
--- Claim a batch id for its opening, or renew the claim.
+-- Claim a batch id for its opening, or renew the claim: that takes none over.
 -- @arg owner           text
 -- @arg digest          text     of specification and input: the same submission has the same
 -- @arg claim_lease     us
@@ -36,7 +36,7 @@ elseif state == 'deleting' then
   return {'deleting', epoch}
 elseif current_digest ~= digest then
   return {'conflict', epoch}
-elseif state ~= 'opening' or
+elseif state ~= 'opening' or (kind == 'renewed' and current_owner ~= owner) or
   (is_leased(lease_until, claim_lease) and not (queued and handed == '1') and current_owner ~= owner) then
   return {'exists', epoch}
 end

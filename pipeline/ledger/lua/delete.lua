@@ -4,12 +4,14 @@
 -- @arg delete_lease  us
 -- @arg ttl           seconds  that the keys of the batch live on
 -- @arg go_on         flag  1: only go on with a deletion that has begun
+-- @arg renewal       flag  1: only renew the lease, which takes none over
 -- @reply verdict     text  leased | held (another deletes it) | open (it has not ended) | gone (no deletion has begun)
 -- @reply state       text  before, '' without a ledger
 local state, current_owner, lease_until = get('state', 'owner', 'lease_until')
 if state == 'deleting' then
-  if current_owner ~= owner and is_leased(lease_until, delete_lease) then return {'held', state} end
-elseif go_on == '1' then
+  local is_held = renewal == '1' or is_leased(lease_until, delete_lease)
+  if current_owner ~= owner and is_held then return {'held', state} end
+elseif go_on == '1' or renewal == '1' then
   return {'gone', state or ''}
 elseif state and not has_ended(state) then
   return {'open', state}

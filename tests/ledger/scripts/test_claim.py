@@ -133,3 +133,15 @@ async def test_claim_takes_the_last_tuned_rate(bench: Bench, asked: dict[str, st
     rated = msgspec.structs.replace(given, fields={**given.fields, "rate": 5})
     await bench.ledger.claim(bench.name, "opener", rated, requested=asked)
     assert (await bench.fields()).get("rate") == kept
+
+
+async def test_renewal_of_a_claim_takes_none_over(bench: Bench) -> None:
+    await bench.claim("stalled")
+    await bench.age(lease_until=-1)
+    assert await bench.claim("heir", queued=True) == "claimed"
+    await bench.age(lease_until=-1)
+    before = await bench.dump()
+    renewed = await bench.ledger.claim(bench.name, "stalled", submission(), kind="renewed")
+    assert renewed.verdict == "exists"
+    assert await bench.dump() == before
+    assert (await bench.ledger.claim(bench.name, "heir", submission(), kind="renewed")).verdict == "claimed"

@@ -86,3 +86,19 @@ async def test_delete_go_on_without_a_deletion_changes_nothing(bench: Bench, mak
     assert await bench.ledger.control.delete(bench.name, "reducer", go_on=True) == ("gone", state)
     assert await bench.ledger.control.forget(bench.name, "reducer") is False
     assert await bench.dump() == before
+
+
+async def test_renewal_of_a_deletion_takes_none_over(bench: Bench) -> None:
+    """The id may have been free since, and another batch's, which is being deleted now."""
+    control = bench.ledger.control
+    await control.delete(bench.name, "stalled")
+    await bench.age(lease_until=-1)
+    assert (await control.delete(bench.name, "heir", go_on=True)).verdict == "leased"
+    await bench.age(lease_until=-1)
+    before = await bench.dump()
+    assert (await control.delete(bench.name, "stalled", renewal=True)).verdict == "held"
+    assert not await control.forget(bench.name, "stalled")
+    assert await bench.dump() == before
+    assert (await control.delete(bench.name, "heir", renewal=True)).verdict == "leased"
+    assert await control.forget(bench.name, "heir")
+    assert (await control.delete(bench.name, "stalled", renewal=True)).verdict == "gone"

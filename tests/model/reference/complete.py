@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.identity import Identity
-from pipeline.ledger.ledger import MISSING_PATIENCE, OPENING_LEASE, REDUCE_LEASE
+from pipeline.ledger.ledger import MISSING_PATIENCE, OPENING_LEASE, REDUCE_LEASE, ClaimKind
 from pipeline.ledger.scripts import DUTY_LEASE
 from pipeline.ledger.states import ACTIVE, ENDED, ENDED_OR_DELETING, PAUSABLE
 from tests.model.reference.batch import Batch, Round
@@ -33,7 +33,7 @@ class Reference(SweepReference):
         targets: tuple[int, bool],
         *,
         ahead: float,
-        queued: bool,
+        kind: ClaimKind,
         hand_on: bool,
     ) -> str:
         """`targets`: how many targets are notified of the end, and whether the first one is a reduce."""
@@ -41,7 +41,7 @@ class Reference(SweepReference):
         if batch.state == "deleting":
             return "deleting"
         if not batch.state:
-            if queued:
+            if kind != "new":
                 return "unknown"
             old = batch
             batch = self.batch = Batch("opening", "?", digest=digest, window=window, ahead=ahead, notices=old.notices)
@@ -49,14 +49,19 @@ class Reference(SweepReference):
             batch.round.due = old.round.due
         elif batch.digest != digest:
             return "conflict"
-        elif batch.state != "opening" or (
-            batch.owner != owner and self.is_leased(batch.lease_until, OPENING_LEASE) and not (queued and batch.handed)
-        ):
+        elif batch.state != "opening" or (batch.owner != owner and not self._may_take_claim(kind)):
             return "exists"
-        batch.openings += queued
+        batch.openings += kind == "queued"
         batch.owner, batch.lease_until, batch.handed = owner, self.clock + OPENING_LEASE, hand_on
         batch.round.due["o"] = self.later(OPENING_LEASE)
         return "claimed"
+
+    def _may_take_claim(self, kind: ClaimKind) -> bool:
+        """Whether another opening may take over the claim."""
+        if kind == "renewed":
+            return False
+        is_leased = self.is_leased(self.batch.lease_until, OPENING_LEASE)
+        return not is_leased or (kind == "queued" and self.batch.handed)
 
     def abandon(self, owner: str, reason: str) -> bool:
         batch = self.batch
@@ -198,12 +203,12 @@ class Reference(SweepReference):
         batch.round.due["r"] = self.later(DUTY_LEASE)
         return state, batch.generation, "redriven"
 
-    def delete(self, owner: str, *, go_on: bool) -> tuple[str, str]:
+    def delete(self, owner: str, *, go_on: bool, renewal: bool) -> tuple[str, str]:
         batch, state = self.batch, self.batch.state
         if state == "deleting":
-            if batch.owner != owner and self.is_leased(batch.lease_until, DUTY_LEASE):
+            if batch.owner != owner and (renewal or self.is_leased(batch.lease_until, DUTY_LEASE)):
                 return "held", state
-        elif go_on:
+        elif go_on or renewal:
             return "gone", state
         elif state and state not in ENDED:
             return "open", state

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from pipeline.ledger.arguments import NewGeneration
+from pipeline.ledger.ledger import ClaimKind
 from pipeline.ledger.states import SETTLING
 from pipeline.units import microseconds
 from tests.model.caller import Caller
@@ -22,6 +23,7 @@ SLOW, FAST = 0.1, 10_000.0
 RATES = st.sampled_from([SLOW, FAST])
 SHORT, LONG = 500.0, 1_000_000.0
 PICK = st.integers(0, 999)
+KINDS_OF_CLAIM: st.SearchStrategy[ClaimKind] = st.sampled_from(["new", "queued", "renewed"])
 
 
 def first_plan(tasks: int, chunk: int, tolerated: int | None, deadline: float, delay: float, attempts: int) -> Plan:
@@ -82,13 +84,13 @@ class Opening(Caller):
         self.claim(owner)
         self.begin_first(owner, self.plan, "taken")
 
-    @rule(new=st.booleans(), pick=PICK, queued=st.booleans(), hand_on=st.booleans(), other=st.booleans())
-    def claim_by_anyone(self, new: bool, pick: int, queued: bool, hand_on: bool, other: bool) -> None:  # noqa: FBT001
+    @rule(new=st.booleans(), pick=PICK, kind=KINDS_OF_CLAIM, hand_on=st.booleans(), other=st.booleans())
+    def claim_by_anyone(self, new: bool, pick: int, kind: ClaimKind, hand_on: bool, other: bool) -> None:  # noqa: FBT001
         if new or not self.openers:
             self.openers.append(self.name("opener"))
         owner = self.openers[pick % len(self.openers)]
         etag = "another" if other and self.batch.state else "e"
-        self.claim(owner, queued=queued, hand_on=hand_on, etag=etag)
+        self.claim(owner, kind, hand_on=hand_on, etag=etag)
 
     @precondition(lambda self: self.openers)
     @rule(pick=PICK, plan=PLANS, fate=FATES)
@@ -137,7 +139,7 @@ class Opening(Caller):
         self.claim(self.name("sweep"), hand_on=True)
         if not stop:
             owner = self.name("rebuilder")
-            if self.claim(owner, queued=True) == "claimed":
+            if self.claim(owner, "queued") == "claimed":
                 self.rebuild(owner)
 
     def rebuild(self, owner: str) -> None:

@@ -54,7 +54,7 @@ class Running(Reducing):
         elif state == "opening":
             self.pass_time(OPENING_LEASE)
             owner = self.name("opener")
-            self.claim(owner, queued=True)
+            self.claim(owner, "queued")
             self.open_as(owner, "taken")
         elif state == "reducing":
             self.pass_time(REDUCE_LEASE)
@@ -68,9 +68,18 @@ class Running(Reducing):
         return True
 
     def delete_batch(self, *, go_on: bool = False) -> None:
-        owner = self.name("deleter")
-        found = tuple(self.ask(self.world.control.delete(BATCH, owner, go_on=go_on)))
-        self.compare(found, self.reference.delete(owner, go_on=go_on), idle=found[0] != "leased")
+        self.deleters.append(self.name("deleter"))
+        self._lease_deletion(self.deleters[-1], go_on=go_on, renewal=False)
+
+    @precondition(lambda self: self.deleters)
+    @rule(pick=PICK)
+    def wake_deleter(self, pick: int) -> None:
+        self._lease_deletion(self.deleters[pick % len(self.deleters)], go_on=False, renewal=True)
+
+    def _lease_deletion(self, owner: str, *, go_on: bool, renewal: bool) -> None:
+        found = tuple(self.ask(self.world.control.delete(BATCH, owner, go_on=go_on, renewal=renewal)))
+        expected = self.reference.delete(owner, go_on=go_on, renewal=renewal)
+        self.compare(found, expected, idle=found[0] != "leased")
 
     def redrive_batch(self, ended: str = "") -> None:
         """`ended`: only the end at this time is meant."""
