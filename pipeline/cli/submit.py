@@ -54,6 +54,7 @@ _OPTIONS: dict[str, tuple[Any, str | None]] = {
     "inline_limit": (int, "BYTES"),
     "content_type": (str, "TYPE"),
     "outputs": (list[str], "FORMAT"),
+    "csv_safe": (bool, None),
     "sql": (str, "QUERY"),
     "headers": (list[str], "'NAME: VALUE'"),
     "reduce": (str, "NAME"),

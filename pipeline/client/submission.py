@@ -47,6 +47,7 @@ class SpecFields(TypedDict, total=False):
     inline_limit: int
     content_type: str
     outputs: list[Literal["parquet", "csv", "ndjson"]]
+    csv_safe: bool
     sql: str
     headers: dict[str, str]
     reduce: str

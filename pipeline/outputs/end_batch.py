@@ -131,9 +131,11 @@ async def _write_tables(job: ReduceJob, settled: SettledBatch, rows: BatchRows) 
     manifests = [rows.manifest, *await asyncio.gather(*later)]
     spec, answer = settled.submission.spec, _skipped_query(settled)
     async with joined_table(rows) as table:
-        written = await write_tables(table, job.new_writer, spec.outputs, failures_as_json=settled.is_json)
+        written = await write_tables(
+            table, job.new_writer, spec.outputs, failures_as_json=settled.is_json, csv_safe=spec.csv_safe
+        )
         if spec.sql is not None and settled.attempt <= SQL_ATTEMPTS:
-            answer, objects = await write_answer(job.context, spec.sql, table, job.new_writer)
+            answer, objects = await write_answer(job.context, spec.sql, table, job.new_writer, csv_safe=spec.csv_safe)
             written += objects
         report = make_report(job.batch, settled.state, settled.submission, manifests, table.tally)
     async with job.new_writer(REPORT) as writer:

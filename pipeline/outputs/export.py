@@ -23,16 +23,22 @@ NewWriter = Callable[[str], Writer]
 
 
 async def write_tables(
-    table: JoinedTable, new_writer: NewWriter, formats: Sequence[str], *, failures_as_json: bool = False
+    table: JoinedTable,
+    new_writer: NewWriter,
+    formats: Sequence[str],
+    *,
+    failures_as_json: bool = False,
+    csv_safe: bool = False,
 ) -> list[ObjectInfo]:
     """Write the table in these formats, and the input's own columns of the rows that failed or never ran.
 
-    Those rows are written as CSV, and once more with their types, as lines of JSON or as Parquet. `new_writer` makes
-    the writer of an object by its name. Returns the objects. Raises as the store, and TableError.
+    Those rows are written as CSV, and once more with their types, as lines of JSON or as Parquet. With `csv_safe` the
+    table as CSV has no formulas of a spreadsheet. `new_writer` makes the writer of an object by its name. Returns the
+    objects. Raises as the store, and TableError.
     """
     folder = table.folder / "failures"
     await in_thread(folder.mkdir)
-    export = _Export(table, new_writer, formats, failures_as_json, Pieces(folder))
+    export = _Export(table, new_writer, formats, failures_as_json, csv_safe, Pieces(folder))
     async with task_group() as group:
         texts = group.create_task(_write_texts(export))
         whole = (table.pieces, len(table.schema))
@@ -48,6 +54,7 @@ class _Export:
     new_writer: NewWriter
     formats: Sequence[str]
     failures_as_json: bool
+    csv_safe: bool
     failures: Pieces
 
     def texts(self, number: int) -> dict[str, bytes]:
@@ -61,7 +68,7 @@ class _Export:
         elif failures.height:
             self.failures.add(failures)
         if "csv" in self.formats:
-            texts[RESULTS_CSV] = to_csv(rows, header=not number)
+            texts[RESULTS_CSV] = to_csv(rows, header=not number, safe=self.csv_safe)
         if "ndjson" in self.formats:
             texts[RESULTS_NDJSON] = to_ndjson(rows, self.table.json_cells)
         return texts

@@ -20,7 +20,7 @@ SHOWN_BYTES = 16 * KIB
 
 
 async def write_answer(
-    context: Context, sql: str, table: JoinedTable, new_writer: NewWriter
+    context: Context, sql: str, table: JoinedTable, new_writer: NewWriter, *, csv_safe: bool = False
 ) -> tuple[Answer, list[ObjectInfo]]:
     """Run a query over the table and write its answer to S3; an error of the query is in the answer.
 
@@ -29,16 +29,16 @@ async def write_answer(
     folder = table.folder / "sql"
     try:
         await in_thread(folder.mkdir)
-        answer = await _run(context, sql, table, folder)
+        answer = await _run(context, sql, table, folder, csv_safe=csv_safe)
         names = OUTPUTS if answer.error is None else ()
         return answer, [await upload(folder / name, new_writer) for name in names]
     except TableError as error:
         return Answer(error=str(error)), []
 
 
-async def _run(context: Context, sql: str, table: JoinedTable, folder: Path) -> Answer:
+async def _run(context: Context, sql: str, table: JoinedTable, folder: Path, *, csv_safe: bool) -> Answer:
     try:
-        return await context.queries.run(sql, table.pieces.paths, folder)
+        return await context.queries.run(sql, table.pieces.paths, folder, csv_safe=csv_safe)
     except UnavailableError as error:
         return Answer(error=str(error))
 

@@ -104,6 +104,8 @@ class BatchSpec(BaseModel):
     """Content-Type of a call; by default text/plain, or application/json where items are JSON."""
     outputs: Annotated[tuple[OutputFormat, ...], BeforeValidator(output_formats)] = FORMATS
     """Formats of the joined table, each at most once: parquet, csv, ndjson."""
+    csv_safe: bool = False
+    """Write `'` before each cell of a CSV output that a spreadsheet would run as a formula."""
     sql: Annotated[str, Field(min_length=1, max_length=SQL_LIMIT)] | None = None
     """A SELECT over the table `results`, answered when the batch ends."""
     headers: Annotated[dict[str, str], AfterValidator(checked_headers)] = Field(default_factory=dict)

@@ -21,7 +21,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     To check it, `empty` is its table as a Parquet file without rows, b"" for a table that is not known yet, and
     `durations` are the units of the columns that are durations. To run it, `pieces` are the Parquet files of its table,
-    and the answer goes into `folder`.
+    and the answer goes into `folder`, with `csv_safe` without formulas of a spreadsheet in its CSV.
     """
 
     sql: str
@@ -30,6 +30,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     durations: dict[str, str] = {}
     pieces: list[str] = []
     folder: str = ""
+    csv_safe: bool = False
 
 
 def check_query(order: Order) -> None:

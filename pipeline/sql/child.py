@@ -46,7 +46,7 @@ def run_query(order: Order) -> Answer:
         if rows > MOST_ROWS:
             return Answer(error=f"the answer has more than {MOST_ROWS} rows: expected LIMIT, or GROUP BY")
         table = pl.scan_parquet(paths[0], glob=False)
-        _write_texts(table, rows, *paths[1:])
+        _write_texts(table, rows, *paths[1:], csv_safe=order.csv_safe)
         names = table.collect_schema().names()[:FIRST_COLUMNS]
         lines = to_ndjson(table.head(FIRST_ROWS).select(pl.nth(range(len(names)))).collect(), frozenset())
         if order.limits.file_bytes and sum(path.stat().st_size for path in paths) > order.limits.file_bytes:
@@ -60,12 +60,12 @@ def durations(schema: Mapping[str, pl.DataType]) -> dict[str, str]:
     return {name: kind.time_unit for name, kind in schema.items() if isinstance(kind, pl.Duration)}
 
 
-def _write_texts(table: pl.LazyFrame, rows: int, csv: Path, array: Path) -> None:
+def _write_texts(table: pl.LazyFrame, rows: int, csv: Path, array: Path, *, csv_safe: bool) -> None:
     """Write a table as CSV, and as one JSON array of objects, some rows at a time."""
     with csv.open("wb") as cells, array.open("wb") as objects:
         for start in range(0, max(1, rows), GROUP_ROWS):
             frame = table.slice(start, GROUP_ROWS).collect()
-            cells.write(to_csv(frame, header=not start))
+            cells.write(to_csv(frame, header=not start, safe=csv_safe))
             lines = to_ndjson(frame, frozenset()).rstrip(b"\n").replace(b"\n", b",\n")
             objects.write((b",\n" if start else b"[\n" if lines else b"[") + lines)
         objects.write(b"\n]\n" if rows else b"]\n")

@@ -51,12 +51,15 @@ class Queries:
             columns = f"the columns of results are: {names}; any other name is a field of the results"
             raise BadRequestError(f"sql: {error}", [columns] if names else []) from error
 
-    async def run(self, sql: str, pieces: Sequence[Path], folder: Path) -> Answer:
+    async def run(self, sql: str, pieces: Sequence[Path], folder: Path, *, csv_safe: bool = False) -> Answer:
         """Run the query over Parquet files and write OUTPUTS to a folder; an error of the query is in the answer.
+
+        With `csv_safe` the CSV has no formulas of a spreadsheet.
 
         Raises UnavailableError when no process can be started.
         """
-        order = Order(sql=sql, limits=self._run, pieces=[str(piece) for piece in pieces], folder=str(folder))
+        paths = [str(piece) for piece in pieces]
+        order = Order(sql=sql, limits=self._run, pieces=paths, folder=str(folder), csv_safe=csv_safe)
         if waits := self._running.locked():
             log.info("the query waits: %d others run in this replica", AT_ONCE)
         try:

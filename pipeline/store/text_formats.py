@@ -15,12 +15,21 @@ import polars as pl
 from pipeline.store.columns import nameless
 
 NULL = "null"
+_NO_FORMULAS = pl.col(pl.String).str.replace(r"^([=+\-@\t\r])", "'${1}")
 
 
-def to_csv(frame: pl.DataFrame, *, header: bool) -> bytes:
-    """Write a frame as CSV."""
+def to_csv(frame: pl.DataFrame, *, header: bool, safe: bool = False) -> bytes:
+    """Write a frame as CSV; a `safe` one has no cell that a spreadsheet takes for a formula."""
+    cells = {series.name: _cells(series) for series in frame.get_columns()}
+    if not safe:
+        return _csv(pl.DataFrame(cells), header=header)
+    names = {str(number): pl.Series([name]) for number, name in enumerate(cells)}
+    lines = [_csv(pl.DataFrame(rows).with_columns(_NO_FORMULAS), header=False) for rows in (names, cells)]
+    return b"".join(lines if header else lines[1:])
+
+
+def _csv(cells: pl.DataFrame, *, header: bool) -> bytes:
     buffer = io.BytesIO()
-    cells = pl.DataFrame({series.name: _cells(series) for series in frame.get_columns()})
     cells.write_csv(buffer, include_header=header)
     return buffer.getvalue()
 

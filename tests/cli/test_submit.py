@@ -34,6 +34,7 @@ EVERY_FIELD: dict[str, tuple[list[str], Any]] = {
     "inline_limit": (["--inline-limit", "0"], 0),
     "content_type": (["--content-type", "text/html"], "text/html"),
     "outputs": (["--output", "csv", "--output", "parquet"], ["csv", "parquet"]),
+    "csv_safe": (["--csv-safe"], True),
     "sql": (["--sql", "SELECT 1"], "SELECT 1"),
     "headers": (["--header", "X-A: 1", "--header", "X-B:x: y"], {"X-A": "1", "X-B": "x: y"}),
     "reduce": (["--reduce", "fold"], "fold"),

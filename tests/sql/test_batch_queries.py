@@ -237,3 +237,19 @@ async def test_column_names_special_to_polars_are_accepted(pipeline: PipelineBen
     """Pandas writes its index as a column without a name."""
     answer = await answered(pipeline, text, ",url\n0,a\n1,b\n")
     assert (answer["error"], answer["rows"] > 0) == (None, True)
+
+
+@pytest.mark.parametrize(("csv_safe", "prefix"), [("false", ""), ("true", "'")])
+async def test_csv_outputs_have_formulas_unless_they_are_safe(
+    pipeline: PipelineBench, csv_safe: str, prefix: str
+) -> None:
+    pipeline.serve(answering(lambda text: (422 if text == "no" else 200, text)))
+    await answered(pipeline, "SELECT id FROM results ORDER BY url", "id,url\n=1,espresso\n-2,no\n", csv_safe=csv_safe)
+
+    async def lines(name: str) -> list[str]:
+        return (await pipeline.context.store.get(f"{pipeline.batch}/{name}")).decode().splitlines()
+
+    assert [line.partition(",")[0] for line in await lines("results.csv")] == ["id", f"{prefix}=1", f"{prefix}-2"]
+    assert await lines("sql.csv") == ["id", f"{prefix}=1", f"{prefix}-2"]
+    assert await lines("failures.csv") == ["id,url", "-2,no"]
+    assert json.loads("".join(await lines("sql.json"))) == [{"id": "=1"}, {"id": "-2"}]

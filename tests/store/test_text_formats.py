@@ -163,3 +163,23 @@ def test_row_without_cells_is_not_a_blank_line(first: pl.DataType) -> None:
     frame = pl.DataFrame({"a": [None, None], "b": [None, "x"]}, schema={"a": first, "b": pl.String()})
     assert to_lines_again(frame, header=True) == b'a,b\n"",\n,x\n'
     assert to_lines_again(frame.select("a"), header=False) == b'""\n""\n'
+
+
+FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=\n1")
+
+
+def test_safe_csv_has_no_formulas() -> None:
+    harmless = ["a=1", "", None, " =1", "1-1", "'=1", "ä"]
+    frame = pl.DataFrame({"=a": [*FORMULAS], "": harmless, "^a$": [-1, 0, 1, None, 2, 3, 4]})
+    head, *rows = csv.reader(io.StringIO(to_csv(frame, header=True, safe=True).decode(), newline=""))
+    assert head == ["'=a", "", "^a$"]
+    assert [row[0] for row in rows] == [f"'{text}" for text in FORMULAS]
+    assert [row[1] for row in rows] == [text or "" for text in harmless]
+    assert [row[2] for row in rows] == ["-1", "0", "1", "", "2", "3", "4"]
+    assert to_csv(frame, header=False, safe=True).decode().startswith("'=1+1,a=1,-1\n'+1,\"\",0\n")
+
+
+def test_safe_csv_of_harmless_cells_is_the_faithful_one() -> None:
+    frame = pl.DataFrame({"a": TEXTS, "b": [[number] for number in range(len(TEXTS))]})
+    for header in (True, False):
+        assert to_csv(frame, header=header, safe=True) == to_csv(frame, header=header)
