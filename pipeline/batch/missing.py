@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+from pipeline.batch.delete import drop_stale_ledger
 from pipeline.context import Context
 from pipeline.ledger.replies import State
 from pipeline.store import keys
@@ -16,7 +17,12 @@ log = logging.getLogger(__name__)
 
 
 async def look_for_missing(context: Context, batch: str, noted: str) -> None:
-    """Look once more for objects that were missing: the batch fails without them. Raises UnavailableError."""
+    """Look once more for objects that were missing: the batch fails without them, unless it was deleted.
+
+    Raises UnavailableError.
+    """
+    if await drop_stale_ledger(context, batch):
+        return
     gone = [key for key in noted.split() if not await context.store.list(key, limit=1)]
     state = await context.ledger.state(batch)
     if state is None:

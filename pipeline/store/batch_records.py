@@ -231,7 +231,9 @@ class BatchRecords:
         try:
             submission = await self.read(batch)
         except MissingObjectError:
-            return None
+            # Written late, after the batch was deleted, unless the batch has lost its specification alone.
+            has_rows = await self._exists(keys.manifest(batch, 0))
+            return document | {"epoch": epoch or "0"} if has_rows else None
         return None if epoch and submission.is_later(epoch) else document | {"epoch": epoch or submission.epoch}
 
 

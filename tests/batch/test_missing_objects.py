@@ -8,10 +8,11 @@ from pipeline.errors import ConflictError, PipelineError, UnavailableError
 from pipeline.ledger import ledger as ledger_module
 from pipeline.ledger.ledger import MISSING_PATIENCE
 from pipeline.ledger.states import ENDED
+from pipeline.store.errors import MissingObjectError
 from pipeline.units import MICROSECONDS
 from tests.rigs.function.pipeline_bench import PipelineBench, answering
 from tests.rigs.openfaas.receivers import notified
-from tests.rigs.redis.lost_redis import lose_redis, urls
+from tests.rigs.redis.lost_redis import come_back, go_on, lose_redis, redis_snapshot, urls
 
 
 @pytest.fixture(autouse=True)
@@ -188,6 +189,8 @@ async def test_lost_specification_of_a_batch_that_redis_has_lost_too(pipeline: P
     reason = f"the object {key!r} is gone from the bucket, and Redis has lost the batch"
     assert (status["state"], status["reason"], status["items"]) == ("failed", reason, 4)
     assert pipeline.mark not in await pipeline.objects()
+    assert (await pipeline.handle("delete", {"batch": pipeline.batch})).status == 200
+    assert await pipeline.objects() == []
 
 
 async def test_lost_mark_is_written_again_before_redis_is_lost_too(pipeline: PipelineBench) -> None:
@@ -199,3 +202,18 @@ async def test_lost_mark_is_written_again_before_redis_is_lost_too(pipeline: Pip
     await pipeline.redis.delete(f"{pipeline.name}:epoch")
     await pipeline.sweep()
     assert await pipeline.context.store.get(pipeline.mark) == mark
+
+
+async def test_deleted_batch_that_redis_still_holds_stays_deleted(pipeline: PipelineBench) -> None:
+    await pipeline.submit_rows("a")
+    (message,) = pipeline.queue
+    older = await redis_snapshot(pipeline)
+    await go_on(pipeline)
+    assert (await pipeline.handle("delete", {"batch": pipeline.batch})).status == 200
+    await come_back(pipeline, older)
+    await pipeline.context.ledger.index.end_survey()
+    with pytest.raises(MissingObjectError):
+        await pipeline.deliver(message)
+    await pipeline.bench().age_duty("m")
+    await pipeline.sweep()
+    assert (await pipeline.bench().fields(), await pipeline.objects()) == ({}, [])
