@@ -79,7 +79,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
     """Read the secrets and open the clients; raises ConfigurationError when a secret is missing or wrong."""
     path = settings.secret_mount_path
     secrets = read_secrets(path)
-    access = Access(secrets.tokens, lambda: _reread_secrets(path).tokens)
+    access = Access(secrets.tokens, lambda: _reread_secrets(path).tokens, settings.allows_host)
     signer = Signer(secrets.keys, lambda: _reread_secrets(path).keys)
     webhook_signer = WebhookSigner(secrets.webhook_keys, lambda: _reread_webhook_keys(path))
     metrics, prefix = Metrics(), settings.function_name

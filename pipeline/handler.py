@@ -79,11 +79,12 @@ def admit(event: Event, context: Context) -> Admission:
 
     Raises BadRequestError with the list of modes if it has none, ForbiddenError for a wrong signature of a mode that is
     Signed, and UnauthorizedError for a missing token of any other, if the function has tokens. The page's shell needs
-    none, since it holds no data.
+    none, since it holds no data. Without tokens, ForbiddenError for a browser under another host.
     """
     _check_once(event)
     name = resolve_mode(event)
     if name == PAGE:
+        context.access.check_host(event)
         return Admission(page)
     mode = MODES[name]
     if isinstance(mode, Signed):

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from yarl import URL
 
 from pipeline.errors import ConfigurationError
+from pipeline.settings.host import host_name, is_local
 from pipeline.settings.redis_url import parse_redis_url
 from pipeline.settings.watchdog import Watchdog, read_watchdog
 from pipeline.settings.web_url import is_under, web_url
@@ -18,6 +19,7 @@ from pipeline.settings.web_url import is_under, web_url
 FUNCTION_NAME = r"^[a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?$"
 # A pattern for names of functions or buckets.
 PATTERN = re.compile(r"[-a-z0-9.*?\[\]!]{1,128}")
+_PATTERN_OF = {"allowed_buckets": "bucket", "allowed_hosts": "host"}
 STATUS_CODE = re.compile(r"[1-5][0-9][0-9]")
 
 
@@ -49,7 +51,7 @@ def _patterns(value: str, info: ValidationInfo) -> str:
     patterns = [pattern.strip() for pattern in value.split(",")]
     wrong = [pattern for pattern in patterns if not PATTERN.fullmatch(pattern)]
     if wrong:
-        named = "bucket" if info.field_name == "allowed_buckets" else "function"
+        named = _PATTERN_OF.get(str(info.field_name), "function")
         raise ValueError(f"{wrong[0]!r} is not the name of a {named}, with or without *, ? and [...]")
     return ", ".join(patterns)
 
@@ -76,7 +78,7 @@ def _allowed(value: str, info: ValidationInfo) -> str:
 
 
 def _matches(name: str, patterns: str) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns.split(", "))
+    return any(fnmatchcase(name, pattern) for pattern in patterns.split(", ") if pattern)
 
 
 class Settings(BaseModel):
@@ -97,6 +99,8 @@ class Settings(BaseModel):
     """Functions that a batch may call, as patterns with commas between."""
     allowed_urls: Annotated[str, AfterValidator(_prefixes)] | None = None
     """URLs that a batch may notify, as prefixes with commas between."""
+    allowed_hosts: Annotated[str, AfterValidator(_patterns)] | None = None
+    """Further hosts under which a browser may use the function, as patterns with commas between."""
     model_function: Annotated[str, Field(pattern=FUNCTION_NAME), AfterValidator(_allowed)] | None = None
     """Model function of a batch that names none."""
     redis_url: Annotated[str, AfterValidator(_redis_url)] = "redis://redis-master.redis.svc.cluster.local:6379"
@@ -163,6 +167,12 @@ class Settings(BaseModel):
     def allows_bucket(self, bucket: str) -> bool:
         """Return whether a batch may read its input from this bucket; the function's own is always allowed."""
         return bucket == self.s3_bucket or _matches(bucket, self.allowed_buckets or "")
+
+    def allows_host(self, host: str) -> bool:
+        """Return whether a browser may use the function under this host: no name that may be another's."""
+        name = host_name(host)
+        own = urlsplit(self.public_url or self.gateway_url).hostname
+        return is_local(name) or name == own or _matches(name, self.allowed_hosts or "")
 
     def is_retried(self, status: int) -> bool:
         """Return whether the queue-worker repeats a call that is answered with this status."""

@@ -149,3 +149,55 @@ async def test_new_mode_needs_a_token_unless_signed(monkeypatch: pytest.MonkeyPa
 async def test_request_without_a_mode_needs_a_token(given: Event) -> None:
     with pytest.raises(UnauthorizedError):
         await handle(given, CLOSED)
+
+
+def is_ours(host: str) -> bool:
+    return host.strip() == "ours.example.org"
+
+
+OPEN = Access(allows_host=is_ours)
+FOREIGN: dict[str, list[tuple[str, str]]] = {
+    "Host": [("Host", "evil.com"), ("Origin", "http://evil.com")],
+    "fetch": [("Host", "evil.com"), ("Sec-Fetch-Site", "same-origin")],
+    "X-Forwarded-Host": [("Host", "ours.example.org"), ("X-Forwarded-Host", "evil.com"), ("Origin", "null")],
+    "one of two": [("X-Forwarded-Host", "ours.example.org, evil.com"), ("Origin", "null")],
+    "the second header": [("X-Forwarded-Host", "ours.example.org"), ("x-forwarded-host", "evil.com"), ("Origin", "")],
+    "none": [("Origin", "http://evil.com")],
+}
+OURS: dict[str, list[tuple[str, str]]] = {
+    "a program": [("Host", "evil.com")],
+    "a program behind the gateway": [("Host", "evil.com"), ("X-Forwarded-Host", "evil.com")],
+    "Host": [("Host", "ours.example.org"), ("Origin", "http://elsewhere")],
+    "X-Forwarded-Host": [("Host", "pod"), ("X-Forwarded-Host", "ours.example.org"), ("Sec-Fetch-Site", "none")],
+}
+
+
+@pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize("more", [{"X-Mode": "status"}, {"Accept": "text/html"}], ids=["a mode", "the page"])
+async def test_browser_under_a_foreign_host_is_refused(headers: list[tuple[str, str]], more: dict[str, str]) -> None:
+    with pytest.raises(ForbiddenError, match=r"^the host '.*' is not this function's: expected that of public_url"):
+        await handle(Event(b"", CIMultiDict([*headers, *more.items()]), "GET", {}, "/"), Closed(OPEN).typed)
+
+
+@pytest.mark.parametrize("headers", OURS.values(), ids=OURS)
+def test_program_and_browser_under_a_host_of_the_function_are_accepted(headers: list[tuple[str, str]]) -> None:
+    OPEN.check(Event(b"", CIMultiDict(headers), "GET", {}, "/"))
+
+
+@pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN)
+def test_host_does_not_matter_with_a_token(headers: list[tuple[str, str]]) -> None:
+    access = Access((TOKEN,), allows_host=is_ours)
+    access.check(Event(b"", CIMultiDict([*headers, ("Authorization", BEARER)]), "GET", {}, "/"))
+    with pytest.raises(UnauthorizedError):
+        access.check(Event(b"", CIMultiDict(headers), "GET", {}, "/"))
+
+
+async def test_host_of_a_signed_request_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(*_: Any) -> Response:
+        return Response(200, b"in")
+
+    signer = Signer((TOKEN,))
+    monkeypatch.setattr(handler, "MODES", {"collect": Signed(answer, "callback")})
+    query = dict(parse_qsl(signer.query("callback", Identity("batch", 0))))
+    given = Event(b"", CIMultiDict(FOREIGN["Host"]), "POST", query, "/collect")
+    assert (await handle(given, Closed(OPEN, signer).typed)).body == b"in"

@@ -35,6 +35,8 @@ BAD_VALUES = (
     ("allowed_urls", "https://hooks.example.org/?a=b"),
     ("allowed_urls", "https://*.example.org"),
     ("allowed_urls", "https://hooks.example.org/a/../b"),
+    ("allowed_hosts", "example.org:8080"),
+    ("allowed_hosts", "https://example.org"),
     ("allowed_buckets", "Rows"),
     ("allowed_buckets", "rows,"),
     ("allowed_buckets", "rows/data"),
@@ -209,8 +211,41 @@ def test_bucket_is_allowed_by_a_pattern(patterns: str, bucket: str, *, allowed: 
     assert read_settings(MINIMAL | {"allowed_buckets": patterns}).allows_bucket(bucket) == allowed
 
 
+HOSTS = {"public_url": "https://faas.example.org:8443", "allowed_hosts": "*.lan, pipeline"}
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        *[(host, True) for host in ("faas.example.org", "FAAS.example.org.", "faas.example.org:8443", "a.lan:80")],
+        *[
+            (host, True)
+            for host in ("pipeline", " localhost:8080", "127.0.0.1:5000", "10.1.2.3", "[::1]:80", "[fe80::1]")
+        ],
+        *[
+            (host, False)
+            for host in ("", "evil.com", "example.org", "faas.example.org.evil.com", "lan", "127.0.0.1.evil.com")
+        ],
+        *[
+            (host, False)
+            for host in ("localhost.evil.com", "a@localhost", "evil.com/@localhost", "localhost:x", "[a", "2130706433")
+        ],
+        *[(host, False) for host in ("gateway", "gateway.openfaas.svc.cluster.local")],
+    ],
+)
+def test_browser_may_use_the_hosts_of_the_settings(host: str, *, allowed: bool) -> None:
+    assert read_settings(MINIMAL | HOSTS).allows_host(host) == allowed
+
+
+def test_browser_may_use_the_host_of_the_gateway_where_it_is_the_public_one() -> None:
+    settings = read_settings(MINIMAL | {"gateway_url": "http://gateway:8080"})
+    assert settings.allows_host("gateway:8080")
+    assert not settings.allows_host("other")
+    assert not settings.allows_host("")
+
+
 def test_malformed_pattern_is_named_with_its_kind() -> None:
-    for name in ("bucket", "function"):
+    for name in ("bucket", "function", "host"):
         with pytest.raises(ConfigurationError, match=f"'a b' is not the name of a {name}, with or without"):
             read_settings(MINIMAL | {f"allowed_{name}s": "a b"})
 
