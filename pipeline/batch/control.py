@@ -3,9 +3,10 @@
 from typing import Any
 
 from pipeline.batch.delete import drop_stale_ledger
+from pipeline.batch.open import being_opened
 from pipeline.batch.recover import final_status_in_s3, recover_if_lost, reopen_lost
 from pipeline.context import Context
-from pipeline.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError
+from pipeline.errors import BadRequestError, ConflictError, NotFoundError
 from pipeline.ledger.replies import Cancelled
 from pipeline.ledger.states import ENDED, ENDED_OR_DELETING, PAUSABLE
 from pipeline.request import Response
@@ -91,7 +92,7 @@ async def _read_spec(context: Context, batch: str) -> BatchSpec:
     try:
         return (await context.records.read(batch)).spec
     except MissingObjectError:
-        raise UnavailableError(f"batch {batch!r} is being opened by another request: try again in a moment") from None
+        raise being_opened(batch) from None
 
 
 async def _recovered_state(context: Context, batch: str) -> str:

@@ -122,4 +122,9 @@ async def discard(context: Context, new: NewBatch) -> None:
 async def check_claim(context: Context, new: NewBatch) -> None:
     """Renew the claim; raises UnavailableError once another opening has it."""
     if not await renew_claim(context, new):
-        raise UnavailableError(f"batch {new.name!r} is being opened by another request: try again in a moment")
+        raise being_opened(new.name)
+
+
+def being_opened(batch: str) -> UnavailableError:
+    """Return the error for a request that comes during an opening, or that has lost its claim to another one."""
+    return UnavailableError(f"batch {batch!r} is being opened by another request: try again in a moment")

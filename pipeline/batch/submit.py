@@ -8,7 +8,7 @@ import msgspec
 from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
 from pipeline.batch.delete import drop_stale_ledger
-from pipeline.batch.open import NewBatch, abandon, check_claim, claim, discard, open_batch
+from pipeline.batch.open import NewBatch, abandon, being_opened, check_claim, claim, discard, open_batch
 from pipeline.batch.recover import reopen_lost
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
@@ -93,7 +93,7 @@ async def _join(context: Context, batch: str) -> Response:
         retry_error_callback=lambda _: False,
     )
     if not await waiting(will_open):
-        raise UnavailableError(f"batch {batch!r} is being opened by another request: try again in a moment")
+        raise being_opened(batch)
     return await _describe(context, batch)
 
 
@@ -144,8 +144,11 @@ async def _open(context: Context, new: NewBatch, body: bytes | None, *, queued: 
             await enqueue_open(context, batch)
             return await _describe(context, batch)
         manifest = await open_batch(context, NewBatch(batch, submission, new.owner))
-    except BaseException:
+    except BaseException as error:
         await discard(context, new)
+        if body is not None and isinstance(error, MissingObjectError):
+            # What the request brought was there: its claim has expired, and another replica has given the opening up.
+            raise being_opened(batch) from error
         raise
     if manifest is None:
         return await _describe(context, batch)

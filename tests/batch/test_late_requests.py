@@ -13,6 +13,7 @@ from pipeline.identity import Identity
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.replies import Cancelled
 from pipeline.spec.field_rules import FORMATS
+from pipeline.spec.submission import Submission
 from pipeline.store.batch_records import BatchRecords, OpenMark
 from pipeline.store.bucket import Check
 from pipeline.store.keys import output_names
@@ -112,6 +113,29 @@ async def test_late_opening_erases_no_foreign_object(pipeline: PipelineBench) ->
     answer = await pipeline.handle("open", pipeline.signed("open", Identity(pipeline.batch, 0)))
     assert answer.status == 200
     assert await store.get(f"{pipeline.batch}.json") == b"mine"
+
+
+async def test_submission_that_was_given_up_while_its_replica_was_frozen_is_to_be_repeated(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+    write = pipeline.context.records.write
+
+    async def frozen(batch: str, submission: Submission) -> None:
+        monkeypatch.undo()
+        await pipeline.bench().age(lease_until=-1)
+        await pipeline.bench().age_duty("o")
+        await pipeline.sweep()
+        assert [answer["verdict"] for answer in await pipeline.deliver_all()] == ["unknown"]
+        await write(batch, submission)
+
+    monkeypatch.setattr(pipeline.context.records, "write", frozen)
+    with pytest.raises(UnavailableError, match="is being opened by another request: try again"):
+        await pipeline.submit_rows("a")
+    assert await pipeline.objects() == []
+    await pipeline.submit_rows("a")
+    await pipeline.deliver_all()
+    assert (await pipeline.status())["state"] == "done"
 
 
 async def test_batch_deleted_while_it_is_closed_leaves_nothing(
