@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Self, TypeVar, TypeVarTuple
 
 from pipeline.errors import UnavailableError
@@ -16,10 +17,19 @@ CANCEL_AGAIN = 0.1
 MOST_ON_LOOP = 256 * KIB
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
-# By the clock of the event loop.
-_right_ends = ContextVar("right_ends", default=math.inf)
 
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Right:
+    """The right to write, which ends by the clock of the event loop, and the one of the block around it."""
+
+    end: float
+    outer: "_Right | None"
+
+
+_rights: ContextVar[_Right | None] = ContextVar("rights", default=None)
 
 
 class BackgroundTasks:
@@ -66,7 +76,11 @@ class NamedTasks:
         try:
             yield named
         finally:
-            for task in list(named._running.values()):
+            tasks = list(named._running.values())
+            # At once, so that none begins in the slot of another.
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
                 await cancel_and_wait(task)
 
     async def run(self, works: Mapping[str, Callable[[], Awaitable[None]]], patience: float) -> None:
@@ -116,24 +130,33 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 @asynccontextmanager
-async def renew_every(seconds: float, renew: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+async def renew_every(
+    seconds: float, renew: Callable[[], Awaitable[object]], *, lease: float = math.inf
+) -> AsyncIterator[None]:
     """Call `renew` every so many seconds while the block runs; an UnavailableError is logged, and the next call comes.
 
-    Any other error of `renew` ends the calls, not the block.
+    Any other error of `renew` ends the calls, not the block. The right to write lasts for `lease` seconds from the last
+    call that did not return False.
     """
+    clock = asyncio.get_running_loop().time
+    right = _Right(clock() + lease, _rights.get())
 
     async def repeat() -> None:
         while True:
             await asyncio.sleep(seconds)
+            asked = clock()
             try:
-                await renew()
+                if await renew() is not False:
+                    right.end = asked + lease
             except UnavailableError as error:
                 log.warning("a lease could not be renewed", extra={"error": str(error)})
 
     task = asyncio.create_task(repeat())
+    token = _rights.set(right)
     try:
         yield
     finally:
+        _rights.reset(token)
         await cancel_and_wait(task)
 
 
@@ -145,11 +168,10 @@ async def valid_for(seconds: float, check: Callable[[], Awaitable[object]] | Non
     timers inside the block are over, too, and may swallow the cancellation. So requests look by `check_right` as well.
     `check`, which comes first, may take the right.
     """
-    loop = asyncio.get_running_loop()
-    end = min(loop.time() + seconds, _right_ends.get())
-    token = _right_ends.set(end)
+    right = _Right(asyncio.get_running_loop().time() + seconds, _rights.get())
+    token = _rights.set(right)
     try:
-        async with asyncio.timeout_at(end):
+        async with asyncio.timeout_at(right.end):
             if check:
                 await check()
             check_right()
@@ -157,13 +179,16 @@ async def valid_for(seconds: float, check: Callable[[], Awaitable[object]] | Non
     except TimeoutError:
         raise _right_is_over() from None
     finally:
-        _right_ends.reset(token)
+        _rights.reset(token)
 
 
 def check_right() -> None:
-    """Raise UnavailableError if this runs in a block of `valid_for` whose seconds are over."""
-    if asyncio.get_running_loop().time() >= _right_ends.get():
-        raise _right_is_over()
+    """Raise UnavailableError if this runs in a block of `valid_for` or `renew_every` whose right is over."""
+    right, now = _rights.get(), asyncio.get_running_loop().time()
+    while right is not None:
+        if now >= right.end:
+            raise _right_is_over()
+        right = right.outer
 
 
 def _right_is_over() -> UnavailableError:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 
@@ -52,14 +53,18 @@ async def renew_claim(context: Context, new: NewBatch) -> bool:
     return (await claim(context, new, kind="renewed")).verdict == "claimed"
 
 
+def renewed_claim(context: Context, new: NewBatch) -> AbstractAsyncContextManager[None]:
+    """Renew the claim while a block runs, which has the right to write for as long."""
+    return renew_every(OPENING_LEASE / 3, partial(renew_claim, context, new), lease=OPENING_LEASE)
+
+
 async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
     """Open the batch; returns None if the claim was lost to another opening.
 
     Raises BadRequestError if the input cannot be read or `sql` does not fit it, MissingObjectError if it is gone.
     """
     spec = new.submission.spec
-    renewal = renew_every(OPENING_LEASE / 3, lambda: renew_claim(context, new))
-    async with renewal, open_input(context, new.submission) as source:
+    async with renewed_claim(context, new), open_input(context, new.submission) as source:
         # Two replicas read the same rows of an object, but not of a prefix, which may hold another object by now.
         frames = _while_claimed(context, new, source.frames) if spec.address.is_prefix else source.frames
         manifest = await context.snapshots.write(new.name, 0, frames, source.shape, source.chunk)

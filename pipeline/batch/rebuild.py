@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from pipeline.batch.generations import is_last_generation
-from pipeline.batch.open import NewBatch, renew_claim
-from pipeline.concurrency import renew_every
+from pipeline.batch.open import NewBatch, renewed_claim
 from pipeline.context import Context
-from pipeline.ledger.ledger import OPENING_LEASE, Begun
+from pipeline.ledger.ledger import Begun
 from pipeline.store.segments import adopt
 from pipeline.store.snapshot import Snapshots
 from pipeline.units import MICROSECONDS
@@ -62,7 +61,7 @@ async def rebuild(context: Context, new: NewBatch) -> Begun | None:
         return None
     # There may be a snapshot of a later generation that never began.
     current, base = min(claimed.number("generation"), generations[-1]), claimed.number("base")
-    async with renew_every(OPENING_LEASE / 3, lambda: renew_claim(context, new)):
+    async with renewed_claim(context, new):
         tally = await _count_outcomes(context, new, claimed["epoch"], current, redrive=base > current)
         bitmap, tasks, remaining = await _settled_bitmap(context.snapshots, new.name, current, tally)
         fields = await _ledger_fields(context, new, base, current, tally)

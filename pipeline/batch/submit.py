@@ -10,11 +10,13 @@ from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixe
 from pipeline.batch.delete import drop_stale_ledger
 from pipeline.batch.open import NewBatch, abandon, being_opened, check_claim, claim, discard, open_batch
 from pipeline.batch.recover import reopen_lost
+from pipeline.concurrency import valid_for
 from pipeline.context import Context
 from pipeline.errors import BadRequestError, ConflictError, UnavailableError
 from pipeline.request import Response
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.input_format import content_type_of
+from pipeline.spec.submission import Submission
 from pipeline.status.document import status_url
 from pipeline.status.saved_state import mark_open
 from pipeline.store.batch_records import OpenMark
@@ -23,6 +25,8 @@ from pipeline.tasks.release import enqueue_open
 from pipeline.webhooks.signer import WebhookSigner
 
 JOIN_PATIENCE = 5.0
+# Less than the lease of a claim.
+WRITING_SUBMISSION = 50.0
 
 
 def check_targets(spec: BatchSpec, signer: WebhookSigner) -> None:
@@ -128,16 +132,9 @@ async def _open(context: Context, new: NewBatch, body: bytes | None, *, queued: 
 
     Raises ConflictError if another function has taken the id since it was found free.
     """
-    batch, submission = new.name, new.submission
+    batch = new.name
     try:
-        await mark_open(context, batch)
-        await context.records.owners.take(batch)
-        await context.records.erase_late(batch, partial(check_claim, context, new))
-        if body is not None:
-            content_type = content_type_of(submission.spec.input_format)
-            stored = await context.store.put(submission.spec.input, body, content_type)
-            submission = msgspec.structs.replace(submission, etag=stored.etag)
-        await context.records.write(batch, submission)
+        submission = await _write_submission(context, new, body)
         if queued:
             # Not before: an opening that finds no specification gives a claim up that was handed on.
             await claim(context, new, kind="renewed", hand_on=True)
@@ -154,6 +151,21 @@ async def _open(context: Context, new: NewBatch, body: bytes | None, *, queued: 
         return await _describe(context, batch)
     size = {"batch_size": manifest.items, "tasks": manifest.tasks}
     return Response.json(201, {"batch_id": batch, **size, "status_url": status_url(context.settings, batch)})
+
+
+async def _write_submission(context: Context, new: NewBatch, body: bytes | None) -> Submission:
+    """Write all that an opening needs, the specification last; returns it with the ETag of an input in the body."""
+    batch, submission, still_ours = new.name, new.submission, partial(check_claim, context, new)
+    async with valid_for(WRITING_SUBMISSION, still_ours):
+        await mark_open(context, batch)
+        await context.records.owners.take(batch)
+        await context.records.erase_late(batch, still_ours)
+        if body is not None:
+            content_type = content_type_of(submission.spec.input_format)
+            stored = await context.store.put(submission.spec.input, body, content_type)
+            submission = msgspec.structs.replace(submission, etag=stored.etag)
+        await context.records.write(batch, submission)
+    return submission
 
 
 async def _describe(context: Context, batch: str) -> Response:

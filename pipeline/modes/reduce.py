@@ -32,7 +32,7 @@ async def reduce(_event: Event, context: Context, identity: Identity) -> Respons
     verdict: str = lease.verdict
     if verdict == "leased":
         try:
-            async with renew_every(REDUCE_LEASE / 3, job.is_leased):
+            async with renew_every(REDUCE_LEASE / 3, job.is_leased, lease=REDUCE_LEASE):
                 verdict = await _reduce(job, lease)
         except Exception as error:
             is_expected = isinstance(error, PipelineError)

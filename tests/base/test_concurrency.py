@@ -1,12 +1,15 @@
 """Concurrency: background work, and actions that are repeated while a block runs."""
 
 import asyncio
+import contextlib
 import logging
+from functools import partial
 
 import pytest
 
-from pipeline.concurrency import BackgroundTasks, renew_every
+from pipeline.concurrency import BackgroundTasks, NamedTasks, check_right, renew_every, valid_for
 from pipeline.errors import UnavailableError
+from tests.rigs.fixtures.event_loop import Freeze
 
 
 async def test_background_work_is_awaited_at_the_end() -> None:
@@ -81,3 +84,54 @@ async def test_failed_repetition_is_logged_and_tried_again(caplog: pytest.LogCap
     assert {(record.message, record.error) for record in caplog.records} == {  # type: ignore[attr-defined]
         ("a lease could not be renewed", "Redis is away")
     }
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+async def test_right_ends_with_its_lease_unless_that_is_renewed(freeze: Freeze, renewed: bool) -> None:  # noqa: FBT001
+    asked = asyncio.Event()
+
+    async def renew() -> bool:
+        asked.set()
+        return renewed
+
+    async with renew_every(300, renew, lease=900):
+        await asyncio.sleep(0)
+        check_right()
+        freeze()
+        with pytest.raises(UnavailableError, match="the right to it may be lost"):
+            check_right()
+        await asked.wait()
+        await asyncio.sleep(0)
+        with contextlib.nullcontext() if renewed else pytest.raises(UnavailableError):
+            check_right()
+    check_right()
+
+
+async def test_right_of_a_block_ends_with_that_of_the_block_around(freeze: Freeze) -> None:
+    async def never() -> bool:
+        return False
+
+    async with renew_every(300, never, lease=900), valid_for(5000):
+        check_right()
+        freeze()
+        with pytest.raises(UnavailableError, match="the right to it may be lost"):
+            check_right()
+
+
+async def test_named_tasks_run_side_by_side_and_end_with_their_owner() -> None:
+    begun, ended = asyncio.Semaphore(0), list[str]()
+
+    async def hang(name: str) -> None:
+        begun.release()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(name)
+
+    async with NamedTasks.opened(2) as tasks:
+        await tasks.run({"a": partial(hang, "a"), "b": partial(hang, "b"), "c": partial(hang, "c")}, 0)
+        await begun.acquire()
+        await begun.acquire()
+        await tasks.run({"a": partial(hang, "second a")}, 0)
+        assert ended == []
+    assert sorted(ended) == ["a", "b"]

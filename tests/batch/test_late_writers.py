@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -164,6 +165,64 @@ async def test_writer_of_a_segment_that_was_frozen_writes_nothing(
     with pytest.raises(UnavailableError, match="the right to it may be lost"):
         await pipeline.deliver(pipeline.queue.pop(0))
     assert not [key for key in await pipeline.objects() if "/segments/" in key]
+
+
+async def test_opening_that_was_frozen_writes_no_snapshot(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, freeze: Freeze
+) -> None:
+    await pipeline.context.store.put(f"{pipeline.name}.csv", b"url\na\n")
+    with monkeypatch.context() as large:
+        large.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 1)
+        assert (await pipeline.submit(f"{pipeline.name}.csv")).status == 202
+    write = pipeline.context.snapshots.write
+
+    async def frozen(*arguments: Any) -> Any:
+        submission = await pipeline.context.records.read(pipeline.batch)
+        await pipeline.bench().age(lease_until=-1)
+        await pipeline.context.ledger.claim(pipeline.batch, "another", submission, kind="queued")
+        freeze()
+        return await write(*arguments)
+
+    monkeypatch.setattr(pipeline.context.snapshots, "write", frozen)
+    before = await pipeline.objects()
+    with pytest.raises(UnavailableError, match="the right to it may be lost"):
+        await pipeline.deliver_all()
+    assert await pipeline.objects() == before
+
+
+async def test_submission_that_was_frozen_writes_no_specification(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, freeze: Freeze
+) -> None:
+    take = pipeline.context.records.owners.take
+
+    async def frozen(batch: str) -> None:
+        await take(batch)
+        monkeypatch.setattr(pipeline.context.records.owners, "take", take)
+        freeze()
+
+    monkeypatch.setattr(pipeline.context.records.owners, "take", frozen)
+    with pytest.raises(UnavailableError, match="the right to it may be lost"):
+        await pipeline.submit("url\na\n", CSV)
+    assert await pipeline.objects() == []
+
+
+async def test_reduce_that_was_frozen_publishes_nothing(
+    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch, freeze: Freeze
+) -> None:
+    pipeline.serve(answering(lambda text: (200, text)))
+    await pipeline.submit_rows("a")
+    await pipeline.deliver(pipeline.queue.pop(0))
+    copy = pipeline.context.store.copy
+
+    async def frozen(*arguments: Any) -> None:
+        freeze()
+        await copy(*arguments)
+
+    monkeypatch.setattr(pipeline.context.store, "copy", frozen)
+    with pytest.raises(UnavailableError, match="the right to it may be lost"):
+        await pipeline.deliver_all()
+    assert f"{pipeline.batch}.json" not in await pipeline.objects()
+    assert f"{pipeline.batch}/results.parquet" not in await pipeline.objects()
 
 
 async def test_late_direct_callback_leaves_nothing_that_lasts(pipeline: PipelineBench, direct: Direct) -> None:
