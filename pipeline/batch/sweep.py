@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from pipeline.batch.delete import drop_stale_ledger, resume_deletion
 from pipeline.batch.each_batch import for_each_batch
-from pipeline.batch.missing import look_for_missing
 from pipeline.batch.recover import reopen_lost
 from pipeline.batch.survey import survey
 from pipeline.context import Context
@@ -17,6 +16,7 @@ from pipeline.ledger.replies import GenerationRef, Repairs
 from pipeline.ledger.states import ENDED
 from pipeline.notify.deliver import deliver_in_background
 from pipeline.status.saved_state import save_final_status
+from pipeline.tasks.missing import look_for_missing
 from pipeline.tasks.release import enqueue_open, enqueue_reduce, release
 from pipeline.tasks.settle import settle_failed, write_due_segment
 
@@ -110,7 +110,7 @@ async def _finish_end(context: Context, batch: str, repairs: Repairs) -> None:
 
 async def _take_over(context: Context, batch: str, repairs: Repairs) -> None:
     generation = repairs.generation
-    if repairs.missing:
+    if repairs.missing and not await drop_stale_ledger(context, batch):
         await look_for_missing(context, batch, repairs.missing)
     if repairs.open:
         await enqueue_open(context, batch)

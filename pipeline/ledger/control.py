@@ -1,7 +1,12 @@
-"""What people ask of a batch that runs or has ended: one typed method a script."""
+"""What is done with a whole batch: requests of people, deletion, an end without lost objects. One method a script."""
+
+from collections.abc import Sequence
 
 from pipeline.ledger.replies import Cancelled, Deletion, Redriven
 from pipeline.ledger.scripts import DUTY_LEASE, LEDGER_TTL, Scripts
+
+# Seconds before missing objects are looked for once more.
+MISSING_PATIENCE = 120.0
 
 
 class Control:
@@ -41,3 +46,11 @@ class Control:
     async def forget(self, batch: str, owner: str) -> bool:
         """Free the id of a batch whose objects `owner` has deleted; False when another holds the lease by now."""
         return bool(await self._run("forget", batch, owner=owner))
+
+    async def note_missing(self, batch: str, objects: Sequence[str]) -> None:
+        """Note objects that an open batch needs and that are not in S3: a sweep will look for them once more."""
+        await self._run("note_missing", batch, objects=" ".join(objects), patience=MISSING_PATIENCE)
+
+    async def give_up(self, batch: str, objects: str, gone: Sequence[str] = (), reason: str = "") -> str:
+        """End the batch without the objects that are gone, for this reason; without one they are all there again."""
+        return str(await self._run("give_up", batch, objects=objects, gone=" ".join(gone), reason=reason))

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from pipeline.answers.envelope import Envelope
 from pipeline.identity import Identity
 from pipeline.ledger.arguments import NewGeneration, Published
-from pipeline.ledger.control import Control
+from pipeline.ledger.control import MISSING_PATIENCE, Control
 from pipeline.ledger.index import Index
 from pipeline.ledger.measures import bucket_of
 from pipeline.ledger.notices import NoticeBoard
@@ -39,8 +39,6 @@ from pipeline.units import MIB
 
 OPENING_LEASE = 60.0
 REDUCE_LEASE = 30.0
-# Before missing objects are looked for once more.
-MISSING_PATIENCE = 120.0
 # Of a task that failed, before its next release.
 LONGEST_BACKOFF = 60.0
 SEGMENT_OUTCOMES = 1_000
@@ -153,14 +151,6 @@ class Ledger:
         A reduce that is `excused` is not counted among those begun: the fault was not its own.
         """
         await self._run("note_trouble", batch, owner=owner, trouble=trouble, excused=excused)
-
-    async def note_missing(self, batch: str, objects: Sequence[str]) -> None:
-        """Note objects that an open batch needs and that are not in S3: a sweep will look for them once more."""
-        await self._run("note_missing", batch, objects=" ".join(objects), patience=MISSING_PATIENCE)
-
-    async def give_up(self, batch: str, objects: str, gone: Sequence[str] = (), reason: str = "") -> str:
-        """End the batch without the objects that are gone, for this reason; without one they are all there again."""
-        return str(await self._run("give_up", batch, objects=objects, gone=" ".join(gone), reason=reason))
 
     async def start_task(self, identity: Identity, run_lease: float) -> Start:
         """Lease the run of a task for `run_lease` seconds, unless the task is settled, or runs now."""

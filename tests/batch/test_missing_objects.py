@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import ConflictError, PipelineError, UnavailableError
 from pipeline.ledger import ledger as ledger_module
-from pipeline.ledger.ledger import MISSING_PATIENCE
+from pipeline.ledger.control import MISSING_PATIENCE
 from pipeline.ledger.states import ENDED
 from pipeline.store.errors import MissingObjectError
 from pipeline.units import MICROSECONDS

@@ -261,6 +261,6 @@ class Caller(RuleBasedStateMachine):
 
     def look_for(self, objects: str) -> None:
         """A sweep looks for missing objects: they are there again."""
-        state = self.ask(self.world.ledger.give_up(BATCH, objects))
+        state = self.ask(self.world.control.give_up(BATCH, objects))
         expected = self.reference.give_up(objects, "", "")
         self.compare(state, expected, idle=not expected)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from pipeline.identity import Identity
-from pipeline.ledger.ledger import MISSING_PATIENCE, OPENING_LEASE, REDUCE_LEASE, ClaimKind
+from pipeline.ledger.control import MISSING_PATIENCE
+from pipeline.ledger.ledger import OPENING_LEASE, REDUCE_LEASE, ClaimKind
 from pipeline.ledger.scripts import DUTY_LEASE
 from pipeline.ledger.states import ACTIVE, ENDED, ENDED_OR_DELETING, PAUSABLE
 from tests.model.reference.batch import Batch, Round

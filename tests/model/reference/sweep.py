@@ -2,7 +2,8 @@
 
 import math
 
-from pipeline.ledger.ledger import LONGEST_BACKOFF, LOSSES_ALLOWED, MISSING_PATIENCE, OPENING_LEASE, QUICKEST
+from pipeline.ledger.control import MISSING_PATIENCE
+from pipeline.ledger.ledger import LONGEST_BACKOFF, LOSSES_ALLOWED, OPENING_LEASE, QUICKEST
 from pipeline.ledger.replies import Repairs
 from pipeline.ledger.scripts import DUTY_LEASE
 from pipeline.ledger.states import ACTIVE, ENDED

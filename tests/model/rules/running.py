@@ -166,14 +166,14 @@ class Running(Reducing):
         """A replica finds no object in the bucket; the batch is given up for that one, or for an older finding."""
         objects = f"batch/{pick % 3}"
         idle = not self.batch.state or self.batch.state in ENDED | {"deleting"} or bool(self.batch.missing)
-        self.ask(self.world.ledger.note_missing(BATCH, [objects]))
+        self.ask(self.world.control.note_missing(BATCH, [objects]))
         self.reference.note_missing(objects)
         self.compare(None, None, idle=idle)
         if stop != "noted" and pick % 4 == 0:
             self.give_up(objects, "gone" if stop == "gone" else "")
 
     def give_up(self, objects: str, reason: str) -> None:
-        state = self.ask(self.world.ledger.give_up(BATCH, objects, [objects] if reason else [], reason))
+        state = self.ask(self.world.control.give_up(BATCH, objects, [objects] if reason else [], reason))
         expected = self.reference.give_up(objects, objects if reason else "", reason)
         self.compare(state, expected, idle=not expected)
 
