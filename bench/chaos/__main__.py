@@ -144,7 +144,7 @@ def _totals(runs: pl.DataFrame) -> dict[str, Any]:
         "runs": runs.height,
         "runs with a violation": runs["violations"].count(),
         "ended as": ", ".join(f"{state} {times}" for state, times in states),
-        "ends": runs["ends"].sum(),
+        "redriven": runs["redriven"].sum(),
         **{name.replace("_", " "): figure for name, figure in sums.items()},
         "seconds, added up": float(runs["seconds"].sum()),
         "faults": faults.total(),

@@ -71,7 +71,7 @@ class Result:
             "time_up": sum(time_was_up(entry, self.plan.options["timeout"]) for entry in failures),
             "never_run": never,
             "generations": evidence.status.get("generation", 0) + 1,
-            "ends": self.ends,
+            "redriven": self.ends - 1,
             "model_calls": len(evidence.calls),
             "repeated_calls": self.repeated,
             "seconds": round(self.seconds, 1),
