@@ -157,6 +157,7 @@ def test_what_is_wrong_with_a_summary_is_found(change: Callable[[Summary], None]
         ({"later": None}, {"stays_ended"}),
         ({"left": ("upload left: chaos-1/0/summary.json",)}, {"nothing_left"}),
         ({"callbacks": ("0.300 s: <Task>",)}, {"quick_callbacks"}),
+        ({"callbacks": ("0.200 s: <Task>",)}, set()),
         ({"remains": ("chaos-1/refs/3 is left after the deletion",)}, {"nothing_after_deletion"}),
         ({"redriven": frozenset({("die 7", "call-7")})}, {"redrive_runs_again"}),
         ({"window": 4}, {"tuned_window"}),
