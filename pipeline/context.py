@@ -25,6 +25,7 @@ from pipeline.sql.runner import Queries
 from pipeline.store.batch_records import BatchRecords
 from pipeline.store.bucket import Store
 from pipeline.store.snapshot import Snapshots
+from pipeline.temporary import TemporarySpace
 from pipeline.webhooks.client import WebhookClient
 from pipeline.webhooks.signer import WebhookSigner
 
@@ -71,6 +72,7 @@ class Context:
     queries: Queries
     sweeps: NamedTasks
     bodies: Capacity
+    temporary: TemporarySpace
     closing: asyncio.Event
 
 
@@ -96,7 +98,12 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         stack.callback(closing.set)
         base = (settings, metrics, background, access, signer)
         clients = (ledger, store, gateway, webhook_client, webhook_signer)
-        yield Context(*base, *clients, *caches, sweeps, body_capacity(), closing)
+        yield Context(*base, *clients, *caches, sweeps, body_capacity(), _temporary_space(settings), closing)
+
+
+def _temporary_space(settings: Settings) -> TemporarySpace:
+    limit = settings.temporary_bytes
+    return TemporarySpace.of_disk() if limit is None else TemporarySpace(limit)
 
 
 def _reread_secrets(path: Path) -> Secrets:

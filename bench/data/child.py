@@ -30,6 +30,7 @@ from pipeline.store.multipart import Upload
 from pipeline.store.segments import list_segments
 from pipeline.store.snapshot import Snapshots
 from pipeline.store.writer import Writer
+from pipeline.temporary import TemporarySpace
 
 BEAT = 0.001
 
@@ -46,7 +47,7 @@ class OpenInput(msgspec.Struct, frozen=True, tag=True):
     async def run(self, store: Store, order: "Order") -> Result:
         """Do as an opening does."""
         # The rest of a context is for what comes after.
-        context: Any = SimpleNamespace(store=store, settings=order.settings())
+        context: Any = SimpleNamespace(store=store, settings=order.settings(), temporary=TemporarySpace.of_disk())
         head = await store.head(self.key)
         fields = {"input": self.key, "function": "model"} | ({"columns": list(self.columns)} if self.columns else {})
         async with open_input(context, Submission(fields, head.etag, head.size, head.etag)) as opened:

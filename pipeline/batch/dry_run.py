@@ -28,6 +28,8 @@ from pipeline.units import KIB
 
 CALLS_SHOWN = 3
 BODY_SHOWN = KIB
+# Of the replica's temporary space.
+SHARE = 0.5
 CUT = "…"
 
 Row = tuple[int, int, str]  # task, item index, item
@@ -46,7 +48,7 @@ async def describe_dry_run(
     if not existing:
         await check_function(context, spec.function)
     try:
-        async with asyncio.timeout(limit), open_input(context, submission, body) as source:
+        async with asyncio.timeout(limit), open_input(context, submission, body, share=SHARE) as source:
             cutter = Cutter(source.chunk)
             rows = await _cut(source, cutter, whole_tasks=spec.chunk_call)
     except TimeoutError:

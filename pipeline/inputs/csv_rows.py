@@ -1,7 +1,7 @@
 """Read the rows of a CSV or TSV file, in order and with bounded memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,12 +22,12 @@ SEPARATORS: MappingProxyType[Format, bytes] = MappingProxyType({"csv": b",", "ts
 _NOT_UTF8 = "it is not UTF-8: convert it, for example with iconv -f latin1 -t utf-8"
 
 
-def open_rows(path: Path, form: Format = "csv") -> pl.LazyFrame | None:
+def open_rows(path: Path, form: Format = "csv", charge: Callable[[int], None] | None = None) -> pl.LazyFrame | None:
     """Scan a CSV or TSV file, plain, gzip or zstd; None when there is no header line at all. Every cell is text.
 
     Raises BadRequestError for a file that is not of this format in UTF-8, or breaks a limit, and as `unpack`.
     """
-    path = unpack_lines(path, form)
+    path = unpack_lines(path, form, charge)
     check_kind(path, form)
     try:
         rows = pl.scan_csv(path, infer_schema=False, glob=False, separator=SEPARATORS[form].decode())
@@ -44,17 +44,21 @@ def open_rows(path: Path, form: Format = "csv") -> pl.LazyFrame | None:
     return rows
 
 
-def unpack_lines(path: Path, form: Format = "csv") -> Path:
+def unpack_lines(path: Path, form: Format = "csv", charge: Callable[[int], None] | None = None) -> Path:
     """Unpack a file and check its header, lines and missing cells; raises BadRequestError, and as `unpack`."""
-    return unpack(path, form, _Limits(SEPARATORS[form]).check)
+    return unpack(path, form, _Limits(SEPARATORS[form]).check, charge)
 
 
 async def count_lines(rows: pl.LazyFrame, form: Format = "csv") -> int:
     """Count the lines, blank ones too; raises BadRequestError when they cannot be read."""
+    pieces, count = iter(rows.select(pl.nth(0)).collect_batches()), 0
     try:
-        return int((await asyncio.to_thread(rows.select(pl.len()).collect, engine="streaming")).item())
+        # A piece at a time: a thread cannot be stopped, and may not go on for a request that is over.
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            count += piece.height
     except (PolarsError, OSError) as error:
         raise _unreadable(error, form) from error
+    return count
 
 
 async def read_lines(rows: pl.LazyFrame, form: Format = "csv") -> AsyncIterator[pl.DataFrame]:

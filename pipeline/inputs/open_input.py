@@ -1,7 +1,6 @@
 """Open the input of a batch: its columns, the items a task, and its rows, read with bounded memory through a folder."""
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from pipeline.spec.chunk_size import auto_chunk
 from pipeline.spec.submission import Submission
 from pipeline.store.columns import ITEM, table_schema
 from pipeline.store.snapshot import Shape
+from pipeline.temporary import Folder
 
 # The name of the items when each is an object of several columns.
 OBJECTS = "item"
@@ -65,15 +65,16 @@ class _Rows:
 
 
 @asynccontextmanager
-async def open_input(context: Context, submission: Submission, body: bytes | None = None) -> AsyncIterator[Input]:
+async def open_input(
+    context: Context, submission: Submission, body: bytes | None = None, *, share: float = 1.0
+) -> AsyncIterator[Input]:
     """Open a submission's input and check its query; `body` is the input when it is not in the bucket yet.
 
-    Raises BadRequestError when the input cannot be read or the query does not fit it, MissingObjectError when the
-    object is gone, and UnavailableError.
+    `share` is the part of the replica's temporary space that the input may take. Raises BadRequestError when the input
+    cannot be read or the query does not fit it, MissingObjectError when the object is gone, and UnavailableError.
     """
-    # A thread that still unpacks after its caller was cancelled may write into the folder while it is removed.
-    with tempfile.TemporaryDirectory(prefix="pipeline-", ignore_cleanup_errors=True) as folder:
-        rows = await _read(context, submission, body, Path(folder) / "input")
+    async with context.temporary.folder(share) as folder:
+        rows = await _read(context, submission, body, folder)
         opened = await _input(context, submission.spec, rows)
         await check_query(context, submission.spec, opened.schema)
         yield opened
@@ -88,20 +89,24 @@ async def check_query(context: Context, spec: BatchSpec, schema: Mapping[str, pl
         await context.queries.check(spec.sql, None if schema is None else table_schema(schema))
 
 
-async def _read(context: Context, submission: Submission, body: bytes | None, path: Path) -> _Rows:
-    """Read an input by way of the file `path` and the folder around it."""
+async def _read(context: Context, submission: Submission, body: bytes | None, folder: Folder) -> _Rows:
+    """Read an input by way of files in a folder."""
+    path = folder.path / "input"
     spec, max_rows = submission.spec, context.settings.max_rows
     address, form = spec.address.without_bucket(context.store.bucket), spec.input_format
     store = context.store.elsewhere(address.bucket)
     if address.is_prefix:
-        return _table_rows(await list_prefix(store, address, path, max_rows))
+        async with folder.watched():
+            return _table_rows(await list_prefix(store, address, path, max_rows))
+    folder.charge(submission.size)
     if body is None:
         await store.download(address.key, submission.etag, path)
     else:
         await asyncio.to_thread(_write, path, body)
     if form not in SEPARATORS:
-        return _table_rows(await open_table(path, form, max_rows))
-    lines = await asyncio.to_thread(open_rows, path, form)
+        async with folder.watched():
+            return _table_rows(await open_table(path, form, max_rows))
+    lines = await asyncio.to_thread(open_rows, path, form, folder.charge)
     if lines is None:
         return _table_rows(Table(path, {}, frozenset(), rows=0))
     read, count = partial(read_lines, lines, form), partial(count_lines, lines, form)

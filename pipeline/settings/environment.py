@@ -15,6 +15,7 @@ from pipeline.settings.host import host_name, is_local
 from pipeline.settings.redis_url import parse_redis_url
 from pipeline.settings.watchdog import Watchdog, read_watchdog
 from pipeline.settings.web_url import is_under, web_url
+from pipeline.units import MIB
 
 FUNCTION_NAME = r"^[a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?$"
 # A pattern for names of functions or buckets.
@@ -137,6 +138,8 @@ class Settings(BaseModel):
     """Lowest level of the function's own events in its log."""
     max_rows: Annotated[int, Field(ge=1)] = 10_000_000
     """Maximum of rows in an input."""
+    temporary_bytes: Annotated[int, Field(ge=MIB)] | None = None
+    """Maximum of bytes of a replica's temporary files for inputs; by default 9/10 of what is free."""
     retention: Annotated[float, Field(gt=0)] | None = None
     """Time after which an ended batch is deleted; by default never."""
     sweep_interval: Annotated[float, Field(gt=0, le=3600)] = 1

@@ -118,7 +118,7 @@ def test_bounds_of_fields_are_as_the_table_says() -> None:
             Settings,
             {
                 *("s3_bucket", "s3_endpoint", "s3_public_endpoint", "public_url", "model_function", "retention"),
-                *("allowed_urls", "allowed_buckets", "allowed_hosts"),
+                *("allowed_urls", "allowed_buckets", "allowed_hosts", "temporary_bytes"),
             },
         ),
         (

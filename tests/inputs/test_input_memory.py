@@ -21,6 +21,7 @@ from pipeline.spec.submission import Submission
 from pipeline.inputs.open_input import open_input
 from pipeline.settings.environment import Settings
 from pipeline.store.snapshot import Snapshots
+from pipeline.temporary import TemporarySpace
 
 class Sink:
     bucket = "rows"
@@ -43,7 +44,7 @@ def peaks():
 
 async def main(key, columns):
     store = Sink()
-    context = SimpleNamespace(store=store, settings=Settings(s3_bucket="rows"))
+    context = SimpleNamespace(store=store, settings=Settings(s3_bucket="rows"), temporary=TemporarySpace.of_disk())
     fields = {"input": key.lstrip("/"), "function": "f", "columns": columns}
     async with open_input(context, Submission(fields, "", 0, "")) as given:
         manifest = await Snapshots(store).write("b", 0, given.frames, given.shape, given.chunk)

@@ -64,6 +64,8 @@ BAD_VALUES = (
     ("retry_codes", "429,"),
     ("retry_attempts", "-1"),
     ("retry_wait", "2m"),
+    ("temporary_bytes", "1000000"),
+    ("temporary_bytes", "1 GB"),
     ("retention", "0"),
     ("retention", "a week"),
     ("max_rows", "0"),
