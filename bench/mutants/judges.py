@@ -42,7 +42,10 @@ BESIDE = {
 NODES = Path("tests/ledger/redis")
 # Seconds for all tests of a mutant; a test that hangs ends by its own timeout.
 LIMIT = 3600.0
-_PYTEST = ("-m", "pytest", "--tb=no", "-rfE", "--numprocesses", "2", "--dist", "loadfile", "-m", "not attack")
+_PYTEST = ("-m", "pytest", "--tb=no", "-rfE", "-m", "not attack")
+_IN_PARALLEL = ("--numprocesses", "2", "--dist", "loadfile")
+FEW = 3
+_NOTHING_RAN = re.compile(r"^=* *(no tests ran|\d+ deselected) in ", re.MULTILINE)
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
@@ -52,19 +55,21 @@ def rooms(module: str) -> tuple[str, ...]:
     return room, *BESIDE.get(room, ())
 
 
-def judges(module: str) -> list[str]:
-    """Return the tests that judge a file below the working directory: those named after it, then its room's."""
+def judges(module: str) -> tuple[list[str], list[str]]:
+    """Return the tests that judge a file below the working directory: those named after it, and others of its rooms."""
     words = set(Path(module).stem.split("_"))
     folders = [Path("tests", room) for room in rooms(module) if Path("tests", room).is_dir()]
     files = [path for folder in folders for path in sorted(folder.rglob("test_*.py"))]
     if not module.startswith("pipeline/ledger/redis/"):
         files = [path for path in files if NODES not in path.parents]
-    return [str(path) for path in sorted(files, key=lambda path: not words <= set(path.stem.split("_")))]
+    named = [path for path in files if words <= set(path.stem.split("_"))]
+    return [str(path) for path in named], [str(path) for path in files if path not in named]
 
 
 def command(seed: int, *options: str) -> str:
     """Return the command that runs tests below the working directory."""
-    return shlex.join([sys.executable, *_PYTEST, f"--hypothesis-seed={seed}", *options])
+    parallel = _IN_PARALLEL if len(options) > FEW else ("--numprocesses", "0")
+    return shlex.join([sys.executable, *_PYTEST, *parallel, f"--hypothesis-seed={seed}", *options])
 
 
 def fails_unchanged(test: str, seed: int) -> bool:
@@ -77,6 +82,11 @@ def fails_unchanged(test: str, seed: int) -> bool:
 def failures(output: str) -> list[str]:
     """Return the tests that failed, as the end of pytest's output lists them."""
     return _FAILED.findall(output)
+
+
+def nothing_ran(output: str) -> bool:
+    """Return whether pytest had no test to run, which it counts as a failure."""
+    return _NOTHING_RAN.search(output) is not None
 
 
 @contextlib.contextmanager

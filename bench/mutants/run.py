@@ -13,7 +13,16 @@ from cosmic_ray.work_db import use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome
 
 from bench.kit.results import read_frame
-from bench.mutants.judges import LIMIT, command, copy_of_tree, end_processes, fails_unchanged, failures, judges
+from bench.mutants.judges import (
+    LIMIT,
+    command,
+    copy_of_tree,
+    end_processes,
+    fails_unchanged,
+    failures,
+    judges,
+    nothing_ran,
+)
 from bench.mutants.report import CONTROL, Row, write
 from bench.mutants.sample import Change, choose, made_again, sample
 
@@ -57,20 +66,24 @@ def _judge(change: Change, seed: int, failing: set[str]) -> Row:
     """Judge one change by the tests that do not fail without it, which are added to `failing`."""
     place = ((change.line, 0), (change.line, 1))
     mutation = MutationSpec(change.module, change.operator, change.occurrence, *place)
-    tests = judges(change.module)
+    waiting = [tests for tests in judges(change.module) if tests]
     while True:
         end_processes()
-        options = ("-x", *(f"--deselect={test}" for test in failing), *tests)
+        options = ("-x", *(f"--deselect={test}" for test in failing), *waiting[0])
         row = verdict(change, mutate_and_test((mutation,), command(seed, *options), LIMIT))
-        if not row["by"] or not fails_unchanged(row["by"], seed):
+        if row["by"] and fails_unchanged(row["by"], seed):
+            failing.add(row["by"])
+        elif row["verdict"] != "survived" or not waiting[1:]:
             return row
-        failing.add(row["by"])
+        else:
+            del waiting[0]
 
 
 def verdict(change: Change, result: WorkResult) -> Row:
     """Return a row: killed, timeout or survived; `by` is the test that failed first."""
     output = result.output or ""
-    word = "survived" if result.test_outcome == TestOutcome.SURVIVED else "killed"
+    survived = result.test_outcome == TestOutcome.SURVIVED or nothing_ran(output)
+    word = "survived" if survived else "killed"
     by = failures(output)[:1]
     return {**asdict(change), "verdict": "timeout" if output == "timeout" else word, "by": by[0] if by else ""}
 

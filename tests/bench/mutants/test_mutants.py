@@ -31,23 +31,28 @@ def judged(outcome: Outcome, output: str) -> WorkResult:
     return WorkResult(WorkerOutcome.NORMAL, output, outcome)
 
 
+def every(path: str) -> list[str]:
+    named, others = judges(path)
+    return [*named, *others]
+
+
 def test_every_file_has_judges_of_its_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     files = [str(path) for path in choose("")]
     assert {"pipeline/sql/child.py", "pipeline/server.py", "pipeline/ledger/lua/settle.lua"} < set(files)
-    without = [path for path in files if not any(test.startswith(f"tests/{rooms(path)[0]}/") for test in judges(path))]
+    without = [path for path in files if not any(test.startswith(f"tests/{rooms(path)[0]}/") for test in every(path))]
     assert {rooms(path)[0] for path in without} == {"webhooks"}
     assert [room for beside in BESIDE.values() for room in beside if not Path("tests", room).is_dir()] == []
 
 
 def test_tests_named_after_a_file_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    assert judges("pipeline/openfaas/signing.py")[0] == "tests/openfaas/test_signing.py"
-    assert judges("pipeline/ledger/lua/settle.lua")[0] == "tests/ledger/scripts/test_settle.py"
-    assert "tests/model/test_ledger_machine.py" in judges("pipeline/ledger/lua/fields.lua")
+    assert judges("pipeline/openfaas/signing.py")[0] == ["tests/openfaas/test_signing.py"]
+    assert "tests/ledger/scripts/test_settle.py" in judges("pipeline/ledger/lua/settle.lua")[0]
+    assert "tests/model/test_ledger_machine.py" in judges("pipeline/ledger/lua/fields.lua")[1]
     nodes = "tests/ledger/redis/test_sentinel.py"
-    assert nodes in judges("pipeline/ledger/redis/client.py")
-    assert nodes not in judges("pipeline/ledger/ledger.py")
+    assert nodes in judges("pipeline/ledger/redis/client.py")[1]
+    assert nodes not in judges("pipeline/ledger/ledger.py")[1]
 
 
 def test_beginning_without_a_file_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +68,7 @@ def test_beginning_without_a_file_is_an_error(monkeypatch: pytest.MonkeyPatch) -
         (judged(Outcome.KILLED, "timeout"), ("timeout", "")),
         (judged(Outcome.INCOMPETENT, "Traceback"), ("killed", "")),
         (judged(Outcome.SURVIVED, "3 passed"), ("survived", "")),
+        (judged(Outcome.KILLED, "=== 12 deselected in 0.1s ==="), ("survived", "")),
     ],
 )
 def test_verdict(result: WorkResult, expected: tuple[str, str]) -> None:
