@@ -9,14 +9,33 @@ from dataclasses import dataclass
 
 from pipeline.errors import TooManyRequestsError
 
+# Work that may take hundreds of MiB: at once, waiting, and the longest wait in seconds.
+AT_ONCE = 2
+LINE = 64
+PATIENCE = 20.0
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A request that asks for a part: requests of one `key` share with the others fairly.
+
+    It leaves `spare` units to others. A patient one is never refused: nobody would make it again.
+    """
+
+    key: str = ""
+    spare: int = 0
+    is_patient: bool = False
+
+
+ANYBODY = Caller()
+
 
 @dataclass(eq=False)
 class Part:
     """The part of a capacity that one request holds."""
 
     capacity: "Capacity"
-    key: str
-    spare: int
+    caller: Caller
     amount: int = 0
 
     async def grow_to(self, amount: int) -> None:
@@ -40,9 +59,9 @@ class _Waiting:
 class Capacity:
     """A total of units, for all requests together.
 
-    At most `line` requests wait, each at most `patience` seconds. The next is the one whose key has the fewest parts,
-    in use or before it in the line, and among these the one whose key was not served for longest. A full line refuses
-    the last of this order.
+    At most `line` requests wait, each at most `patience` seconds, besides the patient ones. The next is the one whose
+    key has the fewest parts, in use or before it in the line, and among these the one whose key was not served for
+    longest. A full line refuses the last of this order.
     """
 
     def __init__(self, total: int, line: int, patience: float) -> None:
@@ -54,12 +73,12 @@ class Capacity:
         self._served: dict[str, float] = {}
 
     @asynccontextmanager
-    async def part(self, amount: int = 0, key: str = "", spare: int = 0) -> AsyncIterator[Part]:
-        """Yield a part of this amount, once there is room for it; it leaves `spare` units to others.
+    async def part(self, amount: int = 0, caller: Caller = ANYBODY) -> AsyncIterator[Part]:
+        """Yield a part of this amount, once there is room for it.
 
         Raises TooManyRequestsError when the line is full, and when there is no room in time.
         """
-        part = Part(self, key, spare)
+        part = Part(self, caller)
         try:
             await part.grow_to(amount)
             yield part
@@ -73,12 +92,12 @@ class Capacity:
             return
         waiting = _Waiting(part, growth, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
-        if len(self._waiting) > self._line:
-            last = self._in_turn()[-1]
-            self._waiting.remove(last)
-            last.granted.set_exception(_refusal())
+        impatient = [each for each in self._in_turn() if not each.part.caller.is_patient]
+        if len(impatient) > self._line:
+            self._waiting.remove(impatient[-1])
+            impatient[-1].granted.set_exception(_refusal())
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(None if part.caller.is_patient else self._patience):
                 await waiting.granted
         except TimeoutError:
             raise _refusal() from None
@@ -93,21 +112,21 @@ class Capacity:
             self._waiting.remove(following)
             self._change(following.part, following.growth)
             following.granted.set_result(None)
-        keys = {each.part.key for each in self._waiting}
+        keys = {each.part.caller.key for each in self._waiting}
         self._served = {key: served for key, served in self._served.items() if key in keys}
 
     def _fits(self, part: Part, growth: int) -> bool:
-        return growth <= self._free - part.spare
+        return growth <= self._free - part.caller.spare
 
     def _change(self, part: Part, growth: int) -> None:
-        held_before = part.amount > 0
+        key, held_before = part.caller.key, part.amount > 0
         part.amount += growth
         self._free -= growth
-        self._held[part.key] += (part.amount > 0) - held_before
+        self._held[key] += (part.amount > 0) - held_before
         if growth > 0:
-            self._served[part.key] = time.monotonic()
-        if not self._held[part.key]:
-            del self._held[part.key]
+            self._served[key] = time.monotonic()
+        if not self._held[key]:
+            del self._held[key]
 
     def _in_turn(self) -> list[_Waiting]:
         """Return those who wait in the order in which they follow."""
@@ -115,10 +134,15 @@ class Capacity:
         for waiting in self._waiting:
             # One that was cancelled stays in the line until its task runs again.
             if not waiting.granted.done():
-                key = waiting.part.key
+                key = waiting.part.caller.key
                 turns[waiting] = before[key], self._served.get(key, 0.0)
                 before[key] += 1
         return sorted(turns, key=turns.__getitem__)
+
+
+def few_at_once() -> Capacity:
+    """Return the capacity for work of one kind that may take hundreds of MiB."""
+    return Capacity(AT_ONCE, LINE, PATIENCE)
 
 
 def _refusal() -> TooManyRequestsError:

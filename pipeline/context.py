@@ -11,7 +11,7 @@ from async_lru import alru_cache
 
 from pipeline.access import Access
 from pipeline.bodies import body_capacity
-from pipeline.capacity import Capacity
+from pipeline.capacity import Capacity, few_at_once
 from pipeline.concurrency import BackgroundTasks, NamedTasks
 from pipeline.errors import ConfigurationError
 from pipeline.ledger.ledger import Ledger
@@ -72,6 +72,8 @@ class Context:
     queries: Queries
     sweeps: NamedTasks
     bodies: Capacity
+    dry_runs: Capacity
+    readers: Capacity
     temporary: TemporarySpace
     closing: asyncio.Event
 
@@ -96,9 +98,10 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         sweeps = await enter(NamedTasks.opened(SWEPT_AT_ONCE))
         closing = asyncio.Event()
         stack.callback(closing.set)
+        capacities = (body_capacity(), few_at_once(), few_at_once())
         base = (settings, metrics, background, access, signer)
         clients = (ledger, store, gateway, webhook_client, webhook_signer)
-        yield Context(*base, *clients, *caches, sweeps, body_capacity(), _temporary_space(settings), closing)
+        yield Context(*base, *clients, *caches, sweeps, *capacities, _temporary_space(settings), closing)
 
 
 def _temporary_space(settings: Settings) -> TemporarySpace:

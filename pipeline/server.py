@@ -18,6 +18,7 @@ from structlog.contextvars import bind_contextvars
 
 from pipeline.batch.sweep import Swept, sweep_all
 from pipeline.bodies import SIGNED_ONLY, read_body
+from pipeline.capacity import Caller
 from pipeline.concurrency import cancel_and_wait
 from pipeline.context import Context, open_context
 from pipeline.errors import BadRequestError, PipelineError, UnavailableError
@@ -89,7 +90,7 @@ async def _serve(request: web.Request, event: Event) -> web.StreamResponse:
     context = request.app[CONTEXT]
     try:
         admission = admit(event, context)
-        async with context.bodies.part(spare=0 if admission.is_signed else SIGNED_ONLY) as part:
+        async with context.bodies.part(caller=Caller(spare=0 if admission.is_signed else SIGNED_ONLY)) as part:
             response = await admission.answer(replace(event, body=await read_body(request, part)))
     except PipelineError as error:
         response = _error_response(error)

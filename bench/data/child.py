@@ -15,6 +15,7 @@ import uvloop
 from bench.data.made_batch import BATCH, EPOCH, SEGMENT_ITEMS
 from bench.kit.errors import BenchError
 from bench.kit.processes import MIB, repeated
+from pipeline.capacity import ANYBODY, few_at_once
 from pipeline.inputs.open_input import open_input
 from pipeline.local.services.s3_client import S3Info
 from pipeline.outputs.batch_rows import BatchRows
@@ -47,10 +48,12 @@ class OpenInput(msgspec.Struct, frozen=True, tag=True):
     async def run(self, store: Store, order: "Order") -> Result:
         """Do as an opening does."""
         # The rest of a context is for what comes after.
-        context: Any = SimpleNamespace(store=store, settings=order.settings(), temporary=TemporarySpace.of_disk())
+        context: Any = SimpleNamespace(
+            store=store, settings=order.settings(), temporary=TemporarySpace.of_disk(), readers=few_at_once()
+        )
         head = await store.head(self.key)
         fields = {"input": self.key, "function": "model"} | ({"columns": list(self.columns)} if self.columns else {})
-        async with open_input(context, Submission(fields, head.etag, head.size, head.etag)) as opened:
+        async with open_input(context, Submission(fields, head.etag, head.size, head.etag), ANYBODY) as opened:
             first = perf_counter()
             manifest = await Snapshots(store).write("opened", 0, opened.frames, opened.shape, opened.chunk)
         return first, manifest.items, head.size

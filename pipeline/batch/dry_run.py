@@ -10,6 +10,7 @@ import polars as pl
 
 from pipeline.batch.delete import find_stale_ledger
 from pipeline.batch.submit import being_deleted, check_function, find_existing, id_in_use
+from pipeline.capacity import Caller
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
 from pipeline.identity import Identity
@@ -43,12 +44,16 @@ async def describe_dry_run(
     `queued`: its snapshot would be made by a queued opening. Raises the errors of the submission, and UnavailableError
     when the input cannot be read within a task's time.
     """
-    spec, limit = submission.spec, context.settings.task_timeout
+    spec, limit, caller = submission.spec, context.settings.task_timeout, Caller(name)
     existing = await _describe_existing(context, name, submission.digest)
     if not existing:
         await check_function(context, spec.function)
     try:
-        async with asyncio.timeout(limit), open_input(context, submission, body, share=SHARE) as source:
+        async with (
+            context.dry_runs.part(1, caller),
+            asyncio.timeout(limit),
+            open_input(context, submission, caller, body, share=SHARE) as source,
+        ):
             cutter = Cutter(source.chunk)
             rows = await _cut(source, cutter, whole_tasks=spec.chunk_call)
     except TimeoutError:

@@ -9,6 +9,7 @@ from functools import partial
 import polars as pl
 
 from pipeline.batch.generations import plan_generation
+from pipeline.capacity import Caller
 from pipeline.concurrency import renew_every
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
@@ -58,13 +59,13 @@ def renewed_claim(context: Context, new: NewBatch) -> AbstractAsyncContextManage
     return renew_every(OPENING_LEASE / 3, partial(renew_claim, context, new), lease=OPENING_LEASE)
 
 
-async def open_batch(context: Context, new: NewBatch) -> Manifest | None:
-    """Open the batch; returns None if the claim was lost to another opening.
+async def open_batch(context: Context, new: NewBatch, *, queued: bool = False) -> Manifest | None:
+    """Open the batch; returns None if the claim was lost to another opening. A `queued` opening waits for its turn.
 
     Raises BadRequestError if the input cannot be read or `sql` does not fit it, MissingObjectError if it is gone.
     """
-    spec = new.submission.spec
-    async with renewed_claim(context, new), open_input(context, new.submission) as source:
+    spec, caller = new.submission.spec, Caller(new.name, is_patient=queued)
+    async with renewed_claim(context, new), open_input(context, new.submission, caller) as source:
         # Two replicas read the same rows of an object, but not of a prefix, which may hold another object by now.
         frames = _while_claimed(context, new, source.frames) if spec.address.is_prefix else source.frames
         manifest = await context.snapshots.write(new.name, 0, frames, source.shape, source.chunk)

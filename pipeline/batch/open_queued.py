@@ -69,7 +69,7 @@ async def _try_to_open(context: Context, new: NewBatch) -> str:
         if await _rebuild(context, new):
             await sweep_batch(context, new.name)
         else:
-            await open_batch(context, new)
+            await open_batch(context, new, queued=True)
     except BadRequestError as error:
         return str(error)
     except MissingObjectError:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipeline.capacity import Caller
 from pipeline.context import Context
 from pipeline.errors import UnavailableError
 from pipeline.inputs.csv_rows import SEPARATORS, count_lines, open_rows, read_lines
@@ -66,7 +67,7 @@ class _Rows:
 
 @asynccontextmanager
 async def open_input(
-    context: Context, submission: Submission, body: bytes | None = None, *, share: float = 1.0
+    context: Context, submission: Submission, caller: Caller, body: bytes | None = None, *, share: float = 1.0
 ) -> AsyncIterator[Input]:
     """Open a submission's input and check its query; `body` is the input when it is not in the bucket yet.
 
@@ -74,22 +75,24 @@ async def open_input(
     cannot be read or the query does not fit it, MissingObjectError when the object is gone, and UnavailableError.
     """
     async with context.temporary.folder(share) as folder:
-        rows = await _read(context, submission, body, folder)
+        rows = await _read(context, submission, body, folder, caller)
         opened = await _input(context, submission.spec, rows)
-        await check_query(context, submission.spec, opened.schema)
+        await check_query(context, submission.spec, opened.schema, caller)
         yield opened
 
 
-async def check_query(context: Context, spec: BatchSpec, schema: Mapping[str, pl.DataType] | None) -> None:
+async def check_query(
+    context: Context, spec: BatchSpec, schema: Mapping[str, pl.DataType] | None, caller: Caller
+) -> None:
     """Raise BadRequestError unless the query can run over results with these columns of the input.
 
     Without columns only the query itself is checked. Raises UnavailableError when the check itself cannot run.
     """
     if spec.sql is not None:
-        await context.queries.check(spec.sql, None if schema is None else table_schema(schema))
+        await context.queries.check(spec.sql, None if schema is None else table_schema(schema), caller)
 
 
-async def _read(context: Context, submission: Submission, body: bytes | None, folder: Folder) -> _Rows:
+async def _read(context: Context, submission: Submission, body: bytes | None, folder: Folder, caller: Caller) -> _Rows:
     """Read an input by way of files in a folder."""
     path = folder.path / "input"
     spec, max_rows = submission.spec, context.settings.max_rows
@@ -104,7 +107,7 @@ async def _read(context: Context, submission: Submission, body: bytes | None, fo
     else:
         await asyncio.to_thread(_write, path, body)
     if form not in SEPARATORS:
-        async with folder.watched():
+        async with context.readers.part(1, caller), folder.watched():
             return _table_rows(await open_table(path, form, max_rows))
     lines = await asyncio.to_thread(open_rows, path, form, folder.charge)
     if lines is None:

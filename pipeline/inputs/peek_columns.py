@@ -8,6 +8,7 @@ import polars as pl
 from backports import zstd
 from polars.exceptions import PolarsError
 
+from pipeline.capacity import ANYBODY, Caller
 from pipeline.context import Context
 from pipeline.errors import BadRequestError
 from pipeline.inputs import s3_prefix
@@ -27,7 +28,9 @@ _GZIP, _ZSTD, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
 _TRAILER = 8
 
 
-async def peek_columns(context: Context, spec: BatchSpec, info: ObjectInfo) -> dict[str, pl.DataType] | None:
+async def peek_columns(
+    context: Context, spec: BatchSpec, info: ObjectInfo, caller: Caller = ANYBODY
+) -> dict[str, pl.DataType] | None:
     """Return the columns of an input with their types; None when only opening the input can tell them.
 
     Raises BadRequestError when the object has changed, and as the store.
@@ -37,7 +40,7 @@ async def peek_columns(context: Context, spec: BatchSpec, info: ObjectInfo) -> d
     if address.is_prefix:
         return s3_prefix.SCHEMA
     if form == "parquet" and info.size > _TRAILER:
-        return await _peek_parquet(context, store, info)
+        return await _peek_parquet(context, store, info, caller)
     if form in SEPARATORS and info.size:
         head = await store.get_range(info, 0, HEAD)
         return await asyncio.to_thread(_peek_csv, head, SEPARATORS[form].decode())
@@ -64,14 +67,16 @@ def _unpack(head: bytes) -> bytes:
     return head
 
 
-async def _peek_parquet(context: Context, store: Store, info: ObjectInfo) -> dict[str, pl.DataType] | None:
+async def _peek_parquet(
+    context: Context, store: Store, info: ObjectInfo, caller: Caller
+) -> dict[str, pl.DataType] | None:
     trailer = await store.get_range(info, info.size - _TRAILER, info.size)
     length = int.from_bytes(trailer[:4], "little")
     if trailer[4:] != _PARQUET or not 0 < length <= min(FOOTER_LIMIT, info.size - _TRAILER):
         return None
     footer = await store.get_range(info, info.size - _TRAILER - length, info.size)
     try:
-        async with context.queries.checking:
+        async with context.queries.checking.part(1, caller):
             empty = await call_in_child(read_columns, _PARQUET + footer, CHECK)
     except (BadRequestError, TimeoutError):
         return None

@@ -9,6 +9,7 @@ from pipeline.batch.dry_run import describe_dry_run
 from pipeline.batch.open import NewBatch
 from pipeline.batch.read_submission import read_request
 from pipeline.batch.submit import check_targets, submit
+from pipeline.capacity import Caller
 from pipeline.concurrency import off_loop
 from pipeline.context import Context
 from pipeline.inputs.find_input import find_input
@@ -35,5 +36,6 @@ async def batch(event: Event, context: Context) -> Response:
     if spec.dry_run:
         return Response.json(200, await describe_dry_run(context, name, submission, body, queued=queued))
     if queued and spec.sql is not None:
-        await check_query(context, spec, await peek_columns(context, spec, source))
+        caller = Caller(name)
+        await check_query(context, spec, await peek_columns(context, spec, source, caller), caller)
     return await submit(context, NewBatch(name, submission, uuid.uuid4().hex), body, queued=queued)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipeline.capacity import ANYBODY, AT_ONCE, Caller, few_at_once
 from pipeline.errors import BadRequestError, UnavailableError
 from pipeline.sandbox.child import Limits
 from pipeline.sandbox.parent import call_in_child
@@ -18,7 +19,6 @@ from pipeline.units import MIB
 CHECK = Limits(memory=384 * MIB, seconds=20, processor_seconds=40)
 # Two of these and the replica fit the memory of stack.yml.
 RUN = Limits(memory=400 * MIB, seconds=300, processor_seconds=600, file_bytes=1024 * MIB)
-AT_ONCE = 2
 MOST_COLUMNS = 50
 
 log = logging.getLogger(__name__)
@@ -30,17 +30,18 @@ class Queries:
     def __init__(self, check: Limits = CHECK, run: Limits = RUN) -> None:
         self._check = check
         self._run = run
-        self.checking = asyncio.Semaphore(AT_ONCE)
+        self.checking = few_at_once()
         self._running = asyncio.Semaphore(AT_ONCE)
 
-    async def check(self, sql: str, schema: Mapping[str, pl.DataType] | None) -> None:
+    async def check(self, sql: str, schema: Mapping[str, pl.DataType] | None, caller: Caller = ANYBODY) -> None:
         """Raise BadRequestError unless DuckDB can run the query over a table with these columns, None: some columns.
 
-        Raises UnavailableError when no process can be started or it takes too long: the machine may be busy.
+        Raises UnavailableError when no process can be started or it takes too long: the machine may be busy; and
+        TooManyRequestsError.
         """
         empty = b"" if schema is None else await asyncio.to_thread(_empty_table, schema)
         try:
-            async with self.checking:
+            async with self.checking.part(1, caller):
                 units = durations(schema or {})
                 order = Order(sql=sql, limits=self._check, empty=empty, durations=units)
                 await call_in_child(check_query, order, self._check)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.capacity import Capacity
+from pipeline.capacity import Caller, Capacity
 from pipeline.errors import TooManyRequestsError
 
 PATIENCE = 60.0
@@ -22,7 +22,7 @@ class Rig:
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
     async def hold(self, name: str, amount: int, **options: Any) -> None:
-        async with self.capacity.part(amount, **options):
+        async with self.capacity.part(amount, Caller(**options)):
             self.order.append(name)
             await self.leave[name].wait()
 
@@ -130,3 +130,15 @@ async def test_part_grows_and_shrinks() -> None:
         part.shrink_to(3)
         await settle()
         assert (part.amount, rig.order) == (2, ["a"])
+
+
+async def test_patient_request_is_never_refused() -> None:
+    rig = Rig(1, line=1, patience=0.01)
+    await rig.enter("a", key="a")
+    await rig.enter("patient", key="a", is_patient=True)
+    await rig.enter("b", key="a")
+    await refused(rig.hold("c", 1, key="a"))
+    await refused(rig.tasks["b"])
+    assert rig.order == ["a"]
+    await rig.exit("a")
+    assert rig.order == ["a", "patient"]

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 from pipeline import bodies, server
 from pipeline.access import Access
 from pipeline.bodies import body_capacity
-from pipeline.capacity import Capacity, Part
+from pipeline.capacity import ANYBODY, Capacity, Part
 from pipeline.errors import PipelineError, TooLargeError
 from pipeline.handler import Admission
 from pipeline.metrics import Metrics
@@ -107,7 +107,7 @@ async def test_large_body_in_a_wrong_encoding_is_a_400(
 
 
 def enough() -> Part:
-    return Part(Capacity(bodies.BODY_LIMIT, 0, 0), "", 0)
+    return Part(Capacity(bodies.BODY_LIMIT, 0, 0), ANYBODY)
 
 
 class Pieces:

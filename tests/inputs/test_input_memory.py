@@ -22,6 +22,7 @@ from pipeline.inputs.open_input import open_input
 from pipeline.settings.environment import Settings
 from pipeline.store.snapshot import Snapshots
 from pipeline.temporary import TemporarySpace
+from pipeline.capacity import ANYBODY, few_at_once
 
 class Sink:
     bucket = "rows"
@@ -44,9 +45,10 @@ def peaks():
 
 async def main(key, columns):
     store = Sink()
-    context = SimpleNamespace(store=store, settings=Settings(s3_bucket="rows"), temporary=TemporarySpace.of_disk())
+    capacities = {"temporary": TemporarySpace.of_disk(), "readers": few_at_once()}
+    context = SimpleNamespace(store=store, settings=Settings(s3_bucket="rows"), **capacities)
     fields = {"input": key.lstrip("/"), "function": "f", "columns": columns}
-    async with open_input(context, Submission(fields, "", 0, "")) as given:
+    async with open_input(context, Submission(fields, "", 0, ""), ANYBODY) as given:
         manifest = await Snapshots(store).write("b", 0, given.frames, given.shape, given.chunk)
     print(json.dumps({"items": manifest.items, "sent": store.sent, "peaks": peaks()}))
 

@@ -17,10 +17,11 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
+from pipeline.capacity import AT_ONCE
 from pipeline.outputs.query import SHOWN_BYTES, status_of
 from pipeline.sandbox.parent import environment
 from pipeline.sql.child import CELL, MOST_ROWS, Answer
-from pipeline.sql.runner import AT_ONCE, RUN, Queries
+from pipeline.sql.runner import RUN, Queries
 from pipeline.units import MIB
 from tests.rigs.sql_processes import children
 from tests.rigs.sql_tables import result_of, table, write_pieces

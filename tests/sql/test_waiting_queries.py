@@ -2,7 +2,7 @@
 
 import asyncio
 
-from pipeline.sql.runner import AT_ONCE
+from pipeline.capacity import AT_ONCE
 from tests.rigs.function.pipeline_bench import CSV, PipelineBench, answering
 from tests.rigs.waiting import wait_until
 
