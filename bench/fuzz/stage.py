@@ -94,7 +94,7 @@ class Stage:
         """Return the keys of a batch in Redis, the index where the batch is in it, and its objects."""
         left = [key.decode() async for key in self.redis.scan_iter(match=f"{PIPELINE}:{{{batch}}}*", count=10_000)]
         left += [INDEX] * (await self.redis.zscore(INDEX, batch) is not None)
-        for prefix in (batch, f"{MARKS}{batch}", f"ended/{PIPELINE}/{batch}"):
+        for prefix in (batch, f"{MARKS}{batch}", f"ended/{PIPELINE}/{batch}", f"owners/{batch}"):
             left += await self.bucket.keys(prefix)
         return left
 
