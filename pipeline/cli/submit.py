@@ -41,6 +41,12 @@ _OPTIONS: dict[str, tuple[Any, str | None]] = {
     "column": (str, "NAME"),
     "columns": (list[str], "NAME"),
     "format": (Format, None),
+    "delimiter": (str, "CHARACTER|NAME"),
+    "quote": (str, "CHARACTER"),
+    "escape": (str, "CHARACTER"),
+    "header": (str, "true|false|NAMES"),
+    "encoding": (str, "NAME"),
+    "skip": (int, "N"),
     "chunk": (Any, "N|auto"),
     "chunk_call": (bool, None),
     "direct": (bool, None),
@@ -60,7 +66,7 @@ _OPTIONS: dict[str, tuple[Any, str | None]] = {
     "reduce": (str, "NAME"),
     "notify": (list[str], "NAME|URL"),
 }
-_FLAGS = {"outputs": "--output", "headers": "--header"}
+_FLAGS = {"outputs": "--output", "headers": "--header", "header": "--csv-header"}
 
 
 def spec_fields(**options: Any) -> SpecFields:
@@ -74,7 +80,7 @@ def _option(name: str) -> inspect.Parameter:
     field, (kind, metavar) = BatchSpec.model_fields[name], _OPTIONS[name]
     note = " May be repeated." if kind == list[str] else ""
     # typer would show the default of the option, which is to send nothing.
-    default = f"  [default: {field.default}]" if kind is not bool and isinstance(field.default, int) else ""
+    default = f"  [default: {field.default}]" if type(field.default) is int else ""
     option = typer.Option(
         _FLAGS.get(name, "--" + name.replace("_", "-")),
         metavar=metavar,

@@ -34,6 +34,12 @@ class SpecFields(TypedDict, total=False):
     column: str
     columns: list[str]
     format: Format
+    delimiter: str
+    quote: str
+    escape: str
+    header: bool | list[str]
+    encoding: str
+    skip: int
     chunk: int | Literal["auto"]
     chunk_call: bool
     direct: bool

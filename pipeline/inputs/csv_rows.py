@@ -1,171 +1,153 @@
-"""Read the rows of a CSV or TSV file, in order and with bounded memory."""
+"""Read the rows of a CSV file with Python's strict reader, which names the line of a fault.
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+Every cell is text. An empty cell is a missing one, and so is each that a short row lacks.
+"""
+
+import csv
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from types import MappingProxyType
+from itertools import islice
+from typing import IO, Self
 
 import polars as pl
-from polars.exceptions import PolarsError
 
 from pipeline.errors import BadRequestError
-from pipeline.inputs.decompress import unpack
+from pipeline.inputs.csv_dialect import HEAD_LINES, csv_reader, detect_delimiter
 from pipeline.inputs.items import check_names
-from pipeline.inputs.limits import BLANK_LIMIT, LINE_LIMIT, MOST_COLUMNS, PIECE_CELLS
-from pipeline.inputs.sniff import check_kind
-from pipeline.spec.input_format import TITLES, Format
-from pipeline.store.columns import nameless
+from pipeline.inputs.limits import BLANK_LIMIT, LINE_LIMIT, MOST_COLUMNS, NAMES_LIMIT, PIECE_CELLS
+from pipeline.spec.dialect import Dialect
 from pipeline.units import MIB
 
-SEPARATORS: MappingProxyType[Format, bytes] = MappingProxyType({"csv": b",", "tsv": b"\t"})
-_NOT_UTF8 = "it is not UTF-8: convert it, for example with iconv -f latin1 -t utf-8"
+PIECE_LETTERS = 16 * MIB
+_SHOWN = 60
+_FAULTS = {
+    "field larger": f"it has a cell over {LINE_LIMIT // MIB} MiB, or a quote that is never closed",
+    "unexpected end": "a quote is opened in it and never closed",
+    "expected after": (
+        "a quoted cell goes on behind its closing quote: a quote inside of it is written twice (RFC 4180), or escape "
+        "tells what stands before it"
+    ),
+}
 
 
-def open_rows(path: Path, form: Format = "csv", charge: Callable[[int], None] | None = None) -> pl.LazyFrame | None:
-    """Scan a CSV or TSV file, plain, gzip or zstd; None when there is no header line at all. Every cell is text.
+@dataclass(frozen=True)
+class CsvRows:
+    """A CSV file with a known delimiter; `open_text` opens it, and keeps the ends of its lines."""
 
-    Raises BadRequestError for a file that is not of this format in UTF-8, or breaks a limit, and as `unpack`.
-    """
-    path = unpack_lines(path, form, charge)
-    check_kind(path, form)
-    try:
-        rows = pl.scan_csv(path, infer_schema=False, glob=False, separator=SEPARATORS[form].decode())
-        names = rows.collect_schema().names()
-    except pl.exceptions.NoDataError:
-        return None
-    except (PolarsError, OSError) as error:
-        raise _unreadable(error, form) from error
-    if any("\ufffd" in name or "\x00" in name for name in names):
-        raise BadRequestError(f"the input cannot be read as {TITLES[form]}: {_NOT_UTF8}")
-    if any("\r" in name.replace("\r\n", "") for name in names):
-        raise BadRequestError("the input's lines end in CR alone, expected LF or CRLF: convert it with tr '\\r' '\\n'")
-    check_names(names)
-    return rows
+    open_text: Callable[[], IO[str]]
+    dialect: Dialect
+    columns: list[str]
+
+    @classmethod
+    def open(cls, open_text: Callable[[], IO[str]], dialect: Dialect, usual: str = ",", column: str = "") -> Self:
+        """Read the header; `usual` is the delimiter of the format, and `column` that which the submitter has named.
+
+        Raises BadRequestError for a header that cannot be used, and UnicodeDecodeError.
+        """
+        if dialect.delimiter == "auto":
+            with open_text() as file:
+                head = list(islice(file, dialect.skip, dialect.skip + HEAD_LINES))
+            dialect = detect_delimiter(dialect, usual, head, column)
+        with open_text() as file:
+            first = next(filter(None, _Lines(file, dialect).rows()), None)
+        if first is None:
+            raise BadRequestError("the input is empty: expected a line with the names of its columns")
+        header = dialect.header
+        names = first if header is True else header or [f"column_{number + 1}" for number in range(len(first))]
+        _check_header(names)
+        return cls(open_text, dialect, names)
+
+    def empty(self) -> pl.DataFrame:
+        """Return a frame without rows."""
+        return pl.DataFrame(schema=dict.fromkeys(self.columns, pl.String()))
+
+    def frames(self, max_rows: int) -> Iterator[pl.DataFrame]:
+        """Yield the rows in order, in frames of bounded size. A line with nothing in it is no row.
+
+        Raises BadRequestError for a fault of a line, with its number, for more than `max_rows` rows, and for more than
+        10,000,000 blank lines; and UnicodeDecodeError.
+        """
+        height, count = max(1, PIECE_CELLS // len(self.columns)), 0
+        with self.open_text() as file:
+            lines = _Lines(file, self.dialect)
+            rows = filter(lines.has_cells, lines.rows())
+            if self.dialect.header is True:
+                next(rows)
+            while piece := lines.take(rows, len(self.columns), height):
+                count += len(piece)
+                if count > max_rows:
+                    raise BadRequestError(f"the input has more than {max_rows} rows (setting max_rows)")
+                cells = zip(self.columns, zip(*piece, strict=True), strict=True)
+                frame = pl.DataFrame({name: pl.Series(column, dtype=pl.String) for name, column in cells})
+                yield frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
 
 
-def unpack_lines(path: Path, form: Format = "csv", charge: Callable[[int], None] | None = None) -> Path:
-    """Unpack a file and check its header, lines and missing cells; raises BadRequestError, and as `unpack`."""
-    return unpack(path, form, _Limits(SEPARATORS[form]).check, charge)
+class _Lines:
+    """The lines of an open file, and the rows that they make; what was read of them is counted."""
 
+    def __init__(self, file: IO[str], dialect: Dialect) -> None:
+        csv.field_size_limit(LINE_LIMIT)
+        self._file = file
+        self._dialect = dialect
+        self._reader = csv_reader(self._read(), dialect)
+        self._letters = self._blank = 0
 
-async def count_lines(rows: pl.LazyFrame, form: Format = "csv") -> int:
-    """Count the lines, blank ones too; raises BadRequestError when they cannot be read."""
-    pieces, count = iter(rows.select(pl.nth(0)).collect_batches()), 0
-    try:
-        # A piece at a time: a thread cannot be stopped, and may not go on for a request that is over.
-        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-            count += piece.height
-    except (PolarsError, OSError) as error:
-        raise _unreadable(error, form) from error
-    return count
+    def _read(self) -> Iterator[str]:
+        for line in islice(self._file, self._dialect.skip, None):
+            self._letters += len(line)
+            yield line
 
-
-async def read_lines(rows: pl.LazyFrame, form: Format = "csv") -> AsyncIterator[pl.DataFrame]:
-    """Yield the rows as frames in order. A line with nothing in it is no row; a line of quoted empty cells is one.
-
-    Raises BadRequestError when a row cannot be read, and for more than 10,000,000 blank lines.
-    """
-    frames = iter(rows.collect_batches(maintain_order=True))
-    blank = 0
-    while True:
+    def rows(self) -> Iterator[list[str]]:
+        """Yield the cells of each row; raises BadRequestError with the line that cannot be read."""
+        last = 0
         try:
-            lines, frame = await asyncio.to_thread(_next_frame, frames)
-        except (PolarsError, OSError) as error:
-            raise _unreadable(error, form) from error
-        if not lines:
-            return
-        blank += lines - frame.height
-        if blank > BLANK_LIMIT:
+            for row in self._reader:
+                yield row
+                last = self._reader.line_num
+        except csv.Error as error:
+            words = next((words for part, words in _FAULTS.items() if part in str(error)), str(error))
+            line = self._dialect.skip + last + 1
+            raise BadRequestError(f"line {line} of the input cannot be read: {words}") from None
+
+    def has_cells(self, row: list[str]) -> bool:
+        """Return whether a row has cells; raises BadRequestError for too many blank lines."""
+        self._blank += not row
+        if self._blank > BLANK_LIMIT:
             raise BadRequestError(f"the input has more than {BLANK_LIMIT} blank lines")
-        yield frame
+        return bool(row)
 
+    def take(self, rows: Iterator[list[str]], width: int, height: int) -> list[list[str]]:
+        """Return the next rows with `width` cells each: at most `height`, and few of large ones."""
+        taken, end = [], self._letters + PIECE_LETTERS
+        for row in rows:
+            if len(row) != width:
+                self._fit(row, width)
+            taken.append(row)
+            if len(taken) == height or self._letters > end:
+                break
+        return taken
 
-def _next_frame(frames: Iterator[pl.DataFrame]) -> tuple[int, pl.DataFrame]:
-    """Return the number of the next lines, 0 for none, and their rows."""
-    lines = next((frame for frame in frames if frame.height), pl.DataFrame())
-    return lines.height, _without_blank_lines(lines) if lines.height else lines
-
-
-def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:
-    """Drop the rows in which every cell is missing."""
-    blank = nameless(frame.to_series(0)).is_null()
-    for cells in frame.iter_columns():
-        if not blank.any():
-            return frame
-        blank = blank & nameless(cells).is_null()
-    return frame.filter(~blank)
-
-
-def _unreadable(error: Exception, form: Format) -> BadRequestError:
-    reason = str(error).strip().split("\n", 1)[0]
-    if "utf-8" in reason.lower() or "utf8" in reason.lower():
-        reason = _NOT_UTF8
-    return BadRequestError(f"the input cannot be read as {TITLES[form]}: {reason}")
-
-
-@dataclass
-class _Limits:
-    """Checks a file piece by piece: its header, its longest line, its missing cells.
-
-    `line_size` counts the bytes of the last line so far, `is_quoted` says whether the next piece begins in quotes.
-    """
-
-    separator: bytes
-    columns: int = 0
-    line_size: int = 0
-    is_quoted: bool = False
-
-    def check(self, piece: bytes) -> None:
-        """Check the next MiB of the file; raises BadRequestError for a part that would fill a replica's memory."""
-        self.columns = self.columns or _count_columns(piece, self.separator)
-        end = _last_newline(piece, is_quoted=self.is_quoted)
-        self.line_size = self.line_size + len(piece) if end < 0 else len(piece) - end
-        if self.line_size > LINE_LIMIT:
-            raise BadRequestError(f"the input has a line over {LINE_LIMIT // MIB} MiB, or a quote that is never closed")
-        if self._is_sparse(piece):
+    def _fit(self, row: list[str], width: int) -> None:
+        """Give a short row its missing cells; raises BadRequestError for a row with too many."""
+        if len(row) > width:
+            line = self._dialect.skip + self._reader.line_num
+            shown = self._dialect.delimiter.join(row)[:_SHOWN]
             raise BadRequestError(
-                f"the input has {self.columns} columns, and too many lines with most of their cells missing"
+                f"line {line} of the input has {len(row)} cells, expected {width} as in its header: {shown!r}"
             )
-        self.is_quoted ^= piece.count(b'"') % 2 == 1
-
-    def _is_sparse(self, piece: bytes) -> bool:
-        """Return whether the lines of a piece have far more cells than letters: a missing cell takes memory too."""
-        if piece.count(b"\n") * self.columns <= PIECE_CELLS:
-            return False
-        outside = piece.split(b'"')[int(self.is_quoted) :: 2]
-        return sum(text.count(b"\n") for text in outside) * self.columns > PIECE_CELLS
+        row.extend([""] * (width - len(row)))
 
 
-def _last_newline(piece: bytes, *, is_quoted: bool) -> int:
-    """Return the place of the last newline outside of quotes, -1 for none; `is_quoted` is the start of the piece."""
-    inside = is_quoted ^ (piece.count(b'"') % 2 == 1)
-    place = len(piece)
-    while (newline := piece.rfind(b"\n", 0, place)) >= 0:
-        inside ^= piece.count(b'"', newline, place) % 2 == 1
-        if not inside:
-            return newline
-        place = piece.rfind(b'"', 0, newline)
-        if place < 0:
-            return -1
-        inside = False
-    return -1
-
-
-def _count_columns(head: bytes, separator: bytes) -> int:
-    """Count the columns in the first MiB, a separator in a name too; raises BadRequestError for too many."""
-    *lines, last = head.split(b"\n")
-    separators, is_quoted = 0, False
-    for line in lines:
-        separators += line.count(separator)
-        is_quoted ^= line.count(b'"') % 2 == 1
-        if line.strip() and not is_quoted:
-            break
-    else:
-        separators = MOST_COLUMNS if len(head) == MIB else separators + last.count(separator)
-    if separators >= MOST_COLUMNS:
+def _check_header(names: list[str]) -> None:
+    if len(names) > MOST_COLUMNS or sum(map(len, names)) > NAMES_LIMIT:
         raise BadRequestError(
-            f"the input's header is too large: expected at most {MOST_COLUMNS} columns, in at most 1 MiB with the "
-            "blank lines before it"
+            f"the input's header is too large: expected at most {MOST_COLUMNS} columns, with names of at most "
+            f"{NAMES_LIMIT // MIB} MiB together"
         )
-    return separators + 1
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadRequestError(
+            f"the input's header has {twice[:_SHOWN]!r} more than once: expected names that differ, in the file or as "
+            "header, with skip for the file's own"
+        )
+    check_names(names)

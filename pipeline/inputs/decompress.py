@@ -2,7 +2,6 @@
 
 import gzip
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 from backports import zstd
@@ -16,18 +15,15 @@ from pipeline.units import MIB
 _ZLIB = (b"x\x01", b"x\x9c", b"x\xda")
 
 
-def unpack(
-    path: Path, form: Format, check: Callable[[bytes], None] | None = None, charge: Callable[[int], None] | None = None
-) -> Path:
+def unpack(path: Path, form: Format) -> Path:
     """Unpack a gzip or zstd file beside itself, a MiB at a time, and remove it; returns the plain file.
 
-    `check` is called with each MiB of the plain file, also of a file that is not packed, and `charge` with the number
-    of bytes to be written. Raises as both, BadRequestError for a file that is broken, packed otherwise or twice, or
-    over 16 GiB when it is unpacked, and UnavailableError when there is no room for it.
+    Raises BadRequestError for a file that is broken, packed otherwise or twice, or over 16 GiB when it is unpacked, and
+    UnavailableError when there is no room for it.
     """
     title, packing = TITLES[form], _packing(path)
     if packing in PACKINGS:
-        plain = _unpack(path, form, PACKINGS[packing], check, charge)
+        plain = _unpack(path, form, PACKINGS[packing])
         if _packing(plain):
             raise BadRequestError(
                 f"the input is packed twice: expected {title}, once packed with gzip or zstd, or plain"
@@ -35,12 +31,6 @@ def unpack(
         return plain
     if packing:
         raise BadRequestError(f"the input is packed with zlib: expected {title}, plain or packed with gzip or zstd")
-    if check is not None:
-        with path.open("rb") as source:
-            while piece := source.read(MIB):
-                if charge is not None:
-                    charge(0)
-                check(piece)
     return path
 
 
@@ -51,13 +41,7 @@ def _packing(path: Path) -> bytes:
     return next((magic for magic in (*PACKINGS, *_ZLIB) if head.startswith(magic)), b"")
 
 
-def _unpack(
-    path: Path,
-    form: Format,
-    packing: str,
-    check: Callable[[bytes], None] | None,
-    charge: Callable[[int], None] | None,
-) -> Path:
+def _unpack(path: Path, form: Format, packing: str) -> Path:
     plain, size = path.with_suffix(f".{form}"), 0
     try:
         with gzip.open(path) if packing == "gzip" else zstd.open(path) as source, plain.open("wb") as target:
@@ -65,10 +49,6 @@ def _unpack(
                 size += len(piece)
                 if size > UNPACKED_LIMIT:
                     raise BadRequestError(f"the input is over {UNPACKED_LIMIT // MIB} MiB when it is unpacked")
-                if charge is not None:
-                    charge(len(piece))
-                if check is not None:
-                    check(piece)
                 target.write(piece)
     except (gzip.BadGzipFile, zstd.ZstdError, EOFError, zlib.error) as error:
         raise BadRequestError(

@@ -14,7 +14,6 @@ from pipeline.store.text_formats import encodable_in_json
 from pipeline.units import MIB
 
 PREFERRED_COLUMN = "url"
-_SEPARATORS = ",;\t|"
 _SHOWN_COLUMNS = 50
 _NAME_SHOWN = 100
 
@@ -37,16 +36,6 @@ def choose_column(names: Sequence[str], wanted: str | None) -> str:
         f"there is no column {wanted!r}" if wanted else f"name the column, there is none called {PREFERRED_COLUMN!r}"
     )
     raise BadRequestError(f"{problem}; the columns are: {_list_names(names)}")
-
-
-def check_split(names: Sequence[str], separator: str) -> None:
-    """Raise BadRequestError for a single column whose name looks like several names with another separator."""
-    other = next((mark for mark in _SEPARATORS if mark != separator and mark in names[0]), None)
-    if len(names) == 1 and other:
-        raise BadRequestError(
-            f"the only column is {names[0][:_NAME_SHOWN]!r}: if {other!r} divides the cells, write {separator!r} in "
-            "its place or give the format, csv or tsv; else name it as column"
-        )
 
 
 def check_columns(schema: Mapping[str, pl.DataType], wanted: Sequence[str]) -> None:

@@ -1,101 +1,88 @@
-"""Split one JSON array of objects into lines of one object each, with bounded memory."""
+"""Write the objects of an array in a JSON file as lines of one object each."""
 
+import mmap
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
+
+import msgspec
 
 from pipeline.errors import BadRequestError
-from pipeline.inputs.json_types import STRICT_DECODER
 from pipeline.inputs.limits import LINE_LIMIT
 from pipeline.units import MIB
 
-PIECE = MIB
-_NOT_SPACE = re.compile(r"[^ \t\r\n]")
+Value = TypeVar("Value")
+_BOM = b"\xef\xbb\xbf"
+_PLACE = re.compile(r" \(byte (\d+)\)$")
+_ARRAY = "expected an array of objects, as in [{...}, ...]"
+_MOST_SHOWN = 20
+# msgspec says the same of both.
+_WORDS = {"Input data was truncated": "it ends too early, or it has a \\u escape that is half of a pair"}
 
 
-def split_array(path: Path, target: IO[bytes]) -> None:
-    """Write each object of the array in a JSON file as one line, with spaces in the place of its line ends.
+def split_array(path: Path, target: IO[bytes], pointer: str = "") -> None:
+    """Write each object of an array as one line, with spaces in the place of its line ends.
 
-    Raises BadRequestError for a file that is not an array of objects, and for an object over 64 MiB.
+    `pointer` (RFC 6901) tells where in the file the array is. The file is mapped, and not copied; each row takes 64
+    bytes of memory. Raises BadRequestError for a file without an array of objects there, and for an object over 64 MiB.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        _Splitter(file, target).split()
+    with path.open("rb") as file:
+        text = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    text = text[len(_BOM) :] if text[: len(_BOM)] == _BOM else text
+    for row, value in enumerate(_rows(_find(text, pointer), pointer), 1):
+        line = bytes(value)
+        if not line.startswith(b"{"):
+            raise BadRequestError(f"row {row} is no object: {_ARRAY}")
+        if len(line) > LINE_LIMIT:
+            raise BadRequestError(f"row {row} is over {LINE_LIMIT // MIB} MiB")
+        target.write(line.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n")
 
 
-@dataclass
-class _Splitter:
-    """Reads a file of text a MiB at a time; `text` from `place` on is not written yet, `row` counts the objects."""
+def _find(text: memoryview, pointer: str) -> memoryview:
+    """Return the JSON that the pointer names."""
+    place = ""
+    for token in pointer.split("/")[1:]:
+        members = _members(text) or {}
+        name = token.replace("~1", "/").replace("~0", "~")
+        if name not in members:
+            shown = ", ".join(list(members)[:_MOST_SHOWN]) or "no members"
+            raise BadRequestError(f"there is nothing at the pointer {pointer!r}: {place or 'the input'} has {shown}")
+        text, place = members[name], f"{place}/{token}"
+    return text
 
-    file: IO[str]
-    target: IO[bytes]
-    text: str = ""
-    place: int = 0
-    row: int = 0
 
-    def split(self) -> None:
-        """Write all objects."""
-        try:
-            self._split()
-        except UnicodeDecodeError as error:
-            raise BadRequestError(f"the input cannot be read as JSON: behind row {self.row} it is not UTF-8") from error
+def _rows(text: memoryview, pointer: str) -> list[msgspec.Raw]:
+    try:
+        return _decode(text, list[msgspec.Raw])
+    except msgspec.ValidationError:
+        pass
+    arrays = [name for name, value in (_members(text) or {}).items() if bytes(value[:1]) == b"["]
+    if len(arrays) == 1:
+        name = arrays[0].replace("~", "~0").replace("/", "~1")
+        raise BadRequestError(f"the input is one object: expected an array, or pointer {f'{pointer}/{name}'!r}")
+    raise BadRequestError(f"the input cannot be read as JSON: {_ARRAY}" + ", or pointer" * bool(arrays))
 
-    def _split(self) -> None:
-        if self._next_character() != "[":
-            raise BadRequestError("the input cannot be read as JSON: expected an array of objects, as in [{...}, ...]")
-        self.place += 1
-        if self._next_character() == "]":
-            self.place += 1
-        else:
-            while self._copy_object():
-                pass
-        if self._next_character():
-            raise BadRequestError("the input cannot be read as JSON: there is something behind the array")
 
-    def _copy_object(self) -> bool:
-        """Write the next object; returns whether another one follows."""
-        self.row += 1
-        if self._next_character() not in {"{", ""}:
-            raise BadRequestError(f"row {self.row} is no object: expected an array of objects, as in [{{...}}, ...]")
-        end = self._object_end()
-        line = self.text[self.place : end].replace("\r", " ").replace("\n", " ")
-        self.target.write(line.encode() + b"\n")
-        self.place = end
-        separator = self._next_character()
-        if separator not in {",", "]"}:
-            expected = "a comma or the array's end" if separator else "more: the array has no end"
-            raise BadRequestError(f"the input cannot be read as JSON: behind row {self.row}, expected {expected}")
-        self.place += 1
-        return separator == ","
+def _members(text: memoryview) -> Mapping[str, memoryview] | None:
+    """Return the members of an object, None for something else."""
+    try:
+        return {name: memoryview(value) for name, value in _decode(text, dict[str, msgspec.Raw]).items()}
+    except msgspec.ValidationError:
+        return None
 
-    def _object_end(self) -> int:
-        """Return the end of the object at `place`; reads more of the file until the object is whole."""
-        size = PIECE
-        while True:
-            try:
-                return STRICT_DECODER.raw_decode(self.text, self.place)[1]
-            except RecursionError as error:
-                raise BadRequestError(f"row {self.row} is nested too deep") from error
-            except ValueError as error:
-                if len(self.text) - self.place > LINE_LIMIT:
-                    raise BadRequestError(f"row {self.row} is over {LINE_LIMIT // MIB} MiB") from error
-                if not self._read(size):
-                    reason = getattr(error, "msg", str(error))
-                    raise BadRequestError(f"row {self.row} is no JSON: {reason}") from error
-                size *= 2
 
-    def _next_character(self) -> str:
-        """Move to the next character that is no space, and return it; '' at the end of the file."""
-        while True:
-            if match := _NOT_SPACE.search(self.text, self.place):
-                self.place = match.start()
-                return match[0]
-            self.place = len(self.text)
-            if not self._read(PIECE):
-                return ""
-
-    def _read(self, size: int) -> bool:
-        piece = self.file.read(size)
-        self.text = self.text[self.place :] + piece
-        self.place = 0
-        return bool(piece)
+def _decode(text: memoryview, kind: type[Value]) -> Value:
+    """Return the JSON as this type; raises msgspec.ValidationError for another type, and BadRequestError."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.ValidationError:
+        raise
+    except RecursionError:
+        raise BadRequestError("the input cannot be read as JSON: it is nested too deep") from None
+    except msgspec.DecodeError as error:
+        reason, place = _WORDS.get(str(error), str(error)), _PLACE.search(str(error))
+        if place:
+            line = bytes(text[: int(place[1])]).count(b"\n") + 1
+            reason = f"{reason[: place.start()]} in line {line}"
+        raise BadRequestError(f"the input cannot be read as JSON: {reason}") from None

@@ -18,10 +18,9 @@ import polars as pl
 
 from pipeline.errors import BadRequestError
 from pipeline.inputs.json_types import STRICT_DECODER, Kind, has_type, kind_of, make_column
-from pipeline.inputs.limits import BLANK_LIMIT, LINE_LIMIT, MOST_COLUMNS, PIECE_CELLS
+from pipeline.inputs.limits import BLANK_LIMIT, LINE_LIMIT, MOST_COLUMNS, NAMES_LIMIT, PIECE_CELLS
 from pipeline.units import MIB
 
-NAMES_LIMIT = MIB
 _BOM = b"\xef\xbb\xbf"
 _NULL = msgspec.Raw(b"null")
 _ROW = msgspec.json.Decoder(dict[str, msgspec.Raw])

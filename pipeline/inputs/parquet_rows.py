@@ -15,6 +15,7 @@ from pipeline.store.cut_tasks import row_sizes
 from pipeline.units import MIB
 
 MOST_LEVELS = 32
+MOST_DIGITS = 38
 SLICE_ROWS = 16 * 1024
 SLICE_BYTES = 16 * MIB
 _UNKNOWN_TYPE = re.compile(r"could not import from `(\w{1,80})` type")
@@ -42,6 +43,8 @@ class ParquetRows:
             raise _unreadable(error) from error
         if count > max_rows:
             raise BadRequestError(f"the input has more than {max_rows} rows (setting max_rows)")
+        if not schema:
+            raise BadRequestError("the input has no columns")
         if len(schema) > MOST_COLUMNS:
             raise BadRequestError(f"the input has too many columns: expected at most {MOST_COLUMNS}")
         return cls(rows, {name: stored_type(name, dtype) for name, dtype in schema.items()}, count)
@@ -96,9 +99,19 @@ def stored_type(name: str, dtype: pl.DataType, depth: int = 0) -> pl.DataType:
             stored = inside(dtype.ext_storage())
         case pl.Categorical() | pl.Enum() | pl.Null():
             stored = pl.String()
-        case pl.Object() | pl.Unknown() | pl.BaseExtension():
-            raise BadRequestError(f"the column {name[:80]!r} is of a type that cannot be read: {dtype}")
+        case _:
+            _check_leaf(name, dtype)
     return stored
+
+
+def _check_leaf(name: str, dtype: pl.DataType) -> None:
+    if isinstance(dtype, pl.Object | pl.Unknown | pl.BaseExtension):
+        raise BadRequestError(f"the column {name[:80]!r} is of a type that cannot be read: {dtype}")
+    if isinstance(dtype, pl.Decimal) and (dtype.precision or 0) > MOST_DIGITS:
+        raise BadRequestError(
+            f"the column {name[:80]!r} has decimals of {dtype.precision} digits, expected at most {MOST_DIGITS}: cast "
+            "it to text"
+        )
 
 
 def _storage(cells: pl.Series) -> pl.Series:

@@ -12,10 +12,12 @@ from pipeline.capacity import ANYBODY, Caller
 from pipeline.context import Context
 from pipeline.errors import BadRequestError
 from pipeline.inputs import s3_prefix
-from pipeline.inputs.csv_rows import SEPARATORS
+from pipeline.inputs.csv_rows import CsvRows
 from pipeline.inputs.parquet_rows import stored_type
+from pipeline.inputs.text_encoding import detect_encoding
 from pipeline.sandbox.parent import call_in_child
 from pipeline.spec.batch_spec import BatchSpec
+from pipeline.spec.input_format import DELIMITERS
 from pipeline.sql.runner import CHECK
 from pipeline.store.bucket import Store
 from pipeline.store.object_info import ObjectInfo
@@ -41,21 +43,23 @@ async def peek_columns(
         return s3_prefix.SCHEMA
     if form == "parquet" and info.size > _TRAILER:
         return await _peek_parquet(context, store, info, caller)
-    if form in SEPARATORS and info.size:
+    if form in DELIMITERS and info.size:
         head = await store.get_range(info, 0, HEAD)
-        return await asyncio.to_thread(_peek_csv, head, SEPARATORS[form].decode())
+        return await asyncio.to_thread(_peek_csv, head, spec)
     return None
 
 
-def _peek_csv(head: bytes, separator: str) -> dict[str, pl.DataType] | None:
+def _peek_csv(head: bytes, spec: BatchSpec) -> dict[str, pl.DataType] | None:
     try:
         plain = _unpack(head)
+        encoding = detect_encoding(plain) if spec.encoding == "auto" else spec.encoding
         # Without the last line, which may be cut off.
-        lines = plain[: plain.rfind(b"\n") + 1]
-        names = pl.scan_csv(io.BytesIO(lines), infer_schema=False, separator=separator).collect_schema().names()
-    except (zlib.error, zstd.ZstdError, PolarsError):
+        text, _, _ = plain.decode(encoding, errors="ignore").removeprefix("\ufeff").rpartition("\n")
+        usual, column = DELIMITERS[spec.input_format], spec.column or ""
+        rows = CsvRows.open(lambda: io.StringIO(text, newline=""), spec.dialect, usual, column)
+    except (zlib.error, zstd.ZstdError, BadRequestError):
         return None
-    return dict.fromkeys(names, pl.String())
+    return dict.fromkeys(rows.columns, pl.String())
 
 
 def _unpack(head: bytes) -> bytes:

@@ -9,7 +9,7 @@ import polars as pl
 
 from pipeline.errors import BadRequestError
 from pipeline.inputs.find_input import is_object, no_input
-from pipeline.inputs.typed_reader import Table, piece_path, write_piece
+from pipeline.inputs.reader import Table, piece_path, write_piece
 from pipeline.spec.input_address import SCHEME, Address
 from pipeline.store.bucket import Store
 

@@ -7,7 +7,6 @@ from pipeline.errors import BadRequestError
 from pipeline.spec.input_format import PACKINGS, TITLES, Format
 
 _HEAD = 4096
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BOM = b"\xef\xbb\xbf"
 _KINDS = (
     (re.compile(rb"PK\x03\x04"), "a ZIP file, as .xlsx is: save it as one plain file"),
@@ -21,12 +20,12 @@ _OBJECTS = re.compile(rb'\s*\[\s*\{\s*["}]')
 
 
 def check_kind(path: Path, form: Format) -> None:
-    """Raise BadRequestError for a plain file that is clearly of another format, with its format."""
+    """Raise BadRequestError for an empty file, and for a plain one that is clearly of another format."""
     with path.open("rb") as file:
-        head = file.read(_HEAD)
-    if head.startswith(_UTF16):
-        raise BadRequestError("the input is UTF-16, expected UTF-8: convert it with iconv -f utf-16 -t utf-8")
-    kind = _other_kind(head.removeprefix(_BOM), form)
+        head = file.read(_HEAD).removeprefix(_BOM)
+    if not head:
+        raise BadRequestError(f"the input is empty, expected {TITLES[form]}")
+    kind = _other_kind(head, form)
     if kind:
         raise BadRequestError(f"the input cannot be read as {TITLES[form]}: it is {kind}")
 

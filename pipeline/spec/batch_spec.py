@@ -1,5 +1,6 @@
 """The specification of a batch: each field with its rule, default and help, and the rules between fields."""
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +18,7 @@ from pydantic import (
 
 from pipeline.errors import BadRequestError
 from pipeline.settings.environment import FUNCTION_NAME, Settings
+from pipeline.spec.dialect import Dialect, boolean_text, checked_delimiter, checked_encoding, one_character
 from pipeline.spec.field_rules import (
     FORMATS,
     NAME_PREVIEW,
@@ -57,6 +59,8 @@ Columns = Annotated[
     AfterValidator(unique_names),
 ]
 
+# What pydantic adds to the place of a problem: the part of a union that it tried.
+_IN_A_UNION = re.compile(r"(int|bool|constrained-int|literal\['auto'\]|function-.*)$")
 _WORDS = {"extra_forbidden": "there is no such field", "missing": "is needed"}
 
 
@@ -78,6 +82,18 @@ class BatchSpec(BaseModel):
     """In place of one column: an item is a JSON object of these columns."""
     format: Format | None = None
     """Format of the input; by default what its name says, or csv."""
+    delimiter: Annotated[str, BeforeValidator(checked_delimiter)] = "auto"
+    """Character between the cells of a CSV; by default a comma, or what the first lines tell for certain."""
+    quote: Annotated[str, BeforeValidator(one_character)] = '"'
+    """Character around the quoted cells of a CSV; empty for none."""
+    escape: Annotated[str, BeforeValidator(one_character)] = ""
+    """Character before a quote or a delimiter that is text; by default none, and a quote is written twice."""
+    header: Annotated[bool | Columns, BeforeValidator(boolean_text)] = True
+    """Whether the first line of a CSV has the names of its columns, or the names."""
+    encoding: Annotated[str, AfterValidator(checked_encoding)] = "auto"
+    """Encoding of a CSV, TSV, NDJSON or JSON; by default what its first bytes tell, or utf-8."""
+    skip: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Lines of a CSV before its header."""
     chunk: Annotated[Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"], BeforeValidator(reject_boolean)] = 1
     """Items per task; `auto` chooses by the size of the input."""
     chunk_call: bool = False
@@ -132,6 +148,12 @@ class BatchSpec(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _check_dialect(self) -> Self:
+        if problem := self.dialect.problem(self.input_format):
+            raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
     def _check_chunk_call(self) -> Self:
         if self.chunk_call and self.content_type not in {None, "application/json"}:
             raise ValueError("chunk_call sends a JSON array, so content_type can only be application/json")
@@ -161,6 +183,11 @@ class BatchSpec(BaseModel):
     def input_format(self) -> Format:
         """The format of the input: the field `format`, or the format that the key tells."""
         return self.format or format_of(self.input)
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the input is written, as far as the specification says."""
+        return Dialect(self.delimiter, self.quote, self.escape, self.header, self.encoding, self.skip)
 
     def calls(self, items: int) -> int:
         """Return the number of calls that a task with this many items makes."""
@@ -204,5 +231,5 @@ def parse_spec(fields: Mapping[str, Any], settings: Settings | None = None) -> B
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    names = [str(part)[:NAME_PREVIEW] for part in location if part not in {"int", "constrained-int", "literal['auto']"}]
+    names = [str(part)[:NAME_PREVIEW] for part in location if not _IN_A_UNION.match(str(part))]
     return ".".join(names) + ": " if names else ""

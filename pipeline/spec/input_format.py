@@ -8,6 +8,8 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 TITLES: MappingProxyType[Format, str] = MappingProxyType(
     {"csv": "CSV", "tsv": "TSV", "parquet": "Parquet", "ndjson": "NDJSON", "json": "JSON"}
 )
+# The delimiters of the formats that are text.
+DELIMITERS: MappingProxyType[Format, str] = MappingProxyType({"csv": ",", "tsv": "\t"})
 # The first Content-Type of a format is the one that the client sends.
 CONTENT_TYPES: MappingProxyType[str, Format] = MappingProxyType(
     {

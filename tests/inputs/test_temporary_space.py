@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from backports import zstd
 
@@ -12,9 +13,10 @@ from pipeline.temporary import Folder, TemporarySpace
 from pipeline.units import MIB
 from tests.rigs.function.dry_runs import DRY_RUN, no_trace, refusal
 from tests.rigs.function.pipeline_bench import PipelineBench
-from tests.rigs.waiting import wait_until
+from tests.rigs.sql_processes import command_of
 
 ROWS = 3 * 1024 * 1024
+READER = "pipeline.inputs.reader:rewrite"
 
 
 def csv_bomb() -> bytes:
@@ -61,30 +63,15 @@ async def test_space_that_others_use_makes_a_request_wait(pipeline: PipelineBenc
     assert space._used == 0
 
 
-async def test_no_byte_is_written_for_a_request_that_is_over(
-    pipeline: PipelineBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reader_of_a_request_that_is_over_is_killed(pipeline: PipelineBench, space: TemporarySpace) -> None:
+    space.total = 1024 * MIB
     settings = pipeline.context.settings.model_copy(update={"task_timeout": 0.1})
     pipeline.context = replace(pipeline.context, settings=settings)
-    charged: list[str] = []
-    charge = Folder.charge
-
-    def counted(folder: Folder, size: int) -> None:
-        try:
-            charge(folder, size)
-        except UnavailableError:
-            charged.append("stopped")
-            raise
-        charged.append("written")
-
-    monkeypatch.setattr(Folder, "charge", counted)
-    body = await asyncio.to_thread(lambda: zstd.compress(b"url\n" + b"abcdefg\n" * (64 * ROWS)))
+    body = await asyncio.to_thread(lambda: zstd.compress(b"url\n" + b"abcdefg\n" * (16 * ROWS)))
     kind, _, _ = await refusal(pipeline, body, {"Content-Type": "text/csv"}, {"timeout": "0.1", **DRY_RUN})
     assert kind is UnavailableError
-    before = len(charged)
-    await wait_until(lambda: "stopped" in charged)
-    # The thread may have been between its question and its note.
-    assert charged[before:].count("written") <= 1
+    assert [child for child in psutil.Process().children() if READER in command_of(child)] == []
+    assert space._used == 0
 
 
 async def test_folder_is_gone_with_its_files(space: TemporarySpace) -> None:

@@ -116,12 +116,17 @@ async def test_compressed_json_is_read(tmp_path: Path, form: Format, pack: Calla
     assert pl.concat(frames).rows() == [(n, f"row {n}", f"[{n}]") for n in range(50_000)]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize(("form", "text"), [("ndjson", '{"a":"ä"}'), ("json", '[{"a":"ä"}]')])
+async def test_json_is_read_in_the_encoding_of_its_mark(tmp_path: Path, form: Format, text: str, encoding: str) -> None:
+    assert (await read(tmp_path, gzip.compress(text.encode(encoding), mtime=0), form)).rows() == [("ä",)]
+
+
 EMPTY: dict[str, tuple[Format, bytes, list[str]]] = {
-    "no lines": ("ndjson", b"", []),
+    "no lines": ("ndjson", b"\n", []),
     "an empty array": ("json", b"[]", []),
     "a packed empty array": ("json", gzip.compress(b"[]", mtime=0), []),
     "Parquet without rows": ("parquet", parquet(TYPED.clear()), TYPED.columns),
-    "Parquet without rows and columns": ("parquet", parquet(pa.table({})), []),
 }
 
 

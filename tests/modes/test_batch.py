@@ -116,10 +116,10 @@ async def nothing_in_redis(pipeline: Pipeline) -> None:
     [
         (b"id,link\n1,a\n", {}, "name the column, there is none called 'url'; the columns are: id, link"),
         (b"id,url\n1,a\n", {"column": "uri"}, "there is no column 'uri'; the columns are: id, url"),
-        (b"url\ncaf\xe9\n", {}, "it is not UTF-8: convert it, for example with iconv"),
-        (b"url\n" + b"fine\n" * 50_000 + b"caf\xe9\n", {}, "it is not UTF-8: convert it, for example with iconv"),
-        (b"url\ncaf\xe9\n", {"chunk": "auto"}, "it is not UTF-8: convert it, for example with iconv"),
-        ("url\na\n".encode("utf-16"), {}, "the input is UTF-16, expected UTF-8: convert it with iconv"),
+        (b"url\ncaf\xe9\n", {}, "line 2 of the input is not UTF-8: set encoding"),
+        (b"url\n" + b"fine\n" * 50_000 + b"caf\xe9\n", {}, "line 50002 of the input is not UTF-8: set encoding"),
+        (b"url\ncaf\xe9\n", {"chunk": "auto"}, "line 2 of the input is not UTF-8: set encoding"),
+        ("url\na\n".encode("utf-16")[:-1], {}, "the input is not utf-16, from line"),
         (
             b"pipeline.task,url\n1,a\n",
             {},
@@ -193,7 +193,7 @@ async def test_large_specification_is_a_413_that_explains_text_csv(pipeline: Pip
         await pipeline.submit("x" * (256 * 1024 + 1))
 
 
-@pytest.mark.parametrize("body", [b"", b"url\n", b"id,url\n", b"url\n\n\n"])
+@pytest.mark.parametrize("body", [b"url\n", b"id,url\n", b"url\n\n\n"])
 async def test_empty_input_ends_at_once_with_an_empty_summary(pipeline: Pipeline, body: bytes) -> None:
     response = await pipeline.submit(body, CSV)
     assert (response.status, document(response)["batch_size"], document(response)["tasks"]) == (201, 0, 0)

@@ -223,7 +223,7 @@ async def test_binary_items_are_refused(pipeline: Pipeline, query: dict[str, str
 
 async def test_input_without_rows_or_columns_is_accepted(pipeline: Pipeline) -> None:
     for number, (form, body) in enumerate(
-        [("json", b"[]"), ("ndjson", b""), ("parquet", _written(ROWS.clear().write_parquet))]
+        [("json", b"[]"), ("ndjson", b"\n"), ("parquet", _written(ROWS.clear().write_parquet))]
     ):
         batch = f"{pipeline.name}.{number}"
         headers = {"Content-Type": "application/json" if form == "json" else content_type_of(form)}  # type: ignore[arg-type]
@@ -234,9 +234,12 @@ async def test_input_without_rows_or_columns_is_accepted(pipeline: Pipeline) -> 
 
 
 @pytest.mark.parametrize(("form", "mark"), [("csv", ";"), ("csv", "\t"), ("tsv", ","), ("csv", "|")])
-async def test_lines_with_another_delimiter_are_not_one_column(pipeline: Pipeline, form: str, mark: str) -> None:
+async def test_delimiter_is_detected_or_asked_for(pipeline: Pipeline, form: str, mark: str) -> None:
     key = await put(pipeline, f"rows.{form}", f"url{mark}n\na{mark}1\n".encode())
-    with pytest.raises(BadRequestError, match=r"the only column is .*divides the cells, .* else name it as column"):
-        await pipeline.submit(key)
+    odd = await put(pipeline, f"odd.{form}", f"url{mark}n\na\n".encode())
+    with pytest.raises(BadRequestError, match=r"the delimiter of the input is not certain; its first lines are 'url"):
+        await pipeline.submit(odd)
+    assert (await pipeline.submit(key, {}, {}, f"{pipeline.name}.1")).status == 201
+    assert (await pipeline.context.snapshots.items(f"{pipeline.name}.1", "0", 0, 0))[0].text == "a"
     assert (await pipeline.submit(key, query={"column": f"url{mark}n"})).status == 201
     assert (await snapshot(pipeline))[ITEM].to_list() == [f"a{mark}1"]

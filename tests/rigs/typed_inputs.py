@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.inputs.typed_reader import Table, open_table
+from pipeline.inputs.reader import Table, open_table
 from pipeline.spec.input_format import Format
 
 MANY = 1_000_000

@@ -15,7 +15,7 @@ from pipeline.spec.batch_spec import BatchSpec
 FIELDS = BatchSpec.model_fields
 # The client takes the input by itself, and a dry run is a method.
 ARGUMENTS = [name for name in FIELDS if name not in {"input", "dry_run"}]
-FLAGS = {"outputs": "output", "headers": "header"}
+FLAGS = {"outputs": "output", "headers": "header", "header": "csv-header"}
 RULES = {"minimum", "maximum", "exclusiveMinimum", "minLength", "maxLength", "minItems", "maxItems", "pattern"}
 WORDS = {"default", "description", "title"}
 
