@@ -47,6 +47,7 @@ _OPTIONS: dict[str, tuple[Any, str | None]] = {
     "header": (str, "true|false|NAMES"),
     "encoding": (str, "NAME"),
     "skip": (int, "N"),
+    "pointer": (str, "POINTER"),
     "chunk": (Any, "N|auto"),
     "chunk_call": (bool, None),
     "direct": (bool, None),

@@ -40,6 +40,7 @@ class SpecFields(TypedDict, total=False):
     header: bool | list[str]
     encoding: str
     skip: int
+    pointer: str
     chunk: int | Literal["auto"]
     chunk_call: bool
     direct: bool

@@ -22,7 +22,7 @@ from pipeline.inputs.items import (
     choose_column,
     with_items,
 )
-from pipeline.inputs.reader import Table, open_table
+from pipeline.inputs.reader import Source, Table, is_small, open_table
 from pipeline.inputs.s3_prefix import list_prefix
 from pipeline.spec.batch_spec import BatchSpec
 from pipeline.spec.chunk_size import auto_chunk
@@ -89,8 +89,12 @@ async def _read(context: Context, submission: Submission, body: bytes | None, fo
         await store.download(address.key, submission.etag, path)
     else:
         await asyncio.to_thread(_write, path, body)
-    async with context.readers.part(1, caller), folder.watched():
-        return await open_table(path, spec.input_format, max_rows, spec.dialect, spec.column or "")
+    source = Source(spec.input_format, str(path), max_rows, spec.dialect, spec.column or "", spec.pointer)
+    async with folder.watched():
+        if is_small(source):
+            return await open_table(source)
+        async with context.readers.part(1, caller):
+            return await open_table(source, in_child=True)
 
 
 def _write(path: Path, body: bytes) -> None:

@@ -36,17 +36,22 @@ AUTO = Dialect()
 
 
 class Source(msgspec.Struct, frozen=True):
-    """The file of an input, the folder for its pieces, and the setting max_rows.
+    """The file of an input, and the setting max_rows.
 
-    `column` is the column that the submitter has named, '' for none.
+    `column` is the column that the submitter has named, '' for none; `pointer` is that to the array of a JSON input.
     """
 
     form: Format
     path: str
-    folder: str
     max_rows: int
     dialect: Dialect = AUTO
     column: str = ""
+    pointer: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the pieces, beside the file."""
+        return Path(self.path).with_suffix(".rows")
 
 
 class Contents(msgspec.Struct, frozen=True):
@@ -89,16 +94,14 @@ def write_piece(folder: Path, number: int, frame: pl.DataFrame) -> None:
     frame.write_ipc(piece_path(folder, number), compression="lz4")
 
 
-async def open_table(path: Path, form: Format, max_rows: int, dialect: Dialect = AUTO, column: str = "") -> Table:
-    """Read an input into a folder beside its file; `column` is the column that the submitter has named.
+async def open_table(source: Source) -> Table:
+    """Read an input into a folder beside its file.
 
     Raises BadRequestError for an input that cannot be read, breaks a limit or has more than `max_rows` rows, and
     UnavailableError when there is no room on the disk or the child was killed from outside.
     """
-    folder = path.with_suffix(".rows")
-    await asyncio.to_thread(folder.mkdir)
+    await asyncio.to_thread(source.folder.mkdir)
     try:
-        source = Source(form, str(path), str(folder), max_rows, dialect, column)
         contents = await call_in_child(rewrite, source, LIMITS)
     except ChildEndedError as error:
         # No limit of its own sends SIGKILL.
@@ -108,10 +111,11 @@ async def open_table(path: Path, form: Format, max_rows: int, dialect: Dialect =
                 "happens each time"
             ) from None
         raise BadRequestError(
-            f"the input cannot be read as {TITLES[form]}: {error}; one of its lines or row groups may be too large"
+            f"the input cannot be read as {TITLES[source.form]}: {error}; one of its lines or row groups may be too "
+            "large"
         ) from None
-    schema = (await asyncio.to_thread(pl.read_ipc, folder / SCHEMA_FILE)).schema
-    return Table(folder, dict(schema), frozenset(contents.json_columns), contents.rows, contents.dialect)
+    schema = (await asyncio.to_thread(pl.read_ipc, source.folder / SCHEMA_FILE)).schema
+    return Table(source.folder, dict(schema), frozenset(contents.json_columns), contents.rows, contents.dialect)
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ class Rows:
 
 def rewrite(source: Source) -> Contents:
     """Read an input and write its pieces. The child process calls this; raises as `open_table`."""
-    folder = Path(source.folder)
+    folder = source.folder
     try:
         rows = open_source(source)
         rows.empty.write_ipc(folder / SCHEMA_FILE)
@@ -149,7 +153,7 @@ def open_source(source: Source) -> Rows:
     check_kind(path, form)
     if form in DELIMITERS:
         return _open_csv(source, path, encoding)
-    rows = _open_json(form, path, Path(source.folder))
+    rows = _open_json(source, path)
     count = rows.infer(source.max_rows)
     empty = rows.frame([])
     return Rows(empty, rows.frames(), _least_size(count, empty.width), rows.json_columns)
@@ -172,12 +176,12 @@ def _in_utf8(path: Path, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFram
         raise not_utf8(path) from None
 
 
-def _open_json(form: Format, path: Path, folder: Path) -> JsonRows:
-    if form == "ndjson":
+def _open_json(source: Source, path: Path) -> JsonRows:
+    if source.form == "ndjson":
         return JsonRows(path, "line")
-    lines = folder / "lines"
+    lines = source.folder / "lines"
     with lines.open("wb") as target:
-        split_array(path, target)
+        split_array(path, target, source.pointer)
     return JsonRows(lines, "row")
 
 

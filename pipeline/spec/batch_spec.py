@@ -94,6 +94,8 @@ class BatchSpec(BaseModel):
     """Encoding of a CSV, TSV, NDJSON or JSON; by default what its first bytes tell, or utf-8."""
     skip: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Lines of a CSV before its header."""
+    pointer: Annotated[str, Field(pattern=r"^(/[^\x00]*)?$", max_length=KIB)] = ""
+    """JSON pointer to the array of the rows in a JSON input, as in /data/items; by default the whole input."""
     chunk: Annotated[Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"], BeforeValidator(reject_boolean)] = 1
     """Items per task; `auto` chooses by the size of the input."""
     chunk_call: bool = False
@@ -151,6 +153,8 @@ class BatchSpec(BaseModel):
     def _check_dialect(self) -> Self:
         if problem := self.dialect.problem(self.input_format):
             raise ValueError(problem)
+        if self.pointer and self.input_format != "json":
+            raise ValueError(f"pointer does not fit an input of the format {self.input_format}")
         return self
 
     @model_validator(mode="after")

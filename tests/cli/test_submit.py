@@ -27,6 +27,7 @@ EVERY_FIELD: dict[str, tuple[list[str], Any]] = {
     "header": (["--csv-header", "a,b"], "a,b"),
     "encoding": (["--encoding", "latin-1"], "latin-1"),
     "skip": (["--skip", "2"], 2),
+    "pointer": (["--pointer", "/a"], "/a"),
     "chunk": (["--chunk", "auto"], "auto"),
     "chunk_call": (["--chunk-call"], True),
     "direct": (["--direct"], True),

@@ -41,7 +41,7 @@ def test_no_line_that_begins_as_a_command_is_missed() -> None:
 
 
 def test_every_kind_of_command_occurs() -> None:
-    kinds = {Kind.GATEWAY, Kind.OPTIONS, Kind.REMEDY, Kind.RECIPE, Kind.DEPLOY, Kind.MAKE, Kind.MODULE, Kind.PYTEST}
+    kinds = {Kind.GATEWAY, Kind.OPTIONS, Kind.RECIPE, Kind.DEPLOY, Kind.MAKE, Kind.MODULE, Kind.PYTEST}
     assert kinds <= {kind_of(command) for command in commands()}
 
 

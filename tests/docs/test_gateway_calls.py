@@ -32,7 +32,6 @@ EVENTS = re.compile(r"^event: (\w+)\ndata: (.*)$", re.MULTILINE)
 SCRIPTS = [block for block in blocks() if block.info == "python" and block.page != RECIPES.name]
 EXPORTS = [command for command in commands() if kind_of(command) is Kind.EXPORT]
 OPTIONS = [command for command in commands() if kind_of(command) is Kind.OPTIONS]
-REMEDIES = [command for command in commands() if kind_of(command) is Kind.REMEDY]
 
 
 def named(commands: list[Command]) -> list[str]:
@@ -134,19 +133,6 @@ async def test_a_newer_faas_cli_warns_of_an_equals_sign(on: Stage) -> None:
     assert (ran.code, "deprecated 'key=value' format" in ran.err) == (0, True)
     ran = await on.shell.run(f'{status} -H "Authorization=Bearer a:b"')
     assert (ran.code, 'invalid header field name "Authorization=Bearer a"' in ran.err) == (1, True)
-
-
-@pytest.mark.parametrize("command", REMEDIES, ids=[command.programs()[0] for command in REMEDIES])
-async def test_a_remedy_repairs_a_refused_file(on: Stage, command: Command) -> None:
-    words = command.words()
-    refused, mended = on.shell.folder / words[words.index(">") - 1], on.shell.folder / words[words.index(">") + 1]
-    refused.write_bytes("url\nhttps://example.org/é.jpg\n".encode("latin1"))
-    query = {"function": "inception"}
-    answer = await on.cluster.call("batch", body=refused.read_bytes(), query=query, Content_Type="text/csv")
-    assert (answer[0], "it is not UTF-8" in json.dumps(answer[1])) == (400, True)
-    assert (await on.shell.run(command.text)).code == 0
-    answer = await on.cluster.call("batch", body=mended.read_bytes(), query=query, Content_Type="text/csv")
-    assert answer[0] == 201, answer
 
 
 @pytest_asyncio.fixture(loop_scope="module")

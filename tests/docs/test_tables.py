@@ -126,7 +126,7 @@ def test_bounds_of_fields_are_as_the_table_says() -> None:
             "field",
             BatchSpec,
             {
-                *("input", "function", "column", "columns", "format", "escape", "content_type", "outputs"),
+                *("input", "function", "column", "columns", "format", "escape", "pointer", "content_type", "outputs"),
                 *("headers", "rate", "tolerate", "reduce", "notify", "sql"),
             },
         ),

@@ -214,9 +214,9 @@ async def test_full_disk_is_a_503(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pl.DataFrame, "write_ipc", full)
-    (tmp_path / "rows").write_bytes(b'{"a":1}')
+    (tmp_path / "input").write_bytes(b'{"a":1}')
     with pytest.raises(UnavailableError, match=r"^the input cannot be stored under .*: No space left on device$"):
-        reader.rewrite(reader.Source("ndjson", str(tmp_path / "rows"), str(tmp_path), 1))
+        reader.rewrite(reader.Source("ndjson", str(tmp_path / "input"), 1))
 
 
 async def test_reader_killed_from_outside_is_a_503(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

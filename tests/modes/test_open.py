@@ -62,7 +62,7 @@ async def test_opening_delivered_twice_opens_once(pipeline: PipelineBench) -> No
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"url\ncaf\xe9\n", "the input cannot be read as CSV: it is not UTF-8: convert it, for example with iconv"),
+        (b"url\ncaf\xe9\n", "line 2 of the input is not UTF-8: set encoding"),
         (b"id,link\n1,a\n", "name the column, there is none called 'url'; the columns are: id, link"),
     ],
 )

@@ -21,7 +21,7 @@ def scan(
     """Write a file and open it."""
     inside = Path(tempfile.mkdtemp(dir=folder))
     (inside / "input").write_bytes(body)
-    return open_source(Source(form, str(inside / "input"), str(inside), most, dialect, column))
+    return open_source(Source(form, str(inside / "input"), most, dialect, column))
 
 
 async def read_items(rows: Rows, column: str, most: int = MANY_ROWS) -> AsyncIterator[pl.DataFrame]:

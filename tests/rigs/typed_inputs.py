@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.inputs.reader import Table, open_table
+from pipeline.inputs.reader import Source, Table, open_table
 from pipeline.spec.input_format import Format
 
 MANY = 1_000_000
@@ -17,7 +17,7 @@ MANY = 1_000_000
 async def open_body(folder: Path, body: bytes, form: Format, most: int = MANY) -> Table:
     path = folder / "input"
     path.write_bytes(body)
-    return await open_table(path, form, most)
+    return await open_table(Source(form, str(path), most))
 
 
 async def read(folder: Path, body: bytes, form: Format = "parquet", most: int = MANY) -> pl.DataFrame:

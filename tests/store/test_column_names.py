@@ -176,11 +176,12 @@ def test_parquet_keeps_its_names(folder: Path, drawn: list[str]) -> None:
 @examples
 @given(st.lists(names, min_size=1, max_size=3, unique=True))
 def test_lines_of_json_keep_their_names(folder: Path, columns: list[str]) -> None:
-    path, rows = fresh(folder) / "input", fresh(folder)
+    path = fresh(folder) / "input"
+    path.with_suffix(".rows").mkdir()
     path.write_text("".join(json.dumps(dict.fromkeys(columns, value)) + "\n" for value in (1, {"^a$": 2})))
-    contents = rewrite(Source("ndjson", str(path), str(rows), 10))
+    contents = rewrite(Source("ndjson", str(path), 10))
     assert sorted(contents.json_columns) == sorted(columns)
-    assert pl.read_ipc(piece_path(rows, 0)).columns == columns
+    assert pl.read_ipc(piece_path(path.with_suffix(".rows"), 0)).columns == columns
 
 
 def joined(drawn: list[str], rows: int) -> pl.DataFrame:

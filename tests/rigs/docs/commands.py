@@ -8,7 +8,7 @@ from dataclasses import dataclass
 ASSIGNMENT = re.compile(r"\w+=.*")
 # Programs that begin a command line in a sentence or a table.
 PROGRAMS = {
-    *("curl", "echo", "faas-cli", "head", "iconv", "make", "openssl", "pip", "pipeline", "pytest", "python", "python3"),
+    *("curl", "echo", "faas-cli", "head", "make", "openssl", "pip", "pipeline", "pytest", "python", "python3"),
     *("apt-get", "arkade", "aws", "brew", "cat", "cd", "chromium", "docker", "export", "git", "helm", "kubectl"),
     *("mypy", "npm", "psql", "redis-cli", "ruff", "sh", "sudo", "uv", "wget"),
 }

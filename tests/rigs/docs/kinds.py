@@ -13,7 +13,6 @@ class Kind(Enum):
 
     GATEWAY = "test_gateway_calls: a call to the local gateway"
     OPTIONS = "test_gateway_calls: options for such a call"
-    REMEDY = "test_gateway_calls: repairs a file"
     EXPORT = "test_gateway_calls: variables"
     RECIPE = "test_recipes"
     DEPLOY = "test_deploy_steps"
@@ -32,7 +31,6 @@ BEGINNINGS = {
     ("faas-cli", "up"): Kind.DEPLOY,
     ("openssl", "rand"): Kind.DEPLOY,
     ("export",): Kind.EXPORT,
-    ("iconv",): Kind.REMEDY,
     ("make",): Kind.MAKE,
     ("python", "-m", "pytest"): Kind.PYTEST,
     ("python", "-m", "bench"): Kind.MODULE,

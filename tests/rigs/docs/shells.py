@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.rigs.images import ROOT
 
 # Programs that not every machine has are scripts here; the project's own programs are those of this checkout.
-STAND_INS = ("curl", "iconv", "openssl")
+STAND_INS = ("curl", "openssl")
 SCRIPTS = {"faas-cli": "tests.rigs.docs.programs.faas_cli", "pipeline": "pipeline.cli"}
 SCRIPTS |= {name: f"tests.rigs.docs.programs.{name}" for name in STAND_INS if shutil.which(name) is None}
 
