@@ -95,7 +95,7 @@ class BatchSpec(BaseModel):
     skip: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Lines of a CSV before its header."""
     pointer: Annotated[str, Field(pattern=r"^(/[^\x00]*)?$", max_length=KIB)] = ""
-    """JSON pointer to the array of the rows in a JSON input, as in /data/items; by default the whole input."""
+    """JSON pointer to the rows of a JSON input, as in /data/items; by default the input is the array."""
     chunk: Annotated[Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"], BeforeValidator(reject_boolean)] = 1
     """Items per task; `auto` chooses by the size of the input."""
     chunk_call: bool = False

@@ -57,7 +57,8 @@ async def test_submission_may_take_all_of_the_space(pipeline: PipelineBench, spa
 async def test_space_that_others_use_makes_a_request_wait(pipeline: PipelineBench, space: TemporarySpace) -> None:
     async with space.folder() as other:
         other.charge(15 * MIB)
-        kind, words, _ = await refusal(pipeline, csv_bomb(), {"Content-Type": "text/csv"}, DRY_RUN)
+        body = zstd.compress(b"url\n" + b"abcdefg\n" * MIB)
+        kind, words, _ = await refusal(pipeline, body, {"Content-Type": "text/csv"}, DRY_RUN)
         assert (kind, "other requests need the room" in words) == (UnavailableError, True)
         assert space._used == 15 * MIB
     assert space._used == 0
