@@ -92,9 +92,9 @@ async def _read(context: Context, submission: Submission, body: bytes | None, fo
     source = Source(spec.input_format, str(path), max_rows, spec.dialect, spec.column or "", spec.pointer)
     async with folder.watched():
         if is_small(source):
-            return await open_table(source)
+            return await open_table(source, in_child=False)
         async with context.readers.part(1, caller):
-            return await open_table(source, in_child=True)
+            return await open_table(source)
 
 
 def _write(path: Path, body: bytes) -> None:

@@ -94,7 +94,6 @@ COUNTED: dict[str, tuple[bytes, Fields]] = {
     "blank lines": (b"url\n\n\na\n\nb\n\n", {"chunk": "2"}),
     "direct": (ROWS, {"direct": "true"}),
     "no rows": (b"url\n", {}),
-    "nothing": (b"", {}),
 }
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pipeline.errors import BadRequestError
 from pipeline.inputs import csv_rows
 from pipeline.inputs.items import choose_column as choose
-from pipeline.inputs.reader import Rows
+from pipeline.inputs.reader import SMALL, Rows, Source, is_small
 from pipeline.spec.dialect import Dialect
 from pipeline.store.columns import INDEX, ITEM
 from tests.rigs.csv_items import read_items, scan
@@ -287,3 +287,21 @@ async def test_indices_are_continuous_across_frames(
     assert len(frames) > 1
     assert pl.concat(frame[INDEX] for frame in frames).to_list() == list(range(40_000))
     assert pl.concat(frame[ITEM] for frame in frames).to_list() == cells
+
+
+@pytest.mark.parametrize(
+    ("body", "is_read_here"),
+    [
+        (b"url\na\n", True),
+        (b"url\n" + b"a" * (SMALL - 4), True),
+        (b"url\n" + b"a" * (SMALL - 3), False),
+        (gzip.compress(b"url\na\n"), False),
+    ],
+    ids=["small", "just small", "large", "packed"],
+)
+def test_only_a_small_plain_file_is_read_in_the_process_of_the_function(
+    tmp_path: Path, body: bytes, *, is_read_here: bool
+) -> None:
+    (tmp_path / "input").write_bytes(body)
+    assert is_small(Source("csv", str(tmp_path / "input"), 1)) == is_read_here
+    assert not is_small(Source("ndjson", str(tmp_path / "input"), 1))
