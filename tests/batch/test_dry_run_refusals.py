@@ -14,6 +14,8 @@ from tests.rigs.function.dry_runs import DRY_RUN, ROWS, no_trace, refusal
 from tests.rigs.function.pipeline_bench import CSV
 from tests.rigs.function.pipeline_bench import PipelineBench as Pipeline
 
+pytestmark = pytest.mark.usefixtures("watchdog")
+
 Fields = dict[str, str]
 
 REFUSED: dict[str, tuple[bytes, Fields, Fields]] = {

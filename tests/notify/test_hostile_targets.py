@@ -10,6 +10,8 @@ from tests.rigs.function.pipeline_bench import PipelineBench
 from tests.rigs.log_lines import LogLines
 from tests.rigs.openfaas.receivers import Answer, Receiver, due_again, notified, status_answer
 
+pytestmark = pytest.mark.usefixtures("watchdog")
+
 
 @pytest.fixture(autouse=True)
 def model(pipeline: PipelineBench, hooks: Receiver) -> None:

@@ -15,6 +15,8 @@ from pipeline.openfaas.gateway import Gateway
 from pipeline.openfaas.signing import Signer
 from pipeline.units import MIB
 
+pytestmark = pytest.mark.usefixtures("watchdog")
+
 
 class Neighbours:
     """The other functions behind the gateway: they record the requests that reach them."""
@@ -97,7 +99,7 @@ async def test_redirect_of_a_message_is_not_followed(signer: Signer) -> None:
 async def test_compressed_answer_over_the_limit_is_a_413(signer: Signer, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("answers.reply", "openfaas.gateway"):
         monkeypatch.setattr(f"pipeline.{module}.RESULT_LIMIT", MIB)
-    bomb = gzip.compress(bytes(64 * MIB))
+    bomb = await asyncio.to_thread(gzip.compress, bytes(64 * MIB))
     packed = {"Content-Encoding": "gzip"}
     async with gateway_with(signer, lambda _: web.Response(body=bomb, headers=packed)) as (gateway, _):
         reply = await gateway.invoke("model", b"item", {}, 30.0)

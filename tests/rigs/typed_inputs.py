@@ -1,5 +1,6 @@
 """Inputs with typed columns, written and read."""
 
+import asyncio
 import io
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ MANY = 1_000_000
 
 async def open_body(folder: Path, body: bytes, form: Format, most: int = MANY) -> Table:
     path = folder / "input"
-    path.write_bytes(body)
+    await asyncio.to_thread(path.write_bytes, body)
     return await open_table(Source(form, str(path), most))
 
 
