@@ -15,6 +15,7 @@ from pipeline.errors import ForbiddenError
 from pipeline.request import SIGNATURE_HEADER, Response
 from pipeline.tasks import model_call as calls
 from tests.rigs.function.pipeline_bench import PipelineBench, answering, document
+from tests.rigs.log_lines import LogLines
 
 
 @pytest.fixture(autouse=True)
@@ -267,3 +268,12 @@ async def test_task_runs_again_when_its_run_ended_in_an_error(pipeline: Pipeline
     assert (await pipeline.run_task(message)).status == 200
     assert await pipeline.call_back(message, None, 502) == {"verdict": "retry"}
     assert len(outcomes(await pipeline.run_task(message))) == 1
+
+
+async def test_log_lines_of_a_task_name_it(pipeline: PipelineBench) -> None:
+    pipeline.serve(answering(lambda text: (422, text)))
+    await pipeline.submit_rows("a", "b", chunk="1")
+    with LogLines.captured() as lines:
+        await pipeline.run_task(pipeline.queue[1])
+    (line,) = [line for line in lines.all() if line["event"] == "item failed"]
+    assert [line[name] for name in ("batch", "generation", "task", "attempt")] == [pipeline.batch, 0, 1, 0]
