@@ -1,6 +1,7 @@
 """The reply of a called function, and its body as JSON."""
 
 import base64
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,16 +43,18 @@ def nest(value: bytes) -> bytes:
 def as_json(body: bytes) -> tuple[msgspec.Raw, Literal["base64"] | None]:
     """Return a result as one line of JSON: unchanged if it is JSON, else as a string; and the encoding of binary data.
 
-    JSON that is nested so deep that a reader further down the call stack may fail on it counts as text. A large result
-    is checked without building objects, which would hold up the event loop.
+    JSON that is nested so deep that a reader further down the call stack may fail on it counts as text. A byte order
+    mark before it is left out (RFC 8259, 8.1). A large result is checked without building objects, which would hold up
+    the event loop.
     """
+    text = body.removeprefix(BOM_UTF8)
     try:
-        if len(body) > LARGEST_PARSED:
-            body.decode()
-            msgspec.json.decode(body, type=msgspec.Raw)
+        if len(text) > LARGEST_PARSED:
+            text.decode()
+            msgspec.json.decode(text, type=msgspec.Raw)
         else:
-            orjson.loads(body)
-        return msgspec.Raw(msgspec.json.format(nest(body), indent=-1)[SPARE_NESTING:-SPARE_NESTING]), None
+            orjson.loads(text)
+        return msgspec.Raw(msgspec.json.format(nest(text), indent=-1)[SPARE_NESTING:-SPARE_NESTING]), None
     except (orjson.JSONDecodeError, msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         pass
     try:

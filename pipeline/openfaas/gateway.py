@@ -23,6 +23,9 @@ from pipeline.units import MIB, http_time
 ENQUEUE_TIMEOUT = aiohttp.ClientTimeout(total=10)
 GET_TIMEOUT = aiohttp.ClientTimeout(total=5)
 LONGEST_TEXT = 1000
+# What aiohttp unpacks; an answer that is packed otherwise, or twice, is not called for again.
+UNPACKED = frozenset({"", "identity", "gzip", "deflate", "br", "zstd"})
+UNREADABLE = 415
 # Path and purpose of the callback, for the messages that have one.
 _CALLBACKS: Mapping[str, tuple[str, Purpose]] = {
     "task": (CALLBACK_PATH, "callback"),
@@ -143,6 +146,8 @@ class Gateway:
             async with self._session.post(
                 request.url, data=data, headers=request.headers, timeout=limits, allow_redirects=False
             ) as response:
+                if (packing := response.headers.get("Content-Encoding", "").lower()) not in UNPACKED:
+                    return Reply(UNREADABLE, f"the answer is packed as {packing[:100]!r}".encode())
                 # Its value is no copy.
                 received = io.BytesIO()
                 async for piece in response.content.iter_any():
@@ -194,5 +199,7 @@ class Gateway:
 
 
 def _reason(status: int) -> bytes:
-    """Return what an empty answer with this status means, b'' if it needs no words."""
-    return b"the function redirects: expected its own answer" if 300 <= status < 400 else b""  # noqa: PLR2004
+    """Return what an empty answer with this status means, b'' for a success."""
+    if 300 <= status < 400:  # noqa: PLR2004
+        return b"the function redirects: expected its own answer"
+    return b"" if status < 300 else f"an empty answer with status {status}".encode()  # noqa: PLR2004

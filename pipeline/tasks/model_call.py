@@ -48,7 +48,7 @@ class ModelCall:
 
 def is_retryable(status: int) -> bool:
     """Return whether a call with this status may succeed at another time: 408, 429 and every 5xx."""
-    return status in {408, 429} or status >= 500  # noqa: PLR2004
+    return status in {408, 429} or 500 <= status < 600  # noqa: PLR2004
 
 
 def call_headers(spec: BatchSpec, call_id: str, *, json: bool) -> dict[str, str]:

@@ -19,6 +19,7 @@ from pipeline.local.services.ports import free_port
 from pipeline.openfaas import gateway as gateway_module
 from pipeline.openfaas.gateway import Gateway
 from pipeline.openfaas.signing import Signer
+from pipeline.tasks.model_call import is_retryable
 from tests.rigs.fixtures.in_process import WritableResponse
 
 IDENTITY = Identity("batch-1", generation=2, task=3, attempt=4)
@@ -230,7 +231,7 @@ async def test_missing_function_is_known_by_the_words_of_a_gateway_that_stamps(
 
 async def test_reply_keeps_its_retry_after(http: mocked_requests, gateway_client: Gateway) -> None:
     http.post(MODEL, status=429, headers={"retry-after": "7"})
-    assert await gateway_client.invoke("model", b"item", {}, 1.0) == Reply(429, b"", "7")
+    assert await gateway_client.invoke("model", b"item", {}, 1.0) == Reply(429, b"an empty answer with status 429", "7")
 
 
 async def test_redirect_is_a_reply_and_not_followed(http: mocked_requests, gateway_client: Gateway) -> None:
@@ -258,6 +259,16 @@ async def test_limit_of_a_result_is_in_the_error(
     monkeypatch.setattr(reply_module, "MIB", 10)
     http.post(MODEL, body=b"x" * 321)
     assert await gateway_client.invoke("model", b"item", {}, 1.0) == Reply(413, b"the result is over 32 MiB")
+
+
+@pytest.mark.parametrize("packing", ["gzip, gzip", "x-gzip", "compress"])
+async def test_result_that_cannot_be_unpacked_fails_once(
+    http: mocked_requests, gateway_client: Gateway, packing: str
+) -> None:
+    http.post(MODEL, body=b"packed", headers={"Content-Encoding": packing})
+    reply = await gateway_client.invoke("model", b"item", {}, 1.0)
+    assert reply == Reply(415, f"the answer is packed as {packing!r}".encode())
+    assert not is_retryable(reply.status)
 
 
 async def test_truncated_result_is_a_broken_connection(http: mocked_requests, gateway_client: Gateway) -> None:

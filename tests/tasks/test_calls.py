@@ -14,7 +14,7 @@ from tests.rigs.function.fakes import Clock, FakeGateway, spec
 
 OK = Reply(200, b"done")
 BUSY = Reply(503, b"busy")
-FINAL = (200, 201, 204, 299, 301, 302, 400, 401, 403, 404, 405, 409, 413, 422)
+FINAL = (200, 201, 204, 299, 301, 302, 400, 401, 403, 404, 405, 409, 413, 422, 600, 999)
 RETRIED = (408, 429, 500, 501, 502, 503, 504, 599)
 
 
