@@ -102,7 +102,7 @@ async def test_readers_of_typed_inputs_are_few_at_once(
         finally:
             running -= 1
 
-    monkeypatch.setattr("pipeline.inputs.typed_reader.call_in_child", counted)
+    monkeypatch.setattr("pipeline.inputs.reader.call_in_child", counted)
     pipeline.context = replace(pipeline.context, readers=Capacity(AT_ONCE, LINE, PATIENCE))
     batches = [f"{pipeline.name}.{number}" for number in range(5)]
     answers = await asyncio.gather(*(pipeline.submit('{"url": "a"}\n', NDJSON, {}, batch) for batch in batches))
