@@ -142,6 +142,9 @@ def make_plan(seed: int, *, short: bool = False) -> Plan:
     if large:
         rows[:_LARGE] = [f"big 20000 {number}" for number in range(_LARGE)]
     options = _draw_options(dice, large=large)
+    if "direct" in options:
+        # A direct call that is answered 503 is made again until the deadline.
+        rows = [row.replace("fail 503", "fail 500") for row in rows]
     by_key = dice.hits(0.5)
     chosen = [kind for kind in _SHARES if dice.hits(0.4)]
     shares = {kind: round(_SHARES[kind] * dice.uniform(0.2, 1.0), 4) for kind in chosen}
