@@ -47,8 +47,8 @@ class Evidence:
     that is gone, a request that was accepted without effect. `begun` is the generation with which the batch, or its
     redrive, began; `redriven` are the failed calls that a redrive makes again, item and call id; `window` is the last
     one that was tuned, 0 for none. `left` is what must be gone after the end, `remains` what a deletion has left.
-    `callbacks` are those of a replica's event loop that took long, `errors` the exceptions in its log. `lost` is the
-    key of an object that was deleted. `over`: nothing will follow on this end.
+    `callbacks` are those of a replica's event loop that took long, `errors` the exceptions in its log. `lost` are
+    the keys of objects that were deleted. `over`: nothing will follow on this end.
     """
 
     rows: list[str]
@@ -71,7 +71,7 @@ class Evidence:
     redriven: frozenset[tuple[str, str]] = frozenset()
     callbacks: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
-    lost: str = ""
+    lost: tuple[str, ...] = ()
     over: bool = True
 
     def but(self, **changes: Any) -> "Evidence":
@@ -98,8 +98,8 @@ class Evidence:
 
     @property
     def lost_rows(self) -> bool:
-        """Whether the batch failed because of the object that was deleted, and names it."""
-        return bool(self.lost) and self.state == "failed" and self.lost in str(self.status.get("reason"))
+        """Whether the batch failed because of objects that were deleted, and names one."""
+        return self.state == "failed" and any(key in str(self.status.get("reason")) for key in self.lost)
 
     @property
     def too_many_failed(self) -> bool:

@@ -50,8 +50,9 @@ async def _lose_object(run: "Director", step: Step) -> None:
     async with run.stage.bucket() as bucket:
         keys = [key for key in await bucket.keys(f"{run.user.batch.id}/") if any(part in key for part in NEEDED)]
         if keys:
-            run.user.lost = keys[int(step.value * len(keys))]
-            await bucket.client.delete_object(Bucket=bucket.name, Key=run.user.lost)
+            key = keys[int(step.value * len(keys))]
+            run.user.lost += (key,)
+            await bucket.client.delete_object(Bucket=bucket.name, Key=key)
 
 
 async def _replay(run: "Director", step: Step, earlier: Sequence[Message | Callback]) -> None:

@@ -26,7 +26,7 @@ class User:
     """Submits a batch and follows it; `problems` are the answers that must not be.
 
     `stopped`: a cancel was requested; `cancelled`: it was accepted. `deleted`: the batch was to be deleted, and was not
-    submitted again. `lost` is the key of an object that a fault has deleted. `begun` is the generation with which the
+    submitted again. `lost` are the keys of objects that faults have deleted. `begun` is the generation with which the
     batch, or its redrive, began; `window` the last one that was tuned; `requests` counts redrives and deletions.
     """
 
@@ -35,7 +35,8 @@ class User:
         self.batch: Batch = stage.pipeline.batch(batch)
         self.problems: list[str] = []
         self.stopped = self.cancelled = self.deleted = False
-        self.lost, self.window, self.begun, self.requests = "", 0, 0, 0
+        self.lost: tuple[str, ...] = ()
+        self.window = self.begun = self.requests = 0
         self._source: bytes | str = "".join(f"{row}\n" for row in (COLUMN, *plan.rows)).encode()
 
     async def prepare(self) -> None:
@@ -98,7 +99,7 @@ class User:
         await self.delete()
         if self.deleted:
             self.stopped = self.cancelled = self.deleted = False
-            self.lost, self.window, self.begun = "", 0, 0
+            self.lost, self.window, self.begun = (), 0, 0
             await self.submit()
 
     async def _delete(self) -> None:
