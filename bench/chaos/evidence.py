@@ -1,5 +1,6 @@
 """All that the checker reads of a run."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -98,8 +99,9 @@ class Evidence:
 
     @property
     def lost_rows(self) -> bool:
-        """Whether the batch failed because of objects that were deleted, and names one."""
-        return self.state == "failed" and any(key in str(self.status.get("reason")) for key in self.lost)
+        """Whether the batch failed because of objects that were deleted, and names one, or how its key begins."""
+        named = re.findall(r"the object '([^']+)'", str(self.status.get("reason")))
+        return self.state == "failed" and any(key.startswith(name) for key in self.lost for name in named)
 
     @property
     def too_many_failed(self) -> bool:

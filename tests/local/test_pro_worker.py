@@ -97,12 +97,13 @@ async def test_annotations_of_a_function_go_before_the_settings() -> None:
         (429, "30", 0, 30, 30),
         (503, "300", 0, 300, 300),
         (503, "1", 0, 10, 10),
-        pytest.param(429, formatdate(time.time() + 3600, usegmt=True), 0, 3000, 3600, id="429-in an hour"),
+        (429, "in an hour", 0, 3000, 3600),
         (429, "soon", 0, 10, 10),
         (500, "30", 0, 10, 10),
     ],
 )
 def test_wait_before_a_retry(status: int, after: str, retries: int, least: float, most: float) -> None:
+    after = formatdate(time.time() + 3600, usegmt=True) if after == "in an hour" else after
     answer = Answer(status, CIMultiDict({"Retry-After": after}), b"")
     assert least <= ProWorker().wait(answer, retries) <= most
 

@@ -189,10 +189,10 @@ async def test_redrive_of_a_batch_that_never_opened_is_refused_with_the_reason(
     monkeypatch.setattr("pipeline.inputs.find_input.INLINE_SNAPSHOT", 3)
     assert (await pipeline.submit(b"url\n\xff\n", CSV)).status == 202
     await pipeline.deliver_all()
-    with pytest.raises(ConflictError, match="was never opened: the input cannot be read as CSV"):
+    with pytest.raises(ConflictError, match="was never opened: line 2 of the input is not UTF-8"):
         await redrive(pipeline)
     await pipeline.redis.flushall()
-    with pytest.raises(ConflictError, match="was never opened: the input cannot be read as CSV"):
+    with pytest.raises(ConflictError, match="was never opened: line 2 of the input is not UTF-8"):
         await redrive(pipeline)
 
 

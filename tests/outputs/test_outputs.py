@@ -33,7 +33,7 @@ async def test_results_have_every_row_with_its_outcome_in_every_format(pipeline:
     assert frame.select("id", "url", "note", "status", "status_code", "result").rows() == [
         ("1", "a", "x, y", "succeeded", 200, '{"said":"a"}'),
         ("2", "no b", None, "failed", 422, "\"no 'b'\""),
-        ("3", "c", "", "succeeded", 200, '{"said":"c"}'),
+        ("3", "c", None, "succeeded", 200, '{"said":"c"}'),
         ("4", "no d", 'say "d"', "failed", 422, "\"no 'd'\""),
     ]
     table = pl.read_csv(await output(pipeline, "results.csv"), schema_overrides=frame.schema)

@@ -209,7 +209,7 @@ def test_batch_fails_when_more_items_fail_than_it_tolerates(tolerate: object, st
 def test_batch_that_names_its_lost_object_may_fail_without_its_items() -> None:
     run = ended_as(kept(), "failed").but(lost=("chaos-1/input/0.json",), summary=None, later=None)
     assert rules_broken(run) == {"ended"}
-    run = run.but(status={**run.status, "reason": "chaos-1/input/0.json is gone"})
+    run = run.but(status={**run.status, "reason": "the object 'chaos-1/input/0.' is gone"})
     assert rules_broken(run) == set()
 
 
