@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.errors import BadRequestError
-from pipeline.spec.dialect import Dialect
+from pipeline.spec.dialect import DETECTED, Dialect
 
 if TYPE_CHECKING:
     from _csv import Reader
 
 HEAD_LINES = 100
-DETECTED = ",;\t|"
 _LINE_SHOWN = 80
 
 

@@ -1,11 +1,13 @@
 """The dialect of a file of text: how its lines are divided into cells, and its bytes into letters."""
 
+import codecs
 from typing import Any
 
 import msgspec
 
 from pipeline.spec.input_format import DELIMITERS, Format
 
+DETECTED = (",", ";", "\t", "|")
 NAMED_DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " ", "pipe": "|"}
 
 
@@ -26,7 +28,8 @@ class Dialect(msgspec.Struct, frozen=True):
 
     def problem(self, form: Format) -> str:
         """Return why a file of this format cannot be written so, '' if it can."""
-        marks = list(filter(None, [self.delimiter, self.quote, self.escape]))
+        delimiters = DETECTED if self.delimiter == "auto" else (self.delimiter,)
+        marks = [*delimiters, *filter(None, [self.quote, self.escape])]
         if len(set(marks)) < len(marks):
             return "delimiter, quote and escape are three different characters"
         chosen = [name for name in self.__struct_fields__ if getattr(self, name) != getattr(Dialect(), name)]
@@ -52,11 +55,14 @@ def checked_delimiter(value: Any) -> Any:
 
 
 def checked_encoding(value: str) -> str:
-    """Refuse an encoding of text that Python does not know."""
+    """Refuse an encoding that Python does not know, or that takes time in the square of the length."""
     try:
         "".encode("utf-8" if value == "auto" else value)
+        is_slow = value != "auto" and codecs.lookup(value).name in {"idna", "punycode"}
     except (LookupError, ValueError):
-        raise ValueError("expected auto, or an encoding such as utf-8, utf-16, latin-1, windows-1252") from None
+        is_slow = True
+    if is_slow:
+        raise ValueError("expected auto, or an encoding such as utf-8, utf-16, latin-1, windows-1252")
     return value
 
 

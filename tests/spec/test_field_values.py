@@ -52,6 +52,8 @@ BAD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("header", []),
     ("encoding", "utf-88"),
     ("encoding", "hex"),
+    ("encoding", "punycode"),
+    ("encoding", "IDNA"),
     ("encoding", ""),
     ("encoding", "a\0"),
     ("pointer", "data"),

@@ -62,3 +62,12 @@ def test_unknown_field_is_named_beside_the_known_fields() -> None:
         parse_spec(MINIMAL | {"windows": 3})
     assert caught.value.problems == ("windows: there is no such field",)
     assert str(caught.value).endswith(", ".join(BatchSpec.model_fields))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"quote": ","}, {"quote": ";"}, {"delimiter": "'", "quote": "'"}, {"escape": '"'}, {"escape": "|"}]
+)
+def test_delimiter_quote_and_escape_differ(fields: dict[str, str]) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        parse_spec({"input": "a.csv", "function": "f", **fields})
+    assert caught.value.problems == ("delimiter, quote and escape are three different characters",)
